@@ -1,0 +1,1 @@
+"""tracetune: parameter-efficient fine-tuning of time-series foundation models."""

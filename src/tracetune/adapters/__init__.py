@@ -1,0 +1,1 @@
+"""PEFT adapters in and out: configuration, checkpoint, merge, counts."""

@@ -1,0 +1,1 @@
+"""Foundation models behind one protocol, and the registry of their names."""

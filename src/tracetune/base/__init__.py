@@ -1,0 +1,1 @@
+"""Shared ground: errors, files, strict configuration, seeds, devices."""

@@ -1,0 +1,1 @@
+"""From files to windows: frames, splits, windows, known data sets, synthetic series."""

@@ -1,0 +1,1 @@
+"""Forecasting heads: the linear probe and the compact ones."""

@@ -1,0 +1,1 @@
+"""One function of a config per command."""

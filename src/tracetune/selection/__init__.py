@@ -1,0 +1,1 @@
+"""Gates over LoRA modules, importance scores, schedule and pruning."""

@@ -1,0 +1,1 @@
+"""What a batch, a loss and an output are, per task."""

@@ -1,0 +1,1 @@
+"""The Hugging Face Trainer set up once, and its callbacks."""
