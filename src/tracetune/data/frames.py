@@ -1,0 +1,328 @@
+"""Tables in and out: data frames of every usual layout become a `Panel` of regular series, forecasts become a frame.
+
+Reading is strict about what would silently spoil a model (duplicates, disorder, text among numbers, infinities) and
+relaxed about what is normal in practice (missing values, gaps, unequal lengths, interleaved items, further channels).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow
+
+from tracetune.base.errors import InputError
+from tracetune.base.files import staged_file
+from tracetune.data.columns import (
+    channel_values,
+    find_layout,
+    item_codes,
+    parse_timestamps,
+    refuse_duplicate_columns,
+)
+from tracetune.data.grid import Grid, resolve_freq
+
+_ID_COLUMN = "item_id"
+_TIMESTAMP_COLUMN = "timestamp"
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One item on a regular time grid.
+
+    Attributes:
+        item_id: name of the item, unique in its panel.
+        timestamps: [L], datetime64[ns] or int64, ascending.
+        values: [C, L] float64, NaN where nothing was observed.
+    """
+
+    item_id: str
+    timestamps: np.ndarray
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return self.values.shape[1]
+
+    def cut(self, start: int | None, stop: int | None) -> "Series":
+        """The steps ``[start:stop]`` of this series, as views; negative numbers count from the end."""
+        return replace(self, timestamps=self.timestamps[start:stop], values=self.values[:, start:stop])
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Series that share their channels and their frequency.
+
+    Attributes:
+        series: the items, in order of first appearance in the table they came from.
+        channels: C names; the first is the main target.
+        freq: pandas offset alias of the grid, None where timestamps are integers.
+        id_column: what the source called its item column; forecasts are written under the same name.
+        timestamp_column: what the source called its time column.
+        integer_ids: whether items were integers in the source, so that forecasts can be joined to it.
+    """
+
+    series: tuple[Series, ...]
+    channels: tuple[str, ...]
+    freq: str | None
+    id_column: str = _ID_COLUMN
+    timestamp_column: str = _TIMESTAMP_COLUMN
+    integer_ids: bool = False
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def __iter__(self) -> Iterator[Series]:
+        return iter(self.series)
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """Names of the items, in order."""
+        return tuple(series.item_id for series in self.series)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Steps of each series, in order."""
+        return tuple(len(series) for series in self.series)
+
+    def cut(self, start: int | None, stop: int | None) -> "Panel":
+        """The steps ``[start:stop]`` of every series, as views; negative numbers count from the end."""
+        return replace(self, series=tuple(series.cut(start, stop) for series in self.series))
+
+    def future_timestamps(self, series: Series, horizon: int) -> np.ndarray:
+        """The ``horizon`` timestamps [H] that follow the last one of ``series``."""
+        last = series.timestamps[-1]
+        if self.freq is None:
+            step = last - series.timestamps[-2] if len(series) > 1 else 1
+            return last + step * np.arange(1, horizon + 1, dtype=np.int64)
+        future = pd.date_range(last, periods=horizon + 1, freq=self.freq)
+        return future.to_numpy("datetime64[ns]")[1:]
+
+
+def read_frame(path: str | Path) -> pd.DataFrame:
+    """Read a table from ``.csv``, ``.csv.gz`` or ``.parquet``.
+
+    Raises:
+        InputError: the file is missing, empty, damaged, of another kind, or names a column twice.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise InputError(f"Expected a table at {source}; there is no such file.")
+    kind = _table_kind(source, ("csv", "csv.gz", "parquet"))
+    if source.stat().st_size == 0:
+        raise InputError(f"Expected a table in {source}, found an empty file.")
+    try:
+        return pd.read_parquet(source) if kind == "parquet" else _read_csv(source)
+    except pd.errors.EmptyDataError as error:
+        raise InputError(f"Expected a table in {source}, found no columns.") from error
+    except (EOFError, OSError, UnicodeDecodeError, pd.errors.ParserError, pyarrow.ArrowException) as error:
+        raise InputError(
+            f"{source} cannot be read as {kind}: {error}. It is damaged or cut short; restore it from its source."
+        ) from error
+
+
+def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write ``frame`` as ``.csv``, ``.csv.gz``, ``.parquet`` or ``.json`` (records), whole or not at all.
+
+    Raises:
+        InputError: the suffix is none of these.
+    """
+    kind = _table_kind(Path(path), ("csv", "csv.gz", "parquet", "json"))
+    with staged_file(path) as temporary:
+        if kind == "parquet":
+            frame.to_parquet(temporary, index=False)
+        elif kind == "json":
+            frame.to_json(temporary, orient="records", date_format="iso", indent=2)
+        else:
+            frame.to_csv(temporary, index=False)
+
+
+def panel_from_frame(
+    frame: pd.DataFrame,
+    *,
+    id_column: str | None = None,
+    timestamp_column: str | None = None,
+    target: str | Sequence[str] | None = None,
+    freq: str | None = None,
+    sort: bool = False,
+    rows_as_steps: bool = False,
+) -> Panel:
+    """Turn a table into a panel of series on a regular grid; gaps become NaN.
+
+    Layouts found by themselves: long ``item_id, timestamp, target`` or ``unique_id, ds, y`` (other numeric columns
+    are further channels), wide with a ``date`` column (every numeric column a channel of one item ``"series"``), and
+    M4 (``V1, V2, ...``: id first, then one series a row).
+
+    Args:
+        frame: the table; rows of different items may interleave.
+        id_column: column of item names, where it has another name than the usual ones.
+        timestamp_column: likewise for the time column (dates, text dates or integers; zones are turned into UTC).
+        target: the column or columns to use as channels, and no others.
+        freq: pandas offset alias of the grid, e.g. ``"h"`` or ``"MS"``; inferred from the timestamps if None.
+        sort: order each item by time first, instead of refusing what is out of order.
+        rows_as_steps: take each row as one step whatever its timestamp says: no gap is filled and repeated or
+            unordered timestamps are allowed. For benchmark files whose published splits count rows.
+
+    Raises:
+        InputError: the table cannot be understood or would spoil a model; says where and what to do.
+    """
+    refuse_duplicate_columns(frame.columns)
+    if frame.empty:
+        raise InputError(f"Expected a table with rows, found none (columns: {', '.join(map(str, frame.columns))}).")
+    if _is_m4(frame) and not (id_column or timestamp_column or target):
+        panel = _panel_from_m4(frame, freq)
+    else:
+        layout = find_layout(frame, id_column, timestamp_column, target)
+        codes, items = item_codes(frame, layout.item)
+        times = parse_timestamps(frame[layout.timestamp])
+        values = channel_values(frame, layout.channels)
+        order = np.lexsort((times, codes)) if sort else np.argsort(codes, kind="stable")
+        codes, times, values = codes[order], times[order], values[:, order]
+        if not rows_as_steps:
+            _refuse_disorder(codes, times, items, order)
+        bounds = np.flatnonzero(np.diff(codes, prepend=-1, append=len(items)))
+        freq = resolve_freq(times, bounds, freq)
+        series = [
+            Series(item, times[start:stop], values[:, start:stop])
+            for item, start, stop in zip(items, bounds[:-1], bounds[1:], strict=True)
+        ]
+        if not rows_as_steps:
+            series = _fill_gaps(series, Grid(times, bounds, freq))
+        panel = Panel(
+            tuple(series),
+            layout.channels,
+            freq,
+            id_column=layout.item or _ID_COLUMN,
+            timestamp_column=layout.timestamp if layout.item else _TIMESTAMP_COLUMN,
+            integer_ids=layout.item is not None and pd.api.types.is_integer_dtype(frame[layout.item]),
+        )
+    _refuse_unobserved(panel)
+    return panel
+
+
+def frame_from_forecasts(
+    panel: Panel,
+    forecasts: Sequence[np.ndarray],
+    *,
+    timestamps: Sequence[np.ndarray] | None = None,
+    quantiles: Sequence[np.ndarray] | None = None,
+    quantile_levels: Sequence[float] = (),
+) -> pd.DataFrame:
+    """Forecasts as a long frame: item, timestamp, ``target_name``, ``predictions``, then one column a quantile.
+
+    The item and time columns have the names they had in the table ``panel`` came from.
+
+    Args:
+        panel: the series that were forecast.
+        forecasts: one array [C, H] a series, in the order of ``panel.series``.
+        timestamps: one array [H] a series; None means the steps right after each series.
+        quantiles: one array [C, H, Q] a series.
+        quantile_levels: Q levels, which name the quantile columns (``"0.1"``, ...).
+    """
+    steps = [forecast.shape[-1] for forecast in forecasts]
+    if timestamps is None:
+        timestamps = [panel.future_timestamps(one, h) for one, h in zip(panel, steps, strict=True)]
+    channels = len(panel.channels)
+    items = np.array(panel.item_ids, dtype=np.int64 if panel.integer_ids else object)
+    columns = {
+        panel.id_column: np.repeat(items, [channels * h for h in steps]),
+        panel.timestamp_column: np.concatenate([np.tile(moment, channels) for moment in timestamps]),
+        "target_name": np.concatenate([np.repeat(np.array(panel.channels, dtype=object), h) for h in steps]),
+        "predictions": np.concatenate([np.asarray(forecast, dtype=np.float64).ravel() for forecast in forecasts]),
+    }
+    if quantiles is not None:
+        stacked = np.concatenate(
+            [np.asarray(array, np.float64).reshape(-1, len(quantile_levels)) for array in quantiles]
+        )
+        columns |= {str(level): stacked[:, index] for index, level in enumerate(quantile_levels)}
+    return pd.DataFrame(columns)
+
+
+def _table_kind(path: Path, kinds: Sequence[str]) -> str:
+    for kind in kinds:
+        if path.name.lower().endswith(f".{kind}"):
+            return kind
+    listed = ", ".join(f".{kind}" for kind in kinds)
+    raise InputError(f"Expected a table file ending in one of {listed}, found {path.name!r}.")
+
+
+def _read_csv(source: Path) -> pd.DataFrame:
+    header = pd.read_csv(source, header=None, nrows=1, dtype=str)
+    refuse_duplicate_columns(header.iloc[0].dropna())
+    return pd.read_csv(source)
+
+
+def _is_m4(frame: pd.DataFrame) -> bool:
+    return len(frame.columns) > 1 and all(re.fullmatch(r"V\d+", str(name)) for name in frame.columns)
+
+
+def _panel_from_m4(frame: pd.DataFrame, freq: str | None) -> Panel:
+    """One series a row: id, then values up to the blanks that pad the row; timestamps count from 0."""
+    if freq is not None:
+        raise InputError(f"freq={freq!r} was given, but M4 tables (V1, V2, ...) have no dates. Leave freq out.")
+    _, items = item_codes(frame, frame.columns[0])
+    if len(items) < len(frame):
+        repeated = frame[frame.columns[0]][frame[frame.columns[0]].duplicated()].iloc[0]
+        raise InputError(f"Expected one row a series, found {repeated!r} in column {frame.columns[0]!r} again.")
+    rows = channel_values(frame, list(frame.columns[1:])).T
+    series = []
+    for item, row in zip(items, rows, strict=True):
+        observed = np.flatnonzero(~np.isnan(row))
+        length = observed[-1] + 1 if len(observed) else 0
+        series.append(Series(item, np.arange(length), row[None, :length]))
+    return Panel(tuple(series), ("target",), None)
+
+
+def _refuse_disorder(codes: np.ndarray, times: np.ndarray, items: list[str], order: np.ndarray) -> None:
+    """Raise InputError at timestamps of one item that go back or stay; ``order`` holds the rows they stood in."""
+    same_item = codes[1:] == codes[:-1]
+    back = np.flatnonzero(same_item & (times[1:] < times[:-1]))
+    if len(back):
+        here = back[0] + 1
+        raise InputError(
+            f"Timestamps of item {items[codes[here]]!r} are not in order: {times[here]} in row {order[here]} comes "
+            f"after {times[here - 1]} in row {order[here - 1]}. Sort the rows, or pass sort=True (--sort)."
+        )
+    again = np.flatnonzero(same_item & (times[1:] == times[:-1]))
+    if len(again):
+        here = again[0] + 1
+        raise InputError(
+            f"Item {items[codes[here]]!r} has timestamp {times[here]} more than once (rows {order[here - 1]} and "
+            f"{order[here]}; {len(again)} repeated timestamps in all). Keep one row each, or give id_column if the "
+            "table holds several items."
+        )
+
+
+def _fill_gaps(series: list[Series], grid: Grid) -> list[Series]:
+    """Put every series on its full grid, NaN where it has no row."""
+    filled, off_grid, total = [], [], 0
+    for one in series:
+        times, positions, on_grid = grid.place(one.timestamps)
+        total += len(one)
+        off_grid += [(one.item_id, moment) for moment in one.timestamps[~on_grid]]
+        if len(times) == len(one):
+            filled.append(one)
+            continue
+        values = np.full((len(one.values), len(times)), np.nan)
+        values[:, positions] = one.values  # noqa: PD011 - not a pandas object
+        filled.append(Series(one.item_id, times, values))
+    if off_grid:
+        item, moment = off_grid[0]
+        raise InputError(
+            f"{len(off_grid)} of {total} timestamps lie off the regular grid {grid} (first: "
+            f"{moment} of item {item!r}). Resample the data to a regular step, or give the freq they follow."
+        )
+    return filled
+
+
+def _refuse_unobserved(panel: Panel) -> None:
+    seen = np.zeros(len(panel.channels), dtype=bool)
+    for series in panel:
+        observed = (~np.isnan(series.values)).any(axis=1)
+        if not observed.any():
+            raise InputError(f"Item {series.item_id!r} has no value at all: each cell is missing. Leave the item out.")
+        seen |= observed
+    if not seen.all():
+        name = panel.channels[int(seen.argmin())]
+        raise InputError(f"Column {name!r} has no value at all. Leave it out, or name the columns to use with target.")
