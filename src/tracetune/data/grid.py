@@ -33,7 +33,7 @@ def resolve_freq(times: np.ndarray, bounds: np.ndarray, freq: str | None) -> str
     if freq is None:
         return _infer_freq(times, bounds)
     try:
-        return str(to_offset(freq).freqstr)
+        return _offset(freq).freqstr
     except ValueError as error:
         raise InputError(f"Expected a pandas offset alias such as 'h', 'D' or 'MS', found freq={freq!r}.") from error
 
@@ -51,7 +51,7 @@ class Grid:
         self.freq = freq
         self._step = _fixed_step(times, bounds, freq)
         # One calendar serves every item, except where steps of several units let items differ in phase.
-        shared = self._step is None and to_offset(freq).n == 1
+        shared = self._step is None and _offset(freq).n == 1
         ticks = times.astype(np.int64)
         self._calendar = self._date_range(ticks.min(), ticks.max()) if shared else np.array([], dtype=np.int64)
 
@@ -68,20 +68,20 @@ class Grid:
             InputError: hardly any step of the grid would have a row.
         """
         ticks = times.astype(np.int64)
-        grid = self._between(int(ticks[0]), int(ticks[-1]))
-        if len(grid) == 0:
-            return grid.astype(times.dtype), np.zeros(len(times), np.int64), np.zeros(len(times), bool)
-        positions = np.minimum(np.searchsorted(grid, ticks), len(grid) - 1)
-        if len(grid) > _SPARSEST * len(times):
+        if self._step is not None and (ticks[-1] - ticks[0]) // self._step > _SPARSEST * len(times):
             raise InputError(
                 f"{len(times)} timestamps from {times[0]} to {times[-1]} would fill less than one in {_SPARSEST} "
                 f"steps of the grid {self}. Resample the data to a regular step, or give its freq."
             )
+        grid = self._between(int(ticks[0]), int(ticks[-1]))
+        if len(grid) == 0:
+            return grid.astype(times.dtype), np.zeros(len(times), np.int64), np.zeros(len(times), bool)
+        positions = np.minimum(np.searchsorted(grid, ticks), len(grid) - 1)
         return grid.astype(times.dtype), positions, grid[positions] == ticks
 
     def _between(self, first: int, last: int) -> np.ndarray:
         if self._step is not None:
-            return np.arange(first, last + 1, self._step, dtype=np.int64)
+            return first + self._step * np.arange((last - first) // self._step + 1)
         start, stop = np.searchsorted(self._calendar, first), np.searchsorted(self._calendar, last, side="right")
         if start < len(self._calendar) and self._calendar[start] == first:
             return self._calendar[start:stop]
@@ -92,11 +92,17 @@ class Grid:
         return dates.to_numpy("datetime64[ns]").astype(np.int64)
 
 
+def _offset(freq: str | pd.Timedelta | None) -> pd.offsets.BaseOffset:
+    offset = to_offset(freq)
+    assert offset is not None, "integer timestamps have no offset"
+    return offset
+
+
 def _fixed_step(times: np.ndarray, bounds: np.ndarray, freq: str | None) -> int | None:
     """Ticks of one step, None where steps follow the calendar."""
     if freq is None:
         return _usual_step(times, bounds) or 1
-    offset = to_offset(freq)
+    offset = _offset(freq)
     return int(offset.nanos) if isinstance(offset, pd.offsets.Tick) else None
 
 
@@ -120,7 +126,7 @@ def _infer_freq(times: np.ndarray, bounds: np.ndarray) -> str:
         )
     if name == "D" and _only_weekdays(times):
         return "B"
-    return str(to_offset(name or pd.Timedelta(step)).freqstr)
+    return _offset(name or pd.Timedelta(step)).freqstr
 
 
 def _longest_run(times: np.ndarray, bounds: np.ndarray, step: int) -> np.ndarray:
