@@ -1,0 +1,88 @@
+"""LoRA through PEFT: which layers, with which options, and how many parameters that trains."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+
+from tracetune.base.errors import InputError
+
+_HEAD = "head"
+# PEFT's own name for "adapt no layer": a folder that holds nothing but a trained head.
+_NO_TARGETS = "dummy-target-modules"
+
+
+@dataclass(frozen=True)
+class LoraOptions:
+    """PEFT's LoRA options under PEFT's names.
+
+    Attributes:
+        r: rank of every module (the paper's default: 2).
+        lora_alpha: the adapter's output is scaled by ``lora_alpha / r``.
+        lora_dropout: dropout before A.
+        use_dora: decompose weights into magnitude and direction (DoRA).
+        target_modules: glob patterns over full layer names; None adapts every linear layer of the encoder.
+    """
+
+    r: int = 2
+    lora_alpha: float = 4.0
+    lora_dropout: float = 0.0
+    use_dora: bool = False
+    target_modules: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.r < 1:
+            raise InputError(f"Expected a LoRA rank r of at least 1, found {self.r}.")
+        if not 0 <= self.lora_dropout < 1:
+            raise InputError(f"Expected lora_dropout in [0, 1), found {self.lora_dropout}.")
+
+
+def add_lora(model: nn.Module, options: LoraOptions) -> PeftModel:
+    """Freeze ``model`` and put LoRA on the linear layers of ``model.backbone.encoder``; its head stays trainable.
+
+    Raises:
+        InputError: a pattern in ``options.target_modules`` fits no layer.
+    """
+    return get_peft_model(model, lora_config(model, target_layers(model, options.target_modules), options))
+
+
+def add_head_only(model: nn.Module) -> PeftModel:
+    """Freeze all of ``model`` but its head, in the form of a PEFT model without any LoRA layer."""
+    return get_peft_model(model, lora_config(model, _NO_TARGETS, LoraOptions()))
+
+
+def lora_config(model: nn.Module, targets: list[str] | str, options: LoraOptions) -> LoraConfig:
+    """PEFT configuration for full layer names ``targets``."""
+    config: dict[str, Any] = {
+        "r": options.r,
+        "lora_alpha": options.lora_alpha,
+        "lora_dropout": options.lora_dropout,
+        "use_dora": options.use_dora,
+        "target_modules": targets,
+        "modules_to_save": [_HEAD] if getattr(model, "head", None) is not None else None,
+    }
+    return LoraConfig(**config)
+
+
+def target_layers(model: nn.Module, patterns: tuple[str, ...] | None = None) -> list[str]:
+    """Full names of the encoder's linear layers, all or those that fit one of the glob ``patterns``."""
+    encoder = model.get_submodule("backbone.encoder")
+    layers = [
+        f"backbone.encoder.{name}" for name, module in encoder.named_modules() if isinstance(module, nn.Linear)
+    ]
+    if patterns is None:
+        return layers
+    for pattern in patterns:
+        if not any(fnmatchcase(layer, pattern) for layer in layers):
+            raise InputError(
+                f"target_modules pattern {pattern!r} fits none of the {len(layers)} linear layers. "
+                f"Layers look like {layers[0]!r}; patterns like '*.SelfAttention.q' work."
+            )
+    return [layer for layer in layers if any(fnmatchcase(layer, pattern) for pattern in patterns)]
+
+
+def trained_head(model: PeftModel) -> nn.Module:
+    """The head that trains inside a PEFT model: PEFT keeps a copy of the original beside it."""
+    return model.base_model.model.head.modules_to_save[model.active_adapter]

@@ -1,0 +1,336 @@
+"""MOMENT (Goswami et al. 2024, arXiv 2402.03885) on transformers' T5 encoder.
+
+Reads and writes the layout of ``AutonLab/MOMENT-1-*`` (config.json + model.safetensors); outputs equal
+momentfm's. The token embedding of T5, which no series ever uses, is not kept.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import T5Config
+from transformers.models.t5.modeling_t5 import T5Stack
+
+from tracetune.backbones.backbone import InstanceStatistics, register_family
+from tracetune.base.errors import InputError
+from tracetune.base.files import staged_file, write_json
+
+_UNUSED_KEYS = ("encoder.embed_tokens.weight", "shared.weight", "patch_embedding.position_embedding.pe")
+
+
+@dataclass(frozen=True)
+class MomentConfig:
+    """Geometry of a MOMENT model, under the names of MOMENT's config.json.
+
+    ``partial_patches`` says what happens to patches with some missing steps: ``"mask"`` hides the whole
+    patch from attention, as momentfm does; ``"fill"`` interpolates the missing steps and keeps the patch.
+    """
+
+    t5_config: Mapping[str, Any]
+    seq_len: int = 512
+    patch_len: int = 8
+    patch_stride_len: int | None = None
+    d_model: int | None = None
+    patch_dropout: float = 0.1
+    head_dropout: float = 0.1
+    add_positional_embedding: bool = True
+    value_embedding_bias: bool = False
+    revin_affine: bool = False
+    partial_patches: Literal["mask", "fill"] = "mask"
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.patch_stride_len not in (None, self.patch_len):
+            raise InputError(
+                f"Expected patch_stride_len equal to patch_len ({self.patch_len}), found {self.patch_stride_len}: "
+                "overlapping patches have no MOMENT weights."
+            )
+        if self.revin_affine:
+            raise InputError("Expected revin_affine=false, as in all published MOMENT weights, found true.")
+        if self.partial_patches not in ("mask", "fill"):
+            raise InputError(f"Expected partial_patches 'mask' or 'fill', found {self.partial_patches!r}.")
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "MomentConfig":
+        """Read MOMENT's config.json; keys that do not bear on the geometry are kept in ``other``.
+
+        Raises:
+            InputError: ``t5_config`` is missing, or the geometry is not one that MOMENT has.
+        """
+        if "t5_config" not in values:
+            raise InputError("config.json has no 't5_config': expected a MOMENT configuration, as AutonLab publishes.")
+        own = {key: value for key, value in values.items() if key in cls.__dataclass_fields__ and key != "other"}
+        return cls(**own, other={key: value for key, value in values.items() if key not in own})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The mapping that config.json holds."""
+        own = {key: getattr(self, key) for key in self.__dataclass_fields__ if key != "other"}
+        own["t5_config"] = dict(self.t5_config)
+        own["d_model"] = self.width
+        own["patch_stride_len"] = self.patch_len
+        return {"model_name": "MOMENT", "transformer_type": "encoder_only", **self.other, **own}
+
+    @property
+    def width(self) -> int:
+        """Embedding width D."""
+        return int(self.d_model or self.t5_config["d_model"])
+
+
+class PatchEmbedding(nn.Module):
+    """Linear patch embedding with a learned vector for hidden patches and sinusoidal positions."""
+
+    def __init__(self, config: MomentConfig) -> None:
+        super().__init__()
+        self.value_embedding = nn.Linear(config.patch_len, config.width, bias=config.value_embedding_bias)
+        self.mask_embedding = nn.Parameter(torch.zeros(config.width))
+        self.dropout = nn.Dropout(config.patch_dropout)
+        self.add_positional_embedding = config.add_positional_embedding
+        nn.init.orthogonal_(self.value_embedding.weight, gain=1.41)
+
+    def forward(self, patches: Tensor, hidden: Tensor | None) -> Tensor:
+        """Embed patches [B, C, N, P]; where ``hidden`` [B, C, N] is true the mask vector stands in. -> [B, C, N, D]."""
+        tokens = self.value_embedding(patches)
+        if hidden is not None:
+            tokens = torch.where(hidden.unsqueeze(-1), self.mask_embedding.to(tokens.dtype), tokens)
+        if self.add_positional_embedding:
+            positions = sinusoidal_positions(tokens.shape[-2], tokens.shape[-1], tokens.device)
+            tokens = tokens + positions.to(tokens.dtype)
+        return self.dropout(tokens)
+
+
+class ReconstructionHead(nn.Module):
+    """Maps each token back to the steps of its patch: [B, C, N, D] -> [B, C, N P]."""
+
+    def __init__(self, config: MomentConfig) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(config.head_dropout)
+        self.linear = nn.Linear(config.width, config.patch_len)
+        nn.init.orthogonal_(self.linear.weight, gain=1.41)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Reconstruct normalised values [B, C, N P] from tokens [B, C, N, D]."""
+        return self.linear(self.dropout(tokens)).flatten(start_dim=2)
+
+
+class Moment(nn.Module):
+    """MOMENT encoder with its reconstruction head; channels are independent.
+
+    Series are [B, C, T]; ``input_mask`` (1 = observed) is [B, C, T], or [B, T] where channels share it.
+    Any T works: it is padded on the left, as unobserved, to a multiple of the patch length.
+    """
+
+    def __init__(self, config: MomentConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.context_length = config.seq_len
+        self.patch_length = config.patch_len
+        self.width = config.width
+        self.patch_embedding = PatchEmbedding(config)
+        self.encoder = _t5_encoder(config)
+        self.reconstruction = ReconstructionHead(config)
+
+    def num_patches(self, context_length: int) -> int:
+        """Number of tokens N for a context of T steps."""
+        return math.ceil(context_length / self.patch_length)
+
+    def encode(
+        self,
+        values: Tensor,
+        input_mask: Tensor | None = None,
+        patch_mask: Tensor | None = None,
+        hide_unobserved: bool = False,
+    ) -> tuple[Tensor, InstanceStatistics]:
+        """Normalise, patch and encode series.
+
+        Args:
+            values: [B, C, T] series; NaN counts as missing.
+            input_mask: [B, C, T] or [B, T], 1 where observed; None for all observed.
+            patch_mask: [B, C, N] or [B, N] bool, true for patches hidden from the model.
+            hide_unobserved: also hide patches with missing steps behind the mask vector.
+
+        Returns:
+            Tokens [B, C, N, D] and the statistics of the visible steps.
+        """
+        values, observed = self._align(values, input_mask)
+        hidden = None if patch_mask is None else _per_channel(patch_mask, values).bool()
+        visible = observed if hidden is None else observed & ~hidden.repeat_interleave(self.patch_length, dim=-1)
+        normalised, statistics = normalise(values, visible)
+        if self.config.partial_patches == "fill":
+            normalised = interpolate_gaps(normalised, visible)
+        return self._encode_normalised(normalised, observed, hidden, hide_unobserved), statistics
+
+    def forward(self, values: Tensor, input_mask: Tensor | None = None, patch_mask: Tensor | None = None) -> Tensor:
+        """Reconstruct series [B, C, T] (see :meth:`encode` for the arguments) in the units of the input."""
+        tokens, statistics = self.encode(values, input_mask, patch_mask)
+        steps = statistics.denormalise(self.reconstruction(tokens).float())
+        return steps[..., -values.shape[-1] :]
+
+    def embed(self, values: Tensor, input_mask: Tensor | None = None) -> Tensor:
+        """One embedding [B, D] a sample: tokens averaged over channels and fully observed patches."""
+        tokens, _ = self.encode(values, input_mask, hide_unobserved=True)
+        _, observed = self._align(values, input_mask)
+        weights = self._patch_view(observed)[:, :1].transpose(1, 2).float()  # [B, N, 1]
+        return (tokens.mean(dim=1) * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+    def forecast(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Tensor:
+        """Zero-shot forecast [B, C, H]: the future is a hidden suffix to be reconstructed.
+
+        The oldest patches make room for the suffix. A horizon longer than half of the context is
+        forecast in pieces, each continuing from the one before.
+        """
+        longest = max(self.num_patches(past_values.shape[-1]) // 2, 1) * self.patch_length
+        pieces: list[Tensor] = []
+        observed = _per_channel(torch.ones_like(past_values) if input_mask is None else input_mask, past_values)
+        while (done := sum(piece.shape[-1] for piece in pieces)) < prediction_length:
+            piece = self._forecast_suffix(past_values, observed, min(longest, prediction_length - done))
+            pieces.append(piece)
+            past_values = torch.cat([past_values, piece], dim=-1)[..., piece.shape[-1] :]
+            observed = torch.cat([observed, torch.ones_like(piece)], dim=-1)[..., piece.shape[-1] :]
+        return torch.cat(pieces, dim=-1)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write config.json and model.safetensors in MOMENT's layout."""
+        state = {_hub_key(key): tensor.contiguous() for key, tensor in self.state_dict().items()}
+        with staged_file(Path(folder) / "model.safetensors") as temporary:
+            save_file(state, temporary, metadata={"format": "pt"})
+        write_json(Path(folder) / "config.json", self.config.to_dict())
+
+    def _forecast_suffix(self, past_values: Tensor, observed: Tensor, prediction_length: int) -> Tensor:
+        values, input_mask = self._align(past_values, observed)
+        normalised, statistics = normalise(values, input_mask)
+        if self.config.partial_patches == "fill":
+            normalised = interpolate_gaps(normalised, input_mask)
+        suffix = self.num_patches(prediction_length) * self.patch_length
+        normalised = functional.pad(normalised[..., suffix:], (0, suffix))
+        input_mask = functional.pad(input_mask[..., suffix:], (0, suffix), value=True)
+        hidden = torch.zeros_like(self._patch_view(input_mask))
+        hidden[..., -suffix // self.patch_length :] = True
+        tokens = self._encode_normalised(normalised, input_mask, hidden, hide_unobserved=False)
+        steps = statistics.denormalise(self.reconstruction(tokens).float())
+        start = steps.shape[-1] - suffix
+        return steps[..., start : start + prediction_length]
+
+    def _encode_normalised(
+        self, normalised: Tensor, observed: Tensor, hidden: Tensor | None, hide_unobserved: bool
+    ) -> Tensor:
+        """Tokens [B, C, N, D] of normalised series [B, C, N P]."""
+        attended = self._patch_view(observed)  # [B, C, N]
+        if hide_unobserved:
+            hidden = ~attended if hidden is None else hidden | ~attended
+        # A series without any observed patch attends to all of them: attention over nothing is undefined.
+        attended = attended | ~attended.any(dim=-1, keepdim=True)
+        patches = normalised.unflatten(-1, (-1, self.patch_length))  # [B, C, N, P]
+        tokens = self.patch_embedding(patches.to(self.patch_embedding.value_embedding.weight.dtype), hidden)
+        encoded = self.encoder(inputs_embeds=tokens.flatten(0, 1), attention_mask=attended.flatten(0, 1).long())
+        return encoded.last_hidden_state.unflatten(0, tokens.shape[:2])
+
+    def _align(self, values: Tensor, input_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Values and observed steps [B, C, N P] as float32 and bool, padded left to whole patches."""
+        observed = torch.ones_like(values, dtype=torch.bool) if input_mask is None else input_mask.bool()
+        observed = _per_channel(observed, values) & ~values.isnan()
+        padding = -values.shape[-1] % self.patch_length
+        return functional.pad(values.float(), (padding, 0)), functional.pad(observed, (padding, 0), value=False)
+
+    def _patch_view(self, observed: Tensor) -> Tensor:
+        """Which patches [B, C, N] count as observed, given steps [B, C, N P]."""
+        steps = observed.unflatten(-1, (-1, self.patch_length))
+        return steps.any(dim=-1) if self.config.partial_patches == "fill" else steps.all(dim=-1)
+
+
+def normalise(values: Tensor, visible: Tensor, epsilon: float = 1e-5) -> tuple[Tensor, InstanceStatistics]:
+    """Instance normalisation (RevIN without affine part) of values [B, C, T] over their visible steps.
+
+    Always in float32. A series without visible steps has location 0 and scale 1. Missing values become 0.
+    """
+    count = visible.sum(dim=-1, keepdim=True)
+    shown = torch.where(visible, values, 0.0)
+    location = shown.sum(dim=-1, keepdim=True) / count.clamp(min=1)
+    variance = torch.where(visible, values - location, 0.0).square().sum(dim=-1, keepdim=True) / count.clamp(min=1)
+    scale = torch.where(count > 0, variance.sqrt() + epsilon, 1.0)
+    normalised = torch.nan_to_num((values - location) / scale, nan=0.0, posinf=0.0, neginf=0.0)
+    return normalised, InstanceStatistics(location, scale)
+
+
+def interpolate_gaps(values: Tensor, observed: Tensor) -> Tensor:
+    """Fill unobserved steps of [B, C, T] linearly between their observed neighbours; edges repeat the nearest."""
+    length = values.shape[-1]
+    steps = torch.arange(length, device=values.device).expand(values.shape)
+    before = torch.where(observed, steps, -1).cummax(dim=-1).values
+    after = torch.where(observed, steps, length).flip(-1).cummin(dim=-1).values.flip(-1)
+    left = torch.where(before >= 0, before, after).clamp(max=length - 1)
+    right = torch.where(after < length, after, left)
+    start, end = values.gather(-1, left), values.gather(-1, right)
+    share = (steps - left) / (right - left).clamp(min=1)
+    return torch.where(
+        observed, values, torch.where(observed.any(-1, keepdim=True), start + share * (end - start), 0.0)
+    )
+
+
+def sinusoidal_positions(num_patches: int, width: int, device: torch.device) -> Tensor:
+    """Sine and cosine position codes [N, D] (Vaswani et al. 2017, section 3.5)."""
+    frequencies = torch.exp(torch.arange(0, width, 2, device=device).float() * -(math.log(10000.0) / width))
+    angles = torch.arange(num_patches, device=device).float().unsqueeze(1) * frequencies
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
+
+
+@register_family("moment")
+def load_moment(folder: Path, config: dict[str, Any]) -> Moment:
+    """Build a :class:`Moment` from a folder with model.safetensors.
+
+    Raises:
+        InputError: weights missing, damaged, or of another geometry than config.json says.
+    """
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        raise InputError(f"Expected weights at {path}; the file does not exist.")
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged or truncated ({error}). Fetch it again from its source.") from error
+    model = Moment(MomentConfig.from_dict(config))
+    state = {_own_key(key): tensor for key, tensor in state.items() if key not in _UNUSED_KEYS}
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(f"The weights in {path} do not fit {folder / 'config.json'}: {error}") from error
+    return model.eval()
+
+
+def _t5_encoder(config: MomentConfig) -> T5Stack:
+    t5_config = T5Config.from_dict(
+        {
+            **config.t5_config,
+            "is_decoder": False,
+            "use_cache": False,
+            "is_encoder_decoder": False,
+            "vocab_size": 1,
+            "eos_token_id": None,
+            "pad_token_id": None,
+            "decoder_start_token_id": None,
+        },
+    )
+    t5_config._attn_implementation = "sdpa"
+    encoder = T5Stack(t5_config)
+    encoder.embed_tokens = nn.Identity()
+    return encoder
+
+
+def _per_channel(mask: Tensor, values: Tensor) -> Tensor:
+    """Expand a mask shared by channels, [B, L], to [B, C, L]."""
+    return mask.unsqueeze(1).expand(-1, values.shape[1], -1) if mask.ndim == 2 else mask
+
+
+def _own_key(key: str) -> str:
+    return f"reconstruction.{key.removeprefix('head.')}" if key.startswith("head.") else key
+
+
+def _hub_key(key: str) -> str:
+    return f"head.{key.removeprefix('reconstruction.')}" if key.startswith("reconstruction.") else key
