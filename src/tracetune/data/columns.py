@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 SINGLE_ITEM = "series"
 
-_ITEM_NAMES = ("item_id", "unique_id")
+ITEM_NAMES = ("item_id", "unique_id")
 _TIMESTAMP_NAMES = ("timestamp", "ds", "date")
 _TARGET_NAMES = ("target", "y")
 _LAYOUTS = (
@@ -48,7 +48,7 @@ def find_layout(
     repeated = sorted({name for name in named if named.count(name) > 1})
     if repeated:
         raise InputError(f"Expected a different column for each part, found {_listed('column', repeated)} named twice.")
-    item = item or _first_present(frame, _ITEM_NAMES, without=named)
+    item = item or _first_present(frame, ITEM_NAMES, without=named)
     timestamp = timestamp or _first_present(frame, _TIMESTAMP_NAMES, without=named)
     if timestamp is None:
         raise InputError(f"Found no time column among {_listed('column', frame.columns)}. {_LAYOUTS}")
@@ -145,7 +145,7 @@ def _numbers(column: pd.Series) -> np.ndarray:
     if wrong.any():
         row = int(wrong.argmax())
         raise InputError(
-            f"Column {column.name!r} must hold numbers, found {column.iloc[row]!r} in row {row} "
+            f"Column {column.name!r} must hold numbers, found {_shown(column.iloc[row])} in row {row} "
             f"({wrong.sum()} such cells). Correct them, or leave the cells empty: missing values are fine."
         )
     return numbers.to_numpy(np.float64, na_value=np.nan)
@@ -165,8 +165,8 @@ def _refuse_missing_timestamps(column: pd.Series, missing: pd.Series) -> None:
     if missing.any():
         row = int(missing.to_numpy().argmax())
         raise InputError(
-            f"Column {column.name!r} must hold a date or an integer in each row, found {column.iloc[row]!r} in row "
-            f"{row} ({missing.sum()} such cells). Write dates in one form, best as 2024-01-31 13:00."
+            f"Column {column.name!r} must hold a date or an integer in each row, found {_shown(column.iloc[row])} in "
+            f"row {row} ({missing.sum()} such cells). Write dates in one form, best as 2024-01-31 13:00."
         )
 
 
@@ -182,6 +182,10 @@ def _whole_numbers(column: pd.Series) -> np.ndarray:
 
 def _first_present(frame: pd.DataFrame, names: Sequence[str], without: Sequence[str]) -> str | None:
     return next((name for name in names if name in frame.columns and name not in without), None)
+
+
+def _shown(cell: object) -> str:
+    return "an empty cell" if pd.isna(cell) else repr(cell)  # type: ignore[call-overload]
 
 
 def _listed(noun: str, names: Iterable[object], most: int = 12) -> str:

@@ -5,6 +5,7 @@ relaxed about what is normal in practice (missing values, gaps, unequal lengths,
 """
 
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +17,15 @@ import pyarrow
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
 from tracetune.data.columns import (
+    ITEM_NAMES,
+    Layout,
     channel_values,
     find_layout,
     item_codes,
     parse_timestamps,
     refuse_duplicate_columns,
 )
-from tracetune.data.grid import Grid, resolve_freq
+from tracetune.data.grid import Grid, resolve_freq, show_moment
 
 _ID_COLUMN = "item_id"
 _TIMESTAMP_COLUMN = "timestamp"
@@ -116,7 +119,7 @@ def read_frame(path: str | Path) -> pd.DataFrame:
         return pd.read_parquet(source) if kind == "parquet" else _read_csv(source)
     except pd.errors.EmptyDataError as error:
         raise InputError(f"Expected a table in {source}, found no columns.") from error
-    except (EOFError, OSError, UnicodeDecodeError, pd.errors.ParserError, pyarrow.ArrowException) as error:
+    except (EOFError, OSError, zlib.error, UnicodeDecodeError, pd.errors.ParserError, pyarrow.ArrowException) as error:
         raise InputError(
             f"{source} cannot be read as {kind}: {error}. It is damaged or cut short; restore it from its source."
         ) from error
@@ -174,29 +177,7 @@ def panel_from_frame(
         panel = _panel_from_m4(frame, freq)
     else:
         layout = find_layout(frame, id_column, timestamp_column, target)
-        codes, items = item_codes(frame, layout.item)
-        times = parse_timestamps(frame[layout.timestamp])
-        values = channel_values(frame, layout.channels)
-        order = np.lexsort((times, codes)) if sort else np.argsort(codes, kind="stable")
-        codes, times, values = codes[order], times[order], values[:, order]
-        if not rows_as_steps:
-            _refuse_disorder(codes, times, items, order)
-        bounds = np.flatnonzero(np.diff(codes, prepend=-1, append=len(items)))
-        freq = resolve_freq(times, bounds, freq)
-        series = [
-            Series(item, times[start:stop], values[:, start:stop])
-            for item, start, stop in zip(items, bounds[:-1], bounds[1:], strict=True)
-        ]
-        if not rows_as_steps:
-            series = _fill_gaps(series, Grid(times, bounds, freq))
-        panel = Panel(
-            tuple(series),
-            layout.channels,
-            freq,
-            id_column=layout.item or _ID_COLUMN,
-            timestamp_column=layout.timestamp if layout.item else _TIMESTAMP_COLUMN,
-            integer_ids=layout.item is not None and pd.api.types.is_integer_dtype(frame[layout.item]),
-        )
+        panel = _panel_from_rows(frame, layout, freq, sort=sort, rows_as_steps=rows_as_steps)
     _refuse_unobserved(panel)
     return panel
 
@@ -250,7 +231,7 @@ def _table_kind(path: Path, kinds: Sequence[str]) -> str:
 def _read_csv(source: Path) -> pd.DataFrame:
     header = pd.read_csv(source, header=None, nrows=1, dtype=str)
     refuse_duplicate_columns(header.iloc[0].dropna())
-    return pd.read_csv(source)
+    return pd.read_csv(source, dtype=dict.fromkeys(ITEM_NAMES, str))  # item 007 is not item 7
 
 
 def _is_m4(frame: pd.DataFrame) -> bool:
@@ -274,44 +255,71 @@ def _panel_from_m4(frame: pd.DataFrame, freq: str | None) -> Panel:
     return Panel(tuple(series), ("target",), None)
 
 
+def _panel_from_rows(
+    frame: pd.DataFrame, layout: Layout, freq: str | None, *, sort: bool, rows_as_steps: bool
+) -> Panel:
+    """One step of one item a row (long and wide tables): group by item, check the order, put on the grid."""
+    codes, items = item_codes(frame, layout.item)
+    times = parse_timestamps(frame[layout.timestamp])
+    values = channel_values(frame, layout.channels)
+    order = np.lexsort((times, codes)) if sort else np.argsort(codes, kind="stable")
+    codes, times, values = codes[order], times[order], values[:, order]
+    if not rows_as_steps:
+        _refuse_disorder(codes, times, items, order)
+    bounds = np.flatnonzero(np.diff(codes, prepend=-1, append=len(items)))
+    freq = resolve_freq(times, bounds, freq)
+    series = [
+        Series(item, times[start:stop], values[:, start:stop])
+        for item, start, stop in zip(items, bounds[:-1], bounds[1:], strict=True)
+    ]
+    return Panel(
+        tuple(series if rows_as_steps else _fill_gaps(series, Grid(times, bounds, freq))),
+        layout.channels,
+        freq,
+        id_column=layout.item or _ID_COLUMN,
+        timestamp_column=layout.timestamp if layout.item else _TIMESTAMP_COLUMN,
+        integer_ids=layout.item is not None and pd.api.types.is_integer_dtype(frame[layout.item]),
+    )
+
+
 def _refuse_disorder(codes: np.ndarray, times: np.ndarray, items: list[str], order: np.ndarray) -> None:
     """Raise InputError at timestamps of one item that go back or stay; ``order`` holds the rows they stood in."""
     same_item = codes[1:] == codes[:-1]
-    back = np.flatnonzero(same_item & (times[1:] < times[:-1]))
+    back = np.flatnonzero(same_item & (times[1:] < times[:-1])) + 1
     if len(back):
-        here = back[0] + 1
+        here = back[0]
         raise InputError(
-            f"Timestamps of item {items[codes[here]]!r} are not in order: {times[here]} in row {order[here]} comes "
-            f"after {times[here - 1]} in row {order[here - 1]}. Sort the rows, or pass sort=True (--sort)."
+            f"Timestamps of item {items[codes[here]]!r} are not in order: {show_moment(times[here])} in row "
+            f"{order[here]} comes after {show_moment(times[here - 1])} in row {order[here - 1]}. Sort the rows, or "
+            "pass sort=True (--sort)."
         )
-    again = np.flatnonzero(same_item & (times[1:] == times[:-1]))
+    again = np.flatnonzero(same_item & (times[1:] == times[:-1])) + 1
     if len(again):
-        here = again[0] + 1
+        here = again[0]
         raise InputError(
-            f"Item {items[codes[here]]!r} has timestamp {times[here]} more than once (rows {order[here - 1]} and "
-            f"{order[here]}; {len(again)} repeated timestamps in all). Keep one row each, or give id_column if the "
-            "table holds several items."
+            f"Item {items[codes[here]]!r} has timestamp {show_moment(times[here])} more than once (rows "
+            f"{order[here - 1]} and {order[here]}; {len(again)} repeated timestamps in all). Keep one row each, or "
+            "give id_column if the table holds several items."
         )
 
 
 def _fill_gaps(series: list[Series], grid: Grid) -> list[Series]:
     """Put every series on its full grid, NaN where it has no row."""
-    filled, off_grid, total = [], [], 0
+    filled, off_grid = [], []
     for one in series:
         times, positions, on_grid = grid.place(one.timestamps)
-        total += len(one)
         off_grid += [(one.item_id, moment) for moment in one.timestamps[~on_grid]]
-        if len(times) == len(one):
-            filled.append(one)
-            continue
-        values = np.full((len(one.values), len(times)), np.nan)
-        values[:, positions] = one.values  # noqa: PD011 - not a pandas object
-        filled.append(Series(one.item_id, times, values))
+        if on_grid.all() and len(times) > len(one):
+            values = np.full((len(one.values), len(times)), np.nan)
+            values[:, positions] = one.values  # noqa: PD011 - not a pandas object
+            one = replace(one, timestamps=times, values=values)
+        filled.append(one)
     if off_grid:
+        total = sum(len(one) for one in series)
         item, moment = off_grid[0]
         raise InputError(
-            f"{len(off_grid)} of {total} timestamps lie off the regular grid {grid} (first: "
-            f"{moment} of item {item!r}). Resample the data to a regular step, or give the freq they follow."
+            f"{len(off_grid)} of {total} timestamps lie off the regular grid {grid} (first: {show_moment(moment)} of "
+            f"item {item!r}). Resample the data to a regular step, or give the freq they follow."
         )
     return filled
 

@@ -70,8 +70,9 @@ class Grid:
         ticks = times.astype(np.int64)
         if self._step is not None and (ticks[-1] - ticks[0]) // self._step > _SPARSEST * len(times):
             raise InputError(
-                f"{len(times)} timestamps from {times[0]} to {times[-1]} would fill less than one in {_SPARSEST} "
-                f"steps of the grid {self}. Resample the data to a regular step, or give its freq."
+                f"{len(times)} timestamps from {show_moment(times[0])} to {show_moment(times[-1])} would fill less "
+                f"than one in {_SPARSEST} steps of the grid {self}. Resample the data to a regular step, or give its "
+                "freq."
             )
         grid = self._between(int(ticks[0]), int(ticks[-1]))
         if len(grid) == 0:
@@ -90,6 +91,11 @@ class Grid:
     def _date_range(self, first: int, last: int) -> np.ndarray:
         dates = pd.date_range(pd.Timestamp(first), pd.Timestamp(last), freq=self.freq)
         return dates.to_numpy("datetime64[ns]").astype(np.int64)
+
+
+def show_moment(moment: np.datetime64 | np.int64) -> str:
+    """A timestamp as people write it."""
+    return str(pd.Timestamp(moment)) if isinstance(moment, np.datetime64) else str(moment)
 
 
 def _offset(freq: str | pd.Timedelta | None) -> pd.offsets.BaseOffset:

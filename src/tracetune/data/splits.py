@@ -99,17 +99,18 @@ def fit_split(panel: Panel, prediction_length: int, validation_fraction: float =
     if not 0 < validation_fraction < 1:
         raise InputError(f"Expected a validation_fraction between 0 and 1, found {validation_fraction}.")
     needed = 2 * prediction_length + 1
-    parts = []
-    for length in panel.lengths:
-        held_out = min(max(prediction_length, int(length * validation_fraction)), length - prediction_length - 1)
-        train_end = length - held_out if length >= needed else length
-        parts.append((Part(0, train_end), Part(train_end, length), Part(length, length)))
     if max(panel.lengths) < needed:
         raise InputError(
             f"No series is long enough for training and validation with prediction_length={prediction_length}: "
             f"{needed} steps are needed, the longest has {max(panel.lengths)}. Use a shorter prediction_length, "
             "or give a validation table."
         )
+    parts = []
+    for length in panel.lengths:
+        wanted = max(prediction_length, int(length * validation_fraction))
+        held_out = min(wanted, length - prediction_length - 1) if length >= needed else 0
+        train_end = length - held_out
+        parts.append((Part(0, train_end), Part(train_end, length), Part(length, length)))
     return _by_part(parts)
 
 

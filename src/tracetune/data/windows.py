@@ -1,6 +1,6 @@
 """Windows over series as a data set that is arithmetic, not storage: memory does not grow with their number."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -121,7 +121,7 @@ def identity_collate(batch: Batch) -> Batch:
     return batch
 
 
-def context_batch(values: Sequence[np.ndarray], context_length: int, batch_size: int = 1024) -> Iterator[Batch]:
+def context_batch(values: Iterable[np.ndarray], context_length: int, batch_size: int = 1024) -> Iterator[Batch]:
     """The last T steps of every channel of every series, in batches: what a forecast starts from.
 
     Args:

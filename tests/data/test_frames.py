@@ -1,0 +1,339 @@
+# ruff: noqa: PD011, RUF043 - `values` are arrays of series; patterns are regular expressions throughout
+import gzip
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tracetune.base.errors import InputError
+from tracetune.data.frames import frame_from_forecasts, panel_from_frame, read_frame, write_frame
+from tracetune.data.splits import Scaler
+from tracetune.data.windows import Windows
+
+
+def long_frame(item="a", start="2024-01-01", steps=6, freq="h", **columns):
+    moments = pd.date_range(start, periods=steps, freq=freq)
+    return pd.DataFrame({"item_id": item, "timestamp": moments, "target": np.arange(steps) + 1.0} | columns)
+
+
+# Layouts
+
+
+def test_long_frame():
+    panel = panel_from_frame(pd.concat([long_frame("b"), long_frame("a", steps=3)]))
+    assert panel.item_ids == ("b", "a")
+    assert panel.lengths == (6, 3)
+    assert (panel.channels, panel.freq) == (("target",), "h")
+    np.testing.assert_array_equal(panel.series[1].values, [[1, 2, 3]])
+    assert panel.series[0].timestamps.dtype == np.dtype("datetime64[ns]")
+
+
+def test_unique_id_ds_y_is_recognised_and_remembered():
+    frame = long_frame().rename(columns={"item_id": "unique_id", "timestamp": "ds", "target": "y"})
+    panel = panel_from_frame(frame)
+    assert (panel.id_column, panel.timestamp_column, panel.channels) == ("unique_id", "ds", ("y",))
+
+
+def test_further_numeric_columns_are_channels_and_text_is_ignored_with_a_warning(caplog):
+    frame = long_frame(price=np.arange(6), open=True, shop="north")
+    with caplog.at_level(logging.WARNING):
+        panel = panel_from_frame(frame)
+    assert panel.channels == ("target", "price", "open")
+    assert "Ignoring column 'shop'" in caplog.text
+
+
+def test_index_written_into_a_csv_is_no_channel(tmp_path, caplog):
+    long_frame().to_csv(tmp_path / "table.csv")
+    assert panel_from_frame(read_frame(tmp_path / "table.csv")).channels == ("target",)
+    assert "'Unnamed: 0'" in caplog.text
+
+
+def test_wide_frame_is_one_item_with_a_channel_a_column():
+    frame = pd.DataFrame({"date": ["1990/1/1 0:00", "1990/1/2 0:00", "1990/1/3 0:00"], "0": [1, 2, 3], "OT": [4, 5, 6]})
+    panel = panel_from_frame(frame)
+    assert (panel.item_ids, panel.channels, panel.freq) == (("series",), ("0", "OT"), "D")
+    assert (panel.id_column, panel.timestamp_column) == ("item_id", "timestamp")
+    assert panel_from_frame(frame, target="OT").channels == ("OT",)
+    assert panel_from_frame(frame, target=["OT", "0"]).series[0].values.tolist() == [[4, 5, 6], [1, 2, 3]]
+
+
+def test_explicit_names_win_over_the_usual_ones():
+    frame = long_frame(shop="x", day=pd.date_range("2024-05-01", periods=6), sold=np.arange(6) * 10.0)
+    panel = panel_from_frame(frame, id_column="shop", timestamp_column="day", target="sold")
+    assert (panel.item_ids, panel.freq, panel.channels) == (("x",), "D", ("sold",))
+    assert panel.series[0].values[0, -1] == 50
+
+
+def test_m4_frame():
+    frame = pd.DataFrame({"V1": ["Y1", "Y2"], "V2": [1, 2], "V3": [3, np.nan], "V4": [5, 6], "V5": [7, np.nan]})
+    panel = panel_from_frame(frame)
+    assert (panel.item_ids, panel.lengths, panel.freq) == (("Y1", "Y2"), (4, 3), None)
+    np.testing.assert_array_equal(panel.series[1].values, [[2, np.nan, 6]])
+    assert panel.series[1].timestamps.tolist() == [0, 1, 2]
+
+
+def test_rows_of_different_items_may_interleave():
+    mixed = pd.concat([long_frame("a"), long_frame("b", start="2024-03-01")]).sort_values("target", kind="stable")
+    panel = panel_from_frame(mixed)
+    for series in panel:
+        assert series.values[0].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_table_is_left_as_it_was():
+    frame = long_frame().iloc[::-1]
+    before = frame.copy()
+    panel_from_frame(frame, sort=True)
+    pd.testing.assert_frame_equal(frame, before)
+
+
+# Timestamps and frequency
+
+
+@pytest.mark.parametrize(
+    "freq", ["h", "15min", "10s", "D", "B", "W-TUE", "MS", "ME", "2MS", "QS-OCT", "QE-DEC", "YS-JAN"]
+)
+def test_frequency_is_inferred_and_continued(freq):
+    panel = panel_from_frame(long_frame(steps=12, freq=freq))
+    assert panel.freq == freq
+    expected = pd.date_range("2024-01-01", periods=15, freq=freq)[12:]
+    np.testing.assert_array_equal(panel.future_timestamps(panel.series[0], 3), expected)
+
+
+@pytest.mark.parametrize("freq", ["h", "B", "W-SUN", "MS", "2MS", "QS-OCT", "YE-DEC"])
+def test_gaps_become_missing_values(freq):
+    frame = long_frame(steps=16, freq=freq)
+    panel = panel_from_frame(frame.drop(index=[6, 7, 11]))
+    assert panel.freq == freq
+    series = panel.series[0]
+    assert np.flatnonzero(np.isnan(series.values[0])).tolist() == [6, 7, 11]
+    np.testing.assert_array_equal(series.timestamps, frame["timestamp"])
+
+
+def test_items_of_a_two_month_step_may_differ_in_phase():
+    frame = pd.concat([long_frame("a", "2024-01-01", 8, "2MS"), long_frame("b", "2024-02-01", 8, "2MS")])
+    assert panel_from_frame(frame).lengths == (8, 8)
+
+
+def test_explicit_frequency_wins():
+    panel = panel_from_frame(long_frame(steps=3, freq="2h"), freq="h")
+    assert panel.lengths == (5,)
+    assert panel.freq == "h"
+
+
+def test_zones_are_turned_into_utc():
+    frame = long_frame(steps=3)
+    frame["timestamp"] = frame["timestamp"].dt.tz_localize("Etc/GMT-2")
+    assert panel_from_frame(frame).series[0].timestamps[0] == np.datetime64("2023-12-31T22:00")
+    frame["timestamp"] = frame["timestamp"].map(str)
+    assert panel_from_frame(frame).series[0].timestamps[0] == np.datetime64("2023-12-31T22:00")
+
+
+def test_periods_are_dates():
+    frame = long_frame(steps=4, timestamp=pd.period_range("2024-01", periods=4, freq="M"))
+    assert panel_from_frame(frame).freq == "MS"
+
+
+def test_integer_timestamps_are_kept_and_their_gaps_filled():
+    panel = panel_from_frame(long_frame(steps=5, timestamp=[10, 15, 20, 30, 35]))
+    series = panel.series[0]
+    assert panel.freq is None
+    assert series.timestamps.tolist() == [10, 15, 20, 25, 30, 35]
+    assert np.isnan(series.values[0, 3])
+    assert panel.future_timestamps(series, 2).tolist() == [40, 45]
+
+
+def test_a_single_row_is_a_series_when_the_frequency_is_given():
+    panel = panel_from_frame(long_frame(steps=1), freq="D")
+    assert panel.future_timestamps(panel.series[0], 1) == np.datetime64("2024-01-02")
+    numbered = panel_from_frame(long_frame(steps=1, timestamp=[7]))
+    assert numbered.future_timestamps(numbered.series[0], 2).tolist() == [8, 9]
+
+
+def test_sort_puts_rows_in_order():
+    panel = panel_from_frame(long_frame().iloc[::-1], sort=True)
+    assert panel.series[0].values[0].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_rows_as_steps_takes_rows_as_they_stand():
+    frame = long_frame(steps=6).drop(index=[3])
+    frame.loc[2, "timestamp"] = frame.loc[1, "timestamp"]
+    panel = panel_from_frame(frame, rows_as_steps=True)
+    assert panel.series[0].values[0].tolist() == [1, 2, 3, 5, 6]
+
+
+def test_constant_series_stay_finite_all_the_way():
+    panel = panel_from_frame(long_frame(steps=12, target=3.5))
+    values = panel.series[0].values
+    scaled = Scaler.fit(values).transform(values).astype(np.float32)
+    window = Windows([scaled], 4, 2)[0]
+    assert all(bool(tensor.isfinite().all()) for tensor in window.values())
+
+
+# What is refused
+
+
+def shuffled_text(values, row, text):
+    column = list(values)
+    column[row] = text
+    return column
+
+
+@pytest.mark.parametrize(
+    ("frame", "arguments", "message"),
+    [
+        (long_frame(), {"target": "sales"}, "Expected column 'sales'; found columns 'item_id', 'timestamp', 'target'"),
+        (long_frame(), {"target": "item_id", "id_column": "item_id"}, "column 'item_id' named twice"),
+        (
+            long_frame().rename(columns={"timestamp": "when"}),
+            {},
+            "Found no time column among .*Recognised layouts: long",
+        ),
+        (long_frame().rename(columns={"target": "sales"}), {}, "Found no target column among .*Recognised layouts"),
+        (long_frame()[["timestamp"]], {}, "Found no numeric column to use as target"),
+        (long_frame().iloc[:0], {}, "with rows, found none"),
+        (long_frame().set_axis(["item_id", "target", "target"], axis=1), {}, "column 'target' more than once"),
+        (long_frame(item=shuffled_text("aaabbb", 1, None)), {}, "1 rows have none .first: row 1"),
+        (
+            long_frame(target=shuffled_text(range(6), 4, "n/a!")),
+            {},
+            "'target' must hold numbers, found 'n/a!' in row 4",
+        ),
+        (long_frame(price=shuffled_text(range(6), 2, "?")), {}, "'price' must hold numbers, found '\\?' in row 2"),
+        (long_frame(target=[1, 2, np.inf, 4, -np.inf, 6]), {}, "'target' has 2 infinite values .first: row 2"),
+        (long_frame(target=np.nan), {}, "Item 'a' has no value at all"),
+        (long_frame(price=np.nan), {}, "Column 'price' has no value at all"),
+        (long_frame(timestamp=shuffled_text(["2024-01-01"] * 6, 3, "soon")), {}, "found 'soon' in row 3"),
+        (long_frame(timestamp=shuffled_text(["01/02/2024"] * 6, 3, "13/02/2024")), {}, "found '13/02/2024' in row 3"),
+        (
+            long_frame(timestamp=shuffled_text(range(6), 3, np.nan)),
+            {},
+            "date or an integer in each row, found an empty cell in row 3",
+        ),
+        (long_frame(timestamp=np.arange(6) + 0.5), {}, "must hold dates or integers, found 0.5 in row 0"),
+        (long_frame().iloc[[0, 2, 1, 3]], {}, "item 'a' are not in order: 2024-01-01 01:00:00 in row 2.*sort=True"),
+        (long_frame().iloc[[0, 1, 1, 1]], {}, "'a' has timestamp 2024-01-01 01:00:00 more than once .*2 repeated"),
+        (long_frame().iloc[[0, 2, 1, 1]], {"sort": True}, "more than once .rows 2 and 3; 1 repeated"),
+        (long_frame(), {"freq": "fortnight"}, "Expected a pandas offset alias .* found freq='fortnight'"),
+        (long_frame(timestamp=range(6)), {"freq": "h"}, "freq='h' was given, but the timestamps are integers"),
+        (long_frame(steps=1), {}, "Every item has a single row"),
+        (
+            long_frame(timestamp=pd.date_range("2024-01", periods=6, freq="MS") + pd.Timedelta("14D")),
+            {},
+            "usual step is 31 days.*no calendar frequency",
+        ),
+        (
+            long_frame(freq="30min"),
+            {"freq": "h"},
+            "3 of 6 timestamps lie off the regular grid 'h' .first: 2024-01-01 00:30",
+        ),
+        (long_frame(start="2024-01-15", freq="D"), {"freq": "MS"}, "6 of 6 timestamps lie off the regular grid 'MS'"),
+        (long_frame(freq="D"), {"freq": "s"}, "would fill less than one in 100 steps of the grid 's'"),
+        (long_frame(timestamp=[0, 1, 2, 3, 4, 10**12]), {}, "of the grid of step 1"),
+        (pd.DataFrame({"V1": ["a", "a"], "V2": [1, 2]}), {}, "one row a series, found 'a' in column 'V1' again"),
+        (pd.DataFrame({"V1": ["a", "b"], "V2": [1, "x"]}), {}, "'V2' must hold numbers, found 'x' in row 1"),
+        (pd.DataFrame({"V1": ["a"], "V2": [1]}), {"freq": "h"}, "M4 tables .* have no dates"),
+        (pd.DataFrame({"V1": ["a", "b"], "V2": [1, np.nan]}), {}, "Item 'b' has no value at all"),
+    ],
+)
+def test_unusable_tables_are_refused(frame, arguments, message):
+    with pytest.raises(InputError, match=message):
+        panel_from_frame(frame, **arguments)
+
+
+# Files
+
+
+@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
+def test_tables_are_read_as_they_were_written(tmp_path, suffix):
+    frame = long_frame(steps=3)
+    write_frame(frame, tmp_path / f"table.{suffix}")
+    again = panel_from_frame(read_frame(tmp_path / f"table.{suffix}"))
+    np.testing.assert_array_equal(again.series[0].timestamps, frame["timestamp"])
+    np.testing.assert_array_equal(again.series[0].values[0], frame["target"])
+
+
+def test_leading_zeros_of_item_names_are_kept(tmp_path):
+    write_frame(long_frame(item="007"), tmp_path / "table.csv")
+    assert panel_from_frame(read_frame(tmp_path / "table.csv")).item_ids == ("007",)
+
+
+def test_json_is_written_as_records(tmp_path):
+    write_frame(long_frame(steps=2), tmp_path / "table.json")
+    assert pd.read_json(tmp_path / "table.json")["target"].tolist() == [1, 2]
+
+
+def test_a_failed_write_leaves_the_older_file(tmp_path):
+    path = tmp_path / "table.parquet"
+    write_frame(long_frame(steps=2), path)
+    with pytest.raises(Exception, match="[Cc]onver|object"):
+        write_frame(pd.DataFrame({"a": [object()]}), path)
+    assert len(read_frame(path)) == 2
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def damaged(path):
+    content = gzip.compress(long_frame(steps=500).to_csv().encode())
+    path.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize(
+    ("name", "prepare", "message"),
+    [
+        ("absent.csv", lambda path: None, "there is no such file"),
+        (
+            "table.xlsx",
+            lambda path: path.write_bytes(b"x"),
+            r"ending in one of \.csv, \.csv\.gz, \.parquet, found 'table",
+        ),
+        ("empty.csv", lambda path: path.write_bytes(b""), "found an empty file"),
+        ("blank.csv", lambda path: path.write_bytes(b"\n\n"), "found no columns"),
+        ("twice.csv", lambda path: path.write_text("date,a,a\n2024-01-01,1,2\n"), "column 'a' more than once"),
+        ("cut.csv.gz", damaged, "cannot be read as csv.gz.*damaged or cut short"),
+        ("plain.csv.gz", lambda path: path.write_text("a,b\n1,2\n"), "cannot be read as csv.gz"),
+        ("cut.parquet", lambda path: path.write_bytes(b"PAR1 half"), "cannot be read as parquet"),
+        ("binary.csv", lambda path: path.write_bytes(b"\xff\xfe\x00a"), "cannot be read as csv"),
+    ],
+)
+def test_unreadable_files_are_refused(tmp_path, name, prepare, message):
+    prepare(tmp_path / name)
+    with pytest.raises(InputError, match=message):
+        read_frame(tmp_path / name)
+
+
+def test_unknown_output_suffix_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"\.json, found 'table\.txt'"):
+        write_frame(long_frame(), tmp_path / "table.txt")
+
+
+# Forecasts
+
+
+def test_forecasts_become_a_long_frame_after_the_end():
+    panel = panel_from_frame(pd.concat([long_frame(7, price=1.0), long_frame(3, steps=4, price=1.0)]))
+    forecasts = [np.arange(4).reshape(2, 2) + 10 * index for index in range(2)]
+    quantiles = [np.stack([forecast - 1, forecast + 1], axis=-1) for forecast in forecasts]
+    frame = frame_from_forecasts(panel, forecasts, quantiles=quantiles, quantile_levels=[0.1, 0.9])
+    assert list(frame) == ["item_id", "timestamp", "target_name", "predictions", "0.1", "0.9"]
+    assert frame["item_id"].tolist() == [7] * 4 + [3] * 4
+    assert frame["target_name"].tolist() == ["target", "target", "price", "price"] * 2
+    assert frame["predictions"].tolist() == [0, 1, 2, 3, 10, 11, 12, 13]
+    assert ((frame["0.9"] - frame["0.1"]) == 2).all()
+    assert frame["timestamp"].iloc[4] == pd.Timestamp("2024-01-01 04:00")
+
+
+def test_forecasts_keep_the_names_of_the_source_and_take_other_timestamps():
+    source = long_frame().rename(columns={"item_id": "unique_id", "timestamp": "ds", "target": "y"})
+    panel = panel_from_frame(source)
+    past = [panel.series[0].timestamps[-2:]]
+    frame = frame_from_forecasts(panel, [np.zeros((1, 2))], timestamps=past)
+    assert list(frame) == ["unique_id", "ds", "target_name", "predictions"]
+    assert len(frame.merge(source, on=["unique_id", "ds"])) == 2
+
+
+def test_cut_takes_steps_from_either_end():
+    panel = panel_from_frame(pd.concat([long_frame("a"), long_frame("b", steps=4)]))
+    assert panel.cut(None, -2).lengths == (4, 2)
+    tail = panel.cut(-2, None)
+    assert [series.values[0].tolist() for series in tail] == [[5, 6], [3, 4]]
+    assert np.shares_memory(tail.series[0].values, panel.series[0].values)

@@ -1,0 +1,37 @@
+import numpy as np
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tracetune.data.grid import Grid, resolve_freq
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    freq=st.sampled_from(["5min", "h", "D", "W-WED", "MS", "QE-DEC", "YS-JAN"]),
+    starts=st.lists(st.integers(0, 30), min_size=1, max_size=3),
+    dropped=st.sets(st.integers(11, 38), max_size=3),
+)
+def test_the_grid_under_rows_with_gaps_is_the_whole_grid(freq, starts, dropped):
+    """Items begin anywhere on one grid and lack some rows; each gets back the grid from its first to its last row."""
+    calendar = pd.date_range("2001-01-01", periods=75, freq=freq).to_numpy("datetime64[ns]")
+    whole = [calendar[start : start + 40] for start in starts]
+    kept = [np.delete(times, sorted(dropped)) for times in whole]
+    bounds = np.cumsum([0] + [len(times) for times in kept])
+    times = np.concatenate(kept)
+
+    found = resolve_freq(times, bounds, None)
+    assert found is not None
+    grid = Grid(times, bounds, found)
+    for expected, rows in zip(whole, kept, strict=True):
+        full, positions, on_grid = grid.place(rows)
+        np.testing.assert_array_equal(full, expected)
+        np.testing.assert_array_equal(full[positions], rows)
+        assert on_grid.all()
+
+
+def test_nanoseconds_are_exact_at_the_end_of_long_grids():
+    times = pd.date_range("2016-07-01", periods=17420, freq="h").to_numpy("datetime64[ns]")
+    full, _, on_grid = Grid(times, np.array([0, len(times)]), "h").place(times)
+    assert full[-1] == times[-1]
+    assert on_grid.all()

@@ -1,0 +1,115 @@
+import json
+
+import numpy as np
+import pytest
+from sklearn.preprocessing import StandardScaler
+
+from tracetune.base.errors import InputError
+from tracetune.data.frames import Panel, Series
+from tracetune.data.splits import Borders, Part, Scaler, fit_split, split_panel
+from tracetune.data.windows import Windows
+
+
+def panel_of(*lengths):
+    series = tuple(Series(f"s{i}", np.arange(length), np.ones((1, length))) for i, length in enumerate(lengths))
+    return Panel(series, ("target",), None)
+
+
+def test_borders_from_lengths_and_fractions():
+    assert Borders.from_lengths(8640, 2880, 2880) == Borders(8640, 11520, 14400)
+    illness = Borders.from_fractions(966)
+    assert illness == Borders(int(966 * 0.7), 966 - int(966 * 0.2), 966)
+
+
+@pytest.mark.parametrize("ends", [(0, 1, 2), (5, 4, 6), (5, 6, 5)])
+def test_disordered_borders_are_refused(ends):
+    with pytest.raises(InputError, match="Expected 0 < train_end <= validation_end <= test_end"):
+        Borders(*ends)
+
+
+def test_fractions_above_one_are_refused():
+    with pytest.raises(InputError, match=r"at most 1 in all, found train=0\.9 and test=0\.2"):
+        Borders.from_fractions(100, train=0.9, test=0.2)
+
+
+def test_split_panel_by_borders_is_the_same_for_every_series():
+    split = split_panel(panel_of(20, 30), Borders(10, 14, 20))
+    assert split.train == (Part(0, 10),) * 2
+    assert split.validation == (Part(10, 14),) * 2
+    assert split.test == (Part(14, 20),) * 2
+
+
+def test_split_panel_by_fractions_follows_each_length():
+    split = split_panel(panel_of(10, 100))
+    assert split.train == ((0, 7), (0, 70))
+    assert split.validation == ((7, 8), (70, 80))
+    assert split.test == ((8, 10), (80, 100))
+
+
+def test_split_panel_names_the_series_that_is_too_short():
+    with pytest.raises(InputError, match="needs 20 steps, but item 's1' has 19"):
+        split_panel(panel_of(20, 19), Borders(10, 14, 20))
+
+
+def test_fit_split_keeps_the_end_for_validation():
+    split = fit_split(panel_of(1000), prediction_length=10)
+    assert split.train == ((0, 900),)
+    assert split.validation == ((900, 1000),)
+    assert split.test == ((1000, 1000),)
+
+
+def test_fit_split_holds_out_at_least_one_horizon_and_leaves_short_series_for_training():
+    split = fit_split(panel_of(40, 21, 20), prediction_length=10)
+    assert split.train == ((0, 30), (0, 11), (0, 20))
+    assert split.validation == ((30, 40), (11, 21), (20, 20))
+
+
+def test_fit_split_always_leaves_a_window_on_both_sides():
+    for length in range(13, 40):
+        split = fit_split(panel_of(length), prediction_length=6, validation_fraction=0.9)
+        values = [np.ones((1, length), np.float32)]
+        assert len(Windows(values, 16, 6, split.train)) >= 1
+        assert len(Windows(values, 16, 6, split.validation)) >= 1
+
+
+def test_fit_split_refuses_when_nothing_can_be_validated():
+    with pytest.raises(InputError, match=r"prediction_length=10: 21 steps are needed, the longest has 20"):
+        fit_split(panel_of(20, 12), prediction_length=10)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.5])
+def test_fit_split_refuses_a_fraction_that_is_none(fraction):
+    with pytest.raises(InputError, match="validation_fraction between 0 and 1"):
+        fit_split(panel_of(100), 10, validation_fraction=fraction)
+
+
+def test_scaler_equals_scikit_learn_on_the_train_range():
+    values = np.random.default_rng(0).normal(3, 2, size=(4, 60))
+    values[0, 5:9] = np.nan
+    reference = StandardScaler().fit(values[:, 10:40].T)
+    scaler = Scaler.fit(values, 10, 40)
+    np.testing.assert_allclose(scaler.mean, reference.mean_)
+    np.testing.assert_allclose(scaler.scale, reference.scale_)
+    np.testing.assert_allclose(scaler.transform(values), reference.transform(values.T).T)
+
+
+def test_scaler_ignores_missing_values_and_what_lies_outside_its_range():
+    values = np.array([[1.0, np.nan, 3.0, 1000.0]])
+    scaler = Scaler.fit(values, 0, 3)
+    assert (scaler.mean.tolist(), scaler.scale.tolist()) == ([2.0], [1.0])
+    np.testing.assert_array_equal(scaler.transform(values), [[-1, np.nan, 1, 998]])
+
+
+@pytest.mark.parametrize("constant", [0.0, 0.1, -1e8, np.nan])
+def test_constant_and_unobserved_channels_have_scale_one(constant):
+    scaler = Scaler.fit(np.full((1, 50), constant))
+    assert scaler.scale.tolist() == [1.0]
+    assert np.isfinite(scaler.mean).all()
+    assert np.isfinite(scaler.transform(np.full((1, 3), 5.0))).all()
+
+
+def test_scaler_is_undone_and_survives_json():
+    values = np.random.default_rng(1).normal(size=(2, 3, 20)) * 7 + 1
+    scaler = Scaler.fit(values[0])
+    again = Scaler.from_dict(json.loads(json.dumps(scaler.to_dict())))
+    np.testing.assert_allclose(again.inverse_transform(scaler.transform(values)), values)
