@@ -170,7 +170,6 @@ def test_classic_series_keep_their_last_horizon_for_the_test():
     assert loaded.test_panel.series[0].values[0, -1] == 432
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", list_datasets())
 def test_files_here_are_the_ones_described(name):
     if not present(name):
