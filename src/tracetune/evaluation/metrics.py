@@ -1,0 +1,218 @@
+"""Forecast metrics as pure functions of arrays, and their exact mean over windows that come in batches.
+
+Every metric has one signature: ``metric(y_true, y_pred, future_mask=None, axis=None)``, and where it needs more,
+keywords after that. Arrays are [..., H]; a step counts if ``future_mask`` is not 0 and ``y_true`` is not NaN, and every
+step that counts has the same weight. A mean over no step at all is NaN. Sums are in float64 whatever comes in.
+
+Masked steps may hold anything, but a NaN forecast of a step that counts makes the metric NaN: it is never hidden.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tracetune.base.errors import InputError, unknown_name
+
+Axis = int | tuple[int, ...] | None
+
+
+def mse(y_true: ArrayLike, y_pred: ArrayLike, future_mask: ArrayLike | None = None, axis: Axis = None) -> np.ndarray:
+    """Mean squared error."""
+    return _mean(squared_error(y_true, y_pred), y_true, future_mask, axis)
+
+
+def mae(y_true: ArrayLike, y_pred: ArrayLike, future_mask: ArrayLike | None = None, axis: Axis = None) -> np.ndarray:
+    """Mean absolute error."""
+    return _mean(absolute_error(y_true, y_pred), y_true, future_mask, axis)
+
+
+def smape(y_true: ArrayLike, y_pred: ArrayLike, future_mask: ArrayLike | None = None, axis: Axis = None) -> np.ndarray:
+    """Symmetric mean absolute percentage error as in M4: mean of 200 |y - f| / (|y| + |f|), from 0 to 200."""
+    return _mean(symmetric_percentage_error(y_true, y_pred), y_true, future_mask, axis)
+
+
+def mase(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    future_mask: ArrayLike | None = None,
+    axis: Axis = None,
+    *,
+    scale: ArrayLike,
+) -> np.ndarray:
+    """Mean absolute scaled error (Hyndman & Koehler 2006): mean of |y - f| / scale.
+
+    Args:
+        y_true: [..., H].
+        y_pred: [..., H].
+        future_mask: [..., H], None where every step counts.
+        axis: what to average over, None for everything.
+        scale: `naive_scale` of each series, broadcast against ``y_true``. Series without a scale (0 or NaN,
+            because they are constant or no longer than a season) are left out.
+    """
+    scale = np.broadcast_to(np.asarray(scale, dtype=np.float64), np.shape(y_true))
+    usable = scale > 0
+    errors = absolute_error(y_true, y_pred) / np.where(usable, scale, 1.0)
+    return _mean(errors, np.where(usable, y_true, np.nan), future_mask, axis)
+
+
+def naive_scale(past: ArrayLike, season: int = 1) -> np.ndarray:
+    """Mean absolute error [..., 1] of the seasonal naive forecast within past values [..., T]: the scale of `mase`.
+
+    Pairs with a missing value are left out; NaN where no pair is left.
+    """
+    past = np.asarray(past, dtype=np.float64)
+    differences = np.abs(past[..., season:] - past[..., :-season])
+    return _mean(differences, differences, None, -1)[..., None]
+
+
+def owa(smape: float, mase: float, reference_smape: float, reference_mase: float) -> float:
+    """Overall weighted average of M4: mean of sMAPE and MASE, each relative to that of Naive2.
+
+    Each of the four is an average over all series first; for M4 the reference is `baselines.naive2`.
+    """
+    return (smape / reference_smape + mase / reference_mase) / 2
+
+
+def quantile_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    future_mask: ArrayLike | None = None,
+    axis: Axis = None,
+    *,
+    quantile: float,
+) -> np.ndarray:
+    """Pinball loss of a forecast of one quantile q: mean of max(q (y - f), (q - 1) (y - f))."""
+    return _mean(pinball_error(y_true, y_pred, quantile), y_true, future_mask, axis)
+
+
+def weighted_quantile_loss(
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
+    future_mask: ArrayLike | None = None,
+    axis: Axis = None,
+    *,
+    quantile_levels: Sequence[float],
+) -> np.ndarray:
+    """Pinball losses relative to the size of the truth: mean over q of 2 sum(pinball_q) / sum(|y|).
+
+    Twice the pinball loss, averaged over evenly spaced levels, approximates the CRPS. Infinite or NaN where the truth
+    is 0 throughout.
+
+    Args:
+        y_true: [..., H].
+        y_pred: [..., H, Q], the quantiles in the order of ``quantile_levels``.
+        future_mask: [..., H], None where every step counts.
+        axis: axes of ``y_true`` to sum over, None for all.
+        quantile_levels: Q levels between 0 and 1.
+
+    Raises:
+        InputError: the last axis of ``y_pred`` has another length than ``quantile_levels``.
+    """
+    y_true, y_pred = np.asarray(y_true, dtype=np.float64), np.asarray(y_pred, dtype=np.float64)
+    if y_pred.shape[-1:] != (len(quantile_levels),):
+        raise InputError(
+            f"Expected forecasts [..., H, Q] with Q = {len(quantile_levels)} quantiles, found shape {y_pred.shape}."
+        )
+    errors = np.mean([pinball_error(y_true, y_pred[..., i], q) for i, q in enumerate(quantile_levels)], axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return 2 * _mean(errors, y_true, future_mask, axis) / _mean(np.abs(y_true), y_true, future_mask, axis)
+
+
+def coverage(
+    y_true: ArrayLike,
+    lower: ArrayLike,
+    upper: ArrayLike,
+    future_mask: ArrayLike | None = None,
+    axis: Axis = None,
+) -> np.ndarray:
+    """Share of the truth that lies in the interval [lower, upper], both [..., H]."""
+    truth = _float(y_true)
+    inside = (truth >= _float(lower)) & (truth <= _float(upper))
+    return _mean(inside.astype(np.float64), y_true, future_mask, axis)
+
+
+def squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
+    """(y - f)^2 of each step."""
+    return np.square(_difference(y_true, y_pred))
+
+
+def absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
+    """|y - f| of each step."""
+    return np.abs(_difference(y_true, y_pred))
+
+
+def symmetric_percentage_error(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
+    """200 |y - f| / (|y| + |f|) of each step; 0 where truth and forecast are both 0."""
+    size = np.abs(_float(y_true)) + np.abs(_float(y_pred))
+    return 200 * absolute_error(y_true, y_pred) / np.where(size == 0, 1.0, size)
+
+
+def pinball_error(y_true: ArrayLike, y_pred: ArrayLike, quantile: float) -> np.ndarray:
+    """max(q (y - f), (q - 1) (y - f)) of each step.
+
+    Raises:
+        InputError: ``quantile`` is not between 0 and 1.
+    """
+    if not 0 < quantile < 1:
+        raise InputError(f"Expected a quantile between 0 and 1, found {quantile}.")
+    difference = _difference(y_true, y_pred)
+    return np.maximum(quantile * difference, (quantile - 1) * difference)
+
+
+POINTWISE = {"mse": squared_error, "mae": absolute_error, "smape": symmetric_percentage_error}
+
+
+class MetricAccumulator:
+    """Means of pointwise metrics over any number of batches, equal to the mean over all of them at once.
+
+    It adds up errors and counts, so batches of unequal size or with missing steps keep their weight.
+
+    Args:
+        metrics: names in `POINTWISE`.
+
+    Raises:
+        InputError: an unknown metric.
+    """
+
+    def __init__(self, metrics: Sequence[str] = ("mse", "mae")) -> None:
+        for name in metrics:
+            if name not in POINTWISE:
+                raise unknown_name("metric", name, POINTWISE)
+        self.steps = 0
+        self._sums = dict.fromkeys(metrics, 0.0)
+
+    def update(self, y_true: ArrayLike, y_pred: ArrayLike, future_mask: ArrayLike | None = None) -> None:
+        """Add a batch: truth, forecast and mask of one shape [..., H]."""
+        counted = _counted(y_true, future_mask)
+        self.steps += int(counted.sum())
+        for name in self._sums:
+            self._sums[name] += float(POINTWISE[name](y_true, y_pred).sum(where=counted))
+
+    def compute(self) -> dict[str, float]:
+        """Each metric over everything added so far; NaN before the first step."""
+        return {name: total / self.steps if self.steps else float("nan") for name, total in self._sums.items()}
+
+
+def _difference(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
+    truth, forecast = _float(y_true), _float(y_pred)
+    if truth.shape != forecast.shape:
+        raise InputError(
+            f"Expected truth and forecast of one shape, found {list(truth.shape)} and {list(forecast.shape)}."
+        )
+    return truth - forecast
+
+
+def _float(values: ArrayLike) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _counted(y_true: ArrayLike, future_mask: ArrayLike | None) -> np.ndarray:
+    observed = ~np.isnan(_float(y_true))
+    return observed if future_mask is None else observed & (np.asarray(future_mask) != 0)
+
+
+def _mean(errors: np.ndarray, y_true: ArrayLike, future_mask: ArrayLike | None, axis: Axis) -> np.ndarray:
+    counted = _counted(y_true, future_mask)
+    total, count = errors.sum(axis=axis, where=counted), counted.sum(axis=axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

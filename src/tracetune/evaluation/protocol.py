@@ -1,0 +1,65 @@
+"""Everything that two numbers must share to be comparable, in one object with a short digest."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+_LIBRARIES = ("tracetune", "torch", "transformers", "peft")
+_DIGEST_LENGTH = 16
+
+
+def library_versions() -> dict[str, str]:
+    """Installed versions of the libraries that can change a result; those that are absent are left out."""
+    versions = {}
+    for name in _LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+@dataclass(frozen=True)
+class ProtocolFingerprint:
+    """How a result was obtained, apart from the method itself. Two rows compare if their digests agree.
+
+    Attributes:
+        dataset: name of the data.
+        data_sha256: digest of the data file.
+        borders: ends of train, validation and test, in steps.
+        context_length: T.
+        prediction_length: H.
+        seed: of initial weights, order and dropout.
+        stride: steps between test origins.
+        drop_last: whether an incomplete last test batch is dropped; it never is here, others do.
+        scaler: how values are scaled, and on which part that was fitted.
+        metric_space: "scaled" or "original" values.
+        train_windows: how many training windows were used; None for all.
+        versions: of the libraries.
+    """
+
+    dataset: str
+    data_sha256: str
+    borders: tuple[int, int, int]
+    context_length: int
+    prediction_length: int
+    seed: int
+    stride: int = 1
+    drop_last: bool = False
+    scaler: str = "standard per channel, fitted on train"
+    metric_space: str = "scaled"
+    train_windows: int | None = None
+    versions: dict[str, str] = field(default_factory=library_versions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON, with the digest."""
+        return {**json.loads(self._canonical()), "digest": self.digest()}
+
+    def digest(self) -> str:
+        """First 16 hexadecimal digits of the SHA-256 of the canonical JSON form."""
+        return hashlib.sha256(self._canonical().encode()).hexdigest()[:_DIGEST_LENGTH]
+
+    def _canonical(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
