@@ -1,0 +1,142 @@
+"""Rows of results as Markdown, on the terminal, and as files."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tracetune.base.errors import InputError
+from tracetune.base.files import staged_file
+
+Row = Mapping[str, Any]
+
+_BOOLEAN = (bool, np.bool_)
+
+
+def markdown_table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:
+    """Rows as a Markdown table that is aligned in its source too.
+
+    Args:
+        rows: each a mapping from column to value; what is absent stays empty.
+        columns: which, in this order; None takes all, in order of first appearance.
+
+    Returns:
+        The table without a line break at its end; empty where there is no column.
+    """
+    columns = _columns(rows, columns)
+    if not columns:
+        return ""
+    cells = [[_escaped(format_value(row.get(column))) for column in columns] for row in rows]
+    numeric = [_is_numeric(rows, column) for column in columns]
+    header = [_escaped(column) for column in columns]
+    widths = [max(3, *(len(line[i]) for line in (header, *cells))) for i in range(len(columns))]
+    rule = ["-" * (width - 1) + (":" if right else "-") for width, right in zip(widths, numeric, strict=True)]
+    return "\n".join(_markdown_line(line, widths, numeric) for line in (header, rule, *cells))
+
+
+def print_table(
+    title: str, rows: Sequence[Row], columns: Sequence[str] | None = None, console: Console | None = None
+) -> None:
+    """Print rows on the terminal under a title.
+
+    Args:
+        title: stands above the table.
+        rows: as for `markdown_table`.
+        columns: as for `markdown_table`.
+        console: where to print; None for standard output.
+    """
+    columns = _columns(rows, columns)
+    table = Table(title=Text(title, style="bold"), title_justify="left")
+    for column in columns:
+        table.add_column(Text(column), justify="right" if _is_numeric(rows, column) else "left")
+    for row in rows:
+        table.add_row(*(Text(format_value(row.get(column))) for column in columns))
+    (console or Console()).print(table)
+
+
+def write_rows(path: str | Path, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
+    """Write rows with all their digits to a ``.csv``, ``.json`` or ``.md`` file, whole or not at all.
+
+    CSV leaves absent values empty; JSON turns values that are not finite into null; Markdown rounds as for reading.
+
+    Raises:
+        InputError: another suffix.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _WRITERS:
+        raise InputError(f"Expected a file name that ends in {', '.join(_WRITERS)}, found {Path(path).name!r}.")
+    with staged_file(path) as temporary:
+        _WRITERS[suffix](temporary, rows, _columns(rows, columns))
+
+
+def format_value(value: Any) -> str:
+    """A value for reading: four significant digits, thousands apart, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, _BOOLEAN):
+        return "yes" if value else "no"
+    if isinstance(value, Integral):
+        return f"{int(value):,}"
+    if not isinstance(value, Real):
+        return str(value)
+    number = float(value)
+    return f"{number:,.0f}" if 999.95 <= abs(number) < 1e15 else f"{number:#.4g}"
+
+
+def _columns(rows: Sequence[Row], columns: Sequence[str] | None) -> list[str]:
+    return list(columns) if columns is not None else list(dict.fromkeys(column for row in rows for column in row))
+
+
+def _is_numeric(rows: Sequence[Row], column: str) -> bool:
+    values = [row[column] for row in rows if row.get(column) is not None]
+    return bool(values) and all(isinstance(value, Real) and not isinstance(value, _BOOLEAN) for value in values)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _markdown_line(cells: Sequence[str], widths: Sequence[int], numeric: Sequence[bool]) -> str:
+    padded = [
+        cell.rjust(width) if right else cell.ljust(width)
+        for cell, width, right in zip(cells, widths, numeric, strict=True)
+    ]
+    return f"| {' | '.join(padded)} |"
+
+
+def _write_csv(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_json(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    content = [{column: _plain(row[column]) for column in columns if column in row} for row in rows]
+    path.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _write_markdown(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    path.write_text(markdown_table(rows, columns) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """NumPy numbers as Python's, and null for what JSON has no number for."""
+    if isinstance(value, _BOOLEAN):
+        return bool(value)
+    if not isinstance(value, Real):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    number = float(value)
+    return number if abs(number) < float("inf") else None
+
+
+_WRITERS = {".csv": _write_csv, ".json": _write_json, ".md": _write_markdown}
