@@ -32,7 +32,9 @@ def new_adapter_folder(
         InputError: the folder exists and is not empty.
     """
     with staged_folder(folder) as temporary:
-        weights = _save_peft(model, temporary, base_name) if isinstance(model, PeftModel) else _save_full(model, temporary)
+        weights = (
+            _save_peft(model, temporary, base_name) if isinstance(model, PeftModel) else _save_full(model, temporary)
+        )
         write_json(temporary / TRACE_FILE, {**trace, "weights_sha256": file_digest(weights)})
         (temporary / "README.md").write_text(card, encoding="utf-8")
         yield temporary

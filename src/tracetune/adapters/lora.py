@@ -69,9 +69,7 @@ def lora_config(model: nn.Module, targets: list[str] | str, options: LoraOptions
 def target_layers(model: nn.Module, patterns: tuple[str, ...] | None = None) -> list[str]:
     """Full names of the encoder's linear layers, all or those that fit one of the glob ``patterns``."""
     encoder = model.get_submodule("backbone.encoder")
-    layers = [
-        f"backbone.encoder.{name}" for name, module in encoder.named_modules() if isinstance(module, nn.Linear)
-    ]
+    layers = [f"backbone.encoder.{name}" for name, module in encoder.named_modules() if isinstance(module, nn.Linear)]
     if patterns is None:
         return layers
     for pattern in patterns:

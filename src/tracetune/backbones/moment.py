@@ -237,7 +237,7 @@ class Moment(nn.Module):
         observed = torch.ones_like(values, dtype=torch.bool) if input_mask is None else input_mask.bool()
         observed = _per_channel(observed, values) & ~values.isnan()
         padding = -values.shape[-1] % self.patch_length
-        return functional.pad(values.float(), (padding, 0)), functional.pad(observed, (padding, 0), value=False)
+        return functional.pad(values.float(), (padding, 0), value=torch.nan), functional.pad(observed, (padding, 0))
 
     def _patch_view(self, observed: Tensor) -> Tensor:
         """Which patches [B, C, N] count as observed, given steps [B, C, N P]."""

@@ -33,7 +33,9 @@ def continue_panel(train: Panel, validation: Panel) -> tuple[Panel, PanelSplit]:
         joined.append(series)
         parts.append((Part(0, 0), Part(0, len(series))))
     if not any(stop > start for _, (start, stop) in parts):
-        raise InputError("Every row of the validation data is in the training data too. Give later steps or other items.")
+        raise InputError(
+            "Every row of the validation data is in the training data too. Give later steps or other items."
+        )
     ends = tuple(Part(len(series), len(series)) for series in joined)
     split = PanelSplit(tuple(part for part, _ in parts), tuple(part for _, part in parts), ends)
     return replace(train, series=tuple(joined)), split

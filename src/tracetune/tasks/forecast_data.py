@@ -35,8 +35,7 @@ def scale_panel(panel: Panel, ranges: Sequence[tuple[int, int]] | None = None) -
         Scaler.fit(series.values, start, stop) for series, (start, stop) in zip(panel.series, ranges, strict=True)
     )
     values = tuple(
-        scaler.transform(series.values).astype(np.float32)
-        for series, scaler in zip(panel.series, scalers, strict=True)
+        scaler.transform(series.values).astype(np.float32) for series, scaler in zip(panel.series, scalers, strict=True)
     )
     return ScaledPanel(values, scalers)
 
@@ -50,7 +49,12 @@ class ForecastData:
 
 
 def forecast_data(
-    panel: Panel, split: PanelSplit, context_length: int, prediction_length: int, stride: int = 1
+    panel: Panel,
+    split: PanelSplit,
+    context_length: int,
+    prediction_length: int,
+    stride: int = 1,
+    min_context: int | None = None,
 ) -> ForecastData:
     """Windows of a split panel; the scaler sees the training ranges only.
 
@@ -60,10 +64,11 @@ def forecast_data(
         context_length: T.
         prediction_length: H.
         stride: steps between the origins of training windows; validation always has stride 1.
+        min_context: least number of real context steps in a training window; None for full contexts where they fit.
     """
     scaled = scale_panel(panel, split.train)
     return ForecastData(
-        train=Windows(scaled.values, context_length, prediction_length, split.train, stride=stride),
+        train=Windows(scaled.values, context_length, prediction_length, split.train, stride, min_context),
         validation=Windows(scaled.values, context_length, prediction_length, split.validation),
     )
 

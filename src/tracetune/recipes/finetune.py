@@ -1,0 +1,168 @@
+"""Fine-tune a forecasting model on a file or a known data set, save it, and say what came out."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from tracetune.adapters.lora import LoraOptions
+from tracetune.base.errors import InputError
+from tracetune.base.files import require_empty
+from tracetune.data.datasets import load_dataset
+from tracetune.data.frames import read_frame
+from tracetune.data.splits import split_panel
+from tracetune.estimators.fitting import FitConfig
+from tracetune.estimators.forecaster import Forecaster
+from tracetune.heads.head import HeadConfig
+from tracetune.report.plots import plot_training
+from tracetune.report.tables import print_table
+from tracetune.training.progress import ProgressBar
+from tracetune.training.trainer import TrainingConfig
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """What to fine-tune, on what, and how.
+
+    Attributes:
+        data: CSV, CSV.gz or Parquet file with the series.
+        dataset: name of a known data set, instead of a file (see `tracetune datasets`).
+        validation_data: file with later steps or other items to choose by; without it the last part of each series.
+        output: new folder for the adapter, its card and its record.
+        model: name of a foundation model (see `tracetune models`), hub id or folder.
+        prediction_length: steps to forecast.
+        context_length: steps of history the model sees; without it what the model was pretrained with.
+        method: linear_probe, lora, dora or full.
+        head: forecasting head: flatten, projection, convolution or pooling.
+        beta: by how much a compact head reduces its input.
+        r: rank of the LoRA modules.
+        lora_alpha: LoRA's scale is lora_alpha / r.
+        target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
+        learning_rate: peak learning rate of the adapters.
+        head_learning_rate: peak learning rate of the head when it trains with the adapters.
+        head_epochs: passes over frozen features that train the head first.
+        num_train_epochs: passes over the data with adapters and head.
+        max_steps: stop after this many optimiser steps, whatever the epochs.
+        batch_size: windows per optimiser step.
+        train_stride: steps between the starts of training windows.
+        seed: fixes the result.
+        bf16: bfloat16 autocast.
+        device: auto, cpu or cuda.
+        checkpoints: folder for checkpoints; the same command goes on from there after an interruption.
+        id_column: name of the item column, if not item_id or unique_id.
+        timestamp_column: name of the time column, if not timestamp, ds or date.
+        target: name of the column to forecast, if not target or y.
+        freq: pandas frequency of the series, if it cannot be inferred.
+        sort: sort rows by time instead of refusing disorder.
+    """
+
+    data: str | None = field(default=None, metadata={"positional": True})
+    dataset: str | None = None
+    validation_data: str | None = None
+    output: str | None = None
+    model: str = "tracetune/tiny"
+    prediction_length: int = 96
+    context_length: int | None = None
+    method: str = "lora"
+    head: str = "projection"
+    beta: int = 8
+    r: int = 2
+    lora_alpha: float = 4.0
+    target_modules: tuple[str, ...] = ()
+    learning_rate: float = 1e-3
+    head_learning_rate: float = 2e-4
+    head_epochs: float = 10.0
+    num_train_epochs: float = 5.0
+    max_steps: int = -1
+    batch_size: int = 64
+    train_stride: int = 1
+    seed: int = 0
+    bf16: bool = False
+    device: str = "auto"
+    checkpoints: str | None = None
+    id_column: str | None = None
+    timestamp_column: str | None = None
+    target: str | None = None
+    freq: str | None = None
+    sort: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.data is None) == (self.dataset is None):
+            raise InputError(
+                "Expected either a data file or --dataset NAME, " + ("found both." if self.data else "found neither.")
+            )
+        if self.dataset is not None and self.validation_data is not None:
+            raise InputError("--validation-data goes with a data file: a known data set has its own validation part.")
+        if self.output is None:
+            raise InputError("Expected --output FOLDER: where to save the fine-tuned model.")
+
+    def fit_config(self) -> FitConfig:
+        """The part that says how to fine-tune."""
+        head_training = TrainingConfig(
+            num_train_epochs=self.head_epochs, batch_size=self.batch_size, seed=self.seed, bf16=False
+        )
+        training = TrainingConfig(
+            learning_rate=self.learning_rate,
+            head_learning_rate=self.head_learning_rate,
+            num_train_epochs=self.num_train_epochs,
+            max_steps=self.max_steps,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            bf16=self.bf16,
+        )
+        return FitConfig(
+            method=self.method,
+            head=HeadConfig(kind=self.head, beta=1 if self.head == "flatten" else self.beta),
+            lora=LoraOptions(r=self.r, lora_alpha=self.lora_alpha, target_modules=self.target_modules or None),
+            head_training=head_training,
+            training=training,
+            train_stride=self.train_stride,
+            checkpoints=self.checkpoints,
+        )
+
+
+def finetune(config: FinetuneConfig) -> Forecaster:
+    """Fine-tune a forecasting model on a file or a known data set and save its adapter."""
+    assert config.output is not None
+    require_empty(config.output)
+    fit_config = config.fit_config()
+    base = Forecaster.from_pretrained(
+        config.model, config.prediction_length, config.context_length, device=config.device
+    )
+    tuned = _fit(base, config, fit_config)
+    assert tuned.trace is not None
+    tuned.save_pretrained(config.output)
+    for phase, history in tuned.history.items():
+        plot_training(Path(config.output) / f"training_{phase.replace('-', '_')}.png", history)
+    _report(tuned, config.output)
+    return tuned
+
+
+def _fit(base: Forecaster, config: FinetuneConfig, fit_config: FitConfig) -> Forecaster:
+    bars = [ProgressBar("training")]
+    if config.dataset is not None:
+        known = load_dataset(config.dataset)
+        split = split_panel(known.panel, known.borders)
+        return base.fit_panel(known.panel, split, fit_config, callbacks=bars)
+    columns = {
+        "id_column": config.id_column,
+        "timestamp_column": config.timestamp_column,
+        "target": config.target,
+        "freq": config.freq,
+        "sort": config.sort,
+    }
+    assert config.data is not None
+    validation = None if config.validation_data is None else read_frame(config.validation_data)
+    return base.fit(read_frame(config.data), validation, fit_config, callbacks=bars, **columns)
+
+
+def _report(tuned: Forecaster, output: str) -> None:
+    trace = tuned.trace
+    assert trace is not None
+    print_table("Candidates on validation (scaled MSE)", trace["candidates"])
+    console = Console()
+    console.print(
+        f"Best: [bold]{trace['winner']}[/]. Trained parameters: {trace['parameters']['head']:,} in the head, "
+        f"{trace['parameters']['adapters']:,} in the adapters."
+    )
+    console.print(f"Saved to {output}. Forecast with: tracetune predict DATA --model {output} --output forecast.csv")

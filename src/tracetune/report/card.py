@@ -1,0 +1,82 @@
+"""The README.md of a saved model: what it is, how to load it with and without tracetune, how it scored."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tracetune.report.tables import markdown_table
+
+_TEMPLATE = """---
+base_model: {base}
+library_name: peft
+tags:
+- time-series-forecasting
+- tracetune
+---
+
+# {base}, fine-tuned with tracetune ({method})
+
+Forecasts {prediction_length} steps from {context_length}; chosen on validation: **{winner}**.
+
+## Load it
+
+```python
+from tracetune import Forecaster
+
+forecaster = Forecaster.from_pretrained("this/folder")
+forecast = forecaster.predict_df(frame)
+```
+
+{plain}
+
+## Candidates on validation
+
+{candidates}
+
+Trained parameters: {head_parameters:,} in the head, {adapter_parameters:,} in the adapters.
+Seed {seed}. Everything else about the run is in `trace.json`.
+"""
+
+_PLAIN_PEFT = """Plain PEFT loads it too:
+
+```python
+from peft import PeftModel
+from tracetune import ForecastModel, HeadConfig
+
+base = ForecastModel.from_pretrained(
+    "{base}", prediction_length={prediction_length}, head={head}, context_length={context_length}
+)
+model = PeftModel.from_pretrained(base, "this/folder").eval()
+```"""
+
+_PLAIN_FULL = "All weights were trained: `model.safetensors` holds the whole model, there is no adapter."
+
+
+def forecaster_card(trace: Mapping[str, Any]) -> str:
+    """Model card of a saved forecaster, from its record."""
+    head = (
+        None
+        if trace["head"] is None
+        else "HeadConfig({})".format(", ".join(f"{name}={value!r}" for name, value in trace["head"].items()))
+    )
+    plain = (
+        _PLAIN_FULL
+        if trace["weights"] == "full"
+        else _PLAIN_PEFT.format(
+            base=trace["base_model"]["name"],
+            head=head,
+            prediction_length=trace["prediction_length"],
+            context_length=trace["context_length"],
+        )
+    )
+    return _TEMPLATE.format(
+        base=trace["base_model"]["name"],
+        method=trace["method"],
+        prediction_length=trace["prediction_length"],
+        context_length=trace["context_length"],
+        winner=trace["winner"],
+        plain=plain,
+        candidates=markdown_table(trace["candidates"]),
+        head_parameters=trace["parameters"]["head"],
+        adapter_parameters=trace["parameters"]["adapters"],
+        seed=trace["seed"],
+    )

@@ -1,0 +1,78 @@
+"""LoRA through PEFT: the right layers, the right parameters, and PEFT's traps."""
+
+import pytest
+import torch
+from peft.tuners.lora import LoraLayer
+from torch import nn
+
+from tests.tiny import HORIZON, WIDTH, tiny_forecast_model
+from tracetune.adapters.lora import LoraOptions, add_head_only, add_lora, target_layers, trained_head
+from tracetune.base.errors import InputError
+
+
+def test_every_linear_layer_of_the_encoder_is_adapted_and_nothing_else() -> None:
+    model = add_lora(tiny_forecast_model(), LoraOptions(r=3))
+    adapted = [name for name, module in model.named_modules() if isinstance(module, LoraLayer)]
+    assert len(adapted) == 2 * 7
+    assert all("backbone.encoder.block" in name for name in adapted)
+
+
+def test_number_of_trained_parameters() -> None:
+    model = add_lora(tiny_forecast_model(), LoraOptions(r=3))
+    attention, feed_forward = 4 * (WIDTH + 16), 3 * (WIDTH + 32)
+    adapters = 2 * 3 * (attention + feed_forward)
+    head = WIDTH * WIDTH // 2 + 8 * WIDTH // 2 * HORIZON + HORIZON
+    assert model.get_nb_trainable_parameters()[0] == adapters + head
+
+
+def test_the_head_trains_next_to_the_adapters() -> None:
+    model = add_lora(tiny_forecast_model(), LoraOptions())
+    assert all(parameter.requires_grad for parameter in trained_head(model).parameters())
+    model(torch.randn(2, 1, 64), future_values=torch.randn(2, 1, HORIZON)).loss.backward()
+    assert all(parameter.grad is not None for parameter in trained_head(model).parameters())
+
+
+def test_the_reconstruction_head_is_not_taken_for_the_forecasting_head() -> None:
+    model = add_lora(tiny_forecast_model(), LoraOptions())
+    assert not any(p.requires_grad for p in model.get_base_model().backbone.reconstruction.parameters())
+
+
+def test_a_new_adapter_changes_nothing() -> None:
+    base = tiny_forecast_model()
+    series = torch.randn(2, 1, 64)
+    before = base(series).forecast
+    torch.testing.assert_close(add_lora(base, LoraOptions())(series).forecast, before)
+
+
+def test_head_only_has_no_adapters() -> None:
+    model = add_head_only(tiny_forecast_model())
+    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert trained
+    assert all(".head." in name for name in trained)
+
+
+def test_patterns_choose_layers() -> None:
+    model = tiny_forecast_model()
+    chosen = target_layers(model, ("*.SelfAttention.q", "*.block.1.*.wo"))
+    assert chosen == [
+        "backbone.encoder.block.0.layer.0.SelfAttention.q",
+        "backbone.encoder.block.1.layer.0.SelfAttention.q",
+        "backbone.encoder.block.1.layer.1.DenseReluDense.wo",
+    ]
+
+
+def test_a_pattern_without_a_layer_is_refused() -> None:
+    with pytest.raises(InputError, match="fits none of the 14 linear layers"):
+        target_layers(tiny_forecast_model(), ("*.query",))
+
+
+@pytest.mark.parametrize(("options", "message"), [({"r": 0}, "rank r"), ({"lora_dropout": 1.0}, "lora_dropout")])
+def test_unusable_options_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        LoraOptions(**options)
+
+
+def test_dora_is_peft_s() -> None:
+    model = add_lora(tiny_forecast_model(), LoraOptions(use_dora=True))
+    assert any(isinstance(module, nn.ModuleDict) and name.endswith("lora_magnitude_vector") and len(module)
+               for name, module in model.named_modules())  # fmt: skip

@@ -1,0 +1,12 @@
+"""Errors name what would have worked."""
+
+from tracetune.base.errors import unknown_name
+
+
+def test_the_nearest_name_is_suggested() -> None:
+    message = str(unknown_name("method", "linear-probe", ["lora", "linear_probe", "full"]))
+    assert message == ("Unknown method 'linear-probe'. Did you mean 'linear_probe'? Known: full, linear_probe, lora.")
+
+
+def test_nothing_is_suggested_where_nothing_is_near() -> None:
+    assert "Did you mean" not in str(unknown_name("method", "xyz", ["lora"]))
