@@ -17,6 +17,7 @@ from tracetune.base.files import staged_file
 
 _HISTORY, _TRUTH, _FORECAST, _ACCENT = "#8a8f98", "#1b1f24", "#0b6bcb", "#d1495b"
 _DPI = 150
+_TITLE_PAD = 22  # points; leaves room for the legend below the title
 _LOG_RANGE = 10  # losses that span more than this factor are drawn on a logarithmic axis
 
 
@@ -58,9 +59,10 @@ def plot_forecast(
     axes.axvline(past[-1] + (future[0] - past[-1]) / 2, color=_HISTORY, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
     axes.plot(past, history, color=_HISTORY, linewidth=1.3, label="history")
     _draw_bands(axes, future, quantiles or {})
+    marker = "o" if len(future) == 1 else ""  # a line needs two points
+    axes.plot(future, forecast, color=_FORECAST, linewidth=2.0, marker=marker, label="forecast")
     if truth is not None:
-        axes.plot(future, truth, color=_TRUTH, linewidth=1.3, label="truth")
-    axes.plot(future, forecast, color=_FORECAST, linewidth=1.8, label="forecast")
+        axes.plot(future, truth, color=_TRUTH, linewidth=1.1, marker=marker, label="truth")
     axes.margins(x=0.01)
     _shorten_dates(axes)
     _write(figure, axes, path)
@@ -77,9 +79,11 @@ def plot_training(path: str | Path, log_history: Sequence[Mapping[str, Any]]) ->
     figure, axes = _figure("", size=(6.5, 3.8))
     curves = {key: _curve(log_history, key) for key in ("loss", "eval_loss")}
     steps, losses = curves["loss"]
-    axes.plot(steps, losses, color=_HISTORY, linewidth=1.3, label="training")
+    if len(steps):
+        axes.plot(steps, losses, color=_HISTORY, linewidth=1.3, label="training")
     steps, losses = curves["eval_loss"]
-    axes.plot(steps, losses, color=_FORECAST, linewidth=1.8, marker="o", markersize=3.5, label="validation")
+    if len(steps):
+        axes.plot(steps, losses, color=_FORECAST, linewidth=1.8, marker="o", markersize=3.5, label="validation")
     if np.isfinite(losses).any():
         best = int(np.nanargmin(losses))
         label = f"best: {losses[best]:.4g} at step {steps[best]:,.0f}"
@@ -96,7 +100,7 @@ def _figure(title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=_TRUTH)
+    axes.set_title(title, loc="left", pad=_TITLE_PAD, fontsize=11, fontweight="bold", color=_TRUTH)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_HISTORY)
     axes.tick_params(colors=_TRUTH, labelsize=9)
@@ -106,7 +110,10 @@ def _figure(title: str, size: tuple[float, float]) -> tuple[Figure, Axes]:
 
 
 def _write(figure: Figure, axes: Axes, path: str | Path) -> None:
-    axes.legend(frameon=False, fontsize=9, loc="best")
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:  # in one line between title and picture, where it covers nothing
+        place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2, "borderpad": 0}
+        axes.legend(handles, labels, ncols=len(handles), frameon=False, fontsize=9, **place)
     with staged_file(path) as temporary:
         figure.savefig(temporary)
 
@@ -115,10 +122,10 @@ def _draw_bands(axes: Axes, timestamps: np.ndarray, quantiles: Mapping[float, Ar
     """Bands between the quantiles, from the widest pair inwards; a middle one without a partner is left out."""
     levels = sorted(quantiles)
     pairs = list(zip(levels, reversed(levels), strict=True))[: len(levels) // 2]
-    for low, high in pairs:
+    for alpha, (low, high) in zip(np.linspace(0.16, 0.36, len(pairs)), pairs, strict=True):
         label = f"{100 * (high - low):.3g} % interval"
         band = np.asarray(quantiles[low], dtype=np.float64), np.asarray(quantiles[high], dtype=np.float64)
-        axes.fill_between(timestamps, *band, color=_FORECAST, alpha=0.18, linewidth=0, label=label)
+        axes.fill_between(timestamps, *band, color=_FORECAST, alpha=alpha, linewidth=0, label=label)
 
 
 def _shorten_dates(axes: Axes) -> None:
