@@ -103,6 +103,19 @@ def test_masked_future_steps_have_no_influence():
     torch.testing.assert_close(spoilt(past)[..., kept], clean(past)[..., kept], rtol=0.05, atol=0.05)
 
 
+def test_validation_windows_without_observed_values_are_refused():
+    validation = SineWindows(64, 1)
+    validation.future_mask.zero_()
+    with pytest.raises(InputError, match="validation loss was nan after each epoch"):
+        fit(SineWindows(64, 0), validation)
+
+
+@pytest.mark.parametrize("option", ["learning_rate", "num_train_epochs", "batch_size", "patience"])
+def test_a_recipe_that_cannot_train_is_refused(option):
+    with pytest.raises(InputError, match=f"Expected {option} above 0, found 0"):
+        DLinearConfig(**{option: 0})
+
+
 def test_the_seed_fixes_the_result():
     results = [fit(SineWindows(300, 0), SineWindows(100, 1), num_train_epochs=2, seed=seed)[1] for seed in (1, 1, 2)]
     assert results[0] == results[1] != results[2]

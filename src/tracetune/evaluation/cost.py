@@ -18,7 +18,7 @@ class ParameterCounts:
     """Numbers of parameters.
 
     Attributes:
-        total: all of the module.
+        total: all of the module, with the untrained copy that PEFT keeps of a trained head.
         trainable: those that training changes.
         head: the trainable ones of the head.
         adapters: the trainable ones of adapter layers.

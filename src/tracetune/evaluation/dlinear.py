@@ -71,6 +71,11 @@ class DLinearConfig:
     kernel: int = 25
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "num_train_epochs", "batch_size", "patience"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"Expected {name} above 0, found {getattr(self, name)!r}.")
+
 
 def fit_dlinear(
     train: Dataset,
@@ -90,13 +95,16 @@ def fit_dlinear(
         prediction_length: H.
         config: the recipe.
         on_epoch: called after each epoch with its number, from 1, and the validation loss.
+
+    Raises:
+        InputError: no epoch has a finite validation loss.
     """
     config = config or DLinearConfig()
     seed_everything(config.seed)
     model = DLinear(context_length, prediction_length, config.kernel)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
-    best_loss, best_epoch, best_state = float("inf"), 0, copy.deepcopy(model.state_dict())
+    best_loss, best_epoch, best_state = float("inf"), 0, model.state_dict()
     for epoch in range(1, config.num_train_epochs + 1):
         _train_epoch(model, optimizer, _batches(train, config.batch_size, shuffle=True))
         schedule.step()
@@ -107,6 +115,11 @@ def fit_dlinear(
             best_loss, best_epoch, best_state = loss, epoch, copy.deepcopy(model.state_dict())
         if epoch - best_epoch >= config.patience:
             break
+    if best_epoch == 0:
+        raise InputError(
+            f"DLinear's validation loss was {loss} after each epoch. Check that the validation windows have observed "
+            "values and that all values are finite, or lower the learning_rate."
+        )
     model.load_state_dict(best_state)
     return model.eval()
 

@@ -64,8 +64,9 @@ def paired_bootstrap_interval(
     if not 0 < confidence < 1:
         raise InputError(f"Expected a confidence between 0 and 1, found {confidence}.")
     random = np.random.default_rng(seed)
-    counts = random.multinomial(len(differences), np.full(len(differences), 1 / len(differences)), size=resamples)
-    low, high = np.quantile(counts @ differences / len(differences), [(1 - confidence) / 2, (1 + confidence) / 2])
+    cases = len(differences)
+    means = [differences[random.integers(cases, size=cases)].mean() for _ in range(resamples)]
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(differences.mean()), float(low), float(high))
 
 
