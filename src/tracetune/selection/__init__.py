@@ -1,1 +1,29 @@
-"""Gates over LoRA modules, importance scores, schedule and pruning."""
+"""Which LoRA modules matter: gates, importance scores, Shapley values, schedule."""
+
+from tracetune.selection.gates import Gates, lora_modules
+from tracetune.selection.importance import SCORES, Importance, score_modules
+from tracetune.selection.rounds import RoundRecord, selection_round
+from tracetune.selection.schedule import Schedule, SelectionConfig, budget_at, select
+from tracetune.selection.shapley import ShapleyValues, exact_shapley, sampled_shapley, subset_loss
+from tracetune.selection.validation import classification_loss, mean_loss, model_loss
+
+__all__ = [
+    "SCORES",
+    "Gates",
+    "Importance",
+    "RoundRecord",
+    "Schedule",
+    "SelectionConfig",
+    "ShapleyValues",
+    "budget_at",
+    "classification_loss",
+    "exact_shapley",
+    "lora_modules",
+    "mean_loss",
+    "model_loss",
+    "sampled_shapley",
+    "score_modules",
+    "select",
+    "selection_round",
+    "subset_loss",
+]

@@ -180,7 +180,7 @@ class _First:
         return islice(iter(self.batches), self.count)
 
 
-def _checked_validation(validation: Iterable[Any] | Dataset | None) -> Any:
+def _checked_validation(validation: Any) -> Any:
     """Validation data that can be read in every round, and are not empty as far as one can see.
 
     Raises:

@@ -1,0 +1,300 @@
+"""Gates on PEFT's LoRA layers: multiply a layer's adapter by a number, close it, open it, delete it.
+
+Notation for tensor shapes: B batch, M gated modules.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from peft import PeftModel
+from peft.tuners.lora import LoraLayer
+from peft.tuners.lora.layer import MultiheadAttention, ParamWrapper
+from peft.utils.constants import DUMMY_TARGET_MODULES
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.hooks import RemovableHandle
+
+from tracetune.base.errors import InputError, unknown_name
+
+
+def lora_modules(model: nn.Module) -> dict[str, LoraLayer]:
+    """Every layer of ``model`` with an active LoRA adapter made of linear A and B, by its name in the base model.
+
+    Names carry no prefix of ``PeftModel``, ``DistributedDataParallel`` or ``torch.compile``, so they fit
+    ``LoraConfig.target_modules`` as they are. LoRA on embeddings, convolutions, bare parameters and
+    ``nn.MultiheadAttention`` (whose forward pass never calls ``lora_B``) is left out: it stays as it is.
+    """
+    named = dict(_base_model(model).named_modules())
+    merging = tuple(f"{name}." for name, module in named.items() if isinstance(module, MultiheadAttention))
+    return {name: module for name, module in named.items() if _is_gateable(module) and not name.startswith(merging)}
+
+
+class Gates:
+    """One gate for each LoRA layer: ``y = W x + g * s * B A x`` with ``s = lora_alpha / r``.
+
+    The gate multiplies the output of ``lora_B`` through a forward hook, so gradients reach it and PEFT's
+    classes stay as they are. Layers with a LoRA variant (DoRA and its like) compute more than ``B A x``:
+    there the gate multiplies all that the adapter adds to the base layer's output.
+
+    Args:
+        model: any model with PEFT LoRA layers, wrapped in ``PeftModel`` or not.
+
+    Raises:
+        InputError: no LoRA layer with an active adapter, or adapters that are merged into the weights.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.layers = lora_modules(model)
+        if not self.layers:
+            raise InputError(
+                "Expected a model with LoRA layers, found none with an active adapter. "
+                "Wrap it first: peft.get_peft_model(model, peft.LoraConfig(...))."
+            )
+        merged = [name for name, layer in self.layers.items() if layer.merged]
+        if merged:
+            raise InputError(
+                f"Expected unmerged adapters, found {len(merged)} merged into the base weights (first: {merged[0]!r}). "
+                "Call model.unmerge_adapter() first."
+            )
+        self._values: tuple[Tensor, ...] | None = None
+        self._base_outputs: dict[int, Tensor] = {}
+        self._trainable: dict[str, dict[str, bool]] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the gated modules, in the order of the model."""
+        return tuple(self.layers)
+
+    @property
+    def M(self) -> int:
+        """Number of gated modules."""
+        return len(self.layers)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the adapters are."""
+        return next(iter(adapter_parameters(next(iter(self.layers.values()))).values())).device
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Adapter parameters of each module."""
+        return {
+            name: sum(parameter.numel() for parameter in adapter_parameters(layer).values())
+            for name, layer in self.layers.items()
+        }
+
+    @contextmanager
+    def apply(self, values: Tensor) -> Iterator[None]:
+        """Within the context, module m's adapter is multiplied by ``values[m]``; closed modules take part as well.
+
+        Leaving it, also by an exception, brings back what was there: an outer ``apply`` (whose values the inner
+        one replaces), no gates at all, closed modules. Backward passes belong inside: gradient checkpointing
+        computes the forward pass again, and must find the same gates. Compiled models run eagerly inside.
+
+        Args:
+            values: [M] shared by the batch, or [M, B] one column per sample. A layer may see ``k * B`` rows
+                (sample x channel, rows of one sample adjacent); each gate is then repeated k times. The rows
+                are the layer's leading dimension, whatever follows it.
+
+        Raises:
+            InputError: another number of modules, or rows of a layer that are no multiple of B.
+        """
+        if values.ndim not in (1, 2) or values.shape[0] != self.M:
+            raise InputError(f"Expected gates of shape [{self.M}] or [{self.M}, B], found {list(values.shape)}.")
+        outer = self._values
+        with ExitStack() as stack:
+            if outer is None:
+                stack.callback(self._base_outputs.clear)
+                for handle in self._add_hooks():
+                    stack.callback(handle.remove)
+                for name in self.closed_names:
+                    stack.enter_context(_enabled(self.layers[name]))
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.callback(setattr, self, "_values", outer)
+            self._values = values.unbind(0)
+            yield
+
+    def is_open(self, name: str) -> bool:
+        """Whether the module takes part in the forward pass."""
+        return not self._layer(name).disable_adapters
+
+    @property
+    def open_names(self) -> tuple[str, ...]:
+        """Names of the open modules, in the order of the model."""
+        return tuple(name for name in self.names if self.is_open(name))
+
+    @property
+    def closed_names(self) -> tuple[str, ...]:
+        """Names of the closed modules, in the order of the model."""
+        return tuple(name for name in self.names if not self.is_open(name))
+
+    def close(self, names: Iterable[str]) -> None:
+        """Close modules: no work in the forward pass, no gradient; the weights stay for a later ``open``."""
+        for name, layer in self._chosen(names):
+            if layer.disable_adapters:
+                continue
+            parameters = adapter_parameters(layer)
+            self._trainable[name] = {key: parameter.requires_grad for key, parameter in parameters.items()}
+            layer.enable_adapters(False)
+            for parameter in parameters.values():
+                parameter.grad = None
+
+    def open(self, names: Iterable[str]) -> None:
+        """Open modules again; their parameters are trainable exactly where they were before ``close``."""
+        for name, layer in self._chosen(names):
+            if not layer.disable_adapters:
+                continue
+            layer.enable_adapters(True)
+            for key, flag in self._trainable.pop(name, {}).items():
+                adapter_parameters(layer)[key].requires_grad_(flag)
+
+    def set_open(self, names: Iterable[str]) -> None:
+        """Open ``names`` and close all others."""
+        chosen = set(names)
+        self.open(chosen)
+        self.close(set(self.names) - chosen)
+
+    def delete_closed(self) -> tuple[str, ...]:
+        """Take the closed modules out of the model for good, and return their names.
+
+        Each is replaced by its base layer, and ``target_modules`` of the PEFT configuration becomes the list of
+        the full names that are left, so that ``save_pretrained`` writes a plain LoRA checkpoint.
+
+        Raises:
+            InputError: a closed layer also carries an adapter that is not active, which would be lost.
+        """
+        closed = self.closed_names
+        base = _base_model(self.model)
+        for name in closed:
+            spare = set(_adapters(self.layers[name])) - set(self.layers[name].active_adapters)
+            if spare:
+                raise InputError(
+                    f"Layer {name!r} also holds the adapter {sorted(spare)[0]!r}. "
+                    "Delete it with model.delete_adapter(...), or keep the closed modules."
+                )
+        for name in closed:
+            base.set_submodule(name, self.layers.pop(name).base_layer)
+            self._trainable.pop(name, None)
+        if closed:
+            _retarget(base, getattr(_unwrapped(self.model), "peft_config", {}))
+        return closed
+
+    def _add_hooks(self) -> list[RemovableHandle]:
+        handles = []
+        for index, layer in enumerate(self.layers.values()):
+            if any(adapter in layer.lora_variant for adapter in layer.active_adapters):
+                handles.append(layer.base_layer.register_forward_hook(partial(self._keep_base_output, index)))
+                handles.append(layer.register_forward_hook(partial(self._scale_contribution, index)))
+            else:
+                handles += [b.register_forward_hook(partial(self._scale, index)) for b in _active_b(layer)]
+        return handles
+
+    def _scale(self, index: int, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        assert self._values is not None, "hooks live only inside apply"
+        gate = self._values[index].to(output.device)
+        gate = _per_row(gate, output) if gate.ndim == 1 else gate.reshape(1)
+        # gates of one dimension or more promote: under bfloat16 autocast their gradient is summed in float32
+        return (output * gate).to(output.dtype)
+
+    def _keep_base_output(self, index: int, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        self._base_outputs[index] = output
+
+    def _scale_contribution(self, index: int, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        base = self._base_outputs.pop(index)
+        return base + self._scale(index, module, inputs, output - base)
+
+    def _layer(self, name: str) -> LoraLayer:
+        if name not in self.layers:
+            raise unknown_name("LoRA module", name, self.layers)
+        return self.layers[name]
+
+    def _chosen(self, names: Iterable[str]) -> list[tuple[str, LoraLayer]]:
+        if self._values is not None:
+            raise InputError("Modules cannot be opened or closed inside Gates.apply. Do it before or after.")
+        return [(name, self._layer(name)) for name in names]
+
+
+def adapter_parameters(layer: LoraLayer) -> dict[str, nn.Parameter]:
+    """Parameters of the active adapters of a LoRA layer (A, B, and DoRA's magnitudes), by name."""
+    return {
+        f"{kind}.{adapter}.{key}": parameter
+        for kind in layer.adapter_layer_names
+        for adapter, module in getattr(layer, kind, {}).items()
+        if adapter in layer.active_adapters
+        for key, parameter in ([("", module)] if isinstance(module, nn.Parameter) else module.named_parameters())
+    }
+
+
+def _per_row(gate: Tensor, output: Tensor) -> Tensor:
+    """Gate [B] as [R, 1, ...] for an output [R, ...] with R = k * B rows, rows of one sample adjacent."""
+    rows, samples = output.shape[0], gate.shape[0]
+    if rows % samples:
+        raise InputError(
+            f"Expected layers with a multiple of {samples} rows (one gate per sample), found {rows}. "
+            "For models that do not keep samples in the leading dimension use gates shared by the batch, [M]."
+        )
+    return gate.repeat_interleave(rows // samples).view(rows, *[1] * (output.ndim - 1))
+
+
+def _is_gateable(module: nn.Module) -> bool:
+    if not isinstance(module, LoraLayer) or isinstance(module, (MultiheadAttention, ParamWrapper)):
+        return False
+    return bool(_active_b(module))
+
+
+def _active_b(layer: LoraLayer) -> list[nn.Module]:
+    pairs = [(layer.lora_A[name], layer.lora_B[name]) for name in layer.active_adapters if name in layer.lora_B]
+    return [b for a, b in pairs if isinstance(a, nn.Linear) and isinstance(b, nn.Linear)]
+
+
+def _adapters(layer: LoraLayer) -> list[str]:
+    return [*layer.lora_A.keys(), *layer.lora_embedding_A.keys()]
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    while True:
+        if isinstance(model, DistributedDataParallel):
+            model = model.module
+        elif hasattr(model, "_orig_mod"):  # torch.compile
+            model = model._orig_mod  # type: ignore[assignment]
+        else:
+            return model
+
+
+def _base_model(model: nn.Module) -> nn.Module:
+    model = _unwrapped(model)
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+@contextmanager
+def _enabled(layer: LoraLayer) -> Iterator[None]:
+    """A closed layer computes its adapter for a while; what is trainable stays as it is."""
+    flags = {parameter: parameter.requires_grad for parameter in adapter_parameters(layer).values()}
+    layer.enable_adapters(True)
+    for parameter, flag in flags.items():
+        parameter.requires_grad_(flag)
+    try:
+        yield
+    finally:
+        layer.enable_adapters(False)
+
+
+def _retarget(base: nn.Module, configs: dict[str, Any]) -> None:
+    """Point each adapter's configuration at the layers that are left, by full name."""
+    for adapter, config in configs.items():
+        kept = [
+            name
+            for name, module in base.named_modules()
+            if isinstance(module, LoraLayer) and not isinstance(module, ParamWrapper) and adapter in _adapters(module)
+        ]
+        config.layers_to_transform = config.layers_pattern = None
+        # PEFT takes a name in the list for the end of a longer one, too; a regular expression must match in full.
+        others = [name for name, _ in base.named_modules() if name not in kept]
+        if any(other.endswith(f".{name}") for other in others for name in kept):
+            config.target_modules = "|".join(re.escape(name) for name in kept)
+        else:
+            config.target_modules = kept or DUMMY_TARGET_MODULES

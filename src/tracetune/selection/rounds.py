@@ -1,0 +1,135 @@
+"""One round of selection: score, smooth, choose, open and close; and the record it leaves."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from tracetune.selection.gates import Gates
+from tracetune.selection.importance import Importance, method_options, score_modules
+from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig, select
+from tracetune.selection.validation import LossFunction
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """What one round of selection saw and did; JSON-able, and enough to go on from.
+
+    Attributes:
+        step: optimiser step after which the round took place.
+        scores: score of every module in this round.
+        standard_errors: their standard errors; None where the score has none, or for a single read.
+        smoothed: moving average of the scores, which the choice follows.
+        opened: modules that were closed before.
+        closed: modules that were open before.
+        open: modules that are open now.
+        budget: number of modules or parameters that may be open now.
+        validation_loss: loss before the round, with the modules that were open then.
+    """
+
+    step: int
+    scores: dict[str, float]
+    standard_errors: dict[str, float | None]
+    smoothed: dict[str, float]
+    opened: list[str]
+    closed: list[str]
+    open: list[str]
+    budget: int
+    validation_loss: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As a mapping of JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "RoundRecord":
+        """From what :meth:`to_json` gave."""
+        return cls(**{field.name: content[field.name] for field in fields(cls)})
+
+
+def selection_round(
+    gates: Gates,
+    batches: Iterable[Any],
+    loss_fn: LossFunction,
+    config: SelectionConfig,
+    schedule: Schedule,
+    step: int,
+    previous: RoundRecord | None,
+    validation_loss: float,
+    budget: int | None = None,
+) -> tuple[RoundRecord, Importance]:
+    """Score all modules, smooth over rounds, open the best and close the rest.
+
+    Where several processes train together, scores are averaged over them, so that all choose the same.
+
+    Args:
+        gates: gates of the model.
+        batches: validation batches.
+        loss_fn: from model and batch to losses [B], or to their mean.
+        config: score, smoothing and unit of the budget.
+        schedule: gives the budget.
+        step: the present step; it also chooses the masks, so that a resumed run draws the same.
+        previous: record of the round before, None in the first.
+        validation_loss: loss of the model as it is, for the record.
+        budget: overrides the schedule's.
+    """
+    importance = score_modules(
+        gates.model, batches, loss_fn, config.score, gates=gates, **_options(config, schedule, step)
+    )
+    scores = dict(zip(gates.names, mean_over_processes(importance.scores).tolist(), strict=True))
+    smoothed = scores if previous is None else smooth(previous.smoothed, scores, config.ema)
+    budget = schedule.budget(step) if budget is None else budget
+    chosen = select(smoothed, budget, config.budget_unit, gates.parameter_counts())
+    before = gates.open_names
+    gates.set_open(chosen)
+    record = RoundRecord(
+        step=step,
+        scores=scores,
+        standard_errors=_named_errors(importance),
+        smoothed=smoothed,
+        opened=[name for name in chosen if name not in before],
+        closed=[name for name in before if name not in chosen],
+        open=list(chosen),
+        budget=budget,
+        validation_loss=validation_loss,
+    )
+    return record, importance
+
+
+def smooth(past: Mapping[str, float], scores: Mapping[str, float], ema: float) -> dict[str, float]:
+    """Exponential moving average: ``ema`` times the past plus ``1 - ema`` times the present."""
+    return {name: ema * past[name] + (1 - ema) * score for name, score in scores.items()}
+
+
+def mean_over_processes(values: np.ndarray) -> np.ndarray:
+    """Mean of ``values`` over the training processes; the values themselves where there is one."""
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return values
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    total = torch.as_tensor(values, dtype=torch.float64, device=device)
+    dist.all_reduce(total)
+    return (total / dist.get_world_size()).cpu().numpy()
+
+
+def _options(config: SelectionConfig, schedule: Schedule, step: int) -> dict[str, Any]:
+    """Options of the configured score; q is the final share, or for "auto" the middle of the budgets it visits."""
+    share = schedule.final / schedule.full
+    options = {
+        "keep": (1 + share) / 2 if config.keep == AUTO else share,
+        "context": config.context,
+        "masks": config.masks,
+        "n_masks": config.n_masks,
+        "seed": config.seed * 1_000_003 + step,
+    }
+    known = method_options(config.score)
+    return {name: value for name, value in options.items() if name in known}
+
+
+def _named_errors(importance: Importance) -> dict[str, float | None]:
+    if importance.standard_errors is None:
+        return dict.fromkeys(importance.names)
+    errors = importance.standard_errors.tolist()
+    return {name: error if np.isfinite(error) else None for name, error in zip(importance.names, errors, strict=True)}

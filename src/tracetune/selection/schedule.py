@@ -1,0 +1,193 @@
+"""How many modules stay open at which step, and which: configuration, schedule, choice.
+
+The schedule is a pure function of the step (TRACE, arXiv 2503.16991, and AdaLoRA, Zhang et al. 2023, equation 12):
+
+    n(t) = n_end + (n_all - n_end) * (1 - (t - t_i) / (t_f - t_i))^3      for t_i <= t <= t_f
+
+n_all before t_i, n_end after t_f.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from tracetune.base.errors import InputError, unknown_name
+from tracetune.selection.gated_dsic import CONTEXTS, MASKS
+from tracetune.selection.importance import SCORES
+
+AUTO = "auto"
+BudgetUnit = Literal["modules", "parameters"]
+_UNITS = ("modules", "parameters")
+
+
+@dataclass(frozen=True)
+class SelectionConfig:
+    """Which modules TRACE keeps, and how it finds them.
+
+    Wherever both make sense, a ``float`` is a share (of the modules, or of the training steps) and an ``int`` a number.
+
+    Attributes:
+        keep: what stays open: a share in (0, 1], a number, or "auto", which goes down to ``smallest_share`` and
+            then returns to the budget on the way with the lowest validation loss.
+        budget_unit: whether ``keep`` counts modules, or their parameters (then modules are chosen by score per
+            parameter).
+        warmup_steps: t_i; until then every module is open.
+        final_step: t_f; from then on the choice is final.
+        interval: steps between two rounds of scoring.
+        ema: weight of the past in the smoothed scores; 0 takes each round as it is.
+        score: name in ``SCORES``.
+        context: context of "gated_dsic": "budget" or "shapley".
+        masks: masks of "gated_dsic": "auto", "per_sample" or "per_batch".
+        n_masks: masks per batch where they are per batch.
+        scoring_batches: validation batches per round, the first ones; None takes all.
+        batch_size: samples per validation batch where the validation data are a data set.
+        smallest_share: lowest budget that ``keep="auto"`` tries.
+        seed: fixes the masks; every round draws its own.
+        delete_closed: take the closed modules out of the model when training ends.
+    """
+
+    keep: float | int | str = 0.5
+    budget_unit: BudgetUnit = "modules"
+    warmup_steps: float | int = 0.1
+    final_step: float | int = 0.6
+    interval: float | int = 0.05
+    ema: float = 0.5
+    score: str = "gated_dsic"
+    context: str = "budget"
+    masks: str = "auto"
+    n_masks: int = 8
+    scoring_batches: int | None = 4
+    batch_size: int = 64
+    smallest_share: float = 0.1
+    seed: int = 0
+    delete_closed: bool = True
+
+    def __post_init__(self) -> None:
+        if self.keep != AUTO:
+            _check_amount("keep", self.keep, "'auto', a share in (0, 1] or a number of at least 1")
+        for name in ("final_step", "interval"):
+            _check_amount(name, getattr(self, name), "a share of the steps in (0, 1] or a number of at least 1")
+        if self.warmup_steps != 0:
+            _check_amount("warmup_steps", self.warmup_steps, "0, a share of the steps in (0, 1] or a number")
+        if type(self.warmup_steps) is type(self.final_step) and self.warmup_steps > self.final_step:
+            raise _out_of_order(self.warmup_steps, self.final_step)
+        if not 0 <= self.ema < 1:
+            raise InputError(f"Expected ema in [0, 1), found {self.ema!r}.")
+        if not 0 < self.smallest_share <= 1:
+            raise InputError(f"Expected smallest_share in (0, 1], found {self.smallest_share!r}.")
+        for name in ("n_masks", "batch_size", "scoring_batches"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"Expected {name} of at least 1, found {value!r}.")
+        choices = {"budget_unit": _UNITS, "score": tuple(SCORES), "context": CONTEXTS, "masks": MASKS}
+        for name, known in choices.items():
+            if getattr(self, name) not in known:
+                raise unknown_name(name, str(getattr(self, name)), known)
+
+    def schedule(self, total_steps: int, parameter_counts: Mapping[str, int]) -> "Schedule":
+        """The schedule of a run of ``total_steps`` over modules with these numbers of parameters.
+
+        Raises:
+            InputError: steps out of order or beyond the run, or a budget that is too large or fits no module.
+        """
+        start, stop = _steps(self.warmup_steps, total_steps), max(1, _steps(self.final_step, total_steps))
+        if not start <= stop <= total_steps:
+            raise _out_of_order(start, stop, total_steps)
+        in_modules = self.budget_unit == "modules"
+        full = len(parameter_counts) if in_modules else sum(parameter_counts.values())
+        least = 1 if in_modules else min(parameter_counts.values())
+        keep = self.smallest_share if self.keep == AUTO else self.keep
+        final = max(least, round(keep * full)) if isinstance(keep, float) else int(keep)
+        if not least <= final <= full:
+            raise InputError(
+                f"Expected keep between {least} and {full} {self.budget_unit} in this model, found {final}. "
+                "A share of the model is a float such as 0.5."
+            )
+        return Schedule(start, stop, max(1, _steps(self.interval, total_steps)), full, final)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A schedule in steps and in units of the budget.
+
+    Attributes:
+        start: t_i.
+        stop: t_f.
+        interval: steps between two rounds.
+        full: budget with every module open.
+        final: budget from t_f on.
+    """
+
+    start: int
+    stop: int
+    interval: int
+    full: int
+    final: int
+
+    def is_round(self, step: int) -> bool:
+        """Whether modules are scored and chosen after this step: every ``interval`` from t_i on, and at t_f."""
+        return self.start <= step <= self.stop and ((step - self.start) % self.interval == 0 or step == self.stop)
+
+    def budget(self, step: int) -> int:
+        """Budget after this step."""
+        return budget_at(step, self.start, self.stop, self.full, self.final)
+
+
+def budget_at(step: int, start: int, stop: int, full: int, final: int) -> int:
+    """n(t) of the cubic schedule, rounded up: falls from ``full`` at t_i = ``start`` to ``final`` at t_f = ``stop``."""
+    if step >= stop:
+        return final
+    if step <= start:
+        return full
+    left = 1 - (step - start) / (stop - start)
+    return min(full, final + math.ceil((full - final) * left**3))
+
+
+def select(
+    scores: Mapping[str, float],
+    budget: int,
+    unit: BudgetUnit = "modules",
+    parameter_counts: Mapping[str, int] | None = None,
+) -> tuple[str, ...]:
+    """Names of the modules to open, in the order of ``scores``.
+
+    Counting modules: the ``budget`` highest scores. Counting parameters: by score per parameter, each module that
+    still fits. Ties keep the order of ``scores``.
+
+    Raises:
+        InputError: a score is not finite, or parameters are to be counted and their numbers are missing.
+    """
+    for name, score in scores.items():
+        if not math.isfinite(score):
+            raise InputError(
+                f"Expected finite scores, found {score} for {name!r}. Look for extreme values in the data."
+            )
+    if unit == "modules":
+        chosen = set(sorted(scores, key=lambda name: -scores[name])[:budget])
+        return tuple(name for name in scores if name in chosen)
+    if parameter_counts is None:
+        raise InputError("A budget in parameters needs parameter_counts, found none.")
+    counts, chosen, left = parameter_counts, set(), budget
+    for name in sorted(scores, key=lambda name: -scores[name] / counts[name]):
+        if counts[name] <= left:
+            chosen.add(name)
+            left -= counts[name]
+    return tuple(name for name in scores if name in chosen)
+
+
+def _check_amount(name: str, value: object, expected: str) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or (isinstance(value, float) and not 0 < value <= 1) or (isinstance(value, int) and value < 1):
+        raise InputError(f"Expected {name} to be {expected}, found {value!r}.")
+
+
+def _steps(value: float | int, total: int) -> int:
+    return round(value * total) if isinstance(value, float) else value
+
+
+def _out_of_order(start: float, stop: float, total: int | None = None) -> InputError:
+    end = "" if total is None else f" <= {total} training steps"
+    return InputError(
+        f"Expected warmup_steps <= final_step{end}, found {start} and {stop}. Lower them, or give shares such as 0.6."
+    )

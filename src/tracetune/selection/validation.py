@@ -1,0 +1,149 @@
+"""Losses on validation batches, computed so that the model is afterwards as it was."""
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tracetune.base.errors import InputError
+
+LossFunction = Callable[[nn.Module, Any], Tensor]
+"""From a model and a batch to the losses [B] of its samples, or to their mean."""
+
+_SAMPLE_LOSSES = ("sample_losses", "loss_per_sample", "losses")
+
+
+def model_loss(model: nn.Module, batch: Any) -> Tensor:
+    """The loss a model reports itself: losses [B] where its output offers them, otherwise their mean.
+
+    The losses of the samples are looked for in the output under ``sample_losses``, ``loss_per_sample`` and
+    ``losses``; the mean under ``loss``.
+
+    Raises:
+        InputError: the batch is not a mapping of the model's arguments, or the output holds no loss.
+    """
+    if not isinstance(batch, Mapping):
+        raise InputError(
+            f"Expected batches that map the model's arguments to tensors, found {type(batch).__name__}. "
+            "Pass loss_fn(model, batch) for batches of another form."
+        )
+    output = model(**batch)
+    for name in (*_SAMPLE_LOSSES, "loss"):
+        loss = output.get(name) if isinstance(output, Mapping) else getattr(output, name, None)
+        if isinstance(loss, Tensor):
+            return loss
+    raise InputError(
+        f"Expected an output with 'loss' or one of {', '.join(_SAMPLE_LOSSES)}; {type(output).__name__} has none. "
+        "Put the targets into the batches, or pass loss_fn(model, batch)."
+    )
+
+
+def classification_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
+    """Cross entropy [B] of a classifier with ``logits`` [B, classes] for ``batch["labels"]`` [B]."""
+    return functional.cross_entropy(model(**batch).logits, batch["labels"], reduction="none")
+
+
+def checked_loss(model: nn.Module, batch: Any, loss_fn: LossFunction) -> Tensor:
+    """Losses [B], or their mean [], of one batch, in float32 at least.
+
+    Raises:
+        InputError: a loss is not finite, or has more than one dimension.
+    """
+    loss = loss_fn(model, batch)
+    if loss.ndim > 1:
+        raise InputError(f"Expected losses of shape [B], or their mean, found {list(loss.shape)}.")
+    if not torch.isfinite(loss.detach()).all():
+        raise InputError(
+            "Expected finite validation losses, found NaN or infinity. "
+            "Look for extreme values in the data, or lower the learning rate."
+        )
+    return loss if loss.dtype == torch.float64 else loss.float()
+
+
+def mean_loss(model: nn.Module, batches: Iterable[Any], loss_fn: LossFunction = model_loss) -> float:
+    """Mean loss over all samples of ``batches``, without gradients; the model is left as it was."""
+    total, samples = 0.0, 0
+    with undisturbed(model), torch.no_grad():
+        for batch in on_device(model, batches):
+            size = batch_size(batch)
+            total += float(checked_loss(model, batch, loss_fn).mean()) * size
+            samples += size
+    return total / samples
+
+
+def on_device(model: nn.Module, batches: Iterable[Any]) -> Iterator[Any]:
+    """The batches, one after the other, on the device of the model.
+
+    Raises:
+        InputError: there is no batch.
+    """
+    device = next(model.parameters()).device
+    empty = True
+    for batch in batches:
+        empty = False
+        yield _moved(batch, device)
+    if empty:
+        raise InputError(
+            "Expected at least one validation batch, found none. "
+            "Give more validation data, or a loader without drop_last (fewer samples than one batch are dropped by it)."
+        )
+
+
+def batch_size(batch: Any) -> int:
+    """Number B of samples: the leading dimension of the first tensor in the batch.
+
+    Raises:
+        InputError: the batch holds no tensor with a dimension.
+    """
+    for tensor in _tensors(batch):
+        if tensor.ndim:
+            return tensor.shape[0]
+    raise InputError(f"Expected tensors in a batch, found {type(batch).__name__} without any.")
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; afterwards modes, ``requires_grad`` and random number generators are as before."""
+    modes = {module: module.training for module in model.modules()}
+    trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - libraries draw from it
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices=devices):
+        try:
+            model.eval()
+            yield
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+            for parameter, flag in trainable.items():
+                parameter.requires_grad_(flag)
+            random.setstate(python_state)
+            np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+def _tensors(batch: Any) -> Iterator[Tensor]:
+    if isinstance(batch, Tensor):
+        yield batch
+    elif isinstance(batch, Mapping):
+        for value in batch.values():
+            yield from _tensors(value)
+    elif isinstance(batch, (list, tuple)):
+        for value in batch:
+            yield from _tensors(value)
+
+
+def _moved(batch: Any, device: torch.device) -> Any:
+    if isinstance(batch, Tensor):
+        return batch.to(device)
+    if isinstance(batch, Mapping):
+        return {key: _moved(value, device) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(_moved(value, device) for value in batch))
+    if isinstance(batch, (list, tuple)):
+        return type(batch)(_moved(value, device) for value in batch)
+    return batch
