@@ -13,7 +13,7 @@ from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.base.errors import InputError
 from tracetune.base.files import write_json
 from tracetune.base.seeds import seed_everything
-from tracetune.data.synthetic import SyntheticCorpus
+from tracetune.data.synthetic.corpus import SyntheticCorpus
 from tracetune.report.plots import plot_training
 from tracetune.tasks.reconstruction import MaskedReconstruction, MaskingConfig
 from tracetune.training.trainer import TrainingConfig, build_trainer, last_checkpoint
