@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
@@ -54,8 +54,9 @@ def print_table(
     """
     columns = _columns(rows, columns)
     table = Table(title=Text(title, style="bold"), title_justify="left")
-    for column in columns:
-        table.add_column(Text(column), justify="right" if _is_numeric(rows, column) else "left")
+    for index, column in enumerate(columns):
+        justify: Literal["left", "right"] = "right" if _is_numeric(rows, column) else "left"
+        table.add_column(Text(column), justify=justify, no_wrap=index == 0)  # names stay whole, to be copied
     for row in rows:
         table.add_row(*(Text(format_value(row.get(column))) for column in columns))
     (console or Console()).print(table)

@@ -1,0 +1,208 @@
+"""The command line as a user meets it: whole runs, exit statuses, messages, nothing half-written."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.tiny import HORIZON, save_tiny, seasonal_frame
+from tracetune import cli
+
+QUICK = ["--head-epochs", "1", "--num-train-epochs", "1", "--max-steps", "3", "--beta", "2", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_tiny(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "series.csv"
+    seasonal_frame().to_csv(path, index=False)
+    return path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    """Exit status of ``tracetune ARGUMENTS`` in this process."""
+    monkeypatch.setattr(sys, "argv", ["tracetune", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    return int(stopped.value.code or 0)
+
+
+def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *arguments: object) -> str:
+    """Standard error of a command that must end with status 2."""
+    assert run(monkeypatch, *arguments) == 2
+    return " ".join(capsys.readouterr().err.split())
+
+
+def test_finetune_predict_evaluate(
+    monkeypatch: pytest.MonkeyPatch, base: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    folder, forecast, scores = tmp_path / "run", tmp_path / "forecast.parquet", tmp_path / "scores.json"
+    arguments = ["--model", base, "--prediction-length", HORIZON, "--output", folder, *QUICK]
+    assert run(monkeypatch, "finetune", table, *arguments) == 0
+    assert "Saved to" in capsys.readouterr().out
+    assert (folder / "adapter_config.json").is_file()
+    assert (folder / "training_head.png").is_file()
+
+    quantiles = ["--quantiles", "0.1", "--quantiles", "0.9"]
+    assert run(monkeypatch, "predict", table, "--model", folder, "--output", forecast, *quantiles) == 0
+    predicted = pd.read_parquet(forecast)
+    assert len(predicted) == 2 * HORIZON
+    assert np.isfinite(predicted[["predictions", "0.1", "0.9"]]).all().all()
+
+    assert run(monkeypatch, "evaluate", table, "--model", folder, "--output", scores) == 0
+    assert list(pd.read_json(scores)["forecaster"]) == ["model", "repeat last", "seasonal naive (24)"]
+
+
+def test_config_files_and_flags_have_the_same_names(
+    monkeypatch: pytest.MonkeyPatch, base: str, table: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"data: {table}\nmodel: {base}\nprediction_length: 5\nmethod: linear_probe\nhead_epochs: 1\nbeta: 2\n"
+    )
+    assert run(monkeypatch, "finetune", "--config", config, "--output", tmp_path / "run", "--prediction-length", 7) == 0
+    forecast = tmp_path / "forecast.csv"
+    assert run(monkeypatch, "predict", table, "--model", tmp_path / "run", "--output", forecast) == 0
+    assert len(pd.read_csv(forecast)) == 2 * 7
+
+
+def test_unknown_keys_in_a_config_file_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "run.yaml").write_text("metod: lora\n")
+    message = fails(monkeypatch, capsys, "finetune", "--config", tmp_path / "run.yaml")
+    assert "Unknown FinetuneConfig key 'metod'. Did you mean 'method'" in message
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--method", "lorra"], "Unknown method 'lorra'. Did you mean 'lora'"),
+        (["--head", "linear"], "Unknown head 'linear'"),
+        (["--beta", "3"], "beta that divides the backbone's width"),
+        (["--model", "tracetune/tyni"], "Did you mean 'tracetune/tiny'"),
+        (["--prediction-length", "0"], "prediction_length of at least 1, found 0"),
+        (["--prediction-length", "500"], "No series is long enough"),
+        (["--r", "0"], "LoRA rank r of at least 1"),
+        (["--learning-rate", "-1"], "learning_rate above 0"),
+        (["--target-modules", "*.query"], "fits none of the 14 linear layers"),
+        (["--device", "gpu9"], "Expected a device such as 'cpu'"),
+        (["--target", "price"], "price"),
+        (["--dataset", "ETTh1"], "found both"),
+        (["--epochs", "3"], "No such option"),
+    ],
+)
+def test_wrong_flags_leave_no_folder(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    base: str,
+    table: Path,
+    tmp_path: Path,
+    flags: list[str],
+    message: str,
+) -> None:
+    defaults = {"--model": base, "--prediction-length": str(HORIZON), "--beta": "2", "--device": "cpu"}
+    defaults.update(zip(flags[::2], flags[1::2], strict=True))
+    arguments = [part for pair in defaults.items() for part in pair]
+    assert message in fails(monkeypatch, capsys, "finetune", table, *arguments, "--output", tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda frame: frame.drop(columns="target"), "target"),
+        (lambda frame: pd.concat([frame[:1], frame]), "times"),
+        (lambda frame: frame[::-1], "--sort"),
+        (lambda frame: frame[:0], "table with rows"),
+        (lambda frame: frame.assign(target=np.nan), "item0"),
+        (lambda frame: frame.assign(target=np.where(frame.index == 7, np.inf, frame["target"])), "inf"),
+        (lambda frame: frame.assign(target=["n/a?", *frame["target"][1:]]), "n/a?"),
+        (lambda frame: frame[:10], "No series is long enough"),
+    ],
+)
+def test_unusable_tables_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    base: str,
+    tmp_path: Path,
+    spoil: object,
+    message: str,
+) -> None:
+    table, folder = tmp_path / "series.csv", tmp_path / "run"
+    spoil(seasonal_frame()).to_csv(table, index=False)
+    arguments = ["--model", base, "--prediction-length", HORIZON, "--output", folder, *QUICK]
+    assert message in fails(monkeypatch, capsys, "finetune", table, *arguments)
+    assert not folder.exists()
+
+
+def test_files_that_are_not_there_or_not_empty(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, base: str, table: Path, tmp_path: Path
+) -> None:
+    assert "there is no such file" in fails(monkeypatch, capsys, "finetune", "no.csv", "--output", tmp_path / "run")
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "mine").touch()
+    assert "is not empty" in fails(monkeypatch, capsys, "finetune", table, "--output", tmp_path / "used")
+    assert "Expected --output" in fails(monkeypatch, capsys, "finetune", table)
+    arguments = ["--model", base, "--prediction-length", 3, "--output", tmp_path / "used" / "mine"]
+    assert "exists already" in fails(monkeypatch, capsys, "predict", table, *arguments)
+
+
+def test_damaged_models_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, base: str, table: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    arguments = ["--model", base, "--prediction-length", HORIZON, "--output", folder, *QUICK]
+    assert run(monkeypatch, "finetune", table, *arguments) == 0
+    capsys.readouterr()
+    wrong = ["--model", folder, "--output", tmp_path / "forecast.csv", "--prediction-length", 5]
+    assert "fine-tuned for prediction_length=12" in fails(monkeypatch, capsys, "predict", table, *wrong)
+    weights = folder / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:200])
+    message = fails(monkeypatch, capsys, "predict", table, "--model", folder, "--output", tmp_path / "forecast.csv")
+    assert "damaged or truncated" in message
+    assert not (tmp_path / "forecast.csv").exists()
+
+
+def test_models_and_data_sets_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    assert run(monkeypatch, "models") == 0
+    assert "tracetune/tiny" in capsys.readouterr().out
+    assert run(monkeypatch, "datasets", "--kind", "long") == 0
+    assert "ETTh1" in capsys.readouterr().out
+    assert "Did you mean" in fails(monkeypatch, capsys, "datasets", "--kind", "longer")
+
+
+def test_a_full_disk_is_wrong_use_and_other_failures_are_not(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    def broken() -> None:
+        raise RuntimeError("bug")
+
+    monkeypatch.setattr(cli, "app", full)
+    assert "Free some disk space" in fails(monkeypatch, capsys)
+    monkeypatch.setattr(cli, "app", broken)
+    assert run(monkeypatch) == 1
+    assert "RuntimeError: bug" in capsys.readouterr().err
+
+
+def test_every_flag_is_explained() -> None:
+    for config_class, _ in cli.COMMANDS.values():
+        described = cli.field_descriptions(config_class)
+        assert set(config_class.__dataclass_fields__) == set(described)
+        assert all(described.values())
+
+
+def test_importing_the_package_needs_no_network_and_writes_nothing() -> None:
+    code = "import socket; socket.socket.connect = None; import tracetune, tracetune.cli"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stdout) == (0, "")

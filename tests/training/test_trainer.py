@@ -1,0 +1,115 @@
+"""The Trainer as set up here: groups, schedule, checkpoints, resume, early stopping."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import TrainerCallback
+
+from tests.tiny import HORIZON, tiny_forecast_model
+from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
+from tracetune.base.errors import InputError
+from tracetune.base.seeds import seed_everything
+from tracetune.training.prefix_cache import CachedBatches
+from tracetune.training.trainer import TrainingConfig, build_trainer, last_checkpoint, parameter_groups
+
+CONFIG = TrainingConfig(max_steps=12, batch_size=8, evaluations=4, learning_rate=3e-3, early_stopping_patience=9)
+
+
+class Interrupt(TrainerCallback):
+    """Ends the run as a kill after a given step would."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: object, state: object, control: object, **kwargs: object) -> None:
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def windows(count: int = 40, seed: int = 0) -> CachedBatches:
+    generator = torch.Generator().manual_seed(seed)
+    series = torch.randn(count, 1, 64 + HORIZON, generator=generator).cumsum(-1)
+    past, future = series[..., :64], series[..., 64:]
+    return CachedBatches(
+        {
+            "past_values": past,
+            "input_mask": torch.ones_like(past),
+            "future_values": future,
+            "future_mask": torch.ones_like(future),
+        }
+    )
+
+
+def run(folder: Path, *callbacks: TrainerCallback) -> dict[str, Tensor]:
+    """Train a LoRA model, going on from what is in ``folder``; the trained weights."""
+    seed_everything(0)
+    model = add_lora(tiny_forecast_model(), LoraOptions())
+    trainer = build_trainer(
+        model, CONFIG, windows(), windows(seed=1), folder, head=trained_head(model), callbacks=callbacks
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    return {name: tensor for name, tensor in model.state_dict().items() if "lora" in name or "modules_to_save" in name}
+
+
+def test_head_and_adapters_have_their_own_learning_rates() -> None:
+    model = add_lora(tiny_forecast_model(), LoraOptions())
+    groups = parameter_groups(model, trained_head(model), TrainingConfig(learning_rate=0.1, head_learning_rate=0.2))
+    assert [group["lr"] for group in groups] == [0.1, 0.2]
+    assert sum(p.numel() for p in groups[1]["params"]) == sum(p.numel() for p in trained_head(model).parameters())
+    assert sum(p.numel() for group in groups for p in group["params"]) == model.get_nb_trainable_parameters()[0]
+
+
+def test_a_model_without_trainable_parameters_is_refused() -> None:
+    model = nn.Linear(2, 2).requires_grad_(False)
+    with pytest.raises(InputError, match="found none"):
+        parameter_groups(model, None, TrainingConfig())
+
+
+def test_an_interrupted_run_gives_what_an_uninterrupted_one_gives(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "cut", Interrupt(step=8))
+    assert last_checkpoint(tmp_path / "cut").endswith("checkpoint-6")
+    resumed = run(tmp_path / "cut")
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_checkpoint_that_was_not_finished_is_passed_over(tmp_path: Path) -> None:
+    for step in (5, 10, 15):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if step < 15:
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").touch()
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert last_checkpoint(tmp_path / "nothing") is None
+
+
+def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
+    seed_everything(0)
+    model = tiny_forecast_model()
+    config = TrainingConfig(max_steps=40, batch_size=8, evaluations=8, learning_rate=0.05, early_stopping_patience=8)
+    trainer = build_trainer(model, config, windows(), windows(seed=1), tmp_path)
+    trainer.train()
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    assert losses[-1] > min(losses)
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_training_stops_early_where_validation_does_not_improve(tmp_path: Path) -> None:
+    model = tiny_forecast_model()
+    config = TrainingConfig(max_steps=100, batch_size=8, evaluations=50, learning_rate=0.5, early_stopping_patience=2)
+    trainer = build_trainer(model, config, windows(), windows(seed=1), tmp_path)
+    trainer.train()
+    assert trainer.state.global_step < 100
+
+
+@pytest.mark.parametrize(("epochs", "steps", "expected"), [(2.0, -1, 10), (0.5, -1, 3), (2.0, 7, 7)])
+def test_steps_follow_from_windows_and_epochs(epochs: float, steps: int, expected: int) -> None:
+    assert TrainingConfig(num_train_epochs=epochs, max_steps=steps, batch_size=8).total_steps(40) == expected
+
+
+@pytest.mark.parametrize("change", [{"learning_rate": 0}, {"batch_size": -1}, {"learning_rate": float("nan")}])
+def test_values_that_cannot_train_are_refused(change: dict) -> None:
+    with pytest.raises(InputError, match=f"Expected {next(iter(change))} above 0"):
+        TrainingConfig(**change)
