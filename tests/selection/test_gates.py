@@ -1,5 +1,6 @@
 import copy
 import os
+from pathlib import Path
 
 import peft
 import pytest
@@ -11,7 +12,8 @@ from torch.utils.checkpoint import checkpoint
 
 from tests.selection.toys import Forecaster, forecast_batches, lora_forecaster
 from tracetune.base.errors import InputError
-from tracetune.selection.gates import Gates, adapter_parameters, lora_modules
+from tracetune.selection.gates import Gates
+from tracetune.selection.layers import adapter_parameters, lora_modules
 
 NAMES = ("blocks.0.up", "blocks.0.down", "blocks.1.up", "blocks.1.down")
 
@@ -37,21 +39,45 @@ def test_names_are_those_of_the_base_model(model: peft.PeftModel) -> None:
     assert tuple(lora_modules(injected)) == ("blocks.0.up", "blocks.1.up")
 
 
-def test_only_linear_lora_of_the_active_adapter_is_gated() -> None:
-    class Mixed(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.table = nn.Embedding(5, 4)
-            self.conv = nn.Conv1d(4, 4, 1)
-            self.attention = nn.MultiheadAttention(4, 1)
-            self.linear = nn.Linear(4, 4)
+class Mixed(nn.Module):
+    """One layer of every kind that PEFT adapts with LoRA."""
 
-    targets = ["table", "conv", "attention", "linear"]
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(5, 4)
+        self.conv = nn.Conv1d(4, 4, 1)
+        self.attention = nn.MultiheadAttention(4, 1)
+        self.one = nn.Linear(4, 4)
+        self.two = nn.Linear(4, 4)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        hidden = self.conv(self.table(tokens).transpose(1, 2)).transpose(1, 2)
+        return self.two(self.one(self.attention(hidden, hidden, hidden, need_weights=False)[0]))
+
+
+def test_only_linear_lora_of_the_active_adapter_is_gated() -> None:
+    targets = ["table", "conv", "attention", "one", "two"]
     model = peft.get_peft_model(Mixed(), peft.LoraConfig(target_modules=targets))
-    assert tuple(lora_modules(model)) == ("linear",)
+    assert tuple(lora_modules(model)) == ("one", "two")
     model.add_adapter("second", peft.LoraConfig(target_modules=["conv"]))
     model.set_adapter("second")
     assert lora_modules(model) == {}
+
+
+def test_lora_of_other_layers_survives_a_deletion(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    base, tokens = Mixed(), torch.randint(5, (3, 2))
+    targets = ["table", "conv", "attention", "one", "two"]
+    config = peft.LoraConfig(target_modules=targets, init_lora_weights=False)
+    model = peft.get_peft_model(copy.deepcopy(base), config).eval()
+    gates = Gates(model)
+    gates.close(["one"])
+    expected = model(tokens)
+    gates.delete_closed()
+    assert model.peft_config["default"].target_modules == ["table", "conv", "attention", "two"]
+    model.save_pretrained(str(tmp_path))
+    loaded = peft.PeftModel.from_pretrained(base, str(tmp_path)).eval()
+    assert torch.equal(loaded(tokens), expected)
 
 
 def test_gate_scales_the_adapter_as_in_the_formula() -> None:
@@ -183,7 +209,7 @@ def test_reopened_modules_train_as_before(model: peft.PeftModel, batch: dict[str
 
 
 def test_kept_modules_are_a_plain_lora_checkpoint(
-    model: peft.PeftModel, batch: dict[str, torch.Tensor], tmp_path: object
+    model: peft.PeftModel, batch: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
     nn.init.normal_(model.base_model.model.head.modules_to_save["default"].weight)
     gates = Gates(model)
@@ -199,7 +225,7 @@ def test_kept_modules_are_a_plain_lora_checkpoint(
     assert (losses(loaded, batch) - expected).abs().max() == 0.0
 
 
-def test_a_short_name_that_ends_a_longer_one_is_matched_in_full(tmp_path: object) -> None:
+def test_a_short_name_that_ends_a_longer_one_is_matched_in_full(tmp_path: Path) -> None:
     class Nested(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -222,7 +248,7 @@ def test_a_short_name_that_ends_a_longer_one_is_matched_in_full(tmp_path: object
     assert torch.equal(loaded(x), expected)
 
 
-def test_all_modules_can_be_deleted(model: peft.PeftModel, batch: dict[str, torch.Tensor], tmp_path: object) -> None:
+def test_all_modules_can_be_deleted(model: peft.PeftModel, batch: dict[str, torch.Tensor], tmp_path: Path) -> None:
     gates = Gates(model)
     gates.close(NAMES)
     expected = losses(model, batch)

@@ -25,7 +25,8 @@ from transformers import (
 
 from tests.selection.toys import Forecaster, forecast_batches, lora_forecaster
 from tracetune.base.errors import InputError
-from tracetune.selection.gates import Gates, lora_modules
+from tracetune.selection.gates import Gates
+from tracetune.selection.layers import lora_modules
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.validation import classification_loss, mean_loss
 from tracetune.training.trace_callback import TraceCallback

@@ -1,7 +1,8 @@
 """Which LoRA modules matter: gates, importance scores, Shapley values, schedule."""
 
-from tracetune.selection.gates import Gates, lora_modules
+from tracetune.selection.gates import Gates
 from tracetune.selection.importance import SCORES, Importance, score_modules
+from tracetune.selection.layers import lora_modules
 from tracetune.selection.rounds import RoundRecord, selection_round
 from tracetune.selection.schedule import Schedule, SelectionConfig, budget_at, select
 from tracetune.selection.shapley import ShapleyValues, exact_shapley, sampled_shapley, subset_loss

@@ -12,7 +12,8 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from tracetune.base.errors import InputError
-from tracetune.selection.gates import Gates, adapter_parameters
+from tracetune.selection.gates import Gates
+from tracetune.selection.layers import adapter_parameters
 from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD, Scores, mean_and_error
 from tracetune.selection.validation import LossFunction, batch_size, checked_loss, on_device
 

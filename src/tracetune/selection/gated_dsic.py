@@ -160,7 +160,8 @@ def rows_independent(gates: Gates, batch: Any, loss_fn: LossFunction) -> bool:
 def average_ends(reads: np.ndarray, opened: np.ndarray, both_ends: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Means [M] of ``reads`` [M, K] and their standard errors [M], open and closed masks weighing the same.
 
-    A module that was never drawn at one of the ends is read at the other end only.
+    A module that was never drawn at one of the ends is read at the other end only. Errors treat the reads as
+    independent; masks that are balanced over the modules cancel some of the noise, so they rather claim too much.
     """
     if not both_ends:
         return mean_and_error(reads)

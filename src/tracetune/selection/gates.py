@@ -3,34 +3,27 @@
 Notation for tensor shapes: B batch, M gated modules.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 import torch
-from peft import PeftModel
 from peft.tuners.lora import LoraLayer
-from peft.tuners.lora.layer import MultiheadAttention, ParamWrapper
-from peft.utils.constants import DUMMY_TARGET_MODULES
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.utils.hooks import RemovableHandle
 
 from tracetune.base.errors import InputError, unknown_name
-
-
-def lora_modules(model: nn.Module) -> dict[str, LoraLayer]:
-    """Every layer of ``model`` with an active LoRA adapter made of linear A and B, by its name in the base model.
-
-    Names carry no prefix of ``PeftModel``, ``DistributedDataParallel`` or ``torch.compile``, so they fit
-    ``LoraConfig.target_modules`` as they are. LoRA on embeddings, convolutions, bare parameters and
-    ``nn.MultiheadAttention`` (whose forward pass never calls ``lora_B``) is left out: it stays as it is.
-    """
-    named = dict(_base_model(model).named_modules())
-    merging = tuple(f"{name}." for name, module in named.items() if isinstance(module, MultiheadAttention))
-    return {name: module for name, module in named.items() if _is_gateable(module) and not name.startswith(merging)}
+from tracetune.selection.layers import (
+    active_b,
+    adapter_names,
+    adapter_parameters,
+    base_model,
+    enabled,
+    lora_modules,
+    retarget,
+    unwrapped,
+)
 
 
 class Gates:
@@ -112,7 +105,7 @@ class Gates:
                 for handle in self._add_hooks():
                     stack.callback(handle.remove)
                 for name in self.closed_names:
-                    stack.enter_context(_enabled(self.layers[name]))
+                    stack.enter_context(enabled(self.layers[name]))
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             stack.callback(setattr, self, "_values", outer)
             self._values = values.unbind(0)
@@ -168,9 +161,9 @@ class Gates:
             InputError: a closed layer also carries an adapter that is not active, which would be lost.
         """
         closed = self.closed_names
-        base = _base_model(self.model)
+        base = base_model(self.model)
         for name in closed:
-            spare = set(_adapters(self.layers[name])) - set(self.layers[name].active_adapters)
+            spare = set(adapter_names(self.layers[name])) - set(self.layers[name].active_adapters)
             if spare:
                 raise InputError(
                     f"Layer {name!r} also holds the adapter {sorted(spare)[0]!r}. "
@@ -180,7 +173,7 @@ class Gates:
             base.set_submodule(name, self.layers.pop(name).base_layer)
             self._trainable.pop(name, None)
         if closed:
-            _retarget(base, getattr(_unwrapped(self.model), "peft_config", {}))
+            retarget(base, getattr(unwrapped(self.model), "peft_config", {}))
         return closed
 
     def _add_hooks(self) -> list[RemovableHandle]:
@@ -190,7 +183,7 @@ class Gates:
                 handles.append(layer.base_layer.register_forward_hook(partial(self._keep_base_output, index)))
                 handles.append(layer.register_forward_hook(partial(self._scale_contribution, index)))
             else:
-                handles += [b.register_forward_hook(partial(self._scale, index)) for b in _active_b(layer)]
+                handles += [b.register_forward_hook(partial(self._scale, index)) for b in active_b(layer)]
         return handles
 
     def _scale(self, index: int, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
@@ -218,17 +211,6 @@ class Gates:
         return [(name, self._layer(name)) for name in names]
 
 
-def adapter_parameters(layer: LoraLayer) -> dict[str, nn.Parameter]:
-    """Parameters of the active adapters of a LoRA layer (A, B, and DoRA's magnitudes), by name."""
-    return {
-        f"{kind}.{adapter}.{key}": parameter
-        for kind in layer.adapter_layer_names
-        for adapter, module in getattr(layer, kind, {}).items()
-        if adapter in layer.active_adapters
-        for key, parameter in ([("", module)] if isinstance(module, nn.Parameter) else module.named_parameters())
-    }
-
-
 def _per_row(gate: Tensor, output: Tensor) -> Tensor:
     """Gate [B] as [R, 1, ...] for an output [R, ...] with R = k * B rows, rows of one sample adjacent."""
     rows, samples = output.shape[0], gate.shape[0]
@@ -238,63 +220,3 @@ def _per_row(gate: Tensor, output: Tensor) -> Tensor:
             "For models that do not keep samples in the leading dimension use gates shared by the batch, [M]."
         )
     return gate.repeat_interleave(rows // samples).view(rows, *[1] * (output.ndim - 1))
-
-
-def _is_gateable(module: nn.Module) -> bool:
-    if not isinstance(module, LoraLayer) or isinstance(module, (MultiheadAttention, ParamWrapper)):
-        return False
-    return bool(_active_b(module))
-
-
-def _active_b(layer: LoraLayer) -> list[nn.Module]:
-    pairs = [(layer.lora_A[name], layer.lora_B[name]) for name in layer.active_adapters if name in layer.lora_B]
-    return [b for a, b in pairs if isinstance(a, nn.Linear) and isinstance(b, nn.Linear)]
-
-
-def _adapters(layer: LoraLayer) -> list[str]:
-    return [*layer.lora_A.keys(), *layer.lora_embedding_A.keys()]
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    while True:
-        if isinstance(model, DistributedDataParallel):
-            model = model.module
-        elif hasattr(model, "_orig_mod"):  # torch.compile
-            model = model._orig_mod  # type: ignore[assignment]
-        else:
-            return model
-
-
-def _base_model(model: nn.Module) -> nn.Module:
-    model = _unwrapped(model)
-    return model.get_base_model() if isinstance(model, PeftModel) else model
-
-
-@contextmanager
-def _enabled(layer: LoraLayer) -> Iterator[None]:
-    """A closed layer computes its adapter for a while; what is trainable stays as it is."""
-    flags = {parameter: parameter.requires_grad for parameter in adapter_parameters(layer).values()}
-    layer.enable_adapters(True)
-    for parameter, flag in flags.items():
-        parameter.requires_grad_(flag)
-    try:
-        yield
-    finally:
-        layer.enable_adapters(False)
-
-
-def _retarget(base: nn.Module, configs: dict[str, Any]) -> None:
-    """Point each adapter's configuration at the layers that are left, by full name."""
-    for adapter, config in configs.items():
-        kept = [
-            name
-            for name, module in base.named_modules()
-            if isinstance(module, LoraLayer) and not isinstance(module, ParamWrapper) and adapter in _adapters(module)
-        ]
-        config.layers_to_transform = config.layers_pattern = None
-        # PEFT takes a name in the list for the end of a longer one, too; a regular expression must match in full.
-        others = [name for name, _ in base.named_modules() if name not in kept]
-        if any(other.endswith(f".{name}") for other in others for name in kept):
-            config.target_modules = "|".join(re.escape(name) for name in kept)
-        else:
-            config.target_modules = kept or DUMMY_TARGET_MODULES

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
-from tracetune.selection.gates import Gates, adapter_parameters
+from tracetune.selection.gates import Gates
+from tracetune.selection.layers import adapter_parameters
 
 
 @dataclass

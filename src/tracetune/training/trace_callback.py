@@ -14,7 +14,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from tracetune.base.errors import InputError
-from tracetune.selection.gates import Gates, adapter_parameters
+from tracetune.selection.gates import Gates
+from tracetune.selection.layers import adapter_parameters
 from tracetune.selection.rounds import RoundRecord, mean_over_processes, selection_round
 from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
 from tracetune.selection.snapshot import BestModel
