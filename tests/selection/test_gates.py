@@ -77,7 +77,7 @@ def test_lora_of_other_layers_survives_a_deletion(tmp_path: Path) -> None:
     assert model.peft_config["default"].target_modules == ["table", "conv", "attention", "two"]
     model.save_pretrained(str(tmp_path))
     loaded = peft.PeftModel.from_pretrained(base, str(tmp_path)).eval()
-    assert torch.equal(loaded(tokens), expected)
+    torch.testing.assert_close(loaded(tokens), expected)  # attention merges and unmerges: rounding
 
 
 def test_gate_scales_the_adapter_as_in_the_formula() -> None:
