@@ -39,6 +39,7 @@ class FitConfig:
         head_training: how the head is trained on frozen features.
         training: how adapters (or the backbone) and head are trained together.
         train_stride: steps between the origins of training windows.
+        validation_windows: about how many windows choose the model, evenly spread over the validation part.
         checkpoints: folder for checkpoints, from which an interrupted run goes on; None keeps none.
         cache_bytes: memory for cached features; None takes a third of what is free.
     """
@@ -49,6 +50,7 @@ class FitConfig:
     head_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(num_train_epochs=10))
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(head_learning_rate=2e-4))
     train_stride: int = 1
+    validation_windows: int | None = 8192
     checkpoints: str | None = None
     cache_bytes: int | None = None
 

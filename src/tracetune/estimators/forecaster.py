@@ -155,7 +155,13 @@ class Forecaster:
                 "This forecaster is fine-tuned already. Start from its base: " + repr(self.base_name) + "."
             )
         data = forecast_data(
-            panel, split, self.context_length, self.prediction_length, config.train_stride, min_context
+            panel,
+            split,
+            self.context_length,
+            self.prediction_length,
+            config.train_stride,
+            min_context,
+            config.validation_windows,
         )
         result = fit_forecaster(self.forecast_model, data, config, str(self.device), callbacks)
         intervals = residual_quantiles(result.model, data.validation)

@@ -45,6 +45,7 @@ class FinetuneConfig:
         max_steps: stop after this many optimiser steps, whatever the epochs.
         batch_size: windows per optimiser step.
         train_stride: steps between the starts of training windows.
+        validation_windows: about how many windows choose the model, evenly spread over the validation part.
         seed: fixes the result.
         bf16: bfloat16 autocast.
         device: auto, cpu or cuda.
@@ -76,6 +77,7 @@ class FinetuneConfig:
     max_steps: int = -1
     batch_size: int = 64
     train_stride: int = 1
+    validation_windows: int = 8192
     seed: int = 0
     bf16: bool = False
     device: str = "auto"
@@ -117,6 +119,7 @@ class FinetuneConfig:
             head_training=head_training,
             training=training,
             train_stride=self.train_stride,
+            validation_windows=self.validation_windows,
             checkpoints=self.checkpoints,
         )
 

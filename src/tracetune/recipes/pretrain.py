@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
+from tracetune.backbones.backbone import load_backbone
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.base.errors import InputError
 from tracetune.base.files import write_json
@@ -28,6 +29,7 @@ class PretrainConfig:
 
     Attributes:
         output: folder for weights, configuration, log and learning curves.
+        start: folder or name of a model to go on from, with its geometry; without it random weights.
         windows: synthetic windows seen; each is new.
         context_length: steps per window T.
         patch_length: steps per patch P.
@@ -48,6 +50,7 @@ class PretrainConfig:
     """
 
     output: str
+    start: str | None = None
     windows: int = 1_000_000
     context_length: int = 512
     patch_length: int = 16
@@ -120,13 +123,13 @@ def pretrain(config: PretrainConfig) -> Moment:
     """Pretrain, or go on with an interrupted run in ``config.output``; writes weights, log and curves there."""
     seed_everything(config.seed)
     output = Path(config.output)
-    backbone = Moment(moment_config(config))
+    backbone = Moment(moment_config(config)) if config.start is None else load_backbone(config.start)
     model = MaskedReconstruction(backbone, MaskingConfig(**config.masking), config.huber_delta)
     trainer = build_trainer(
         model,
         _training_config(config),
-        SyntheticWindows(config.windows, config.context_length, seed=config.seed + 1),
-        SyntheticWindows(_VALIDATION_WINDOWS, config.context_length, seed=config.seed),
+        SyntheticWindows(config.windows, backbone.context_length, seed=config.seed + 1),
+        SyntheticWindows(_VALIDATION_WINDOWS, backbone.context_length, seed=config.seed),
         output / "checkpoints",
         labels=("values",),
         callbacks=[LogFile(output / "log.json")],

@@ -55,6 +55,7 @@ def forecast_data(
     prediction_length: int,
     stride: int = 1,
     min_context: int | None = None,
+    validation_windows: int | None = None,
 ) -> ForecastData:
     """Windows of a split panel; the scaler sees the training ranges only.
 
@@ -63,14 +64,17 @@ def forecast_data(
         split: ranges of target steps of each part.
         context_length: T.
         prediction_length: H.
-        stride: steps between the origins of training windows; validation always has stride 1.
+        stride: steps between the origins of training windows.
         min_context: least number of real context steps in a training window; None for full contexts where they fit.
+        validation_windows: about how many validation windows to keep, evenly spread; None keeps all.
     """
     scaled = scale_panel(panel, split.train)
-    return ForecastData(
-        train=Windows(scaled.values, context_length, prediction_length, split.train, stride, min_context),
-        validation=Windows(scaled.values, context_length, prediction_length, split.validation),
-    )
+    train = Windows(scaled.values, context_length, prediction_length, split.train, stride, min_context)
+    validation = Windows(scaled.values, context_length, prediction_length, split.validation)
+    if validation_windows is not None and len(validation) > validation_windows:
+        step = -(-len(validation) // validation_windows)
+        validation = Windows(scaled.values, context_length, prediction_length, split.validation, step)
+    return ForecastData(train, validation)
 
 
 def batches(dataset: Dataset, batch_size: int, device: torch.device | str = "cpu") -> Iterator[dict[str, Tensor]]:

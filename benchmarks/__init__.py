@@ -1,0 +1,1 @@
+"""Scripts that make the numbers of docs/results; none of them is a test."""
