@@ -4,13 +4,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import load_backbone
 from tracetune.backbones.moment import Moment, MomentConfig
+from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError
 from tracetune.base.files import write_json
 from tracetune.base.seeds import seed_everything
@@ -45,6 +45,7 @@ class PretrainConfig:
         evaluations: how often to measure the validation loss and save a checkpoint.
         seed: fixes weights, series and masks.
         bf16: bfloat16 autocast.
+        compile: torch.compile the model; faster after a minute of compiling, needs a C++ compiler.
         device: "auto", "cpu", "cuda".
         num_workers: processes that generate series; 0 generates in the training process.
     """
@@ -66,6 +67,7 @@ class PretrainConfig:
     evaluations: int = 50
     seed: int = 0
     bf16: bool = True
+    compile: bool = False
     device: str = "auto"
     num_workers: int = 1
 
@@ -82,29 +84,21 @@ class PretrainConfig:
 
 
 class SyntheticWindows(Dataset):
-    """Synthetic series as a data set of known length: block k is generated from (seed, k), so order is no state."""
+    """The first ``windows`` series of a synthetic corpus, [1, T] each, as a data set."""
 
-    def __init__(self, windows: int, length: int, seed: int) -> None:
-        self.windows, self.length, self.seed = windows, length, seed
-        self._number, self._block = -1, torch.empty(0)
+    def __init__(self, windows: int, corpus: SyntheticCorpus) -> None:
+        self.windows, self.corpus = windows, corpus
 
     def __len__(self) -> int:
         return self.windows
 
     def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
         """Rows ``indices`` as one batch ``{"values": [B, 1, T]}``."""
-        rows = [self._load(index // _BLOCK)[index % _BLOCK] for index in indices]
-        return {"values": torch.stack(rows).unsqueeze(1)}
+        return {"values": self.corpus.rows(indices).unsqueeze(1)}
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Row ``index`` as ``{"values": [1, T]}``."""
-        return {"values": self._load(index // _BLOCK)[index % _BLOCK].unsqueeze(0)}
-
-    def _load(self, number: int) -> Tensor:
-        if number != self._number:
-            corpus = SyntheticCorpus(self.length, seed=self.seed * 1_000_003 + number)
-            self._number, self._block = number, corpus.sample(_BLOCK)
-        return self._block
+        return {"values": self.corpus.rows([index])}
 
 
 class LogFile(TrainerCallback):
@@ -128,18 +122,22 @@ def pretrain(config: PretrainConfig) -> Moment:
     trainer = build_trainer(
         model,
         _training_config(config),
-        SyntheticWindows(config.windows, backbone.context_length, seed=config.seed + 1),
-        SyntheticWindows(_VALIDATION_WINDOWS, backbone.context_length, seed=config.seed),
+        _windows(config.windows, backbone.context_length, config.seed + 1),
+        _windows(_VALIDATION_WINDOWS, backbone.context_length, config.seed),
         output / "checkpoints",
         labels=("values",),
         callbacks=[LogFile(output / "log.json")],
         shuffle=False,
-        device=config.device,
+        device=str(resolve_device(config.device)),
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(output / "checkpoints"))
     backbone.save_pretrained(output)
     plot_training(output / "learning_curves.png", trainer.state.log_history)
     return backbone
+
+
+def _windows(count: int, length: int, seed: int) -> SyntheticWindows:
+    return SyntheticWindows(count, SyntheticCorpus(length, seed, block_size=_BLOCK))
 
 
 def moment_config(config: PretrainConfig) -> MomentConfig:
@@ -176,5 +174,6 @@ def _training_config(config: PretrainConfig) -> TrainingConfig:
         early_stopping_patience=config.evaluations,
         seed=config.seed,
         bf16=config.bf16,
+        compile=config.compile,
         num_workers=config.num_workers,
     )

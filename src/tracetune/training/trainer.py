@@ -31,6 +31,7 @@ class TrainingConfig:
         early_stopping_patience: rounds without a better validation loss before training stops.
         seed: fixes initial weights, order of windows and dropout.
         bf16: bfloat16 autocast.
+        compile: torch.compile the model.
         num_workers: data-loading processes; 0 loads in the training process.
     """
 
@@ -46,6 +47,7 @@ class TrainingConfig:
     early_stopping_patience: int = 3
     seed: int = 0
     bf16: bool = False
+    compile: bool = False
     num_workers: int = 0
 
     def __post_init__(self) -> None:
@@ -145,6 +147,7 @@ def _arguments(
         seed=config.seed,
         data_seed=config.seed,
         bf16=config.bf16,
+        torch_compile=config.compile,
         use_cpu=device == "cpu",
         eval_strategy="steps",
         eval_steps=interval,

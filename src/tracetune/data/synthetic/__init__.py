@@ -1,6 +1,5 @@
 """Synthetic series for pretraining, so that every real series stays out of sample."""
 
-from tracetune.data.synthetic.corpus import SyntheticCorpus
-from tracetune.data.synthetic.families import FAMILIES
+from tracetune.data.synthetic.corpus import DEFAULT_MIX, GENERATORS, SyntheticCorpus
 
-__all__ = ["FAMILIES", "SyntheticCorpus"]
+__all__ = ["DEFAULT_MIX", "GENERATORS", "SyntheticCorpus"]

@@ -1,62 +1,144 @@
-"""The corpus: families in their shares, mixed with each other, with the accidents of real measurements."""
+"""The corpus: generators in their shares, at several resolutions, mixed with each other and transformed."""
+
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from tracetune.base.errors import InputError
-from tracetune.data.synthetic.draws import Draws, standardise
-from tracetune.data.synthetic.families import FAMILIES
+from tracetune.data.synthetic import dynamical, events, gaussian_process, seasonal, stochastic
+from tracetune.data.synthetic.components import standardise
+from tracetune.data.synthetic.random_source import RandomSource
+from tracetune.data.synthetic.transforms import mix_rows, transform
 
-_LARGEST = 30.0  # deviations
+Generator = Callable[[int, int, RandomSource], Tensor]
+
+GENERATORS: dict[str, Generator] = {
+    "nested_seasons": seasonal.nested_seasons,
+    "working_week": seasonal.working_week,
+    "transformer_load": seasonal.transformer_load,
+    "weather": seasonal.weather,
+    "sunlight": seasonal.sunlight,
+    "gaussian_process": gaussian_process.gaussian_process,
+    "random_walk": stochastic.random_walk,
+    "arima": stochastic.arima,
+    "volatility_clusters": stochastic.volatility_clusters,
+    "coloured": stochastic.coloured,
+    "growth": stochastic.growth,
+    "regimes": stochastic.regimes,
+    "intermittent": events.intermittent,
+    "counts": events.counts,
+    "spikes_and_shifts": events.spikes_and_shifts,
+    "duty_cycle": events.duty_cycle,
+    "waves": dynamical.waves,
+    "lorenz": dynamical.lorenz,
+    "roessler": dynamical.roessler,
+    "van_der_pol": dynamical.van_der_pol,
+    "logistic_map": dynamical.logistic_map,
+}
+
+DEFAULT_MIX: dict[str, float] = {
+    "nested_seasons": 0.22,
+    "working_week": 0.12,
+    "transformer_load": 0.14,
+    "weather": 0.10,
+    "sunlight": 0.04,
+    "gaussian_process": 0.09,
+    "random_walk": 0.03,
+    "arima": 0.05,
+    "volatility_clusters": 0.02,
+    "coloured": 0.02,
+    "growth": 0.03,
+    "regimes": 0.015,
+    "intermittent": 0.015,
+    "counts": 0.03,
+    "spikes_and_shifts": 0.02,
+    "duty_cycle": 0.015,
+    "waves": 0.02,
+    "lorenz": 0.005,
+    "roessler": 0.005,
+    "van_der_pol": 0.01,
+    "logistic_map": 0.005,
+}
+
+_COARSE_SHARE = 0.12  # of the rows are averages of a series of twice or four times the length
+_BLOCK_SEEDS = 1_000_003  # blocks of one seed before those of the next begin
 
 
 class SyntheticCorpus:
-    """An endless, seeded source of series; the same seed and calls give the same series."""
+    """An endless, seeded sequence of synthetic series, read by position.
 
-    def __init__(self, length: int = 512, seed: int = 0, device: torch.device | str = "cpu") -> None:
-        if length < 8:
-            raise InputError(f"Expected series of at least 8 steps, found length={length}.")
+    Block k of the rows is generated from (seed, k) alone, so a row depends neither on what was read before it nor on
+    how reads are cut, and a run that resumes reads what an uninterrupted one reads. The newest block is kept: reading
+    in order generates each block once. Each row has mean 0 and deviation 1.
+
+    Args:
+        length: steps per series L.
+        seed: fixes all rows.
+        device: where the rows are made and stay; an accelerator makes other rows of the same distribution.
+        mix: weight per name in ``GENERATORS``; None for ``DEFAULT_MIX``.
+        block_size: rows generated at once; an accelerator is fast only on many. Belongs to the seed: other block
+            sizes give other rows.
+
+    Raises:
+        InputError: a length below 16, an unknown generator in ``mix``, or weights that cannot be drawn from.
+    """
+
+    def __init__(
+        self,
+        length: int = 512,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        mix: dict[str, float] | None = None,
+        block_size: int = 4096,
+    ) -> None:
+        if length < 16:
+            raise InputError(f"Expected a length of at least 16 steps, found {length}.")
         self.length = length
-        self._draws = Draws(seed, device)
+        self.seed = seed
+        self.device = torch.device(device)
+        self.mix = _checked(DEFAULT_MIX if mix is None else mix)
+        self.block_size = block_size
+        self._number, self._block = -1, torch.empty(0)
 
-    def sample(self, n: int) -> Tensor:
-        """n new series [n, length], float32, finite, none of them constant, in random order."""
-        draws = self._draws
-        shares = torch.tensor([family.share for family in FAMILIES.values()], device=draws.device)
-        chosen = torch.multinomial(shares, n, replacement=True, generator=draws.generator)
-        counts = chosen.bincount(minlength=len(FAMILIES)).tolist()
-        rows = torch.cat(
-            [
-                family.generate(count, self.length, draws)
-                for family, count in zip(FAMILIES.values(), counts, strict=True)
-                if count
-            ]
+    def rows(self, positions: Sequence[int]) -> Tensor:
+        """The series at these positions, [n, L], float32."""
+        return torch.stack(
+            [self._load(position // self.block_size)[position % self.block_size] for position in positions]
         )
-        rows = standardise(rows[draws.permutation(n)])
-        return add_accidents(mix(rows, draws), draws)
+
+    def _load(self, number: int) -> Tensor:
+        if number != self._number:
+            source = RandomSource(self.seed * _BLOCK_SEEDS + number, self.device)
+            self._number, self._block = number, generate(self.block_size, self.length, source, self.mix)
+        return self._block
 
 
-def mix(series: Tensor, draws: Draws, share: float = 0.15) -> Tensor:
-    """Replace a share of the rows [n, L] by a convex combination with another row (TSMixup, Ansari et al. 2024)."""
-    n = len(series)
-    chosen, weight = draws.chance(share, n, 1), draws.uniform(n, 1)
-    return torch.where(chosen, weight * series + (1 - weight) * series[draws.permutation(n)], series)
+def generate(n: int, length: int, source: RandomSource, mix: Mapping[str, float] = DEFAULT_MIX) -> Tensor:
+    """n rows [n, L] of the mix in random order: plain and coarse ones, mixed with each other, transformed."""
+    coarse = round(_COARSE_SHARE * n / 2)
+    parts = [_plain(n - 2 * coarse, length, source, mix)]
+    for factor in (2, 4):
+        fine = _plain(coarse, factor * length, source, mix)
+        parts.append(standardise(fine.unflatten(1, (length, factor)).mean(2)))
+    rows = torch.cat(parts)[source.permutation(n)]
+    rows = transform(mix_rows(rows, source), source)
+    broken = ~rows.isfinite().all(1, keepdim=True) | (rows.std(1, keepdim=True) < 0.5)
+    return torch.where(broken, standardise(source.normal(n, length).cumsum(1)), rows)
 
 
-def add_accidents(series: Tensor, draws: Draws) -> Tensor:
-    """Spikes, level shifts, rounding, clipping, smoothing and sign flips, each on a share of the rows [n, L]."""
-    n, length = series.shape
-    series = standardise(series)
-    spikes = (draws.uniform(n, length) < 0.01) * draws.normal(n, length) * 4
-    series = series + spikes * draws.chance(0.12, n, 1)
-    shift = (draws.steps(n, length) >= draws.uniform(n, 1) * length) * draws.normal(n, 1) * 2
-    series = series + shift * draws.chance(0.1, n, 1)
-    resolution = draws.log_uniform(n, 1, low=0.05, high=0.8)
-    series = torch.where(draws.chance(0.08, n, 1), (series / resolution).round() * resolution, series)
-    series = torch.where(draws.chance(0.05, n, 1), series.clamp(min=-0.5), series)
-    padded = functional.pad(series.unsqueeze(1), (2, 2), mode="replicate")
-    series = torch.where(draws.chance(0.12, n, 1), functional.avg_pool1d(padded, 5, 1).squeeze(1), series)
-    series = torch.where(draws.chance(0.3, n, 1), -series, series)
-    series = series + draws.normal(n, length) * 1e-3
-    return series.clamp(-_LARGEST, _LARGEST)
+def _plain(n: int, length: int, source: RandomSource, mix: Mapping[str, float]) -> Tensor:
+    """n standardised rows [n, L] of the mix, generator by generator."""
+    counts = source.allocate(n, list(mix.values()))
+    rows = [GENERATORS[name](count, length, source) for name, count in zip(mix, counts, strict=True) if count]
+    return standardise(torch.cat(rows))
+
+
+def _checked(mix: Mapping[str, float]) -> Mapping[str, float]:
+    """The mix, if it names generators only and can be drawn from."""
+    unknown = sorted(set(mix) - set(GENERATORS))
+    if unknown:
+        raise InputError(f"Unknown generators in mix: {', '.join(unknown)}. Available: {', '.join(GENERATORS)}.")
+    if min(mix.values(), default=0) < 0 or not sum(mix.values()) > 0:
+        raise InputError(f"Expected a mix of weights >= 0 with at least one above 0, found {mix}.")
+    return mix
