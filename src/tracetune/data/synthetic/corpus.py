@@ -81,7 +81,8 @@ class SyntheticCorpus:
             sizes give other rows.
 
     Raises:
-        InputError: a length below 16, an unknown generator in ``mix``, or weights that cannot be drawn from.
+        InputError: a length or block size below 16, an unknown generator in ``mix``, or weights that cannot be
+            drawn from.
     """
 
     def __init__(
@@ -94,6 +95,8 @@ class SyntheticCorpus:
     ) -> None:
         if length < 16:
             raise InputError(f"Expected a length of at least 16 steps, found {length}.")
+        if block_size < 16:
+            raise InputError(f"Expected a block_size of at least 16 rows, found {block_size}.")
         self.length = length
         self.seed = seed
         self.device = torch.device(device)
