@@ -41,7 +41,11 @@ class ProjectionHead(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Forecast [..., H] from tokens [..., N, D]."""
-        return self.output(self.down(tokens))
+        return self.output(self.reduce(tokens))
+
+    def reduce(self, tokens: Tensor) -> Tensor:
+        """Reduced tokens [..., N, D'] of tokens [..., N, D]."""
+        return self.down(tokens)
 
 
 class ConvolutionHead(nn.Module):
@@ -73,9 +77,12 @@ class ConvolutionHead(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Forecast [..., H] from tokens [..., N, D]."""
+        return self.output(self.reduce(tokens))
+
+    def reduce(self, tokens: Tensor) -> Tensor:
+        """Filtered and reduced tokens [..., N, D'] of tokens [..., N, D]."""
         rows = tokens.reshape(-1, *tokens.shape[-2:])
-        filtered = self.depthwise(rows.mT).mT.reshape(tokens.shape)
-        return self.output(self.down(filtered))
+        return self.down(self.depthwise(rows.mT).mT.reshape(tokens.shape))
 
 
 class PoolingHead(nn.Module):
@@ -103,9 +110,13 @@ class PoolingHead(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Forecast [..., H] from tokens [..., N, D]."""
+        return self.output(self.reduce(tokens))
+
+    def reduce(self, tokens: Tensor) -> Tensor:
+        """Pooled tokens [..., ceil(N / beta), D] of tokens [..., N, D]."""
         rows = tokens.reshape(-1, *tokens.shape[-2:])
         pooled = functional.avg_pool1d(rows.mT, self.beta, ceil_mode=True).mT  # [rows, ceil(N / beta), D]
-        return self.output(pooled.reshape(*tokens.shape[:-2], *pooled.shape[-2:]))
+        return pooled.reshape(*tokens.shape[:-2], *pooled.shape[-2:])
 
 
 def projection_weights(num_patches: int, width: int, prediction_length: int, beta: int = 1) -> int:
