@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 from rich.console import Console
@@ -18,6 +18,7 @@ from tracetune.recipes.datasets import DatasetsConfig, show_datasets
 from tracetune.recipes.demo import DemoConfig, demo
 from tracetune.recipes.evaluate import EvaluateConfig, evaluate
 from tracetune.recipes.finetune import FinetuneConfig, finetune
+from tracetune.recipes.importance import ImportanceConfig, importance
 from tracetune.recipes.models import ModelsConfig, show_models
 from tracetune.recipes.predict import PredictConfig, predict
 from tracetune.recipes.pretrain import PretrainConfig, pretrain
@@ -27,6 +28,7 @@ COMMANDS: dict[str, tuple[type, Callable[[Any], object]]] = {
     "finetune": (FinetuneConfig, finetune),
     "predict": (PredictConfig, predict),
     "evaluate": (EvaluateConfig, evaluate),
+    "importance": (ImportanceConfig, importance),
     "pretrain": (PretrainConfig, pretrain),
     "models": (ModelsConfig, show_models),
     "datasets": (DatasetsConfig, show_datasets),
@@ -67,14 +69,16 @@ def command_for(config_class: type, recipe: Callable[[Any], object]) -> Callable
     Flags that are given win over the file; fields that neither gives keep the class's default.
     """
 
+    hints = get_type_hints(config_class)
+
     def command(config: str | None, **flags: Any) -> None:
         values = read_yaml(config) if config else {}
-        values.update({name: value for name, value in flags.items() if value is not None and value != []})
+        given = {name: value for name, value in flags.items() if value is not None and value != []}
+        values.update({name: _number(value) if _is_amount(hints[name]) else value for name, value in given.items()})
         recipe(from_mapping(config_class, values))
 
     file_option = typer.Option(help="YAML file with the same names; flags win over it.")
     parameters = [_parameter("config", str, file_option)]
-    hints = get_type_hints(config_class)
     helps = field_descriptions(config_class)
     for field in fields(config_class):
         if (annotation := _flag_type(hints[field.name])) is not None:
@@ -117,9 +121,26 @@ def _flag_type(hint: Any) -> Any:
     options = [part for part in getattr(hint, "__args__", ()) if part is not type(None)]
     if hint in (str, int, float, bool):
         return hint
+    if _is_amount(hint) or get_origin(hint) is Literal:
+        return str
     if hint in (tuple[str, ...], list[str]):
         return list[str]
     return _flag_type(options[0]) if len(options) == 1 and not hasattr(hint, "__origin__") else None
+
+
+def _is_amount(hint: Any) -> bool:
+    """Whether a field takes a share (0.5) as well as a number (5), and perhaps a word ("auto")."""
+    return {int, float} <= set(get_args(hint))
+
+
+def _number(text: str) -> int | float | str:
+    """The number that ``text`` spells, whole or not; what spells none stays as it is, for the config to judge."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 for _name, (_config_class, _recipe) in COMMANDS.items():

@@ -1,11 +1,11 @@
 """The order of a fine-tuning run: head on frozen features, then the adapters, then the best of all on validation."""
 
 import copy
-import logging
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,50 +13,22 @@ from peft import PeftModel
 from torch import nn
 from transformers import TrainerCallback
 
-from tracetune.adapters.lora import LoraOptions, add_head_only, add_lora, trained_head
-from tracetune.base.errors import unknown_name
+from tracetune.adapters.lora import add_head_only, trained_head
+from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
+from tracetune.estimators.methods import METHODS, FitConfig, Prepare
 from tracetune.heads.head import HeadConfig
 from tracetune.tasks.forecast_data import ForecastData, validation_loss
 from tracetune.tasks.forecasting import ForecastModel, HeadOnFeatures, frozen_features
 from tracetune.training.guard import Candidate, best_candidate
 from tracetune.training.prefix_cache import cache_batches
-from tracetune.training.trainer import TrainingConfig, build_trainer, last_checkpoint
+from tracetune.training.trace_callback import TraceCallback
+from tracetune.training.trainer import build_trainer, last_checkpoint
 
-logger = logging.getLogger(__name__)
+__all__ = ["FitConfig", "FitResult", "adapted_model", "fit_forecaster"]
 
-ZERO_SHOT, HEAD = "zero-shot", "head"
-
-
-@dataclass(frozen=True)
-class FitConfig:
-    """How to fine-tune a forecaster.
-
-    Attributes:
-        method: "linear_probe", "lora", "dora" or "full".
-        head: the forecasting head.
-        lora: PEFT's LoRA options, for the methods that use it.
-        head_training: how the head is trained on frozen features.
-        training: how adapters (or the backbone) and head are trained together.
-        train_stride: steps between the origins of training windows.
-        validation_windows: about how many windows choose the model, evenly spread over the validation part.
-        checkpoints: folder for checkpoints, from which an interrupted run goes on; None keeps none.
-        cache_bytes: memory for cached features; None takes a third of what is free.
-    """
-
-    method: str = "lora"
-    head: HeadConfig = field(default_factory=lambda: HeadConfig("projection", beta=8))
-    lora: LoraOptions = field(default_factory=LoraOptions)
-    head_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(num_train_epochs=10))
-    training: TrainingConfig = field(default_factory=lambda: TrainingConfig(head_learning_rate=2e-4))
-    train_stride: int = 1
-    validation_windows: int | None = 8192
-    checkpoints: str | None = None
-    cache_bytes: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise unknown_name("method", self.method, METHODS)
+ZERO_SHOT, HEAD, SELECTION = "zero-shot", "head", "selection"
+History = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -67,17 +39,37 @@ class FitResult:
         model: the winner, a PEFT model; a plain ForecastModel after full fine-tuning.
         candidates: every model that was compared on validation.
         winner: name of the best one.
-        parameters: how many were trained, in "head" and "adapters" (or, fine-tuned in full, the backbone).
+        parameters: how many the winner trained, in "head" and "adapters" (or, fine-tuned in full, the backbone), and
+            "adapters_before_selection", how many the method began with.
         history: the Trainer's log of each phase.
-        seconds: wall-clock seconds of each phase.
+        seconds: wall-clock seconds of each phase, "selection" apart from the training it went with.
+        selection: what TRACE did, whoever won; see :meth:`TraceCallback.report`. None for other methods.
     """
 
     model: nn.Module
     candidates: tuple[Candidate, ...]
     winner: str
     parameters: dict[str, int]
-    history: dict[str, list[dict[str, Any]]]
+    history: dict[str, History]
     seconds: dict[str, float]
+    selection: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a method made of a model with a trained head.
+
+    Attributes:
+        model: with adapters, or trained in full.
+        history: the Trainer's log.
+        adapters_before_selection: parameters of the adapters (or the backbone) that began to train.
+        selection: what TRACE did; None for other methods.
+    """
+
+    model: nn.Module
+    history: History
+    adapters_before_selection: int
+    selection: dict[str, Any] | None
 
 
 def fit_forecaster(
@@ -90,13 +82,14 @@ def fit_forecaster(
     """Fine-tune a copy of ``base``; it stays as it is.
 
     The phases: the backbone's own forecast is measured; a head is trained on frozen features; the method
-    trains on from there. Whichever of the three has the lowest validation loss is returned.
+    trains on from there. Whichever of the three has the lowest validation loss is returned. (For TRACE the
+    head alone is the model with all gates closed.)
     """
     seed_everything(config.training.seed)
-    history: dict[str, list[dict[str, Any]]] = {}
+    history: dict[str, History] = {}
     seconds: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(config.checkpoints or scratch)
+    tuned: Tuned | None = None
+    with _checkpoint_folder(config) as folder:
         zero_shot = _without_head(base).to(device)
         candidates = [Candidate(ZERO_SHOT, validation_loss(zero_shot, data.validation))]
 
@@ -112,15 +105,45 @@ def fit_forecaster(
 
         prepare = METHODS[config.method]
         if prepare is not None:
-            tuned = prepare(copy.deepcopy(head_model), config.lora)
             started = time.perf_counter()
-            history[config.method] = _train_jointly(tuned, data, config, folder / config.method, device, callbacks)
+            tuned = _train_method(prepare, copy.deepcopy(head_model), data, config, folder, device, callbacks)
             seconds[config.method] = time.perf_counter() - started
-            candidates.append(Candidate(config.method, validation_loss(tuned, data.validation)))
-            models[config.method] = lambda: tuned
+            if tuned.selection is not None:
+                seconds[SELECTION] = tuned.selection["scoring_seconds"]
+                seconds[config.method] -= seconds[SELECTION]
+            history[config.method] = tuned.history
+            candidates.append(Candidate(config.method, validation_loss(tuned.model, data.validation)))
+            fine_tuned = tuned.model
+            models[config.method] = lambda: fine_tuned
     winner = best_candidate(candidates).name
     model = models[winner]().eval()
-    return FitResult(model, tuple(candidates), winner, _trained_parameters(model), history, seconds)
+    parameters = _trained_parameters(model)
+    if tuned is not None:
+        parameters["adapters_before_selection"] = tuned.adapters_before_selection
+    selection = None if tuned is None else tuned.selection
+    return FitResult(model, tuple(candidates), winner, parameters, history, seconds, selection)
+
+
+def adapted_model(
+    base: ForecastModel,
+    data: ForecastData,
+    config: FitConfig,
+    device: str = "cpu",
+    callbacks: Sequence[TrainerCallback] = (),
+) -> nn.Module:
+    """What ``config.method`` trains, whether or not it is better than what it started from; ``base`` stays as it is.
+
+    Raises:
+        InputError: the method trains nothing but the head.
+    """
+    prepare = METHODS[config.method]
+    if prepare is None:
+        raise InputError(f"Expected a method that trains more than the head, found {config.method!r}. Use 'lora'.")
+    seed_everything(config.training.seed)
+    with _checkpoint_folder(config) as folder:
+        model = _with_head(base, config.head).to(device)
+        _train_head(model, data, config, folder / HEAD, device, callbacks)
+        return _train_method(prepare, model, data, config, folder, device, callbacks).model.eval()
 
 
 def _train_head(
@@ -162,27 +185,39 @@ def _train_head(
     return trainer.state.log_history
 
 
-def _train_jointly(
-    model: nn.Module,
+def _train_method(
+    prepare: Prepare,
+    head_model: ForecastModel,
     data: ForecastData,
     config: FitConfig,
     folder: Path,
     device: str,
     callbacks: Sequence[TrainerCallback],
-) -> list[dict[str, Any]]:
-    head = trained_head(model) if isinstance(model, PeftModel) else model.get_submodule("head")
+) -> Tuned:
+    """Train what ``prepare`` makes of a model whose head is trained, together with the head."""
+    seed_everything(config.training.seed)  # a resumed run has not drawn the numbers of the phases before
+    model, own = prepare(head_model, config, data)
+    adapters = _trained_parameters(model)["adapters"]
     trainer = build_trainer(
         model,
         config.training,
         data.train,
         data.validation,
-        folder,
-        head=head,
-        callbacks=callbacks,
+        folder / config.method,
+        head=trained_head(model) if isinstance(model, PeftModel) else model.get_submodule("head"),
+        callbacks=[*callbacks, *([] if own is None else [own])],
         device=device,
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    return trainer.state.log_history
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder / config.method))
+    selection = own.report() if isinstance(own, TraceCallback) else None
+    return Tuned(model, trainer.state.log_history, adapters, selection)
+
+
+@contextmanager
+def _checkpoint_folder(config: FitConfig) -> Iterator[Path]:
+    """The folder for checkpoints: the one that was asked for, or one that disappears."""
+    with tempfile.TemporaryDirectory() as scratch:
+        yield Path(config.checkpoints or scratch)
 
 
 def _trained_parameters(model: nn.Module) -> dict[str, int]:
@@ -201,22 +236,3 @@ def _with_head(base: ForecastModel, head: HeadConfig) -> ForecastModel:
     return ForecastModel.from_backbone(
         copy.deepcopy(base.backbone), base.prediction_length, head, base.context_length, base.config.name_or_path
     )
-
-
-def _add_dora(model: ForecastModel, options: LoraOptions) -> PeftModel:
-    return add_lora(model, replace(options, use_dora=True))
-
-
-def _unfreeze(model: ForecastModel, options: LoraOptions) -> ForecastModel:
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)
-    return model
-
-
-# What each method makes of a model whose head is already trained; None: nothing more to do.
-METHODS: dict[str, Callable[[ForecastModel, LoraOptions], nn.Module] | None] = {
-    "linear_probe": None,
-    "lora": add_lora,
-    "dora": _add_dora,
-    "full": _unfreeze,
-}

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from tracetune.adapters.checkpoint import is_saved_model, load_weights, new_adap
 from tracetune.backbones.backbone import weights_digest
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError
-from tracetune.data.continuation import continue_panel
 from tracetune.data.frames import Panel, frame_from_forecasts, panel_from_frame
 from tracetune.data.seasonality import seasonality
-from tracetune.data.splits import PanelSplit, fit_split
+from tracetune.data.splits import PanelSplit
 from tracetune.data.windows import Windows, context_batch
-from tracetune.estimators.fitting import FitConfig, FitResult, fit_forecaster
+from tracetune.estimators.fit_data import split_frames
+from tracetune.estimators.fitting import FitResult, fit_forecaster
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
+from tracetune.estimators.methods import FitConfig
 from tracetune.evaluation.protocol import library_versions
 from tracetune.heads.head import HeadConfig
 from tracetune.report.card import forecaster_card
@@ -107,6 +108,7 @@ class Forecaster:
         validation_df: pd.DataFrame | None = None,
         config: FitConfig | None = None,
         *,
+        method: str | None = None,
         callbacks: Sequence[TrainerCallback] = (),
         **columns: Any,
     ) -> "Forecaster":
@@ -116,7 +118,8 @@ class Forecaster:
             train_df: the series to learn from.
             validation_df: later steps of the same items, or other items; None holds back the last part of
                 every series in ``train_df``.
-            config: how to fine-tune; the default is LoRA with a compact head.
+            config: how to fine-tune; the default is TRACE with a compact head.
+            method: shortcut for ``config.method``: "trace", "lora", "linear_probe", ...
             callbacks: Trainer callbacks, e.g. a progress bar.
             columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
 
@@ -126,14 +129,11 @@ class Forecaster:
         Raises:
             InputError: unusable data or configuration.
         """
-        panel = panel_from_frame(train_df, **columns)
-        if validation_df is None:
-            split = fit_split(panel, self.prediction_length)
-        else:
-            panel, split = continue_panel(panel, panel_from_frame(validation_df, **columns))
-        # Padded windows too: a series little longer than the context would give a handful of full ones.
-        least = min(self.context_length, max(self.prediction_length, self.context_length // 4))
-        least = min(least, max(1, max(part.stop for part in split.train) - self.prediction_length))
+        config = FitConfig() if config is None else config
+        config = config if method is None else replace(config, method=method)
+        panel, split, least = split_frames(
+            train_df, validation_df, self.context_length, self.prediction_length, **columns
+        )
         return self.fit_panel(panel, split, config, min_context=least, callbacks=callbacks)
 
     def fit_panel(
@@ -339,6 +339,7 @@ class Forecaster:
             "candidates": [asdict(candidate) for candidate in result.candidates],
             "parameters": result.parameters,
             "seconds": {phase: round(seconds, 3) for phase, seconds in result.seconds.items()},
+            "selection": result.selection,
             "data": {
                 "items": len(panel),
                 "channels": list(panel.channels),

@@ -1,23 +1,30 @@
 """Fine-tune a forecasting model on a file or a known data set, save it, and say what came out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
+from tracetune.adapters.adalora import AdaLoraOptions
 from tracetune.adapters.lora import LoraOptions
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_empty
 from tracetune.data.datasets import load_dataset
 from tracetune.data.frames import read_frame
 from tracetune.data.splits import split_panel
-from tracetune.estimators.fitting import FitConfig
 from tracetune.estimators.forecaster import Forecaster
+from tracetune.estimators.methods import FitConfig
 from tracetune.heads.head import HeadConfig
+from tracetune.report.importance_plots import plot_history
 from tracetune.report.plots import plot_training
 from tracetune.report.tables import print_table
+from tracetune.selection.schedule import BudgetUnit, SelectionConfig
 from tracetune.training.progress import ProgressBar
 from tracetune.training.trainer import TrainingConfig
+
+HISTORY_FILE = "history.png"
 
 
 @dataclass(frozen=True)
@@ -32,12 +39,20 @@ class FinetuneConfig:
         model: name of a foundation model (see `tracetune models`), hub id or folder.
         prediction_length: steps to forecast.
         context_length: steps of history the model sees; without it what the model was pretrained with.
-        method: linear_probe, lora, dora or full.
+        method: trace, lora, adalora, dora, linear_probe or full.
         head: forecasting head: flatten, projection, convolution or pooling.
         beta: by how much a compact head reduces its input.
         r: rank of the LoRA modules.
         lora_alpha: LoRA's scale is lora_alpha / r.
         target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
+        keep: LoRA modules that trace keeps: a share such as 0.5, a number such as 12, or auto.
+        budget_unit: whether keep counts modules or their parameters.
+        score: importance score that trace follows, e.g. gated_dsic, leave_one_out, adalora, random.
+        context: which other modules are open when gated_dsic scores one: budget or shapley.
+        warmup_steps: steps with all modules open: a share of the run such as 0.1, or a number.
+        final_step: from here on the choice is final: a share of the run, or a number.
+        interval: steps between two rounds of scoring: a share of the run, or a number.
+        ema: weight of the past in the smoothed scores.
         learning_rate: peak learning rate of the adapters.
         head_learning_rate: peak learning rate of the head when it trains with the adapters.
         head_epochs: passes over frozen features that train the head first.
@@ -64,12 +79,20 @@ class FinetuneConfig:
     model: str = "tracetune/tiny"
     prediction_length: int = 96
     context_length: int | None = None
-    method: str = "lora"
+    method: str = "trace"
     head: str = "projection"
     beta: int = 8
     r: int = 2
     lora_alpha: float = 4.0
     target_modules: tuple[str, ...] = ()
+    keep: float | int | str = 0.5
+    budget_unit: BudgetUnit = "modules"
+    score: str = "gated_dsic"
+    context: str = "budget"
+    warmup_steps: float | int = 0.1
+    final_step: float | int = 0.6
+    interval: float | int = 0.05
+    ema: float = 0.5
     learning_rate: float = 1e-3
     head_learning_rate: float = 2e-4
     head_epochs: float = 10.0
@@ -116,11 +139,27 @@ class FinetuneConfig:
             method=self.method,
             head=HeadConfig(kind=self.head, beta=1 if self.head == "flatten" else self.beta),
             lora=LoraOptions(r=self.r, lora_alpha=self.lora_alpha, target_modules=self.target_modules or None),
+            selection=self.selection_config(),
+            adalora=AdaLoraOptions(init_r=self.r + (self.r + 1) // 2, target_r=self.r),
             head_training=head_training,
             training=training,
             train_stride=self.train_stride,
             validation_windows=self.validation_windows,
             checkpoints=self.checkpoints,
+        )
+
+    def selection_config(self) -> SelectionConfig:
+        """The part that says which modules to keep."""
+        return SelectionConfig(
+            keep=self.keep,
+            budget_unit=self.budget_unit,
+            score=self.score,
+            context=self.context,
+            warmup_steps=self.warmup_steps,
+            final_step=self.final_step,
+            interval=self.interval,
+            ema=self.ema,
+            seed=self.seed,
         )
 
 
@@ -137,8 +176,17 @@ def finetune(config: FinetuneConfig) -> Forecaster:
     tuned.save_pretrained(config.output)
     for phase, history in tuned.history.items():
         plot_training(Path(config.output) / f"training_{phase.replace('-', '_')}.png", history)
+    if tuned.trace["selection"] is not None:
+        draw_history(Path(config.output) / HISTORY_FILE, tuned.trace["selection"])
     _report(tuned, config.output)
     return tuned
+
+
+def draw_history(path: Path, selection: Mapping[str, Any]) -> None:
+    """Draw the rounds of a record of TRACE: what was open after which step."""
+    rounds = selection["rounds"]
+    steps, opened = [each["step"] for each in rounds], [each["open"] for each in rounds]
+    plot_history(path, list(selection["parameters"]), steps, opened)
 
 
 def _fit(base: Forecaster, config: FinetuneConfig, fit_config: FitConfig) -> Forecaster:
@@ -147,7 +195,7 @@ def _fit(base: Forecaster, config: FinetuneConfig, fit_config: FitConfig) -> For
         known = load_dataset(config.dataset)
         split = split_panel(known.panel, known.borders)
         return base.fit_panel(known.panel, split, fit_config, callbacks=bars)
-    columns = {
+    columns: dict[str, Any] = {
         "id_column": config.id_column,
         "timestamp_column": config.timestamp_column,
         "target": config.target,
@@ -164,8 +212,15 @@ def _report(tuned: Forecaster, output: str) -> None:
     assert trace is not None
     print_table("Candidates on validation (scaled MSE)", trace["candidates"])
     console = Console()
+    parameters, selection = trace["parameters"], trace["selection"]
     console.print(
-        f"Best: [bold]{trace['winner']}[/]. Trained parameters: {trace['parameters']['head']:,} in the head, "
-        f"{trace['parameters']['adapters']:,} in the adapters."
+        f"Best: [bold]{trace['winner']}[/]. Trained parameters: {parameters['head']:,} in the head, "
+        f"{parameters['adapters']:,} in the adapters."
     )
+    if selection is not None:
+        console.print(
+            f"TRACE kept {len(selection['kept'])} of {len(selection['parameters'])} modules "
+            f"({selection['kept_parameters']:,} of {parameters['adapters_before_selection']:,} parameters); "
+            f"selection took {trace['seconds']['selection']:.1f} s, training {trace['seconds']['trace']:.1f} s."
+        )
     console.print(f"Saved to {output}. Forecast with: tracetune predict DATA --model {output} --output forecast.csv")

@@ -33,7 +33,7 @@ forecast = forecaster.predict_df(frame)
 {candidates}
 
 Trained parameters: {head_parameters:,} in the head, {adapter_parameters:,} in the adapters.
-Seed {seed}. Everything else about the run is in `trace.json`.
+{selection}Seed {seed}. Everything else about the run is in `trace.json`.
 """
 
 _PLAIN_PEFT = """Plain PEFT loads it too:
@@ -49,6 +49,10 @@ model = PeftModel.from_pretrained(base, "this/folder").eval()
 ```"""
 
 _PLAIN_FULL = "All weights were trained: `model.safetensors` holds the whole model, there is no adapter."
+
+_SELECTION = (
+    "TRACE kept {kept} of {modules} LoRA modules, {kept_parameters:,} of {all_parameters:,} parameters{outcome}.\n"
+)
 
 
 def forecaster_card(trace: Mapping[str, Any]) -> str:
@@ -78,5 +82,21 @@ def forecaster_card(trace: Mapping[str, Any]) -> str:
         candidates=markdown_table(trace["candidates"]),
         head_parameters=trace["parameters"]["head"],
         adapter_parameters=trace["parameters"]["adapters"],
+        selection=_selection(trace),
         seed=trace["seed"],
+    )
+
+
+def _selection(trace: Mapping[str, Any]) -> str:
+    """What TRACE chose, and that it is not in here where another candidate won."""
+    selection = trace.get("selection")
+    if selection is None:
+        return ""
+    won = trace["winner"] == trace["method"]
+    return _SELECTION.format(
+        kept=len(selection["kept"]),
+        modules=len(selection["parameters"]),
+        kept_parameters=selection["kept_parameters"],
+        all_parameters=sum(selection["parameters"].values()),
+        outcome="" if won else f"; they are not in this folder, because {trace['winner']!r} did better",
     )

@@ -1,5 +1,6 @@
 """TRACE as one callback: any Hugging Face Trainer over any PEFT LoRA model selects its modules while it trains."""
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
@@ -53,7 +54,7 @@ class TraceCallback(TrainerCallback):
 
     Attributes:
         records: one RoundRecord per round.
-        scoring_seconds: time spent on selection, in this process.
+        scoring_seconds: time spent on selection, its validation losses included, in this process.
         forward_equivalents: cost of scoring in forward passes over one batch, in this process.
     """
 
@@ -136,6 +137,7 @@ class TraceCallback(TrainerCallback):
 
     def _round(self, args: TrainingArguments, state: TrainerState, budget: int | None = None) -> None:
         assert self._gates is not None and self._schedule is not None
+        started = time.perf_counter()
         loss = self._validation_loss(args)
         if self.config.keep == AUTO:
             self._best.offer(self._gates, loss, state.global_step)
@@ -153,7 +155,7 @@ class TraceCallback(TrainerCallback):
             )
         self.records.append(record)
         state.log_history.append({"step": state.global_step, "epoch": state.epoch, LOG_KEY: record.to_json()})
-        self.scoring_seconds += importance.seconds
+        self.scoring_seconds += time.perf_counter() - started
         self.forward_equivalents += importance.forward_equivalents
 
     def _validation_loss(self, args: TrainingArguments) -> float:

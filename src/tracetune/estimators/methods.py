@@ -1,0 +1,111 @@
+"""How to fine-tune a forecaster: the configuration, and what each method makes of a model with a trained head."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from torch import nn
+from torch.utils.data import Dataset, Subset
+from transformers import TrainerCallback
+
+from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
+from tracetune.adapters.lora import LoraOptions, add_lora
+from tracetune.base.errors import unknown_name
+from tracetune.heads.head import HeadConfig
+from tracetune.selection.schedule import SelectionConfig
+from tracetune.tasks.forecast_data import ForecastData
+from tracetune.tasks.forecasting import ForecastModel
+from tracetune.training.adalora_callback import AdaLoraCallback
+from tracetune.training.trace_callback import TraceCallback
+from tracetune.training.trainer import TrainingConfig
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How to fine-tune a forecaster.
+
+    Attributes:
+        method: "trace", "lora", "adalora", "dora", "linear_probe" or "full".
+        head: the forecasting head.
+        lora: PEFT's LoRA options, for the methods that use it.
+        selection: which LoRA modules "trace" keeps, and how it finds them.
+        adalora: PEFT's AdaLoRA options, for "adalora".
+        head_training: how the head is trained on frozen features.
+        training: how adapters (or the backbone) and head are trained together.
+        train_stride: steps between the origins of training windows.
+        validation_windows: about how many windows choose the model, evenly spread over the validation part.
+        checkpoints: folder for checkpoints, from which an interrupted run goes on; None keeps none.
+        cache_bytes: memory for cached features; None takes a third of what is free.
+    """
+
+    method: str = "trace"
+    head: HeadConfig = field(default_factory=lambda: HeadConfig("projection", beta=8))
+    lora: LoraOptions = field(default_factory=LoraOptions)
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    adalora: AdaLoraOptions = field(default_factory=AdaLoraOptions)
+    head_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(num_train_epochs=10))
+    training: TrainingConfig = field(default_factory=lambda: TrainingConfig(head_learning_rate=2e-4))
+    train_stride: int = 1
+    validation_windows: int | None = 8192
+    checkpoints: str | None = None
+    cache_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise unknown_name("method", self.method, METHODS)
+
+
+Prepare = Callable[[ForecastModel, FitConfig, ForecastData], tuple[nn.Module, TrainerCallback | None]]
+"""From a model with a trained head to the model to train on, and the callback that goes with it."""
+
+
+def spread_windows(windows: Dataset, count: int, seed: int = 0) -> Dataset:
+    """About evenly spread windows of a data set, one drawn from each of ``count`` equal parts; all if there are fewer.
+
+    Drawn, because a fixed step could meet the same channel or hour of the day each time.
+    """
+    size = len(windows)  # type: ignore[arg-type]
+    if count >= size:
+        return windows
+    borders = np.arange(count + 1) * size // count
+    chosen = np.random.default_rng(seed).integers(borders[:-1], borders[1:])
+    return Subset(windows, chosen.tolist())
+
+
+def _lora(model: ForecastModel, config: FitConfig, data: ForecastData) -> tuple[nn.Module, None]:
+    return add_lora(model, config.lora), None
+
+
+def _trace(model: ForecastModel, config: FitConfig, data: ForecastData) -> tuple[nn.Module, TraceCallback]:
+    selection = config.selection
+    batches = selection.scoring_batches
+    scored = (
+        data.validation
+        if batches is None
+        else spread_windows(data.validation, batches * selection.batch_size, selection.seed)
+    )
+    return add_lora(model, config.lora), TraceCallback(selection, scored)
+
+
+def _adalora(model: ForecastModel, config: FitConfig, data: ForecastData) -> tuple[nn.Module, AdaLoraCallback]:
+    steps = config.training.total_steps(len(data.train))
+    return add_adalora(model, config.lora, config.adalora, steps), AdaLoraCallback()
+
+
+def _dora(model: ForecastModel, config: FitConfig, data: ForecastData) -> tuple[nn.Module, None]:
+    return add_lora(model, replace(config.lora, use_dora=True)), None
+
+
+def _full(model: ForecastModel, config: FitConfig, data: ForecastData) -> tuple[nn.Module, None]:
+    return model.requires_grad_(True), None
+
+
+# None: nothing more to do once the head is trained.
+METHODS: dict[str, Prepare | None] = {
+    "trace": _trace,
+    "lora": _lora,
+    "adalora": _adalora,
+    "dora": _dora,
+    "linear_probe": None,
+    "full": _full,
+}

@@ -1,0 +1,306 @@
+"""Which LoRA modules matter: importance scores by several methods, with Shapley values as yardstick, and pictures."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from torch import nn
+
+from tracetune.adapters.checkpoint import is_saved_model
+from tracetune.adapters.lora import LoraOptions
+from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.files import require_empty, write_json
+from tracetune.data.datasets import load_dataset
+from tracetune.data.frames import read_frame
+from tracetune.data.splits import split_panel
+from tracetune.estimators.fit_data import split_frames
+from tracetune.estimators.fitting import adapted_model
+from tracetune.estimators.forecaster import Forecaster
+from tracetune.estimators.methods import FitConfig, spread_windows
+from tracetune.heads.head import HeadConfig
+from tracetune.recipes.finetune import HISTORY_FILE, draw_history
+from tracetune.report.importance_plots import Panel, plot_importance
+from tracetune.report.tables import print_table, write_rows
+from tracetune.selection.agreement import rank_agreement
+from tracetune.selection.importance import SCORES, Importance, method_options, score_modules
+from tracetune.selection.layers import lora_modules
+from tracetune.tasks.forecast_data import ForecastData, batches, forecast_data
+from tracetune.training.progress import ProgressBar
+from tracetune.training.trainer import TrainingConfig
+
+SHAPLEY = "shapley"
+SIGNED = ("gated_dsic", "leave_one_out", "all_open_gradient", SHAPLEY)
+STATE_FILE = "shapley_state.json"
+_LEAST_MODULES = 3  # to compare rankings of
+_HORIZON = 96
+
+
+@dataclass(frozen=True)
+class ImportanceConfig:
+    """Which model's modules to score, on which validation data, and by which methods.
+
+    Attributes:
+        data: CSV, CSV.gz or Parquet file with the series; their last part is what scores are measured on.
+        dataset: name of a known data set, instead of a file; scores are measured on its validation part.
+        model: folder of a fine-tuned model, whose modules are scored as they are, or a foundation model, on which LoRA
+            is trained first.
+        output: new folder for scores.csv, importance.json, heatmap.png; an interrupted one goes on.
+        scores: methods to compare; without it all of them.
+        shapley_pairs: pairs of permutations for the Shapley values, the yardstick; 0 leaves them out.
+        keep: share of the other modules that is open when gated_dsic scores one in the context budget.
+        context: which other modules are open when gated_dsic scores one: budget or shapley.
+        samples: validation windows that scores are measured on, evenly spread.
+        batch_size: windows per batch, in training and scoring.
+        prediction_length: steps to forecast; a fine-tuned model knows its own, otherwise 96.
+        context_length: steps of history the model sees; without it what the model was pretrained with.
+        head: forecasting head of a foundation model: flatten, projection, convolution or pooling.
+        beta: by how much a compact head reduces its input.
+        r: rank of the LoRA modules that are trained.
+        lora_alpha: LoRA's scale is lora_alpha / r.
+        target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
+        head_epochs: passes over frozen features that train the head first.
+        max_steps: optimiser steps that train LoRA on a foundation model.
+        learning_rate: peak learning rate of the adapters.
+        head_learning_rate: peak learning rate of the head when it trains with the adapters.
+        train_stride: steps between the starts of training windows.
+        seed: fixes the result.
+        device: auto, cpu or cuda.
+        id_column: name of the item column, if not item_id or unique_id.
+        timestamp_column: name of the time column, if not timestamp, ds or date.
+        target: name of the column to forecast, if not target or y.
+        freq: pandas frequency of the series, if it cannot be inferred.
+        sort: sort rows by time instead of refusing disorder.
+    """
+
+    data: str | None = field(default=None, metadata={"positional": True})
+    dataset: str | None = None
+    model: str = "tracetune/tiny"
+    output: str | None = None
+    scores: tuple[str, ...] = ()
+    shapley_pairs: int = 0
+    keep: float = 0.5
+    context: str = "budget"
+    samples: int = 256
+    batch_size: int = 64
+    prediction_length: int | None = None
+    context_length: int | None = None
+    head: str = "projection"
+    beta: int = 8
+    r: int = 2
+    lora_alpha: float = 4.0
+    target_modules: tuple[str, ...] = ()
+    head_epochs: float = 10.0
+    max_steps: int = 100
+    learning_rate: float = 1e-3
+    head_learning_rate: float = 2e-4
+    train_stride: int = 1
+    seed: int = 0
+    device: str = "auto"
+    id_column: str | None = None
+    timestamp_column: str | None = None
+    target: str | None = None
+    freq: str | None = None
+    sort: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.data is None) == (self.dataset is None):
+            found = "both" if self.data else "neither"
+            raise InputError(f"Expected either a data file or --dataset NAME, found {found}.")
+        if self.output is None:
+            raise InputError("Expected --output FOLDER: where to write scores and pictures.")
+        for name in ("samples", "batch_size", "max_steps"):
+            if getattr(self, name) < 1:
+                raise InputError(f"Expected {name} of at least 1, found {getattr(self, name)}.")
+        if self.shapley_pairs < 0:
+            raise InputError(f"Expected shapley_pairs of at least 0, found {self.shapley_pairs}.")
+        for score in self.scores:
+            if score == SHAPLEY:
+                raise InputError("Shapley values are the yardstick, not one of --scores. Ask for --shapley-pairs N.")
+            if score not in SCORES:
+                raise unknown_name("score", score, SCORES)
+
+    def fit_config(self) -> FitConfig:
+        """How LoRA is trained on a foundation model."""
+        training = TrainingConfig(
+            learning_rate=self.learning_rate,
+            head_learning_rate=self.head_learning_rate,
+            max_steps=self.max_steps,
+            batch_size=self.batch_size,
+            seed=self.seed,
+        )
+        return FitConfig(
+            method="lora",
+            head=HeadConfig(kind=self.head, beta=1 if self.head == "flatten" else self.beta),
+            lora=LoraOptions(r=self.r, lora_alpha=self.lora_alpha, target_modules=self.target_modules or None),
+            head_training=TrainingConfig(num_train_epochs=self.head_epochs, batch_size=self.batch_size, seed=self.seed),
+            training=training,
+        )
+
+
+def importance(config: ImportanceConfig) -> list[Importance]:
+    """Score the LoRA modules of a model by several methods, and compare them with Shapley values."""
+    assert config.output is not None
+    output = Path(config.output)
+    if not output.is_dir() or [path.name for path in output.iterdir()] != [STATE_FILE]:
+        require_empty(output)
+    saved = is_saved_model(config.model)
+    horizon = config.prediction_length if saved else config.prediction_length or _HORIZON
+    forecaster = Forecaster.from_pretrained(config.model, horizon, config.context_length, device=config.device)
+    data = _data(forecaster, config)
+    model = _model(forecaster, data, config)
+    found = _score(model, data, config, output / STATE_FILE)
+    agreement = _agreement(found)
+    _write(output, config, found, agreement)
+    if forecaster.trace is not None and forecaster.trace.get("selection"):
+        draw_history(output / HISTORY_FILE, forecaster.trace["selection"])
+    _report(found, agreement, output)
+    return found
+
+
+def _data(forecaster: Forecaster, config: ImportanceConfig) -> ForecastData:
+    least = None
+    if config.dataset is not None:
+        known = load_dataset(config.dataset)
+        panel, split = known.panel, split_panel(known.panel, known.borders)
+    else:
+        assert config.data is not None
+        panel, split, least = split_frames(
+            read_frame(config.data),
+            None,
+            forecaster.context_length,
+            forecaster.prediction_length,
+            id_column=config.id_column,
+            timestamp_column=config.timestamp_column,
+            target=config.target,
+            freq=config.freq,
+            sort=config.sort,
+        )
+    return forecast_data(
+        panel, split, forecaster.context_length, forecaster.prediction_length, config.train_stride, least, 8192
+    )
+
+
+def _model(forecaster: Forecaster, data: ForecastData, config: ImportanceConfig) -> nn.Module:
+    """The fine-tuned model as it is, or LoRA trained on a foundation model.
+
+    Raises:
+        InputError: there are no LoRA modules, or too few to compare rankings of.
+    """
+    trace = forecaster.trace
+    if trace is None:
+        device = str(forecaster.device)
+        model = adapted_model(forecaster.forecast_model, data, config.fit_config(), device, [ProgressBar("training")])
+    else:
+        model = forecaster.model
+    modules = len(lora_modules(model))
+    if modules == 0:
+        assert trace is not None, "LoRA was trained on the foundation model"
+        raise InputError(
+            f"Expected LoRA modules in {config.model}, found none: {trace['winner']!r} did best on validation, out of "
+            f"the method {trace['method']!r}. Give a folder that LoRA or TRACE won, or a foundation model's name."
+        )
+    if config.shapley_pairs and modules < _LEAST_MODULES:
+        raise InputError(
+            f"Expected at least {_LEAST_MODULES} LoRA modules to compare rankings of, found {modules}. "
+            "Leave out --shapley-pairs, or adapt more layers."
+        )
+    return model
+
+
+def _score(model: nn.Module, data: ForecastData, config: ImportanceConfig, state_file: Path) -> list[Importance]:
+    """Scores of every method, the Shapley values first where they are wanted; all on the same windows."""
+    windows = spread_windows(data.validation, config.samples, config.seed)
+    validation = list(batches(windows, config.batch_size, next(model.parameters()).device))
+    found = []
+    if config.shapley_pairs:
+        options: dict[str, Any] = {"pairs": config.shapley_pairs, "seed": config.seed}
+        found.append(score_modules(model, validation, method=SHAPLEY, state_file=state_file, progress=True, **options))
+    given = {"keep": config.keep, "context": config.context, "seed": config.seed}
+    for method in track(config.scores or [name for name in SCORES if name != SHAPLEY], "scoring"):
+        options = {name: value for name, value in given.items() if name in method_options(method)}
+        found.append(score_modules(model, validation, method=method, **options))
+    return found
+
+
+def _agreement(found: Sequence[Importance]) -> list[dict[str, Any]]:
+    """One row a score: rank correlations with the Shapley values; none without them."""
+    yardstick = next((each.scores for each in found if each.method == SHAPLEY), None)
+    if yardstick is None:
+        return []
+    rows = []
+    for each in found:
+        if each.method != SHAPLEY:
+            agreement = rank_agreement(each.scores, yardstick)
+            row: dict[str, Any] = {"score": each.method}
+            for name, interval in (("spearman", agreement.spearman), ("kendall", agreement.kendall)):
+                values = (interval.estimate, interval.low, interval.high)
+                row |= dict(zip((name, f"{name}_low", f"{name}_high"), map(_finite, values), strict=True))
+            rows.append(row | {"modules": agreement.modules})
+    return rows
+
+
+def _write(
+    output: Path, config: ImportanceConfig, found: Sequence[Importance], agreement: Sequence[dict[str, Any]]
+) -> None:
+    write_rows(output / "scores.csv", [row for each in found for row in _rows(each)])
+    if agreement:
+        write_rows(output / "agreement.csv", agreement)
+    plot_importance(
+        output / "heatmap.png",
+        [
+            Panel(each.method, dict(zip(each.names, each.scores.tolist(), strict=True)), each.method in SIGNED)
+            for each in found
+        ],
+    )
+    content = {
+        "modules": list(found[0].names),
+        "scores": {each.method: _description(each) for each in found},
+        "agreement": list(agreement),
+        "config": asdict(config),
+    }
+    write_json(output / "importance.json", content)
+
+
+def _rows(each: Importance) -> list[dict[str, Any]]:
+    errors = [None] * len(each.names) if each.standard_errors is None else map(_finite, each.standard_errors)
+    return [
+        {"module": name, "score": each.method, "value": value, "standard_error": error}
+        for name, value, error in zip(each.names, each.scores.tolist(), errors, strict=True)
+    ]
+
+
+def _description(each: Importance) -> dict[str, Any]:
+    rows = _rows(each)
+    return {
+        "values": {row["module"]: row["value"] for row in rows},
+        "standard_errors": {row["module"]: row["standard_error"] for row in rows},
+        "signed": each.method in SIGNED,
+        "samples": each.samples,
+        "forward_equivalents": each.forward_equivalents,
+        "seconds": each.seconds,
+        "options": {name: value for name, value in each.options.items() if name not in ("state_file", "progress")},
+    }
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _report(found: Sequence[Importance], agreement: Sequence[dict[str, Any]], output: Path) -> None:
+    of_score = {row["score"]: row for row in agreement}
+    rows = [
+        {
+            "score": each.method,
+            "most important module": each.ranking()[0],
+            "seconds": each.seconds,
+            "forward passes": each.forward_equivalents,
+            **{name: of_score[each.method][name] for name in ("spearman", "kendall") if each.method in of_score},
+        }
+        for each in found
+    ]
+    print_table(f"Importance of {len(found[0].names)} LoRA modules" + (", beside Shapley" if agreement else ""), rows)
+    Console().print(f"Written to {output}: scores.csv, importance.json, heatmap.png")

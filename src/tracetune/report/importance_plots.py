@@ -1,0 +1,193 @@
+"""Pictures of module selection: importance by layer and kind of module, and what was open in which round."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
+
+from tracetune.base.errors import InputError
+from tracetune.base.files import staged_file
+
+T5_KINDS = {
+    "q": "Query",
+    "k": "Key",
+    "v": "Value",
+    "o": "Output",
+    "wi_0": "Gate",
+    "wi_1": "Up",
+    "wo": "Down",
+}
+"""The linear layers of a T5 block under the names of TRACE's Figure 3; others keep their own names."""
+
+_OPEN, _CLOSED, _TEXT, _ABSENT = "#0b6bcb", "#e3e6ea", "#1b1f24", "#f2f3f5"
+_DPI = 150
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One heat map.
+
+    Attributes:
+        title: stands above it.
+        values: importance by name of the module.
+        signed: values around zero: colours diverge from there. Otherwise the darker the larger.
+    """
+
+    title: str
+    values: Mapping[str, float]
+    signed: bool
+
+
+@dataclass(frozen=True)
+class ModuleGrid:
+    """Modules by place: rows are blocks of the model, columns kinds of modules.
+
+    Attributes:
+        rows: names of the blocks.
+        columns: kinds of modules.
+        places: row and column of every module.
+    """
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    places: dict[str, tuple[int, int]]
+
+
+def module_grid(names: Sequence[str]) -> ModuleGrid:
+    """Rows and columns from full names such as ``encoder.block.3.layer.0.SelfAttention.q``.
+
+    The first number in a name is the block. What follows is the kind: its last part, translated for T5, or all of it
+    where blocks hold several of the same last part. T5's seven kinds keep the order of the paper.
+    """
+    parsed = [_block_and_kind(name) for name in names]
+    stems = {stem for stem, _, _ in parsed}
+    blocks = sorted({(stem, index) for stem, index, _ in parsed})
+    kinds = list(dict.fromkeys(kind for _, _, kind in parsed))
+    labels = {kind: T5_KINDS.get(leaf := kind.rpartition(".")[2], leaf) for kind in kinds}
+    shared = {label for label in labels.values() if list(labels.values()).count(label) > 1}
+    labels = {kind: kind if label in shared else label for kind, label in labels.items()}
+    if set(labels.values()) <= set(T5_KINDS.values()):
+        order = list(T5_KINDS.values())
+        kinds.sort(key=lambda kind: order.index(labels[kind]))
+    places = {
+        name: (blocks.index((stem, index)), kinds.index(kind))
+        for name, (stem, index, kind) in zip(names, parsed, strict=True)
+    }
+    rows = tuple(_row_label(stem, index, only=len(stems) == 1) for stem, index in blocks)
+    return ModuleGrid(rows, tuple(labels[kind] for kind in kinds), places)
+
+
+def plot_importance(path: str | Path, panels: Sequence[Panel]) -> None:
+    """Draw importance scores side by side: one heat map a method, layers by kinds of modules (TRACE, Figure 3).
+
+    Args:
+        path: file to write; its suffix is the format.
+        panels: scores of the same modules.
+
+    Raises:
+        InputError: no panel, or panels of different modules.
+    """
+    if not panels or any(panel.values.keys() != panels[0].values.keys() for panel in panels):
+        raise InputError("Expected one or more panels of the same modules.")
+    grid = module_grid(list(panels[0].values))
+    across = min(4, len(panels))
+    down = -(-len(panels) // across)
+    width = max(2.6, 0.42 * len(grid.columns) + 1.2)
+    height = max(2.0, 0.24 * len(grid.rows) + 1.3)
+    figure = Figure(figsize=(across * width, down * height), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(down, across, squeeze=False).flatten()
+    for axis, panel in zip(axes, panels, strict=False):
+        image = _draw_panel(axis, grid, panel)
+        bar = figure.colorbar(image, ax=axis, shrink=0.85, pad=0.02)
+        bar.ax.tick_params(labelsize=6)
+        bar.outline.set_visible(False)
+        bar.ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+        bar.ax.yaxis.get_offset_text().set_fontsize(6)
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    with staged_file(path) as temporary:
+        figure.savefig(temporary)
+
+
+def plot_history(
+    path: str | Path, modules: Sequence[str], steps: Sequence[int], opened: Sequence[Sequence[str]]
+) -> None:
+    """Draw which modules were open after each round of selection.
+
+    Args:
+        path: file to write; its suffix is the format.
+        modules: names of all modules, from the top of the picture to its bottom.
+        steps: the optimiser step of each round.
+        opened: names of the modules that were open after it.
+
+    Raises:
+        InputError: no round, or other numbers of steps than of rounds.
+    """
+    if not steps or len(steps) != len(opened):
+        raise InputError(f"Expected one step for each of at least one round, found {len(steps)} and {len(opened)}.")
+    grid = module_grid(modules)
+    order = sorted(modules, key=lambda name: grid.places[name])
+    states = np.array([[name in names for names in map(set, opened)] for name in order], dtype=float)
+    figure = Figure(figsize=(max(4.5, 0.3 * len(steps) + 2.4), max(2.6, 0.15 * len(order) + 1.4)), dpi=_DPI)
+    figure.set_layout_engine("constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    colours = ListedColormap([_CLOSED, _OPEN])
+    axes.pcolormesh(states, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=0.6)
+    axes.invert_yaxis()
+    labels = [f"{grid.rows[row]} {grid.columns[column]}" for row, column in map(grid.places.__getitem__, order)]
+    axes.set_yticks(np.arange(len(order)) + 0.5, labels, fontsize=6)
+    axes.set_xticks(np.arange(len(steps)) + 0.5, [str(step) for step in steps], fontsize=7, rotation=90)
+    axes.set_xlabel("step of the round", fontsize=8)
+    counts = axes.secondary_xaxis("top")
+    counts.set_xticks(np.arange(len(steps)) + 0.5, [f"{count:.0f}" for count in states.sum(0)], fontsize=7)
+    counts.set_xlabel("open modules", fontsize=8)
+    for each in (axes, counts):
+        each.tick_params(length=0)
+        each.spines[:].set_visible(False)
+    patches = [Patch(color=_OPEN, label="open"), Patch(color=_CLOSED, label="closed")]
+    figure.legend(handles=patches, loc="outside lower right", ncols=2, frameon=False, fontsize=7)
+    with staged_file(path) as temporary:
+        figure.savefig(temporary)
+
+
+def _block_and_kind(name: str) -> tuple[str, int, str]:
+    """Stem before the block, number of the block (-1: none), and what is in it."""
+    found = re.search(r"(?:^|\.)(\d+)\.", name)
+    if found is None:
+        stem, _, leaf = name.rpartition(".")
+        return stem, -1, leaf
+    return name[: found.start()], int(found.group(1)), name[found.end() :]
+
+
+def _row_label(stem: str, index: int, only: bool) -> str:
+    if index < 0:
+        return stem or "model"
+    return str(index) if only else f"{stem} {index}".strip()
+
+
+def _draw_panel(axes: Axes, grid: ModuleGrid, panel: Panel) -> AxesImage:
+    cells = np.full((len(grid.rows), len(grid.columns)), np.nan)
+    for name, value in panel.values.items():
+        cells[grid.places[name]] = value
+    largest = float(np.nanmax(np.abs(cells))) or 1.0
+    limits = (-largest, largest) if panel.signed else (float(np.nanmin(cells)), float(np.nanmax(cells)))
+    axes.set_facecolor(_ABSENT)
+    colours = "RdBu_r" if panel.signed else "Blues"
+    image = axes.imshow(cells, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
+    axes.set_title(panel.title, loc="left", fontsize=8, fontweight="bold", color=_TEXT)
+    axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
+    axes.set_yticks(range(len(grid.rows)), grid.rows, fontsize=7)
+    axes.set_ylabel("layer", fontsize=7)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return image
