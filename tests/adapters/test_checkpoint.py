@@ -89,6 +89,24 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"trace\.json"):
         read_trace(tmp_path)
     folder = save(tiny_forecast_model(), tmp_path / "run")
+    with pytest.raises(InputError, match=r"trace\.json has no head, base_model"):
+        read_trace(folder, ("head", "seed", "base_model"))
     (folder / "model.safetensors").unlink()
     with pytest.raises(InputError, match="neither is there"):
         read_trace(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("adapter_config.json", None, "Expected the file .*adapter_config.json; it does not exist"),
+        ("adapter_config.json", "{", "not a valid JSON file"),
+        ("trace.json", "[]", "Expected an object .* found list"),
+        ("trace.json", "{}", "SHA-256 differs"),
+    ],
+)
+def test_damaged_records_are_refused(tmp_path: Path, name: str, content: str | None, message: str) -> None:
+    path = save(add_head_only(tiny_forecast_model()), tmp_path / "run") / name
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_trace(tmp_path / "run")

@@ -66,7 +66,15 @@ def test_a_pattern_without_a_layer_is_refused() -> None:
         target_layers(tiny_forecast_model(), ("*.query",))
 
 
-@pytest.mark.parametrize(("options", "message"), [({"r": 0}, "rank r"), ({"lora_dropout": 1.0}, "lora_dropout")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"r": 0}, "rank r"),
+        ({"lora_dropout": 1.0}, "lora_dropout"),
+        ({"lora_alpha": 0.0}, "lora_alpha above 0"),
+        ({"lora_alpha": float("nan")}, "lora_alpha above 0, found nan"),
+    ],
+)
 def test_unusable_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         LoraOptions(**options)

@@ -20,6 +20,8 @@ def table(*columns):
         (("a", "b", "c"), {"timestamp": "b", "target": ["c", "a"]}, Layout(None, "b", ("c", "a"))),
         (("item_id", "ds", "y", "date"), {"timestamp": "date"}, Layout("item_id", "date", ("y", "ds"))),
         (("item_id", "timestamp", "target"), {"target": "item_id"}, Layout(None, "timestamp", ("item_id",))),
+        (("Date", "Close"), {}, Layout(None, "Date", ("Close",))),
+        ((" Item_ID", "TIMESTAMP ", "Y", "y"), {}, Layout(" Item_ID", "TIMESTAMP ", ("y", "Y"))),
     ],
 )
 def test_layouts(columns, named, expected):
@@ -47,6 +49,42 @@ def test_dates_in_many_forms(written):
     parsed = parse_timestamps(pd.Series(written))
     assert parsed.dtype == np.dtype("datetime64[ns]")
     np.testing.assert_array_equal(parsed, np.array(["2024-03-01", "2024-03-02"], dtype="datetime64[ns]"))
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        pd.Series(pd.date_range("2024-03-29", periods=5, freq="D", tz="Europe/Berlin")),
+        pd.Series(pd.date_range("2024-03-29", periods=5, freq="D", tz="Europe/Berlin")).astype(str),
+        pd.Series([20240329, 20240330, 20240331, 20240401, 20240402]),
+    ],
+)
+def test_days_stay_days_when_the_clocks_change(moments):
+    expected = pd.date_range("2024-03-29", periods=5, freq="D").to_numpy("datetime64[ns]")
+    np.testing.assert_array_equal(parse_timestamps(moments), expected)
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+def test_hours_of_a_zone_are_turned_into_utc_when_the_clocks_change(as_text):
+    moments = pd.Series(pd.date_range("2024-03-30 22:00", periods=6, freq="h", tz="Europe/Berlin"))
+    expected = pd.date_range("2024-03-30 21:00", periods=6, freq="h").to_numpy("datetime64[ns]")
+    np.testing.assert_array_equal(parse_timestamps(moments.astype(str) if as_text else moments), expected)
+
+
+@pytest.mark.parametrize("numbers", [[20240101, 20240132], [18991231, 18990101], [1, 2]])
+def test_integers_that_are_not_all_dates_stay_integers(numbers):
+    assert parse_timestamps(pd.Series(numbers)).tolist() == numbers
+
+
+def test_quarters_are_read_without_a_warning(recwarn):
+    parsed = parse_timestamps(pd.Series(["2023Q4", "2024Q1"]))
+    np.testing.assert_array_equal(parsed, np.array(["2023-10-01", "2024-01-01"], dtype="datetime64[ns]"))
+    assert not [warning for warning in recwarn if issubclass(warning.category, UserWarning)]
+
+
+def test_integers_beyond_64_bits_are_refused():
+    with pytest.raises(InputError, match="integers of 64 bits, found 18446744073709551615"):
+        parse_timestamps(pd.Series([0, 2**64 - 1], dtype="uint64"))
 
 
 def test_numbers_written_as_text_are_numbers():

@@ -95,7 +95,7 @@ def test_missing_files_say_where_they_were_looked_for(empty_machine, monkeypatch
     for place in ("mine", "shared/data", "home/.cache/tracetune/data"):
         assert str(empty_machine / place / "forecast_long" / "ETTh1.csv.gz") in message
     assert "tracetune datasets --download ETTh1" in message
-    with pytest.raises(InputError, match="It has no public address; or set TRACETUNE_DATA"):
+    with pytest.raises(InputError, match="It cannot be downloaded: set TRACETUNE_DATA"):
         load_dataset("m3_yearly")
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tracetune.base.errors import InputError
-from tracetune.data.frames import frame_from_forecasts, panel_from_frame, read_frame, write_frame
+from tracetune.data.frames import frame_from_forecasts, panel_from_frame, read_frame, require_table_path, write_frame
 from tracetune.data.splits import Scaler
 from tracetune.data.windows import Windows
 
@@ -71,6 +71,24 @@ def test_m4_frame():
     assert (panel.item_ids, panel.lengths, panel.freq) == (("Y1", "Y2"), (4, 3), None)
     np.testing.assert_array_equal(panel.series[1].values, [[2, np.nan, 6]])
     assert panel.series[1].timestamps.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "indexed",
+    [
+        lambda frame: frame.set_index("timestamp"),
+        lambda frame: frame.set_index(["item_id", "timestamp"]),
+        lambda frame: frame.drop(columns="item_id").set_index("timestamp").rename_axis(None),
+        lambda frame: frame.set_index(frame["timestamp"].rename(None)),
+    ],
+)
+def test_items_and_times_may_stand_in_the_index(indexed, tmp_path):
+    frame = indexed(long_frame())
+    frame.to_parquet(tmp_path / "table.parquet")
+    for given in (frame, read_frame(tmp_path / "table.parquet")):
+        panel = panel_from_frame(given)
+        assert (panel.channels, panel.freq, panel.lengths) == (("target",), "h", (6,))
+        assert panel.series[0].timestamps[0] == np.datetime64("2024-01-01")
 
 
 def test_rows_of_different_items_may_interleave():
@@ -230,6 +248,12 @@ def shuffled_text(values, row, text):
         (long_frame(start="2024-01-15", freq="D"), {"freq": "MS"}, "6 of 6 timestamps lie off the regular grid 'MS'"),
         (long_frame(freq="D"), {"freq": "s"}, "would fill less than one in 100 steps of the grid 's'"),
         (long_frame(timestamp=[0, 1, 2, 3, 4, 10**12]), {}, "of the grid of step 1"),
+        (
+            pd.concat([long_frame(steps=20), long_frame("b", steps=20, freq="D")]),
+            {},
+            "Expected one frequency in a table, found two",
+        ),
+        (long_frame(target=[[1]] * 6), {"target": "target"}, "must hold numbers, found \\[1\\] in row 0"),
         (pd.DataFrame({"V1": ["a", "a"], "V2": [1, 2]}), {}, "one row a series, found 'a' in column 'V1' again"),
         (pd.DataFrame({"V1": ["a", "b"], "V2": [1, "x"]}), {}, "'V2' must hold numbers, found 'x' in row 1"),
         (pd.DataFrame({"V1": ["a"], "V2": [1]}), {"freq": "h"}, "M4 tables .* have no dates"),
@@ -293,6 +317,11 @@ def damaged(path):
         ("plain.csv.gz", lambda path: path.write_text("a,b\n1,2\n"), "cannot be read as csv.gz"),
         ("cut.parquet", lambda path: path.write_bytes(b"PAR1 half"), "cannot be read as parquet"),
         ("binary.csv", lambda path: path.write_bytes(b"\xff\xfe\x00a"), "cannot be read as csv"),
+        ("folder.csv", lambda path: path.mkdir(), "that is a folder"),
+        ("latin.csv", lambda path: path.write_bytes(b"date,a\n2024-01-01,\xe9\n"), "Expected text in UTF-8"),
+        ("ragged.csv", lambda path: path.write_text("date,a\n2024-01-01,1\n2024-01-02,1,2\n"), "same number of"),
+        ("semicolons.csv", lambda path: path.write_text("date;a\n2024-01-01;1,5\n"), "found the one column 'date;a'"),
+        ("tabs.csv", lambda path: path.write_text("date\ta\n2024-01-01\t1\n"), "separated by commas"),
     ],
 )
 def test_unreadable_files_are_refused(tmp_path, name, prepare, message):
@@ -306,7 +335,28 @@ def test_unknown_output_suffix_is_refused(tmp_path):
         write_frame(long_frame(), tmp_path / "table.txt")
 
 
+def test_output_files_are_checked_before_the_work(tmp_path):
+    (tmp_path / "old.csv").touch()
+    require_table_path(tmp_path / "new" / "table.parquet")
+    require_table_path(tmp_path / "old.csv", overwrite=True)
+    for name, message in [
+        ("old.csv", "exists already"),
+        ("table.txt", r"\.json, found 'table\.txt'"),
+        ("", "found the folder"),
+        ("old.csv/table.csv", "old.csv is a file, expected a folder"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            require_table_path(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["old.csv"]
+
+
 # Forecasts
+
+
+def test_forecasts_past_the_last_timestamp_are_refused():
+    panel = panel_from_frame(long_frame(start="2250-01-01", freq="YS"))
+    with pytest.raises(InputError, match="300 steps of 'YS-JAN' after 2255-01-01 00:00:00 go past the year 2262"):
+        panel.future_timestamps(panel.series[0], 300)
 
 
 def test_forecasts_become_a_long_frame_after_the_end():

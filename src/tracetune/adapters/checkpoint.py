@@ -1,19 +1,19 @@
 """The adapter folder: PEFT's files, so that plain PEFT loads it, and ``trace.json`` beside them."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
-from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import read_json, staged_folder, write_json
+from tracetune.base.files import read_json_object, staged_folder, write_json
 
 TRACE_FILE = "trace.json"
 FULL_WEIGHTS = "model.safetensors"
@@ -40,18 +40,23 @@ def new_adapter_folder(
         yield temporary
 
 
-def read_trace(folder: str | Path) -> dict[str, Any]:
-    """The record of a saved model.
+def read_trace(folder: str | Path, needed: Sequence[str] = ()) -> dict[str, Any]:
+    """The record of a saved model, with at least the entries ``needed``.
 
     Raises:
-        InputError: ``folder`` holds no trace.json, or its weights are damaged or not those it was saved with.
+        InputError: ``folder`` holds no trace.json or one that lacks an entry, or its weights are damaged or
+            not those it was saved with.
     """
     source = Path(folder)
     if not (source / TRACE_FILE).is_file():
         raise InputError(f"Expected a folder saved by tracetune, with {TRACE_FILE} in it; {source} has none.")
-    trace = read_json(source / TRACE_FILE)
+    trace = read_json_object(source / TRACE_FILE)
+    if absent := [name for name in needed if name not in trace]:
+        raise InputError(f"{source / TRACE_FILE} has no {', '.join(absent)}. Restore the folder from its source.")
     weights = weights_path(source)
     check_safetensors(weights)
+    if weights.name == SAFETENSORS_WEIGHTS_NAME:
+        read_json_object(source / CONFIG_NAME)
     if trace.get("weights_sha256") != file_digest(weights):
         raise InputError(
             f"{weights} is not the file that {source / TRACE_FILE} was written with: its SHA-256 differs. "
@@ -68,7 +73,7 @@ def is_saved_model(folder: str | Path) -> bool:
 def load_weights(model: nn.Module, folder: str | Path) -> nn.Module:
     """Put the saved weights on a freshly built base model: a PEFT model, or the model itself if saved in full."""
     source = Path(folder)
-    if (source / "adapter_config.json").is_file():
+    if (source / CONFIG_NAME).is_file():
         return PeftModel.from_pretrained(model, str(source)).eval()
     try:
         model.load_state_dict(load_file(source / FULL_WEIGHTS))

@@ -1,5 +1,6 @@
 """LoRA through PEFT: which layers, with which options, and how many parameters that trains."""
 
+import math
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -35,6 +36,8 @@ class LoraOptions:
     def __post_init__(self) -> None:
         if self.r < 1:
             raise InputError(f"Expected a LoRA rank r of at least 1, found {self.r}.")
+        if not (math.isfinite(self.lora_alpha) and self.lora_alpha > 0):
+            raise InputError(f"Expected lora_alpha above 0, found {self.lora_alpha}.")
         if not 0 <= self.lora_dropout < 1:
             raise InputError(f"Expected lora_dropout in [0, 1), found {self.lora_dropout}.")
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tracetune.base.errors import InputError, unknown_name
-from tracetune.base.files import read_json
+from tracetune.base.files import read_json_object
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def load_backbone(name_or_folder: str | Path) -> Any:
             unknown family.
     """
     folder = locate_weights(name_or_folder)
-    config = read_json(folder / "config.json")
+    config = read_json_object(folder / "config.json")
     family = str(config.get("model_name", config.get("model_type", ""))).lower()
     if family not in _LOADERS:
         raise unknown_name("backbone family", family, _LOADERS)

@@ -20,6 +20,9 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
         known: every name that would have worked.
     """
     names = sorted(known)
-    nearest = get_close_matches(name, names, n=3, cutoff=0.5)
+    # "moment" is near "AutonLab/MOMENT-1-small": the case and the owner of a name are easily left out.
+    spellings = {spelling: n for n in names for spelling in (n.lower().rpartition("/")[2], n.lower())}
+    close = get_close_matches(name.lower(), spellings, n=3, cutoff=0.5)
+    nearest = list(dict.fromkeys(spellings[spelling] for spelling in close))
     hint = f" Did you mean {' or '.join(repr(n) for n in nearest)}?" if nearest else ""
     return InputError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")

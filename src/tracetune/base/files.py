@@ -1,5 +1,6 @@
 """Files that are whole or absent: staged folders, atomic writes, JSON."""
 
+import errno
 import json
 import os
 import shutil
@@ -17,10 +18,14 @@ def staged_file(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that replaces it when the block ends without error.
 
     The temporary name keeps the suffixes of ``path``, because writers choose their format by them.
+
+    Raises:
+        InputError: there is no folder to write to at that place.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix="".join(target.suffixes))
+    with _place_explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix="".join(target.suffixes))
     os.close(handle)
     temporary = Path(name)
     try:
@@ -40,8 +45,9 @@ def staged_folder(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     require_empty(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    with _place_explained(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
@@ -53,16 +59,30 @@ def staged_folder(path: str | Path) -> Iterator[Path]:
 
 
 def require_empty(path: str | Path) -> None:
-    """Refuse an output folder that would mix with older content.
+    """Refuse an output folder that would mix with older content, or that cannot be made.
 
     Raises:
-        InputError: ``path`` is a file, or a folder that already holds something.
+        InputError: ``path`` is a file, a folder that already holds something, or at a place without write access.
     """
     target = Path(path)
     if target.is_file():
         raise InputError(f"Expected a folder to write to, found the file {target}. Choose another path.")
     if target.is_dir() and any(target.iterdir()):
         raise InputError(f"The output folder {target} is not empty. Choose another one, or empty it first.")
+    require_place(target)
+
+
+def require_place(path: str | Path) -> None:
+    """Refuse an output path before the work is done, where it could not be written afterwards.
+
+    Raises:
+        InputError: the nearest folder above ``path`` that exists is a file, or not open for writing.
+    """
+    above = next(folder for folder in Path(path).absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise InputError(f"{path} cannot be written: {above} is a file, expected a folder. Choose another path.")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written: no write access to {above}. Choose another path.")
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -84,6 +104,29 @@ def read_json(path: str | Path) -> Any:
         return json.loads(source.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{source} is not a valid JSON file ({error}). Restore it from its source.") from error
+
+
+@contextmanager
+def _place_explained(target: Path) -> Iterator[None]:
+    """Turn what is wrong with the place of an output into an InputError; a full disk stays what it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(f"{target} cannot be written: {error}. Choose another path.") from error
+
+
+def read_json_object(path: str | Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        InputError: the file is missing, is not JSON, or holds something else.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"Expected an object {{...}} in {path}, found {type(content).__name__}. Restore the file.")
+    return content
 
 
 def _umask() -> int:

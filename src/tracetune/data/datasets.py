@@ -200,10 +200,12 @@ def _find(name: str, file: DatasetFile) -> Path:
     for place in places:
         if place.is_file():
             return place
-    remedy = f"Get it with: tracetune datasets --download {name}" if file.url else "It has no public address"
+    remedy = (
+        f"Get it with: tracetune datasets --download {name}; or set" if file.url else "It cannot be downloaded: set"
+    )
     raise InputError(
-        f"Data set {name!r} is not here. Looked for {', '.join(map(str, places))}. {remedy}; or set "
-        f"{FOLDER_VARIABLE} to the folder that holds {file.path}."
+        f"Data set {name!r} is not here. Looked for {', '.join(map(str, places))}. {remedy} {FOLDER_VARIABLE} to the "
+        f"folder that holds {file.path}."
     )
 
 

@@ -15,20 +15,23 @@ import pandas as pd
 import pyarrow
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import staged_file
+from tracetune.base.files import require_place, staged_file
 from tracetune.data.columns import (
     ITEM_NAMES,
     Layout,
     channel_values,
     find_layout,
+    index_as_columns,
+    is_usual,
     item_codes,
     parse_timestamps,
     refuse_duplicate_columns,
 )
-from tracetune.data.grid import Grid, resolve_freq, show_moment
+from tracetune.data.grid import Grid, refuse_mixed_steps, resolve_freq, show_moment
 
 _ID_COLUMN = "item_id"
 _TIMESTAMP_COLUMN = "timestamp"
+_WRITTEN = ("csv", "csv.gz", "parquet", "json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +97,22 @@ class Panel:
         return replace(self, series=tuple(series.cut(start, stop) for series in self.series))
 
     def future_timestamps(self, series: Series, horizon: int) -> np.ndarray:
-        """The ``horizon`` timestamps [H] that follow the last one of ``series``."""
+        """The ``horizon`` timestamps [H] that follow the last one of ``series``.
+
+        Raises:
+            InputError: they go past the year 2262, where timestamps in nanoseconds end.
+        """
         last = series.timestamps[-1]
         if self.freq is None:
             step = last - series.timestamps[-2] if len(series) > 1 else 1
             return last + step * np.arange(1, horizon + 1, dtype=np.int64)
-        future = pd.date_range(last, periods=horizon + 1, freq=self.freq)
+        try:
+            future = pd.date_range(last, periods=horizon + 1, freq=self.freq)
+        except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
+            raise InputError(
+                f"{horizon} steps of {self.freq!r} after {show_moment(last)} go past the year 2262, the last that "
+                "timestamps can hold. Use a shorter prediction_length, or integers as timestamps."
+            ) from error
         return future.to_numpy("datetime64[ns]")[1:]
 
 
@@ -111,7 +124,8 @@ def read_frame(path: str | Path) -> pd.DataFrame:
     """
     source = Path(path)
     if not source.is_file():
-        raise InputError(f"Expected a table at {source}; there is no such file.")
+        found = "that is a folder" if source.is_dir() else "there is no such file"
+        raise InputError(f"Expected a table at {source}; {found}.")
     kind = _table_kind(source, ("csv", "csv.gz", "parquet"))
     if source.stat().st_size == 0:
         raise InputError(f"Expected a table in {source}, found an empty file.")
@@ -119,10 +133,30 @@ def read_frame(path: str | Path) -> pd.DataFrame:
         return pd.read_parquet(source) if kind == "parquet" else _read_csv(source)
     except pd.errors.EmptyDataError as error:
         raise InputError(f"Expected a table in {source}, found no columns.") from error
-    except (EOFError, OSError, zlib.error, UnicodeDecodeError, pd.errors.ParserError, pyarrow.ArrowException) as error:
+    except (UnicodeDecodeError, pd.errors.ParserError) as error:
+        raise InputError(
+            f"{source} cannot be read as {kind}: {error}. Expected text in UTF-8 with the same number of "
+            "comma-separated cells in each line; correct it, or restore it from its source."
+        ) from error
+    except (EOFError, OSError, zlib.error, pyarrow.ArrowException) as error:
         raise InputError(
             f"{source} cannot be read as {kind}: {error}. It is damaged or cut short; restore it from its source."
         ) from error
+
+
+def require_table_path(path: str | Path, overwrite: bool = False) -> None:
+    """Refuse an output file before the work is done: `write_frame` could not write it, or it is there already.
+
+    Raises:
+        InputError: an unknown suffix, a folder, a file although ``overwrite`` is false, or no access to the place.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"Expected a file to write to, found the folder {target}. Choose another path.")
+    if target.exists() and not overwrite:
+        raise InputError(f"{target} exists already. Choose another --output, or add --overwrite.")
+    _table_kind(target, _WRITTEN)
+    require_place(target)
 
 
 def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
@@ -131,7 +165,7 @@ def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
     Raises:
         InputError: the suffix is none of these.
     """
-    kind = _table_kind(Path(path), ("csv", "csv.gz", "parquet", "json"))
+    kind = _table_kind(Path(path), _WRITTEN)
     with staged_file(path) as temporary:
         if kind == "parquet":
             frame.to_parquet(temporary, index=False)
@@ -155,12 +189,14 @@ def panel_from_frame(
 
     Layouts found by themselves: long ``item_id, timestamp, target`` or ``unique_id, ds, y`` (other numeric columns
     are further channels), wide with a ``date`` column (every numeric column a channel of one item ``"series"``), and
-    M4 (``V1, V2, ...``: id first, then one series a row).
+    M4 (``V1, V2, ...``: id first, then one series a row). The usual names count in any case (``Date``), and in the
+    index as well as in the columns.
 
     Args:
         frame: the table; rows of different items may interleave.
         id_column: column of item names, where it has another name than the usual ones.
-        timestamp_column: likewise for the time column (dates, text dates or integers; zones are turned into UTC).
+        timestamp_column: likewise for the time column (dates, text dates or integers; zones are turned into UTC,
+            but local midnights stay days).
         target: the column or columns to use as channels, and no others.
         freq: pandas offset alias of the grid, e.g. ``"h"`` or ``"MS"``; inferred from the timestamps if None.
         sort: order each item by time first, instead of refusing what is out of order.
@@ -170,6 +206,7 @@ def panel_from_frame(
     Raises:
         InputError: the table cannot be understood or would spoil a model; says where and what to do.
     """
+    frame = index_as_columns(frame, (id_column, timestamp_column))
     refuse_duplicate_columns(frame.columns)
     if frame.empty:
         raise InputError(f"Expected a table with rows, found none (columns: {', '.join(map(str, frame.columns))}).")
@@ -230,8 +267,14 @@ def _table_kind(path: Path, kinds: Sequence[str]) -> str:
 
 def _read_csv(source: Path) -> pd.DataFrame:
     header = pd.read_csv(source, header=None, nrows=1, dtype=str)
-    refuse_duplicate_columns(header.iloc[0].dropna())
-    return pd.read_csv(source, dtype=dict.fromkeys(ITEM_NAMES, str))  # item 007 is not item 7
+    names = header.iloc[0].dropna()
+    refuse_duplicate_columns(names)
+    if len(header.columns) == 1 and re.search(r"[;\t|]", str(names.iloc[0])):
+        raise InputError(
+            f"Expected columns separated by commas in {source}, found the one column {names.iloc[0]!r}. Save the table "
+            "with commas between cells and points in numbers."
+        )
+    return pd.read_csv(source, dtype={name: str for name in names if is_usual(name, ITEM_NAMES)})  # 007 is not 7
 
 
 def _is_m4(frame: pd.DataFrame) -> bool:
@@ -267,6 +310,8 @@ def _panel_from_rows(
     if not rows_as_steps:
         _refuse_disorder(codes, times, items, order)
     bounds = np.flatnonzero(np.diff(codes, prepend=-1, append=len(items)))
+    if freq is None and not rows_as_steps:
+        refuse_mixed_steps(times, bounds, items)
     freq = resolve_freq(times, bounds, freq)
     series = [
         Series(item, times[start:stop], values[:, start:stop])

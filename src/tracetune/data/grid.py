@@ -3,6 +3,8 @@
 Moments are counted in ticks here: nanoseconds since 1970 for dates, the number itself for integer timestamps.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
@@ -10,6 +12,7 @@ from pandas.tseries.frequencies import to_offset
 from tracetune.base.errors import InputError
 
 _RUN_TOLERANCE = 0.15  # months have 28 to 31 days: steps this close to the usual one belong to one gap-free run
+_REGULAR_ROWS = 8  # from here on an item whose steps are all alike has a frequency of its own, and not just gaps
 _SPARSEST = 100  # grid steps per row above which timestamps are single events, not a series with gaps
 _DAY = pd.Timedelta(1, "D").value
 _MONTH = 28 * _DAY  # from here on a step has no fixed length
@@ -36,6 +39,36 @@ def resolve_freq(times: np.ndarray, bounds: np.ndarray, freq: str | None) -> str
         return _offset(freq).freqstr
     except ValueError as error:
         raise InputError(f"Expected a pandas offset alias such as 'h', 'D' or 'MS', found freq={freq!r}.") from error
+
+
+def refuse_mixed_steps(times: np.ndarray, bounds: np.ndarray, items: Sequence[str]) -> None:
+    """Raise InputError if an item follows a longer step throughout than the table does: a grid would be mostly gaps.
+
+    Args:
+        times: timestamps of all items, item after item, each in order.
+        bounds: where each item begins in ``times``, and the total at the end.
+        items: their names.
+    """
+    usual = _usual_step(times, bounds)
+    if usual is None:
+        return
+    steps = np.append(np.diff(times.astype(np.int64)), 0)  # the last step of each item leads to the next: left out
+    last = bounds[1:] - 1
+    steps[last] = np.iinfo(np.int64).max
+    shortest = np.minimum.reduceat(steps, bounds[:-1])
+    steps[last] = 0
+    longest = np.maximum.reduceat(steps, bounds[:-1])
+    regular = (np.diff(bounds) >= _REGULAR_ROWS) & (longest <= (1 + _RUN_TOLERANCE) * shortest)
+    other = np.flatnonzero(regular & (shortest > 1.5 * usual))
+    if len(other):
+        step, found = (
+            pd.Timedelta(n) if np.issubdtype(times.dtype, np.datetime64) else n for n in (usual, shortest[other[0]])
+        )
+        raise InputError(
+            f"Expected one frequency in a table, found two: the usual step is {step}, that of item "
+            f"{items[other[0]]!r} is {found} ({len(other)} of {len(items)} items with a longer step). Use a table for "
+            "each frequency, or resample; with freq given, missing values are put between the longer steps."
+        )
 
 
 class Grid:

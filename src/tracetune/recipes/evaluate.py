@@ -1,13 +1,12 @@
 """Backtest a model on a table or a known data set, beside the naive forecasts."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 
 from tracetune.base.errors import InputError
 from tracetune.data.datasets import load_dataset
-from tracetune.data.frames import read_frame, write_frame
+from tracetune.data.frames import read_frame, require_table_path, write_frame
 from tracetune.data.splits import split_panel
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.report.tables import print_table
@@ -21,6 +20,7 @@ class EvaluateConfig:
         data: CSV, CSV.gz or Parquet file with series that include the steps to be forecast.
         dataset: name of a known data set, instead of a file; evaluated on its standard test part.
         model: folder of a fine-tuned model, or a foundation model's name.
+        base: where the backbone of a fine-tuned model is now, if its folder was moved.
         output: file for the table: .csv, .parquet or .json.
         prediction_length: steps to forecast; a fine-tuned model knows its own.
         test_length: with a file, all targets lie in this many last steps; without it one horizon.
@@ -39,6 +39,7 @@ class EvaluateConfig:
     data: str | None = field(default=None, metadata={"positional": True})
     dataset: str | None = None
     model: str = "tracetune/tiny"
+    base: str | None = None
     output: str | None = None
     prediction_length: int | None = None
     test_length: int | None = None
@@ -57,13 +58,15 @@ class EvaluateConfig:
         if (self.data is None) == (self.dataset is None):
             found = "both" if self.data else "neither"
             raise InputError(f"Expected either a data file or --dataset NAME, found {found}.")
-        if self.output and Path(self.output).exists() and not self.overwrite:
-            raise InputError(f"{self.output} exists already. Choose another --output, or add --overwrite.")
+        if self.output:
+            require_table_path(self.output, self.overwrite)
 
 
 def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     """Backtest a model on a file or a known data set, beside the naive forecasts."""
-    forecaster = Forecaster.from_pretrained(config.model, config.prediction_length, device=config.device)
+    forecaster = Forecaster.from_pretrained(
+        config.model, config.prediction_length, base=config.base, device=config.device
+    )
     table = _evaluate_dataset(forecaster, config) if config.dataset else _evaluate_file(forecaster, config)
     print_table("Errors on scaled values", table.to_dict("records"))  # type: ignore[arg-type]
     if config.output:

@@ -1,12 +1,11 @@
 """Forecast a table of series with a saved or a base model."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.console import Console
 
 from tracetune.base.errors import InputError
-from tracetune.data.frames import read_frame, write_frame
+from tracetune.data.frames import read_frame, require_table_path, write_frame
 from tracetune.estimators.forecaster import Forecaster
 
 
@@ -17,6 +16,7 @@ class PredictConfig:
     Attributes:
         data: CSV, CSV.gz or Parquet file with the history.
         model: folder of a fine-tuned model, or a foundation model's name for a zero-shot forecast.
+        base: where the backbone of a fine-tuned model is now, if its folder was moved.
         output: file for the forecast: .csv, .csv.gz, .parquet or .json.
         prediction_length: steps to forecast; a fine-tuned model knows its own.
         quantiles: quantile levels to add, e.g. --quantiles 0.1 --quantiles 0.9.
@@ -32,6 +32,7 @@ class PredictConfig:
 
     data: str | None = field(default=None, metadata={"positional": True})
     model: str = "tracetune/tiny"
+    base: str | None = None
     output: str = "forecast.csv"
     prediction_length: int | None = None
     quantiles: tuple[str, ...] = ()
@@ -47,8 +48,7 @@ class PredictConfig:
     def __post_init__(self) -> None:
         if self.data is None:
             raise InputError("Expected a data file: tracetune predict DATA --model FOLDER.")
-        if Path(self.output).exists() and not self.overwrite:
-            raise InputError(f"{self.output} exists already. Choose another --output, or add --overwrite.")
+        require_table_path(self.output, self.overwrite)
 
     def quantile_levels(self) -> list[float]:
         """The levels as numbers.
@@ -67,7 +67,9 @@ def predict(config: PredictConfig) -> None:
     levels = config.quantile_levels()
     assert config.data is not None
     frame = read_frame(config.data)
-    forecaster = Forecaster.from_pretrained(config.model, config.prediction_length, device=config.device)
+    forecaster = Forecaster.from_pretrained(
+        config.model, config.prediction_length, base=config.base, device=config.device
+    )
     forecast = forecaster.predict_df(
         frame,
         levels or None,

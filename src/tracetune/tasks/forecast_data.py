@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from tracetune.base.errors import InputError
 from tracetune.data.frames import Panel
 from tracetune.data.splits import PanelSplit, Scaler
 from tracetune.data.windows import Windows
@@ -67,8 +68,15 @@ def forecast_data(
         stride: steps between the origins of training windows.
         min_context: least number of real context steps in a training window; None for full contexts where they fit.
         validation_windows: about how many validation windows to keep, evenly spread; None keeps all.
+
+    Raises:
+        InputError: no window fits, no value is observed in a part, or a number is below 1.
     """
+    if validation_windows is not None and validation_windows < 1:
+        raise InputError(f"Expected validation_windows of at least 1, found {validation_windows}.")
     scaled = scale_panel(panel, split.train)
+    require_observed(scaled.values, split.train, "training")
+    require_observed(scaled.values, split.validation, "validation")
     train = Windows(scaled.values, context_length, prediction_length, split.train, stride, min_context)
     validation = Windows(scaled.values, context_length, prediction_length, split.validation)
     if validation_windows is not None and len(validation) > validation_windows:
@@ -77,8 +85,19 @@ def forecast_data(
     return ForecastData(train, validation)
 
 
+def require_observed(values: Sequence[np.ndarray], ranges: Sequence[tuple[int, int]], part: str) -> None:
+    """Raise InputError if every value [C, L] of every series is missing in its range."""
+    if all(np.isnan(array[:, start:stop]).all() for array, (start, stop) in zip(values, ranges, strict=True)):
+        raise InputError(
+            f"Every value of the {part} part is missing: nothing can be learned or measured there. Leave out the empty "
+            "end of the series, or give data with values in that part."
+        )
+
+
 def batches(dataset: Dataset, batch_size: int, device: torch.device | str = "cpu") -> Iterator[dict[str, Tensor]]:
     """All rows of a data set in order, in whole batches; the last one may be smaller."""
+    if batch_size < 1:
+        raise InputError(f"Expected batch_size of at least 1, found {batch_size}.")
     size = len(dataset)  # type: ignore[arg-type]
     for start in range(0, size, batch_size):
         batch = dataset.__getitems__(list(range(start, min(start + batch_size, size))))  # type: ignore[attr-defined]

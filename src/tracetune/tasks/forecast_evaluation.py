@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tracetune.base.errors import InputError
 from tracetune.evaluation.baselines import repeat_last, seasonal_naive
 from tracetune.evaluation.metrics import MetricAccumulator
 
@@ -33,7 +34,13 @@ def compare_forecasters(forecasters: Mapping[str, BatchForecaster], batches: Ite
 
 
 def naive_forecasters(prediction_length: int, season: int) -> dict[str, BatchForecaster]:
-    """The forecasts that need no model: the last value, and the last season where there is one."""
+    """The forecasts that need no model: the last value, and the last season where there is one.
+
+    Raises:
+        InputError: a season below 1.
+    """
+    if season < 1:
+        raise InputError(f"Expected a season of at least 1 step (1: none), found {season}.")
     naive: dict[str, BatchForecaster] = {"repeat last": partial(_repeat_last, prediction_length=prediction_length)}
     if season > 1:
         naive[f"seasonal naive ({season})"] = partial(

@@ -55,6 +55,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
                 raise InputError(f"Expected {name} above 0, found {value!r}.")
+        if self.max_steps != -1 and self.max_steps < 1:
+            raise InputError(f"Expected max_steps of at least 1, or -1 for no such limit, found {self.max_steps}.")
         if not 0 <= self.warmup_share < 1:
             raise InputError(f"Expected warmup_share in [0, 1), found {self.warmup_share}.")
 
