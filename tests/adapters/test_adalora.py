@@ -1,0 +1,89 @@
+"""AdaLoRA through PEFT: options that fail early instead of in the middle of a run, and PEFT's own regulariser."""
+
+from typing import Any
+
+import pytest
+import torch
+from peft.tuners.adalora import AdaLoraLayer
+
+from tests.tiny import HORIZON, tiny_forecast_model
+from tracetune.adapters.adalora import AdaLoraOptions, add_adalora, drop_masked_ranks, orthogonality
+from tracetune.adapters.lora import LoraOptions, trained_head
+from tracetune.base.errors import InputError
+
+
+def batch(samples: int = 4) -> dict[str, torch.Tensor]:
+    return {"past_values": torch.randn(samples, 1, 64), "future_values": torch.randn(samples, 1, HORIZON)}
+
+
+def test_every_linear_layer_of_the_encoder_begins_with_init_r() -> None:
+    model = add_adalora(tiny_forecast_model(), LoraOptions(lora_alpha=6), AdaLoraOptions(init_r=4), total_steps=20)
+    layers = [module for module in model.modules() if isinstance(module, AdaLoraLayer)]
+    assert len(layers) == 14
+    assert {len(layer.lora_A["default"]) for layer in layers} == {4}
+    config = model.peft_config["default"]
+    assert (config.tinit, config.tfinal, config.total_step, config.target_r) == (2, 8, 20, 2)
+    assert (config.lora_alpha, config.modules_to_save) == (6, ["head"])
+    assert all(parameter.requires_grad for parameter in trained_head(model).parameters())
+
+
+def test_a_new_adapter_changes_nothing() -> None:
+    base, series = tiny_forecast_model(), torch.randn(2, 1, 64)
+    before = base(series).forecast
+    after = add_adalora(base, LoraOptions(), AdaLoraOptions(), 20)(series).forecast
+    torch.testing.assert_close(after, before)
+
+
+def test_the_regulariser_is_peft_s() -> None:
+    """PEFT adds it in AdaLoraModel.forward, which PeftModel.forward goes past."""
+    model = add_adalora(tiny_forecast_model(), LoraOptions(), AdaLoraOptions(orth_reg_weight=0.25), 20)
+    inputs = batch()
+    with torch.no_grad():
+        bare = model(**inputs).loss.clone()
+        regularised = model.base_model(**inputs).loss
+    assert regularised - bare == pytest.approx(0.25 * float(orthogonality(model).detach()), rel=1e-4)
+    assert float(orthogonality(model).detach()) > 1
+
+
+def test_masked_ranks_can_be_dropped_without_a_change_of_outputs() -> None:
+    model = add_adalora(tiny_forecast_model(), LoraOptions(), AdaLoraOptions(init_r=3), 20).eval()
+    pattern = {}
+    with torch.no_grad():
+        for index, (name, weight) in enumerate(model.base_model.model.named_parameters()):
+            if "lora_E" in name:
+                kept = [(index + rank) % 4 == 0 for rank in range(3)]
+                pattern[name] = kept
+                weight.copy_(torch.randn(3, 1) * torch.tensor(kept).float()[:, None])
+    series = torch.randn(2, 1, 64)
+    before = model(series).forecast
+    drop_masked_ranks(model, pattern)
+    ranks = {len(module.lora_A["default"]) for module in model.modules() if isinstance(module, AdaLoraLayer)}
+    assert ranks <= {0, 1}
+    assert 0 in ranks  # a module without any rank left
+    torch.testing.assert_close(model(series).forecast, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"init_r": 2, "target_r": 2}, r"1 <= target_r < init_r.*Raise init_r, e\.g\. to 3"),
+        ({"target_r": 0}, "1 <= target_r"),
+        ({"beta1": 1.0}, "beta1 between 0 and 1"),
+        ({"deltaT": 0}, "deltaT of at least 1"),
+        ({"orth_reg_weight": -1.0}, "nothing negative"),
+    ],
+)
+def test_options_that_peft_would_trip_over_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        AdaLoraOptions(**options)
+
+
+@pytest.mark.parametrize(("tinit", "tfinal", "steps"), [(0, 0, 1), (5, 5, 10), (0.5, 0.5, 10), (0, 9, 10)], ids=str)
+def test_a_schedule_without_a_step_to_choose_ranks_in_is_refused(tinit: float, tfinal: float, steps: int) -> None:
+    with pytest.raises(InputError, match="in which AdaLoRA chooses ranks"):
+        AdaLoraOptions(tinit=tinit, tfinal=tfinal).schedule(steps)
+
+
+def test_the_shortest_schedule_works() -> None:
+    assert AdaLoraOptions(tinit=0, tfinal=0).schedule(2) == (0, 0)
+    assert AdaLoraOptions(tinit=0.1, tfinal=0.4).schedule(3) == (0, 1)
