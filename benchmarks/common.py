@@ -1,0 +1,270 @@
+"""What the benchmarks share: cases and their fingerprint, the head start, training to the last step, result files."""
+
+import argparse
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from transformers import EarlyStoppingCallback, TrainerCallback
+
+from tracetune.backbones.backbone import weights_digest
+from tracetune.base.files import read_json, staged_file, write_json
+from tracetune.base.seeds import seed_everything
+from tracetune.data.datasets import LoadedDataset, load_dataset
+from tracetune.data.splits import split_panel
+from tracetune.data.windows import Windows
+from tracetune.evaluation.metrics import MetricAccumulator
+from tracetune.evaluation.protocol import ProtocolFingerprint
+from tracetune.heads.head import HeadConfig, build_head
+from tracetune.tasks.forecast_data import scale_panel
+from tracetune.tasks.forecasting import ForecastModel, HeadOnFeatures, frozen_features
+from tracetune.training.prefix_cache import CachedBatches, cache_batches
+from tracetune.training.trainer import TrainingConfig, build_trainer
+
+CONTEXT = 512
+Batch = dict[str, Tensor]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One data set at one horizon, as windows of standard parts, scaled by the training part."""
+
+    known: LoadedDataset
+    context: int
+    horizon: int
+    train: Windows
+    validation: Windows
+    test: Windows
+
+
+def load_case(
+    name: str,
+    horizon: int,
+    train_windows: int,
+    validation_windows: int,
+    test_stride: int = 1,
+    context: int = CONTEXT,
+) -> Case:
+    """Windows of a data set, those of training and validation thinned evenly to about these numbers."""
+    known = load_dataset(name)
+    split = split_panel(known.panel, known.borders)
+    values = scale_panel(known.panel, split.train).values
+    train = Windows(values, context, horizon, split.train)
+    validation = Windows(values, context, horizon, split.validation)
+    return Case(
+        known,
+        context,
+        horizon,
+        Windows(values, context, horizon, split.train, max(1, round(len(train) / train_windows))),
+        Windows(values, context, horizon, split.validation, -(-len(validation) // validation_windows)),
+        Windows(values, context, horizon, split.test, test_stride),
+    )
+
+
+def fingerprint(case: Case, seed: int) -> ProtocolFingerprint:
+    """What must agree for two rows to compare."""
+    borders = case.known.borders
+    assert borders is not None, "cases are data sets with published borders"
+    return ProtocolFingerprint(
+        dataset=case.known.info.name,
+        data_sha256=case.known.info.files[0].content_sha256,
+        borders=(borders.train_end, borders.validation_end, borders.test_end),
+        context_length=case.context,
+        prediction_length=case.horizon,
+        seed=seed,
+        stride=case.test.stride,
+        train_windows=len(case.train),
+    )
+
+
+def cached_features(model: ForecastModel, windows: Windows) -> CachedBatches:
+    """Features of the frozen backbone for every window."""
+    cached = cache_batches(lambda batch: frozen_features(model, batch), windows, batch_size=256)
+    assert cached is not None, "features do not fit in memory: use fewer training windows"
+    return cached
+
+
+def train_head(head: nn.Module, train: Dataset, validation: Dataset, config: TrainingConfig) -> float:
+    """Train a head on cached features in place, to its best validation loss, which is returned."""
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = build_trainer(HeadOnFeatures(head), config, train, validation, folder, head=head)
+        trainer.train()
+    head.eval()
+    return float(trainer.state.best_metric)
+
+
+@dataclass(frozen=True)
+class HeadStart:
+    """A forecast model whose head is trained on frozen features: where every method starts."""
+
+    model: ForecastModel
+    validation_loss: float
+    seconds: float
+
+
+def head_starts(case: Case, backbone: Any, head: HeadConfig, epochs: float) -> Callable[[int], HeadStart]:
+    """A function from seed to head start; the features are computed once, at the first call."""
+    features: list[CachedBatches] = []
+
+    def start(seed: int) -> HeadStart:
+        started = time.perf_counter()
+        model = ForecastModel.from_backbone(backbone, case.horizon, head, case.context).eval()
+        if not features:
+            features.extend(cached_features(model, windows) for windows in (case.train, case.validation))
+        seed_everything(seed)
+        model.head = build_head(head, backbone.num_patches(case.context), backbone.width, case.horizon)
+        loss = train_head(model.head, *features, TrainingConfig(num_train_epochs=epochs, seed=seed))
+        return HeadStart(model.eval(), loss, time.perf_counter() - started)
+
+    return start
+
+
+def train_to_the_end(
+    model: nn.Module, head: nn.Module, windows: Windows, config: TrainingConfig, callbacks: Sequence[TrainerCallback]
+) -> float:
+    """Train for ``config.max_steps`` and keep the last weights; returns seconds.
+
+    No validation on the way and no best checkpoint: the budget of steps is all that the methods share.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = build_trainer(model, config, windows, windows, folder, head=head, callbacks=callbacks)
+        trainer.remove_callback(EarlyStoppingCallback)
+        trainer.args.load_best_model_at_end = False
+        trainer.args.eval_strategy = trainer.args.save_strategy = "no"
+        started = time.perf_counter()
+        trainer.train()
+        seconds = time.perf_counter() - started
+    model.eval()
+    return seconds
+
+
+def test_errors(forecast: Callable[[Batch], Tensor], test: Iterable[Batch]) -> dict[str, float]:
+    """Exact MSE and MAE over all test windows."""
+    metrics = MetricAccumulator(("mse", "mae"))
+    with torch.inference_mode():
+        for batch in test:
+            metrics.update(batch["future_values"].numpy(), forecast(batch).numpy(), batch["future_mask"].numpy())
+    return metrics.compute()
+
+
+test_errors.__test__ = False  # type: ignore[attr-defined]  # pytest would take the name for a test
+
+
+def evenly(windows: Windows, count: int, batch_size: int = 64) -> list[Batch]:
+    """About ``count`` windows, evenly spread, in batches."""
+    return chosen(windows, spread(np.arange(len(windows)), count), batch_size)
+
+
+def chosen(windows: Windows, indices: np.ndarray, batch_size: int = 64) -> list[Batch]:
+    """The windows at ``indices`` in batches."""
+    parts = (indices[start : start + batch_size].tolist() for start in range(0, len(indices), batch_size))
+    return [windows.__getitems__(part) for part in parts]
+
+
+def spread(candidates: np.ndarray, count: int) -> np.ndarray:
+    """One of the candidates drawn from each of ``count`` equal parts; all of them where there are fewer.
+
+    Drawn, because a fixed step could meet the same channel or hour of the day each time.
+    """
+    if count >= len(candidates):
+        return candidates
+    borders = np.arange(count + 1) * len(candidates) // count
+    return candidates[np.random.default_rng(0).integers(borders[:-1], borders[1:])]
+
+
+class Results:
+    """Rows in a JSON file with a Markdown summary beside it, both written whole after each row.
+
+    Rows that are already there are taken up, unless other weights or other settings made them.
+
+    Args:
+        output: path without suffix.
+        script: module name of the benchmark.
+        arguments: its command line.
+        backbone: the backbone whose weights the rows belong to.
+        summarise: from rows to Markdown.
+        identity: columns that name a row.
+        cases: flags that only say which rows to make, so that rows of other runs stay.
+        resume: whether to take up what is there.
+    """
+
+    def __init__(
+        self,
+        script: str,
+        arguments: argparse.Namespace,
+        backbone: nn.Module,
+        summarise: Callable[[list[Row]], str],
+        identity: tuple[str, ...],
+        cases: tuple[str, ...] = ("datasets", "seeds", "output"),
+        resume: bool = True,
+    ) -> None:
+        self.output = Path(arguments.output)
+        self.identity = identity
+        self.rows: list[Row] = []
+        self._summarise = summarise
+        settings = {name: value for name, value in vars(arguments).items() if name not in cases}
+        self._header = {
+            "command": f"python -m benchmarks.{script} {flags(arguments)}",
+            "commit": _commit(),
+            "model": arguments.model,
+            "weights_sha256": weights_digest(backbone),
+            "settings": settings,
+        }
+        if resume and self._json.is_file():
+            self._take_up(read_json(self._json))
+
+    def find(self, **identity: Any) -> Row | None:
+        """The row of this identity, None where it has yet to be made."""
+        return next((row for row in self.rows if all(row[name] == identity[name] for name in self.identity)), None)
+
+    def add(self, row: Row) -> None:
+        """Take in a row, print its short values, and write both files."""
+        self.rows.append({**row, "commit": self._header["commit"]})
+        print({key: value for key, value in row.items() if not isinstance(value, (dict, list))}, flush=True)
+        self.write()
+
+    def write(self) -> None:
+        """Write both files as they now are."""
+        write_json(self._json, {**self._header, "rows": self.rows})
+        header = self._header
+        first = f"`{header['command']}` at commit {header['commit']}, weights {header['weights_sha256'][:12]}"
+        with staged_file(self.output.with_suffix(".md")) as temporary:
+            temporary.write_text(f"{first}\n\n{self._summarise(self.rows)}\n", encoding="utf-8")
+
+    @property
+    def _json(self) -> Path:
+        return self.output.with_suffix(".json")
+
+    def _take_up(self, content: dict[str, Any]) -> None:
+        same = all(content.get(name) == self._header[name] for name in ("weights_sha256", "settings"))
+        rows = content.get("rows", [])
+        print(f"{len(rows)} rows in {self._json} " + ("taken up" if same else "are of other weights or settings"))
+        self.rows = rows if same else []
+
+
+def flags(arguments: argparse.Namespace) -> str:
+    """The command line that gives these arguments."""
+    values = {name: value if isinstance(value, list) else [value] for name, value in vars(arguments).items()}
+    return " ".join(f"--{name.replace('_', '-')} {' '.join(map(str, value))}" for name, value in values.items())
+
+
+def grouped(rows: Iterable[Row], *names: str) -> Iterator[tuple[tuple[Any, ...], list[Row]]]:
+    """Rows by their values of ``names``, in order of first appearance."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in names), []).append(row)
+    yield from groups.items()
+
+
+def _commit() -> str:
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip()

@@ -1,0 +1,254 @@
+"""Importance scores: how close to the Shapley values, at what cost, and what is lost by following them.
+
+For each data set and seed: a compact head on frozen features, then LoRA on every linear layer of the encoder, then
+every score on the same scoring windows. The reference are Shapley values of the loss on these windows. Deletion test:
+the best 25, 50 and 75 % of the modules stay open, without training, and the loss is read on other windows, which
+share no target step with the scoring windows.
+
+    python -m benchmarks.selection_fidelity --datasets ETTh1 ETTm1 ETTm2 weather --seeds 0 1 2
+"""
+
+import argparse
+import copy
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau, spearmanr
+
+from benchmarks import fidelity_report
+from benchmarks.common import (
+    Batch,
+    Case,
+    HeadStart,
+    Results,
+    Row,
+    chosen,
+    fingerprint,
+    head_starts,
+    load_case,
+    spread,
+    train_to_the_end,
+)
+from benchmarks.row_shapley import RowShapley, row_shapley
+from benchmarks.score_variants import VARIANTS
+from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
+from tracetune.backbones.backbone import load_backbone, weights_digest
+from tracetune.data.windows import Windows
+from tracetune.heads.head import HeadConfig
+from tracetune.selection.gates import Gates
+from tracetune.selection.importance import score_modules
+from tracetune.selection.scores import Scores
+from tracetune.selection.validation import mean_loss, model_loss, undisturbed
+from tracetune.training.trainer import TrainingConfig
+
+HEAD = HeadConfig("projection", beta=8)
+SHARES = (0.25, 0.5, 0.75)
+PASSES = 8
+"""Passes with other masks that tell a score's noise from its bias."""
+
+SCORED: dict[str, tuple[str, dict[str, Any]]] = {
+    "gated_dsic": ("gated_dsic", {"masks": "per_sample", "context": "budget"}),
+    "gated_dsic, context shapley": ("gated_dsic", {"masks": "per_sample", "context": "shapley"}),
+    "gated_dsic, 8 masks a batch": ("gated_dsic", {"masks": "per_batch", "context": "budget"}),
+    "gated_dsic, 8 masks a batch, context shapley": ("gated_dsic", {"masks": "per_batch", "context": "shapley"}),
+    "leave_one_out": ("leave_one_out", {}),
+    "all_open_gradient": ("all_open_gradient", {}),
+    "gradient": ("gradient", {}),
+    "adalora": ("adalora", {}),
+    "magnitude": ("magnitude", {}),
+    "kappa": ("kappa", {}),
+    "random": ("random", {}),
+}
+
+
+def case_row(case: Case, start: HeadStart, seed: int, arguments: argparse.Namespace) -> Row:
+    """Everything that is measured on one adapted model."""
+    gates, seconds = adapted(case, start, seed, arguments)
+    scoring, held_out = disjoint_windows(case, arguments.scoring_windows)
+    scores = {label: timed_score(gates, scoring, label, seed) for label in (*SCORED, *VARIANTS)}
+    began = time.perf_counter()
+    reference = row_shapley(
+        gates,
+        scoring,
+        model_loss,
+        state_file=Path(arguments.state) / f"{weights_digest(gates.model)[:16]}-{arguments.scoring_windows}.json",
+        least_pairs=arguments.least_pairs,
+        most_pairs=arguments.most_pairs,
+        split_half=arguments.split_half,
+        seed=seed,
+    )
+    for score in scores.values():
+        score |= agreement(np.array(score["values"]), reference.values)
+    return {
+        "dataset": case.known.info.name,
+        "seed": seed,
+        "lora_seconds": seconds,
+        "modules": list(gates.names),
+        "scoring_windows": sum(len(batch["past_values"]) for batch in scoring),
+        "held_out_windows": sum(len(batch["past_values"]) for batch in held_out),
+        "shapley": reference_row(reference, time.perf_counter() - began),
+        "scores": scores,
+        "averaged": {context: averaged(gates, scoring, reference, context) for context in ("budget", "shapley")},
+        "deletion": deletion(gates, held_out, scores, reference.values, seed, arguments.random_draws),
+        "fingerprint": fingerprint(case, seed).to_dict(),
+    }
+
+
+def adapted(case: Case, start: HeadStart, seed: int, arguments: argparse.Namespace) -> tuple[Gates, float]:
+    """LoRA on every linear layer of the encoder, trained with the head from its head start; and the seconds."""
+    model = add_lora(copy.deepcopy(start.model), LoraOptions(r=2))
+    config = TrainingConfig(
+        max_steps=arguments.lora_steps,
+        batch_size=arguments.batch_size,
+        learning_rate=arguments.learning_rate,
+        head_learning_rate=2e-4,
+        seed=seed,
+    )
+    seconds = train_to_the_end(model, trained_head(model), case.train, config, ())
+    return Gates(model), seconds
+
+
+def disjoint_windows(case: Case, count: int) -> tuple[list[Batch], list[Batch]]:
+    """Scoring and held-out windows, both evenly spread over the validation part, without a common target step.
+
+    Origins alternate in blocks of H, with a block of H left out between them.
+    """
+    windows: Windows = case.validation
+    origins = np.array([windows.locate(index)[2] for index in range(len(windows))])
+    block = (origins - origins.min()) // case.horizon % 4
+    scoring, held_out = (spread(np.flatnonzero(block == place), count) for place in (0, 2))
+    return chosen(windows, scoring), chosen(windows, held_out)
+
+
+def timed_score(gates: Gates, scoring: list[Batch], label: str, seed: int) -> dict[str, Any]:
+    """One score, its standard errors and its cost; passes are forward passes over the scoring windows."""
+    if label in VARIANTS:
+        began = time.perf_counter()
+        with undisturbed(gates.model):
+            result: Scores = VARIANTS[label](gates, scoring, model_loss, seed=seed)
+        values, errors, seconds = result.values, result.standard_errors, time.perf_counter() - began
+        passes = result.forward_equivalents
+    else:
+        method, options = SCORED[label]
+        seeded = {"seed": seed} if method in ("gated_dsic", "random") else {}
+        importance = score_modules(gates.model, scoring, model_loss, method, gates=gates, **options, **seeded)
+        values, errors, seconds = importance.scores, importance.standard_errors, importance.seconds
+        passes = importance.forward_equivalents
+    return {
+        "values": values.tolist(),
+        "standard_errors": None if errors is None or not np.isfinite(errors).all() else errors.tolist(),
+        "seconds": seconds,
+        "passes": passes / len(scoring),
+    }
+
+
+def agreement(values: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    """Rank correlations with the Shapley values; 0 for a score that is the same for all modules."""
+    correlations = {"spearman": spearmanr(values, reference), "kendall": kendalltau(values, reference)}
+    return {name: float(np.nan_to_num(result.statistic)) for name, result in correlations.items()}
+
+
+def reference_row(reference: RowShapley, seconds: float) -> dict[str, Any]:
+    """The Shapley values as JSON."""
+    return {
+        "values": reference.values.tolist(),
+        "standard_errors": reference.standard_errors.tolist(),
+        "pairs": reference.pairs,
+        "split_half": reference.split_half,
+        "passes": reference.passes,
+        "seconds": seconds,
+    }
+
+
+def averaged(gates: Gates, scoring: list[Batch], reference: RowShapley, context: str) -> dict[str, float]:
+    """Agreement of gated DSIC averaged over passes with masks of their own: what is left is not the masks' noise."""
+    passes = [
+        score_modules(
+            gates.model, scoring, model_loss, "gated_dsic", gates=gates, masks="per_sample", context=context, seed=draw
+        ).scores
+        for draw in range(1000, 1000 + PASSES)
+    ]
+    single = [agreement(values, reference.values)["spearman"] for values in passes]
+    together = agreement(np.mean(passes, axis=0), reference.values)["spearman"]
+    return {"one_pass": float(np.mean(single)), "one_pass_lowest": min(single), "all_passes": together}
+
+
+def deletion(
+    gates: Gates,
+    held_out: list[Batch],
+    scores: dict[str, dict[str, Any]],
+    shapley: np.ndarray,
+    seed: int,
+    random_draws: int,
+) -> dict[str, Any]:
+    """Held-out loss with the best share of the modules open, by every score, the reference and chance."""
+    rankings = {label: np.argsort(-np.array(score["values"]), kind="stable") for label, score in scores.items()}
+    rankings |= {"shapley": np.argsort(-shapley, kind="stable")}
+    random = np.random.default_rng(seed)
+    draws = [random.permutation(gates.M) for _ in range(random_draws)]
+
+    def loss(order: np.ndarray, share: float) -> float:
+        gates.set_open(gates.names[index] for index in order[: round(share * gates.M)])
+        return mean_loss(gates.model, held_out)
+
+    kept = {label: {str(share): loss(order, share) for share in SHARES} for label, order in rankings.items()}
+    by_chance = {str(share): [loss(order, share) for order in draws] for share in SHARES}
+    kept["random"] = {share: float(np.mean(losses)) for share, losses in by_chance.items()}
+    return {
+        "kept": kept,
+        "random_losses": by_chance,
+        "all_closed": loss(draws[0], 0.0),
+        "all_open": loss(draws[0], 1.0),
+    }
+
+
+def parser() -> argparse.ArgumentParser:
+    """Flags; their defaults are the published run."""
+    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--datasets", nargs="+", default=["ETTh1", "ETTm1", "ETTm2", "weather"])
+    result.add_argument("--model", default="tracetune/tiny")
+    result.add_argument("--context", type=int, default=512)
+    result.add_argument("--horizon", type=int, default=96)
+    result.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    result.add_argument("--train-windows", type=int, default=8000, help="about how many, evenly spread")
+    result.add_argument("--validation-windows", type=int, default=2048, help="about how many, evenly spread")
+    result.add_argument("--scoring-windows", type=int, default=256)
+    result.add_argument("--head-epochs", type=float, default=5)
+    result.add_argument("--lora-steps", type=int, default=200)
+    result.add_argument("--batch-size", type=int, default=32)
+    result.add_argument("--learning-rate", type=float, default=2e-3)
+    result.add_argument("--least-pairs", type=int, default=4, help="pairs of orders behind the Shapley values")
+    result.add_argument("--most-pairs", type=int, default=10)
+    result.add_argument("--split-half", type=float, default=0.98, help="wanted correlation between their halves")
+    result.add_argument("--random-draws", type=int, default=20)
+    result.add_argument("--state", default="runs/selection_fidelity", help="folder for unfinished Shapley values")
+    result.add_argument("--output", default="docs/results/selection_fidelity")
+    return result
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Make the rows that are missing, writing them as they come."""
+    options = parser().parse_args(arguments)
+    backbone = load_backbone(options.model)
+    results = Results(
+        "selection_fidelity", options, backbone, fidelity_report.markdown, identity=("dataset", "seed"),
+        cases=("datasets", "seeds", "output", "state"),
+    )  # fmt: skip
+    for name in options.datasets:
+        missing = [seed for seed in options.seeds if results.find(dataset=name, seed=seed) is None]
+        if missing:
+            case = load_case(
+                name, options.horizon, options.train_windows, options.validation_windows, context=options.context
+            )
+            start = head_starts(case, backbone, HEAD, options.head_epochs)
+            for seed in missing:
+                began = time.perf_counter()
+                row = case_row(case, start(seed), seed, options)
+                results.add({**row, "seconds": time.perf_counter() - began})
+    results.write()
+
+
+if __name__ == "__main__":
+    main()

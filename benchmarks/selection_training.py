@@ -1,0 +1,222 @@
+"""What selecting modules does to a whole training: TRACE beside LoRA, AdaLoRA, chance and magnitude at equal budgets.
+
+Every method starts from the same head, trained on frozen features, and takes the same steps over the same windows.
+The learning rate is chosen by validation, on the first seed, and kept for the others; then test is read, once.
+
+    python -m benchmarks.selection_training --datasets ETTh1 --seeds 0 1 2 --keep 0.5 0.25
+"""
+
+import argparse
+import copy
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import TrainerCallback
+
+from benchmarks import training_report
+from benchmarks.common import (
+    Batch,
+    Case,
+    HeadStart,
+    Results,
+    Row,
+    evenly,
+    fingerprint,
+    head_starts,
+    load_case,
+    test_errors,
+    train_to_the_end,
+)
+from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
+from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
+from tracetune.backbones.backbone import load_backbone
+from tracetune.evaluation.cost import count_parameters
+from tracetune.heads.head import HeadConfig
+from tracetune.selection.schedule import SelectionConfig
+from tracetune.tasks.forecast_data import batches, validation_loss
+from tracetune.training.adalora_callback import AdaLoraCallback
+from tracetune.training.trace_callback import TraceCallback
+from tracetune.training.trainer import TrainingConfig
+
+HEAD = HeadConfig("projection", beta=8)
+RANK = 2
+HEAD_ONLY = "head only"
+SCORE_OF = {"trace": "gated_dsic", "random": "random", "magnitude": "magnitude"}
+SELECTING = (*SCORE_OF, "adalora")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One training run, before test is read."""
+
+    model: nn.Module
+    validation_loss: float
+    seconds: float
+    selection_seconds: float
+
+
+def train(
+    case: Case, start: HeadStart, method: str, keep: float, rate: float, seed: int, options: argparse.Namespace
+) -> Trained:
+    """Adapters by one method and the head, from the head start to the last step."""
+    config = TrainingConfig(
+        max_steps=options.steps, batch_size=options.batch_size, learning_rate=rate, head_learning_rate=2e-4, seed=seed
+    )
+    model, callbacks = prepare(start, method, keep, evenly(case.validation, options.scoring_windows), seed, config)
+    seconds = train_to_the_end(model, trained_head(model), case.train, config, callbacks)
+    selection = sum(callback.scoring_seconds for callback in callbacks if isinstance(callback, TraceCallback))
+    return Trained(model, validation_loss(model, case.validation), seconds, selection)
+
+
+def prepare(
+    start: HeadStart, method: str, keep: float, scoring: list[Batch], seed: int, config: TrainingConfig
+) -> tuple[Any, list[TrainerCallback]]:
+    """The model with its adapters, and the callbacks that select among them."""
+    model = copy.deepcopy(start.model)
+    torch.manual_seed(seed)
+    if method == "adalora":
+        options = AdaLoraOptions(init_r=RANK, target_r=RANK - 1)
+        adapted = add_adalora(model, LoraOptions(r=RANK), options, config.max_steps)
+        allocator = adapted.base_model.rankallocator
+        # as many ranks as the modules that the others keep have; PEFT's target_r knows whole mean ranks only
+        allocator.target_bgt = RANK * round(keep * allocator.init_bgt / RANK)
+        return adapted, [AdaLoraCallback()]
+    adapted = add_lora(model, LoraOptions(r=RANK))
+    if method == "lora":
+        return adapted, []
+    return adapted, [TraceCallback(SelectionConfig(keep=keep, score=SCORE_OF[method], seed=seed), scoring)]
+
+
+def method_row(
+    case: Case, start: HeadStart, method: str, keep: float, seed: int, rate: float | None, options: argparse.Namespace
+) -> Row:
+    """One method: learning rate chosen by validation unless it is given, then the test errors of that one run."""
+    rates = options.learning_rates if rate is None else [rate]
+    runs = {candidate: train(case, start, method, keep, candidate, seed, options) for candidate in rates}
+    best = min(runs, key=lambda candidate: runs[candidate].validation_loss)
+    run = runs[best]
+    return {
+        "learning_rate": best,
+        "search": {str(candidate): other.validation_loss for candidate, other in runs.items()},
+        "validation": run.validation_loss,
+        **parameters(run.model),
+        "seconds": run.seconds - run.selection_seconds,
+        "selection_seconds": run.selection_seconds,
+        **model_errors(case, run.model),
+    }
+
+
+def head_row(case: Case, start: HeadStart) -> Row:
+    """The head start as it is."""
+    return {
+        "learning_rate": None,
+        "validation": validation_loss(start.model, case.validation),
+        "head": sum(parameter.numel() for parameter in start.model.get_submodule("head").parameters()),
+        "adapters": 0,
+        "seconds": start.seconds,
+        "selection_seconds": 0.0,
+        **model_errors(case, start.model),
+    }
+
+
+def parameters(model: Any) -> dict[str, int]:
+    """Parameters of head and adapters that are left after training."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(".lora_" in name or ".modules_to_save." in name)
+    counts = count_parameters(model, trained_head(model))
+    return {"head": counts.head, "adapters": counts.trainable - counts.head}
+
+
+def model_errors(case: Case, model: nn.Module) -> dict[str, float]:
+    """MSE and MAE over the test windows."""
+    model.eval()
+    return test_errors(
+        lambda batch: model(past_values=batch["past_values"], input_mask=batch["input_mask"]).forecast,
+        batches(case.test, 256),
+    )
+
+
+def planned(options: argparse.Namespace) -> Iterator[tuple[str, float]]:
+    """Methods with the share of the modules that they keep."""
+    yield HEAD_ONLY, 0.0
+    yield "lora", 1.0
+    for keep in options.keep:
+        for method in SELECTING:
+            yield method, keep
+
+
+def run_case(name: str, backbone: Any, results: Results, options: argparse.Namespace) -> None:
+    """Every row of one data set that is missing, seed by seed."""
+    stride = dict(pair.split("=") for pair in options.test_stride).get(name, 1)
+    case = load_case(
+        name, options.horizon, options.train_windows, options.validation_windows, int(stride), options.context
+    )
+    start_for = head_starts(case, backbone, HEAD, options.head_epochs)
+    for seed in options.seeds:
+        todo = [
+            (method, keep)
+            for method, keep in planned(options)
+            if results.find(dataset=name, method=method, keep=keep, seed=seed) is None
+        ]
+        start = start_for(seed) if todo else None
+        for method, keep in todo:
+            assert start is not None
+            began = time.perf_counter()
+            if method == HEAD_ONLY:
+                row = head_row(case, start)
+            else:
+                first = results.find(dataset=name, method=method, keep=keep, seed=options.seeds[0])
+                row = method_row(case, start, method, keep, seed, first and first["learning_rate"], options)
+            results.add(
+                {
+                    "dataset": name,
+                    "method": method,
+                    "keep": keep,
+                    "seed": seed,
+                    **row,
+                    "row_seconds": time.perf_counter() - began,
+                    "fingerprint": fingerprint(case, seed).to_dict(),
+                }
+            )
+
+
+def parser() -> argparse.ArgumentParser:
+    """Flags; their defaults are the published run."""
+    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--datasets", nargs="+", default=["ETTh1"])
+    result.add_argument("--model", default="tracetune/tiny")
+    result.add_argument("--context", type=int, default=512)
+    result.add_argument("--horizon", type=int, default=96)
+    result.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    result.add_argument("--keep", nargs="+", type=float, default=[0.5, 0.25], help="shares of the modules")
+    result.add_argument("--learning-rates", nargs="+", type=float, default=[5e-4, 2e-3, 8e-3])
+    result.add_argument("--steps", type=int, default=300)
+    result.add_argument("--batch-size", type=int, default=32)
+    result.add_argument("--head-epochs", type=float, default=5)
+    result.add_argument("--train-windows", type=int, default=8000, help="about how many, evenly spread")
+    result.add_argument("--validation-windows", type=int, default=1024, help="about how many, evenly spread")
+    result.add_argument("--scoring-windows", type=int, default=128, help="validation windows that score modules")
+    result.add_argument("--test-stride", nargs="*", default=[], help="as ETTm1=4: steps between test origins, else 1")
+    result.add_argument("--output", default="docs/results/selection_training")
+    return result
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Make the rows that are missing, writing them as they come."""
+    options = parser().parse_args(arguments)
+    backbone = load_backbone(options.model)
+    results = Results(
+        "selection_training", options, backbone, training_report.markdown,
+        identity=("dataset", "method", "keep", "seed"), cases=("datasets", "seeds", "keep", "output"),
+    )  # fmt: skip
+    for name in options.datasets:
+        run_case(name, backbone, results, options)
+    results.write()
+
+
+if __name__ == "__main__":
+    main()
