@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.data_loader import prepare_data_loader
+from torch.utils.data import DataLoader
 
 from tracetune.backbones import load_backbone, weights_digest
+from tracetune.base.config import from_mapping, read_yaml
 from tracetune.base.errors import InputError
+from tracetune.data.synthetic.corpus import SyntheticCorpus
 from tracetune.recipes import pretrain as recipe
 from tracetune.recipes.pretrain import PretrainConfig, SyntheticWindows, pretrain
 
@@ -26,7 +30,7 @@ def _little_validation(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_learns_and_leaves_everything_needed(tmp_path: Path) -> None:
     backbone = pretrain(PretrainConfig(output=str(tmp_path), **SMALL))
     names = {path.name for path in tmp_path.iterdir()}
-    assert {"config.json", "model.safetensors", "log.json", "learning_curves.png"} <= names
+    assert {"config.json", "model.safetensors", "log.json", "learning_curves.png", "samples.png"} <= names
     assert weights_digest(load_backbone(tmp_path)) == weights_digest(backbone)
     losses = [entry["eval_loss"] for entry in json.loads((tmp_path / "log.json").read_text()) if "eval_loss" in entry]
     assert losses[-1] < losses[0]
@@ -51,12 +55,79 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path, monkeypa
     assert weights_digest(resumed) == weights_digest(whole)
 
 
+def test_another_configuration_does_not_go_on_from_a_checkpoint(tmp_path: Path) -> None:
+    short = SMALL | {"windows": 64, "evaluations": 2}
+    pretrain(PretrainConfig(output=str(tmp_path), **short))
+    with pytest.raises(InputError, match=r"width \(was 16, now 32\)"):
+        pretrain(PretrainConfig(output=str(tmp_path), **(short | {"width": 32})))
+
+
+def test_snapshots_are_whole_models_of_their_moment(tmp_path: Path) -> None:
+    last = pretrain(PretrainConfig(output=str(tmp_path), snapshots=(33, 640), **SMALL))
+    assert {path.name for path in (tmp_path / "snapshots").iterdir()} == {"33", "640"}
+    early, late = (load_backbone(tmp_path / "snapshots" / count) for count in ("33", "640"))
+    second_step = 64  # 33 windows are reached in the second step of 32
+    short = PretrainConfig(output=str(tmp_path / "short"), snapshots=(second_step,), **SMALL)
+    pretrain(short)
+    assert weights_digest(early) == weights_digest(load_backbone(tmp_path / "short" / "snapshots" / "64"))
+    assert weights_digest(early) != weights_digest(late)
+    best = min(
+        (entry for entry in json.loads((tmp_path / "log.json").read_text()) if "eval_loss" in entry),
+        key=lambda entry: entry["eval_loss"],
+    )
+    assert (weights_digest(late) == weights_digest(last)) == (best["step"] == 20)
+
+
+def test_processes_of_a_distributed_run_share_the_windows() -> None:
+    """As Accelerate shards a sequential loader: no window is read twice, and together they are the first ones."""
+    config = PretrainConfig(output="x", **SMALL)
+    corpus = SyntheticCorpus(64, config.seed + 1, block_size=64)
+    windows = SyntheticWindows(128, corpus)
+    read = []
+    for process in range(2):
+        loader = DataLoader(windows, batch_size=16, collate_fn=lambda batch: batch)
+        sharded = prepare_data_loader(loader, num_processes=2, process_index=process, put_on_device=False)
+        read.append(torch.cat([batch["values"][:, 0] for batch in sharded]))
+    assert [len(rows) for rows in read] == [64, 64]
+    together = torch.cat([rows.unflatten(0, (-1, 16)) for rows in read], dim=1).flatten(0, 1)
+    assert torch.equal(together, corpus.rows(range(128)))
+
+
+def test_a_distributed_run_sees_as_many_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert recipe._processes(torch.device("cpu")) == 4
+    config = PretrainConfig(output="x", **SMALL)
+    assert recipe._training_config(config, 4 * 32, torch.device("cpu")).max_steps == 640 // (4 * 32)
+
+
+def test_on_a_gpu_the_training_process_generates_there() -> None:
+    config, gpu = PretrainConfig(output="x", **(SMALL | {"num_workers": 3})), torch.device("cuda")
+    assert recipe.training_windows(config, 64, gpu).corpus.device.type == "cuda"
+    assert recipe._training_config(config, 32, gpu).num_workers == 0
+    assert recipe.training_windows(config, 64, torch.device("cpu")).corpus.device.type == "cpu"
+    assert recipe._training_config(config, 32, torch.device("cpu")).num_workers == 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_run_on_a_gpu_learns(tmp_path: Path) -> None:
+    pretrain(PretrainConfig(output=str(tmp_path), **(SMALL | {"device": "cuda", "bf16": True})))
+    losses = [entry["eval_loss"] for entry in json.loads((tmp_path / "log.json").read_text()) if "eval_loss" in entry]
+    assert losses[-1] < losses[0]
+
+
+def test_the_recipe_of_the_embedded_model_has_its_geometry() -> None:
+    config = from_mapping(PretrainConfig, read_yaml(Path(__file__).parents[2] / "configs" / "tiny.yaml"))
+    shipped = load_backbone("tracetune/tiny").config
+    assert recipe.moment_config(config).to_dict() == shipped.to_dict()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"context_length": 100}, "multiple of patch_length"),
         ({"width": 15}, "multiple of heads"),
         ({"windows": 3}, "at least one batch"),
+        ({"snapshots": (1000,)}, "snapshots between 1 and 640 windows, found 1000"),
     ],
 )
 def test_geometry_that_does_not_fit_is_refused(change: dict, message: str) -> None:
