@@ -1,5 +1,6 @@
 """The command line as a user meets it: whole runs, exit statuses, messages, nothing half-written."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import typer
 
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune import cli
@@ -60,6 +62,45 @@ def test_finetune_predict_evaluate(
     assert list(pd.read_json(scores)["forecaster"]) == ["model", "repeat last", "seasonal naive (24)"]
 
 
+def test_trace_is_the_default_method_and_importance_reads_what_it_wrote(
+    monkeypatch: pytest.MonkeyPatch, base: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    folder, output = tmp_path / "run", tmp_path / "importance"
+    arguments = ["--model", base, "--prediction-length", HORIZON, "--output", folder, *QUICK]
+    # a head that has hardly trained leaves the adapters something to gain
+    arguments += ["--max-steps", 12, "--learning-rate", 0.01, "--keep", 5, "--interval", 2, "--warmup-steps", 0.2]
+    assert run(monkeypatch, "finetune", table, *arguments) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Best: trace" in printed
+    assert "TRACE kept 5 of 14 modules" in printed
+    assert (folder / "history.png").is_file()
+    assert "TRACE kept 5 of 14 LoRA modules" in (folder / "README.md").read_text()
+    selection = json.loads((folder / "trace.json").read_text())["config"]["selection"]
+    assert (selection["keep"], selection["interval"], selection["warmup_steps"]) == (5, 2, 0.2)
+
+    arguments = ["--model", folder, "--output", output, "--scores", "gated_dsic", "--scores", "adalora"]
+    assert run(monkeypatch, "importance", table, *arguments, "--samples", 16, "--shapley-pairs", 1) == 0
+    assert list(pd.read_csv(output / "agreement.csv")["score"]) == ["gated_dsic", "adalora"]
+    assert {path.name for path in output.iterdir()} >= {"scores.csv", "importance.json", "heatmap.png", "history.png"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0.5", 0.5), ("1.0", 1.0), ("1", 1), ("12", 12), ("1e-1", 0.1), ("auto", "auto")]
+)
+def test_amounts_are_shares_numbers_or_words(
+    monkeypatch: pytest.MonkeyPatch, text: str, expected: float | int | str
+) -> None:
+    taken = []
+    monkeypatch.setattr(cli, "app", typer.Typer())
+    cli.app.command("finetune")(cli.command_for(cli.FinetuneConfig, taken.append))
+    monkeypatch.setattr(sys, "argv", ["tracetune", "--dataset", "ETTh1", "--output", "x", "--keep", text])
+    with pytest.raises(SystemExit):
+        cli.main()
+    keep = taken[0].selection_config().keep
+    assert keep == expected
+    assert type(keep) is type(expected)
+
+
 def test_config_files_and_flags_have_the_same_names(
     monkeypatch: pytest.MonkeyPatch, base: str, table: Path, tmp_path: Path
 ) -> None:
@@ -92,6 +133,12 @@ def test_unknown_keys_in_a_config_file_are_refused(
         (["--prediction-length", "500"], "No series is long enough"),
         (["--r", "0"], "LoRA rank r of at least 1"),
         (["--learning-rate", "-1"], "learning_rate above 0"),
+        (["--keep", "half"], "Expected keep to be 'auto', a share in (0, 1] or a number of at least 1, found 'half'"),
+        (["--keep", "0"], "Expected keep to be"),
+        (["--keep", "15"], "keep between 1 and 14 modules"),
+        (["--budget-unit", "bytes"], "Unknown budget_unit 'bytes'"),
+        (["--score", "gated"], "Did you mean 'gated_dsic'"),
+        (["--final-step", "0.05"], "Expected warmup_steps <= final_step"),
         (["--target-modules", "*.query"], "fits none of the 14 linear layers"),
         (["--device", "gpu9"], "Expected a device such as 'cpu'"),
         (["--target", "price"], "price"),

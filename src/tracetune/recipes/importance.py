@@ -23,7 +23,7 @@ from tracetune.estimators.forecaster import Forecaster
 from tracetune.estimators.methods import FitConfig, spread_windows
 from tracetune.heads.head import HeadConfig
 from tracetune.recipes.finetune import HISTORY_FILE, draw_history
-from tracetune.report.importance_plots import Panel, plot_importance
+from tracetune.report.importance_plots import Panel, module_grid, plot_importance
 from tracetune.report.tables import print_table, write_rows
 from tracetune.selection.agreement import rank_agreement
 from tracetune.selection.importance import SCORES, Importance, method_options, score_modules
@@ -292,10 +292,11 @@ def _finite(value: float) -> float | None:
 
 def _report(found: Sequence[Importance], agreement: Sequence[dict[str, Any]], output: Path) -> None:
     of_score = {row["score"]: row for row in agreement}
+    labels = module_grid(found[0].names).labels()
     rows = [
         {
             "score": each.method,
-            "most important module": each.ranking()[0],
+            "most important": labels[each.ranking()[0]],
             "seconds": each.seconds,
             "forward passes": each.forward_equivalents,
             **{name: of_score[each.method][name] for name in ("spearman", "kendall") if each.method in of_score},

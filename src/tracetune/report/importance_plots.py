@@ -60,6 +60,11 @@ class ModuleGrid:
     columns: tuple[str, ...]
     places: dict[str, tuple[int, int]]
 
+    def labels(self) -> dict[str, str]:
+        """A short name for every module, such as "3 Query", from the first row of the grid to its last."""
+        ordered = sorted(self.places, key=lambda name: self.places[name])
+        return {name: f"{self.rows[self.places[name][0]]} {self.columns[self.places[name][1]]}" for name in ordered}
+
 
 def module_grid(names: Sequence[str]) -> ModuleGrid:
     """Rows and columns from full names such as ``encoder.block.3.layer.0.SelfAttention.q``.
@@ -134,18 +139,16 @@ def plot_history(
     """
     if not steps or len(steps) != len(opened):
         raise InputError(f"Expected one step for each of at least one round, found {len(steps)} and {len(opened)}.")
-    grid = module_grid(modules)
-    order = sorted(modules, key=lambda name: grid.places[name])
-    states = np.array([[name in names for names in map(set, opened)] for name in order], dtype=float)
-    figure = Figure(figsize=(max(4.5, 0.3 * len(steps) + 2.4), max(2.6, 0.15 * len(order) + 1.4)), dpi=_DPI)
+    labels = module_grid(modules).labels()
+    states = np.array([[name in names for names in map(set, opened)] for name in labels], dtype=float)
+    figure = Figure(figsize=(max(4.5, 0.3 * len(steps) + 2.4), max(2.6, 0.15 * len(labels) + 1.4)), dpi=_DPI)
     figure.set_layout_engine("constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     colours = ListedColormap([_CLOSED, _OPEN])
     axes.pcolormesh(states, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=0.6)
     axes.invert_yaxis()
-    labels = [f"{grid.rows[row]} {grid.columns[column]}" for row, column in map(grid.places.__getitem__, order)]
-    axes.set_yticks(np.arange(len(order)) + 0.5, labels, fontsize=6)
+    axes.set_yticks(np.arange(len(labels)) + 0.5, list(labels.values()), fontsize=6)
     axes.set_xticks(np.arange(len(steps)) + 0.5, [str(step) for step in steps], fontsize=7, rotation=90)
     axes.set_xlabel("step of the round", fontsize=8)
     counts = axes.secondary_xaxis("top")

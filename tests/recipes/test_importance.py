@@ -1,0 +1,167 @@
+"""Importance from the command line: scores, costs and agreement that equal the library's, and pictures."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from scipy import stats
+
+from tests.tiny import HORIZON, save_tiny, seasonal_frame
+from tracetune import FitConfig, Forecaster, HeadConfig, InputError, TrainingConfig
+from tracetune.recipes import importance as recipe
+from tracetune.recipes.importance import STATE_FILE, ImportanceConfig, importance
+from tracetune.selection.importance import SCORES
+from tracetune.selection.schedule import SelectionConfig
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return save_tiny(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("data") / "series.csv"
+    seasonal_frame().to_csv(path, index=False)
+    return str(path)
+
+
+def fine_tuned(base: str, folder: Path, method: str) -> str:
+    training = TrainingConfig(max_steps=8, batch_size=16, evaluations=4, learning_rate=5e-3)
+    config = FitConfig(
+        method=method,
+        head=HeadConfig("projection", beta=2),
+        head_training=training,
+        training=training,
+        selection=SelectionConfig(keep=4),
+    )
+    tuned = Forecaster.from_pretrained(base, HORIZON, device="cpu").fit(seasonal_frame(), config=config)
+    assert tuned.trace["winner"] == ("head" if method == "linear_probe" else method)
+    tuned.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def traced(base: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fine_tuned(base, tmp_path_factory.mktemp("traced") / "run", "trace")
+
+
+def config(table: str, output: Path, model: str, **options: Any) -> ImportanceConfig:
+    defaults = {"samples": 24, "batch_size": 12, "beta": 2, "head_epochs": 1.0, "max_steps": 4, "device": "cpu"}
+    return ImportanceConfig(data=table, output=str(output), model=model, **{**defaults, **options})
+
+
+def test_a_fine_tuned_folder_with_the_exact_shapley_values_beside(traced: str, table: str, tmp_path: Path) -> None:
+    found = importance(config(table, tmp_path / "out", traced, shapley_pairs=1))
+    written = json.loads((tmp_path / "out" / "importance.json").read_text())
+    kept = json.loads((Path(traced) / "trace.json").read_text())["selection"]["kept"]
+    assert written["modules"] == kept
+    assert set(written["scores"]) == set(SCORES)
+    scores = pd.read_csv(tmp_path / "out" / "scores.csv", float_precision="round_trip")
+    assert len(scores) == len(SCORES) * len(kept)
+    for each in found:
+        rows = scores[scores["score"] == each.method]
+        np.testing.assert_array_equal(rows["value"], each.scores)
+        assert list(rows["module"]) == list(each.names)
+        entry = written["scores"][each.method]
+        assert entry["forward_equivalents"] == each.forward_equivalents
+        assert entry["seconds"] == each.seconds
+    shapley = np.array(list(written["scores"]["shapley"]["values"].values()))
+    agreement = pd.read_csv(tmp_path / "out" / "agreement.csv").set_index("score")
+    assert set(agreement.index) == set(SCORES) - {"shapley"}
+    exact = scores[scores["score"] == "leave_one_out"]["value"]
+    expected = stats.spearmanr(exact, shapley).statistic
+    assert agreement.loc["leave_one_out", "spearman"] == pytest.approx(expected)
+    assert written["agreement"][0]["modules"] == len(kept)
+    for name in ("heatmap.png", "history.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert min(picture.size) > 200
+
+
+def test_gated_dsic_agrees_with_shapley_on_a_model_that_was_trained_here(base: str, table: str, tmp_path: Path) -> None:
+    options = {"shapley_pairs": 6, "max_steps": 40, "learning_rate": 1e-2, "samples": 96, "context": "shapley"}
+    importance(
+        config(
+            table, tmp_path / "out", base, scores=("gated_dsic", "random"), prediction_length=HORIZON,
+            target_modules=("*.block.1.*", "*.block.0.*.q"), **options,
+        )
+    )  # fmt: skip
+    written = json.loads((tmp_path / "out" / "importance.json").read_text())
+    assert len(written["modules"]) == 8
+    agreement = {row["score"]: row for row in written["agreement"]}
+    assert agreement["gated_dsic"]["spearman"] > 0.8
+    assert not (tmp_path / "out" / "history.png").exists()
+
+
+def test_an_interrupted_run_goes_on_with_its_shapley_values(
+    base: str, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"scores": ("gated_dsic",), "prediction_length": HORIZON}  # 14 modules: sampled, not exact
+
+    class Killed(Exception):
+        pass
+
+    def killed(*arguments: Any, **options: Any) -> None:
+        raise Killed
+
+    whole = importance(config(table, tmp_path / "whole", base, shapley_pairs=2, **options))
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "track", killed)
+        with pytest.raises(Killed):
+            importance(config(table, tmp_path / "cut", base, shapley_pairs=1, **options))
+    assert [path.name for path in (tmp_path / "cut").iterdir()] == [STATE_FILE]
+    first = json.loads((tmp_path / "cut" / STATE_FILE).read_text())["gains"]
+    resumed = importance(config(table, tmp_path / "cut", base, shapley_pairs=2, **options))
+    assert json.loads((tmp_path / "cut" / STATE_FILE).read_text())["gains"][:1] == first
+    for one, other in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(one.scores, other.scores)
+
+
+def test_without_shapley_there_is_no_agreement(traced: str, table: str, tmp_path: Path) -> None:
+    found = importance(config(table, tmp_path / "out", traced, scores=("magnitude",)))
+    assert [each.method for each in found] == ["magnitude"]
+    assert not (tmp_path / "out" / "agreement.csv").exists()
+    assert pd.read_csv(tmp_path / "out" / "scores.csv")["standard_error"].isna().all()
+
+
+@pytest.mark.parametrize("method", ["linear_probe", "adalora"])
+def test_a_model_without_lora_modules_is_refused(base: str, table: str, tmp_path: Path, method: str) -> None:
+    folder = fine_tuned(base, tmp_path / "run", method)
+    with pytest.raises(InputError, match=f"Expected LoRA modules .* found none.*method '{method}'"):
+        importance(config(table, tmp_path / "out", folder))
+    assert not (tmp_path / "out").exists()
+
+
+def test_wrong_use_is_explained(base: str, traced: str, table: str, tmp_path: Path) -> None:
+    short = tmp_path / "short.csv"
+    seasonal_frame(length=20).to_csv(short, index=False)
+    with pytest.raises(InputError, match="No series is long enough for training and validation"):
+        importance(config(str(short), tmp_path / "out", traced))
+    with pytest.raises(InputError, match="at least 3 LoRA modules to compare rankings of, found 2"):
+        options = {"target_modules": ("*.q",), "shapley_pairs": 1, "prediction_length": HORIZON}
+        importance(config(table, tmp_path / "out", base, **options))
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "used").mkdir()
+    (tmp_path / "used" / "mine").touch()
+    with pytest.raises(InputError, match="is not empty"):
+        importance(config(table, tmp_path / "used", traced))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scores": ("gated_dsik",)}, "Did you mean 'gated_dsic'"),
+        ({"scores": ("shapley",)}, "Ask for --shapley-pairs"),
+        ({"samples": 0}, "samples of at least 1"),
+        ({"shapley_pairs": -1}, "shapley_pairs of at least 0"),
+        ({"dataset": "ETTh1"}, "found both"),
+        ({"output": None}, "Expected --output"),
+    ],
+)
+def test_unusable_configurations_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ImportanceConfig(**{"data": "series.csv", "output": "out", **options})
