@@ -16,12 +16,12 @@ from transformers import TrainerCallback
 from tracetune.adapters.lora import add_head_only, trained_head
 from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
+from tracetune.estimators.head_phase import train_head
 from tracetune.estimators.methods import METHODS, FitConfig, Prepare
 from tracetune.heads.head import HeadConfig
 from tracetune.tasks.forecast_data import ForecastData, validation_loss
-from tracetune.tasks.forecasting import ForecastModel, HeadOnFeatures, frozen_features
+from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.guard import Candidate, best_candidate
-from tracetune.training.prefix_cache import cache_batches
 from tracetune.training.trace_callback import TraceCallback
 from tracetune.training.trainer import build_trainer, last_checkpoint
 
@@ -95,7 +95,7 @@ def fit_forecaster(
 
         head_model = _with_head(base, config.head).to(device)
         started = time.perf_counter()
-        history[HEAD] = _train_head(head_model, data, config, folder / HEAD, device, callbacks)
+        history[HEAD] = train_head(head_model, data, config, folder / HEAD, device, callbacks)
         seconds[HEAD] = time.perf_counter() - started
         candidates.append(Candidate(HEAD, validation_loss(head_model, data.validation)))
         models: dict[str, Callable[[], nn.Module]] = {
@@ -142,47 +142,8 @@ def adapted_model(
     seed_everything(config.training.seed)
     with _checkpoint_folder(config) as folder:
         model = _with_head(base, config.head).to(device)
-        _train_head(model, data, config, folder / HEAD, device, callbacks)
+        train_head(model, data, config, folder / HEAD, device, callbacks)
         return _train_method(prepare, model, data, config, folder, device, callbacks).model.eval()
-
-
-def _train_head(
-    model: ForecastModel,
-    data: ForecastData,
-    config: FitConfig,
-    folder: Path,
-    device: str,
-    callbacks: Sequence[TrainerCallback],
-) -> list[dict[str, Any]]:
-    """Train the head in place; features of the frozen backbone are computed once where memory allows."""
-    model.eval()
-    cached = [
-        cache_batches(
-            lambda batch: frozen_features(model, batch),
-            windows,
-            device=device,
-            cache_bytes=config.cache_bytes,
-        )
-        for windows in (data.validation, data.train)
-    ]
-    assert model.head is not None
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    for parameter in model.head.parameters():
-        parameter.requires_grad_(True)
-    validation, train = (data.validation, data.train) if None in cached else cached
-    trainer = build_trainer(
-        model if None in cached else HeadOnFeatures(model.head),
-        config.head_training,
-        train,  # type: ignore[arg-type]
-        validation,  # type: ignore[arg-type]
-        folder,
-        head=model.head,
-        callbacks=callbacks,
-        device=device,
-    )
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    return trainer.state.log_history
 
 
 def _train_method(

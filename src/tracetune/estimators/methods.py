@@ -19,6 +19,8 @@ from tracetune.training.adalora_callback import AdaLoraCallback
 from tracetune.training.trace_callback import TraceCallback
 from tracetune.training.trainer import TrainingConfig
 
+HEAD_STARTS = ("gradient", "ridge")
+
 
 @dataclass(frozen=True)
 class FitConfig:
@@ -30,6 +32,7 @@ class FitConfig:
         lora: PEFT's LoRA options, for the methods that use it.
         selection: which LoRA modules "trace" keeps, and how it finds them.
         adalora: PEFT's AdaLoRA options, for "adalora".
+        head_start: "gradient" trains the head from random weights, "ridge" from the closed form (see heads/ridge.py).
         head_training: how the head is trained on frozen features.
         training: how adapters (or the backbone) and head are trained together.
         train_stride: steps between the origins of training windows.
@@ -43,6 +46,7 @@ class FitConfig:
     lora: LoraOptions = field(default_factory=LoraOptions)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     adalora: AdaLoraOptions = field(default_factory=AdaLoraOptions)
+    head_start: str = "gradient"
     head_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(num_train_epochs=10))
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(head_learning_rate=2e-4))
     train_stride: int = 1
@@ -53,6 +57,8 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise unknown_name("method", self.method, METHODS)
+        if self.head_start not in HEAD_STARTS:
+            raise unknown_name("head_start", self.head_start, HEAD_STARTS)
 
 
 Prepare = Callable[[ForecastModel, FitConfig, ForecastData], tuple[nn.Module, TrainerCallback | None]]

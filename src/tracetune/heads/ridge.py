@@ -101,10 +101,9 @@ class NormalEquations:
                 f"A closed-form head takes at most {_LARGEST_GRAM:,} features, found {features:,}. "
                 "Use a compact head with a larger beta, or train the head by gradient descent."
             )
-        options = {"dtype": torch.float64, "device": device}
         return cls(
-            torch.zeros(features + 1, features + 1, **options),  # type: ignore[arg-type]
-            torch.zeros(features + 1, prediction_length, **options),  # type: ignore[arg-type]
+            torch.zeros(features + 1, features + 1, dtype=torch.float64, device=device),
+            torch.zeros(features + 1, prediction_length, dtype=torch.float64, device=device),
         )
 
     def add(self, features: Tensor, batch: Batch) -> None:

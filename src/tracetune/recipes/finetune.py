@@ -55,6 +55,7 @@ class FinetuneConfig:
         ema: weight of the past in the smoothed scores.
         learning_rate: peak learning rate of the adapters.
         head_learning_rate: peak learning rate of the head when it trains with the adapters.
+        head_start: gradient (from random weights) or ridge (from the closed form).
         head_epochs: passes over frozen features that train the head first.
         num_train_epochs: passes over the data with adapters and head.
         max_steps: stop after this many optimiser steps, whatever the epochs.
@@ -95,6 +96,7 @@ class FinetuneConfig:
     ema: float = 0.5
     learning_rate: float = 1e-3
     head_learning_rate: float = 2e-4
+    head_start: str = "gradient"
     head_epochs: float = 10.0
     num_train_epochs: float = 5.0
     max_steps: int = -1
@@ -141,6 +143,7 @@ class FinetuneConfig:
             lora=LoraOptions(r=self.r, lora_alpha=self.lora_alpha, target_modules=self.target_modules or None),
             selection=self.selection_config(),
             adalora=AdaLoraOptions(init_r=self.r + (self.r + 1) // 2, target_r=self.r),
+            head_start=self.head_start,
             head_training=head_training,
             training=training,
             train_stride=self.train_stride,

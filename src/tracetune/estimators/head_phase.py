@@ -1,0 +1,92 @@
+"""The first phase of fine-tuning: a head on frozen features, from random weights or from a closed form."""
+
+import copy
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from transformers import TrainerCallback
+
+from tracetune.base.errors import InputError
+from tracetune.estimators.methods import FitConfig
+from tracetune.heads.ridge import fit_ridge
+from tracetune.tasks.forecast_data import ForecastData, batches
+from tracetune.tasks.forecasting import ForecastModel, HeadOnFeatures, frozen_features
+from tracetune.training.prefix_cache import CachedBatches, cache_batches
+from tracetune.training.trainer import build_trainer, last_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+def train_head(
+    model: ForecastModel,
+    data: ForecastData,
+    config: FitConfig,
+    folder: Path,
+    device: str,
+    callbacks: Sequence[TrainerCallback],
+) -> list[dict[str, Any]]:
+    """Train the head in place; returns the Trainer's log.
+
+    Features of the frozen backbone are computed once where memory allows. With ``config.head_start == "ridge"``
+    training starts from the closed form, and returns to it where no later step has a lower validation loss.
+    """
+    assert model.head is not None, "the first phase needs a head"
+    model.eval().requires_grad_(False)
+    train, validation = (_cached(model, windows, config, device) for windows in (data.train, data.validation))
+    model.head.requires_grad_(True)
+    closed_form = None
+    if config.head_start == "ridge":
+        features = _Features(model, data.train, train), _Features(model, data.validation, validation)
+        closed_form = _closed_form(model.head, *features)
+    cached = train is not None and validation is not None
+    trainer = build_trainer(
+        HeadOnFeatures(model.head) if cached else model,
+        config.head_training,
+        train if train is not None and cached else data.train,
+        validation if validation is not None and cached else data.validation,
+        folder,
+        head=model.head,
+        callbacks=callbacks,
+        device=device,
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    if closed_form is not None and not (trainer.state.best_metric or float("inf")) < closed_form[0]:
+        model.head.load_state_dict(closed_form[1])
+    return trainer.state.log_history
+
+
+def _cached(model: ForecastModel, windows: Dataset, config: FitConfig, device: str) -> CachedBatches | None:
+    return cache_batches(
+        lambda batch: frozen_features(model, batch), windows, device=device, cache_bytes=config.cache_bytes
+    )
+
+
+def _closed_form(head: nn.Module, train: "_Features", validation: "_Features") -> tuple[float, dict[str, Any]] | None:
+    """Validation loss and weights of the ridge solution, which the head now has; None where there is none."""
+    try:
+        fit = fit_ridge(head, train, validation)
+    except InputError as error:
+        logger.warning("The head starts from random weights: %s", error)
+        return None
+    return fit.validation_loss, copy.deepcopy(head.state_dict())
+
+
+class _Features:
+    """Features of windows in batches, as often as one likes: from the cache, or else computed again each time."""
+
+    def __init__(self, model: ForecastModel, windows: Dataset, cached: CachedBatches | None) -> None:
+        self.model, self.windows, self.cached = model, windows, cached
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        device = next(self.model.parameters()).device
+        if self.cached is not None:
+            yield from batches(self.cached, 1024, device)
+            return
+        for batch in batches(self.windows, 256, device):
+            with torch.no_grad():
+                yield frozen_features(self.model, batch)
