@@ -173,7 +173,7 @@ def pretrain(config: PretrainConfig) -> Moment:
         shuffle=False,
         device=str(device),
     )
-    trainer.args.dataloader_pin_memory = device.type != "cuda"  # what is on the GPU cannot be pinned
+    trainer.args.dataloader_pin_memory = False  # what is on the GPU already cannot be pinned
     trainer.train(resume_from_checkpoint=checkpoint)
     if trainer.is_world_process_zero():
         backbone.save_pretrained(output)
