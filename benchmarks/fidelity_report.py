@@ -29,14 +29,15 @@ def markdown(rows: list[Row]) -> str:
         ),
         "Deletion without training": (
             "Held-out loss with the best share of the modules open, in percent above that with all open (negative: "
-            "better), mean over cases. p as above, at 50 %.",
+            "better), mean over cases; last, the same on the scoring windows themselves. p as above, at 50 %.",
             deletion_table(rows),
         ),
         "Held-out loss at 50 %": ("Mean over seeds.", loss_table(rows)),
         "Where the error comes from": (
             "One pass: mean (lowest) Spearman over passes with masks of their own; 8 passes: of their mean score, so "
             "without most of the masks' noise. Clear: share of the modules whose Shapley value is above twice the "
-            "standard error of the score; among them: Spearman over these alone. Split half: of the reference.",
+            "standard error of the score; among them: Spearman over these alone. Transfer: Spearman between "
+            "importances on the scoring and on the held-out windows (8 passes each). Split half: of the reference.",
             error_table(rows),
         ),
     }
@@ -85,16 +86,15 @@ def deletion_table(rows: list[Row]) -> list[Row]:
     table: list[Row] = [
         {
             "chosen by": label,
-            **{
-                f"{float(share):.0%} open": _mean([_above_open(row, kept[share]) for row, kept in _kept(rows, label)])
-                for share in shares
-            },
+            **{f"{float(share):.0%} open": _mean([_above_open(row, label, share) for row in rows]) for share in shares},
+            "50%, scoring windows": _mean([_above_open(row, label, "0.5", "deletion_on_scoring") for row in rows]),
             "p": p_values.get(label),
         }
         for label in ("shapley", *rows[0]["scores"])
     ]
-    closed = _mean([_above_open(row, row["deletion"]["all_closed"]) for row in rows])
-    return [*table, {"chosen by": "all closed", **{f"{float(share):.0%} open": closed for share in shares}}]
+    closed = {name: _mean([_percent(row[name], row[name]["all_closed"]) for row in rows]) for name in _DELETIONS}
+    ends = {f"{float(share):.0%} open": closed["deletion"] for share in shares}
+    return [*table, {"chosen by": "all closed", **ends, "50%, scoring windows": closed["deletion_on_scoring"]}]
 
 
 def loss_table(rows: list[Row]) -> list[Row]:
@@ -103,7 +103,7 @@ def loss_table(rows: list[Row]) -> list[Row]:
     table: list[Row] = [
         {
             "chosen by": label,
-            **{dataset: _mean([kept["0.5"] for _, kept in _kept(group, label)]) for dataset, group in groups.items()},
+            **{name: _mean([row["deletion"]["kept"][label]["0.5"] for row in rows]) for name, rows in groups.items()},
         }
         for label in ("shapley", *rows[0]["scores"])
     ]
@@ -127,6 +127,7 @@ def error_table(rows: list[Row]) -> list[Row]:
                 "median error of score": _mean([np.median(row["scores"][OURS]["standard_errors"]) for row in group]),
                 "clear": _mean([mask.mean() for mask in clear]),
                 "among them": _mean([_spearman_within(row, mask) for row, mask in zip(group, clear, strict=True)]),
+                "transfer": _mean([row["transfer"] for row in group]),
                 "split half": _mean([row["shapley"]["split_half"] for row in group]),
                 "pairs": _mean([row["shapley"]["pairs"] for row in group]),
             }
@@ -135,14 +136,16 @@ def error_table(rows: list[Row]) -> list[Row]:
 
 
 _CONTEXTS = ("budget", "shapley")
+_DELETIONS = ("deletion", "deletion_on_scoring")
 
 
-def _kept(rows: list[Row], label: str) -> list[tuple[Row, dict[str, float]]]:
-    return [(row, row["deletion"]["kept"][label]) for row in rows]
+def _above_open(row: Row, label: str, share: str, windows: str = "deletion") -> float:
+    return _percent(row[windows], row[windows]["kept"][label][share])
 
 
-def _above_open(row: Row, loss: float) -> float:
-    return 100 * (loss / row["deletion"]["all_open"] - 1)
+def _percent(deletion: Row, loss: float) -> float:
+    """How far a loss lies above that with all modules open."""
+    return float(100 * (loss / deletion["all_open"] - 1))
 
 
 def _spearman(row: Row, label: str) -> float:

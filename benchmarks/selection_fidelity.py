@@ -37,6 +37,7 @@ from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.backbones.backbone import load_backbone, weights_digest
 from tracetune.data.windows import Windows
 from tracetune.heads.head import HeadConfig
+from tracetune.selection.gated_dsic import CONTEXTS
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
 from tracetune.selection.scores import Scores
@@ -81,6 +82,8 @@ def case_row(case: Case, start: HeadStart, seed: int, arguments: argparse.Namesp
     )
     for score in scores.values():
         score |= agreement(np.array(score["values"]), reference.values)
+    passes = {context: several_passes(gates, scoring, context) for context in CONTEXTS}
+    rankings = {label: np.array(score["values"]) for label, score in scores.items()} | {"shapley": reference.values}
     return {
         "dataset": case.known.info.name,
         "seed": seed,
@@ -90,8 +93,10 @@ def case_row(case: Case, start: HeadStart, seed: int, arguments: argparse.Namesp
         "held_out_windows": sum(len(batch["past_values"]) for batch in held_out),
         "shapley": reference_row(reference, time.perf_counter() - began),
         "scores": scores,
-        "averaged": {context: averaged(gates, scoring, reference, context) for context in ("budget", "shapley")},
-        "deletion": deletion(gates, held_out, scores, reference.values, seed, arguments.random_draws),
+        "averaged": {context: averaged(values, reference) for context, values in passes.items()},
+        "transfer": transfer(passes["budget"], several_passes(gates, held_out, "budget")),
+        "deletion": deletion(gates, held_out, rankings, SHARES, seed, arguments.random_draws),
+        "deletion_on_scoring": deletion(gates, scoring, rankings, (0.5,), seed, arguments.random_draws),
         "fingerprint": fingerprint(case, seed).to_dict(),
     }
 
@@ -162,46 +167,56 @@ def reference_row(reference: RowShapley, seconds: float) -> dict[str, Any]:
     }
 
 
-def averaged(gates: Gates, scoring: list[Batch], reference: RowShapley, context: str) -> dict[str, float]:
-    """Agreement of gated DSIC averaged over passes with masks of their own: what is left is not the masks' noise."""
-    passes = [
-        score_modules(
-            gates.model, scoring, model_loss, "gated_dsic", gates=gates, masks="per_sample", context=context, seed=draw
-        ).scores
-        for draw in range(1000, 1000 + PASSES)
-    ]
+def averaged(passes: np.ndarray, reference: RowShapley) -> dict[str, float]:
+    """Agreement of each of the passes [passes, M], and of their mean: what is left there is not the masks' noise."""
     single = [agreement(values, reference.values)["spearman"] for values in passes]
-    together = agreement(np.mean(passes, axis=0), reference.values)["spearman"]
+    together = agreement(passes.mean(axis=0), reference.values)["spearman"]
     return {"one_pass": float(np.mean(single)), "one_pass_lowest": min(single), "all_passes": together}
+
+
+def transfer(scoring: np.ndarray, held_out: np.ndarray) -> float:
+    """Spearman correlation between mean importances [passes, M] on the scoring and on the held-out windows.
+
+    It tells how far the choice of windows, and not the score, decides the ranking.
+    """
+    return agreement(scoring.mean(axis=0), held_out.mean(axis=0))["spearman"]
+
+
+def several_passes(gates: Gates, windows: list[Batch], context: str) -> np.ndarray:
+    """Gated DSIC [passes, M], each pass with masks of its own."""
+    options = {"gates": gates, "masks": "per_sample", "context": context}
+    importances = (
+        score_modules(gates.model, windows, model_loss, "gated_dsic", seed=1000 + draw, **options)
+        for draw in range(PASSES)
+    )
+    return np.array([importance.scores for importance in importances])
 
 
 def deletion(
     gates: Gates,
-    held_out: list[Batch],
-    scores: dict[str, dict[str, Any]],
-    shapley: np.ndarray,
+    windows: list[Batch],
+    rankings: dict[str, np.ndarray],
+    shares: tuple[float, ...],
     seed: int,
     random_draws: int,
 ) -> dict[str, Any]:
-    """Held-out loss with the best share of the modules open, by every score, the reference and chance."""
-    rankings = {label: np.argsort(-np.array(score["values"]), kind="stable") for label, score in scores.items()}
-    rankings |= {"shapley": np.argsort(-shapley, kind="stable")}
+    """Loss with the best share of the modules open, by every ranking [M] and by chance ("random")."""
     random = np.random.default_rng(seed)
     draws = [random.permutation(gates.M) for _ in range(random_draws)]
 
     def loss(order: np.ndarray, share: float) -> float:
         gates.set_open(gates.names[index] for index in order[: round(share * gates.M)])
-        return mean_loss(gates.model, held_out)
+        return mean_loss(gates.model, windows)
 
-    kept = {label: {str(share): loss(order, share) for share in SHARES} for label, order in rankings.items()}
-    by_chance = {str(share): [loss(order, share) for order in draws] for share in SHARES}
-    kept["random"] = {share: float(np.mean(losses)) for share, losses in by_chance.items()}
-    return {
-        "kept": kept,
-        "random_losses": by_chance,
-        "all_closed": loss(draws[0], 0.0),
-        "all_open": loss(draws[0], 1.0),
+    kept = {
+        label: {str(share): loss(np.argsort(-values, kind="stable"), share) for share in shares}
+        for label, values in rankings.items()
+        if label != "random"
     }
+    by_chance = {str(share): [loss(order, share) for order in draws] for share in shares}
+    kept["random"] = {share: float(np.mean(losses)) for share, losses in by_chance.items()}
+    ends = {"all_closed": loss(draws[0], 0.0), "all_open": loss(draws[0], 1.0)}
+    return {"kept": kept, "random_losses": by_chance, **ends}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -220,7 +235,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--batch-size", type=int, default=32)
     result.add_argument("--learning-rate", type=float, default=2e-3)
     result.add_argument("--least-pairs", type=int, default=4, help="pairs of orders behind the Shapley values")
-    result.add_argument("--most-pairs", type=int, default=10)
+    result.add_argument("--most-pairs", type=int, default=6)
     result.add_argument("--split-half", type=float, default=0.98, help="wanted correlation between their halves")
     result.add_argument("--random-draws", type=int, default=20)
     result.add_argument("--state", default="runs/selection_fidelity", help="folder for unfinished Shapley values")

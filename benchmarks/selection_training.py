@@ -195,7 +195,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--keep", nargs="+", type=float, default=[0.5, 0.25], help="shares of the modules")
     result.add_argument("--learning-rates", nargs="+", type=float, default=[5e-4, 2e-3, 8e-3])
     result.add_argument("--steps", type=int, default=300)
-    result.add_argument("--batch-size", type=int, default=32)
+    result.add_argument("--batch-size", type=int, default=24)
     result.add_argument("--head-epochs", type=float, default=5)
     result.add_argument("--train-windows", type=int, default=8000, help="about how many, evenly spread")
     result.add_argument("--validation-windows", type=int, default=1024, help="about how many, evenly spread")

@@ -80,6 +80,11 @@ def test_tables_say_who_is_ahead_and_by_how_much() -> None:
         for label, values in orders.items()
     }  # fmt: skip
     losses = {"gated_dsic": 0.9, "magnitude": 1.2, "random": 1.1, "shapley": 0.9}
+    deletion_row = {
+        "kept": {label: dict.fromkeys(("0.25", "0.5", "0.75"), loss) for label, loss in losses.items()},
+        "all_open": 1.0,
+        "all_closed": 1.5,
+    }
     rows = [
         {
             "dataset": "waves", "seed": seed, "scores": scores,
@@ -90,10 +95,8 @@ def test_tables_say_who_is_ahead_and_by_how_much() -> None:
                 context: {"one_pass": 0.9, "one_pass_lowest": 0.8, "all_passes": 0.97}
                 for context in ("budget", "shapley")
             },
-            "deletion": {
-                "kept": {label: dict.fromkeys(("0.25", "0.5", "0.75"), loss) for label, loss in losses.items()},
-                "all_open": 1.0, "all_closed": 1.5,
-            },
+            "transfer": 0.7,
+            **dict.fromkeys(("deletion", "deletion_on_scoring"), deletion_row),
         }
         for seed in range(6)
     ]  # fmt: skip
