@@ -159,15 +159,15 @@ def main() -> None:
     """Run all rows; those that are there already are kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="tracetune/tiny")
-    parser.add_argument("--auto-ets", action=argparse.BooleanOptionalAction, default=False, help="takes minutes")
+    parser.add_argument("--baselines", nargs="*", choices=["AutoETS"], default=[], help="further ones; take minutes")
     parser.add_argument("--output", default="docs/results/zero_shot")
     arguments = parser.parse_args()
     backbone = load_backbone(arguments.model)
     results = Results(
-        "zero_shot", arguments, backbone, markdown, ("task", "dataset", "method"), cases=("auto_ets", "output")
+        "zero_shot", arguments, backbone, markdown, ("task", "dataset", "method"), cases=("baselines", "output")
     )
     for dataset in SHORT:
-        _add(results, short_rows(dataset, backbone, arguments.auto_ets))
+        _add(results, short_rows(dataset, backbone, "AutoETS" in arguments.baselines))
     for dataset in LONG:
         _add(results, long_rows(dataset, backbone))
     for dataset in FILLED:

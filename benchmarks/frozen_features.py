@@ -1,0 +1,154 @@
+"""What the features of a frozen backbone are worth: heads in closed form on them, H = 96, context 512.
+
+Each head is solved by ridge regression, its penalty chosen by validation; the head with the lowest validation loss is
+the one whose test errors are read. With --sgd-epochs the same compact heads are also trained by gradient descent.
+
+    python -m benchmarks.frozen_features --model tracetune/tiny
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from benchmarks.common import (
+    CONTEXT,
+    Case,
+    Results,
+    Row,
+    cached_features,
+    fingerprint,
+    load_case,
+    test_errors,
+    train_head,
+)
+from tracetune.backbones.backbone import load_backbone
+from tracetune.base.seeds import seed_everything
+from tracetune.heads.head import HeadConfig, build_head
+from tracetune.heads.ridge import fit_ridge
+from tracetune.report.tables import markdown_table
+from tracetune.tasks.forecast_data import batches
+from tracetune.tasks.forecasting import ForecastModel, frozen_features
+from tracetune.training.prefix_cache import CachedBatches
+from tracetune.training.trainer import TrainingConfig
+
+DATASETS = ("ETTh1", "ETTh2", "ETTm1", "ETTm2", "weather")
+HORIZON = 96
+HEADS = {
+    "linear probe": HeadConfig("flatten"),
+    "compact, beta 8": HeadConfig("projection", beta=8),
+}
+_ROWS = 512  # windows in a batch of features
+
+
+def thinned_case(dataset: str, arguments: argparse.Namespace) -> Case:
+    """A data set with about the asked numbers of windows in each part, evenly spread."""
+    case = load_case(dataset, HORIZON, arguments.train_windows, arguments.validation_windows)
+    stride = max(1, round(len(case.test) / arguments.test_windows))
+    if stride == 1:
+        return case
+    return load_case(dataset, HORIZON, arguments.train_windows, arguments.validation_windows, stride)
+
+
+def frozen_row(case: Case, backbone: Any, sgd_epochs: float) -> Row:
+    """Validation loss of every head, and the test errors of the one with the lowest."""
+    started = time.perf_counter()
+    model = ForecastModel.from_backbone(backbone, HORIZON, HeadConfig("flatten"), CONTEXT).eval()
+    train, validation = cached_features(model, case.train), cached_features(model, case.validation)
+    fitted = dict(_fitted_heads(backbone, train, validation, sgd_epochs))
+    losses = {name: loss for name, (_, loss) in fitted.items()}
+    chosen = min(losses, key=losses.__getitem__)
+    head = fitted[chosen][0].eval()
+    errors = test_errors(lambda batch: _forecast(model, head, batch), batches(case.test, _ROWS))
+    return {
+        "chosen": chosen,
+        "validation": losses[chosen],
+        **errors,
+        "validation_losses": losses,
+        "seconds": time.perf_counter() - started,
+        "fingerprint": fingerprint(case, 0).to_dict(),
+    }
+
+
+def _fitted_heads(
+    backbone: Any, train: CachedBatches, validation: CachedBatches, sgd_epochs: float
+) -> Iterator[tuple[str, tuple[nn.Module, float]]]:
+    """Name -> (head, validation loss)."""
+    for name, config in HEADS.items():
+        head = _new_head(config, backbone)
+        fit = fit_ridge(head, list_batches(train), list_batches(validation))
+        yield f"{name}, ridge", (head, fit.validation_loss)
+    for name, config in HEADS.items():
+        if sgd_epochs and config.kind != "flatten":
+            head = _new_head(config, backbone)
+            loss = train_head(head, train, validation, TrainingConfig(num_train_epochs=sgd_epochs))
+            yield f"{name}, gradient descent", (head, loss)
+
+
+def list_batches(cached: CachedBatches) -> list[dict[str, Tensor]]:
+    """Views of cached features in batches, which can be read more than once."""
+    starts = range(0, len(cached), _ROWS)
+    return [{name: tensor[start : start + _ROWS] for name, tensor in cached.tensors.items()} for start in starts]
+
+
+def _new_head(config: HeadConfig, backbone: Any) -> nn.Module:
+    seed_everything(0)
+    return build_head(config, backbone.num_patches(CONTEXT), backbone.width, HORIZON)
+
+
+def _forecast(model: ForecastModel, head: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    features = frozen_features(model, batch)
+    return head(features["tokens"]) * features["scale"] + features["location"]
+
+
+def markdown(rows: list[Row]) -> str:
+    """One line a data set, and their mean."""
+    lines = [
+        {
+            "data set": row["dataset"],
+            "head chosen on validation": row["chosen"],
+            "validation MSE": row["validation"],
+            "test MSE": row["mse"],
+            "test MAE": row["mae"],
+        }
+        for row in rows
+    ]
+    means = {name: float(np.mean([line[name] for line in lines])) for name in list(lines[0])[2:]} if lines else {}
+    losses = [{"data set": row["dataset"], **row["validation_losses"]} for row in rows]
+    return (
+        f"H = {HORIZON}, context {CONTEXT}, scaled values; the penalty and the head are chosen on validation.\n\n"
+        f"{markdown_table([*lines, {'data set': 'mean', **means}])}\n\n## Validation MSE of every head\n\n"
+        f"{markdown_table(losses)}"
+    )
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags that say how much is read."""
+    parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
+    parser.add_argument("--train-windows", type=int, default=20_000, help="about how many, evenly spread")
+    parser.add_argument("--validation-windows", type=int, default=4096, help="about how many, evenly spread")
+    parser.add_argument("--test-windows", type=int, default=20_000, help="about how many, evenly spread")
+    parser.add_argument("--sgd-epochs", type=float, default=0, help="passes of gradient descent; 0 for ridge alone")
+
+
+def main() -> None:
+    """Run all data sets; rows that are there already are kept."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="tracetune/tiny")
+    add_flags(parser)
+    parser.add_argument("--output", default="docs/results/frozen_features")
+    arguments = parser.parse_args()
+    backbone = load_backbone(arguments.model)
+    results = Results("frozen_features", arguments, backbone, markdown, ("dataset",))
+    for dataset in arguments.datasets:
+        if results.find(dataset=dataset) is None:
+            results.add(
+                {"dataset": dataset, **frozen_row(thinned_case(dataset, arguments), backbone, arguments.sgd_epochs)}
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""Writes the card of the embedded model from what is measured: its weights, its recipe, its log, its zero-shot scores.
+
+python -m benchmarks.model_card --log runs/tiny/log.json --recipe configs/tiny.yaml
+"""
+
+import argparse
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from benchmarks.zero_shot import markdown as score_tables
+from tracetune.backbones.backbone import load_backbone, locate_weights, weights_digest
+from tracetune.base.config import from_mapping, read_yaml
+from tracetune.base.errors import InputError
+from tracetune.base.files import read_json, staged_file
+from tracetune.data.synthetic.corpus import DEFAULT_MIX
+from tracetune.data.synthetic.samples import phenomenon
+from tracetune.recipes.pretrain import PretrainConfig
+from tracetune.report.plots import plot_training
+from tracetune.report.tables import markdown_table
+from tracetune.tasks.reconstruction import MaskingConfig
+
+MODEL = "tracetune/tiny"
+_CURVE_POINTS = 8
+
+_TEMPLATE = """---
+license: apache-2.0
+library_name: tracetune
+tags:
+- time-series
+- foundation-model
+- synthetic-data
+---
+
+# {model}
+
+A small encoder of time series in MOMENT's architecture and file layout, pretrained on synthetic series alone. It is
+the default model of tracetune, there so that a fine-tuning runs without a download, and is meant to be fine-tuned.
+
+```python
+from tracetune import Forecaster
+
+forecaster = Forecaster.from_pretrained("{model}", prediction_length=96)
+```
+
+## Architecture
+
+{architecture}
+
+## Data
+
+No real series. {windows:,} windows of {context} steps, each seen once, from {generators} generators in these shares,
+12 % of them as averages of longer series, a fifth mixed with two others (TSMixup), then changed by random transforms
+(trends, noise, events, limits, rounding, hanging sensors, uneven time):
+
+{mix}
+
+So no public benchmark can have leaked into the weights.
+
+## Training
+
+Masked reconstruction: {random:.0%} of the windows lose {hidden:.0%} of their patches at random, the others a suffix of
+up to {suffix:.0%}, which is what makes the model forecast without a head. Huber loss (delta {delta}) on values
+normalised by the visible part, AdamW with a one-cycle schedule (peak {rate}), {batch} windows a step, seed {seed}. The
+weights are those with the lowest loss on 2,048 synthetic validation windows: {best:.4f} at step {step:,} of {steps:,}.
+
+{curve}
+
+![Learning curves](learning_curves.png)
+
+Again, to the same corpus (floating-point results differ between machines):
+`tracetune pretrain --config configs/tiny.yaml`. Settings that differ from the defaults: {settings}.
+
+## Scores without any training
+
+{scores}
+
+Written by `{command}` at commit {commit}.
+
+## Limits
+
+- Channels are independent: nothing is learnt from one channel about another.
+- Contexts of up to {context} steps in patches of {patch}; longer ones are cut, shorter ones padded. A horizon beyond
+  half of the context is forecast in pieces.
+- As a zero-shot forecaster it has no calibrated uncertainty, and on strongly seasonal series the seasonal naive
+  forecast can be better (see the scores): fine-tune it, and compare.
+- The series it knows are those of its generators. What they lack, such as calendar events or dependence on other
+  variables, it has never seen.
+
+## Licence and identity
+
+Apache-2.0, weights and code. SHA-256 of `model.safetensors`: `{file_sha256}`. SHA-256 over the parameters, as results
+name it: `{weights_sha256}`.
+"""
+
+
+def model_card(
+    config: PretrainConfig, log: Sequence[Mapping[str, Any]], scores: Mapping[str, Any], folder: Path
+) -> str:
+    """The card.
+
+    Args:
+        config: how the weights were pretrained.
+        log: the log of that run.
+        scores: content of the JSON that ``benchmarks.zero_shot`` wrote for these weights.
+        folder: where config.json and model.safetensors are.
+
+    Raises:
+        InputError: the scores are of other weights, or the log is of a run that did not end.
+    """
+    backbone = load_backbone(folder)
+    digest = weights_digest(backbone)
+    if scores["weights_sha256"] != digest:
+        raise InputError(
+            f"Expected scores of the weights {digest[:12]}, found those of {scores['weights_sha256'][:12]}. "
+            "Run python -m benchmarks.zero_shot first."
+        )
+    losses = [entry for entry in log if "eval_loss" in entry]
+    if not losses or "train_runtime" not in log[-1]:
+        raise InputError("Expected the log of a finished pretraining run, found one without its end.")
+    best = min(losses, key=lambda entry: entry["eval_loss"])
+    masking = MaskingConfig(**config.masking)
+    parameters = sum(parameter.numel() for parameter in backbone.parameters())
+    return _TEMPLATE.format(
+        model=MODEL, windows=config.windows, context=backbone.context_length, generators=len(DEFAULT_MIX),
+        architecture=markdown_table(_architecture(config, parameters)), mix=markdown_table(_mix()),
+        hidden=masking.random_ratio, random=masking.random_share, suffix=masking.longest_suffix,
+        delta=config.huber_delta, rate=config.learning_rate, batch=config.batch_size, seed=config.seed, best=best["eval_loss"],
+        step=best["step"], steps=log[-1]["step"], curve=markdown_table(_curve(losses, config.batch_size)),
+        settings=_settings(config), scores=score_tables(scores["rows"]).replace("## ", "### "),
+        command=scores["command"], commit=scores["commit"], patch=backbone.patch_length,
+        file_sha256=hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(), weights_sha256=digest,
+    )  # fmt: skip
+
+
+def _architecture(config: PretrainConfig, parameters: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "parameters": parameters,
+            "blocks": config.layers,
+            "width": config.width,
+            "attention heads": config.heads,
+            "feed-forward (gated GELU)": config.feed_forward,
+            "patch": config.patch_length,
+            "context": config.context_length,
+        }
+    ]
+
+
+def _mix() -> list[dict[str, Any]]:
+    return [
+        {"generator": name.replace("_", " "), "share": f"{share:.1%}", "stands for": phenomenon(name)}
+        for name, share in DEFAULT_MIX.items()
+    ]
+
+
+def _curve(losses: Sequence[Mapping[str, Any]], batch_size: int) -> list[dict[str, Any]]:
+    """Validation losses at some points, about evenly spaced, the last one always."""
+    step = -(-len(losses) // _CURVE_POINTS)
+    kept = losses[::-1][::step][::-1]
+    return [{"windows seen": entry["step"] * batch_size, "validation loss": entry["eval_loss"]} for entry in kept]
+
+
+def _settings(config: PretrainConfig) -> str:
+    default = PretrainConfig(output=config.output)
+    names = [field.name for field in fields(config)]
+    changed = [name for name in names if getattr(config, name) != getattr(default, name)]
+    return ", ".join(f"{name} {getattr(config, name)}" for name in changed) or "none"
+
+
+def main() -> None:
+    """Write README.md and learning_curves.png beside the weights."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--log", required=True, help="log.json of the pretraining run that the weights are from")
+    parser.add_argument("--recipe", default="configs/tiny.yaml")
+    parser.add_argument("--scores", default="docs/results/zero_shot.json")
+    parser.add_argument("--folder", default=str(locate_weights(MODEL)), help="where the weights are")
+    arguments = parser.parse_args()
+    folder, log = Path(arguments.folder), read_json(arguments.log)
+    config = from_mapping(PretrainConfig, read_yaml(arguments.recipe))
+    card = model_card(config, log, read_json(arguments.scores), folder)
+    plot_training(folder / "learning_curves.png", log)
+    with staged_file(folder / "README.md") as temporary:
+        temporary.write_text(card, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
