@@ -75,7 +75,7 @@ MODELS = {
     info.name: info
     for info in (
         ModelInfo(
-            "tracetune/tiny", "moment", "1.4 M", "Apache-2.0", "ships with tracetune; synthetic pretraining", True
+            "tracetune/tiny", "moment", "1.3 M", "Apache-2.0", "ships with tracetune; synthetic pretraining", True
         ),
         ModelInfo("AutonLab/MOMENT-1-small", "moment", "38 M", "MIT", "MOMENT, T5-small geometry (Hugging Face hub)"),
         ModelInfo("AutonLab/MOMENT-1-base", "moment", "114 M", "MIT", "MOMENT, T5-base geometry (Hugging Face hub)"),

@@ -28,7 +28,7 @@ from tracetune.estimators.methods import FitConfig
 from tracetune.evaluation.protocol import library_versions
 from tracetune.heads.head import HeadConfig
 from tracetune.report.card import forecaster_card
-from tracetune.tasks.forecast_data import ForecastData, batches, forecast_data, scale_panel
+from tracetune.tasks.forecast_data import ForecastData, batches, forecast_data, require_observed, scale_panel
 from tracetune.tasks.forecast_evaluation import compare_forecasters, naive_forecasters
 from tracetune.tasks.forecasting import ForecastModel, ForecastOutput, head_description
 
@@ -255,6 +255,11 @@ class Forecaster:
             raise InputError(
                 f"Expected a test_length of at least the horizon, {self.prediction_length}, found {test_length}."
             )
+        if test_length >= max(panel.lengths):
+            raise InputError(
+                f"Expected a test_length below the longest series, {max(panel.lengths)} steps, found {test_length}: "
+                "nothing would be left to forecast from."
+            )
         ranges = [(max(length - test_length, 1), length) for length in panel.lengths]
         return self.evaluate_panel(
             panel, ranges, [(0, start) for start, _ in ranges], stride=stride, season=season, batch_size=batch_size
@@ -272,6 +277,7 @@ class Forecaster:
     ) -> pd.DataFrame:
         """Errors over all windows whose targets lie in ``ranges``; see :meth:`evaluate`."""
         scaled = scale_panel(panel, scaler_ranges)
+        require_observed(scaled.values, ranges, "test")
         windows = Windows(scaled.values, self.context_length, self.prediction_length, ranges, stride=stride)
         season = seasonality(panel.freq) if season is None else season
         forecasters = {"model": self._forecast_batch, **naive_forecasters(self.prediction_length, season)}
@@ -281,7 +287,7 @@ class Forecaster:
     def _from_saved(
         cls, folder: Path, prediction_length: int | None, context_length: int | None, base: str | None, device: str
     ) -> "Forecaster":
-        trace = read_trace(folder)
+        trace = read_trace(folder, ("base_model", "head", "prediction_length", "context_length", "intervals"))
         for name, wanted in (("prediction_length", prediction_length), ("context_length", context_length)):
             if wanted is not None and wanted != trace[name]:
                 raise InputError(
@@ -294,7 +300,7 @@ class Forecaster:
         if weights_digest(model.backbone) != trace["base_model"]["weights_sha256"]:
             raise InputError(
                 f"{folder} was fine-tuned from another backbone than {name!r} is now: the weights differ. "
-                "Give the original one with base=."
+                "Give the original one with base= (--base)."
             )
         intervals = None if trace["intervals"] is None else ResidualQuantiles.from_dict(trace["intervals"])
         return cls(load_weights(model, folder), name, trace=trace, intervals=intervals, device=device)

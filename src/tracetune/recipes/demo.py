@@ -30,7 +30,7 @@ class DemoConfig:
     Attributes:
         output: new folder for forecast.csv, forecast.png and the adapter.
         model: foundation model to fine-tune.
-        method: linear_probe, lora, dora or full.
+        method: trace, lora, adalora, dora, linear_probe or full.
         prediction_length: weeks to forecast.
         seed: fixes the result.
         device: auto, cpu or cuda.
@@ -38,7 +38,7 @@ class DemoConfig:
 
     output: str = "demo"
     model: str = "tracetune/tiny"
-    method: str = "lora"
+    method: str = "trace"
     prediction_length: int = 52
     seed: int = 0
     device: str = "auto"
