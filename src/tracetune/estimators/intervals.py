@@ -16,6 +16,7 @@ from tracetune.base.errors import InputError
 from tracetune.tasks.forecast_data import batches
 
 LEVELS = (0.01, 0.05, *(round(0.1 * step, 1) for step in range(1, 10)), 0.95, 0.99)
+_SMALLEST_SAMPLE = 20  # windows; fewer say nothing about the tails of one horizon step
 _LARGEST_SAMPLE = 4096  # windows; more do not sharpen the quantiles visibly
 
 
@@ -54,7 +55,11 @@ class ResidualQuantiles:
 
 
 def residual_quantiles(model: nn.Module, validation: Dataset, batch_size: int = 256) -> ResidualQuantiles:
-    """Error quantiles of ``model`` over (at most 4,096 evenly spaced) validation windows."""
+    """Error quantiles of ``model`` over (at most 4,096 evenly spaced) validation windows.
+
+    From fewer than 20 windows the errors of all horizon steps make one sample: a short series has a single window,
+    whose one error a step would be every quantile at once.
+    """
     size = len(validation)  # type: ignore[arg-type]
     chosen = np.unique(np.linspace(0, size - 1, min(size, _LARGEST_SAMPLE)).astype(int)).tolist()
     device = next(model.parameters()).device
@@ -66,5 +71,7 @@ def residual_quantiles(model: nn.Module, validation: Dataset, batch_size: int = 
             error = (batch["future_values"] - output.forecast) / output.scale
             residuals.append(torch.where(batch["future_mask"] > 0, error, torch.nan).flatten(0, 1).cpu().numpy())
     stacked = np.concatenate(residuals)  # [windows * C, H]
+    if len(stacked) < _SMALLEST_SAMPLE:
+        stacked = np.broadcast_to(stacked.reshape(-1, 1), (stacked.size, stacked.shape[1]))
     values = np.nanquantile(stacked, LEVELS, axis=0).T
     return ResidualQuantiles(np.asarray(LEVELS), np.round(np.nan_to_num(values), 6))

@@ -1,0 +1,40 @@
+"""Quantiles of validation errors: NumPy's, by horizon step where there are windows enough."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.tiny import CONTEXT, HORIZON, tiny_forecast_model
+from tracetune.base.errors import InputError
+from tracetune.data.windows import Windows
+from tracetune.estimators.intervals import LEVELS, residual_quantiles
+
+
+def errors(model: torch.nn.Module, windows: Windows) -> np.ndarray:
+    """(truth - forecast) / deviation of the context, [windows, H], computed window by window."""
+    rows = []
+    with torch.inference_mode():
+        for window in (windows[index] for index in range(len(windows))):
+            output = model(window["past_values"][None], window["input_mask"][None])
+            rows.append(((window["future_values"] - output.forecast[0]) / output.scale[0]).numpy()[0])
+    return np.stack(rows)
+
+
+@pytest.mark.parametrize(("count", "pooled"), [(1, True), (19, True), (20, False)])
+def test_quantiles_equal_numpy_s(count: int, pooled: bool) -> None:
+    series = np.random.default_rng(0).normal(size=(1, CONTEXT + HORIZON + count - 1))
+    windows, model = Windows([series], CONTEXT, HORIZON), tiny_forecast_model()
+    assert len(windows) == count
+    found = residual_quantiles(model, windows)
+    expected = errors(model, windows)
+    expected = np.repeat(expected.reshape(-1, 1), HORIZON, axis=1) if pooled else expected
+    np.testing.assert_allclose(found.values, np.quantile(expected, LEVELS, axis=0).T, atol=1e-5)
+    low, high = found.at([0.1, 0.9]).T
+    assert (low < high).all()
+
+
+def test_levels_that_were_not_estimated_are_refused() -> None:
+    series = np.random.default_rng(0).normal(size=(1, CONTEXT + HORIZON))
+    quantiles = residual_quantiles(tiny_forecast_model(), Windows([series], CONTEXT, HORIZON))
+    with pytest.raises(InputError, match=r"between 0\.01 and 0\.99, found 0\.999"):
+        quantiles.at([0.999])
