@@ -100,7 +100,7 @@ def test_the_record_counts_parameters_and_time_apart(traced: Forecaster) -> None
     assert parameters["adapters_before_selection"] == sum(selection["parameters"].values()) > adapters
     assert parameters["head"] == sum(w.numel() for name, w in trained_weights(traced).items() if "lora_" not in name)
     assert [record["step"] for record in selection["rounds"]] == [2, 5, 8, 11, 14]
-    assert selection["forward_equivalents"] == 5 * (3 + 2 * 3)  # a check of the rows, then two batches
+    assert selection["forward_equivalents"] == 3 + 5 * 2 * 3  # one check of the rows, then two batches a round
     assert set(traced.trace["seconds"]) == {"head", "trace", "selection"}
     assert traced.trace["seconds"]["selection"] == pytest.approx(selection["scoring_seconds"], abs=1e-3)
 
@@ -214,3 +214,19 @@ def test_scored_windows_are_spread_over_the_validation_part(base: Forecaster) ->
     assert len(chosen) == 10
     assert chosen.__getitems__([0, 9])["past_values"].shape == (2, 1, 64)
     assert spread_windows(validation, size) is validation
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (quick(selection=replace(SELECTION, keep=15)), "keep between 1 and 14 modules"),
+        (quick(selection=replace(SELECTION, final_step=STEPS + 1)), f"<= {STEPS} training steps"),
+        (quick("adalora", adalora=AdaLoraOptions(tfinal=STEPS)), "before the last tfinal"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_anything_trains(
+    base: Forecaster, config: FitConfig, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        base.fit(seasonal_frame(), config=replace(config, checkpoints=str(tmp_path / "checkpoints")))
+    assert not (tmp_path / "checkpoints").exists()

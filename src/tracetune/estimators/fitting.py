@@ -19,6 +19,7 @@ from tracetune.base.seeds import seed_everything
 from tracetune.estimators.head_phase import train_head
 from tracetune.estimators.methods import METHODS, FitConfig, Prepare
 from tracetune.heads.head import HeadConfig
+from tracetune.selection.gates import Gates
 from tracetune.tasks.forecast_data import ForecastData, validation_loss
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.guard import Candidate, best_candidate
@@ -84,7 +85,11 @@ def fit_forecaster(
     The phases: the backbone's own forecast is measured; a head is trained on frozen features; the method
     trains on from there. Whichever of the three has the lowest validation loss is returned. (For TRACE the
     head alone is the model with all gates closed.)
+
+    Raises:
+        InputError: options of the method that fit neither model nor run, or no candidate with a finite loss.
     """
+    _check_method(base, data, config)
     seed_everything(config.training.seed)
     history: dict[str, History] = {}
     seconds: dict[str, float] = {}
@@ -134,8 +139,9 @@ def adapted_model(
     """What ``config.method`` trains, whether or not it is better than what it started from; ``base`` stays as it is.
 
     Raises:
-        InputError: the method trains nothing but the head.
+        InputError: the method trains nothing but the head, or its options do not fit the model or the run.
     """
+    _check_method(base, data, config)
     prepare = METHODS[config.method]
     if prepare is None:
         raise InputError(f"Expected a method that trains more than the head, found {config.method!r}. Use 'lora'.")
@@ -144,6 +150,17 @@ def adapted_model(
         model = _with_head(base, config.head).to(device)
         train_head(model, data, config, folder / HEAD, device, callbacks)
         return _train_method(prepare, model, data, config, folder, device, callbacks).model.eval()
+
+
+def _check_method(base: ForecastModel, data: ForecastData, config: FitConfig) -> None:
+    """Refuse options of the method that fit neither model nor run before anything is trained."""
+    prepare = METHODS[config.method]
+    if prepare is None:
+        return
+    model, callback = prepare(copy.deepcopy(base), config, data)
+    if isinstance(callback, TraceCallback):
+        steps = config.training.total_steps(len(data.train))
+        config.selection.schedule(steps, Gates(model).parameter_counts())
 
 
 def _train_method(

@@ -75,7 +75,7 @@ def gated_dsic(
     cost = 0.0
     for batch in on_device(gates.model, batches):
         if masks == "auto":
-            masks = "per_sample" if rows_independent(gates, batch, loss_fn) else "per_batch"
+            masks = fitting_masks(gates, batch, loss_fn)
             cost += FORWARD_BACKWARD
         if masks == "per_sample":
             opened.append(draw_masks(gates.M, batch_size(batch), keep, context, generator))
@@ -139,6 +139,11 @@ def shared_read(gates: Gates, opened: Tensor, batch: Any, loss_fn: LossFunction)
     values = opened.to(gates.device, torch.float32).requires_grad_()
     with gates.apply(values):
         return _gate_gradient(checked_loss(gates.model, batch, loss_fn).mean(), values)
+
+
+def fitting_masks(gates: Gates, batch: Any, loss_fn: LossFunction) -> str:
+    """What masks="auto" stands for: "per_sample" where the model allows it on this batch, else "per_batch"."""
+    return "per_sample" if rows_independent(gates, batch, loss_fn) else "per_batch"
 
 
 def rows_independent(gates: Gates, batch: Any, loss_fn: LossFunction) -> bool:

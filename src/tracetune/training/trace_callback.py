@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,14 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from tracetune.base.errors import InputError
+from tracetune.selection.gated_dsic import fitting_masks
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import adapter_parameters
 from tracetune.selection.rounds import RoundRecord, mean_over_processes, selection_round
 from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
+from tracetune.selection.scores import FORWARD_BACKWARD
 from tracetune.selection.snapshot import BestModel
-from tracetune.selection.validation import LossFunction, mean_loss, model_loss
+from tracetune.selection.validation import LossFunction, mean_loss, model_loss, on_device, undisturbed
 
 LOG_KEY = "trace"
 BEST_FILE = "trace_best.safetensors"
@@ -74,6 +76,7 @@ class TraceCallback(TrainerCallback):
         self._schedule: Schedule | None = None
         self._best = BestModel()
         self._batches: Iterable[Any] = ()
+        self._masks = self.config.masks
         self._parameters: dict[str, int] = {}
 
     def on_train_begin(
@@ -146,7 +149,7 @@ class TraceCallback(TrainerCallback):
                 self._gates,
                 self._batches,
                 self.loss_fn,
-                self.config,
+                replace(self.config, masks=self._fitting_masks()),
                 self._schedule,
                 step=state.global_step,
                 previous=self.records[-1] if self.records else None,
@@ -157,6 +160,17 @@ class TraceCallback(TrainerCallback):
         state.log_history.append({"step": state.global_step, "epoch": state.epoch, LOG_KEY: record.to_json()})
         self.scoring_seconds += time.perf_counter() - started
         self.forward_equivalents += importance.forward_equivalents
+
+    def _fitting_masks(self) -> str:
+        """The masks of every round; "auto" is decided in the first one, since the model stays what it is."""
+        assert self._gates is not None
+        if self._masks == "auto" and self.config.score == "gated_dsic":
+            model = self._gates.model
+            with undisturbed(model):
+                model.requires_grad_(False)
+                self._masks = fitting_masks(self._gates, next(on_device(model, self._batches)), self.loss_fn)
+            self.forward_equivalents += FORWARD_BACKWARD
+        return self._masks
 
     def _validation_loss(self, args: TrainingArguments) -> float:
         assert self._gates is not None
