@@ -77,9 +77,9 @@ MODELS = {
         ModelInfo(
             "tracetune/tiny", "moment", "1.3 M", "Apache-2.0", "ships with tracetune; synthetic pretraining", True
         ),
-        ModelInfo("AutonLab/MOMENT-1-small", "moment", "38 M", "MIT", "MOMENT, T5-small geometry (Hugging Face hub)"),
-        ModelInfo("AutonLab/MOMENT-1-base", "moment", "1.3 M", "MIT", "MOMENT, T5-base geometry (Hugging Face hub)"),
-        ModelInfo("AutonLab/MOMENT-1-large", "moment", "348 M", "MIT", "MOMENT, T5-large geometry (Hugging Face hub)"),
+        ModelInfo("AutonLab/MOMENT-1-small", "moment", "38 M", "MIT", "MOMENT, T5-small geometry; Hugging Face hub"),
+        ModelInfo("AutonLab/MOMENT-1-base", "moment", "114 M", "MIT", "MOMENT, T5-base geometry; Hugging Face hub"),
+        ModelInfo("AutonLab/MOMENT-1-large", "moment", "348 M", "MIT", "MOMENT, T5-large geometry; Hugging Face hub"),
     )
 }
 

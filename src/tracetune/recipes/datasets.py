@@ -40,7 +40,6 @@ def _row(info: DatasetInfo) -> dict[str, object]:
         "frequency": info.frequency,
         "horizons": " ".join(map(str, info.horizons)),
         "here": "yes" if _is_here(info.name) else "no",
-        "licence": info.licence,
     }
 
 

@@ -13,4 +13,4 @@ class ModelsConfig:
 
 def show_models(config: ModelsConfig) -> None:
     """List the foundation models that are known by name; any local folder or hub id of their family works too."""
-    print_table("Models", [asdict(info) for info in MODELS.values()])
+    print_table("Models", [asdict(info) for info in MODELS.values()], ["name", "parameters", "licence", "description"])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -53,7 +54,7 @@ def print_table(
         console: where to print; None for standard output.
     """
     columns = _columns(rows, columns)
-    table = Table(title=Text(title, style="bold"), title_justify="left")
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
         justify: Literal["left", "right"] = "right" if _is_numeric(rows, column) else "left"
         table.add_column(Text(column), justify=justify, no_wrap=index == 0)  # names stay whole, to be copied
