@@ -63,10 +63,7 @@ def dlinear_row(case: Case, seed: int) -> dict[str, Any]:
 def zero_shot_row(case: Case, backbone: nn.Module) -> dict[str, Any]:
     """The backbone's own forecast."""
     model = ForecastModel.from_backbone(backbone, case.horizon, None, case.context).eval()
-    forecast = test_errors(
-        lambda batch: model(batch["past_values"], batch["input_mask"]).forecast, batches(case.test, 512)
-    )
-    return {"method": "zero-shot", "seed": None, "parameters": 0, **forecast}
+    return {"method": "zero-shot", "seed": None, "parameters": 0, **_model_errors(case, model)}
 
 
 def head_rows(case: Case, backbone: nn.Module, seeds: list[int], epochs: float) -> Iterator[dict[str, Any]]:
@@ -94,8 +91,8 @@ def head_rows(case: Case, backbone: nn.Module, seeds: list[int], epochs: float) 
             }
 
 
-def lora_row(case: Case, backbone: nn.Module, seed: int, steps: int) -> dict[str, Any]:
-    """LoRA on every linear layer with the compact head, from the head trained on frozen features."""
+def lora_rows(case: Case, backbone: nn.Module, seed: int, steps: int) -> Iterator[dict[str, Any]]:
+    """LoRA on every linear layer with the compact head, from the head trained on frozen features; and the guard's."""
     base = ForecastModel.from_backbone(copy.deepcopy(backbone), case.horizon, None, case.context)
     config = FitConfig(
         method="lora",
@@ -104,22 +101,29 @@ def lora_row(case: Case, backbone: nn.Module, seed: int, steps: int) -> dict[str
         training=TrainingConfig(max_steps=steps, head_learning_rate=2e-4, learning_rate=1e-3, evaluations=6, seed=seed),
     )
     result = fit_forecaster(base, ForecastData(case.train, case.validation), config)
-    scores = test_errors(
-        lambda batch: result.model(batch["past_values"], batch["input_mask"]).forecast, batches(case.test, 512)
-    )
-    chosen = {candidate.name: candidate.validation_loss for candidate in result.candidates}
-    return {
-        "method": "lora, compact beta 8", "seed": seed, "parameters": sum(result.parameters.values()),
-        "validation": chosen[result.winner], "winner": result.winner, "seconds": sum(result.seconds.values()), **scores,
-    }  # fmt: skip
+    losses = {candidate.name: candidate.validation_loss for candidate in result.candidates}
+    seconds = sum(result.seconds.values())
+    assert result.fine_tuned is not None
+    lora = {"seed": seed, "parameters": _count(result.fine_tuned, trained=True), "validation": losses["lora"]}
+    errors = _model_errors(case, result.fine_tuned)
+    yield {"method": "lora, compact beta 8", **lora, "seconds": seconds, **errors}
+    trained = result.parameters["head"] + result.parameters["adapters"]
+    guard = {"seed": seed, "parameters": trained, "validation": losses[result.winner], "winner": result.winner}
+    errors = errors if result.winner == "lora" else _model_errors(case, result.model)
+    yield {"method": "lora, after the guard", **guard, "seconds": seconds, **errors}
+
+
+def _model_errors(case: Case, model: nn.Module) -> dict[str, float]:
+    model.eval()
+    return test_errors(lambda batch: model(batch["past_values"], batch["input_mask"]).forecast, batches(case.test, 512))
 
 
 def _decode(head: nn.Module, rows: dict[str, Tensor]) -> Tensor:
     return head(rows["tokens"]) * rows["scale"] + rows["location"]
 
 
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
+def _count(module: nn.Module, trained: bool = False) -> int:
+    return sum(weight.numel() for weight in module.parameters() if weight.requires_grad or not trained)
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -133,6 +137,7 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "MSE": float(np.mean([row["mse"] for row in group])),
             "MAE": float(np.mean([row["mae"] for row in group])),
             "MSE deviation": float(np.std([row["mse"] for row in group])) if len(group) > 1 else None,
+            "chosen": " ".join(dict.fromkeys(row["winner"] for row in group if "winner" in row)) or None,
             "train seconds": float(np.mean([row["seconds"] for row in group])) if "seconds" in group[0] else None,
         }
         for (dataset, method), group in grouped(rows, "dataset", "method")
@@ -146,8 +151,8 @@ def main() -> None:
     parser.add_argument("--model", default="tracetune/tiny")
     parser.add_argument("--horizon", type=int, default=96)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--train-windows", type=int, default=60_000, help="about how many, evenly spread")
-    parser.add_argument("--validation-windows", type=int, default=8192, help="about how many, evenly spread")
+    parser.add_argument("--train-windows", type=int, default=30_000, help="about how many, evenly spread")
+    parser.add_argument("--validation-windows", type=int, default=4096, help="about how many, evenly spread")
     parser.add_argument("--epochs", type=float, default=5)
     parser.add_argument("--lora-seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--lora-steps", type=int, default=300)
@@ -170,7 +175,8 @@ def _rows(case: Case, backbone: nn.Module, arguments: argparse.Namespace) -> Ite
     yield zero_shot_row(case, backbone)
     yield from head_rows(case, backbone, arguments.seeds, arguments.epochs)
     yield from (dlinear_row(case, seed) for seed in arguments.seeds)
-    yield from (lora_row(case, backbone, seed, arguments.lora_steps) for seed in arguments.lora_seeds)
+    for seed in arguments.lora_seeds:
+        yield from lora_rows(case, backbone, seed, arguments.lora_steps)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ def test_every_method_has_a_row_with_test_errors(tmp_path: Path, monkeypatch: py
     rows = {row["method"]: row for row in json.loads((tmp_path / "table.json").read_text())["rows"]}
     heads = set(forecasting_table.HEADS)
     naive = {"repeat last", "seasonal naive (12)"}
-    assert set(rows) == {*naive, "zero-shot", *heads, "DLinear", "lora, compact beta 8"}
+    assert set(rows) == {*naive, "zero-shot", *heads, "DLinear", "lora, compact beta 8", "lora, after the guard"}
+    assert rows["lora, after the guard"]["winner"] in ("zero-shot", "head", "lora")
     assert rows["seasonal naive (12)"]["mse"] != rows["repeat last"]["mse"]
     assert rows["linear probe"]["parameters"] > rows["compact, beta 8"]["parameters"] > 0
     assert (tmp_path / "table.md").read_text().count("waves") == len(rows) + 1  # and in the command

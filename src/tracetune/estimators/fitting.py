@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ class FitResult:
 
     Attributes:
         model: the winner, a PEFT model; a plain ForecastModel after full fine-tuning.
+        fine_tuned: what the method itself made, whoever won; None for "linear_probe".
         candidates: every model that was compared on validation.
         winner: name of the best one.
         parameters: how many the winner trained, in "head" and "adapters" (or, fine-tuned in full, the backbone), and
@@ -48,6 +50,7 @@ class FitResult:
     """
 
     model: nn.Module
+    fine_tuned: nn.Module | None
     candidates: tuple[Candidate, ...]
     winner: str
     parameters: dict[str, int]
@@ -118,15 +121,22 @@ def fit_forecaster(
                 seconds[config.method] -= seconds[SELECTION]
             history[config.method] = tuned.history
             candidates.append(Candidate(config.method, validation_loss(tuned.model, data.validation)))
-            fine_tuned = tuned.model
-            models[config.method] = lambda: fine_tuned
+            models[config.method] = partial(getattr, tuned, "model")
     winner = best_candidate(candidates).name
     model = models[winner]().eval()
     parameters = _trained_parameters(model)
     if tuned is not None:
         parameters["adapters_before_selection"] = tuned.adapters_before_selection
-    selection = None if tuned is None else tuned.selection
-    return FitResult(model, tuple(candidates), winner, parameters, history, seconds, selection)
+    return FitResult(
+        model=model,
+        fine_tuned=None if tuned is None else tuned.model,
+        candidates=tuple(candidates),
+        winner=winner,
+        parameters=parameters,
+        history=history,
+        seconds=seconds,
+        selection=None if tuned is None else tuned.selection,
+    )
 
 
 def adapted_model(
