@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +120,8 @@ def fit_forecaster(
                 seconds[config.method] -= seconds[SELECTION]
             history[config.method] = tuned.history
             candidates.append(Candidate(config.method, validation_loss(tuned.model, data.validation)))
-            models[config.method] = partial(getattr, tuned, "model")
+            trained = tuned.model
+            models[config.method] = lambda: trained
     winner = best_candidate(candidates).name
     model = models[winner]().eval()
     parameters = _trained_parameters(model)
