@@ -18,11 +18,12 @@ from tracetune import FitConfig, Forecaster, ForecastModel, HeadConfig, InputErr
 from tracetune.adapters.adalora import AdaLoraOptions
 from tracetune.data.frames import panel_from_frame
 from tracetune.data.splits import fit_split
-from tracetune.estimators.fitting import adapted_model
+from tracetune.estimators.fitting import HEAD, ZERO_SHOT, _chosen_start, adapted_model
 from tracetune.estimators.methods import METHODS, spread_windows
 from tracetune.selection.layers import lora_modules
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.tasks.forecast_data import ForecastData, forecast_data, validation_loss
+from tracetune.training.guard import Candidate
 
 STEPS = 24
 SELECTION = SelectionConfig(keep=5, warmup_steps=2, final_step=14, interval=3, scoring_batches=2, batch_size=16)
@@ -230,3 +231,45 @@ def test_what_does_not_fit_is_refused_before_anything_trains(
     with pytest.raises(InputError, match=message):
         base.fit(seasonal_frame(), config=replace(config, checkpoints=str(tmp_path / "checkpoints")))
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_native_start_adapts_the_backbones_own_forecast(base: Forecaster, base_folder: str, tmp_path: Path) -> None:
+    tuned = base.fit(seasonal_frame(items=1), config=quick("lora", start="native"))
+    assert tuned.trace is not None
+    zero_shot, lora = (candidate["validation_loss"] for candidate in tuned.trace["candidates"])
+    assert [candidate["name"] for candidate in tuned.trace["candidates"]] == ["zero-shot", "lora"]
+    assert lora < zero_shot
+    assert tuned.trace["head"] is None
+    assert tuned.trace["parameters"]["head"] == 0 < tuned.trace["parameters"]["adapters"]
+    tuned.save_pretrained(tmp_path / "run")
+    frame = seasonal_frame(items=1)
+    loaded = Forecaster.from_pretrained(tmp_path / "run", device="cpu").predict_df(frame)
+    assert (loaded["predictions"] == tuned.predict_df(frame)["predictions"]).all()
+    plain = PeftModel.from_pretrained(ForecastModel.from_pretrained(base_folder, HORIZON), str(tmp_path / "run")).eval()
+    series = torch.randn(4, 1, 64)
+    with torch.no_grad():
+        assert (plain(series).forecast - tuned.model(series).forecast).abs().max().item() == 0.0
+
+
+@pytest.mark.parametrize(
+    ("start", "losses", "chosen"),
+    [
+        ("best", (2.0, 1.0), HEAD),
+        ("best", (1.0, 2.0), ZERO_SHOT),
+        ("head", (1.0, 2.0), HEAD),
+        ("native", (2.0, 1.0), ZERO_SHOT),
+    ],
+)
+def test_a_method_trains_on_from_the_start_that_was_asked_for(
+    start: str, losses: tuple[float, float], chosen: str
+) -> None:
+    names = (ZERO_SHOT, HEAD)
+    starts: Any = [(Candidate(name, loss), name) for name, loss in zip(names, losses, strict=True)]
+    assert _chosen_start(starts, quick(start=start)) == chosen
+
+
+def test_a_start_without_anything_to_train_is_refused() -> None:
+    with pytest.raises(InputError, match="nothing to train"):
+        quick("linear_probe", start="native")
+    with pytest.raises(InputError, match="Unknown start 'naitve'"):
+        quick(start="naitve")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,9 @@ def fit_forecaster(
 ) -> FitResult:
     """Fine-tune a copy of ``base``; it stays as it is.
 
-    The phases: the backbone's own forecast is measured; a head is trained on frozen features; the method
-    trains on from there. Whichever of the three has the lowest validation loss is returned. (For TRACE the
-    head alone is the model with all gates closed.)
+    The phases: the backbone's own forecast is measured; a head is trained on frozen features; the method trains
+    on from one of them, see ``config.start``. Whichever of the three has the lowest validation loss is returned.
+    (For TRACE its start is the model with all gates closed.)
 
     Raises:
         InputError: options of the method that fit neither model nor run, or no candidate with a finite loss.
@@ -97,23 +98,16 @@ def fit_forecaster(
     seconds: dict[str, float] = {}
     tuned: Tuned | None = None
     with _checkpoint_folder(config) as folder:
-        zero_shot = _without_head(base).to(device)
-        candidates = [Candidate(ZERO_SHOT, validation_loss(zero_shot, data.validation))]
-
-        head_model = _with_head(base, config.head).to(device)
-        started = time.perf_counter()
-        history[HEAD] = train_head(head_model, data, config, folder / HEAD, device, callbacks)
-        seconds[HEAD] = time.perf_counter() - started
-        candidates.append(Candidate(HEAD, validation_loss(head_model, data.validation)))
+        starts = _starts(base, data, config, folder, device, callbacks, history, seconds)
+        candidates = [candidate for candidate, _ in starts]
         models: dict[str, Callable[[], nn.Module]] = {
-            ZERO_SHOT: lambda: add_head_only(zero_shot),
-            HEAD: lambda: add_head_only(head_model),
+            candidate.name: partial(add_head_only, model) for candidate, model in starts
         }
-
         prepare = METHODS[config.method]
         if prepare is not None:
+            start = copy.deepcopy(_chosen_start(starts, config))
             started = time.perf_counter()
-            tuned = _train_method(prepare, copy.deepcopy(head_model), data, config, folder, device, callbacks)
+            tuned = _train_method(prepare, start, data, config, folder, device, callbacks)
             seconds[config.method] = time.perf_counter() - started
             if tuned.selection is not None:
                 seconds[SELECTION] = tuned.selection["scoring_seconds"]
@@ -157,9 +151,41 @@ def adapted_model(
         raise InputError(f"Expected a method that trains more than the head, found {config.method!r}. Use 'lora'.")
     seed_everything(config.training.seed)
     with _checkpoint_folder(config) as folder:
-        model = _with_head(base, config.head).to(device)
-        train_head(model, data, config, folder / HEAD, device, callbacks)
-        return _train_method(prepare, model, data, config, folder, device, callbacks).model.eval()
+        starts = _starts(base, data, config, folder, device, callbacks, {}, {})
+        start = _chosen_start(starts, config)
+        return _train_method(prepare, start, data, config, folder, device, callbacks).model.eval()
+
+
+def _starts(
+    base: ForecastModel,
+    data: ForecastData,
+    config: FitConfig,
+    folder: Path,
+    device: str,
+    callbacks: Sequence[TrainerCallback],
+    history: dict[str, History],
+    seconds: dict[str, float],
+) -> list[tuple[Candidate, ForecastModel]]:
+    """What a method can train on from, and is measured against: the backbone as it is, and with a trained head.
+
+    The head's log and seconds go into ``history`` and ``seconds``.
+    """
+    zero_shot = _without_head(base).to(device)
+    starts = [(Candidate(ZERO_SHOT, validation_loss(zero_shot, data.validation)), zero_shot)]
+    if config.start != "native":
+        head_model = _with_head(base, config.head).to(device)
+        started = time.perf_counter()
+        history[HEAD] = train_head(head_model, data, config, folder / HEAD, device, callbacks)
+        seconds[HEAD] = time.perf_counter() - started
+        starts.append((Candidate(HEAD, validation_loss(head_model, data.validation)), head_model))
+    return starts
+
+
+def _chosen_start(starts: Sequence[tuple[Candidate, ForecastModel]], config: FitConfig) -> ForecastModel:
+    """The model that ``config.start`` names."""
+    models = {candidate.name: model for candidate, model in starts}
+    named = {"native": ZERO_SHOT, "head": HEAD}
+    return models[named.get(config.start) or best_candidate([candidate for candidate, _ in starts]).name]
 
 
 def _check_method(base: ForecastModel, data: ForecastData, config: FitConfig) -> None:
@@ -175,16 +201,16 @@ def _check_method(base: ForecastModel, data: ForecastData, config: FitConfig) ->
 
 def _train_method(
     prepare: Prepare,
-    head_model: ForecastModel,
+    start: ForecastModel,
     data: ForecastData,
     config: FitConfig,
     folder: Path,
     device: str,
     callbacks: Sequence[TrainerCallback],
 ) -> Tuned:
-    """Train what ``prepare`` makes of a model whose head is trained, together with the head."""
+    """Train what ``prepare`` makes of ``start``, together with its head, which is trained already, if it has one."""
     seed_everything(config.training.seed)  # a resumed run has not drawn the numbers of the phases before
-    model, own = prepare(head_model, config, data)
+    model, own = prepare(start, config, data)
     adapters = _trained_parameters(model)["adapters"]
     trainer = build_trainer(
         model,
@@ -192,7 +218,7 @@ def _train_method(
         data.train,
         data.validation,
         folder / config.method,
-        head=trained_head(model) if isinstance(model, PeftModel) else model.get_submodule("head"),
+        head=_head_of(model),
         callbacks=[*callbacks, *([] if own is None else [own])],
         device=device,
     )
@@ -212,6 +238,14 @@ def _trained_parameters(model: nn.Module) -> dict[str, int]:
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
     head = sum(count for name, count in trained.items() if name.removeprefix("base_model.model.").startswith("head."))
     return {"head": head, "adapters": sum(trained.values()) - head}
+
+
+def _head_of(model: nn.Module) -> nn.Module | None:
+    """The head that trains in a model, None where the backbone forecasts by itself."""
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    if getattr(base, "head", None) is None:
+        return None
+    return trained_head(model) if isinstance(model, PeftModel) else base.get_submodule("head")
 
 
 def _without_head(base: ForecastModel) -> ForecastModel:

@@ -10,7 +10,7 @@ from transformers import TrainerCallback
 
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
 from tracetune.adapters.lora import LoraOptions, add_lora
-from tracetune.base.errors import unknown_name
+from tracetune.base.errors import InputError, unknown_name
 from tracetune.heads.head import HeadConfig
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.tasks.forecast_data import ForecastData
@@ -19,6 +19,7 @@ from tracetune.training.adalora_callback import AdaLoraCallback
 from tracetune.training.trace_callback import TraceCallback
 from tracetune.training.trainer import TrainingConfig
 
+STARTS = ("best", "head", "native")
 HEAD_STARTS = ("gradient", "ridge")
 
 
@@ -32,6 +33,8 @@ class FitConfig:
         lora: PEFT's LoRA options, for the methods that use it.
         selection: which LoRA modules "trace" keeps, and how it finds them.
         adalora: PEFT's AdaLoRA options, for "adalora".
+        start: what the method trains on from: "head" (trained on frozen features), "native" (the backbone's own
+            forecast, without a new head), or "best", whichever of the two has the lower validation loss.
         head_start: "gradient" trains the head from random weights, "ridge" from the closed form (see heads/ridge.py).
         head_training: how the head is trained on frozen features.
         training: how adapters (or the backbone) and head are trained together.
@@ -46,6 +49,7 @@ class FitConfig:
     lora: LoraOptions = field(default_factory=LoraOptions)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     adalora: AdaLoraOptions = field(default_factory=AdaLoraOptions)
+    start: str = "best"
     head_start: str = "gradient"
     head_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(num_train_epochs=10))
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(head_learning_rate=2e-4))
@@ -57,6 +61,10 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise unknown_name("method", self.method, METHODS)
+        if self.start not in STARTS:
+            raise unknown_name("start", self.start, STARTS)
+        if self.start == "native" and METHODS[self.method] is None:
+            raise InputError(f"Method {self.method!r} trains a head only: start='native' leaves it nothing to train.")
         if self.head_start not in HEAD_STARTS:
             raise unknown_name("head_start", self.head_start, HEAD_STARTS)
 

@@ -55,6 +55,7 @@ class FinetuneConfig:
         ema: weight of the past in the smoothed scores.
         learning_rate: peak learning rate of the adapters.
         head_learning_rate: peak learning rate of the head when it trains with the adapters.
+        start: what the method trains on from: head, native (the backbone's own forecast), or best of the two.
         head_start: gradient (from random weights) or ridge (from the closed form).
         head_epochs: passes over frozen features that train the head first.
         num_train_epochs: passes over the data with adapters and head.
@@ -96,6 +97,7 @@ class FinetuneConfig:
     ema: float = 0.5
     learning_rate: float = 1e-3
     head_learning_rate: float = 2e-4
+    start: str = "best"
     head_start: str = "gradient"
     head_epochs: float = 10.0
     num_train_epochs: float = 5.0
@@ -143,6 +145,7 @@ class FinetuneConfig:
             lora=LoraOptions(r=self.r, lora_alpha=self.lora_alpha, target_modules=self.target_modules or None),
             selection=self.selection_config(),
             adalora=AdaLoraOptions(init_r=self.r + (self.r + 1) // 2, target_r=self.r),
+            start=self.start,
             head_start=self.head_start,
             head_training=head_training,
             training=training,

@@ -62,6 +62,7 @@ class ImportanceConfig:
         r: rank of the LoRA modules that are trained.
         lora_alpha: LoRA's scale is lora_alpha / r.
         target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
+        start: what LoRA is trained on from: head, native (the backbone's own forecast), or best of the two.
         head_epochs: passes over frozen features that train the head first.
         max_steps: optimiser steps that train LoRA on a foundation model.
         learning_rate: peak learning rate of the adapters.
@@ -93,6 +94,7 @@ class ImportanceConfig:
     r: int = 2
     lora_alpha: float = 4.0
     target_modules: tuple[str, ...] = ()
+    start: str = "best"
     head_epochs: float = 10.0
     max_steps: int = 100
     learning_rate: float = 1e-3
@@ -136,6 +138,7 @@ class ImportanceConfig:
             method="lora",
             head=HeadConfig(kind=self.head, beta=1 if self.head == "flatten" else self.beta),
             lora=LoraOptions(r=self.r, lora_alpha=self.lora_alpha, target_modules=self.target_modules or None),
+            start=self.start,
             head_training=TrainingConfig(num_train_epochs=self.head_epochs, batch_size=self.batch_size, seed=self.seed),
             training=training,
         )
