@@ -4,6 +4,8 @@ Protocol: context 512, standard splits, scaler fitted on train, every test windo
 MSE and MAE on scaled values, mean over seeds. Everything is chosen on validation; test is read once.
 
     python -m benchmarks.forecasting_table --datasets ETTh1 ETTm1 --horizon 96 --seeds 0 1 2
+
+Rows that are there already are kept, and the parts that are missing are made.
 """
 
 import argparse
@@ -31,15 +33,26 @@ from tracetune.estimators.fitting import FitConfig, fit_forecaster
 from tracetune.evaluation.dlinear import fit_dlinear
 from tracetune.heads.head import HeadConfig, build_head
 from tracetune.report.tables import markdown_table
+from tracetune.selection.schedule import SelectionConfig
 from tracetune.tasks.forecast_data import ForecastData, batches
 from tracetune.tasks.forecast_evaluation import naive_forecasters
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.trainer import TrainingConfig
 
+TRACE, TRACE_RATES = "trace, native start, after the guard", (5e-4, 2e-3)
 HEADS = {
     "linear probe": HeadConfig("flatten"),
     "compact, beta 4": HeadConfig("projection", beta=4),
     "compact, beta 8": HeadConfig("projection", beta=8),
+}
+# Parts of the table, each with the last row that it makes: rows that are there already are kept.
+PARTS = {
+    "naive": "repeat last",
+    "zero-shot": "zero-shot",
+    "heads": "compact, beta 8",
+    "DLinear": "DLinear",
+    "lora": "lora, after the guard",
+    "trace": TRACE,
 }
 
 
@@ -99,6 +112,7 @@ def lora_rows(case: Case, backbone: nn.Module, seed: int, steps: int) -> Iterato
         head=HeadConfig("projection", beta=8),
         head_training=TrainingConfig(num_train_epochs=5, seed=seed),
         training=TrainingConfig(max_steps=steps, head_learning_rate=2e-4, learning_rate=1e-3, evaluations=6, seed=seed),
+        start="head",
     )
     result = fit_forecaster(base, ForecastData(case.train, case.validation), config)
     losses = {candidate.name: candidate.validation_loss for candidate in result.candidates}
@@ -111,6 +125,25 @@ def lora_rows(case: Case, backbone: nn.Module, seed: int, steps: int) -> Iterato
     guard = {"seed": seed, "parameters": trained, "validation": losses[result.winner], "winner": result.winner}
     errors = errors if result.winner == "lora" else _model_errors(case, result.model)
     yield {"method": "lora, after the guard", **guard, "seconds": seconds, **errors}
+
+
+def trace_rows(case: Case, backbone: nn.Module, seed: int, steps: int) -> Iterator[dict[str, Any]]:
+    """TRACE on half of the modules, from the backbone's own forecast, at the rate that validation chooses."""
+    base = ForecastModel.from_backbone(copy.deepcopy(backbone), case.horizon, None, case.context)
+    results = []
+    for rate in TRACE_RATES:
+        training = TrainingConfig(
+            max_steps=steps, batch_size=32, head_learning_rate=2e-4, learning_rate=rate, evaluations=5, seed=seed
+        )
+        config = FitConfig(training=training, selection=SelectionConfig(interval=0.1, seed=seed), start="native")
+        results.append(fit_forecaster(base, ForecastData(case.train, case.validation), config))
+    losses = [min(candidate.validation_loss for candidate in result.candidates) for result in results]
+    best = results[int(np.argmin(losses))]
+    yield {
+        "method": TRACE, "seed": seed, "parameters": best.parameters["head"] + best.parameters["adapters"],
+        "validation": min(losses), "winner": best.winner, "seconds": sum(best.seconds.values()),
+        **_model_errors(case, best.model),
+    }  # fmt: skip
 
 
 def _model_errors(case: Case, model: nn.Module) -> dict[str, float]:
@@ -156,27 +189,38 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=5)
     parser.add_argument("--lora-seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--lora-steps", type=int, default=300)
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="of the table")
     parser.add_argument("--output", default="docs/results/forecasting")
     arguments = parser.parse_args()
 
     backbone = load_backbone(arguments.model)
     results = Results(
         "forecasting_table", arguments, backbone, lambda rows: markdown_table(summarise(rows)),
-        identity=("dataset", "method", "seed"), resume=False,
+        identity=("dataset", "method"), cases=("datasets", "output", "parts"),
     )  # fmt: skip
     for name in arguments.datasets:
         case = load_case(name, arguments.horizon, arguments.train_windows, arguments.validation_windows)
-        for row in _rows(case, backbone, arguments):
-            results.add({"dataset": name, **row, "fingerprint": fingerprint(case, row["seed"] or 0).to_dict()})
+        for part in arguments.parts:
+            if results.find(dataset=name, method=PARTS[part]) is None:
+                for row in _rows(case, backbone, part, arguments):
+                    results.add({"dataset": name, **row, "fingerprint": fingerprint(case, row["seed"] or 0).to_dict()})
+    results.write()
 
 
-def _rows(case: Case, backbone: nn.Module, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    yield from naive_rows(case)
-    yield zero_shot_row(case, backbone)
-    yield from head_rows(case, backbone, arguments.seeds, arguments.epochs)
-    yield from (dlinear_row(case, seed) for seed in arguments.seeds)
-    for seed in arguments.lora_seeds:
-        yield from lora_rows(case, backbone, seed, arguments.lora_steps)
+def _rows(case: Case, backbone: nn.Module, part: str, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The rows of one part of the table."""
+    if part == "naive":
+        yield from naive_rows(case)
+    elif part == "zero-shot":
+        yield zero_shot_row(case, backbone)
+    elif part == "heads":
+        yield from head_rows(case, backbone, arguments.seeds, arguments.epochs)
+    elif part == "DLinear":
+        yield from (dlinear_row(case, seed) for seed in arguments.seeds)
+    else:
+        adapted = lora_rows if part == "lora" else trace_rows
+        for seed in arguments.lora_seeds:
+            yield from adapted(case, backbone, seed, arguments.lora_steps)
 
 
 if __name__ == "__main__":

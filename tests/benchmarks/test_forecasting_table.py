@@ -15,7 +15,7 @@ def test_every_method_has_a_row_with_test_errors(tmp_path: Path, monkeypatch: py
         return synthetic_case(name)
 
     monkeypatch.setattr(forecasting_table, "load_case", small_case)
-    flags = {"model": save_tiny(tmp_path / "model"), "horizon": HORIZON, "epochs": 1, "lora-steps": 4, "seeds": 0}
+    flags = {"model": save_tiny(tmp_path / "model"), "horizon": HORIZON, "epochs": 1, "lora-steps": 20, "seeds": 0}
     command = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     output = str(tmp_path / "table")
     monkeypatch.setattr(sys, "argv", ["table", *command, "--datasets", "waves", "--output", output])
@@ -23,7 +23,15 @@ def test_every_method_has_a_row_with_test_errors(tmp_path: Path, monkeypatch: py
     rows = {row["method"]: row for row in json.loads((tmp_path / "table.json").read_text())["rows"]}
     heads = set(forecasting_table.HEADS)
     naive = {"repeat last", "seasonal naive (12)"}
-    assert set(rows) == {*naive, "zero-shot", *heads, "DLinear", "lora, compact beta 8", "lora, after the guard"}
+    assert set(rows) == {
+        *naive,
+        "zero-shot",
+        *heads,
+        "DLinear",
+        "lora, compact beta 8",
+        "lora, after the guard",
+        forecasting_table.TRACE,
+    }
     assert rows["lora, after the guard"]["winner"] in ("zero-shot", "head", "lora")
     assert rows["seasonal naive (12)"]["mse"] != rows["repeat last"]["mse"]
     assert rows["linear probe"]["parameters"] > rows["compact, beta 8"]["parameters"] > 0
