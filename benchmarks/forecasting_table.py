@@ -196,7 +196,7 @@ def main() -> None:
     backbone = load_backbone(arguments.model)
     results = Results(
         "forecasting_table", arguments, backbone, lambda rows: markdown_table(summarise(rows)),
-        identity=("dataset", "method"), cases=("datasets", "output", "parts"),
+        identity=("dataset", "method"), cases=("datasets", "seeds", "output", "parts"),
     )  # fmt: skip
     for name in arguments.datasets:
         case = load_case(name, arguments.horizon, arguments.train_windows, arguments.validation_windows)
