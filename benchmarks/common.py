@@ -26,7 +26,7 @@ from tracetune.evaluation.protocol import ProtocolFingerprint
 from tracetune.heads.head import HeadConfig, build_head
 from tracetune.tasks.forecast_data import scale_panel
 from tracetune.tasks.forecasting import ForecastModel, HeadOnFeatures, frozen_features
-from tracetune.training.prefix_cache import CachedBatches, cache_batches
+from tracetune.training.feature_cache import CachedBatches, cache_batches
 from tracetune.training.trainer import TrainingConfig, build_trainer
 
 CONTEXT = 512

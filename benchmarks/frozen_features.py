@@ -32,7 +32,7 @@ from tracetune.heads.ridge import fit_ridge
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecast_data import batches
 from tracetune.tasks.forecasting import ForecastModel, frozen_features
-from tracetune.training.prefix_cache import CachedBatches
+from tracetune.training.feature_cache import CachedBatches
 from tracetune.training.trainer import TrainingConfig
 
 DATASETS = ("ETTh1", "ETTh2", "ETTm1", "ETTm2", "weather")

@@ -34,7 +34,8 @@ def input_masks(batch: int, length: int) -> dict[str, torch.Tensor]:
 
 
 def assert_close(ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    torch.testing.assert_close(ours, theirs, atol=TOLERANCE, rtol=TOLERANCE)
+    scale = max(1.0, float(theirs.abs().max()))  # errors grow with the scale that the series are brought back to
+    torch.testing.assert_close(ours, theirs, atol=TOLERANCE * scale, rtol=TOLERANCE)
 
 
 def assert_equal_outputs(tmp_path: Path, config: dict, channels: tuple[int, ...]) -> None:

@@ -1,7 +1,7 @@
 """What a foundation model must offer to be fine-tuned here, and the names under which models are known."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -57,6 +57,39 @@ class Backbone(Protocol):
     def save_pretrained(self, folder: str | Path) -> None:
         """Write weights and configuration so that ``load_backbone(folder)`` finds them."""
         ...
+
+
+Prefix = Callable[[Tensor, Tensor], tuple[Tensor, int]]
+"""From embedded patches [B, C, N, D] and the attended ones [B, C, N] to hidden states and the number of blocks done."""
+
+
+@runtime_checkable
+class BlockwiseBackbone(Backbone, Protocol):
+    """A backbone whose blocks run one by one, so that those which do not change need not run again.
+
+    Where ``prefix`` is set, ``encode`` and ``forecast`` ask it for the hidden states to go on from.
+    """
+
+    prefix: Prefix | None
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The blocks in the order in which they run."""
+        ...
+
+    def run_blocks(self, hidden: Tensor, attended: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+        """Hidden states [B, C, N, D] after blocks ``start`` to ``stop``, given those before."""
+        ...
+
+    def pieces(self, context_length: int, prediction_length: int) -> int:
+        """How many passes through the blocks a zero-shot forecast takes."""
+        ...
+
+
+def frozen_blocks(blocks: Sequence[nn.Module] | nn.ModuleList) -> int:
+    """How many of the first blocks have nothing that trains."""
+    trains = (any(parameter.requires_grad for parameter in block.parameters()) for block in blocks)
+    return next((number for number, trainable in enumerate(trains) if trainable), len(blocks))
 
 
 @dataclass(frozen=True)

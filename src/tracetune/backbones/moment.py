@@ -16,9 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import T5Config
+from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.t5.modeling_t5 import T5Stack
 
-from tracetune.backbones.backbone import InstanceStatistics, register_family
+from tracetune.backbones.backbone import InstanceStatistics, Prefix, frozen_blocks, register_family
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file, write_json
 
@@ -136,6 +137,12 @@ class Moment(nn.Module):
         self.patch_embedding = PatchEmbedding(config)
         self.encoder = _t5_encoder(config)
         self.reconstruction = ReconstructionHead(config)
+        self.prefix: Prefix | None = None
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        """The transformer blocks, in the order in which they run."""
+        return self.encoder.block
 
     def num_patches(self, context_length: int) -> int:
         """Number of tokens N for a context of T steps."""
@@ -186,7 +193,7 @@ class Moment(nn.Module):
         The oldest patches make room for the suffix. A horizon longer than half of the context is
         forecast in pieces, each continuing from the one before.
         """
-        longest = max(self.num_patches(past_values.shape[-1]) // 2, 1) * self.patch_length
+        longest = self._longest_piece(past_values.shape[-1])
         pieces: list[Tensor] = []
         observed = _per_channel(torch.ones_like(past_values) if input_mask is None else input_mask, past_values)
         while (done := sum(piece.shape[-1] for piece in pieces)) < prediction_length:
@@ -196,12 +203,43 @@ class Moment(nn.Module):
             observed = torch.cat([observed, torch.ones_like(piece)], dim=-1)[..., piece.shape[-1] :]
         return torch.cat(pieces, dim=-1)
 
+    def pieces(self, context_length: int, prediction_length: int) -> int:
+        """How many passes through the encoder :meth:`forecast` takes."""
+        return math.ceil(prediction_length / self._longest_piece(context_length))
+
+    def run_blocks(self, hidden: Tensor, attended: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
+        """Hidden states [B, C, N, D] after blocks ``start`` to ``stop``, given those before; ``attended`` is [B, C, N].
+
+        The loop of ``T5Stack.forward``, which cannot begin in the middle.
+        """
+        rows, patches = hidden.flatten(0, 1), hidden.shape[-2]
+        attention_mask = create_bidirectional_mask(
+            config=self.encoder.config, inputs_embeds=rows, attention_mask=attended.flatten(0, 1).long()
+        )
+        attention = self.encoder.get_submodule("block.0.layer.0.SelfAttention")  # its position bias is shared by all
+        position_bias = attention.compute_bias(patches, patches, device=rows.device)
+        for block in self.blocks[start:stop]:
+            rows = block(rows, attention_mask, position_bias)[0]
+        return rows.unflatten(0, hidden.shape[:2])
+
+    def train(self, mode: bool = True) -> "Moment":
+        """As usual, but what lies below the lowest trainable block stays in evaluation mode: its outputs are fixed."""
+        super().train(mode)
+        frozen = frozen_blocks(self.blocks)
+        if frozen and not any(parameter.requires_grad for parameter in self.patch_embedding.parameters()):
+            self.patch_embedding.eval()
+            self.blocks[:frozen].eval()
+        return self
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json and model.safetensors in MOMENT's layout."""
         state = {_hub_key(key): tensor.contiguous() for key, tensor in self.state_dict().items()}
         with staged_file(Path(folder) / "model.safetensors") as temporary:
             save_file(state, temporary, metadata={"format": "pt"})
         write_json(Path(folder) / "config.json", self.config.to_dict())
+
+    def _longest_piece(self, context_length: int) -> int:
+        return max(self.num_patches(context_length) // 2, 1) * self.patch_length
 
     def _forecast_suffix(self, past_values: Tensor, observed: Tensor, prediction_length: int) -> Tensor:
         values, input_mask = self._align(past_values, observed)
@@ -229,8 +267,10 @@ class Moment(nn.Module):
         attended = attended | ~attended.any(dim=-1, keepdim=True)
         patches = normalised.unflatten(-1, (-1, self.patch_length))  # [B, C, N, P]
         tokens = self.patch_embedding(patches.to(self.patch_embedding.value_embedding.weight.dtype), hidden)
-        encoded = self.encoder(inputs_embeds=tokens.flatten(0, 1), attention_mask=attended.flatten(0, 1).long())
-        return encoded.last_hidden_state.unflatten(0, tokens.shape[:2])
+        tokens = functional.dropout(tokens, self.encoder.dropout.p, self.patch_embedding.training)
+        tokens, done = (tokens, 0) if self.prefix is None else self.prefix(tokens, attended)
+        tokens = self.run_blocks(tokens, attended, done)
+        return self.encoder.dropout(self.encoder.final_layer_norm(tokens))
 
     def _align(self, values: Tensor, input_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Values and observed steps [B, C, N P] as float32 and bool, padded left to whole patches."""
@@ -318,6 +358,8 @@ def _t5_encoder(config: MomentConfig) -> T5Stack:
         },
     )
     t5_config._attn_implementation = "sdpa"
+    if t5_config.dense_act_fn == "gelu_new":
+        t5_config.dense_act_fn = "gelu_pytorch_tanh"  # the same function in one kernel instead of eight
     encoder = T5Stack(t5_config)
     encoder.embed_tokens = nn.Identity()
     return encoder

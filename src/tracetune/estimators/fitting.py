@@ -10,27 +10,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
 from torch import nn
 from transformers import TrainerCallback
 
-from tracetune.adapters.lora import add_head_only, trained_head
+from tracetune.adapters.lora import add_head_only
 from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
+from tracetune.estimators.adapter_phase import History, Tuned, train_adapters, trained_parameters
 from tracetune.estimators.head_phase import train_head
-from tracetune.estimators.methods import METHODS, FitConfig, Prepare
+from tracetune.estimators.methods import METHODS, FitConfig
 from tracetune.heads.head import HeadConfig
 from tracetune.selection.gates import Gates
 from tracetune.tasks.forecast_data import ForecastData, validation_loss
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.guard import Candidate, best_candidate
 from tracetune.training.trace_callback import TraceCallback
-from tracetune.training.trainer import build_trainer, last_checkpoint
 
 __all__ = ["FitConfig", "FitResult", "adapted_model", "fit_forecaster"]
 
 ZERO_SHOT, HEAD, SELECTION = "zero-shot", "head", "selection"
-History = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,8 @@ class FitResult:
         history: the Trainer's log of each phase.
         seconds: wall-clock seconds of each phase, "selection" apart from the training it went with.
         selection: what TRACE did, whoever won; see :meth:`TraceCallback.report`. None for other methods.
+        prefix_blocks: how many frozen blocks below the lowest open module ran ("computed") and did not have to
+            ("reused"), counted per window; empty where no prefix was remembered.
     """
 
     model: nn.Module
@@ -57,23 +57,7 @@ class FitResult:
     history: dict[str, History]
     seconds: dict[str, float]
     selection: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What a method made of a model with a trained head.
-
-    Attributes:
-        model: with adapters, or trained in full.
-        history: the Trainer's log.
-        adapters_before_selection: parameters of the adapters (or the backbone) that began to train.
-        selection: what TRACE did; None for other methods.
-    """
-
-    model: nn.Module
-    history: History
-    adapters_before_selection: int
-    selection: dict[str, Any] | None
+    prefix_blocks: dict[str, int]
 
 
 def fit_forecaster(
@@ -107,7 +91,7 @@ def fit_forecaster(
         if prepare is not None:
             start = copy.deepcopy(_chosen_start(starts, config))
             started = time.perf_counter()
-            tuned = _train_method(prepare, start, data, config, folder, device, callbacks)
+            tuned = train_adapters(prepare, start, data, config, folder, device, callbacks)
             seconds[config.method] = time.perf_counter() - started
             if tuned.selection is not None:
                 seconds[SELECTION] = tuned.selection["scoring_seconds"]
@@ -118,7 +102,7 @@ def fit_forecaster(
             models[config.method] = lambda: trained
     winner = best_candidate(candidates).name
     model = models[winner]().eval()
-    parameters = _trained_parameters(model)
+    parameters = trained_parameters(model)
     if tuned is not None:
         parameters["adapters_before_selection"] = tuned.adapters_before_selection
     return FitResult(
@@ -130,6 +114,7 @@ def fit_forecaster(
         history=history,
         seconds=seconds,
         selection=None if tuned is None else tuned.selection,
+        prefix_blocks={} if tuned is None else tuned.prefix_blocks,
     )
 
 
@@ -153,7 +138,7 @@ def adapted_model(
     with _checkpoint_folder(config) as folder:
         starts = _starts(base, data, config, folder, device, callbacks, {}, {})
         start = _chosen_start(starts, config)
-        return _train_method(prepare, start, data, config, folder, device, callbacks).model.eval()
+        return train_adapters(prepare, start, data, config, folder, device, callbacks).model.eval()
 
 
 def _starts(
@@ -175,9 +160,9 @@ def _starts(
     if config.start != "native":
         head_model = _with_head(base, config.head).to(device)
         started = time.perf_counter()
-        history[HEAD] = train_head(head_model, data, config, folder / HEAD, device, callbacks)
+        history[HEAD], loss = train_head(head_model, data, config, folder / HEAD, device, callbacks)
         seconds[HEAD] = time.perf_counter() - started
-        starts.append((Candidate(HEAD, validation_loss(head_model, data.validation)), head_model))
+        starts.append((Candidate(HEAD, loss), head_model))
     return starts
 
 
@@ -199,53 +184,11 @@ def _check_method(base: ForecastModel, data: ForecastData, config: FitConfig) ->
         config.selection.schedule(steps, Gates(model).parameter_counts())
 
 
-def _train_method(
-    prepare: Prepare,
-    start: ForecastModel,
-    data: ForecastData,
-    config: FitConfig,
-    folder: Path,
-    device: str,
-    callbacks: Sequence[TrainerCallback],
-) -> Tuned:
-    """Train what ``prepare`` makes of ``start``, together with its head, which is trained already, if it has one."""
-    seed_everything(config.training.seed)  # a resumed run has not drawn the numbers of the phases before
-    model, own = prepare(start, config, data)
-    adapters = _trained_parameters(model)["adapters"]
-    trainer = build_trainer(
-        model,
-        config.training,
-        data.train,
-        data.validation,
-        folder / config.method,
-        head=_head_of(model),
-        callbacks=[*callbacks, *([] if own is None else [own])],
-        device=device,
-    )
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder / config.method))
-    selection = own.report() if isinstance(own, TraceCallback) else None
-    return Tuned(model, trainer.state.log_history, adapters, selection)
-
-
 @contextmanager
 def _checkpoint_folder(config: FitConfig) -> Iterator[Path]:
     """The folder for checkpoints: the one that was asked for, or one that disappears."""
     with tempfile.TemporaryDirectory() as scratch:
         yield Path(config.checkpoints or scratch)
-
-
-def _trained_parameters(model: nn.Module) -> dict[str, int]:
-    trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
-    head = sum(count for name, count in trained.items() if name.removeprefix("base_model.model.").startswith("head."))
-    return {"head": head, "adapters": sum(trained.values()) - head}
-
-
-def _head_of(model: nn.Module) -> nn.Module | None:
-    """The head that trains in a model, None where the backbone forecasts by itself."""
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
-    if getattr(base, "head", None) is None:
-        return None
-    return trained_head(model) if isinstance(model, PeftModel) else base.get_submodule("head")
 
 
 def _without_head(base: ForecastModel) -> ForecastModel:

@@ -14,9 +14,10 @@ from transformers import TrainerCallback
 from tracetune.base.errors import InputError
 from tracetune.estimators.methods import FitConfig
 from tracetune.heads.ridge import fit_ridge
-from tracetune.tasks.forecast_data import ForecastData, batches
+from tracetune.tasks.forecast_data import ForecastData, batches, validation_loss
 from tracetune.tasks.forecasting import ForecastModel, HeadOnFeatures, frozen_features
-from tracetune.training.prefix_cache import CachedBatches, cache_batches
+from tracetune.training.feature_cache import CachedBatches, cache_batches
+from tracetune.training.storage import Storage
 from tracetune.training.trainer import build_trainer, last_checkpoint
 
 logger = logging.getLogger(__name__)
@@ -29,26 +30,29 @@ def train_head(
     folder: Path,
     device: str,
     callbacks: Sequence[TrainerCallback],
-) -> list[dict[str, Any]]:
-    """Train the head in place; returns the Trainer's log.
+) -> tuple[list[dict[str, Any]], float]:
+    """Train the head in place; returns the Trainer's log and the validation loss.
 
     Features of the frozen backbone are computed once where memory allows. With ``config.head_start == "ridge"``
     training starts from the closed form, and returns to it where no later step has a lower validation loss.
     """
     assert model.head is not None, "the first phase needs a head"
     model.eval().requires_grad_(False)
-    train, validation = (_cached(model, windows, config, device) for windows in (data.train, data.validation))
+    storage = Storage(config.cache_bytes, folder=folder)
+    train, validation = (_cached(model, windows, storage, device) for windows in (data.train, data.validation))
     model.head.requires_grad_(True)
     closed_form = None
     if config.head_start == "ridge":
         features = _Features(model, data.train, train), _Features(model, data.validation, validation)
         closed_form = _closed_form(model.head, *features)
-    cached = train is not None and validation is not None
+    trains: nn.Module = model
+    parts: tuple[Dataset, Dataset] = data.train, data.validation
+    if train is not None and validation is not None:
+        trains, parts = HeadOnFeatures(model.head), (train, validation)
     trainer = build_trainer(
-        HeadOnFeatures(model.head) if cached else model,
+        trains,
         config.head_training,
-        train if train is not None and cached else data.train,
-        validation if validation is not None and cached else data.validation,
+        *parts,
         folder,
         head=model.head,
         callbacks=callbacks,
@@ -57,13 +61,11 @@ def train_head(
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     if closed_form is not None and not (trainer.state.best_metric or float("inf")) < closed_form[0]:
         model.head.load_state_dict(closed_form[1])
-    return trainer.state.log_history
+    return trainer.state.log_history, validation_loss(trains, parts[1])
 
 
-def _cached(model: ForecastModel, windows: Dataset, config: FitConfig, device: str) -> CachedBatches | None:
-    return cache_batches(
-        lambda batch: frozen_features(model, batch), windows, device=device, cache_bytes=config.cache_bytes
-    )
+def _cached(model: ForecastModel, windows: Dataset, storage: Storage, device: str) -> CachedBatches | None:
+    return cache_batches(lambda batch: frozen_features(model, batch), windows, device=device, storage=storage)
 
 
 def _closed_form(head: nn.Module, train: "_Features", validation: "_Features") -> tuple[float, dict[str, Any]] | None:

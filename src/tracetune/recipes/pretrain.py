@@ -23,7 +23,7 @@ from tracetune.data.synthetic.samples import finished_rows, phenomenon, sample_r
 from tracetune.report.corpus_sheet import plot_corpus
 from tracetune.report.plots import plot_training
 from tracetune.tasks.reconstruction import MaskedReconstruction, MaskingConfig
-from tracetune.training.prefix_cache import CachedBatches
+from tracetune.training.feature_cache import CachedBatches
 from tracetune.training.progress import ProgressBar
 from tracetune.training.trainer import TrainingConfig, build_trainer, last_checkpoint
 

@@ -1,81 +1,189 @@
-"""Outputs of frozen layers, computed once and reused in every epoch."""
+"""Outputs of the frozen blocks below the lowest open module, remembered window by window while training goes on."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-import psutil
 import torch
-from torch import Tensor
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
 from torch.utils.data import Dataset
+
+from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
+from tracetune.training.storage import Storage
 
 logger = logging.getLogger(__name__)
 
-Batch = Mapping[str, Tensor]
+INDEX = "window_index"
 
 
-class CachedBatches(Dataset):
-    """A data set held as tensors in memory; rows come out by index, whole batches at once."""
+class PrefixCache:
+    """Remembers what the frozen blocks of a backbone make of each window, and lets the blocks above go on from there.
 
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
-        self.tensors = tensors
+    Nothing is computed ahead: a window's states are kept when it first comes by, so that the cache never costs more
+    than the passes it saves. They belong to the depth up to which blocks were frozen then. When that depth moves up,
+    because lower modules were closed for good, a window's states are brought up from where they are at its next visit;
+    when it moves down, they are computed anew from the window.
 
-    def __len__(self) -> int:
-        return len(next(iter(self.tensors.values())))
-
-    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
-        """Rows ``indices`` of every tensor, stacked."""
-        rows = torch.as_tensor(indices)
-        return {name: tensor[rows] for name, tensor in self.tensors.items()}
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Row ``index`` of every tensor."""
-        return {name: tensor[index] for name, tensor in self.tensors.items()}
-
-
-def default_cache_bytes() -> int:
-    """A third of the memory that is free now."""
-    return psutil.virtual_memory().available // 3
-
-
-def cache_batches(
-    compute: Callable[[Batch], Batch],
-    dataset: Dataset,
-    *,
-    batch_size: int = 256,
-    device: torch.device | str = "cpu",
-    cache_bytes: int | None = None,
-) -> CachedBatches | None:
-    """Run ``compute`` over every batch of ``dataset`` and keep what it returns, in the data set's order.
+    States cannot be stale. The cache hands out the indices of the windows itself (:meth:`indexed`). It holds outputs of
+    base weights only, since adapters of frozen blocks are closed, and forgets everything once a base weight has been
+    written to. Blocks below the lowest trainable one run in evaluation mode, see ``Moment.train``, so that there is no
+    dropout in what is remembered.
 
     Args:
-        compute: maps a batch of inputs to a mapping of tensors with the same first dimension; must be
-            deterministic (frozen layers in evaluation mode).
-        dataset: its ``__getitems__`` returns whole batches.
-        batch_size: rows per call of ``compute``.
-        device: where ``compute`` wants its inputs.
-        cache_bytes: memory the cache may take; None for :func:`default_cache_bytes`.
+        backbone: runs block by block; as it is before adapters are added.
+        storage: where states go. Windows for which there is no room are computed each time.
+        dtype: precision of what is kept; None keeps that of the hidden states.
 
-    Returns:
-        The cache, or None where it would not fit; a log line says so.
+    Attributes:
+        computed: blocks that ran below the lowest open module, counted per window.
+        reused: blocks that did not have to run, counted per window.
     """
-    limit = default_cache_bytes() if cache_bytes is None else cache_bytes
-    size = len(dataset)  # type: ignore[arg-type]
-    tensors: dict[str, Tensor] = {}
-    for start in range(0, size, batch_size):
-        rows = list(range(start, min(start + batch_size, size)))
-        inputs = dataset.__getitems__(rows)  # type: ignore[attr-defined]
-        with torch.inference_mode():
-            outputs = compute({name: tensor.to(device) for name, tensor in inputs.items()})
-        if not tensors:
-            needed = sum(tensor[0].numel() * tensor.element_size() for tensor in outputs.values()) * size
-            if needed > limit:
-                logger.warning(
-                    "Features are not cached: %.2f GB needed, %.2f GB allowed. Every epoch recomputes them.",
-                    needed / 1e9,
-                    limit / 1e9,
-                )
-                return None
-            tensors = {name: torch.empty((size, *t.shape[1:]), dtype=t.dtype) for name, t in outputs.items()}
-        for name, tensor in outputs.items():
-            tensors[name][start : start + len(rows)] = tensor.cpu()
-    return CachedBatches(tensors)
+
+    def __init__(self, backbone: BlockwiseBackbone, storage: Storage, dtype: torch.dtype | None = None) -> None:
+        self.computed = self.reused = 0
+        self._backbone = backbone
+        self._storage = storage
+        self._dtype = dtype
+        self._weights = list(backbone.parameters()) if isinstance(backbone, nn.Module) else []
+        self._versions = self._weight_versions()
+        self._windows = 0
+        self._index: Tensor | None = None
+        self._depth = torch.zeros(0, dtype=torch.int16)  # blocks that a window's states have behind them
+        self._slot = torch.zeros(0, dtype=torch.int64)  # where they are
+        self._parts: list[Tensor] | None = None  # [slots, C, N, D] each
+        self._used = 0
+        self._like = torch.empty(0)  # precision and place of states as blocks return them
+
+    def indexed(self, windows: Dataset) -> "IndexedWindows":
+        """The same windows, each with an index of its own in this cache."""
+        first = self._windows
+        self._windows += len(windows)  # type: ignore[arg-type]
+        self._depth = torch.zeros(self._windows, dtype=torch.int16)
+        self._slot = torch.full((self._windows,), -1, dtype=torch.int64)
+        return IndexedWindows(windows, first)
+
+    @contextmanager
+    def attached(self, model: nn.Module) -> Iterator[None]:
+        """Inside, ``model`` takes batches of :meth:`indexed` windows and goes on from what is remembered of them."""
+        hook = model.register_forward_pre_hook(self._take_index, with_kwargs=True)
+        self._backbone.prefix = self
+        try:
+            yield
+        finally:
+            hook.remove()
+            self._backbone.prefix = None
+            self._index = None
+
+    @torch.no_grad()
+    def __call__(self, hidden: Tensor, attended: Tensor) -> tuple[Tensor, int]:
+        """Hidden states [B, C, N, D] after the frozen blocks, and how many those are; see ``Prefix``."""
+        index, self._index = self._index, None
+        frozen = 0 if index is None else self._frozen()
+        if index is None or frozen == 0:
+            return hidden, 0
+        self._forget_if_written_to()
+        depth, slot = self._depth[index].long(), self._slot[index]
+        depth[(depth > frozen) | (slot < 0)] = 0
+        groups = [(start, (depth == start).nonzero().squeeze(1)) for start in depth.unique().tolist()]
+        states = [self._after(start, frozen, index[rows], hidden[rows], attended[rows]) for start, rows in groups]
+        if len(groups) == 1:
+            return states[0], frozen
+        result = states[0].new_empty(hidden.shape)
+        for (_, rows), part in zip(groups, states, strict=True):
+            result[rows] = part
+        return result, frozen
+
+    def _after(self, start: int, frozen: int, index: Tensor, hidden: Tensor, attended: Tensor) -> Tensor:
+        """States of windows at depth ``frozen``, of which those at depth ``start`` are remembered (0: none are)."""
+        if start:
+            hidden = self._load(self._slot[index])
+        self.reused += start * len(index)
+        self.computed += (frozen - start) * len(index)
+        if start < frozen:
+            hidden = self._backbone.run_blocks(hidden, attended, start, frozen)
+            self._store(index, hidden, frozen)
+        return hidden
+
+    def _load(self, slots: Tensor) -> Tensor:
+        assert self._parts, "states are remembered only where there is room"
+        if len(self._parts) == 1:
+            return self._parts[0][slots].to(self._like)
+        states = self._parts[0].new_empty(len(slots), *self._parts[0].shape[1:])
+        for rows, part, local in self._by_part(slots):
+            states[rows] = part[local]
+        return states.to(self._like)
+
+    def _store(self, index: Tensor, states: Tensor, depth: int) -> None:
+        if self._parts is None:
+            self._parts = self._make_room(states)
+        new = index[self._slot[index] < 0].unique()
+        new = new[: sum(map(len, self._parts)) - self._used]
+        self._slot[new] = torch.arange(self._used, self._used + len(new))
+        self._used += len(new)
+        kept = (self._slot[index] >= 0).nonzero().squeeze(1)
+        for rows, part, local in self._by_part(self._slot[index[kept]]):
+            part[local] = states[kept[rows]].to("cpu", part.dtype)
+        self._depth[index[kept]] = depth
+
+    def _by_part(self, slots: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Which of the slots lie in each part, the part, and where in it."""
+        first = 0
+        for part in self._parts or ():
+            rows = ((slots >= first) & (slots < first + len(part))).nonzero().squeeze(1)
+            if len(rows):
+                yield rows, part, slots[rows] - first
+            first += len(part)
+
+    def _make_room(self, states: Tensor) -> list[Tensor]:
+        self._like = states[:0]
+        dtype = states.dtype if self._dtype is None else self._dtype
+        parts = self._storage.rows(self._windows, *states.shape[1:], dtype=dtype)
+        room = sum(map(len, parts))
+        if room < self._windows:
+            logger.warning(
+                "The prefix cache has room for %d of %d windows (%.2f GB allowed); the others are computed each time.",
+                room,
+                self._windows,
+                self._storage.limit / 1e9,
+            )
+        return parts
+
+    def _frozen(self) -> int:
+        """How many of the first blocks neither train nor carry an open adapter."""
+        frozen = frozen_blocks(self._backbone.blocks)
+        for number, block in enumerate(self._backbone.blocks[:frozen]):
+            if any(isinstance(m, BaseTunerLayer) and not m.disable_adapters and not m.merged for m in block.modules()):
+                return number
+        return frozen
+
+    def _forget_if_written_to(self) -> None:
+        versions = self._weight_versions()
+        if versions != self._versions:
+            self._versions = versions
+            self._depth.zero_()
+
+    def _weight_versions(self) -> list[int]:
+        return [weight._version for weight in self._weights]
+
+    def _take_index(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        index = kwargs.pop(INDEX, None)
+        self._index = None if index is None else index.cpu()
+        return args, kwargs
+
+
+class IndexedWindows(Dataset):
+    """Windows whose batches say which windows they are, under ``window_index`` [B]."""
+
+    def __init__(self, windows: Dataset, first: int) -> None:
+        self.windows = windows
+        self.first = first
+
+    def __len__(self) -> int:
+        return len(self.windows)  # type: ignore[arg-type]
+
+    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+        """Windows ``indices`` as one batch."""
+        batch = self.windows.__getitems__(indices)  # type: ignore[attr-defined]
+        return {**batch, INDEX: self.first + torch.as_tensor(indices, dtype=torch.int64)}

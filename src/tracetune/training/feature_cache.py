@@ -1,0 +1,77 @@
+"""Outputs of a frozen model, computed once and reused in every epoch."""
+
+import logging
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from tracetune.training.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+Batch = Mapping[str, Tensor]
+
+
+class CachedBatches(Dataset):
+    """A data set held as tensors in memory; rows come out by index, whole batches at once."""
+
+    def __init__(self, tensors: dict[str, Tensor]) -> None:
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        return len(next(iter(self.tensors.values())))
+
+    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+        """Rows ``indices`` of every tensor, stacked."""
+        rows = torch.as_tensor(indices)
+        return {name: tensor[rows] for name, tensor in self.tensors.items()}
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Row ``index`` of every tensor."""
+        return {name: tensor[index] for name, tensor in self.tensors.items()}
+
+
+def cache_batches(
+    compute: Callable[[Batch], Batch],
+    dataset: Dataset,
+    *,
+    batch_size: int = 256,
+    device: torch.device | str = "cpu",
+    storage: Storage | None = None,
+) -> CachedBatches | None:
+    """Run ``compute`` over every batch of ``dataset`` and keep what it returns, in the data set's order.
+
+    Args:
+        compute: maps a batch of inputs to a mapping of tensors with the same first dimension; must be
+            deterministic (frozen layers in evaluation mode).
+        dataset: its ``__getitems__`` returns whole batches.
+        batch_size: rows per call of ``compute``.
+        device: where ``compute`` wants its inputs.
+        storage: where the cache goes; None for a third of the free memory.
+
+    Returns:
+        The cache, or None where it would not fit; a log line says so.
+    """
+    storage = Storage() if storage is None else storage
+    size = len(dataset)  # type: ignore[arg-type]
+    tensors: dict[str, Tensor] = {}
+    for start in range(0, size, batch_size):
+        rows = list(range(start, min(start + batch_size, size)))
+        inputs = dataset.__getitems__(rows)  # type: ignore[attr-defined]
+        with torch.inference_mode():
+            outputs = compute({name: tensor.to(device) for name, tensor in inputs.items()})
+        for name, tensor in outputs.items():
+            if name not in tensors:
+                room = storage.empty(size, *tensor.shape[1:], dtype=tensor.dtype)
+                if room is None:
+                    logger.warning(
+                        "Features of %d windows are not cached: %.2f GB are allowed. Every epoch computes them again.",
+                        size,
+                        storage.limit / 1e9,
+                    )
+                    return None
+                tensors[name] = room
+            tensors[name][start : start + len(rows)] = tensor.cpu()
+    return CachedBatches(tensors)
