@@ -1,7 +1,9 @@
 """What the features of a frozen backbone are worth: heads in closed form on them, H = 96, context 512.
 
-Each head is solved by ridge regression, its penalty chosen by validation; the head with the lowest validation loss is
-the one whose test errors are read. With --sgd-epochs the same compact heads are also trained by gradient descent.
+Each head is solved by ridge regression, its penalty chosen by validation; beside them is the backbone's own forecast,
+its pretrained head on the same features. The one with the lowest validation loss is the one whose test errors are read.
+With --sgd-epochs the compact heads are also trained by gradient descent. Heads on tokens of the future start as the own
+forecast, see tracetune/heads/native.py.
 
     python -m benchmarks.frozen_features --model tracetune/tiny
 """
@@ -12,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.common import (
     CONTEXT,
@@ -27,19 +29,24 @@ from benchmarks.common import (
 )
 from tracetune.backbones.backbone import load_backbone
 from tracetune.base.seeds import seed_everything
-from tracetune.heads.head import HeadConfig, build_head
+from tracetune.heads.head import HeadConfig
 from tracetune.heads.ridge import fit_ridge
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecast_data import batches
-from tracetune.tasks.forecasting import ForecastModel, frozen_features
+from tracetune.tasks.forecast_data import batches, validation_loss
+from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.feature_cache import CachedBatches
 from tracetune.training.trainer import TrainingConfig
 
 DATASETS = ("ETTh1", "ETTh2", "ETTm1", "ETTm2", "weather")
 HORIZON = 96
+OWN = "own forecast"
 HEADS = {
     "linear probe": HeadConfig("flatten"),
     "compact, beta 8": HeadConfig("projection", beta=8),
+    "linear, all tokens": HeadConfig("flatten", tokens="all"),
+    "compact, beta 8, all tokens": HeadConfig("projection", beta=8, tokens="all"),
+    "linear, future tokens": HeadConfig("flatten", tokens="future"),
+    "compact, beta 4, future tokens": HeadConfig("projection", beta=4, tokens="future"),
 }
 _ROWS = 512  # windows in a batch of features
 
@@ -56,13 +63,11 @@ def thinned_case(dataset: str, arguments: argparse.Namespace) -> Case:
 def frozen_row(case: Case, backbone: Any, sgd_epochs: float) -> Row:
     """Validation loss of every head, and the test errors of the one with the lowest."""
     started = time.perf_counter()
-    model = ForecastModel.from_backbone(backbone, HORIZON, HeadConfig("flatten"), CONTEXT).eval()
-    train, validation = cached_features(model, case.train), cached_features(model, case.validation)
-    fitted = dict(_fitted_heads(backbone, train, validation, sgd_epochs))
+    fitted = dict(_fitted_heads(case, backbone, sgd_epochs))
     losses = {name: loss for name, (_, loss) in fitted.items()}
     chosen = min(losses, key=losses.__getitem__)
-    head = fitted[chosen][0].eval()
-    errors = test_errors(lambda batch: _forecast(model, head, batch), batches(case.test, _ROWS))
+    model = fitted[chosen][0].eval()
+    errors = test_errors(lambda batch: _forecast(model, batch), batches(case.test, _ROWS))
     return {
         "chosen": chosen,
         "validation": losses[chosen],
@@ -73,19 +78,35 @@ def frozen_row(case: Case, backbone: Any, sgd_epochs: float) -> Row:
     }
 
 
-def _fitted_heads(
-    backbone: Any, train: CachedBatches, validation: CachedBatches, sgd_epochs: float
-) -> Iterator[tuple[str, tuple[nn.Module, float]]]:
-    """Name -> (head, validation loss)."""
-    for name, config in HEADS.items():
-        head = _new_head(config, backbone)
-        fit = fit_ridge(head, list_batches(train), list_batches(validation))
-        yield f"{name}, ridge", (head, fit.validation_loss)
-    for name, config in HEADS.items():
-        if sgd_epochs and config.kind != "flatten":
-            head = _new_head(config, backbone)
-            loss = train_head(head, train, validation, TrainingConfig(num_train_epochs=sgd_epochs))
-            yield f"{name}, gradient descent", (head, loss)
+def _fitted_heads(case: Case, backbone: Any, sgd_epochs: float) -> Iterator[tuple[str, tuple[ForecastModel, float]]]:
+    """Name -> (model with a fitted head, validation loss)."""
+    own = ForecastModel.from_backbone(backbone, HORIZON, None, CONTEXT).eval()
+    yield OWN, (own, validation_loss(own, case.validation))
+    for tokens, parts in _features(case, backbone).items():
+        for name, config in HEADS.items():
+            if config.tokens != tokens:
+                continue
+            model = _new_model(config, backbone)
+            fit = fit_ridge(model.head, *map(list_batches, parts), kept_directions=model.own_directions)
+            yield f"{name}, ridge", (model, fit.validation_loss)
+            if sgd_epochs and config.kind != "flatten":
+                model = _new_model(config, backbone)
+                loss = train_head(model.head, *parts, TrainingConfig(num_train_epochs=sgd_epochs))
+                yield f"{name}, gradient descent", (model, loss)
+
+
+def _features(case: Case, backbone: Any) -> dict[str, tuple[CachedBatches, CachedBatches]]:
+    """Features of training and validation windows, by the tokens that a head reads."""
+    features = {}
+    for tokens in ("context", "all"):
+        model = _new_model(HeadConfig("flatten", tokens=tokens), backbone).eval()
+        features[tokens] = cached_features(model, case.train), cached_features(model, case.validation)
+    train, validation = (_last_tokens(part, backbone.num_patches(HORIZON)) for part in features["all"])
+    return {**features, "future": (train, validation)}
+
+
+def _last_tokens(features: CachedBatches, count: int) -> CachedBatches:
+    return CachedBatches({**features.tensors, "tokens": features.tensors["tokens"][:, :, -count:]})
 
 
 def list_batches(cached: CachedBatches) -> list[dict[str, Tensor]]:
@@ -94,14 +115,14 @@ def list_batches(cached: CachedBatches) -> list[dict[str, Tensor]]:
     return [{name: tensor[start : start + _ROWS] for name, tensor in cached.tensors.items()} for start in starts]
 
 
-def _new_head(config: HeadConfig, backbone: Any) -> nn.Module:
+def _new_model(config: HeadConfig, backbone: Any) -> ForecastModel:
     seed_everything(0)
-    return build_head(config, backbone.num_patches(CONTEXT), backbone.width, HORIZON)
+    return ForecastModel.from_backbone(backbone, HORIZON, config, CONTEXT)
 
 
-def _forecast(model: ForecastModel, head: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-    features = frozen_features(model, batch)
-    return head(features["tokens"]) * features["scale"] + features["location"]
+def _forecast(model: ForecastModel, batch: dict[str, Tensor]) -> Tensor:
+    forecast: Tensor = model(batch["past_values"], batch["input_mask"]).forecast
+    return forecast
 
 
 def markdown(rows: list[Row]) -> str:
@@ -117,7 +138,8 @@ def markdown(rows: list[Row]) -> str:
         for row in rows
     ]
     means = {name: float(np.mean([line[name] for line in lines])) for name in list(lines[0])[2:]} if lines else {}
-    losses = [{"data set": row["dataset"], **row["validation_losses"]} for row in rows]
+    names = list(rows[0]["validation_losses"]) if rows else []
+    losses = [{"head": name, **{row["dataset"]: row["validation_losses"][name] for row in rows}} for name in names]
     return (
         f"H = {HORIZON}, context {CONTEXT}, scaled values; the penalty and the head are chosen on validation.\n\n"
         f"{markdown_table([*lines, {'data set': 'mean', **means}])}\n\n## Validation MSE of every head\n\n"

@@ -130,3 +130,36 @@ def test_nothing_to_learn_from_is_refused():
     empty = {name: tensor[:0] for name, tensor in rows.items()}
     with pytest.raises(InputError, match="training window"):
         fit_ridge(new_head("flatten"), Batches(empty), Batches(rows))
+
+
+@pytest.mark.parametrize(("kind", "beta"), [("flatten", 1), ("projection", 2), ("convolution", 2)])
+def test_a_fit_around_present_weights_shrinks_towards_them(kind: str, beta: int, monkeypatch: pytest.MonkeyPatch):
+    head, validation = new_head(kind, beta), samples(20, 2)
+    with torch.no_grad():
+        before = head(validation["tokens"]).clone()
+    monkeypatch.setattr(ridge, "PENALTIES", (1e12,))
+    fit_ridge(head, Batches(samples(40, 1)), Batches(validation), kept_directions=D // beta)
+    with torch.no_grad():
+        after = head(validation["tokens"])
+    # the bias is not penalised: what changes is the same for all windows
+    assert (after - before).std(0).max() < 1e-4
+
+
+def test_a_fit_around_a_good_solution_needs_fewer_rows_than_one_around_nothing():
+    good = new_head("flatten")
+    fit_ridge(good, Batches(samples(500, 1)), Batches(samples(50, 2)))
+    few, test = samples(6, 3, noise=1.0), samples(200, 4)
+    from_nothing, from_good = new_head("flatten"), new_head("flatten")
+    from_good.load_state_dict(good.state_dict())
+    fit_ridge(from_nothing, Batches(few), Batches(samples(50, 2)))
+    fit_ridge(from_good, Batches(few), Batches(samples(50, 2)), kept_directions=0)
+    assert loss(from_good, test) < 0.8 * loss(from_nothing, test)
+
+
+def test_kept_directions_stay_and_the_others_are_fitted():
+    head = new_head("projection", 2)
+    before = head.down.weight.clone()
+    fit = fit_ridge(head, Batches(samples(400, 1)), Batches(samples(50, 2)), kept_directions=1)
+    assert torch.equal(head.down.weight[0], before[0])
+    assert not torch.allclose(head.down.weight[1], before[1])
+    assert fit.validation_loss == pytest.approx(loss(head, samples(50, 2)), rel=1e-4)

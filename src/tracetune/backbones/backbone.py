@@ -59,6 +59,26 @@ class Backbone(Protocol):
         ...
 
 
+@runtime_checkable
+class MaskedBackbone(Backbone, Protocol):
+    """A backbone that forecasts by rebuilding patches that are hidden from it."""
+
+    @property
+    def token_to_patch(self) -> nn.Linear:
+        """The map from a token [D] to the P steps of its patch, normalised."""
+        ...
+
+    def encode_future(
+        self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int
+    ) -> tuple[Tensor, InstanceStatistics]:
+        """Tokens [B, C, N, D], the last of which belong to hidden patches in place of the next H steps."""
+        ...
+
+    def pieces(self, context_length: int, prediction_length: int) -> int:
+        """How many passes a zero-shot forecast takes."""
+        ...
+
+
 Prefix = Callable[[Tensor, Tensor], tuple[Tensor, int]]
 """From embedded patches [B, C, N, D] and the attended ones [B, C, N] to hidden states and the number of blocks done."""
 

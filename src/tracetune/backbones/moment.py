@@ -140,6 +140,11 @@ class Moment(nn.Module):
         self.prefix: Prefix | None = None
 
     @property
+    def token_to_patch(self) -> nn.Linear:
+        """The map from a token [D] to the P steps of its patch, normalised."""
+        return self.reconstruction.linear
+
+    @property
     def blocks(self) -> nn.ModuleList:
         """The transformer blocks, in the order in which they run."""
         return self.encoder.block
@@ -203,6 +208,24 @@ class Moment(nn.Module):
             observed = torch.cat([observed, torch.ones_like(piece)], dim=-1)[..., piece.shape[-1] :]
         return torch.cat(pieces, dim=-1)
 
+    def encode_future(
+        self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int
+    ) -> tuple[Tensor, InstanceStatistics]:
+        """Tokens [B, C, N, D] of a context whose last patches are hidden ones in place of the next H steps.
+
+        The oldest patches make room. The statistics are those of the whole context, [B, C, T].
+        """
+        values, observed = self._align(past_values, input_mask)
+        normalised, statistics = normalise(values, observed)
+        if self.config.partial_patches == "fill":
+            normalised = interpolate_gaps(normalised, observed)
+        suffix = self.num_patches(prediction_length) * self.patch_length
+        normalised = functional.pad(normalised[..., suffix:], (0, suffix))
+        observed = functional.pad(observed[..., suffix:], (0, suffix), value=True)
+        hidden = torch.zeros_like(self._patch_view(observed))
+        hidden[..., -suffix // self.patch_length :] = True
+        return self._encode_normalised(normalised, observed, hidden, hide_unobserved=False), statistics
+
     def pieces(self, context_length: int, prediction_length: int) -> int:
         """How many passes through the encoder :meth:`forecast` takes."""
         return math.ceil(prediction_length / self._longest_piece(context_length))
@@ -242,19 +265,9 @@ class Moment(nn.Module):
         return max(self.num_patches(context_length) // 2, 1) * self.patch_length
 
     def _forecast_suffix(self, past_values: Tensor, observed: Tensor, prediction_length: int) -> Tensor:
-        values, input_mask = self._align(past_values, observed)
-        normalised, statistics = normalise(values, input_mask)
-        if self.config.partial_patches == "fill":
-            normalised = interpolate_gaps(normalised, input_mask)
-        suffix = self.num_patches(prediction_length) * self.patch_length
-        normalised = functional.pad(normalised[..., suffix:], (0, suffix))
-        input_mask = functional.pad(input_mask[..., suffix:], (0, suffix), value=True)
-        hidden = torch.zeros_like(self._patch_view(input_mask))
-        hidden[..., -suffix // self.patch_length :] = True
-        tokens = self._encode_normalised(normalised, input_mask, hidden, hide_unobserved=False)
-        steps = statistics.denormalise(self.reconstruction(tokens).float())
-        start = steps.shape[-1] - suffix
-        return steps[..., start : start + prediction_length]
+        tokens, statistics = self.encode_future(past_values, observed, prediction_length)
+        hidden = tokens[..., -self.num_patches(prediction_length) :, :]
+        return statistics.denormalise(self.reconstruction(hidden).float())[..., :prediction_length]
 
     def _encode_normalised(
         self, normalised: Tensor, observed: Tensor, hidden: Tensor | None, hide_unobserved: bool

@@ -44,7 +44,7 @@ def train_head(
     closed_form = None
     if config.head_start == "ridge":
         features = _Features(model, data.train, train), _Features(model, data.validation, validation)
-        closed_form = _closed_form(model.head, *features)
+        closed_form = _closed_form(model, *features)
     trains: nn.Module = model
     parts: tuple[Dataset, Dataset] = data.train, data.validation
     if train is not None and validation is not None:
@@ -68,10 +68,14 @@ def _cached(model: ForecastModel, windows: Dataset, storage: Storage, device: st
     return cache_batches(lambda batch: frozen_features(model, batch), windows, device=device, storage=storage)
 
 
-def _closed_form(head: nn.Module, train: "_Features", validation: "_Features") -> tuple[float, dict[str, Any]] | None:
+def _closed_form(
+    model: ForecastModel, train: "_Features", validation: "_Features"
+) -> tuple[float, dict[str, Any]] | None:
     """Validation loss and weights of the ridge solution, which the head now has; None where there is none."""
+    head = model.head
+    assert head is not None, "the first phase needs a head"
     try:
-        fit = fit_ridge(head, train, validation)
+        fit = fit_ridge(head, train, validation, kept_directions=model.own_directions)
     except InputError as error:
         logger.warning("The head starts from random weights: %s", error)
         return None

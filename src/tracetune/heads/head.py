@@ -41,6 +41,9 @@ HEADS: dict[str, HeadKind] = {
 }
 
 
+TOKENS = ("auto", "context", "future", "all")
+
+
 @dataclass(frozen=True)
 class HeadConfig:
     """Which forecasting head to put on a backbone.
@@ -49,11 +52,16 @@ class HeadConfig:
         kind: a name in `HEADS`: "flatten" (linear probe), "projection", "convolution" or "pooling".
         beta: factor by which the compact kinds reduce the features; "flatten" keeps all of them (1).
         dropout: share of the features before the output layer that is dropped in training.
+        tokens: which tokens the head reads: "context" (those of the context, as MOMENT's linear probe), "future"
+            (those of hidden patches in place of the horizon), "all" (both; the oldest patches make room), or "auto":
+            "all" where the backbone rebuilds hidden patches and the horizon fits in one pass, else "context". Heads on
+            tokens of the future start as the backbone's own forecast, see heads/native.py.
     """
 
     kind: str = "flatten"
     beta: int = 1
     dropout: float = 0.1
+    tokens: str = "context"
 
     def __post_init__(self) -> None:
         if self.kind not in HEADS:
@@ -66,6 +74,8 @@ class HeadConfig:
                 f"Head {self.kind!r} keeps all features: expected beta=1, found {self.beta}. "
                 f"Heads that take a beta: {reducing}."
             )
+        if self.tokens not in TOKENS:
+            raise unknown_name("tokens", self.tokens, TOKENS)
         if not 0 <= self.dropout < 1:
             raise InputError(f"Expected a head dropout in [0, 1), found {self.dropout}.")
 

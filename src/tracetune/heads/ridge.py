@@ -24,7 +24,7 @@ from tracetune.heads.compact import ConvolutionHead, PoolingHead, ProjectionHead
 from tracetune.heads.flatten import FlattenHead
 
 Batch = Mapping[str, Tensor]
-PENALTIES = tuple(10.0 ** (exponent / 2) for exponent in range(-10, 3))
+PENALTIES = tuple(10.0 ** (exponent / 2) for exponent in range(-10, 7))
 _LARGEST_GRAM = 16_384  # features: a Gram matrix of 2 GB
 
 
@@ -43,7 +43,9 @@ class RidgeFit:
     losses: tuple[float, ...]
 
 
-def fit_ridge(head: nn.Module, train: Iterable[Batch], validation: Iterable[Batch]) -> RidgeFit:
+def fit_ridge(
+    head: nn.Module, train: Iterable[Batch], validation: Iterable[Batch], *, kept_directions: int | None = None
+) -> RidgeFit:
     """Set the weights of a head by ridge regression, in one pass over ``train`` and one over ``validation``.
 
     The output layer of every kind of head is fitted exactly. A projection (of ``ProjectionHead`` and
@@ -56,19 +58,23 @@ def fit_ridge(head: nn.Module, train: Iterable[Batch], validation: Iterable[Batc
         train: batches with ``tokens`` [B, C, N, D], ``location`` and ``scale`` [B, C, 1], ``future_values`` and
             ``future_mask`` [B, C, H]; can be iterated more than once. Rows with a missing target are left out.
         validation: batches of the same form.
+        kept_directions: None shrinks the weights towards 0. A number shrinks them towards those that the head has,
+            and leaves the first so many rows of its projection as they are; for heads that start as the backbone's
+            own forecast, see heads/native.py.
 
     Raises:
         InputError: an output layer with too many features, or not a single row with all targets.
     """
     down = getattr(head, "down", None)
-    if down is None:
+    if down is None or kept_directions == down.out_features:
         equations = _normal_equations(train, head)
     elif isinstance(head, ProjectionHead | ConvolutionHead) and _probe_fits(train):
-        equations = _fit_projection(head, train)
+        equations = _fit_projection(head, train, kept_directions)
     else:
-        down.weight.data.copy_(_principal_directions(train, down.out_features))
+        kept = kept_directions or 0
+        down.weight.data[kept:] = _principal_directions(train, down.out_features - kept)
         equations = _normal_equations(train, head)
-    solutions = equations.solve(PENALTIES)
+    solutions = equations.solve(PENALTIES, None if kept_directions is None else _read(_output_layer(head)))
     losses = _validation_losses(head, solutions, validation)
     best = int(torch.tensor(losses).argmin())
     _write(_output_layer(head), solutions[best])
@@ -115,8 +121,8 @@ class NormalEquations:
         self.cross.addmm_(features.T, target)
         self.rows += len(features)
 
-    def solve(self, penalties: Iterable[float]) -> list[Tensor]:
-        """Weights and bias [F + 1, H] for each penalty, float64.
+    def solve(self, penalties: Iterable[float], around: Tensor | None = None) -> list[Tensor]:
+        """Weights and bias [F + 1, H] for each penalty, float64, shrunk towards ``around`` (None: towards 0).
 
         Raises:
             InputError: there are no rows.
@@ -126,8 +132,10 @@ class NormalEquations:
         unit = self.gram.diagonal()[:-1].mean().clamp(min=1e-12)
         diagonal = torch.ones_like(self.gram.diagonal())
         diagonal[-1] = 1e-9  # of the bias
+        around = torch.zeros_like(self.cross) if around is None else around
+        rest = self.cross - self.gram @ around
         return [
-            torch.cholesky_solve(self.cross, torch.linalg.cholesky(self.gram + (penalty * unit * diagonal).diag()))
+            around + torch.cholesky_solve(rest, torch.linalg.cholesky(self.gram + (penalty * unit * diagonal).diag()))
             for penalty in penalties
         ]
 
@@ -158,18 +166,22 @@ def leading_directions(solution: Tensor, covariance: Tensor, count: int) -> Tens
     return torch.linalg.qr(directions).Q.T
 
 
-def _fit_projection(head: nn.Module, train: Iterable[Batch]) -> NormalEquations:
-    """Set the projection from the linear probe's solution; returns the equations of what is left."""
+def _fit_projection(head: nn.Module, train: Iterable[Batch], kept: int | None) -> NormalEquations:
+    """Set the projection, but for ``kept`` rows, from the linear probe's solution; returns the equations of the rest.
+
+    With rows to keep, the solution is that for what the head's present weights leave over.
+    """
     down = head.get_submodule("down")
     assert isinstance(down, nn.Linear)
     num_patches, width = next(iter(train))["tokens"].shape[-2:]
     probe = _normal_equations(train, None)
-    solution = probe.solve([1e-3])[0][:-1].unflatten(0, (num_patches, width))
+    present = None if kept is None else _through(down, _read(_output_layer(head)), num_patches)
+    solution = probe.solve([1e-3], present)[0]
+    solution = (solution if present is None else solution - present)[:-1].unflatten(0, (num_patches, width))
     blocks = probe.gram[:-1, :-1].unflatten(0, (num_patches, width)).unflatten(2, (num_patches, width))
     covariance = blocks.diagonal(dim1=0, dim2=2).mean(-1)
-    directions = leading_directions(solution, covariance, down.out_features)
-    down.weight.data.copy_(directions)
-    return probe.project(directions, num_patches)
+    down.weight.data[kept or 0 :] = leading_directions(solution, covariance, down.out_features - (kept or 0))
+    return probe.project(down.weight.data, num_patches)
 
 
 def _normal_equations(batches: Iterable[Batch], head: nn.Module | None) -> NormalEquations:
@@ -239,6 +251,17 @@ def _output_layer(head: nn.Module) -> nn.Linear:
     output = head if isinstance(head, FlattenHead) else head.get_submodule("output")
     assert isinstance(output, FlattenHead), "every head ends in a flatten head"
     return output.linear
+
+
+def _through(down: nn.Linear, weights: Tensor, num_patches: int) -> Tensor:
+    """Weights [N D' + 1, H] on reduced tokens as weights [N D + 1, H] on whole ones."""
+    whole = torch.einsum("rd,nrh->ndh", down.weight.data.double(), weights[:-1].unflatten(0, (num_patches, -1)))
+    return torch.cat([whole.flatten(0, 1), weights[-1:]])
+
+
+def _read(layer: nn.Linear) -> Tensor:
+    """Weights and bias [F + 1, H] of a layer, float64."""
+    return torch.cat([layer.weight.data.T, layer.bias.data.unsqueeze(0)]).double()
 
 
 def _write(layer: nn.Linear, solution: Tensor) -> None:

@@ -10,9 +10,10 @@ from torch.nn import functional
 from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
 
-from tracetune.backbones.backbone import Backbone, InstanceStatistics, load_backbone
+from tracetune.backbones.backbone import Backbone, InstanceStatistics, MaskedBackbone, load_backbone
 from tracetune.base.errors import InputError
 from tracetune.heads.head import HeadConfig, build_head
+from tracetune.heads.native import start_as_own_forecast
 
 
 @dataclass
@@ -37,12 +38,25 @@ class ForecastModel(nn.Module):
 
     Without a head (``head=None``) the backbone forecasts by itself, zero-shot. Contexts shorter than T
     are padded on the left as unobserved, longer ones are cut to their last T steps.
+
+    Attributes:
+        head_tokens: which tokens the head reads, see HeadConfig ("auto" is decided here).
+        own_directions: how many rows of a compact head's projection make up the backbone's own forecast, with which the
+            head starts; None where it starts from random weights.
     """
 
     def __init__(
-        self, backbone: Any, head: nn.Module | None, prediction_length: int, context_length: int, name_or_path: str = ""
+        self,
+        backbone: Any,
+        head: nn.Module | None,
+        prediction_length: int,
+        context_length: int,
+        name_or_path: str = "",
+        head_tokens: str = "context",
     ) -> None:
         super().__init__()
+        self.head_tokens = head_tokens
+        self.own_directions: int | None = None
         self.backbone = backbone
         self.head = head
         self.prediction_length = prediction_length
@@ -75,14 +89,26 @@ class ForecastModel(nn.Module):
         context_length: int | None = None,
         name_or_path: str = "",
     ) -> "ForecastModel":
-        """Put a new head on a backbone that is already loaded."""
+        """Put a new head on a backbone that is already loaded.
+
+        Raises:
+            InputError: lengths below 1, or a head that reads tokens which this backbone does not have.
+        """
         context_length = backbone.context_length if context_length is None else context_length
         for name, value in (("prediction_length", prediction_length), ("context_length", context_length)):
             if value < 1:
                 raise InputError(f"Expected {name} of at least 1, found {value}.")
-        patches = backbone.num_patches(context_length)
-        module = None if head is None else build_head(head, patches, backbone.width, prediction_length)
-        return cls(backbone, module, prediction_length, context_length, str(name_or_path))
+        if head is None:
+            return cls(backbone, None, prediction_length, context_length, str(name_or_path))
+        tokens = _resolved_tokens(head.tokens, backbone, context_length, prediction_length)
+        patches = backbone.num_patches(prediction_length if tokens == "future" else context_length)
+        module = build_head(head, patches, backbone.width, prediction_length)
+        model = cls(backbone, module, prediction_length, context_length, str(name_or_path), tokens)
+        if tokens != "context":
+            assert isinstance(backbone, MaskedBackbone), "only these have tokens of the future"
+            if start_as_own_forecast(module, backbone.token_to_patch):
+                model.own_directions = backbone.patch_length
+        return model
 
     def forward(
         self,
@@ -112,8 +138,14 @@ class ForecastModel(nn.Module):
         return ForecastOutput(loss=losses.mean(), sample_losses=losses, forecast=forecast, scale=scale)
 
     def encode(self, past_values: Tensor, input_mask: Tensor | None = None) -> tuple[Tensor, InstanceStatistics]:
-        """Tokens [B, C, N, D] of past values [B, C, T], and their statistics."""
-        return self.backbone.encode(*self._fit_context(past_values, input_mask))
+        """The tokens [B, C, N, D] of past values [B, C, T] that the head reads, and the statistics of the values."""
+        context = self._fit_context(past_values, input_mask)
+        if self.head_tokens == "context":
+            return self.backbone.encode(*context)
+        tokens, statistics = self.backbone.encode_future(*context, self.prediction_length)
+        if self.head_tokens == "future":
+            tokens = tokens[..., -self.backbone.num_patches(self.prediction_length) :, :]
+        return tokens, statistics
 
     def decode(self, tokens: Tensor, statistics: InstanceStatistics) -> Tensor:
         """Forecast [B, C, H] from tokens [B, C, N, D]."""
@@ -132,6 +164,20 @@ class ForecastModel(nn.Module):
             input_mask = torch.ones_like(past_values)
         missing = self.context_length - past_values.shape[-1]  # negative padding cuts
         return functional.pad(past_values, (missing, 0)), functional.pad(input_mask, (missing, 0))
+
+
+def _resolved_tokens(tokens: str, backbone: Any, context_length: int, prediction_length: int) -> str:
+    """Which tokens a head reads, "auto" decided."""
+    masked = isinstance(backbone, MaskedBackbone) and backbone.pieces(context_length, prediction_length) == 1
+    if tokens == "auto":
+        return "all" if masked else "context"
+    if tokens != "context" and not masked:
+        raise InputError(
+            f"Expected a backbone that forecasts {prediction_length} steps in one pass by rebuilding hidden patches of "
+            f"a context of {context_length} steps, for a head that reads tokens={tokens!r}; this one does not. "
+            "Use tokens='context' (or 'auto'), or a shorter horizon."
+        )
+    return tokens
 
 
 def squared_error_per_sample(forecast: Tensor, future_values: Tensor, future_mask: Tensor | None) -> Tensor:
