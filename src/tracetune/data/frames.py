@@ -7,6 +7,7 @@ relaxed about what is normal in practice (missing values, gaps, unequal lengths,
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,14 +124,48 @@ def read_frame(path: str | Path) -> pd.DataFrame:
         InputError: the file is missing, empty, damaged, of another kind, or names a column twice.
     """
     source = Path(path)
+    kind = readable_kind(source)
+    with damage_explained(source, kind):
+        return pd.read_parquet(source) if kind == "parquet" else pd.read_csv(source, dtype=csv_types(source))
+
+
+def readable_kind(source: Path) -> str:
+    """Which kind of table a file is: "csv", "csv.gz" or "parquet".
+
+    Raises:
+        InputError: the file is missing, empty, or of another kind.
+    """
     if not source.is_file():
         found = "that is a folder" if source.is_dir() else "there is no such file"
         raise InputError(f"Expected a table at {source}; {found}.")
-    kind = _table_kind(source, ("csv", "csv.gz", "parquet"))
+    kind = table_kind(source, ("csv", "csv.gz", "parquet"))
     if source.stat().st_size == 0:
         raise InputError(f"Expected a table in {source}, found an empty file.")
+    return kind
+
+
+def csv_types(source: Path) -> dict[str, type]:
+    """Types of the columns of a CSV file that pandas must not guess: item names are text, 007 is not 7.
+
+    Raises:
+        InputError: a column name occurs twice, or other separators than commas.
+    """
+    header = pd.read_csv(source, header=None, nrows=1, dtype=str)
+    names = header.iloc[0].dropna()
+    refuse_duplicate_columns(names)
+    if len(header.columns) == 1 and re.search(r"[;\t|]", str(names.iloc[0])):
+        raise InputError(
+            f"Expected columns separated by commas in {source}, found the one column {names.iloc[0]!r}. Save the table "
+            "with commas between cells and points in numbers."
+        )
+    return {name: str for name in names if is_usual(name, ITEM_NAMES)}
+
+
+@contextmanager
+def damage_explained(source: Path, kind: str) -> Iterator[None]:
+    """Turn what readers raise about a file of this kind into an InputError."""
     try:
-        return pd.read_parquet(source) if kind == "parquet" else _read_csv(source)
+        yield
     except pd.errors.EmptyDataError as error:
         raise InputError(f"Expected a table in {source}, found no columns.") from error
     except (UnicodeDecodeError, pd.errors.ParserError) as error:
@@ -155,7 +190,7 @@ def require_table_path(path: str | Path, overwrite: bool = False) -> None:
         raise InputError(f"Expected a file to write to, found the folder {target}. Choose another path.")
     if target.exists() and not overwrite:
         raise InputError(f"{target} exists already. Choose another --output, or add --overwrite.")
-    _table_kind(target, _WRITTEN)
+    table_kind(target, _WRITTEN)
     require_place(target)
 
 
@@ -165,7 +200,7 @@ def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
     Raises:
         InputError: the suffix is none of these.
     """
-    kind = _table_kind(Path(path), _WRITTEN)
+    kind = table_kind(Path(path), _WRITTEN)
     with staged_file(path) as temporary:
         if kind == "parquet":
             frame.to_parquet(temporary, index=False)
@@ -184,6 +219,7 @@ def panel_from_frame(
     freq: str | None = None,
     sort: bool = False,
     rows_as_steps: bool = False,
+    partial: bool = False,
 ) -> Panel:
     """Turn a table into a panel of series on a regular grid; gaps become NaN.
 
@@ -202,6 +238,7 @@ def panel_from_frame(
         sort: order each item by time first, instead of refusing what is out of order.
         rows_as_steps: take each row as one step whatever its timestamp says: no gap is filled and repeated or
             unordered timestamps are allowed. For benchmark files whose published splits count rows.
+        partial: the table is a part of a larger one: channels may be without values here.
 
     Raises:
         InputError: the table cannot be understood or would spoil a model; says where and what to do.
@@ -210,12 +247,14 @@ def panel_from_frame(
     refuse_duplicate_columns(frame.columns)
     if frame.empty:
         raise InputError(f"Expected a table with rows, found none (columns: {', '.join(map(str, frame.columns))}).")
-    if _is_m4(frame) and not (id_column or timestamp_column or target):
+    if is_m4(frame) and not (id_column or timestamp_column or target):
         panel = _panel_from_m4(frame, freq)
     else:
         layout = find_layout(frame, id_column, timestamp_column, target)
         panel = _panel_from_rows(frame, layout, freq, sort=sort, rows_as_steps=rows_as_steps)
-    _refuse_unobserved(panel)
+    seen = observed_channels(panel)
+    if not partial:
+        refuse_unobserved(panel.channels, seen)
     return panel
 
 
@@ -257,7 +296,12 @@ def frame_from_forecasts(
     return pd.DataFrame(columns)
 
 
-def _table_kind(path: Path, kinds: Sequence[str]) -> str:
+def table_kind(path: Path, kinds: Sequence[str]) -> str:
+    """Which of ``kinds`` a file is by its suffix.
+
+    Raises:
+        InputError: none of them.
+    """
     for kind in kinds:
         if path.name.lower().endswith(f".{kind}"):
             return kind
@@ -265,19 +309,8 @@ def _table_kind(path: Path, kinds: Sequence[str]) -> str:
     raise InputError(f"Expected a table file ending in one of {listed}, found {path.name!r}.")
 
 
-def _read_csv(source: Path) -> pd.DataFrame:
-    header = pd.read_csv(source, header=None, nrows=1, dtype=str)
-    names = header.iloc[0].dropna()
-    refuse_duplicate_columns(names)
-    if len(header.columns) == 1 and re.search(r"[;\t|]", str(names.iloc[0])):
-        raise InputError(
-            f"Expected columns separated by commas in {source}, found the one column {names.iloc[0]!r}. Save the table "
-            "with commas between cells and points in numbers."
-        )
-    return pd.read_csv(source, dtype={name: str for name in names if is_usual(name, ITEM_NAMES)})  # 007 is not 7
-
-
-def _is_m4(frame: pd.DataFrame) -> bool:
+def is_m4(frame: pd.DataFrame) -> bool:
+    """Whether a table has M4's columns: V1, V2, ..."""
     return len(frame.columns) > 1 and all(re.fullmatch(r"V\d+", str(name)) for name in frame.columns)
 
 
@@ -369,13 +402,23 @@ def _fill_gaps(series: list[Series], grid: Grid) -> list[Series]:
     return filled
 
 
-def _refuse_unobserved(panel: Panel) -> None:
+def observed_channels(panel: Panel) -> np.ndarray:
+    """Which channels [C] have a value in any series.
+
+    Raises:
+        InputError: a series has none at all.
+    """
     seen = np.zeros(len(panel.channels), dtype=bool)
     for series in panel:
         observed = (~np.isnan(series.values)).any(axis=1)
         if not observed.any():
             raise InputError(f"Item {series.item_id!r} has no value at all: each cell is missing. Leave the item out.")
         seen |= observed
+    return seen
+
+
+def refuse_unobserved(channels: Sequence[str], seen: np.ndarray) -> None:
+    """Raise InputError if a channel was not seen [C] with any value."""
     if not seen.all():
-        name = panel.channels[int(seen.argmin())]
+        name = channels[int(seen.argmin())]
         raise InputError(f"Column {name!r} has no value at all. Leave it out, or name the columns to use with target.")

@@ -41,15 +41,16 @@ def resolve_freq(times: np.ndarray, bounds: np.ndarray, freq: str | None) -> str
         raise InputError(f"Expected a pandas offset alias such as 'h', 'D' or 'MS', found freq={freq!r}.") from error
 
 
-def refuse_mixed_steps(times: np.ndarray, bounds: np.ndarray, items: Sequence[str]) -> None:
+def refuse_mixed_steps(times: np.ndarray, bounds: np.ndarray, items: Sequence[str], usual: int | None = None) -> None:
     """Raise InputError if an item follows a longer step throughout than the table does: a grid would be mostly gaps.
 
     Args:
         times: timestamps of all items, item after item, each in order.
         bounds: where each item begins in ``times``, and the total at the end.
         items: their names.
+        usual: ticks of the usual step of a larger table, of which this is a part; None finds that of this one.
     """
-    usual = _usual_step(times, bounds)
+    usual = usual_step(times, bounds) if usual is None else usual
     if usual is None:
         return
     steps = np.append(np.diff(times.astype(np.int64)), 0)  # the last step of each item leads to the next: left out
@@ -140,12 +141,12 @@ def _offset(freq: str | pd.Timedelta | None) -> pd.offsets.BaseOffset:
 def _fixed_step(times: np.ndarray, bounds: np.ndarray, freq: str | None) -> int | None:
     """Ticks of one step, None where steps follow the calendar."""
     if freq is None:
-        return _usual_step(times, bounds) or 1
+        return usual_step(times, bounds) or 1
     offset = _offset(freq)
     return int(offset.nanos) if isinstance(offset, pd.offsets.Tick) else None
 
 
-def _usual_step(times: np.ndarray, bounds: np.ndarray) -> int | None:
+def usual_step(times: np.ndarray, bounds: np.ndarray) -> int | None:
     """The most frequent step within items, the smallest of several; None if no item has two rows."""
     steps = np.diff(times.astype(np.int64))[_within_items(bounds)]
     steps, counts = np.unique(steps[steps > 0], return_counts=True)
@@ -153,7 +154,7 @@ def _usual_step(times: np.ndarray, bounds: np.ndarray) -> int | None:
 
 
 def _infer_freq(times: np.ndarray, bounds: np.ndarray) -> str:
-    step = _usual_step(times, bounds)
+    step = usual_step(times, bounds)
     if step is None:
         raise InputError("Every item has a single row, so the frequency cannot be seen. Give freq, e.g. freq='D'.")
     run = _longest_run(times, bounds, step)

@@ -1,8 +1,10 @@
 """Forecaster: load, fit, predict, evaluate, save."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,12 @@ from tracetune.base.errors import InputError
 from tracetune.data.frames import Panel, frame_from_forecasts, panel_from_frame
 from tracetune.data.seasonality import seasonality
 from tracetune.data.splits import PanelSplit
-from tracetune.data.windows import Windows, context_batch
+from tracetune.data.windows import Windows
 from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.fitting import FitResult, fit_forecaster
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
 from tracetune.estimators.methods import FitConfig
+from tracetune.estimators.prediction import checked_arrays, forecast_series, last_steps
 from tracetune.evaluation.protocol import library_versions
 from tracetune.heads.head import HeadConfig
 from tracetune.report.card import forecaster_card
@@ -189,20 +192,60 @@ class Forecaster:
         Returns:
             Columns item_id, timestamp, target_name, predictions, and one a quantile ("0.1", ...).
         """
-        panel = panel_from_frame(df, **columns)
-        offsets = self._quantile_offsets(quantile_levels)
-        scaled = scale_panel(panel)
-        forecasts, scales = self._forecast_rows(scaled.values, batch_size)  # [rows, H], [rows, 1]
-        points: list[np.ndarray] = []
-        quantiles: list[np.ndarray] = []
-        row = 0
-        for scaler, values in zip(scaled.scalers, scaled.values, strict=True):
-            rows = slice(row, row := row + len(values))
-            points.append(scaler.inverse_transform(forecasts[rows]))
-            if offsets is not None:
-                spread = forecasts[rows] + scales[rows] * offsets.T[:, None, :]  # [Q, C, H]
-                quantiles.append(np.moveaxis(scaler.inverse_transform(spread), 0, -1))
-        return frame_from_forecasts(panel, points, quantiles=quantiles or None, quantile_levels=quantile_levels or ())
+        return next(self.predict_frames([df], quantile_levels, batch_size=batch_size, **columns))
+
+    def predict_frames(
+        self,
+        frames: Iterable[pd.DataFrame],
+        quantile_levels: Sequence[float] | None = None,
+        *,
+        batch_size: int = 256,
+        **columns: Any,
+    ) -> Iterator[pd.DataFrame]:
+        """Forecast frames one after the other; memory does not grow with their number.
+
+        The numbers are those of :meth:`predict_df` on all frames together. Series of neighbouring frames share
+        batches: the forecast of a frame comes when the batch with its last series is full, or the frames end.
+
+        Args:
+            frames: tables as for :meth:`predict_df`, each with whole items; an iterator is read as needed.
+            quantile_levels: as for :meth:`predict_df`.
+            batch_size: series and channels per forward pass.
+            columns: as for :meth:`predict_df`; they hold for every frame.
+
+        Yields:
+            One forecast a frame, as :meth:`predict_df` returns it.
+
+        Raises:
+            InputError: quantiles that the forecaster does not have; while reading, a frame that cannot be used.
+        """
+        panels = map(partial(panel_from_frame, **columns), frames)  # map keeps no frame once its panel is there
+        return self.predict_panels(panels, quantile_levels, batch_size=batch_size)
+
+    def predict_panels(
+        self, panels: Iterable[Panel], quantile_levels: Sequence[float] | None = None, *, batch_size: int = 256
+    ) -> Iterator[pd.DataFrame]:
+        """Forecast panels one after the other; see :meth:`predict_frames`."""
+        return self._forecast_panels(panels, quantile_levels or (), self._quantile_offsets(quantile_levels), batch_size)
+
+    def predict_arrays(self, values: Iterable[np.ndarray], *, batch_size: int = 256) -> Iterator[np.ndarray]:
+        """Forecast series that are arrays; memory does not grow with their number.
+
+        The numbers are those of :meth:`predict_df` on the same series. Series share batches, and are read at most
+        one batch ahead.
+
+        Args:
+            values: one array [C, L] a series, of any length, NaN where missing; an iterator is read as needed.
+            batch_size: series and channels per forward pass.
+
+        Yields:
+            One forecast [C, H] a series, in order and in the units of the series.
+
+        Raises:
+            InputError: while reading, a series of another shape, with infinite values, or without any value.
+        """
+        forecasts = forecast_series(self._output, checked_arrays(values), self.context_length, batch_size)
+        return (forecast.points() for forecast in forecasts)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the fine-tuned model: PEFT's files, a model card and trace.json; whole or not at all.
@@ -314,13 +357,21 @@ class Forecaster:
         with torch.inference_mode():
             return self.model(batch["past_values"].to(self.device), batch["input_mask"].to(self.device))
 
-    def _forecast_rows(self, values: Sequence[np.ndarray], batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Forecasts [rows, H] and context deviations [rows, 1] of every channel of every series."""
-        outputs = [self._output(batch) for batch in context_batch(values, self.context_length, batch_size)]
-        return (
-            torch.cat([output["forecast"] for output in outputs]).squeeze(1).cpu().numpy(),
-            torch.cat([output["scale"] for output in outputs]).squeeze(1).cpu().numpy(),
-        )
+    def _forecast_panels(
+        self, panels: Iterable[Panel], levels: Sequence[float], offsets: np.ndarray | None, batch_size: int
+    ) -> Iterator[pd.DataFrame]:
+        waiting: deque[Panel] = deque()
+        points: list[np.ndarray] = []
+        quantiles: list[np.ndarray] = []
+        values = _values_of(panels, waiting)
+        for forecast in forecast_series(self._output, values, self.context_length, batch_size):
+            points.append(forecast.points())
+            if offsets is not None:
+                quantiles.append(forecast.quantiles(offsets))
+            if len(points) == len(waiting[0]):
+                panel = waiting.popleft()
+                yield frame_from_forecasts(panel, points, quantiles=quantiles or None, quantile_levels=levels)
+                points, quantiles = [], []
 
     def _quantile_offsets(self, levels: Sequence[float] | None) -> np.ndarray | None:
         if not levels:
@@ -357,3 +408,13 @@ class Forecaster:
             "seed": config.training.seed,
             "versions": library_versions(),
         }
+
+
+def _values_of(panels: Iterable[Panel], waiting: deque[Panel]) -> Iterator[np.ndarray]:
+    """Values [C, L] of every series; what its forecast's frame needs of each panel is put into ``waiting``."""
+    for panel in panels:
+        if len(panel) == 0:
+            raise InputError("Expected panels with series, found an empty one. Leave it out.")
+        waiting.append(last_steps(panel))
+        yield from (series.values for series in panel)  # noqa: PD011 - not a pandas object
+        del panel  # or it would stay while the next one is read

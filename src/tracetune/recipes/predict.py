@@ -1,11 +1,14 @@
 """Forecast a table of series with a saved or a base model."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 
 from tracetune.base.errors import InputError
-from tracetune.data.frames import read_frame, require_table_path, write_frame
+from tracetune.data.frame_chunks import read_panels
+from tracetune.data.frame_writer import PIECEWISE, write_frames
+from tracetune.data.frames import read_frame, require_table_path, table_kind, write_frame
 from tracetune.estimators.forecaster import Forecaster
 
 
@@ -21,6 +24,8 @@ class PredictConfig:
         prediction_length: steps to forecast; a fine-tuned model knows its own.
         quantiles: quantile levels to add, e.g. --quantiles 0.1 --quantiles 0.9.
         batch_size: series and channels per forward pass.
+        chunk_rows: read the file in pieces of about this many rows, if it does not fit into memory; rows of an item
+            must stand together. Output is CSV, CSV.gz or Parquet, the same as without.
         device: auto, cpu or cuda.
         id_column: name of the item column, if not item_id or unique_id.
         timestamp_column: name of the time column, if not timestamp, ds or date.
@@ -37,6 +42,7 @@ class PredictConfig:
     prediction_length: int | None = None
     quantiles: tuple[str, ...] = ()
     batch_size: int = 256
+    chunk_rows: int | None = None
     device: str = "auto"
     id_column: str | None = None
     timestamp_column: str | None = None
@@ -49,6 +55,10 @@ class PredictConfig:
         if self.data is None:
             raise InputError("Expected a data file: tracetune predict DATA --model FOLDER.")
         require_table_path(self.output, self.overwrite)
+        if self.chunk_rows is not None:
+            if self.chunk_rows < 1:
+                raise InputError(f"Expected chunk_rows of at least 1, found {self.chunk_rows}.")
+            table_kind(Path(self.output), PIECEWISE)
 
     def quantile_levels(self) -> list[float]:
         """The levels as numbers.
@@ -64,21 +74,20 @@ class PredictConfig:
 
 def predict(config: PredictConfig) -> None:
     """Forecast the steps after the end of every series in a file."""
-    levels = config.quantile_levels()
+    levels = config.quantile_levels() or None
     assert config.data is not None
-    frame = read_frame(config.data)
-    forecaster = Forecaster.from_pretrained(
-        config.model, config.prediction_length, base=config.base, device=config.device
-    )
-    forecast = forecaster.predict_df(
-        frame,
-        levels or None,
-        batch_size=config.batch_size,
-        id_column=config.id_column,
-        timestamp_column=config.timestamp_column,
-        target=config.target,
-        freq=config.freq,
-        sort=config.sort,
-    )
-    write_frame(forecast, config.output)
-    Console().print(f"{len(forecast):,} rows written to {config.output}")
+    columns = {name: getattr(config, name) for name in ("id_column", "timestamp_column", "target", "freq", "sort")}
+    if config.chunk_rows is None:
+        frame = read_frame(config.data)
+        forecast = _forecaster(config).predict_df(frame, levels, batch_size=config.batch_size, **columns)
+        write_frame(forecast, config.output)
+        rows = len(forecast)
+    else:
+        panels = read_panels(config.data, config.chunk_rows, **columns)
+        forecasts = _forecaster(config).predict_panels(panels, levels, batch_size=config.batch_size)
+        rows = write_frames(forecasts, config.output)
+    Console().print(f"{rows:,} rows written to {config.output}")
+
+
+def _forecaster(config: PredictConfig) -> Forecaster:
+    return Forecaster.from_pretrained(config.model, config.prediction_length, base=config.base, device=config.device)

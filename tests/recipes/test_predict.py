@@ -1,0 +1,74 @@
+"""Prediction of a file in pieces: the file that prediction of the whole gives, or none."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.tiny import HORIZON, save_tiny, seasonal_frame
+from tracetune import FitConfig, Forecaster, HeadConfig, InputError
+from tracetune.recipes.predict import PredictConfig, predict
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A fine-tuned model, so that there are quantiles."""
+    folder = tmp_path_factory.mktemp("model")
+    base = Forecaster.from_pretrained(save_tiny(folder / "base"), HORIZON, device="cpu")
+    config = FitConfig(method="linear_probe", head=HeadConfig("projection", beta=2))
+    base.fit(seasonal_frame(), config=config).save_pretrained(folder / "tuned")
+    return str(folder / "tuned")
+
+
+def many(items: int = 9) -> pd.DataFrame:
+    frame = seasonal_frame(items, length=70)
+    frame["target"] = frame.groupby("item_id")["target"].transform(lambda values: values / values.abs().mean())
+    phase = pd.to_timedelta(frame["item_id"].str[-1:].astype(int) % 4, unit="h")
+    return frame.assign(timestamp=frame["timestamp"] + phase, other=np.arange(len(frame)) % 7.0)
+
+
+@pytest.mark.parametrize("source", ["data.csv", "data.parquet"])
+@pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
+@pytest.mark.parametrize("chunk_rows", [1, 200, 10_000])
+def test_pieces_give_the_file_of_the_whole(
+    model: str, tmp_path: Path, source: str, output: str, chunk_rows: int, capsys: pytest.CaptureFixture
+) -> None:
+    data, whole, pieces = tmp_path / source, tmp_path / f"whole_{output}", tmp_path / output
+    many().to_csv(data, index=False) if source.endswith("csv") else many().to_parquet(data)
+    options = {"data": str(data), "model": model, "quantiles": ("0.1", "0.9"), "batch_size": 4, "device": "cpu"}
+    predict(PredictConfig(**options, output=str(whole)))
+    predict(PredictConfig(**options, output=str(pieces), chunk_rows=chunk_rows))
+    assert capsys.readouterr().out.count(f"{9 * 2 * HORIZON} rows written") == 2
+    if output.endswith("csv"):
+        assert pieces.read_bytes() == whole.read_bytes()
+    else:
+        pd.testing.assert_frame_equal(pd.read_parquet(pieces), pd.read_parquet(whole), check_exact=True)
+
+
+@pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
+def test_an_item_that_comes_back_leaves_no_output(model: str, tmp_path: Path, output: str) -> None:
+    frame = many()
+    pd.concat([frame[10:], frame[:10]]).to_csv(tmp_path / "data.csv", index=False)
+    config = PredictConfig(data=str(tmp_path / "data.csv"), model=model, output=str(tmp_path / output), chunk_rows=100)
+    with pytest.raises(InputError, match=r"Item 'item0' comes back after other items: .* Sort the file by item"):
+        predict(config)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
+
+
+def test_wide_tables_do_not_come_in_pieces(model: str, tmp_path: Path) -> None:
+    dates = pd.date_range("2024-01-01", periods=80, freq="h")
+    frame = pd.DataFrame({"date": dates, "a": np.arange(80.0), "b": np.arange(80.0)})
+    frame.to_csv(tmp_path / "wide.csv", index=False)
+    options = {"data": str(tmp_path / "wide.csv"), "model": model, "output": str(tmp_path / "new" / "out.csv")}
+    with pytest.raises(InputError, match=r"found no item column .* 'date', 'a', 'b'.* leave chunk_rows out"):
+        predict(PredictConfig(**options, chunk_rows=10))
+    assert not (tmp_path / "new").exists()
+    predict(PredictConfig(**options))
+
+
+def test_wrong_options_are_refused_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="chunk_rows of at least 1, found 0"):
+        PredictConfig(data="a.csv", output=str(tmp_path / "a.csv"), chunk_rows=0)
+    with pytest.raises(InputError, match=r"ending in one of \.csv, \.csv\.gz, \.parquet, found 'a\.json'"):
+        PredictConfig(data="a.csv", output=str(tmp_path / "a.json"), chunk_rows=5)
