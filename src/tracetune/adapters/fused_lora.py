@@ -1,0 +1,157 @@
+"""PEFT's plain LoRA layers on the CPU in fewer passes over memory, for as long as a context lasts."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MethodType
+from typing import Any
+
+import torch
+from peft.tuners.lora.layer import Linear
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+
+@contextmanager
+def fuse_lora(model: nn.Module) -> Iterator[tuple[str, ...]]:
+    """Within the context, LoRA layers of ``model`` compute ``W x + s B A x`` as one autograd function.
+
+    Outputs and gradients are PEFT's up to rounding; a training step on the CPU takes less time (see
+    benchmarks/fused_lora.py). Covered are layers over a plain, frozen ``nn.Linear`` with one active adapter and no
+    dropout. DoRA and other variants, quantised layers, biases of LoRA and several active adapters are left to PEFT,
+    and so is each call in which something wants to see the parts: hooks on them (as in ``Gates.apply``), closed or
+    merged adapters, ``adapter_names``, torch.compile (whose code has no such passes), tensors that are not on
+    the CPU. Layers that are opened or closed inside follow at once. Leaving the context, also by an exception,
+    brings PEFT's forward pass back; a deep copy made inside has it already. First derivatives only.
+
+    Args:
+        model: any model with PEFT LoRA layers, wrapped in ``PeftModel`` or not.
+
+    Yields:
+        Names of the covered layers in ``model``, closed ones among them.
+    """
+    layers = {name: module for name, module in model.named_modules() if _may_fuse(module)}
+    before = {name: vars(layer).get("forward") for name, layer in layers.items()}
+    try:
+        for layer in layers.values():
+            layer.forward = _FusedForward(layer)
+        yield tuple(layers)
+    finally:
+        for name, layer in layers.items():
+            vars(layer).pop("forward", None)
+            if before[name] is not None:
+                layer.forward = before[name]
+
+
+class _FusedForward:
+    """Stands in for the ``forward`` of one layer; whatever it does not cover goes to PEFT's."""
+
+    def __init__(self, layer: Linear) -> None:
+        self.layer = layer
+
+    def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """Map inputs [..., in] to outputs [..., out]."""
+        layer = self.layer
+        if not (args or kwargs or layer.disable_adapters or layer.merged or torch.compiler.is_compiling()):
+            adapter = _plain_adapter(layer)
+            if adapter is not None:
+                base, a, b = layer.base_layer, layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
+                dtype = _common_dtype(x, base.weight, a, b)
+                if dtype is not None:
+                    return _AdaptedLinear.apply(x, base.weight, base.bias, a, b, layer.scaling[adapter], dtype)
+        return type(layer).forward(layer, x, *args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """What a copy of the layer gets: nobody would ever take the fused forward from it."""
+        layer = copy.deepcopy(self.layer, memo)
+        return MethodType(type(layer).forward, layer)
+
+
+class _AdaptedLinear(torch.autograd.Function):
+    """``y = x W^T + bias + s x A^T B^T`` with frozen W and bias.
+
+    The additions happen inside matrix products, in place, and products with the narrow side r run in the
+    orientation that BLAS is fast in: B transposed and contiguous, the gradient of B as ``(u^T dy)^T``.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        a: Tensor,
+        b: Tensor,
+        scaling: float,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        """Map x [..., in] with weight [out, in], bias [out], a [r, in], b [out, r] to [..., out], all in ``dtype``."""
+        rows = x.reshape(-1, x.shape[-1]).to(dtype)
+        weight, a = weight.to(dtype), a.to(dtype)
+        scaled_b = (b.T * scaling).to(dtype, memory_format=torch.contiguous_format)  # [r, out]
+        low = functional.linear(rows, a)  # [rows, r]
+        result = functional.linear(rows, weight, None if bias is None else bias.to(dtype)).addmm_(low, scaled_b)
+        ctx.save_for_backward(rows, low, weight, a, scaled_b)
+        ctx.scaling, ctx.shape = scaling, x.shape
+        return result.view(*x.shape[:-1], weight.shape[0])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of x, a and b from that of the output, [..., out]; autograd casts them to the inputs' dtypes."""
+        rows, low, weight, a, scaled_b = ctx.saved_tensors
+        of_x = of_a = of_b = None
+        with torch.autocast(rows.device.type, enabled=False):
+            dy = gradient.reshape(-1, gradient.shape[-1])
+            if ctx.needs_input_grad[0] or ctx.needs_input_grad[3]:
+                of_low = functional.linear(dy, scaled_b)  # [rows, r]
+            if ctx.needs_input_grad[0]:
+                of_x = (dy @ weight).addmm_(of_low, a).view(ctx.shape)
+            if ctx.needs_input_grad[3]:
+                of_a = of_low.T @ rows
+            if ctx.needs_input_grad[4]:
+                of_b = (low.T @ dy).T * ctx.scaling
+        return of_x, None, None, of_a, of_b, None, None
+
+
+def _may_fuse(module: nn.Module) -> bool:
+    if type(module) is not Linear or _plain_adapter(module) is None:
+        return False
+    own = vars(module).get("forward")  # somebody else's, unless it is what a deep copy was given
+    return own is None or isinstance(own, _FusedForward) or own == MethodType(Linear.forward, module)
+
+
+def _plain_adapter(layer: Linear) -> str | None:
+    """Name of the active adapter, if it is one, without variant or dropout, made of nothing but matrix products."""
+    active = [name for name in layer.active_adapters if name in layer.lora_A]
+    if len(active) != 1 or active[0] in layer.lora_variant:
+        return None
+    base, a, b = layer.base_layer, layer.lora_A[active[0]], layer.lora_B[active[0]]
+    dropout = layer.lora_dropout[active[0]]
+    if not (type(dropout) is nn.Identity and _is_plain(base) and _is_plain(a) and _is_plain(b)):
+        return None
+    trains = base.weight.requires_grad or (base.bias is not None and base.bias.requires_grad)
+    return None if trains or a.bias is not None or b.bias is not None else active[0]
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Whether a module is ``nn.Linear`` itself, and nobody watches or replaces its forward and backward pass."""
+    return (
+        type(module) is nn.Linear
+        and type(module.weight) is nn.Parameter
+        and "forward" not in vars(module)
+        and not (module._forward_hooks or module._forward_pre_hooks)
+        and not (module._backward_hooks or module._backward_pre_hooks)
+    )
+
+
+def _common_dtype(*tensors: Tensor) -> torch.dtype | None:
+    """The type that PEFT's path would compute all products in; None where there is none, or off the CPU."""
+    if any(tensor.device.type != "cpu" for tensor in tensors):
+        return None
+    dtypes = {tensor.dtype for tensor in tensors}
+    if torch.is_autocast_enabled("cpu"):
+        dtype = torch.get_autocast_dtype("cpu")
+        return dtype if dtypes <= {torch.float32, dtype} else None
+    return dtypes.pop() if len(dtypes) == 1 else None
