@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -55,6 +56,10 @@ def peak_memory_bytes(device: torch.device | str = "cpu") -> int:
     """
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux; its getrusage would also know what the parent process held when it started this one
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
     import resource  # only on Unix
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
