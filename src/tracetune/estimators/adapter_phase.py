@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
+from tracetune.adapters.fused_lora import fuse_lora
 from tracetune.adapters.lora import trained_head
 from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
 from tracetune.base.seeds import seed_everything
@@ -61,7 +62,7 @@ def train_adapters(
     cache = PrefixCache(start.backbone, Storage(config.cache_bytes, folder=folder))
     model, own = prepare(start, config, data)
     adapters = trained_parameters(model)["adapters"]
-    with _remembered_prefix(cache, start, data, config) as (train, validation):
+    with _remembered_prefix(cache, start, data, config) as (train, validation), fuse_lora(model):
         trainer = build_trainer(
             model,
             config.training,

@@ -397,6 +397,7 @@ class Forecaster:
             "parameters": result.parameters,
             "seconds": {phase: round(seconds, 3) for phase, seconds in result.seconds.items()},
             "selection": result.selection,
+            "prefix_blocks": result.prefix_blocks,
             "data": {
                 "items": len(panel),
                 "channels": list(panel.channels),
