@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from benchmarks.peers import ALL_LINEAR, momentfm_lora
 
 from benchmarks import finetune_time
-from benchmarks.peers import ALL_LINEAR, momentfm_lora
 from tests.benchmarks.synthetic import synthetic_case
 from tests.tiny import HORIZON, tiny_backbone
 

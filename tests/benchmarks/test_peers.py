@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from benchmarks.peers import ALL_LINEAR, MomentfmForecaster, momentfm_lora, random_moment
+
 from tests.tiny import CONTEXT, HORIZON, tiny_backbone
 from tracetune.heads.head import HeadConfig
 from tracetune.tasks.forecasting import ForecastModel
