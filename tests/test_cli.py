@@ -90,15 +90,36 @@ def test_trace_is_the_default_method_and_importance_reads_what_it_wrote(
 def test_amounts_are_shares_numbers_or_words(
     monkeypatch: pytest.MonkeyPatch, text: str, expected: float | int | str
 ) -> None:
+    keep = taken_by_finetune(monkeypatch, "--keep", text).selection_config().keep
+    assert keep == expected
+    assert type(keep) is type(expected)
+
+
+def taken_by_finetune(monkeypatch: pytest.MonkeyPatch, *flags: str) -> cli.FinetuneConfig:
+    """The configuration that the command line makes of flags."""
     taken = []
     monkeypatch.setattr(cli, "app", typer.Typer())
     cli.app.command("finetune")(cli.command_for(cli.FinetuneConfig, taken.append))
-    monkeypatch.setattr(sys, "argv", ["tracetune", "--dataset", "ETTh1", "--output", "x", "--keep", text])
+    monkeypatch.setattr(sys, "argv", ["tracetune", "--dataset", "ETTh1", "--output", "x", *flags])
     with pytest.raises(SystemExit):
         cli.main()
-    keep = taken[0].selection_config().keep
-    assert keep == expected
-    assert type(keep) is type(expected)
+    return taken[0]
+
+
+@pytest.mark.parametrize(("flags", "expected"), [([], False), (["true"], True), (["false"], False), (["auto"], "auto")])
+def test_precision_is_true_false_or_auto(
+    monkeypatch: pytest.MonkeyPatch, flags: list[str], expected: bool | str
+) -> None:
+    config = taken_by_finetune(monkeypatch, *(["--bf16", *flags] if flags else [])).fit_config()
+    assert config.training.bf16 == expected
+    assert type(config.training.bf16) is type(expected)
+    assert config.head_training.bf16 is False
+
+
+def test_memory_and_epochs_hold_for_both_phases(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = taken_by_finetune(monkeypatch, "--max-tokens", "512", "--epoch-windows", "1000").fit_config()
+    for phase in (config.training, config.head_training):
+        assert (phase.max_tokens, phase.epoch_windows) == (512, 1000)
 
 
 def test_config_files_and_flags_have_the_same_names(

@@ -74,7 +74,7 @@ def command_for(config_class: type, recipe: Callable[[Any], object]) -> Callable
     def command(config: str | None, **flags: Any) -> None:
         values = read_yaml(config) if config else {}
         given = {name: value for name, value in flags.items() if value is not None and value != []}
-        values.update({name: _number(value) if _is_amount(hints[name]) else value for name, value in given.items()})
+        values.update({name: _spelled(value, hints[name]) for name, value in given.items()})
         recipe(from_mapping(config_class, values))
 
     file_option = typer.Option(help="YAML file with the same names; flags win over it.")
@@ -121,7 +121,7 @@ def _flag_type(hint: Any) -> Any:
     options = [part for part in getattr(hint, "__args__", ()) if part is not type(None)]
     if hint in (str, int, float, bool):
         return hint
-    if _is_amount(hint) or get_origin(hint) is Literal:
+    if _is_amount(hint) or _is_switch(hint) or get_origin(hint) is Literal:
         return str
     if hint in (tuple[str, ...], list[str]):
         return list[str]
@@ -131,6 +131,18 @@ def _flag_type(hint: Any) -> Any:
 def _is_amount(hint: Any) -> bool:
     """Whether a field takes a share (0.5) as well as a number (5), and perhaps a word ("auto")."""
     return {int, float} <= set(get_args(hint))
+
+
+def _is_switch(hint: Any) -> bool:
+    """Whether a field takes true and false as well as a word ("auto")."""
+    return bool in get_args(hint) and any(get_origin(part) is Literal for part in get_args(hint))
+
+
+def _spelled(value: Any, hint: Any) -> Any:
+    """What the text of a flag spells in the type of its field; what spells nothing is left for the config to judge."""
+    if _is_switch(hint):
+        return {"true": True, "false": False}.get(value, value)
+    return _number(value) if _is_amount(hint) else value
 
 
 def _number(text: str) -> int | float | str:

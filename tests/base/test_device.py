@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tracetune.base.device import resolve_device
+from tracetune.base.device import resolve_device, supports_bf16
 from tracetune.base.errors import InputError
 
 
@@ -20,3 +20,40 @@ def test_unknown_devices_are_refused() -> None:
 def test_an_absent_gpu_is_reported() -> None:
     with pytest.raises(InputError, match="finds no GPU"):
         resolve_device("cuda")
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])
+def test_bfloat16_on_a_gpu_follows_its_capability(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], expected: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert supports_bf16("cuda:0") is expected
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"architecture": "x86_64", "avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"architecture": "x86_64", "avx512_bf16": True}, True),
+        ({"architecture": "x86_64", "amx_bf16": True}, True),
+        ({"architecture": "aarch64", "neon": True, "bf16": True}, True),
+        ({"architecture": "aarch64", "neon": True, "bf16": False}, False),
+    ],
+)
+def test_bfloat16_on_a_cpu_follows_its_instructions(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict, expected: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert supports_bf16("cpu") is expected
+
+
+def test_the_older_questions_give_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    for bf16, amx in ((False, False), (True, False), (False, True)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda answer=bf16: answer, raising=False)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda answer=amx: answer, raising=False)
+        assert supports_bf16("cpu") is (bf16 or amx)
+
+
+def test_nothing_is_claimed_of_other_devices() -> None:
+    assert not supports_bf16("mps")

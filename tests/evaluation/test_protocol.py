@@ -41,6 +41,7 @@ def test_the_same_protocol_has_the_same_digest(fingerprint):
         {"scaler": "none"},
         {"metric_space": "original"},
         {"train_windows": 1000},
+        {"epoch_windows": 1000},
         {"versions": {"torch": "2.12.0", "tracetune": "0.1.0"}},
     ],
     ids=lambda change: next(iter(change)),
@@ -59,3 +60,10 @@ def test_the_versions_are_the_installed_ones():
     versions = library_versions()
     assert versions["torch"] == torch.__version__
     assert {"tracetune", "transformers", "peft"} <= set(versions)
+
+
+def test_digests_from_before_epochs_could_be_parts_hold(fingerprint):
+    """This digest was taken before the field ``epoch_windows`` was there."""
+    assert fingerprint.digest() == "2eab71d59b9c7f00"
+    assert "epoch_windows" not in fingerprint.to_dict()
+    assert replace(fingerprint, epoch_windows=8).to_dict()["epoch_windows"] == 8

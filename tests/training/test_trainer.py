@@ -1,5 +1,6 @@
 """The Trainer as set up here: groups, schedule, checkpoints, resume, early stopping."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,45 @@ def test_training_stops_early_where_validation_does_not_improve(tmp_path: Path) 
 @pytest.mark.parametrize(("epochs", "steps", "expected"), [(2.0, -1, 10), (0.5, -1, 3), (2.0, 7, 7)])
 def test_steps_follow_from_windows_and_epochs(epochs: float, steps: int, expected: int) -> None:
     assert TrainingConfig(num_train_epochs=epochs, max_steps=steps, batch_size=8).total_steps(40) == expected
+
+
+@pytest.mark.parametrize(("epoch_windows", "expected"), [(16, 5), (17, 8), (40, 13), (41, 13), (None, 13)])
+def test_an_epoch_may_be_a_part_of_the_windows(epoch_windows: int | None, expected: int) -> None:
+    config = TrainingConfig(num_train_epochs=2.5, batch_size=8, epoch_windows=epoch_windows)
+    assert config.total_steps(40) == expected
+
+
+def test_parts_of_the_windows_are_fresh_until_all_have_been_seen(tmp_path: Path) -> None:
+    """Two and a half epochs of 16 windows are each of the 40 once; the next 40 are all of them again."""
+    data, seen = windows(), []
+
+    class Seen(CachedBatches):
+        def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+            seen.extend(indices)
+            return super().__getitems__(indices)
+
+    config = TrainingConfig(num_train_epochs=5, batch_size=8, epoch_windows=16, early_stopping_patience=99)
+    model = tiny_forecast_model()
+    trainer = build_trainer(model, config, Seen(data.tensors), windows(seed=1), tmp_path)
+    trainer.train()
+    assert trainer.state.global_step == 10
+    assert sorted(seen[:40]) == sorted(seen[40:80]) == list(range(40))
+    assert seen[:40] != seen[40:80]
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_precision_follows_the_hardware_only_where_it_is_asked_to(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, able: bool
+) -> None:
+    monkeypatch.setattr("tracetune.training.trainer.supports_bf16", lambda device: able and device.type == "cpu")
+    for asked, expected in (("auto", able), (True, True), (False, False)):
+        config = replace(CONFIG, bf16=asked)
+        assert build_trainer(tiny_forecast_model(), config, windows(), windows(), tmp_path).args.bf16 is expected
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(InputError, match="bf16 to be true, false or auto, found 'yes'"):
+        TrainingConfig(bf16="yes")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("change", [{"learning_rate": 0}, {"batch_size": -1}, {"learning_rate": float("nan")}])

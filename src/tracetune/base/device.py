@@ -1,4 +1,4 @@
-"""Which device to compute on, and how much memory it has left."""
+"""Which device to compute on, and whether it computes in bfloat16."""
 
 import torch
 
@@ -22,3 +22,22 @@ def resolve_device(name: str = "auto") -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise InputError("Device 'cuda' was asked for, but PyTorch finds no GPU here. Use 'cpu' or 'auto'.")
     return device
+
+
+def supports_bf16(device: torch.device | str) -> bool:
+    """Whether a device has instructions for bfloat16; elsewhere it is emulated, or not known to be there.
+
+    True for CUDA devices of capability 8.0 and above, and for CPUs with AVX512_BF16, AMX or ARM's bfloat16.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and _cpu_supports_bf16()
+
+
+def _cpu_supports_bf16() -> bool:
+    capabilities = getattr(torch.cpu, "get_capabilities", None)
+    if capabilities is None:  # older versions of PyTorch tell of x86 only
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    found = capabilities()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16"))

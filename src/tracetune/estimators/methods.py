@@ -1,16 +1,19 @@
 """How to fine-tune a forecaster: the configuration, and what each method makes of a model with a trained head."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from torch import nn
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import TrainerCallback
 
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
 from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.base.errors import InputError, unknown_name
+from tracetune.data.windows import identity_collate
 from tracetune.heads.head import HeadConfig
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.tasks.forecast_data import ForecastData
@@ -91,14 +94,27 @@ def _lora(model: ForecastModel, config: FitConfig, data: ForecastData) -> tuple[
 
 
 def _trace(model: ForecastModel, config: FitConfig, data: ForecastData) -> tuple[nn.Module, TraceCallback]:
-    selection = config.selection
-    batches = selection.scoring_batches
+    selection = _scoring_within(config, model.backbone.num_patches(model.context_length))
+    batches = config.selection.scoring_batches
     scored = (
         data.validation
         if batches is None
-        else spread_windows(data.validation, batches * selection.batch_size, selection.seed)
+        else spread_windows(data.validation, batches * config.selection.batch_size, selection.seed)
     )
-    return add_lora(model, config.lora), TraceCallback(selection, scored)
+    collate: Any = identity_collate  # of batches: the data set hands them out whole
+    loader = DataLoader(scored, batch_size=selection.batch_size, collate_fn=collate)
+    return add_lora(model, config.lora), TraceCallback(selection, loader)
+
+
+def _scoring_within(config: FitConfig, tokens_per_window: int) -> SelectionConfig:
+    """The selection with batches that ``config.training.max_tokens`` allows: smaller ones, the more of them."""
+    selection, most = config.selection, config.training.most_windows(tokens_per_window)
+    if most is None or most >= selection.batch_size:
+        return selection
+    batches = selection.scoring_batches
+    if batches is not None:
+        batches = math.ceil(batches * selection.batch_size / most)
+    return replace(selection, batch_size=most, scoring_batches=batches)
 
 
 def _adalora(model: ForecastModel, config: FitConfig, data: ForecastData) -> tuple[nn.Module, AdaLoraCallback]:

@@ -37,6 +37,8 @@ class ProtocolFingerprint:
         scaler: how values are scaled, and on which part that was fitted.
         metric_space: "scaled" or "original" values.
         train_windows: how many training windows were used; None for all.
+        epoch_windows: how many windows counted as one epoch; None for all. None is left out of the digest, which so
+            stays what it was before this field.
         versions: of the libraries.
     """
 
@@ -51,6 +53,7 @@ class ProtocolFingerprint:
     scaler: str = "standard per channel, fitted on train"
     metric_space: str = "scaled"
     train_windows: int | None = None
+    epoch_windows: int | None = None
     versions: dict[str, str] = field(default_factory=library_versions)
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,4 +65,7 @@ class ProtocolFingerprint:
         return hashlib.sha256(self._canonical().encode()).hexdigest()[:_DIGEST_LENGTH]
 
     def _canonical(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        content = asdict(self)
+        if self.epoch_windows is None:
+            del content["epoch_windows"]
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -60,11 +60,14 @@ class FinetuneConfig:
         head_epochs: passes over frozen features that train the head first.
         num_train_epochs: passes over the data with adapters and head.
         max_steps: stop after this many optimiser steps, whatever the epochs.
+        epoch_windows: windows that count as one epoch, a fresh random part each time; without it all windows.
         batch_size: windows per optimiser step.
+        max_tokens: most tokens (windows x patches) in one forward pass; larger batches are trained in parts, with the
+            gradient of the whole batch.
         train_stride: steps between the starts of training windows.
         validation_windows: about how many windows choose the model, evenly spread over the validation part.
         seed: fixes the result.
-        bf16: bfloat16 autocast.
+        bf16: bfloat16 autocast while adapters train: true, false, or auto (where the hardware computes in bfloat16).
         device: auto, cpu or cuda.
         checkpoints: folder for checkpoints; the same command goes on from there after an interruption.
         id_column: name of the item column, if not item_id or unique_id.
@@ -102,11 +105,13 @@ class FinetuneConfig:
     head_epochs: float = 10.0
     num_train_epochs: float = 5.0
     max_steps: int = -1
+    epoch_windows: int | None = None
     batch_size: int = 64
+    max_tokens: int | None = None
     train_stride: int = 1
     validation_windows: int = 8192
     seed: int = 0
-    bf16: bool = False
+    bf16: bool | Literal["auto"] = False
     device: str = "auto"
     checkpoints: str | None = None
     id_column: str | None = None
@@ -128,14 +133,20 @@ class FinetuneConfig:
     def fit_config(self) -> FitConfig:
         """The part that says how to fine-tune."""
         head_training = TrainingConfig(
-            num_train_epochs=self.head_epochs, batch_size=self.batch_size, seed=self.seed, bf16=False
+            num_train_epochs=self.head_epochs,
+            epoch_windows=self.epoch_windows,
+            batch_size=self.batch_size,
+            max_tokens=self.max_tokens,
+            seed=self.seed,
         )
         training = TrainingConfig(
             learning_rate=self.learning_rate,
             head_learning_rate=self.head_learning_rate,
             num_train_epochs=self.num_train_epochs,
             max_steps=self.max_steps,
+            epoch_windows=self.epoch_windows,
             batch_size=self.batch_size,
+            max_tokens=self.max_tokens,
             seed=self.seed,
             bf16=self.bf16,
         )

@@ -3,15 +3,18 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
 from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
+from tracetune.base.device import resolve_device, supports_bf16
 from tracetune.base.errors import InputError
+from tracetune.training.micro_batches import MicroBatches, counted, share_of_step
 
 
 @dataclass(frozen=True)
@@ -23,14 +26,18 @@ class TrainingConfig:
         head_learning_rate: peak rate of the head.
         num_train_epochs: passes over the training windows.
         max_steps: optimiser steps; overrides the epochs where positive.
+        epoch_windows: windows that count as one epoch, a fresh random part of all windows each time; none comes
+            again before all have been seen. None, or more than there are, counts all windows.
         batch_size: windows per optimiser step and device.
+        max_tokens: most tokens (windows x patches N) in one forward pass, of training and of validation. A larger
+            batch is trained in micro-batches whose accumulated gradient is that of the whole batch. None for no limit.
         weight_decay: decoupled weight decay (AdamW).
         max_grad_norm: gradients are clipped to this norm.
         warmup_share: share of the steps in which the one-cycle schedule rises.
         evaluations: validation rounds, spread evenly over the run.
         early_stopping_patience: rounds without a better validation loss before training stops.
         seed: fixes initial weights, order of windows and dropout.
-        bf16: bfloat16 autocast.
+        bf16: bfloat16 autocast; "auto" where the hardware computes in bfloat16 (see supports_bf16), else float32.
         compile: torch.compile the model.
         num_workers: data-loading processes; 0 loads in the training process.
     """
@@ -39,14 +46,16 @@ class TrainingConfig:
     head_learning_rate: float = 1e-3
     num_train_epochs: float = 5.0
     max_steps: int = -1
+    epoch_windows: int | None = None
     batch_size: int = 64
+    max_tokens: int | None = None
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     warmup_share: float = 0.3
     evaluations: int = 10
     early_stopping_patience: int = 3
     seed: int = 0
-    bf16: bool = False
+    bf16: bool | Literal["auto"] = False
     compile: bool = False
     num_workers: int = 0
 
@@ -59,12 +68,39 @@ class TrainingConfig:
             raise InputError(f"Expected max_steps of at least 1, or -1 for no such limit, found {self.max_steps}.")
         if not 0 <= self.warmup_share < 1:
             raise InputError(f"Expected warmup_share in [0, 1), found {self.warmup_share}.")
+        for name in ("epoch_windows", "max_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"Expected {name} of at least 1, or none for no limit, found {value!r}.")
+        if self.bf16 not in (True, False, "auto"):
+            raise InputError(f"Expected bf16 to be true, false or auto, found {self.bf16!r}.")
 
     def total_steps(self, windows: int) -> int:
         """Optimiser steps of a run over this many training windows."""
         if self.max_steps > 0:
             return self.max_steps
-        return max(1, math.ceil(self.num_train_epochs * math.ceil(windows / self.batch_size)))
+        epoch = windows if self.epoch_windows is None else min(windows, self.epoch_windows)
+        return max(1, math.ceil(self.num_train_epochs * math.ceil(epoch / self.batch_size)))
+
+    def most_windows(self, tokens_per_window: int | None) -> int | None:
+        """Windows that fit into one forward pass; None without limit.
+
+        Args:
+            tokens_per_window: N, the backbone's ``num_patches`` of the context.
+
+        Raises:
+            InputError: not even one window fits, or there is a limit and N is not given.
+        """
+        if self.max_tokens is None:
+            return None
+        if tokens_per_window is None:
+            raise InputError("max_tokens needs tokens_per_window: pass the backbone's num_patches(context_length).")
+        if self.max_tokens < tokens_per_window:
+            raise InputError(
+                f"Expected max_tokens of at least {tokens_per_window}, found {self.max_tokens}: one window has "
+                f"{tokens_per_window} tokens. Allow more, or shorten the context."
+            )
+        return self.max_tokens // tokens_per_window
 
 
 def build_trainer(
@@ -79,12 +115,13 @@ def build_trainer(
     callbacks: Sequence[TrainerCallback] = (),
     shuffle: bool = True,
     device: str = "cpu",
+    tokens_per_window: int | None = None,
 ) -> Trainer:
     """A Trainer that keeps the checkpoint with the best validation loss.
 
     Args:
         model: returns a mapping with ``loss`` from a batch of ``train``; only parameters that require
-            gradients are optimised.
+            gradients are optimised. With ``config.max_tokens`` the loss must be a mean over the rows.
         config: how to train.
         train: windows; its ``__getitems__`` returns whole batches.
         validation: windows whose mean loss chooses the checkpoint.
@@ -94,6 +131,10 @@ def build_trainer(
         callbacks: further Trainer callbacks.
         shuffle: whether to visit the training windows in random order.
         device: ``"cpu"``, or any other name to let the Trainer use the accelerator it finds.
+        tokens_per_window: N, which ``config.max_tokens`` counts by.
+
+    Raises:
+        InputError: no parameter is trainable, or not one window fits into ``config.max_tokens``.
     """
     steps = config.total_steps(len(train))  # type: ignore[arg-type]
     optimizer = torch.optim.AdamW(parameter_groups(model, head, config), weight_decay=config.weight_decay)
@@ -104,12 +145,18 @@ def build_trainer(
         pct_start=config.warmup_share,
         cycle_momentum=False,
     )
+    most = config.most_windows(tokens_per_window)
+    micro = None
+    if most is not None and most < config.batch_size:
+        micro = MicroBatches(train, config.batch_size, most, config.seed if shuffle else None)
+    arguments = _arguments(config, steps, Path(folder), list(labels), shuffle, device, most, micro)
     trainer = Trainer(
         model=model,
-        args=_arguments(config, steps, Path(folder), list(labels), shuffle, device),
-        train_dataset=train,
+        args=arguments,
+        train_dataset=train if micro is None else micro,
         eval_dataset=validation,
-        data_collator=_identity,
+        data_collator=_identity if micro is None else counted,
+        compute_loss_func=None if micro is None else partial(share_of_step, devices=max(1, arguments.n_gpu)),
         optimizers=(optimizer, schedule),
         callbacks=[EarlyStoppingCallback(config.early_stopping_patience), *callbacks],
     )
@@ -137,18 +184,27 @@ def last_checkpoint(folder: str | Path) -> str | None:
 
 
 def _arguments(
-    config: TrainingConfig, steps: int, folder: Path, labels: list[str], shuffle: bool, device: str
+    config: TrainingConfig,
+    steps: int,
+    folder: Path,
+    labels: list[str],
+    shuffle: bool,
+    device: str,
+    most_windows: int | None,
+    micro: MicroBatches | None,
 ) -> TrainingArguments:
     interval = max(1, steps // config.evaluations)
+    evaluated = 4 * config.batch_size
     return TrainingArguments(
         output_dir=str(folder),
         max_steps=steps,
-        per_device_train_batch_size=config.batch_size,
-        per_device_eval_batch_size=4 * config.batch_size,
+        per_device_train_batch_size=config.batch_size if micro is None else 1,  # an item is a micro-batch
+        gradient_accumulation_steps=1 if micro is None else micro.pieces,
+        per_device_eval_batch_size=evaluated if most_windows is None else min(evaluated, most_windows),
         max_grad_norm=config.max_grad_norm,
         seed=config.seed,
         data_seed=config.seed,
-        bf16=config.bf16,
+        bf16=supports_bf16(resolve_device(device)) if config.bf16 == "auto" else config.bf16,
         torch_compile=config.compile,
         use_cpu=device == "cpu",
         eval_strategy="steps",
@@ -164,7 +220,7 @@ def _arguments(
         label_names=labels,
         remove_unused_columns=False,
         dataloader_num_workers=config.num_workers,
-        train_sampling_strategy="random" if shuffle else "sequential",
+        train_sampling_strategy="random" if shuffle and micro is None else "sequential",
         disable_tqdm=True,
         report_to="none",
     )

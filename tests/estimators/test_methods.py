@@ -1,0 +1,68 @@
+"""What TRACE scores on: the same windows in batches that the memory target allows."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from tests.tiny import CONTEXT, HORIZON, PATCH, seasonal_frame, tiny_forecast_model
+from tracetune import FitConfig, InputError, SelectionConfig, TrainingConfig
+from tracetune.data.frames import panel_from_frame
+from tracetune.data.splits import fit_split
+from tracetune.estimators.methods import METHODS, spread_windows
+from tracetune.tasks.forecast_data import ForecastData, forecast_data
+
+PATCHES = CONTEXT // PATCH
+CONFIG = FitConfig(selection=SelectionConfig(scoring_batches=2, batch_size=12))
+
+
+@pytest.fixture(scope="module")
+def data() -> ForecastData:
+    panel = panel_from_frame(seasonal_frame())
+    return forecast_data(panel, fit_split(panel, HORIZON), CONTEXT, HORIZON, 1, 16)
+
+
+def scoring(data: ForecastData, config: FitConfig) -> Any:
+    """The callback of TRACE and the contexts it scores on, batch by batch."""
+    prepare = METHODS["trace"]
+    assert prepare is not None
+    _, callback = prepare(tiny_forecast_model(), config, data)
+    batches = callback._scoring_batches(DataLoader(data.train, collate_fn=lambda batch: pytest.fail("not for these")))
+    return callback, [batch["past_values"] for batch in batches]
+
+
+def limited(windows: int) -> FitConfig:
+    return replace(CONFIG, training=TrainingConfig(max_tokens=windows * PATCHES))
+
+
+def test_without_a_limit_the_batches_are_those_of_the_selection(data: ForecastData) -> None:
+    callback, batches = scoring(data, CONFIG)
+    assert callback.config is CONFIG.selection
+    wanted = spread_windows(data.validation, 24, CONFIG.selection.seed)
+    assert [len(batch) for batch in batches] == [12, 12]
+    torch.testing.assert_close(torch.cat(batches), wanted.__getitems__(list(range(24)))["past_values"])
+
+
+@pytest.mark.parametrize(("windows", "sizes"), [(5, [5, 5, 5, 5, 4]), (12, [12, 12]), (100, [12, 12])])
+def test_a_limit_makes_more_and_smaller_batches_of_the_same_windows(
+    data: ForecastData, windows: int, sizes: list[int]
+) -> None:
+    _, whole = scoring(data, CONFIG)
+    callback, batches = scoring(data, limited(windows))
+    assert [len(batch) for batch in batches] == sizes
+    assert callback.config.batch_size == sizes[0]
+    torch.testing.assert_close(torch.cat(batches), torch.cat(whole))
+
+
+def test_all_windows_are_scored_where_that_is_asked(data: ForecastData) -> None:
+    everything = replace(CONFIG.selection, scoring_batches=None)
+    _, batches = scoring(data, replace(limited(7), selection=everything))
+    assert sum(map(len, batches)) == len(data.validation)
+    assert max(map(len, batches)) == 7
+
+
+def test_a_limit_below_one_window_is_refused(data: ForecastData) -> None:
+    with pytest.raises(InputError, match="one window has 8 tokens"):
+        scoring(data, replace(CONFIG, training=TrainingConfig(max_tokens=PATCHES - 1)))
