@@ -1,4 +1,4 @@
-"""Long-horizon forecasting: heads and LoRA on a frozen backbone beside naive forecasts and DLinear.
+"""Long-horizon forecasting: heads, LoRA and TRACE beside naive forecasts and DLinear.
 
 Protocol: context 512, standard splits, scaler fitted on train, every test window (stride 1, none dropped),
 MSE and MAE on scaled values, mean over seeds. Everything is chosen on validation; test is read once.
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.common import (
     Case,
@@ -31,28 +31,29 @@ from tracetune.backbones.backbone import load_backbone
 from tracetune.base.seeds import seed_everything
 from tracetune.estimators.fitting import FitConfig, fit_forecaster
 from tracetune.evaluation.dlinear import fit_dlinear
-from tracetune.heads.head import HeadConfig, build_head
+from tracetune.heads.head import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.tasks.forecast_data import ForecastData, batches
 from tracetune.tasks.forecast_evaluation import naive_forecasters
 from tracetune.tasks.forecasting import ForecastModel
+from tracetune.training.feature_cache import CachedBatches
 from tracetune.training.trainer import TrainingConfig
 
-TRACE, TRACE_RATES = "trace, native start, after the guard", (5e-4, 2e-3)
+RATES = (5e-4, 2e-3)  # of adapters; validation chooses
 HEADS = {
     "linear probe": HeadConfig("flatten"),
-    "compact, beta 4": HeadConfig("projection", beta=4),
     "compact, beta 8": HeadConfig("projection", beta=8),
+    "compact, beta 8, all tokens": HeadConfig("projection", beta=8, tokens="all"),
 }
 # Parts of the table, each with the last row that it makes: rows that are there already are kept.
 PARTS = {
     "naive": "repeat last",
     "zero-shot": "zero-shot",
-    "heads": "compact, beta 8",
+    "heads": "compact, beta 8, all tokens",
     "DLinear": "DLinear",
-    "lora": "lora, after the guard",
-    "trace": TRACE,
+    "lora": "lora",
+    "trace": "trace",
 }
 
 
@@ -80,67 +81,48 @@ def zero_shot_row(case: Case, backbone: nn.Module) -> dict[str, Any]:
 
 
 def head_rows(case: Case, backbone: nn.Module, seeds: list[int], epochs: float) -> Iterator[dict[str, Any]]:
-    """Every head on features that are computed once."""
-    model = ForecastModel.from_backbone(backbone, case.horizon, HeadConfig("flatten"), case.context).eval()
-    started = time.perf_counter()
-    train, validation, test = (cached_features(model, windows) for windows in (case.train, case.validation, case.test))
-    print(f"features of {len(train) + len(validation) + len(test):,} windows: {time.perf_counter() - started:.0f} s")
-    patches = backbone.num_patches(case.context)
+    """Every head on features that are computed once for all heads which read the same tokens."""
+    features: dict[str, tuple[CachedBatches, CachedBatches]] = {}
     for name, config in HEADS.items():
         for seed in seeds:
             seed_everything(seed)
-            head = build_head(config, patches, backbone.width, case.horizon)
+            model = ForecastModel.from_backbone(backbone, case.horizon, config, case.context).eval()
+            if config.tokens not in features:
+                features[config.tokens] = cached_features(model, case.train), cached_features(model, case.validation)
             started = time.perf_counter()
-            loss = train_head(head, train, validation, TrainingConfig(num_train_epochs=epochs, seed=seed))
+            training = TrainingConfig(num_train_epochs=epochs, seed=seed)
+            assert model.head is not None, "these models have a head"
+            loss = train_head(model.head, *features[config.tokens], training)
             seconds = time.perf_counter() - started
-            scores = test_errors(lambda rows, head=head: _decode(head, rows), batches(test, 1024))
             yield {
                 "method": name,
                 "seed": seed,
-                "parameters": _count(head),
+                "parameters": _count(model.head),
                 "validation": loss,
                 "seconds": seconds,
-                **scores,
+                **_model_errors(case, model),
             }
 
 
-def lora_rows(case: Case, backbone: nn.Module, seed: int, steps: int) -> Iterator[dict[str, Any]]:
-    """LoRA on every linear layer with the compact head, from the head trained on frozen features; and the guard's."""
-    base = ForecastModel.from_backbone(copy.deepcopy(backbone), case.horizon, None, case.context)
-    config = FitConfig(
-        method="lora",
-        head=HeadConfig("projection", beta=8),
-        head_training=TrainingConfig(num_train_epochs=5, seed=seed),
-        training=TrainingConfig(max_steps=steps, head_learning_rate=2e-4, learning_rate=1e-3, evaluations=6, seed=seed),
-        start="head",
-    )
-    result = fit_forecaster(base, ForecastData(case.train, case.validation), config)
-    losses = {candidate.name: candidate.validation_loss for candidate in result.candidates}
-    seconds = sum(result.seconds.values())
-    assert result.fine_tuned is not None
-    lora = {"seed": seed, "parameters": _count(result.fine_tuned, trained=True), "validation": losses["lora"]}
-    errors = _model_errors(case, result.fine_tuned)
-    yield {"method": "lora, compact beta 8", **lora, "seconds": seconds, **errors}
-    trained = result.parameters["head"] + result.parameters["adapters"]
-    guard = {"seed": seed, "parameters": trained, "validation": losses[result.winner], "winner": result.winner}
-    errors = errors if result.winner == "lora" else _model_errors(case, result.model)
-    yield {"method": "lora, after the guard", **guard, "seconds": seconds, **errors}
-
-
-def trace_rows(case: Case, backbone: nn.Module, seed: int, steps: int) -> Iterator[dict[str, Any]]:
-    """TRACE on half of the modules, from the backbone's own forecast, at the rate that validation chooses."""
+def adapted_row(case: Case, backbone: nn.Module, method: str, seed: int, steps: int) -> dict[str, Any]:
+    """A method of the package with its defaults, guard and all, at the rate that validation chooses."""
     base = ForecastModel.from_backbone(copy.deepcopy(backbone), case.horizon, None, case.context)
     results = []
-    for rate in TRACE_RATES:
+    for rate in RATES:
         training = TrainingConfig(
             max_steps=steps, batch_size=32, head_learning_rate=2e-4, learning_rate=rate, evaluations=5, seed=seed
         )
-        config = FitConfig(training=training, selection=SelectionConfig(interval=0.1, seed=seed), start="native")
+        config = FitConfig(
+            method=method,
+            head_training=TrainingConfig(num_train_epochs=5, seed=seed),
+            training=training,
+            selection=SelectionConfig(seed=seed),
+        )
         results.append(fit_forecaster(base, ForecastData(case.train, case.validation), config))
     losses = [min(candidate.validation_loss for candidate in result.candidates) for result in results]
     best = results[int(np.argmin(losses))]
-    yield {
-        "method": TRACE, "seed": seed, "parameters": best.parameters["head"] + best.parameters["adapters"],
+    return {
+        "method": method, "seed": seed, "parameters": best.parameters["head"] + best.parameters["adapters"],
         "validation": min(losses), "winner": best.winner, "seconds": sum(best.seconds.values()),
         **_model_errors(case, best.model),
     }  # fmt: skip
@@ -151,12 +133,8 @@ def _model_errors(case: Case, model: nn.Module) -> dict[str, float]:
     return test_errors(lambda batch: model(batch["past_values"], batch["input_mask"]).forecast, batches(case.test, 512))
 
 
-def _decode(head: nn.Module, rows: dict[str, Tensor]) -> Tensor:
-    return head(rows["tokens"]) * rows["scale"] + rows["location"]
-
-
-def _count(module: nn.Module, trained: bool = False) -> int:
-    return sum(weight.numel() for weight in module.parameters() if weight.requires_grad or not trained)
+def _count(module: nn.Module) -> int:
+    return sum(weight.numel() for weight in module.parameters())
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -184,8 +162,8 @@ def main() -> None:
     parser.add_argument("--model", default="tracetune/tiny")
     parser.add_argument("--horizon", type=int, default=96)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--train-windows", type=int, default=30_000, help="about how many, evenly spread")
-    parser.add_argument("--validation-windows", type=int, default=4096, help="about how many, evenly spread")
+    parser.add_argument("--train-windows", type=int, default=20_000, help="about how many, evenly spread")
+    parser.add_argument("--validation-windows", type=int, default=2048, help="about how many, evenly spread")
     parser.add_argument("--epochs", type=float, default=5)
     parser.add_argument("--lora-seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--lora-steps", type=int, default=300)
@@ -218,9 +196,8 @@ def _rows(case: Case, backbone: nn.Module, part: str, arguments: argparse.Namesp
     elif part == "DLinear":
         yield from (dlinear_row(case, seed) for seed in arguments.seeds)
     else:
-        adapted = lora_rows if part == "lora" else trace_rows
         for seed in arguments.lora_seeds:
-            yield from adapted(case, backbone, seed, arguments.lora_steps)
+            yield adapted_row(case, backbone, part, seed, arguments.lora_steps)
 
 
 if __name__ == "__main__":

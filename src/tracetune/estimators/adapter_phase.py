@@ -16,7 +16,7 @@ from tracetune.adapters.fused_lora import fuse_lora
 from tracetune.adapters.lora import trained_head
 from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
 from tracetune.base.seeds import seed_everything
-from tracetune.estimators.methods import FitConfig, Prepare
+from tracetune.estimators.methods import CACHE_DTYPES, FitConfig, Prepare
 from tracetune.tasks.forecast_data import ForecastData
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.prefix_cache import PrefixCache
@@ -59,7 +59,8 @@ def train_adapters(
 ) -> Tuned:
     """Train what ``prepare`` makes of ``start``, together with its head, which is trained already, if it has one."""
     seed_everything(config.training.seed)  # a resumed run has not drawn the numbers of the phases before
-    cache = PrefixCache(start.backbone, Storage(config.cache_bytes, folder=folder))
+    storage = Storage(config.cache_bytes, folder=folder)
+    cache = PrefixCache(start.backbone, storage, CACHE_DTYPES[config.cache_dtype])
     model, own = prepare(start, config, data)
     adapters = trained_parameters(model)["adapters"]
     with _remembered_prefix(cache, start, data, config) as (train, validation), fuse_lora(model):
@@ -72,6 +73,7 @@ def train_adapters(
             head=_head_of(model),
             callbacks=[*callbacks, *([] if own is None else [own])],
             device=device,
+            tokens_per_window=start.backbone.num_patches(start.context_length),
         )
         trainer.train(resume_from_checkpoint=last_checkpoint(folder / config.method))
     return Tuned(

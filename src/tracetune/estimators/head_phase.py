@@ -57,6 +57,7 @@ def train_head(
         head=model.head,
         callbacks=callbacks,
         device=device,
+        tokens_per_window=model.backbone.num_patches(model.context_length),
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(folder))
     if closed_form is not None and not (trainer.state.best_metric or float("inf")) < closed_form[0]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, Subset
 from transformers import TrainerCallback
@@ -24,6 +25,7 @@ from tracetune.training.trainer import TrainingConfig
 
 STARTS = ("best", "head", "native")
 HEAD_STARTS = ("gradient", "ridge")
+CACHE_DTYPES = {None: None, "float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,19 @@ class FitConfig:
         adalora: PEFT's AdaLoRA options, for "adalora".
         start: what the method trains on from: "head" (trained on frozen features), "native" (the backbone's own
             forecast, without a new head), or "best", whichever of the two has the lower validation loss.
-        head_start: "gradient" trains the head from random weights, "ridge" from the closed form (see heads/ridge.py).
+        head_start: "gradient" trains the head from its first weights, "ridge" from the closed form (heads/ridge.py).
         head_training: how the head is trained on frozen features.
         training: how adapters (or the backbone) and head are trained together.
         train_stride: steps between the origins of training windows.
         validation_windows: about how many windows choose the model, evenly spread over the validation part.
         checkpoints: folder for checkpoints, from which an interrupted run goes on; None keeps none.
-        cache_bytes: memory for cached features; None takes a third of what is free.
+        cache_bytes: room for cached features and states of frozen blocks, in memory first and then in files; None takes
+            a third of the free memory, 0 caches nothing.
+        cache_dtype: precision of cached states of frozen blocks: "float32", "bfloat16", or None for that of training.
     """
 
     method: str = "trace"
-    head: HeadConfig = field(default_factory=lambda: HeadConfig("projection", beta=8))
+    head: HeadConfig = field(default_factory=lambda: HeadConfig("projection", beta=8, tokens="auto"))
     lora: LoraOptions = field(default_factory=LoraOptions)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     adalora: AdaLoraOptions = field(default_factory=AdaLoraOptions)
@@ -57,9 +61,10 @@ class FitConfig:
     head_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(num_train_epochs=10))
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(head_learning_rate=2e-4))
     train_stride: int = 1
-    validation_windows: int | None = 8192
+    validation_windows: int | None = 2048
     checkpoints: str | None = None
     cache_bytes: int | None = None
+    cache_dtype: str | None = None
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
@@ -70,6 +75,8 @@ class FitConfig:
             raise InputError(f"Method {self.method!r} trains a head only: start='native' leaves it nothing to train.")
         if self.head_start not in HEAD_STARTS:
             raise unknown_name("head_start", self.head_start, HEAD_STARTS)
+        if self.cache_dtype not in CACHE_DTYPES:
+            raise unknown_name("cache_dtype", str(self.cache_dtype), [name for name in CACHE_DTYPES if name])
 
 
 Prepare = Callable[[ForecastModel, FitConfig, ForecastData], tuple[nn.Module, TrainerCallback | None]]
@@ -79,14 +86,15 @@ Prepare = Callable[[ForecastModel, FitConfig, ForecastData], tuple[nn.Module, Tr
 def spread_windows(windows: Dataset, count: int, seed: int = 0) -> Dataset:
     """About evenly spread windows of a data set, one drawn from each of ``count`` equal parts; all if there are fewer.
 
-    Drawn, because a fixed step could meet the same channel or hour of the day each time.
+    Drawn, because a fixed step could meet the same channel or hour of the day each time; and in random order, because
+    whoever reads only the first of them should see all of the time.
     """
     size = len(windows)  # type: ignore[arg-type]
     if count >= size:
         return windows
     borders = np.arange(count + 1) * size // count
-    chosen = np.random.default_rng(seed).integers(borders[:-1], borders[1:])
-    return Subset(windows, chosen.tolist())
+    source = np.random.default_rng(seed)
+    return Subset(windows, source.permutation(source.integers(borders[:-1], borders[1:])).tolist())
 
 
 def _lora(model: ForecastModel, config: FitConfig, data: ForecastData) -> tuple[nn.Module, None]:

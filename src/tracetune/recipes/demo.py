@@ -14,7 +14,6 @@ from tracetune.base.files import require_empty
 from tracetune.data.frames import write_frame
 from tracetune.estimators.fitting import FitConfig
 from tracetune.estimators.forecaster import Forecaster
-from tracetune.heads.head import HeadConfig
 from tracetune.report.plots import plot_forecast
 from tracetune.report.tables import print_table
 from tracetune.training.progress import ProgressBar
@@ -83,7 +82,6 @@ def weekly_co2() -> pd.DataFrame:
 def _fit_config(config: DemoConfig) -> FitConfig:
     return FitConfig(
         method=config.method,
-        head=HeadConfig(kind="projection", beta=8),
         lora=LoraOptions(),
         head_training=TrainingConfig(num_train_epochs=10, seed=config.seed),
         training=TrainingConfig(num_train_epochs=3, head_learning_rate=2e-4, seed=config.seed),

@@ -42,6 +42,8 @@ class FinetuneConfig:
         method: trace, lora, adalora, dora, linear_probe or full.
         head: forecasting head: flatten, projection, convolution or pooling.
         beta: by how much a compact head reduces its input.
+        head_tokens: which tokens the head reads: context, future (hidden patches in place of the horizon; the head
+            starts as the backbone's own forecast), all, or auto (all where the backbone has them).
         r: rank of the LoRA modules.
         lora_alpha: LoRA's scale is lora_alpha / r.
         target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
@@ -66,6 +68,8 @@ class FinetuneConfig:
             gradient of the whole batch.
         train_stride: steps between the starts of training windows.
         validation_windows: about how many windows choose the model, evenly spread over the validation part.
+        cache_bytes: room for outputs of frozen layers, in memory first, then in files; without it a third of the
+            free memory, 0 for none.
         seed: fixes the result.
         bf16: bfloat16 autocast while adapters train: true, false, or auto (where the hardware computes in bfloat16).
         device: auto, cpu or cuda.
@@ -87,6 +91,7 @@ class FinetuneConfig:
     method: str = "trace"
     head: str = "projection"
     beta: int = 8
+    head_tokens: str = "auto"
     r: int = 2
     lora_alpha: float = 4.0
     target_modules: tuple[str, ...] = ()
@@ -109,7 +114,8 @@ class FinetuneConfig:
     batch_size: int = 64
     max_tokens: int | None = None
     train_stride: int = 1
-    validation_windows: int = 8192
+    validation_windows: int = 2048
+    cache_bytes: int | None = None
     seed: int = 0
     bf16: bool | Literal["auto"] = False
     device: str = "auto"
@@ -152,7 +158,7 @@ class FinetuneConfig:
         )
         return FitConfig(
             method=self.method,
-            head=HeadConfig(kind=self.head, beta=1 if self.head == "flatten" else self.beta),
+            head=HeadConfig(self.head, 1 if self.head == "flatten" else self.beta, tokens=self.head_tokens),
             lora=LoraOptions(r=self.r, lora_alpha=self.lora_alpha, target_modules=self.target_modules or None),
             selection=self.selection_config(),
             adalora=AdaLoraOptions(init_r=self.r + (self.r + 1) // 2, target_r=self.r),
@@ -162,6 +168,7 @@ class FinetuneConfig:
             training=training,
             train_stride=self.train_stride,
             validation_windows=self.validation_windows,
+            cache_bytes=self.cache_bytes,
             checkpoints=self.checkpoints,
         )
 

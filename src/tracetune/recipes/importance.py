@@ -59,6 +59,7 @@ class ImportanceConfig:
         context_length: steps of history the model sees; without it what the model was pretrained with.
         head: forecasting head of a foundation model: flatten, projection, convolution or pooling.
         beta: by how much a compact head reduces its input.
+        head_tokens: which tokens the head reads: context, future, all, or auto; see finetune.
         r: rank of the LoRA modules that are trained.
         lora_alpha: LoRA's scale is lora_alpha / r.
         target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
@@ -91,6 +92,7 @@ class ImportanceConfig:
     context_length: int | None = None
     head: str = "projection"
     beta: int = 8
+    head_tokens: str = "auto"
     r: int = 2
     lora_alpha: float = 4.0
     target_modules: tuple[str, ...] = ()
@@ -136,7 +138,7 @@ class ImportanceConfig:
         )
         return FitConfig(
             method="lora",
-            head=HeadConfig(kind=self.head, beta=1 if self.head == "flatten" else self.beta),
+            head=HeadConfig(self.head, 1 if self.head == "flatten" else self.beta, tokens=self.head_tokens),
             lora=LoraOptions(r=self.r, lora_alpha=self.lora_alpha, target_modules=self.target_modules or None),
             start=self.start,
             head_training=TrainingConfig(num_train_epochs=self.head_epochs, batch_size=self.batch_size, seed=self.seed),
