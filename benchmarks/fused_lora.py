@@ -184,6 +184,7 @@ def interleaved(calls: dict[str, Callable[[], None]], rounds: int) -> dict[str, 
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds):
         for name in list(calls)[:: -1 if number % 2 else 1]:
+            calls[name]()  # the first call pays for the memory that its predecessor left behind
             seconds[name].append(_seconds(calls[name], repeats[name]))
     return seconds
 

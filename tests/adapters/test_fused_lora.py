@@ -98,6 +98,16 @@ def test_outputs_and_gradients_are_peft_s(shape: tuple[int, ...], bias: bool, ne
     assert found["output"].shape == (*shape, OUT)
 
 
+@pytest.mark.parametrize("autocast", [False, True])
+def test_narrow_products_have_the_orientation_that_is_fast(autocast: bool) -> None:
+    model = adapted_layer()
+    with fuse_lora(model), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        output = the_layer(model)(torch.randn(5, IN))
+    scaled_b = output.grad_fn.saved_tensors[-1]
+    assert scaled_b.shape == (RANK, OUT)
+    assert scaled_b.is_contiguous()
+
+
 def test_gradients_are_those_of_finite_differences() -> None:
     model = adapted_layer(bias=True).double()
     a, b = (getattr(the_layer(model), kind)["default"].weight for kind in ("lora_A", "lora_B"))

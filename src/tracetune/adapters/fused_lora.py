@@ -54,12 +54,11 @@ class _FusedForward:
         """Map inputs [..., in] to outputs [..., out]."""
         layer = self.layer
         if not (args or kwargs or layer.disable_adapters or layer.merged or torch.compiler.is_compiling()):
-            adapter = _plain_adapter(layer)
-            if adapter is not None:
-                base, a, b = layer.base_layer, layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
-                dtype = _common_dtype(x, base.weight, a, b)
+            parts = _plain_parts(layer)
+            if parts is not None:
+                dtype = _common_dtype(x, parts[0], *parts[2:4])
                 if dtype is not None:
-                    return _AdaptedLinear.apply(x, base.weight, base.bias, a, b, layer.scaling[adapter], dtype)
+                    return _AdaptedLinear.apply(x, *parts, dtype)
         return type(layer).forward(layer, x, *args, **kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -89,7 +88,7 @@ class _AdaptedLinear(torch.autograd.Function):
         """Map x [..., in] with weight [out, in], bias [out], a [r, in], b [out, r] to [..., out], all in ``dtype``."""
         rows = x.reshape(-1, x.shape[-1]).to(dtype)
         weight, a = weight.to(dtype), a.to(dtype)
-        scaled_b = (b.T * scaling).to(dtype, memory_format=torch.contiguous_format)  # [r, out]
+        scaled_b = (b.T * scaling).to(dtype).contiguous()  # [r, out]
         low = functional.linear(rows, a)  # [rows, r]
         result = functional.linear(rows, weight, None if bias is None else bias.to(dtype)).addmm_(low, scaled_b)
         ctx.save_for_backward(rows, low, weight, a, scaled_b)
@@ -115,42 +114,58 @@ class _AdaptedLinear(torch.autograd.Function):
         return of_x, None, None, of_a, of_b, None, None
 
 
+Parts = tuple[Tensor, Tensor | None, Tensor, Tensor, float]
+
+
 def _may_fuse(module: nn.Module) -> bool:
-    if type(module) is not Linear or _plain_adapter(module) is None:
+    if type(module) is not Linear or _plain_parts(module) is None:
         return False
     own = vars(module).get("forward")  # somebody else's, unless it is what a deep copy was given
     return own is None or isinstance(own, _FusedForward) or own == MethodType(Linear.forward, module)
 
 
-def _plain_adapter(layer: Linear) -> str | None:
-    """Name of the active adapter, if it is one, without variant or dropout, made of nothing but matrix products."""
-    active = [name for name in layer.active_adapters if name in layer.lora_A]
+def _plain_parts(layer: Linear) -> Parts | None:
+    """Frozen weight and bias, A, B and scaling, if the one active adapter is no more than that.
+
+    Runs at every call of a layer, hence the care for attributes, which ``nn.Module`` is slow to look up.
+    """
+    all_a = layer.lora_A
+    active = [name for name in layer.active_adapters if name in all_a]
     if len(active) != 1 or active[0] in layer.lora_variant:
         return None
-    base, a, b = layer.base_layer, layer.lora_A[active[0]], layer.lora_B[active[0]]
-    dropout = layer.lora_dropout[active[0]]
-    if not (type(dropout) is nn.Identity and _is_plain(base) and _is_plain(a) and _is_plain(b)):
+    (name,) = active
+    if type(layer.lora_dropout[name]) is not nn.Identity:
         return None
-    trains = base.weight.requires_grad or (base.bias is not None and base.bias.requires_grad)
-    return None if trains or a.bias is not None or b.bias is not None else active[0]
-
-
-def _is_plain(module: nn.Module) -> bool:
-    """Whether a module is ``nn.Linear`` itself, and nobody watches or replaces its forward and backward pass."""
-    return (
-        type(module) is nn.Linear
-        and type(module.weight) is nn.Parameter
-        and "forward" not in vars(module)
-        and not (module._forward_hooks or module._forward_pre_hooks)
-        and not (module._backward_hooks or module._backward_pre_hooks)
+    base, a, b = (
+        _plain_parameters(layer.base_layer),
+        _plain_parameters(all_a[name]),
+        _plain_parameters(layer.lora_B[name]),
     )
-
-
-def _common_dtype(*tensors: Tensor) -> torch.dtype | None:
-    """The type that PEFT's path would compute all products in; None where there is none, or off the CPU."""
-    if any(tensor.device.type != "cpu" for tensor in tensors):
+    if base is None or a is None or b is None or a[1] is not None or b[1] is not None:
         return None
-    dtypes = {tensor.dtype for tensor in tensors}
+    weight, bias = base
+    trains = weight.requires_grad or (bias is not None and bias.requires_grad)
+    return None if trains else (weight, bias, a[0], b[0], layer.scaling[name])
+
+
+def _plain_parameters(module: nn.Module) -> tuple[Tensor, Tensor | None] | None:
+    """Weight and bias of an ``nn.Linear`` whose forward and backward pass nobody watches or replaces."""
+    own = vars(module)
+    if type(module) is not nn.Linear or "forward" in own or any(own[hooks] for hooks in _HOOKS):
+        return None
+    parameters = own["_parameters"]
+    weight = parameters.get("weight")
+    return (weight, parameters.get("bias")) if type(weight) is nn.Parameter else None
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def _common_dtype(x: Tensor, weight: Tensor, a: Tensor, b: Tensor) -> torch.dtype | None:
+    """The type that PEFT's path would compute all products in; None where there is none, or off the CPU."""
+    if not (x.is_cpu and weight.is_cpu and a.is_cpu and b.is_cpu):
+        return None
+    dtypes = {x.dtype, weight.dtype, a.dtype, b.dtype}
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
         return dtype if dtypes <= {torch.float32, dtype} else None
