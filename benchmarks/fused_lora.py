@@ -213,7 +213,8 @@ def markdown(rows: list[Row]) -> str:
     parts = [
         "CPU time of one thread relative to PEFT's LoRA: median over rounds [quartiles]; below 1 is faster. "
         "A step is forward pass, backward pass and AdamW, LoRA of rank 2 on all linear layers of the encoder, "
-        "windows of 512 values. Candidates that merge the weights are left out under bfloat16 autocast, where rounding loses small updates."
+        "windows of 512 values. Candidates that merge the weights are left out under bfloat16 autocast, where rounding "
+        "loses small updates."
     ]
     for (pass_name,), group in grouped(sorted(rows, key=lambda row: row["pass"] != "step"), "pass"):
         title = "Whole training steps" if pass_name == "step" else f"One layer, {pass_name}"
