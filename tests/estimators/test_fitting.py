@@ -26,7 +26,9 @@ from tracetune.tasks.forecast_data import ForecastData, forecast_data, validatio
 from tracetune.training.guard import Candidate
 
 STEPS = 24
-SELECTION = SelectionConfig(keep=5, warmup_steps=2, final_step=14, interval=3, scoring_batches=2, batch_size=16)
+SELECTION = SelectionConfig(
+    keep=5, warmup_steps=2, final_step=14, interval=3, cost_share=1.0, scoring_batches=2, batch_size=16
+)
 
 
 def quick(method: str = "trace", **options: Any) -> FitConfig:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tracetune.base.config import from_mapping
 from tracetune.base.errors import InputError
 from tracetune.selection.schedule import Schedule, SelectionConfig, budget_at, select
+from tracetune.selection.step_time import StepTimeProfile
 
 COUNTS = {"a": 10, "b": 20, "c": 30, "d": 40}
 schedules = st.tuples(
@@ -32,6 +33,7 @@ def test_budget_follows_the_cubic() -> None:
 def test_the_final_budget_is_always_met_by_a_round(schedule: Schedule) -> None:
     rounds = [step for step in range(1, 150) if schedule.is_round(step)]
     assert rounds[-1] == schedule.stop
+    assert rounds == list(schedule.rounds())
     assert all(schedule.start <= step <= schedule.stop for step in rounds)
     assert all((step - schedule.start) % schedule.interval == 0 for step in rounds[:-1])
 
@@ -66,6 +68,14 @@ def test_parameters_are_spent_where_they_bring_most() -> None:
     assert select({name: 1.0 for name in "dcba"}, 2) == ("d", "c")  # ties keep their order
 
 
+def test_a_budget_in_time_is_in_per_mille_of_the_whole_step() -> None:
+    profile = StepTimeProfile({0: 2.0}, {"a": 1.0, "b": 2.0, "c": 2.0, "d": 3.0})  # 10 in full
+    values = {"a": 1.0, "b": 3.0, "c": 3.1, "d": 5.0}
+    assert select(values, 700, "time", profile=profile) == ("c", "d")
+    assert select(values, 699, "time", profile=profile) == ("b", "c")
+    assert select(values, 300, "time", profile=profile) == ("a",)
+
+
 def test_shares_and_numbers() -> None:
     bound = SelectionConfig(keep=0.5, warmup_steps=0.1, final_step=50, interval=0.05).schedule(100, COUNTS)
     assert bound == Schedule(start=10, stop=50, interval=5, full=4, final=2)
@@ -75,6 +85,10 @@ def test_shares_and_numbers() -> None:
     assert SelectionConfig(keep=0.5, budget_unit="parameters").schedule(100, COUNTS).final == 50
     assert SelectionConfig(keep=0.001, budget_unit="parameters").schedule(100, COUNTS).final == 10
     assert SelectionConfig(keep="auto", smallest_share=0.25).schedule(100, COUNTS).final == 1
+    profile = StepTimeProfile({0: 3.0}, dict.fromkeys(COUNTS, 1.25))  # 8 in full, 4.25 for one
+    assert SelectionConfig(keep=0.75, budget_unit="time").schedule(100, COUNTS, profile).final == 750
+    assert SelectionConfig(keep=0.1, budget_unit="time").schedule(100, COUNTS, profile).final == 532
+    assert SelectionConfig(keep="auto", budget_unit="time").schedule(100, COUNTS, profile).full == 1000
     assert SelectionConfig().schedule(1, COUNTS) == Schedule(0, 1, 1, 4, 2)
 
 
@@ -92,13 +106,15 @@ def test_shares_and_numbers() -> None:
         ({"warmup_steps": -1}, "Expected warmup_steps"),
         ({"warmup_steps": 0.7}, "warmup_steps <= final_step, found 0.7 and 0.6"),
         ({"warmup_steps": 30, "final_step": 20}, "warmup_steps <= final_step, found 30 and 20"),
+        ({"keep": 12, "budget_unit": "time"}, "share such as 0.5 where budget_unit is 'time', found 12"),
+        ({"cost_share": 0.0}, r"cost_share above 0, such as 0\.05"),
         ({"ema": 1.0}, r"ema in \[0, 1\)"),
         ({"smallest_share": 0.0}, "smallest_share"),
         ({"scoring_batches": 0}, "scoring_batches of at least 1"),
         ({"score": "dsic"}, "Did you mean 'gated_dsic'"),
         ({"context": "budgets"}, "Unknown context"),
         ({"masks": "none"}, "Unknown masks"),
-        ({"budget_unit": "bytes"}, "Known: modules, parameters"),
+        ({"budget_unit": "bytes"}, "Known: modules, parameters, time"),
         ({"keeps": 1}, "Did you mean 'keep'"),
     ],
 )
@@ -116,6 +132,10 @@ def test_what_only_the_model_and_the_run_can_refuse() -> None:
         SelectionConfig(final_step=101).schedule(100, COUNTS)
     with pytest.raises(InputError, match="found 70 and 60"):
         SelectionConfig(warmup_steps=70).schedule(100, COUNTS)
+    with pytest.raises(InputError, match="step-time profile, found none"):
+        SelectionConfig(budget_unit="time").schedule(100, COUNTS)
+    with pytest.raises(InputError, match="step-time profile, found none"):
+        select({"a": 1.0}, 500, "time")
     with pytest.raises(InputError, match="finite scores, found nan for 'a'"):
         select({"a": math.nan}, 1)
     with pytest.raises(InputError, match="needs parameter_counts"):

@@ -25,9 +25,11 @@ from transformers import (
 
 from tests.selection.toys import Forecaster, forecast_batches, lora_forecaster
 from tracetune.base.errors import InputError
+from tracetune.selection import step_time
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import lora_modules
 from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.step_time import StepTimeProfile
 from tracetune.selection.validation import classification_loss, mean_loss
 from tracetune.training.trace_callback import TraceCallback
 
@@ -78,6 +80,11 @@ def trainer(
     )
 
 
+def selection(**options: Any) -> SelectionConfig:
+    """A configuration whose rounds all take place, although these runs are short."""
+    return SelectionConfig(**{"cost_share": 1.0, **options})
+
+
 def validation() -> list[dict[str, torch.Tensor]]:
     return forecast_batches((8, 8), seed=3)
 
@@ -91,7 +98,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 def test_a_trainer_with_the_callback_keeps_the_budget_and_saves_plain_lora(tmp_path: Path) -> None:
-    callback = TraceCallback(SelectionConfig(keep=0.5), validation())
+    callback = TraceCallback(selection(keep=0.5), validation())
     run = trainer(tmp_path, callback)
     run.train()
     records = callback.records
@@ -110,7 +117,7 @@ def test_a_trainer_with_the_callback_keeps_the_budget_and_saves_plain_lora(tmp_p
 
 
 def test_records_say_what_changed_and_the_report_is_json(tmp_path: Path) -> None:
-    callback = TraceCallback(SelectionConfig(keep=1, ema=0.25), validation())
+    callback = TraceCallback(selection(keep=1, ema=0.25), validation())
     run = trainer(tmp_path, callback)
     run.train()
     opened = set(callback.records[0].open)
@@ -138,7 +145,7 @@ def test_closed_modules_keep_their_weights_until_they_open_again(tmp_path: Path)
             super().on_step_end(args, state, control, **kwargs)
             self.asleep = {name: weights(gates.layers[name].lora_B) for name in gates.closed_names}
 
-    callback = Watch(SelectionConfig(keep=1, delete_closed=False), validation())
+    callback = Watch(selection(keep=1, delete_closed=False), validation())
     run = trainer(tmp_path, callback, weight_decay=0.5)
     run.train()
     assert callback.checked > STEPS
@@ -148,7 +155,7 @@ def test_closed_modules_keep_their_weights_until_they_open_again(tmp_path: Path)
 @pytest.mark.parametrize("keep", [0.5, "auto"])
 def test_an_interrupted_run_ends_bitwise_where_an_uninterrupted_one_does(tmp_path: Path, keep: float | str) -> None:
     def build(name: str, **options: Any) -> tuple[Trainer, TraceCallback]:
-        config = SelectionConfig(keep=keep, interval=3, warmup_steps=3, final_step=16)
+        config = selection(keep=keep, interval=3, warmup_steps=3, final_step=16)
         loader = DataLoader(Samples(forecast_batches((16,), seed=3)[0]), batch_size=4, shuffle=True)
         callback = TraceCallback(config, loader)
         options = {"save_strategy": "steps", "save_steps": 5, "weight_decay": 0.1, **options}
@@ -193,7 +200,7 @@ def _stop(control: Any) -> None:
 
 
 def test_resuming_auto_without_its_best_model_is_refused(tmp_path: Path) -> None:
-    config = SelectionConfig(keep="auto")
+    config = selection(keep="auto")
     run = trainer(tmp_path, TraceCallback(config, validation()), save_strategy="steps", save_steps=10)
     run.train()
     (tmp_path / "checkpoint-10" / "trace_best.safetensors").unlink()
@@ -208,7 +215,7 @@ def test_auto_returns_to_the_best_budget_on_the_way(tmp_path: Path) -> None:
     def loss_fn(model: nn.Module, batch: Any) -> torch.Tensor:
         return model(**batch)["sample_losses"] + 100 * abs(len(Gates(model).open_names) - 3)
 
-    callback = TraceCallback(SelectionConfig(keep="auto", smallest_share=0.25), validation(), loss_fn)
+    callback = TraceCallback(selection(keep="auto", smallest_share=0.25), validation(), loss_fn)
     run = trainer(tmp_path, callback)
     run.train()
     assert callback.records[-1].budget == 1
@@ -223,7 +230,7 @@ def test_auto_returns_to_the_best_budget_on_the_way(tmp_path: Path) -> None:
 
 
 def test_best_checkpoint_and_early_stopping_wait_for_the_final_budget(tmp_path: Path) -> None:
-    callback = TraceCallback(SelectionConfig(keep=0.25, final_step=0.5), validation())
+    callback = TraceCallback(selection(keep=0.25, final_step=0.5), validation())
     options = {
         "eval_strategy": "steps",
         "eval_steps": 2,
@@ -243,7 +250,7 @@ def test_best_checkpoint_and_early_stopping_wait_for_the_final_budget(tmp_path: 
 
 
 def test_training_that_ends_early_still_comes_down_to_the_budget(tmp_path: Path) -> None:
-    callback = TraceCallback(SelectionConfig(keep=0.25), validation())
+    callback = TraceCallback(selection(keep=0.25), validation())
     run = trainer(tmp_path, callback, callbacks=(_At(3, _stop),), save_strategy="steps", save_steps=1)
     run.train()
     assert run.state.global_step == 3
@@ -253,7 +260,7 @@ def test_training_that_ends_early_still_comes_down_to_the_budget(tmp_path: Path)
 
 @pytest.mark.parametrize("score", ["adalora", "magnitude", "gradient", "leave_one_out", "random", "shapley", "kappa"])
 def test_every_score_can_lead_the_selection(tmp_path: Path, score: str) -> None:
-    callback = TraceCallback(SelectionConfig(keep=2, score=score, interval=5), validation())
+    callback = TraceCallback(selection(keep=2, score=score, interval=5), validation())
     run = trainer(tmp_path, callback)
     run.train()
     assert len(lora_modules(run.model)) == 2
@@ -262,7 +269,7 @@ def test_every_score_can_lead_the_selection(tmp_path: Path, score: str) -> None:
 def test_a_budget_in_parameters_is_kept(tmp_path: Path) -> None:
     model = lora_forecaster(rank_pattern={"up": 4})
     counts = Gates(model).parameter_counts()
-    callback = TraceCallback(SelectionConfig(keep=0.5, budget_unit="parameters"), validation())
+    callback = TraceCallback(selection(keep=0.5, budget_unit="parameters"), validation())
     run = trainer(tmp_path, callback, model)
     run.train()
     kept = callback.report()["kept"]
@@ -273,12 +280,128 @@ def test_a_budget_in_parameters_is_kept(tmp_path: Path) -> None:
 def test_training_itself_is_not_disturbed_by_scoring(tmp_path: Path) -> None:
     """With every module kept, a run with rounds equals one without, dropout and shuffling included."""
     plain = trainer(
-        tmp_path / "plain", TraceCallback(SelectionConfig(keep=1.0, warmup_steps=STEPS, final_step=STEPS), validation())
+        tmp_path / "plain", TraceCallback(selection(keep=1.0, warmup_steps=STEPS, final_step=STEPS), validation())
     )
     plain.train()
-    scored = trainer(tmp_path / "scored", TraceCallback(SelectionConfig(keep=1.0), validation()))
+    scored = trainer(tmp_path / "scored", TraceCallback(selection(keep=1.0), validation()))
     scored.train()
     assert same(weights(plain.model), weights(scored.model))
+
+
+def loaded(record: Any) -> Any:
+    return json.loads(json.dumps(record, allow_nan=False))
+
+
+def test_validation_losses_are_read_only_where_they_decide(tmp_path: Path) -> None:
+    runs = {}
+    for keep in (0.5, "auto"):
+        callback = runs[keep] = TraceCallback(selection(keep=keep, interval=5), validation())
+        trainer(tmp_path, callback).train()
+        of_rounds = len(callback.records) * 2 * (4 if keep == "auto" else 3)
+        assert callback.forward_equivalents == 3 + of_rounds + (2 if keep == "auto" else 0)
+        assert callback.report()["cost_share"] == callback.forward_equivalents * 8 / (3 * STEPS * 4)
+    assert all(record.validation_loss is None for record in runs[0.5].records)
+    assert all(math.isfinite(record.validation_loss) for record in runs["auto"].records)
+
+
+@pytest.mark.parametrize("keep", [0.5, "auto"])
+def test_selection_costs_no_more_than_its_share(tmp_path: Path, keep: float | str, caplog: Any) -> None:
+    """400 steps of 4 windows; two of the validation batches of 8 are asked for in every one of 101 rounds."""
+    options = {"interval": 2, "warmup_steps": 40, "final_step": 240}
+    callback = TraceCallback(SelectionConfig(keep=keep, **options), validation())
+    with caplog.at_level("INFO", "tracetune"):
+        trainer(tmp_path, callback, max_steps=400).train()
+    share = callback.forward_equivalents * 8 / (3 * 400 * 4)
+    assert 0.035 < share <= 0.05
+    assert callback.report()["cost_share"] == share
+    steps = [record.step for record in callback.records]
+    assert steps[0] == 40
+    assert steps[-1] == 240
+    assert 3 <= len(steps) < 101
+    (said,) = [record.message for record in caplog.records if "cost_share" in record.message]
+    assert f"{len(steps)} rounds of {callback.report()['scoring_batches']} batches instead of 101 of 2" in said
+
+
+def test_short_runs_read_fewer_batches_from_all_over(tmp_path: Path, caplog: Any) -> None:
+    """The least is done even where it costs more, and that is said."""
+    reads: list[int] = []
+
+    class Watched(Samples):
+        def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+            reads.append(index)
+            return super().__getitem__(index)
+
+    data = Watched(forecast_batches((32,), seed=3)[0])
+    callback = TraceCallback(SelectionConfig(keep=2, batch_size=8), data)
+    trainer(tmp_path, callback).train()
+    assert callback.report()["scoring_batches"] == 1
+    assert len(callback.records) == 3
+    last = reads[-8:]
+    assert [index // 4 for index in last] == list(range(8))
+    assert "That is the least; train longer" in caplog.text
+
+
+def test_a_step_counts_all_its_samples(tmp_path: Path) -> None:
+    shares = []
+    for options in ({"per_device_train_batch_size": 8}, {"gradient_accumulation_steps": 2}):
+        callback = TraceCallback(selection(interval=5), validation())
+        trainer(tmp_path, callback, **options).train()
+        shares.append(callback.report()["cost_share"])
+    assert shares[0] == shares[1] == (3 + 3 * 2 * 3) * 8 / (3 * STEPS * 8)
+
+
+def lowest_first(gates: Gates, opened: Any, batch: Any, loss_fn: Any) -> float:
+    """Five in block 0 and two in block 1 to begin with; "down" takes longer than "up"."""
+    base = 5.0 if any(".0." in name for name in opened) else 2.0
+    return base + sum(1.0 + ("down" in name) for name in opened)
+
+
+@pytest.mark.parametrize("keep", [0.5, "auto"])
+def test_a_budget_in_time_is_kept_and_survives_an_interruption(
+    tmp_path: Path, keep: float | str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_time, "_timed_step", lowest_first)
+
+    def build(name: str, **options: Any) -> tuple[Trainer, TraceCallback]:
+        config = selection(keep=keep, budget_unit="time", interval=3, warmup_steps=3, final_step=16)
+        loader = DataLoader(Samples(forecast_batches((16,), seed=3)[0]), batch_size=4, shuffle=True)
+        callback = TraceCallback(config, loader)
+        return trainer(tmp_path / name, callback, save_strategy="steps", save_steps=5, **options), callback
+
+    whole, uninterrupted = build("whole")
+    whole.train()
+    report = loaded(uninterrupted.report())
+    profile = StepTimeProfile.from_json(report["step_time_profile"])
+    assert profile.full == pytest.approx(11.0)
+    assert [entry["trace_profile"] for entry in whole.state.log_history if "trace_profile" in entry] == [
+        report["step_time_profile"]
+    ]
+    for record in uninterrupted.records:
+        assert profile.seconds(record.open) <= max(record.budget / 1000 * profile.full, profile.least) * (1 + 1e-9)
+    if keep != "auto":
+        assert uninterrupted.records[-1].budget == 500
+        assert report["step_time_share"] <= 0.5
+        assert {name.split(".")[1] for name in report["kept"]} == {"1"}, "5 + 1 of 11 are more than a half"
+    first, _ = build("cut")
+    first.add_callback(_At(10, _crash))
+    with pytest.raises(_Crash):
+        first.train()
+    monkeypatch.setattr(step_time, "_timed_step", lambda *_: pytest.fail("the profile is in the log"))
+    again, resumed = build("cut")
+    again.train(resume_from_checkpoint=str(tmp_path / "cut" / "checkpoint-10"))
+    assert resumed.records == uninterrupted.records
+    assert same(weights(again.model), weights(whole.model))
+    assert loaded(resumed.report())["step_time_profile"] == report["step_time_profile"]
+
+
+def test_measuring_step_times_does_not_disturb_training(tmp_path: Path) -> None:
+    runs = []
+    for name, options in (("plain", {}), ("timed", {"budget_unit": "time"})):
+        config = selection(keep=1.0, warmup_steps=STEPS, final_step=STEPS, delete_closed=False, **options)
+        run = trainer(tmp_path / name, TraceCallback(config, validation()))
+        run.train()
+        runs.append(weights(run.model))
+    assert same(*runs)
 
 
 def classifier() -> nn.Module:
@@ -299,7 +422,7 @@ def sentences(count: int) -> Samples:
 @pytest.mark.parametrize(("loss_fn", "passes"), [(None, 8 * 3), (classification_loss, 3)])
 def test_a_text_classifier(tmp_path: Path, loss_fn: Any, passes: int) -> None:
     """By its own mean loss with masks per batch, or by a loss per sample with masks per sample."""
-    callback = TraceCallback(SelectionConfig(keep=3, interval=5, batch_size=16), sentences(32), loss_fn)
+    callback = TraceCallback(selection(keep=3, interval=5, batch_size=16), sentences(32), loss_fn)
     run = Trainer(
         classifier(), arguments(tmp_path, label_names=["labels"]), train_dataset=sentences(16), callbacks=[callback]
     )
@@ -324,7 +447,7 @@ def test_timesfm_from_transformers(tmp_path: Path) -> None:
     )
     series = torch.sin(torch.arange(40) / 3 + torch.arange(16)[:, None]) + 0.1 * torch.randn(16, 40)
     data = Samples({"past_values": series[:, :32], "future_values": series[:, 32:]})
-    callback = TraceCallback(SelectionConfig(keep=2, interval=5, batch_size=8), data)
+    callback = TraceCallback(selection(keep=2, interval=5, batch_size=8), data)
     run = Trainer(model, arguments(tmp_path, label_names=["future_values"]), train_dataset=data, callbacks=[callback])
     run.train()
     assert len(lora_modules(run.model)) == 2
@@ -365,7 +488,7 @@ def test_chronos_2_takes_the_callback_in_its_own_fit(tmp_path: Path) -> None:
         min_past=8,
         mode="validation",
     )
-    callback = TraceCallback(SelectionConfig(keep=4, interval=5), prepared)
+    callback = TraceCallback(selection(keep=4, interval=5), prepared)
     tuned = pipeline.fit(
         series,
         prediction_length=8,
@@ -395,7 +518,7 @@ def test_bf16_training_scores_in_bf16(tmp_path: Path) -> None:
         hook.remove()
         return losses
 
-    callback = TraceCallback(SelectionConfig(keep=4, interval=5), validation(), loss_fn)
+    callback = TraceCallback(selection(keep=4, interval=5), validation(), loss_fn)
     trainer(tmp_path, callback, bf16=True).train()
     assert set(seen) == {torch.bfloat16}
     assert all(math.isfinite(score) for score in callback.records[-1].scores.values())
@@ -415,9 +538,9 @@ def test_wrong_use_is_explained(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unmerged"):
         trainer(tmp_path, TraceCallback(validation=validation()), merged).train()
     with pytest.raises(InputError, match="keep between 1 and 4 modules"):
-        trainer(tmp_path, TraceCallback(SelectionConfig(keep=5), validation())).train()
+        trainer(tmp_path, TraceCallback(selection(keep=5), validation())).train()
     with pytest.raises(InputError, match="<= 20 training steps"):
-        trainer(tmp_path, TraceCallback(SelectionConfig(final_step=30), validation())).train()
+        trainer(tmp_path, TraceCallback(selection(final_step=30), validation())).train()
     closed = lora_forecaster()
     Gates(closed).close(["blocks.0.up"])
     with pytest.raises(InputError, match=r"'blocks\.0\.up' was closed when the optimizer was built"):
@@ -427,7 +550,7 @@ def test_wrong_use_is_explained(tmp_path: Path) -> None:
 def test_a_failed_round_leaves_the_gates_as_they_were(tmp_path: Path) -> None:
     bad = copy.deepcopy(validation())
     bad[1]["y"][0] = math.inf
-    run = trainer(tmp_path, TraceCallback(SelectionConfig(keep=1), bad))
+    run = trainer(tmp_path, TraceCallback(selection(keep=1), bad))
     with pytest.raises(InputError, match="finite validation losses"):
         run.train()
     gates = Gates(run.model)

@@ -1,6 +1,5 @@
 """Pictures of module selection: importance by layer and kind of module, and what was open in which round."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from matplotlib.patches import Patch
 
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
+from tracetune.selection.layers import module_place
 
 T5_KINDS = {
     "q": "Query",
@@ -72,7 +72,7 @@ def module_grid(names: Sequence[str]) -> ModuleGrid:
     The first number in a name is the block. What follows is the kind: its last part, translated for T5, or all of it
     where blocks hold several of the same last part. T5's seven kinds keep the order of the paper.
     """
-    parsed = [_block_and_kind(name) for name in names]
+    parsed = [module_place(name) for name in names]
     stems = {stem for stem, _, _ in parsed}
     blocks = sorted({(stem, index) for stem, index, _ in parsed})
     kinds = list(dict.fromkeys(kind for _, _, kind in parsed))
@@ -161,15 +161,6 @@ def plot_history(
     figure.legend(handles=patches, loc="outside lower right", ncols=2, frameon=False, fontsize=7)
     with staged_file(path) as temporary:
         figure.savefig(temporary)
-
-
-def _block_and_kind(name: str) -> tuple[str, int, str]:
-    """Stem before the block, number of the block (-1: none), and what is in it."""
-    found = re.search(r"(?:^|\.)(\d+)\.", name)
-    if found is None:
-        stem, _, leaf = name.rpartition(".")
-        return stem, -1, leaf
-    return name[: found.start()], int(found.group(1)), name[found.end() :]
 
 
 def _row_label(stem: str, index: int, only: bool) -> str:

@@ -1,9 +1,9 @@
-"""LoRA layers of a PEFT model: which there are, what they hold, and the configuration that names them."""
+"""LoRA layers of a PEFT model: which there are, where, what they hold, and the configuration that names them."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from peft import PeftModel
 from peft.tuners.lora import LoraLayer
@@ -23,6 +23,35 @@ def lora_modules(model: nn.Module) -> dict[str, LoraLayer]:
     named = dict(base_model(model).named_modules())
     merging = tuple(f"{name}." for name, module in named.items() if isinstance(module, MultiheadAttention))
     return {name: module for name, module in named.items() if _is_gateable(module) and not name.startswith(merging)}
+
+
+class ModulePlace(NamedTuple):
+    """Where a module is in a model, by its name.
+
+    Attributes:
+        stem: what stands before the number of the block; the parent's name where there is no number.
+        block: the first number in the name, -1 where there is none.
+        kind: what stands after it. For a module that is itself a numbered part, the name of the list.
+    """
+
+    stem: str
+    block: int
+    kind: str
+
+    @property
+    def depth(self) -> int:
+        """Number of the block, as far as a model has blocks: 0 otherwise."""
+        return max(self.block, 0)
+
+
+def module_place(name: str) -> ModulePlace:
+    """Place of a full name: ``encoder.block.3.layer.0.SelfAttention.q`` is in block 3, ``layer.0.SelfAttention.q``."""
+    found = re.search(r"(?:^|\.)(\d+)(?:\.|$)", name)
+    if found is None:
+        stem, _, kind = name.rpartition(".")
+        return ModulePlace(stem, -1, kind)
+    stem = name[: found.start()]
+    return ModulePlace(stem, int(found.group(1)), name[found.end() :] or stem.rpartition(".")[2])
 
 
 def adapter_parameters(layer: LoraLayer) -> dict[str, nn.Parameter]:

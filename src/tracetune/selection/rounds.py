@@ -11,6 +11,7 @@ import torch.distributed as dist
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import Importance, method_options, score_modules
 from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig, select
+from tracetune.selection.step_time import StepTimeProfile
 from tracetune.selection.validation import LossFunction
 
 
@@ -26,8 +27,8 @@ class RoundRecord:
         opened: modules that were closed before.
         closed: modules that were open before.
         open: modules that are open now.
-        budget: number of modules or parameters that may be open now.
-        validation_loss: loss before the round, with the modules that were open then.
+        budget: number of modules or parameters that may be open now; in time, per mille of the step with all open.
+        validation_loss: loss before the round, with the modules that were open then; None where nothing asked for it.
     """
 
     step: int
@@ -38,7 +39,7 @@ class RoundRecord:
     closed: list[str]
     open: list[str]
     budget: int
-    validation_loss: float
+    validation_loss: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As a mapping of JSON types."""
@@ -58,8 +59,9 @@ def selection_round(
     schedule: Schedule,
     step: int,
     previous: RoundRecord | None,
-    validation_loss: float,
+    validation_loss: float | None = None,
     budget: int | None = None,
+    profile: StepTimeProfile | None = None,
 ) -> tuple[RoundRecord, Importance]:
     """Score all modules, smooth over rounds, open the best and close the rest.
 
@@ -75,14 +77,15 @@ def selection_round(
         previous: record of the round before, None in the first.
         validation_loss: loss of the model as it is, for the record.
         budget: overrides the schedule's.
+        profile: step times, for a budget in time.
     """
     importance = score_modules(
-        gates.model, batches, loss_fn, config.score, gates=gates, **_options(config, schedule, step)
+        gates.model, batches, loss_fn, config.score, gates=gates, **_options(config, schedule, step, profile)
     )
     scores = dict(zip(gates.names, mean_over_processes(importance.scores).tolist(), strict=True))
     smoothed = scores if previous is None else smooth(previous.smoothed, scores, config.ema)
     budget = schedule.budget(step) if budget is None else budget
-    chosen = select(smoothed, budget, config.budget_unit, gates.parameter_counts())
+    chosen = select(smoothed, budget, config.budget_unit, gates.parameter_counts(), profile)
     before = gates.open_names
     gates.set_open(chosen)
     record = RoundRecord(
@@ -97,6 +100,13 @@ def selection_round(
         validation_loss=validation_loss,
     )
     return record, importance
+
+
+def shared_profile(profile: StepTimeProfile) -> StepTimeProfile:
+    """The mean of the profiles that the training processes have measured, so that all choose the same."""
+    base = mean_over_processes(np.array(list(profile.base.values()))).tolist()
+    cost = mean_over_processes(np.array(list(profile.cost.values()))).tolist()
+    return StepTimeProfile(dict(zip(profile.base, base, strict=True)), dict(zip(profile.cost, cost, strict=True)))
 
 
 def smooth(past: Mapping[str, float], scores: Mapping[str, float], ema: float) -> dict[str, float]:
@@ -114,9 +124,16 @@ def mean_over_processes(values: np.ndarray) -> np.ndarray:
     return (total / dist.get_world_size()).cpu().numpy()
 
 
-def _options(config: SelectionConfig, schedule: Schedule, step: int) -> dict[str, Any]:
-    """Options of the configured score; q is the final share, or for "auto" the middle of the budgets it visits."""
+def _options(config: SelectionConfig, schedule: Schedule, step: int, profile: StepTimeProfile | None) -> dict[str, Any]:
+    """Options of the configured score; q is the final share, or for "auto" the middle of the budgets it visits.
+
+    For a budget in time it is the largest share of the modules that fits.
+    """
     share = schedule.final / schedule.full
+    if profile is not None:
+        share = len(select(dict.fromkeys(profile.cost, 1.0), schedule.final, "time", profile=profile)) / len(
+            profile.cost
+        )
     options = {
         "keep": (1 + share) / 2 if config.keep == AUTO else share,
         "context": config.context,

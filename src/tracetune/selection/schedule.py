@@ -15,10 +15,14 @@ from typing import Literal
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.gated_dsic import CONTEXTS, MASKS
 from tracetune.selection.importance import SCORES
+from tracetune.selection.knapsack import best_within_time
+from tracetune.selection.step_time import StepTimeProfile
 
 AUTO = "auto"
-BudgetUnit = Literal["modules", "parameters"]
-_UNITS = ("modules", "parameters")
+BudgetUnit = Literal["modules", "parameters", "time"]
+_UNITS = ("modules", "parameters", "time")
+PER_MILLE = 1000
+"""A budget in time: of a training step with every module open."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +34,22 @@ class SelectionConfig:
     Attributes:
         keep: what stays open: a share in (0, 1], a number, or "auto", which goes down to ``smallest_share`` and
             then returns to the budget on the way with the lowest validation loss.
-        budget_unit: whether ``keep`` counts modules, or their parameters (then modules are chosen by score per
-            parameter).
+        budget_unit: what ``keep`` counts: modules, their parameters (then modules are chosen by score per parameter),
+            or the "time" of a training step, of which it is a share (then the best sum of scores that fits is chosen,
+            by a measured profile, see selection/step_time.py).
         warmup_steps: t_i; until then every module is open.
         final_step: t_f; from then on the choice is final.
         interval: steps between two rounds of scoring.
+        cost_share: the most that selection may cost, as a share of the forward and backward passes of the run's own
+            training. Where ``interval`` and ``scoring_batches`` would cost more, rounds come less often, down to 3,
+            and then read fewer batches, down to 1. 1 or more: no limit.
         ema: weight of the past in the smoothed scores; 0 takes each round as it is.
         score: name in ``SCORES``.
         context: context of "gated_dsic": "budget" or "shapley".
         masks: masks of "gated_dsic": "auto", "per_sample" or "per_batch".
         n_masks: masks per batch where they are per batch.
-        scoring_batches: validation batches per round, the first ones; None takes all.
+        scoring_batches: validation batches per round, the first ones; None takes all. Fewer where ``cost_share`` says
+            so, spread over these.
         batch_size: samples per validation batch where the validation data are a data set.
         smallest_share: lowest budget that ``keep="auto"`` tries.
         seed: fixes the masks; every round draws its own.
@@ -52,6 +61,7 @@ class SelectionConfig:
     warmup_steps: float | int = 0.1
     final_step: float | int = 0.6
     interval: float | int = 0.05
+    cost_share: float = 0.05
     ema: float = 0.5
     score: str = "gated_dsic"
     context: str = "budget"
@@ -68,10 +78,19 @@ class SelectionConfig:
             _check_amount("keep", self.keep, "'auto', a share in (0, 1] or a number of at least 1")
         for name in ("final_step", "interval"):
             _check_amount(name, getattr(self, name), "a share of the steps in (0, 1] or a number of at least 1")
+        if self.budget_unit == "time" and isinstance(self.keep, int):
+            raise InputError(
+                f"Expected keep to be a share such as 0.5 where budget_unit is 'time', found {self.keep!r}. "
+                "It is the share of a training step's time with all modules open (1.0: all of it)."
+            )
         if self.warmup_steps != 0:
             _check_amount("warmup_steps", self.warmup_steps, "0, a share of the steps in (0, 1] or a number")
         if type(self.warmup_steps) is type(self.final_step) and self.warmup_steps > self.final_step:
             raise _out_of_order(self.warmup_steps, self.final_step)
+        if not self.cost_share > 0:
+            raise InputError(
+                f"Expected cost_share above 0, such as 0.05 (1 or more: no limit), found {self.cost_share!r}."
+            )
         if not 0 <= self.ema < 1:
             raise InputError(f"Expected ema in [0, 1), found {self.ema!r}.")
         if not 0 < self.smallest_share <= 1:
@@ -85,18 +104,19 @@ class SelectionConfig:
             if getattr(self, name) not in known:
                 raise unknown_name(name, str(getattr(self, name)), known)
 
-    def schedule(self, total_steps: int, parameter_counts: Mapping[str, int]) -> "Schedule":
+    def schedule(
+        self, total_steps: int, parameter_counts: Mapping[str, int], profile: StepTimeProfile | None = None
+    ) -> "Schedule":
         """The schedule of a run of ``total_steps`` over modules with these numbers of parameters.
 
         Raises:
-            InputError: steps out of order or beyond the run, or a budget that is too large or fits no module.
+            InputError: steps out of order or beyond the run, a budget that is too large or fits no module, or one in
+                time without a profile.
         """
         start, stop = _steps(self.warmup_steps, total_steps), max(1, _steps(self.final_step, total_steps))
         if not start <= stop <= total_steps:
             raise _out_of_order(start, stop, total_steps)
-        in_modules = self.budget_unit == "modules"
-        full = len(parameter_counts) if in_modules else sum(parameter_counts.values())
-        least = 1 if in_modules else min(parameter_counts.values())
+        least, full = self._budgets(parameter_counts, profile)
         keep = self.smallest_share if self.keep == AUTO else self.keep
         final = max(least, round(keep * full)) if isinstance(keep, float) else int(keep)
         if not least <= final <= full:
@@ -105,6 +125,16 @@ class SelectionConfig:
                 "A share of the model is a float such as 0.5."
             )
         return Schedule(start, stop, max(1, _steps(self.interval, total_steps)), full, final)
+
+    def _budgets(self, parameter_counts: Mapping[str, int], profile: StepTimeProfile | None) -> tuple[int, int]:
+        """The smallest budget, which one module fits into, and that of all modules."""
+        if self.budget_unit == "modules":
+            return 1, len(parameter_counts)
+        if self.budget_unit == "parameters":
+            return min(parameter_counts.values()), sum(parameter_counts.values())
+        if profile is None:
+            raise _no_profile()
+        return min(PER_MILLE, math.ceil(PER_MILLE * profile.least / profile.full)), PER_MILLE
 
 
 @dataclass(frozen=True)
@@ -115,7 +145,7 @@ class Schedule:
         start: t_i.
         stop: t_f.
         interval: steps between two rounds.
-        full: budget with every module open.
+        full: budget with every module open; budgets in time are in per mille of that step.
         final: budget from t_f on.
     """
 
@@ -128,6 +158,11 @@ class Schedule:
     def is_round(self, step: int) -> bool:
         """Whether modules are scored and chosen after this step: every ``interval`` from t_i on, and at t_f."""
         return self.start <= step <= self.stop and ((step - self.start) % self.interval == 0 or step == self.stop)
+
+    def rounds(self) -> tuple[int, ...]:
+        """The steps after which there is a round."""
+        first = self.start if self.start else self.interval
+        return tuple(sorted({*range(first, self.stop, self.interval), self.stop}))
 
     def budget(self, step: int) -> int:
         """Budget after this step."""
@@ -149,31 +184,45 @@ def select(
     budget: int,
     unit: BudgetUnit = "modules",
     parameter_counts: Mapping[str, int] | None = None,
+    profile: StepTimeProfile | None = None,
 ) -> tuple[str, ...]:
     """Names of the modules to open, in the order of ``scores``.
 
     Counting modules: the ``budget`` highest scores. Counting parameters: by score per parameter, each module that
-    still fits. Ties keep the order of ``scores``.
+    still fits. Counting time, in per mille of the step with all modules open: the highest sum of scores that fits,
+    see :func:`best_within_time`. Ties keep the order of ``scores``.
 
     Raises:
-        InputError: a score is not finite, or parameters are to be counted and their numbers are missing.
+        InputError: a score is not finite, or parameters or time are to be counted and their numbers are missing.
     """
     for name, score in scores.items():
         if not math.isfinite(score):
             raise InputError(
                 f"Expected finite scores, found {score} for {name!r}. Look for extreme values in the data."
             )
+    if unit == "time":
+        if profile is None:
+            raise _no_profile()
+        return best_within_time(scores, profile, budget / PER_MILLE)
     if unit == "modules":
         chosen = set(sorted(scores, key=lambda name: -scores[name])[:budget])
         return tuple(name for name in scores if name in chosen)
     if parameter_counts is None:
         raise InputError("A budget in parameters needs parameter_counts, found none.")
-    counts, chosen, left = parameter_counts, set(), budget
+    return _by_score_per_parameter(scores, budget, parameter_counts)
+
+
+def _by_score_per_parameter(scores: Mapping[str, float], budget: int, counts: Mapping[str, int]) -> tuple[str, ...]:
+    chosen, left = set(), budget
     for name in sorted(scores, key=lambda name: -scores[name] / counts[name]):
         if counts[name] <= left:
             chosen.add(name)
             left -= counts[name]
     return tuple(name for name in scores if name in chosen)
+
+
+def _no_profile() -> InputError:
+    return InputError("A budget in time needs a step-time profile, found none. Pass measure_step_time(...).")
 
 
 def _check_amount(name: str, value: object, expected: str) -> None:

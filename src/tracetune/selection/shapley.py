@@ -66,6 +66,11 @@ def shapley(
     return Scores(result.values, result.standard_errors, samples, FORWARD * result.evaluations * len(kept))
 
 
+def shapley_evaluations(modules: int, pairs: int = 32, exact_limit: int = EXACT_LIMIT) -> int:
+    """Losses of subsets that :func:`shapley` takes for this many modules."""
+    return 2**modules if modules <= exact_limit else 2 + pairs * 2 * (modules - 1)
+
+
 def subset_loss(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> SubsetLoss:
     """Mean loss over the samples of ``batches`` as a function of which modules are open."""
     kept = list(on_device(gates.model, batches))

@@ -1,0 +1,98 @@
+"""What rounds of selection cost, and how many of them, on how many batches, a run can afford."""
+
+import math
+from dataclasses import dataclass, replace
+
+from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
+from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD
+from tracetune.selection.shapley import shapley_evaluations
+
+LEAST_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class SelectionCost:
+    """Cost of selection in forward passes over one validation batch; a backward pass counts as two.
+
+    Attributes:
+        once: whatever the rounds.
+        each: of one batch in one round.
+        last: of one batch when training ends.
+    """
+
+    once: float
+    each: float
+    last: float
+
+    def total(self, rounds: int, batches: int) -> float:
+        """Cost of this many rounds over this many batches."""
+        return self.once + (rounds * self.each + self.last) * batches
+
+
+@dataclass(frozen=True)
+class SelectionPlan:
+    """Rounds and batches that a run can afford.
+
+    Attributes:
+        schedule: when rounds are.
+        batches: validation batches of each round.
+        passes: cost of the whole selection, in forward passes over one validation batch.
+    """
+
+    schedule: Schedule
+    batches: int
+    passes: float
+
+
+def selection_cost(config: SelectionConfig, modules: int, masks: str, once: float = 0.0) -> SelectionCost:
+    """Cost of the configured score, and of the validation losses that ``keep="auto"`` looks at.
+
+    Args:
+        config: score and its options.
+        modules: M.
+        masks: "per_sample" or "per_batch", for "gated_dsic".
+        once: cost of what is done once.
+    """
+    loss = FORWARD if config.keep == AUTO else 0.0
+    return SelectionCost(once, score_passes(config, modules, masks) + loss, loss)
+
+
+def score_passes(config: SelectionConfig, modules: int, masks: str) -> float:
+    """Forward passes over a batch that the configured score of M modules takes."""
+    if config.score == "gated_dsic":
+        return FORWARD_BACKWARD * (config.n_masks if masks == "per_batch" else 1)
+    if config.score == "leave_one_out":
+        return FORWARD * (modules + 1)
+    if config.score == "shapley":
+        return FORWARD * shapley_evaluations(modules)
+    return 0.0 if config.score in ("magnitude", "kappa", "random") else FORWARD_BACKWARD
+
+
+def affordable(schedule: Schedule, batches: int, cost: SelectionCost, allowed: float) -> SelectionPlan:
+    """The rounds asked for where they cost at most ``allowed`` passes, otherwise fewer of them.
+
+    First rounds come less often, until there are 3 (or as few as asked for); the first and the last stay where they
+    are. Then each reads fewer batches, one at least: this least is done even where it costs more than allowed.
+
+    Args:
+        schedule: the rounds asked for.
+        batches: batches of a round asked for.
+        cost: what they cost.
+        allowed: forward passes over a validation batch; infinity for no limit.
+    """
+    rounds = len(schedule.rounds())
+    if cost.each == 0 or cost.total(rounds, batches) <= allowed:
+        return SelectionPlan(schedule, batches, cost.total(rounds, batches))
+    if rounds > LEAST_ROUNDS:
+        most = math.floor((allowed - cost.once - cost.last * batches) / (cost.each * batches))
+        schedule = _spaced(schedule, max(LEAST_ROUNDS, most))
+        rounds = len(schedule.rounds())
+    most = math.floor((allowed - cost.once) / (rounds * cost.each + cost.last))
+    batches = min(batches, max(1, most))
+    return SelectionPlan(schedule, batches, cost.total(rounds, batches))
+
+
+def _spaced(schedule: Schedule, most: int) -> Schedule:
+    """The same schedule with at most so many rounds, 2 or more, as close to each other as that allows."""
+    gaps = most - 1 if schedule.start else most  # there is no round after step 0
+    return replace(schedule, interval=max(schedule.interval, math.ceil((schedule.stop - schedule.start) / gaps)))

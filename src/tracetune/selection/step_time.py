@@ -1,0 +1,211 @@
+"""What a training step takes, by which modules are open: a profile measured on the model itself.
+
+Blocks below the lowest open module run forward only, so the seconds of a step with the open modules S are taken to be
+
+    time(S) = base[k] + sum over m in S of cost[m]        k = block of the lowest module in S
+
+base[k] falls with k: the gradient has a shorter way. Modules of one kind (the last part of their names) cost the same
+in every block. Steps of a few sets S are timed, and base and cost follow by non-negative least squares.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+
+from tracetune.base.errors import InputError, unknown_name
+from tracetune.selection.gates import Gates
+from tracetune.selection.layers import adapter_parameters, module_place, unwrapped
+from tracetune.selection.validation import LossFunction, checked_loss, undisturbed
+
+_MOST_BLOCKS = 7
+
+
+@dataclass(frozen=True)
+class StepTimeProfile:
+    """Seconds of a training step as a function of the open modules.
+
+    Attributes:
+        base: seconds by block of the lowest open module; they never rise from a block to a higher one.
+        cost: seconds that each of the M modules adds, by name.
+    """
+
+    base: dict[int, float]
+    cost: dict[str, float]
+
+    def __post_init__(self) -> None:
+        if {module_place(name).depth for name in self.cost} - self.base.keys() or not self.cost:
+            raise InputError(f"Expected base seconds for the block of each module, found blocks {sorted(self.base)}.")
+        if not all(np.isfinite(value) and value >= 0 for value in (*self.base.values(), *self.cost.values())):
+            raise InputError("Expected seconds that are finite and not negative in a step-time profile.")
+        if any(self.base[low] < self.base[high] for low, high in pairwise(sorted(self.base))):
+            raise InputError("Expected base seconds that do not rise from a block to a higher one.")
+
+    def seconds(self, open_names: Iterable[str]) -> float:
+        """Seconds of a step with these modules open, one at least.
+
+        Raises:
+            InputError: no module, or one that is not in the profile.
+        """
+        opened = list(open_names)
+        if not opened:
+            raise InputError("Expected at least one open module, found none.")
+        for name in opened:
+            if name not in self.cost:
+                raise unknown_name("module", name, self.cost)
+        return self.base[lowest_block(opened)] + sum(self.cost[name] for name in opened)
+
+    @property
+    def full(self) -> float:
+        """Seconds with every module open."""
+        return self.seconds(self.cost)
+
+    @property
+    def least(self) -> float:
+        """Seconds with the one module open that takes the least."""
+        return min(self.seconds([name]) for name in self.cost)
+
+    def to_json(self) -> dict[str, Any]:
+        """As a mapping of JSON types."""
+        return {"base": {str(block): value for block, value in self.base.items()}, "cost": self.cost}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "StepTimeProfile":
+        """From what :meth:`to_json` gave."""
+        return cls({int(block): value for block, value in content["base"].items()}, dict(content["cost"]))
+
+
+def lowest_block(names: Iterable[str]) -> int:
+    """Block of the lowest of these modules."""
+    return min(module_place(name).depth for name in names)
+
+
+def measure_step_time(gates: Gates, batch: Any, loss_fn: LossFunction, repeats: int = 3) -> StepTimeProfile:
+    """Time forward and backward passes of the model in training form with a few sets of open modules.
+
+    Weights, gradients, ``requires_grad``, modes, gates, buffers and random number generators are afterwards what they
+    were. The optimizer's own time is left out, a model under torch.compile runs eagerly, and what else a run does to
+    make frozen blocks cheaper (such as remembering their outputs) does not show.
+
+    Args:
+        gates: gates of the model.
+        batch: one batch as the model takes it, on its device.
+        loss_fn: from model and batch to losses [B], or to their mean.
+        repeats: rounds over the sets, after one that warms up; the median counts.
+
+    Raises:
+        InputError: a loss is not finite.
+    """
+    sets = profile_sets(gates.parameter_counts())
+    with _unchanged(gates):
+        # interleaved, so that a slow moment of the machine hits all sets alike
+        rounds = [[_timed_step(gates, opened, batch, loss_fn) for opened in sets] for _ in range(repeats + 1)]
+    return fit_profile(gates.names, sets, np.median(rounds[1:], axis=0))
+
+
+def profile_passes(parameter_counts: Mapping[str, int], repeats: int = 3) -> int:
+    """Forward and backward passes that :func:`measure_step_time` takes."""
+    return len(profile_sets(parameter_counts)) * (repeats + 1)
+
+
+def profile_sets(parameter_counts: Mapping[str, int]) -> list[tuple[str, ...]]:
+    """Sets of open modules to time, by the parameters of each module.
+
+    The smallest module of each of at most 7 evenly spaced blocks alone, all modules, and all of each kind.
+    """
+    names = tuple(parameter_counts)
+    cheap = [
+        min((n for n in names if module_place(n).depth == block), key=lambda n: parameter_counts[n])
+        for block in _knots(names)
+    ]
+    kinds = dict.fromkeys(_kind(name) for name in names)
+    of_kind = [tuple(name for name in names if _kind(name) == kind) for kind in kinds]
+    return list(dict.fromkeys([*((name,) for name in cheap), names, *of_kind]))
+
+
+def fit_profile(names: Sequence[str], sets: Sequence[Sequence[str]], seconds: np.ndarray) -> StepTimeProfile:
+    """The profile closest to the ``seconds`` of steps with these sets open, in relative terms.
+
+    Base seconds are sums of non-negative steps from the highest block down, known at the blocks that
+    :func:`profile_sets` takes and interpolated linearly between them.
+    """
+    knots = _knots(names)
+    kinds = list(dict.fromkeys(_kind(name) for name in names))
+    shares = {block: _interpolation(block, knots) for block in sorted({module_place(n).depth for n in names})}
+    design = np.array([[*np.cumsum(shares[lowest_block(opened)]), *_counts(opened, kinds)] for opened in sets])
+    solution, _ = nnls(design / seconds[:, None], np.ones(len(sets)))
+    at_knots = np.cumsum(solution[: len(knots)][::-1])[::-1]
+    base = np.minimum.accumulate([share @ at_knots for share in shares.values()])
+    of_kind = dict(zip(kinds, solution[len(knots) :].tolist(), strict=True))
+    return StepTimeProfile(
+        dict(zip(shares, base.tolist(), strict=True)), {name: of_kind[_kind(name)] for name in names}
+    )
+
+
+def _kind(name: str) -> str:
+    return module_place(name).kind.rpartition(".")[2]
+
+
+def _knots(names: Iterable[str]) -> list[int]:
+    """Blocks whose base seconds are fitted: the first, the last, and evenly spaced ones between."""
+    blocks = sorted({module_place(name).depth for name in names})
+    places = np.linspace(0, len(blocks) - 1, min(_MOST_BLOCKS, len(blocks))).round().astype(int)
+    return [blocks[place] for place in places]
+
+
+def _interpolation(block: int, knots: list[int]) -> np.ndarray:
+    """Weights [knots] of the base seconds at the knots in those at ``block``."""
+    return np.array([np.interp(block, knots, row) for row in np.eye(len(knots))])
+
+
+def _counts(opened: Sequence[str], kinds: list[str]) -> list[int]:
+    found = [_kind(name) for name in opened]
+    return [found.count(kind) for kind in kinds]
+
+
+def _timed_step(gates: Gates, opened: Sequence[str], batch: Any, loss_fn: LossFunction) -> float:
+    """Seconds of one forward and backward pass with these modules open."""
+    gates.set_open(opened)
+    gates.model.train()  # after opening: what is frozen may stay in evaluation mode
+    weights = [weight for weight in gates.model.parameters() if weight.requires_grad]
+    _wait(gates.device)
+    started = time.perf_counter()
+    loss = checked_loss(unwrapped(gates.model), batch, loss_fn).mean()
+    torch.autograd.grad(loss, weights, allow_unused=True)  # unlike backward(), it leaves gradients alone
+    _wait(gates.device)
+    return time.perf_counter() - started
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@contextmanager
+def _unchanged(gates: Gates) -> Iterator[None]:
+    """Whatever training passes and opening or closing modules change is brought back at the end."""
+    model, before = gates.model, gates.open_names
+    gradients = {
+        weight: weight.grad for layer in gates.layers.values() for weight in adapter_parameters(layer).values()
+    }
+    buffers = {buffer: buffer.clone() for buffer in model.buffers()}  # running statistics of batch normalisation
+    with undisturbed(model), torch.compiler.set_stance("force_eager"):
+        try:
+            yield
+        finally:
+            gates.set_open(before)
+            for weight, gradient in gradients.items():
+                weight.grad = gradient
+            _restore(buffers)
+
+
+@torch.no_grad()
+def _restore(buffers: Mapping[torch.Tensor, torch.Tensor]) -> None:
+    for buffer, value in buffers.items():
+        buffer.copy_(value)

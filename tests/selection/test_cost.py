@@ -1,0 +1,76 @@
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.selection.toys import forecast_batches, lora_forecaster
+from tracetune.selection.cost import SelectionCost, affordable, score_passes, selection_cost
+from tracetune.selection.gates import Gates
+from tracetune.selection.importance import SCORES, score_modules
+from tracetune.selection.schedule import Schedule, SelectionConfig
+
+ASKED = Schedule(start=10, stop=60, interval=5, full=4, final=2)  # 11 rounds
+COST = SelectionCost(once=3, each=3, last=0)
+
+
+@pytest.mark.parametrize("score", sorted(SCORES))
+def test_passes_are_those_that_the_scores_report(score: str) -> None:
+    model, batches = lora_forecaster(), forecast_batches((6, 6))
+    found = score_modules(model, batches, method=score).forward_equivalents
+    expected = score_passes(SelectionConfig(score=score), Gates(model).M, "per_sample") * len(batches)
+    assert found - (3 if score == "gated_dsic" else 0) == expected  # it tries once whether rows are independent
+
+
+def test_masks_per_batch_and_losses_for_auto_are_counted() -> None:
+    batches, options = forecast_batches((6, 6)), {"masks": "per_batch", "n_masks": 5}
+    found = score_modules(lora_forecaster(), batches, method="gated_dsic", **options).forward_equivalents
+    config = SelectionConfig(keep="auto", n_masks=5)
+    assert selection_cost(config, 4, "per_batch", once=7) == SelectionCost(7, found / 2 + 1, 1)
+    assert selection_cost(SelectionConfig(keep=0.5), 4, "per_sample") == SelectionCost(0, 3, 0)
+
+
+def test_what_is_cheap_enough_stays_as_asked() -> None:
+    plan = affordable(ASKED, 4, COST, allowed=3 + 11 * 4 * 3)
+    assert (plan.schedule, plan.batches, plan.passes) == (ASKED, 4, 135)
+    assert affordable(ASKED, 4, COST, math.inf).schedule == ASKED
+    free = affordable(ASKED, 4, SelectionCost(3, 0, 0), allowed=1)  # magnitude looks at no data
+    assert (free.schedule, free.batches) == (ASKED, 4)
+
+
+def test_rounds_go_first_then_batches() -> None:
+    plan = affordable(ASKED, 4, COST, allowed=3 + 6 * 4 * 3)
+    assert plan.schedule.rounds() == (10, 20, 30, 40, 50, 60)
+    assert plan.batches == 4
+    fewer = affordable(ASKED, 4, COST, allowed=3 + 3 * 2 * 3 + 1)
+    assert fewer.schedule.rounds() == (10, 35, 60)
+    assert (fewer.batches, fewer.passes) == (2, 3 + 3 * 2 * 3)
+    least = affordable(ASKED, 4, COST, allowed=1)
+    assert (least.schedule.rounds(), least.batches) == ((10, 35, 60), 1)
+    assert least.passes == 3 + 3 * 3 > 1
+
+
+schedules = st.tuples(st.integers(0, 60), st.integers(1, 60), st.integers(1, 30)).map(
+    lambda v: Schedule(min(v[0], v[1]), v[1], v[2], 4, 2)
+)
+
+
+@settings(deadline=None)
+@given(schedules, st.integers(1, 6), st.integers(0, 9), st.integers(1, 40), st.integers(0, 1), st.integers(0, 4000))
+def test_a_plan_keeps_to_the_limit_and_gives_up_no_more_than_it_must(
+    asked: Schedule, batches: int, once: int, each: int, last: int, allowed: int
+) -> None:
+    cost = SelectionCost(once, each, last)
+    plan = affordable(asked, batches, cost, allowed)
+    before, after = asked.rounds(), plan.schedule.rounds()
+    assert plan.passes == cost.total(len(after), plan.batches)
+    assert after[-1] == before[-1] == asked.stop
+    assert asked.start == 0 or after[0] == before[0]
+    assert min(len(before), 3) <= len(after) <= len(before)
+    assert 1 <= plan.batches <= batches
+    if cost.total(len(before), batches) <= allowed:
+        assert (plan.schedule, plan.batches) == (asked, batches)
+    elif plan.batches < batches:
+        assert len(after) <= 3, "batches are given up only after rounds"
+        assert cost.total(len(after), plan.batches + 1) > allowed
+    assert plan.passes <= allowed or plan.batches == 1
