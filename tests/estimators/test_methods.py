@@ -1,14 +1,15 @@
 """What TRACE scores on: the same windows in batches that the memory target allows."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from tests.tiny import CONTEXT, HORIZON, PATCH, seasonal_frame, tiny_forecast_model
-from tracetune import FitConfig, InputError, SelectionConfig, TrainingConfig
+from tests.tiny import CONTEXT, HORIZON, PATCH, save_tiny, seasonal_frame, tiny_forecast_model
+from tracetune import FitConfig, Forecaster, HeadConfig, InputError, SelectionConfig, TrainingConfig
 from tracetune.data.frames import panel_from_frame
 from tracetune.data.splits import fit_split
 from tracetune.estimators.methods import METHODS, spread_windows
@@ -66,3 +67,22 @@ def test_all_windows_are_scored_where_that_is_asked(data: ForecastData) -> None:
 def test_a_limit_below_one_window_is_refused(data: ForecastData) -> None:
     with pytest.raises(InputError, match="one window has 8 tokens"):
         scoring(data, replace(CONFIG, training=TrainingConfig(max_tokens=PATCHES - 1)))
+
+
+@pytest.mark.parametrize("cache_bytes", [None, 0])
+def test_a_whole_fit_takes_the_limit_in_both_phases(tmp_path: Path, cache_bytes: int | None) -> None:
+    training = TrainingConfig(max_steps=6, batch_size=16, evaluations=2, max_tokens=5 * PATCHES)
+    config = FitConfig(
+        head=HeadConfig("projection", beta=2),
+        start="head",
+        selection=SelectionConfig(keep=5, warmup_steps=2, final_step=4, interval=1, scoring_batches=2, batch_size=12),
+        head_training=training,
+        training=training,
+        cache_bytes=cache_bytes,
+    )
+    tuned = Forecaster.from_pretrained(save_tiny(tmp_path), HORIZON, device="cpu").fit(seasonal_frame(), config=config)
+    assert tuned.trace is not None
+    assert tuned.trace["config"]["training"] == asdict(training)
+    assert tuned.trace["selection"]["config"]["batch_size"] == 5
+    for history in tuned.history.values():
+        assert history[-1]["step"] == 6
