@@ -1,12 +1,15 @@
-"""Writes the card of the embedded model from what is measured: its weights, its recipe, its log, its zero-shot scores.
+"""Writes the card of the embedded model from what is measured: its weights, its recipes, their logs, zero-shot scores.
 
-python -m benchmarks.model_card --log runs/tiny/log.json --recipe configs/tiny.yaml
+A model that was pretrained in several cycles, each going on from the one before, has a recipe and a log of each.
+
+    python -m benchmarks.model_card --recipes configs/tiny.yaml configs/tiny_continued.yaml \\
+        --logs runs/tiny/log.json runs/tiny_continued/log.json
 """
 
 import argparse
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +66,22 @@ So no public benchmark can have leaked into the weights.
 
 Masked reconstruction: {random:.0%} of the windows lose {hidden:.0%} of their patches at random, the others a suffix of
 up to {suffix:.0%}, which is what makes the model forecast without a head. Huber loss (delta {delta}) on values
-normalised by the visible part, AdamW with a one-cycle schedule (peak {rate}), {batch} windows a step, seed {seed}. The
-weights are those with the lowest loss on 2,048 synthetic validation windows: {best:.4f} at step {step:,} of {steps:,}.
+normalised by the visible part, AdamW with a one-cycle schedule. {cycles}
+
+{cycle_table}
+
+Each cycle keeps the weights with the lowest loss on 2,048 synthetic validation windows of its own seed, so losses
+compare within a cycle. Of the last one:
 
 {curve}
 
 ![Learning curves](learning_curves.png)
 
 Again, to the same corpus (floating-point results differ between machines):
-`tracetune pretrain --config configs/tiny.yaml`. Settings that differ from the defaults: {settings}.
+
+```bash
+{commands}
+```
 
 ## Scores without any training
 
@@ -96,19 +106,34 @@ name it: `{weights_sha256}`.
 """
 
 
-def model_card(
-    config: PretrainConfig, log: Sequence[Mapping[str, Any]], scores: Mapping[str, Any], folder: Path
-) -> str:
+Log = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """One pretraining run.
+
+    Attributes:
+        recipe: path of its configuration file.
+        config: what that file says.
+        log: the log of the run.
+    """
+
+    recipe: str
+    config: PretrainConfig
+    log: Log
+
+
+def model_card(cycles: Sequence[Cycle], scores: Mapping[str, Any], folder: Path) -> str:
     """The card.
 
     Args:
-        config: how the weights were pretrained.
-        log: the log of that run.
+        cycles: how the weights were pretrained, in order.
         scores: content of the JSON that ``benchmarks.zero_shot`` wrote for these weights.
         folder: where config.json and model.safetensors are.
 
     Raises:
-        InputError: the scores are of other weights, or the log is of a run that did not end.
+        InputError: the scores are of other weights, or a log is of a run that did not end.
     """
     backbone = load_backbone(folder)
     digest = weights_digest(backbone)
@@ -117,23 +142,46 @@ def model_card(
             f"Expected scores of the weights {digest[:12]}, found those of {scores['weights_sha256'][:12]}. "
             "Run python -m benchmarks.zero_shot first."
         )
-    losses = [entry for entry in log if "eval_loss" in entry]
-    if not losses or "train_runtime" not in log[-1]:
-        raise InputError("Expected the log of a finished pretraining run, found one without its end.")
-    best = min(losses, key=lambda entry: entry["eval_loss"])
-    masking = MaskingConfig(**config.masking)
+    first, last = cycles[0].config, cycles[-1]
+    masking = MaskingConfig(**first.masking)
     parameters = sum(parameter.numel() for parameter in backbone.parameters())
     return _TEMPLATE.format(
-        model=MODEL, windows=config.windows, context=backbone.context_length, generators=len(DEFAULT_MIX),
-        architecture=markdown_table(_architecture(config, parameters)), mix=markdown_table(_mix()),
-        hidden=masking.random_ratio, random=masking.random_share, suffix=masking.longest_suffix,
-        delta=config.huber_delta, rate=config.learning_rate, batch=config.batch_size, seed=config.seed,
-        best=best["eval_loss"], step=best["step"], steps=log[-1]["step"],
-        curve=markdown_table(_curve(losses, config.batch_size)),
-        settings=_settings(config), scores=score_tables(scores["rows"]).replace("## ", "### "),
+        model=MODEL, windows=sum(cycle.config.windows for cycle in cycles), context=backbone.context_length,
+        generators=len(DEFAULT_MIX), architecture=markdown_table(_architecture(first, parameters)),
+        mix=markdown_table(_mix()), hidden=masking.random_ratio, random=masking.random_share,
+        suffix=masking.longest_suffix, delta=first.huber_delta,
+        cycles="One cycle:" if len(cycles) == 1 else f"{len(cycles)} cycles, each from the weights of the one before:",
+        cycle_table=markdown_table([_cycle(number, cycle) for number, cycle in enumerate(cycles, start=1)]),
+        curve=markdown_table(_curve(_losses(last.log), last.config.batch_size)),
+        commands="\n".join(f"tracetune pretrain --config {cycle.recipe}" for cycle in cycles),
+        scores=score_tables(scores["rows"]).replace("## ", "### "),
         command=scores["command"], commit=scores["commit"], patch=backbone.patch_length,
         file_sha256=hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest(), weights_sha256=digest,
     )  # fmt: skip
+
+
+def _losses(log: Log) -> list[Mapping[str, Any]]:
+    """Entries with a validation loss, of a run that ended."""
+    losses = [entry for entry in log if "eval_loss" in entry]
+    if not losses or "train_runtime" not in log[-1]:
+        raise InputError("Expected the log of a finished pretraining run, found one without its end.")
+    return losses
+
+
+def _cycle(number: int, cycle: Cycle) -> dict[str, Any]:
+    """One line of the table of cycles."""
+    best = min(_losses(cycle.log), key=lambda entry: entry["eval_loss"])
+    return {
+        "cycle": number,
+        "windows": cycle.config.windows,
+        "peak learning rate": cycle.config.learning_rate,
+        "windows a step": cycle.config.batch_size,
+        "seed": cycle.config.seed,
+        "first validation loss": _losses(cycle.log)[0]["eval_loss"],
+        "best": best["eval_loss"],
+        "at step": best["step"],
+        "of": cycle.log[-1]["step"],
+    }
 
 
 def _architecture(config: PretrainConfig, parameters: int) -> list[dict[str, Any]]:
@@ -164,25 +212,21 @@ def _curve(losses: Sequence[Mapping[str, Any]], batch_size: int) -> list[dict[st
     return [{"windows seen": entry["step"] * batch_size, "validation loss": entry["eval_loss"]} for entry in kept]
 
 
-def _settings(config: PretrainConfig) -> str:
-    default = PretrainConfig(output=config.output)
-    names = [field.name for field in fields(config)]
-    changed = [name for name in names if getattr(config, name) != getattr(default, name)]
-    return ", ".join(f"{name} {getattr(config, name)}" for name in changed) or "none"
-
-
 def main() -> None:
     """Write README.md and learning_curves.png beside the weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--log", required=True, help="log.json of the pretraining run that the weights are from")
-    parser.add_argument("--recipe", default="configs/tiny.yaml")
+    parser.add_argument("--recipes", nargs="+", required=True, help="configuration of each cycle")
+    parser.add_argument("--logs", nargs="+", required=True, help="log.json of each cycle")
     parser.add_argument("--scores", default="docs/results/zero_shot.json")
     parser.add_argument("--folder", default=str(locate_weights(MODEL)), help="where the weights are")
     arguments = parser.parse_args()
-    folder, log = Path(arguments.folder), read_json(arguments.log)
-    config = from_mapping(PretrainConfig, read_yaml(arguments.recipe))
-    card = model_card(config, log, read_json(arguments.scores), folder)
-    plot_training(folder / "learning_curves.png", log)
+    folder = Path(arguments.folder)
+    cycles = [
+        Cycle(recipe, from_mapping(PretrainConfig, read_yaml(recipe)), read_json(log))
+        for recipe, log in zip(arguments.recipes, arguments.logs, strict=True)
+    ]
+    card = model_card(cycles, read_json(arguments.scores), folder)
+    plot_training(folder / "learning_curves.png", cycles[-1].log)
     with staged_file(folder / "README.md") as temporary:
         temporary.write_text(card, encoding="utf-8")
 
