@@ -9,7 +9,6 @@ from typing import Any
 
 from peft import PeftModel
 from torch import nn
-from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
 from tracetune.adapters.fused_lora import fuse_lora
@@ -61,14 +60,17 @@ def train_adapters(
     seed_everything(config.training.seed)  # a resumed run has not drawn the numbers of the phases before
     storage = Storage(config.cache_bytes, folder=folder)
     cache = PrefixCache(start.backbone, storage, CACHE_DTYPES[config.cache_dtype])
-    model, own = prepare(start, config, data)
+    obstacle = _obstacle(start, config)
+    indexed: Any = ForecastData(cache.indexed(data.train), cache.indexed(data.validation))  # type: ignore[arg-type]
+    model, own = prepare(start, config, data if obstacle else indexed)
     adapters = trained_parameters(model)["adapters"]
-    with _remembered_prefix(cache, start, data, config) as (train, validation), fuse_lora(model):
+    with _remembered_prefix(cache, start, obstacle or _idle(start, config)) as remembers, fuse_lora(model):
+        windows = indexed if remembers else data
         trainer = build_trainer(
             model,
             config.training,
-            train,
-            validation,
+            windows.train,
+            windows.validation,
             folder / config.method,
             head=_head_of(model),
             callbacks=[*callbacks, *([] if own is None else [own])],
@@ -93,22 +95,18 @@ def trained_parameters(model: nn.Module) -> dict[str, int]:
 
 
 @contextmanager
-def _remembered_prefix(
-    cache: PrefixCache, model: ForecastModel, data: ForecastData, config: FitConfig
-) -> Iterator[tuple[Dataset, Dataset]]:
-    """Training and validation windows, whose states after frozen blocks ``model`` remembers inside, where it can."""
-    obstacle = _obstacle(model, config)
+def _remembered_prefix(cache: PrefixCache, model: ForecastModel, obstacle: str | None) -> Iterator[bool]:
+    """Inside, ``model`` remembers what its frozen blocks make of indexed windows, unless something is in the way."""
     if obstacle is not None:
         logger.info("Outputs of frozen blocks are not cached: %s.", obstacle)
-        yield data.train, data.validation
+        yield False
         return
-    windows = cache.indexed(data.train), cache.indexed(data.validation)
     with cache.attached(model):
-        yield windows
+        yield True
 
 
 def _obstacle(model: ForecastModel, config: FitConfig) -> str | None:
-    """Why remembering the outputs of frozen blocks would be wrong or idle; None where it is neither."""
+    """Why remembering the outputs of frozen blocks would be wrong; None where it is right."""
     backbone = model.backbone
     if not isinstance(backbone, BlockwiseBackbone):
         return f"{type(backbone).__name__} does not run block by block"
@@ -116,7 +114,12 @@ def _obstacle(model: ForecastModel, config: FitConfig) -> str | None:
         return "the model is compiled as a whole"
     if model.head is None and backbone.pieces(model.context_length, model.prediction_length) > 1:
         return "this horizon takes several passes through the blocks, of which each depends on the one before"
-    if config.method != "trace" and frozen_blocks(backbone.blocks) == 0:
+    return None
+
+
+def _idle(model: ForecastModel, config: FitConfig) -> str | None:
+    """Why there would be nothing to remember, now that the model has its adapters; None where there may be."""
+    if config.method != "trace" and frozen_blocks(model.backbone.blocks) == 0:
         return "the first block trains from the first step to the last"
     return None
 
