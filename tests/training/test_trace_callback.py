@@ -25,7 +25,7 @@ from transformers import (
 
 from tests.selection.toys import Forecaster, forecast_batches, lora_forecaster
 from tracetune.base.errors import InputError
-from tracetune.selection import step_time
+from tracetune.selection import rounds, step_time
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import lora_modules
 from tracetune.selection.schedule import SelectionConfig
@@ -392,6 +392,22 @@ def test_a_budget_in_time_is_kept_and_survives_an_interruption(
     assert resumed.records == uninterrupted.records
     assert same(weights(again.model), weights(whole.model))
     assert loaded(resumed.report())["step_time_profile"] == report["step_time_profile"]
+
+
+def test_less_time_than_any_module_takes_keeps_the_fastest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    monkeypatch.setattr(step_time, "_timed_step", lowest_first)
+    callback = TraceCallback(selection(keep=0.1, budget_unit="time", interval=5), validation())
+    trainer(tmp_path, callback).train()
+    assert callback.report()["kept"] == ["blocks.1.up"]  # 3 of 11
+    assert "the fastest takes 0.27" in caplog.text
+
+
+def test_processes_share_the_mean_of_their_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    profile = StepTimeProfile({0: 4.0, 1: 2.0}, {"block.0.q": 1.0, "block.1.q": 3.0})
+    monkeypatch.setattr(rounds, "mean_over_processes", lambda values: (values + 2 * values) / 2)
+    assert rounds.shared_profile(profile) == StepTimeProfile({0: 6.0, 1: 3.0}, {"block.0.q": 1.5, "block.1.q": 4.5})
 
 
 def test_measuring_step_times_does_not_disturb_training(tmp_path: Path) -> None:

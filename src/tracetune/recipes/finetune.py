@@ -48,12 +48,13 @@ class FinetuneConfig:
         lora_alpha: LoRA's scale is lora_alpha / r.
         target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
         keep: LoRA modules that trace keeps: a share such as 0.5, a number such as 12, or auto.
-        budget_unit: whether keep counts modules or their parameters.
+        budget_unit: what keep counts: modules, their parameters, or time (a share of a training step's, measured).
         score: importance score that trace follows, e.g. gated_dsic, leave_one_out, adalora, random.
         context: which other modules are open when gated_dsic scores one: budget or shapley.
         warmup_steps: steps with all modules open: a share of the run such as 0.1, or a number.
         final_step: from here on the choice is final: a share of the run, or a number.
         interval: steps between two rounds of scoring: a share of the run, or a number.
+        cost_share: the most that selection may cost, as a share of training; rounds and batches are fewer where needed.
         ema: weight of the past in the smoothed scores.
         learning_rate: peak learning rate of the adapters.
         head_learning_rate: peak learning rate of the head when it trains with the adapters.
@@ -102,6 +103,7 @@ class FinetuneConfig:
     warmup_steps: float | int = 0.1
     final_step: float | int = 0.6
     interval: float | int = 0.05
+    cost_share: float = 0.05
     ema: float = 0.5
     learning_rate: float = 1e-3
     head_learning_rate: float = 2e-4
@@ -182,6 +184,7 @@ class FinetuneConfig:
             warmup_steps=self.warmup_steps,
             final_step=self.final_step,
             interval=self.interval,
+            cost_share=self.cost_share,
             ema=self.ema,
             seed=self.seed,
         )

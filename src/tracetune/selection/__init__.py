@@ -6,6 +6,7 @@ from tracetune.selection.layers import lora_modules
 from tracetune.selection.rounds import RoundRecord, selection_round
 from tracetune.selection.schedule import Schedule, SelectionConfig, budget_at, select
 from tracetune.selection.shapley import ShapleyValues, exact_shapley, sampled_shapley, subset_loss
+from tracetune.selection.step_time import StepTimeProfile, measure_step_time
 from tracetune.selection.validation import classification_loss, mean_loss, model_loss
 
 __all__ = [
@@ -16,11 +17,13 @@ __all__ = [
     "Schedule",
     "SelectionConfig",
     "ShapleyValues",
+    "StepTimeProfile",
     "budget_at",
     "classification_loss",
     "exact_shapley",
     "lora_modules",
     "mean_loss",
+    "measure_step_time",
     "model_loss",
     "sampled_shapley",
     "score_modules",

@@ -87,7 +87,15 @@ def lowest_block(names: Iterable[str]) -> int:
 
 
 def measure_step_time(gates: Gates, batch: Any, loss_fn: LossFunction, repeats: int = 3) -> StepTimeProfile:
-    """Time forward and backward passes of the model in training form with a few sets of open modules.
+    """Fit a profile to the times of a few sets of open modules; see :func:`step_seconds`."""
+    sets = profile_sets(gates.parameter_counts())
+    return fit_profile(gates.names, sets, step_seconds(gates, sets, batch, loss_fn, repeats))
+
+
+def step_seconds(
+    gates: Gates, sets: Sequence[Sequence[str]], batch: Any, loss_fn: LossFunction, repeats: int = 3
+) -> np.ndarray:
+    """Seconds [sets] of forward and backward passes of the model in training form with these modules open.
 
     Weights, gradients, ``requires_grad``, modes, gates, buffers and random number generators are afterwards what they
     were. The optimizer's own time is left out, a model under torch.compile runs eagerly, and what else a run does to
@@ -95,6 +103,7 @@ def measure_step_time(gates: Gates, batch: Any, loss_fn: LossFunction, repeats: 
 
     Args:
         gates: gates of the model.
+        sets: names of the modules to open, one or more in each set.
         batch: one batch as the model takes it, on its device.
         loss_fn: from model and batch to losses [B], or to their mean.
         repeats: rounds over the sets, after one that warms up; the median counts.
@@ -102,11 +111,10 @@ def measure_step_time(gates: Gates, batch: Any, loss_fn: LossFunction, repeats: 
     Raises:
         InputError: a loss is not finite.
     """
-    sets = profile_sets(gates.parameter_counts())
     with _unchanged(gates):
         # interleaved, so that a slow moment of the machine hits all sets alike
         rounds = [[_timed_step(gates, opened, batch, loss_fn) for opened in sets] for _ in range(repeats + 1)]
-    return fit_profile(gates.names, sets, np.median(rounds[1:], axis=0))
+    return np.median(rounds[1:], axis=0)
 
 
 def profile_passes(parameter_counts: Mapping[str, int], repeats: int = 3) -> int:

@@ -104,6 +104,7 @@ class TraceCallback(TrainerCallback):
         self._batches = self._scoring_batches(kwargs.get("train_dataloader"))
         self._profile = self._step_times(args, state) if self.config.budget_unit == "time" else None
         self._schedule = self.config.schedule(state.max_steps, self._parameters, self._profile)
+        self._say_where_time_is_too_short()
         self._plan = None
         self.records = [RoundRecord.from_json(entry[LOG_KEY]) for entry in state.log_history if LOG_KEY in entry]
         self._best = BestModel()
@@ -201,6 +202,16 @@ class TraceCallback(TrainerCallback):
         self.scoring_seconds += time.perf_counter() - started
         self.forward_equivalents += FORWARD_BACKWARD * profile_passes(self._parameters)
         return profile
+
+    def _say_where_time_is_too_short(self) -> None:
+        keep, profile = self.config.keep, self._profile
+        if isinstance(keep, float) and profile is not None and keep * profile.full < profile.least:
+            logger.warning(
+                "keep=%s leaves less time than any one module takes: the fastest takes %.2f of the step with all "
+                "modules open, and is what will stay.",
+                keep,
+                profile.least / profile.full,
+            )
 
     def _keep_to_the_cost(
         self, args: TrainingArguments, state: TrainerState, train_dataloader: DataLoader | None

@@ -1,0 +1,272 @@
+"""What scoring costs, and what it is worth: importance scores from few and from many windows; step times predicted.
+
+For each data set and seed: a compact head on frozen features, then LoRA on every linear layer of the encoder. Scores
+are read on growing numbers of windows, drawn anew several times, and compared with Shapley values of the same model on
+other, more windows, which share no target step with them. Their seconds are in units of a training step on a batch.
+Then the step-time profile is measured, and what it predicts for random sets of open modules is held against the clock.
+
+    python -m benchmarks.selection_cost --datasets ETTh1 --seeds 0
+"""
+
+import argparse
+import copy
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import pearsonr
+
+from benchmarks.common import (
+    Batch,
+    Case,
+    HeadStart,
+    Results,
+    Row,
+    fingerprint,
+    grouped,
+    head_starts,
+    load_case,
+    spread,
+)
+from benchmarks.row_shapley import row_shapley
+from benchmarks.selection_fidelity import HEAD, adapted, agreement, disjoint_windows, timed_score
+from benchmarks.step_time import training_step
+from tracetune.backbones.backbone import load_backbone, weights_digest
+from tracetune.report.tables import markdown_table
+from tracetune.selection.gates import Gates
+from tracetune.selection.layers import module_place
+from tracetune.selection.step_time import fit_profile, lowest_block, profile_sets, step_seconds
+from tracetune.selection.validation import model_loss
+
+SCORES = ("gated_dsic", "gated_dsic, 8 masks a batch", "leave_one_out", "gradient")
+BATCH = 64
+_CHEAP = 3.0  # passes over a batch: scores that cost no more are drawn several times
+
+
+def case_row(case: Case, start: HeadStart, seed: int, arguments: argparse.Namespace) -> Row:
+    """Everything that is measured on one adapted model."""
+    gates, _ = adapted(case, start, seed, arguments)
+    most = max(*arguments.windows, arguments.reference_windows)
+    pool, others = (stacked(part) for part in disjoint_windows(case, most))
+    reference = batches(others, spread(np.arange(size(others)), arguments.reference_windows))
+    shapley = row_shapley(
+        gates,
+        reference,
+        model_loss,
+        state_file=Path(arguments.state) / f"{weights_digest(gates.model)[:16]}-{arguments.reference_windows}.json",
+        least_pairs=arguments.pairs,
+        most_pairs=arguments.pairs,
+        seed=seed,
+    )
+    step = seconds_of_a_step(gates, batches(pool, np.arange(min(BATCH, size(pool))))[0], arguments.rounds)
+    return {
+        "dataset": case.known.info.name,
+        "seed": seed,
+        "modules": gates.M,
+        "threads": torch.get_num_threads(),
+        "training_step_seconds": step,
+        "reference_windows": sum(map(size, reference)),
+        "split_half": None if np.isnan(shapley.split_half) else shapley.split_half,
+        "scores": list(score_rows(gates, pool, shapley.values, step, arguments)),
+        "step_times": step_time_row(gates, reference[0], arguments),
+        "fingerprint": fingerprint(case, seed).to_dict(),
+    }
+
+
+def score_rows(
+    gates: Gates, pool: Batch, reference: np.ndarray, step: float, arguments: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """Cost and agreement of each score on each number of windows, where it takes few enough passes."""
+    for label in SCORES:
+        for windows in arguments.windows:
+            draws: list[dict[str, Any]] = []
+            while len(draws) < (arguments.draws if _passes(label, gates.M) <= _CHEAP else 1):
+                chosen = np.random.default_rng([windows, len(draws)]).permutation(size(pool))[:windows]
+                scoring = batches(pool, np.sort(chosen))
+                if _passes(label, gates.M) * len(scoring) > arguments.most_passes:
+                    break
+                score = timed_score(gates, scoring, label, seed=len(draws))
+                draws.append(score)
+            if draws:
+                found = [agreement(np.array(score["values"]), reference)["spearman"] for score in draws]
+                yield {
+                    "score": label,
+                    "windows": min(windows, size(pool)),
+                    "draws": len(draws),
+                    "passes": draws[0]["passes"] * min(windows, size(pool)),
+                    "steps": float(np.median([score["seconds"] for score in draws])) / step,
+                    "spearman": float(np.mean(found)),
+                    "lowest": min(found),
+                }
+
+
+def _passes(label: str, modules: int) -> float:
+    return {"leave_one_out": modules + 1.0, "gated_dsic, 8 masks a batch": 24.0}.get(label, 3.0)
+
+
+def step_time_row(gates: Gates, batch: Batch, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Seconds of steps with random sets of open modules, predicted and measured."""
+    fitted, sets = profile_sets(gates.parameter_counts()), random_sets(gates.names, arguments.sets)
+    # in the same rounds: a machine that is faster later would look like an error of the profile
+    seconds = step_seconds(gates, [*fitted, *sets], batch, model_loss, arguments.rounds)
+    profile, measured = fit_profile(gates.names, fitted, seconds[: len(fitted)]), seconds[len(fitted) :]
+    predicted = np.array([profile.seconds(opened) for opened in sets])
+    return {
+        "profile": profile.to_json(),
+        "sets": [
+            {"lowest block": lowest_block(opened), "open": len(opened), "predicted": one, "measured": other}
+            for opened, one, other in zip(sets, predicted.tolist(), measured.tolist(), strict=True)
+        ],
+        "correlation": float(pearsonr(predicted, measured).statistic),
+        "largest_error": float(np.max(np.abs(predicted / measured - 1))),
+        "mean_error": float(np.mean(np.abs(predicted / measured - 1))),
+    }
+
+
+def random_sets(names: tuple[str, ...], count: int, seed: int = 0) -> list[tuple[str, ...]]:
+    """Sets of open modules, each from a random block up, with a random share of the modules there."""
+    random = np.random.default_rng(seed)
+    blocks = sorted({module_place(name).depth for name in names})
+    sets = []
+    for _ in range(count):
+        block = random.choice(blocks)
+        above = [name for name in names if module_place(name).depth >= block]
+        opened = random.permutation(len(above))[: random.integers(1, len(above) + 1)]
+        sets.append(tuple(above[index] for index in sorted(opened)))
+    return sets
+
+
+def seconds_of_a_step(gates: Gates, batch: Batch, rounds: int) -> float:
+    """Median seconds of whole optimizer steps with all modules open."""
+    step = training_step(copy.deepcopy(gates.model), batch)
+    seconds = []
+    for _ in range(rounds + 1):
+        started = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds[1:]))
+
+
+def stacked(parts: list[Batch]) -> Batch:
+    """Batches as one."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def batches(windows: Batch, rows: np.ndarray) -> list[Batch]:
+    """These rows, in batches."""
+    parts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    return [{name: values[part] for name, values in windows.items()} for part in parts]
+
+
+def size(batch: Batch) -> int:
+    """Number of windows."""
+    return len(next(iter(batch.values())))
+
+
+def score_table(rows: list[Row]) -> list[dict[str, Any]]:
+    """One line a score and number of windows, means over data sets and seeds."""
+    flat = [score for row in rows for score in row["scores"]]
+    return [
+        {
+            "score": label,
+            "windows": windows,
+            "forward passes": group[0]["passes"],
+            "seconds, training steps": float(np.mean([score["steps"] for score in group])),
+            "Spearman": float(np.mean([score["spearman"] for score in group])),
+            "lowest of the draws": min(score["lowest"] for score in group),
+            "draws": sum(score["draws"] for score in group),
+        }
+        for (label, windows), group in grouped(flat, "score", "windows")
+    ]
+
+
+def step_table(rows: list[Row]) -> list[dict[str, Any]]:
+    """One line a model: how well its profile predicts steps."""
+    return [
+        {
+            "data": row["dataset"],
+            "seed": row["seed"],
+            "sets": len(row["step_times"]["sets"]),
+            "measured, ms": _range([1e3 * each["measured"] for each in row["step_times"]["sets"]]),
+            "correlation": row["step_times"]["correlation"],
+            "mean error, %": 100 * row["step_times"]["mean_error"],
+            "largest error, %": 100 * row["step_times"]["largest_error"],
+        }
+        for row in rows
+    ]
+
+
+def _range(values: list[float]) -> str:
+    return f"{min(values):.0f} to {max(values):.0f}"
+
+
+def markdown(rows: list[Row]) -> str:
+    """Both tables."""
+    if not rows:
+        return "No rows yet."
+    first = rows[0]
+    halves = [row["split_half"] for row in rows if row["split_half"] is not None]
+    agreed = f" (their halves agree to {min(halves):.3f} and more)" if halves else ""
+    return (
+        f"## Scores\n\nSpearman's correlation with Shapley values{agreed} on {first['reference_windows']} other "
+        "windows. Cost in forward passes of one window (a training step takes three for each of its windows), and in "
+        f"seconds: those of a score, in training steps of {BATCH} windows, {first['threads']} threads.\n\n"
+        f"{markdown_table(score_table(rows))}\n\n"
+        "## Step times\n\nSeconds of training steps with random sets of open modules: what the profile predicts, "
+        f"against the clock.\n\n{markdown_table(step_table(rows))}"
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--datasets", nargs="+", default=["ETTh1"])
+    result.add_argument("--model", default="tracetune/tiny")
+    result.add_argument("--context", type=int, default=512)
+    result.add_argument("--horizon", type=int, default=96)
+    result.add_argument("--seeds", nargs="+", type=int, default=[0])
+    result.add_argument("--train-windows", type=int, default=4000, help="about how many, evenly spread")
+    result.add_argument("--validation-windows", type=int, default=4096, help="about how many, evenly spread")
+    result.add_argument("--windows", nargs="+", type=int, default=[32, 64, 128, 256, 512], help="scored windows")
+    result.add_argument("--draws", type=int, default=3, help="draws of windows for scores of one pass")
+    result.add_argument("--most-passes", type=float, default=200, help="passes over a batch that a score may take")
+    result.add_argument("--reference-windows", type=int, default=512, help="windows of the Shapley values")
+    result.add_argument("--pairs", type=int, default=2, help="pairs of orders a window behind the Shapley values")
+    result.add_argument("--head-epochs", type=float, default=3)
+    result.add_argument("--lora-steps", type=int, default=60)
+    result.add_argument("--batch-size", type=int, default=BATCH)
+    result.add_argument("--learning-rate", type=float, default=2e-3)
+    result.add_argument("--sets", type=int, default=12, help="random sets of open modules to time")
+    result.add_argument("--rounds", type=int, default=5, help="rounds over them, the median counts")
+    result.add_argument("--threads", type=int, default=1)
+    result.add_argument("--state", default="runs/selection_cost", help="folder for unfinished Shapley values")
+    result.add_argument("--output", default="docs/results/selection_cost")
+    return result
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Make the rows that are missing, writing them as they come."""
+    options = parser().parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    backbone = load_backbone(options.model)
+    results = Results(
+        "selection_cost", options, backbone, markdown, identity=("dataset", "seed"),
+        cases=("datasets", "seeds", "output", "state"),
+    )  # fmt: skip
+    for name in options.datasets:
+        missing = [seed for seed in options.seeds if results.find(dataset=name, seed=seed) is None]
+        if missing:
+            case = load_case(
+                name, options.horizon, options.train_windows, options.validation_windows, context=options.context
+            )
+            start = head_starts(case, backbone, HEAD, options.head_epochs)
+            for seed in missing:
+                results.add(case_row(case, start(seed), seed, options))
+    results.write()
+
+
+if __name__ == "__main__":
+    main()
