@@ -5,7 +5,7 @@ import torch
 
 from tests.tiny import tiny_backbone
 from tracetune.base.errors import InputError
-from tracetune.tasks.reconstruction import MaskedReconstruction, MaskingConfig, draw_patch_mask
+from tracetune.tasks.reconstruction import MaskedReconstruction, MaskingConfig, draw_observed, draw_patch_mask
 
 
 def test_random_masks_hide_the_configured_share() -> None:
@@ -56,3 +56,35 @@ def test_training_lowers_the_loss() -> None:
 def test_shares_outside_of_zero_and_one_are_refused() -> None:
     with pytest.raises(InputError, match=r"random_ratio between 0 and 1, found 1\.5"):
         MaskingConfig(random_ratio=1.5)
+
+
+def test_short_series_are_observed_at_their_end_and_masked_within_it() -> None:
+    config = MaskingConfig(short_share=1.0, random_share=0.5, random_ratio=0.3, longest_suffix=0.5)
+    observed = draw_observed(500, 64, 8, config, None)
+    assert observed is not None and observed.shape == (500, 1, 64)
+    assert (observed.int().diff(dim=-1) >= 0).all()
+    present = observed.unflatten(-1, (8, 8)).any(-1).sum(-1)
+    assert (present.min(), present.max()) == (2, 8)
+    patch_mask = draw_patch_mask(500, 8, config, None, present)
+    assert not (patch_mask & ~observed.unflatten(-1, (8, 8)).any(-1)).any()
+    hidden = patch_mask.sum(-1)
+    assert (hidden >= 1).all() and (hidden < present).all()
+    assert (hidden <= (0.5 * present).round().clamp(min=1)).all()
+
+
+def test_what_is_unobserved_does_not_bear_on_the_loss() -> None:
+    model = MaskedReconstruction(tiny_backbone(), MaskingConfig(short_share=1.0)).eval()
+    series = torch.randn(8, 1, 64)
+    observed = draw_observed(8, 64, 8, model.masking, torch.Generator().manual_seed(0))
+    assert observed is not None and not observed.all()
+    changed = torch.where(observed, series, series + 100)
+    torch.testing.assert_close(model(changed).sample_losses, model(series).sample_losses)
+
+
+def test_without_short_series_the_masks_are_drawn_as_if_there_was_no_such_option() -> None:
+    masks = [
+        draw_patch_mask(50, 8, MaskingConfig(), torch.Generator().manual_seed(1), present)
+        for present in (None, torch.full((50, 1), 8))
+    ]
+    assert torch.equal(*masks)
+    assert draw_observed(50, 64, 8, MaskingConfig(), None) is None
