@@ -36,6 +36,7 @@ def probe(case: Case, backbone: Moment, epochs: int, cached: bool) -> tuple[floa
     config = FitConfig(
         method="linear_probe",
         head=HeadConfig("flatten"),
+        head_start="gradient",
         head_training=training,
         cache_bytes=None if cached else 0,
     )

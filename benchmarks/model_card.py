@@ -2,8 +2,8 @@
 
 A model that was pretrained in several cycles, each going on from the one before, has a recipe and a log of each.
 
-    python -m benchmarks.model_card --recipes configs/tiny.yaml configs/tiny_continued.yaml \\
-        --logs runs/tiny/log.json runs/tiny_continued/log.json
+    python -m benchmarks.model_card --recipes configs/tiny.yaml configs/tiny_continued.yaml configs/tiny_short.yaml \\
+        --logs runs/tiny/log.json runs/tiny_continued/log.json runs/tiny_short/log.json
 """
 
 import argparse
@@ -66,7 +66,8 @@ So no public benchmark can have leaked into the weights.
 
 Masked reconstruction: {random:.0%} of the windows lose {hidden:.0%} of their patches at random, the others a suffix of
 up to {suffix:.0%}, which is what makes the model forecast without a head. Huber loss (delta {delta}) on values
-normalised by the visible part, AdamW with a one-cycle schedule. {cycles}
+normalised by the visible part, AdamW with a one-cycle schedule. Of short series, what lies before a random step is
+unobserved. {cycles}
 
 {cycle_table}
 
@@ -176,6 +177,7 @@ def _cycle(number: int, cycle: Cycle) -> dict[str, Any]:
         "windows": cycle.config.windows,
         "peak learning rate": cycle.config.learning_rate,
         "windows a step": cycle.config.batch_size,
+        "short series": MaskingConfig(**cycle.config.masking).short_share,
         "seed": cycle.config.seed,
         "first validation loss": _losses(cycle.log)[0]["eval_loss"],
         "best": best["eval_loss"],

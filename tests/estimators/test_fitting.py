@@ -22,6 +22,7 @@ from tracetune.estimators.fitting import HEAD, ZERO_SHOT, _chosen_start, adapted
 from tracetune.estimators.methods import METHODS, spread_windows
 from tracetune.selection.layers import lora_modules
 from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.step_time import StepTimeProfile
 from tracetune.tasks.forecast_data import ForecastData, forecast_data, validation_loss
 from tracetune.training.guard import Candidate
 
@@ -34,7 +35,8 @@ SELECTION = SelectionConfig(
 def quick(method: str = "trace", **options: Any) -> FitConfig:
     training = TrainingConfig(max_steps=STEPS, batch_size=16, evaluations=8, learning_rate=5e-3)
     head_training = replace(training, evaluations=3)
-    defaults = {"head": HeadConfig("projection", beta=2), "selection": SELECTION, "training": training}
+    head = {"head": HeadConfig("projection", beta=2), "head_start": "gradient"}
+    defaults = {**head, "selection": SELECTION, "training": training}
     return FitConfig(method=method, head_training=head_training, **{**defaults, **options})
 
 
@@ -106,6 +108,17 @@ def test_the_record_counts_parameters_and_time_apart(traced: Forecaster) -> None
     assert selection["forward_equivalents"] == 3 + 5 * 2 * 3  # one check of the rows, then two batches a round
     assert set(traced.trace["seconds"]) == {"head", "trace", "selection"}
     assert traced.trace["seconds"]["selection"] == pytest.approx(selection["scoring_seconds"], abs=1e-3)
+
+
+def test_a_budget_in_time_is_kept_by_the_measured_profile(base: Forecaster) -> None:
+    selection = base.fit(
+        seasonal_frame(), config=quick(selection=replace(SELECTION, keep=0.8, budget_unit="time"))
+    ).trace["selection"]
+    profile = StepTimeProfile.from_json(selection["step_time_profile"])
+    assert set(profile.cost) == set(selection["parameters"])
+    for record in selection["rounds"]:
+        limit = max(record["budget"] / 1000 * profile.full, profile.least)
+        assert profile.seconds(record["open"]) <= limit * (1 + 1e-9)
 
 
 def test_the_saved_folder_is_plain_peft_with_the_kept_modules_only(
@@ -213,7 +226,9 @@ def test_scored_windows_are_spread_over_the_validation_part(base: Forecaster) ->
     validation = windows(base, seasonal_frame()).validation
     chosen = spread_windows(validation, 10)
     size = len(validation)
-    assert all(part * size // 10 <= index < (part + 1) * size // 10 for part, index in enumerate(sorted(chosen.indices)))
+    assert all(
+        part * size // 10 <= index < (part + 1) * size // 10 for part, index in enumerate(sorted(chosen.indices))
+    )
     assert len(chosen) == 10
     assert chosen.__getitems__([0, 9])["past_values"].shape == (2, 1, 64)
     assert spread_windows(validation, size) is validation

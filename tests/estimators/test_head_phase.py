@@ -49,7 +49,7 @@ def test_steps_that_only_do_harm_are_taken_back(data: ForecastData, tmp_path: Pa
     assert validation_loss(model, data.validation) == pytest.approx(ridge_loss(data), rel=1e-4)
 
 
-def test_gradient_is_the_default_and_leaves_the_closed_form_out(data: ForecastData, tmp_path: Path) -> None:
+def test_gradient_leaves_the_closed_form_out(data: ForecastData, tmp_path: Path) -> None:
     model = tiny_forecast_model()
     assert model.head is not None
     before = model.head.down.weight.detach().clone()  # type: ignore[union-attr]

@@ -6,6 +6,7 @@ momentfm's. The token embedding of T5, which no series ever uses, is not kept.
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import T5Config
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.t5.modeling_t5 import T5Stack
@@ -241,8 +243,9 @@ class Moment(nn.Module):
         )
         attention = self.encoder.get_submodule("block.0.layer.0.SelfAttention")  # its position bias is shared by all
         position_bias = attention.compute_bias(patches, patches, device=rows.device)
-        for block in self.blocks[start:stop]:
-            rows = block(rows, attention_mask, position_bias)[0]
+        with _attention_kernels(rows.device):
+            for block in self.blocks[start:stop]:
+                rows = block(rows, attention_mask, position_bias)[0]
         return rows.unflatten(0, hidden.shape[:2])
 
     def train(self, mode: bool = True) -> "Moment":
@@ -376,6 +379,12 @@ def _t5_encoder(config: MomentConfig) -> T5Stack:
     encoder = T5Stack(t5_config)
     encoder.embed_tokens = nn.Identity()
     return encoder
+
+
+def _attention_kernels(device: torch.device) -> AbstractContextManager[Any]:
+    """Plain attention where the fused one is slow: its backward pass in bfloat16 on the CPU."""
+    slow = device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled()
+    return sdpa_kernel(SDPBackend.MATH) if slow and not torch.compiler.is_compiling() else nullcontext()
 
 
 def _per_channel(mask: Tensor, values: Tensor) -> Tensor:

@@ -40,7 +40,8 @@ class FitConfig:
         adalora: PEFT's AdaLoRA options, for "adalora".
         start: what the method trains on from: "head" (trained on frozen features), "native" (the backbone's own
             forecast, without a new head), or "best", whichever of the two has the lower validation loss.
-        head_start: "gradient" trains the head from its first weights, "ridge" from the closed form (heads/ridge.py).
+        head_start: "ridge" trains the head from the closed form (heads/ridge.py) and returns to it where no later step
+            is better, "gradient" trains it from its first weights.
         head_training: how the head is trained on frozen features.
         training: how adapters (or the backbone) and head are trained together.
         train_stride: steps between the origins of training windows.
@@ -57,7 +58,7 @@ class FitConfig:
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     adalora: AdaLoraOptions = field(default_factory=AdaLoraOptions)
     start: str = "best"
-    head_start: str = "gradient"
+    head_start: str = "ridge"
     head_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(num_train_epochs=10))
     training: TrainingConfig = field(default_factory=lambda: TrainingConfig(head_learning_rate=2e-4))
     train_stride: int = 1

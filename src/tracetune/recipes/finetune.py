@@ -59,7 +59,7 @@ class FinetuneConfig:
         learning_rate: peak learning rate of the adapters.
         head_learning_rate: peak learning rate of the head when it trains with the adapters.
         start: what the method trains on from: head, native (the backbone's own forecast), or best of the two.
-        head_start: gradient (from random weights) or ridge (from the closed form).
+        head_start: what the head trains on from: ridge (the closed form) or gradient (its first weights).
         head_epochs: passes over frozen features that train the head first.
         num_train_epochs: passes over the data with adapters and head.
         max_steps: stop after this many optimiser steps, whatever the epochs.
@@ -108,7 +108,7 @@ class FinetuneConfig:
     learning_rate: float = 1e-3
     head_learning_rate: float = 2e-4
     start: str = "best"
-    head_start: str = "gradient"
+    head_start: str = "ridge"
     head_epochs: float = 10.0
     num_train_epochs: float = 5.0
     max_steps: int = -1

@@ -62,7 +62,11 @@ def draw_observed(
 
 
 def draw_patch_mask(
-    batch: int, num_patches: int, config: MaskingConfig, generator: torch.Generator | None, present: Tensor | None = None
+    batch: int,
+    num_patches: int,
+    config: MaskingConfig,
+    generator: torch.Generator | None,
+    present: Tensor | None = None,
 ) -> Tensor:
     """Patches to hide, [B, 1, N] bool; every sample hides at least one patch and shows at least one.
 
