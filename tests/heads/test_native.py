@@ -42,9 +42,9 @@ def test_pooling_keeps_its_random_start() -> None:
     )
 
 
-def test_auto_reads_all_tokens_where_the_horizon_fits_in_one_pass() -> None:
+def test_auto_reads_future_tokens_where_the_horizon_fits_in_one_pass() -> None:
     config = HeadConfig("flatten", tokens="auto")
-    assert ForecastModel.from_backbone(tiny_backbone(), HORIZON, config).head_tokens == "all"
+    assert ForecastModel.from_backbone(tiny_backbone(), HORIZON, config).head_tokens == "future"
     assert ForecastModel.from_backbone(tiny_backbone(), CONTEXT, config).head_tokens == "context"
     with pytest.raises(InputError, match="in one pass"):
         ForecastModel.from_backbone(tiny_backbone(), CONTEXT, HeadConfig("flatten", tokens="all"))

@@ -53,7 +53,7 @@ class FitConfig:
     """
 
     method: str = "trace"
-    head: HeadConfig = field(default_factory=lambda: HeadConfig("projection", beta=8, tokens="auto"))
+    head: HeadConfig = field(default_factory=lambda: HeadConfig("projection", beta=4, tokens="auto"))
     lora: LoraOptions = field(default_factory=LoraOptions)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     adalora: AdaLoraOptions = field(default_factory=AdaLoraOptions)

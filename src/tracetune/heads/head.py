@@ -54,8 +54,8 @@ class HeadConfig:
         dropout: share of the features before the output layer that is dropped in training.
         tokens: which tokens the head reads: "context" (those of the context, as MOMENT's linear probe), "future"
             (those of hidden patches in place of the horizon), "all" (both; the oldest patches make room), or "auto":
-            "all" where the backbone rebuilds hidden patches and the horizon fits in one pass, else "context". Heads on
-            tokens of the future start as the backbone's own forecast, see heads/native.py.
+            "future" where the backbone rebuilds hidden patches and the horizon fits in one pass, else "context". Heads
+            on tokens of the future start as the backbone's own forecast, see heads/native.py.
     """
 
     kind: str = "flatten"

@@ -43,7 +43,7 @@ class FinetuneConfig:
         head: forecasting head: flatten, projection, convolution or pooling.
         beta: by how much a compact head reduces its input.
         head_tokens: which tokens the head reads: context, future (hidden patches in place of the horizon; the head
-            starts as the backbone's own forecast), all, or auto (all where the backbone has them).
+            starts as the backbone's own forecast), all, or auto (future where the backbone has them).
         r: rank of the LoRA modules.
         lora_alpha: LoRA's scale is lora_alpha / r.
         target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
@@ -91,7 +91,7 @@ class FinetuneConfig:
     context_length: int | None = None
     method: str = "trace"
     head: str = "projection"
-    beta: int = 8
+    beta: int = 4
     head_tokens: str = "auto"
     r: int = 2
     lora_alpha: float = 4.0

@@ -91,7 +91,7 @@ class ImportanceConfig:
     prediction_length: int | None = None
     context_length: int | None = None
     head: str = "projection"
-    beta: int = 8
+    beta: int = 4
     head_tokens: str = "auto"
     r: int = 2
     lora_alpha: float = 4.0

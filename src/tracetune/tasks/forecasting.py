@@ -170,7 +170,7 @@ def _resolved_tokens(tokens: str, backbone: Any, context_length: int, prediction
     """Which tokens a head reads, "auto" decided."""
     masked = isinstance(backbone, MaskedBackbone) and backbone.pieces(context_length, prediction_length) == 1
     if tokens == "auto":
-        return "all" if masked else "context"
+        return "future" if masked else "context"
     if tokens != "context" and not masked:
         raise InputError(
             f"Expected a backbone that forecasts {prediction_length} steps in one pass by rebuilding hidden patches of "
