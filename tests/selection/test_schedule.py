@@ -88,6 +88,7 @@ def test_shares_and_numbers() -> None:
     profile = StepTimeProfile({0: 3.0}, dict.fromkeys(COUNTS, 1.25))  # 8 in full, 4.25 for one
     assert SelectionConfig(keep=0.75, budget_unit="time").schedule(100, COUNTS, profile).final == 750
     assert SelectionConfig(keep=0.1, budget_unit="time").schedule(100, COUNTS, profile).final == 532
+    assert SelectionConfig(keep=0.1, budget_unit="time").schedule(100, COUNTS).final == 100  # before it is measured
     assert SelectionConfig(keep="auto", budget_unit="time").schedule(100, COUNTS, profile).full == 1000
     assert SelectionConfig().schedule(1, COUNTS) == Schedule(0, 1, 1, 4, 2)
 
@@ -132,8 +133,6 @@ def test_what_only_the_model_and_the_run_can_refuse() -> None:
         SelectionConfig(final_step=101).schedule(100, COUNTS)
     with pytest.raises(InputError, match="found 70 and 60"):
         SelectionConfig(warmup_steps=70).schedule(100, COUNTS)
-    with pytest.raises(InputError, match="step-time profile, found none"):
-        SelectionConfig(budget_unit="time").schedule(100, COUNTS)
     with pytest.raises(InputError, match="step-time profile, found none"):
         select({"a": 1.0}, 500, "time")
     with pytest.raises(InputError, match="finite scores, found nan for 'a'"):

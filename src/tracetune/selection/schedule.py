@@ -109,9 +109,10 @@ class SelectionConfig:
     ) -> "Schedule":
         """The schedule of a run of ``total_steps`` over modules with these numbers of parameters.
 
+        A budget in time that no module fits into is raised to what one takes, where there is a profile that tells.
+
         Raises:
-            InputError: steps out of order or beyond the run, a budget that is too large or fits no module, or one in
-                time without a profile.
+            InputError: steps out of order or beyond the run, or a budget that is too large or fits no module.
         """
         start, stop = _steps(self.warmup_steps, total_steps), max(1, _steps(self.final_step, total_steps))
         if not start <= stop <= total_steps:
@@ -133,7 +134,7 @@ class SelectionConfig:
         if self.budget_unit == "parameters":
             return min(parameter_counts.values()), sum(parameter_counts.values())
         if profile is None:
-            raise _no_profile()
+            return 1, PER_MILLE
         return min(PER_MILLE, math.ceil(PER_MILLE * profile.least / profile.full)), PER_MILLE
 
 
@@ -202,7 +203,7 @@ def select(
             )
     if unit == "time":
         if profile is None:
-            raise _no_profile()
+            raise InputError("A budget in time needs a step-time profile, found none. Pass measure_step_time(...).")
         return best_within_time(scores, profile, budget / PER_MILLE)
     if unit == "modules":
         chosen = set(sorted(scores, key=lambda name: -scores[name])[:budget])
@@ -219,10 +220,6 @@ def _by_score_per_parameter(scores: Mapping[str, float], budget: int, counts: Ma
             chosen.add(name)
             left -= counts[name]
     return tuple(name for name in scores if name in chosen)
-
-
-def _no_profile() -> InputError:
-    return InputError("A budget in time needs a step-time profile, found none. Pass measure_step_time(...).")
 
 
 def _check_amount(name: str, value: object, expected: str) -> None:

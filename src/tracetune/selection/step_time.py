@@ -22,6 +22,7 @@ from scipy.optimize import nnls
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import adapter_parameters, module_place, unwrapped
+from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD
 from tracetune.selection.validation import LossFunction, checked_loss, undisturbed
 
 _MOST_BLOCKS = 7
@@ -98,8 +99,9 @@ def step_seconds(
     """Seconds [sets] of forward and backward passes of the model in training form with these modules open.
 
     Weights, gradients, ``requires_grad``, modes, gates, buffers and random number generators are afterwards what they
-    were. The optimizer's own time is left out, a model under torch.compile runs eagerly, and what else a run does to
-    make frozen blocks cheaper (such as remembering their outputs) does not show.
+    were. The optimizer's own time is left out, and a model under torch.compile runs eagerly. A forward pass that is not
+    timed comes before each step: a model that remembers outputs of frozen blocks has those of this set then, as it has
+    in training.
 
     Args:
         gates: gates of the model.
@@ -117,9 +119,9 @@ def step_seconds(
     return np.median(rounds[1:], axis=0)
 
 
-def profile_passes(parameter_counts: Mapping[str, int], repeats: int = 3) -> int:
-    """Forward and backward passes that :func:`measure_step_time` takes."""
-    return len(profile_sets(parameter_counts)) * (repeats + 1)
+def profile_passes(parameter_counts: Mapping[str, int], repeats: int = 3) -> float:
+    """Cost of :func:`measure_step_time` in forward passes over its batch, at most."""
+    return len(profile_sets(parameter_counts)) * (repeats + 1) * (FORWARD + FORWARD_BACKWARD)
 
 
 def profile_sets(parameter_counts: Mapping[str, int]) -> list[tuple[str, ...]]:
@@ -181,10 +183,12 @@ def _timed_step(gates: Gates, opened: Sequence[str], batch: Any, loss_fn: LossFu
     """Seconds of one forward and backward pass with these modules open."""
     gates.set_open(opened)
     gates.model.train()  # after opening: what is frozen may stay in evaluation mode
-    weights = [weight for weight in gates.model.parameters() if weight.requires_grad]
+    model, weights = unwrapped(gates.model), [weight for weight in gates.model.parameters() if weight.requires_grad]
+    with torch.no_grad():
+        checked_loss(model, batch, loss_fn)
     _wait(gates.device)
     started = time.perf_counter()
-    loss = checked_loss(unwrapped(gates.model), batch, loss_fn).mean()
+    loss = checked_loss(model, batch, loss_fn).mean()
     torch.autograd.grad(loss, weights, allow_unused=True)  # unlike backward(), it leaves gradients alone
     _wait(gates.device)
     return time.perf_counter() - started

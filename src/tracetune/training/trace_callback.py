@@ -200,7 +200,7 @@ class TraceCallback(TrainerCallback):
             profile = shared_profile(measure_step_time(self._gates, batch, self.loss_fn))
         state.log_history.append({"step": state.global_step, "epoch": state.epoch, PROFILE_KEY: profile.to_json()})
         self.scoring_seconds += time.perf_counter() - started
-        self.forward_equivalents += FORWARD_BACKWARD * profile_passes(self._parameters)
+        self.forward_equivalents += profile_passes(self._parameters)
         return profile
 
     def _say_where_time_is_too_short(self) -> None:
@@ -244,10 +244,10 @@ class TraceCallback(TrainerCallback):
         self.scoring_seconds += time.perf_counter() - started
 
     def _passes_once(self) -> float:
-        """Forward and backward passes beside the rounds, whether or not this process is the one that made them."""
+        """Forward passes beside the rounds, whether or not this process is the one that made them."""
         tried = self.config.score == "gated_dsic" and self.config.masks == "auto"
-        timed = 0 if self._profile is None else profile_passes(self._parameters)
-        return FORWARD_BACKWARD * (tried + timed)
+        timed = 0.0 if self._profile is None else profile_passes(self._parameters)
+        return FORWARD_BACKWARD * tried + timed
 
     def _fitting_masks(self, args: TrainingArguments) -> str:
         """The masks of every round; "auto" is decided before the first one, since the model stays what it is."""
