@@ -68,7 +68,8 @@ def test_trace_is_the_default_method_and_importance_reads_what_it_wrote(
     folder, output = tmp_path / "run", tmp_path / "importance"
     arguments = ["--model", base, "--prediction-length", HORIZON, "--output", folder, *QUICK]
     # a head that has hardly trained leaves the adapters something to gain
-    arguments += ["--max-steps", 12, "--learning-rate", 0.01, "--keep", 5, "--interval", 2, "--warmup-steps", 0.2]
+    arguments += ["--head-start", "gradient", "--head-tokens", "context", "--max-steps", 12, "--learning-rate", 0.01]
+    arguments += ["--keep", 5, "--interval", 2, "--warmup-steps", 0.2]
     assert run(monkeypatch, "finetune", table, *arguments) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "Best: trace" in printed
