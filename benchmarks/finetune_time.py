@@ -99,8 +99,7 @@ def train_ours(name: str, case: Case, epochs: int, evaluations: int, bf16: bool)
     """A fit of the package: seconds and validation losses, and what it says about itself."""
     training = TrainingConfig(num_train_epochs=epochs, batch_size=BATCH, evaluations=evaluations, bf16=bf16)
     head_training = TrainingConfig(num_train_epochs=epochs, batch_size=BATCH, evaluations=evaluations)
-    options = {"head": HeadConfig("projection", beta=8), "start": "best", **OURS[name]}
-    config = FitConfig(training=training, head_training=head_training, **options)
+    config = FitConfig(training=training, head_training=head_training, **OURS[name])
     base = ForecastModel.from_backbone(load_backbone("tracetune/tiny"), HORIZON, None, case.context)
     clock = Clock()
     result = fit_forecaster(base, ForecastData(case.train, case.validation), config, callbacks=[clock])
