@@ -119,7 +119,8 @@ def test_seeds_fix_the_result(base: Forecaster) -> None:
 def test_an_untrainable_run_falls_back_to_what_it_started_from(base: Forecaster, tmp_path: Path) -> None:
     """Constant validation data at the series' mean: no candidate can beat the others by training on noise."""
     ruinous = TrainingConfig(num_train_epochs=1, learning_rate=30.0, head_learning_rate=30.0, max_grad_norm=1e6)
-    config = FitConfig(method="lora", head=HeadConfig("flatten"), start="head", head_training=ruinous, training=ruinous)
+    gradient = {"head": HeadConfig("flatten"), "head_start": "gradient", "head_training": ruinous}
+    config = FitConfig(method="lora", start="head", training=ruinous, **gradient)
     frame = seasonal_frame(items=1)
     tuned = base.fit(frame, config=config)
     losses = {candidate["name"]: candidate["validation_loss"] for candidate in tuned.trace["candidates"]}
