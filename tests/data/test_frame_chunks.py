@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tracetune.base.errors import InputError
 from tracetune.data.frame_chunks import _SeenItems, read_panels
-from tracetune.data.frames import Panel, panel_from_frame, read_frame
+from tracetune.data.frames import Panel, panel_from_frame
+from tracetune.data.table_files import read_frame
 
 LENGTHS = (5, 1, 12, 7, 3, 9)
 

@@ -9,8 +9,9 @@ from tracetune.data.datasets import (
     list_datasets,
     load_dataset,
 )
-from tracetune.data.frames import Panel, Series, frame_from_forecasts, panel_from_frame, read_frame, write_frame
+from tracetune.data.frames import Panel, Series, frame_from_forecasts, panel_from_frame
 from tracetune.data.splits import Borders, PanelSplit, Part, Scaler, fit_split, split_panel
+from tracetune.data.table_files import read_frame, write_frame
 from tracetune.data.windows import Windows, context_batch, identity_collate
 
 __all__ = [

@@ -21,8 +21,9 @@ import numpy as np
 
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.base.files import staged_file
-from tracetune.data.frames import Panel, panel_from_frame, read_frame
+from tracetune.data.frames import Panel, panel_from_frame
 from tracetune.data.splits import Borders
+from tracetune.data.table_files import read_frame
 
 FOLDER_VARIABLE = "TRACETUNE_DATA"
 KINDS = ("long", "short", "anomaly", "classification", "text")

@@ -26,17 +26,9 @@ from tracetune.data.columns import (
     parse_timestamps,
     refuse_duplicate_columns,
 )
-from tracetune.data.frames import (
-    Panel,
-    csv_types,
-    damage_explained,
-    is_m4,
-    observed_channels,
-    panel_from_frame,
-    readable_kind,
-    refuse_unobserved,
-)
+from tracetune.data.frames import Panel, is_m4, observed_channels, panel_from_frame, refuse_unobserved
 from tracetune.data.grid import refuse_mixed_steps, usual_step
+from tracetune.data.table_files import csv_types, damage_explained, readable_kind
 
 _BUFFER_BYTES = 1 << 20
 _UNGUESSED = "another format"

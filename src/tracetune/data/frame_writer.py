@@ -14,7 +14,7 @@ from pyarrow import parquet
 
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
-from tracetune.data.frames import table_kind
+from tracetune.data.table_files import table_kind
 
 PIECEWISE = ("csv", "csv.gz", "parquet")
 _REWRITTEN_ROWS = 100_000

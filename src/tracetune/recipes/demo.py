@@ -11,7 +11,7 @@ from statsmodels.datasets import co2
 from tracetune.adapters.lora import LoraOptions
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_empty
-from tracetune.data.frames import write_frame
+from tracetune.data.table_files import write_frame
 from tracetune.estimators.fitting import FitConfig
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.report.plots import plot_forecast

@@ -6,8 +6,8 @@ import pandas as pd
 
 from tracetune.base.errors import InputError
 from tracetune.data.datasets import load_dataset
-from tracetune.data.frames import read_frame, require_table_path, write_frame
 from tracetune.data.splits import split_panel
+from tracetune.data.table_files import read_frame, require_table_path, write_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.report.tables import print_table
 

@@ -12,8 +12,8 @@ from tracetune.adapters.lora import LoraOptions
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_empty
 from tracetune.data.datasets import load_dataset
-from tracetune.data.frames import read_frame
 from tracetune.data.splits import split_panel
+from tracetune.data.table_files import read_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.estimators.methods import FitConfig
 from tracetune.heads.head import HeadConfig

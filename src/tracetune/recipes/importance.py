@@ -15,8 +15,8 @@ from tracetune.adapters.lora import LoraOptions
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.base.files import require_empty, write_json
 from tracetune.data.datasets import load_dataset
-from tracetune.data.frames import read_frame
 from tracetune.data.splits import split_panel
+from tracetune.data.table_files import read_frame
 from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.fitting import adapted_model
 from tracetune.estimators.forecaster import Forecaster

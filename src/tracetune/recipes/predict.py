@@ -8,7 +8,7 @@ from rich.console import Console
 from tracetune.base.errors import InputError
 from tracetune.data.frame_chunks import read_panels
 from tracetune.data.frame_writer import PIECEWISE, write_frames
-from tracetune.data.frames import read_frame, require_table_path, table_kind, write_frame
+from tracetune.data.table_files import read_frame, require_table_path, table_kind, write_frame
 from tracetune.estimators.forecaster import Forecaster
 
 
