@@ -153,7 +153,7 @@ def test_arrays_and_frames_are_let_go(forecaster: Forecaster) -> None:
 
 def test_waiting_panels_keep_their_last_steps_only(monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster) -> None:
     waiting: list[Panel] = []
-    from tracetune.estimators import forecaster as module
+    from tracetune.estimators import prediction as module
 
     last_steps = module.last_steps
     monkeypatch.setattr(module, "last_steps", lambda panel: waiting.append(last_steps(panel)) or waiting[-1])

@@ -1,7 +1,6 @@
 """Forecaster: load, fit, predict, evaluate, save."""
 
 import copy
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -19,7 +18,7 @@ from tracetune.adapters.checkpoint import is_saved_model, load_weights, new_adap
 from tracetune.backbones.backbone import weights_digest
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError
-from tracetune.data.frames import Panel, frame_from_forecasts, panel_from_frame
+from tracetune.data.frames import Panel, panel_from_frame
 from tracetune.data.seasonality import seasonality
 from tracetune.data.splits import PanelSplit
 from tracetune.data.windows import Windows
@@ -27,7 +26,7 @@ from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.fitting import FitResult, fit_forecaster
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
 from tracetune.estimators.methods import FitConfig
-from tracetune.estimators.prediction import checked_arrays, forecast_series, last_steps
+from tracetune.estimators.prediction import checked_arrays, forecast_panels, forecast_series
 from tracetune.evaluation.protocol import library_versions
 from tracetune.heads.head import HeadConfig
 from tracetune.report.card import forecaster_card
@@ -226,7 +225,8 @@ class Forecaster:
         self, panels: Iterable[Panel], quantile_levels: Sequence[float] | None = None, *, batch_size: int = 256
     ) -> Iterator[pd.DataFrame]:
         """Forecast panels one after the other; see :meth:`predict_frames`."""
-        return self._forecast_panels(panels, quantile_levels or (), self._quantile_offsets(quantile_levels), batch_size)
+        offsets = self._quantile_offsets(quantile_levels)
+        return forecast_panels(self._output, panels, self.context_length, batch_size, quantile_levels or (), offsets)
 
     def predict_arrays(self, values: Iterable[np.ndarray], *, batch_size: int = 256) -> Iterator[np.ndarray]:
         """Forecast series that are arrays; memory does not grow with their number.
@@ -357,22 +357,6 @@ class Forecaster:
         with torch.inference_mode():
             return self.model(batch["past_values"].to(self.device), batch["input_mask"].to(self.device))
 
-    def _forecast_panels(
-        self, panels: Iterable[Panel], levels: Sequence[float], offsets: np.ndarray | None, batch_size: int
-    ) -> Iterator[pd.DataFrame]:
-        waiting: deque[Panel] = deque()
-        points: list[np.ndarray] = []
-        quantiles: list[np.ndarray] = []
-        values = _values_of(panels, waiting)
-        for forecast in forecast_series(self._output, values, self.context_length, batch_size):
-            points.append(forecast.points())
-            if offsets is not None:
-                quantiles.append(forecast.quantiles(offsets))
-            if len(points) == len(waiting[0]):
-                panel = waiting.popleft()
-                yield frame_from_forecasts(panel, points, quantiles=quantiles or None, quantile_levels=levels)
-                points, quantiles = [], []
-
     def _quantile_offsets(self, levels: Sequence[float] | None) -> np.ndarray | None:
         if not levels:
             return None
@@ -409,13 +393,3 @@ class Forecaster:
             "seed": config.training.seed,
             "versions": library_versions(),
         }
-
-
-def _values_of(panels: Iterable[Panel], waiting: deque[Panel]) -> Iterator[np.ndarray]:
-    """Values [C, L] of every series; what its forecast's frame needs of each panel is put into ``waiting``."""
-    for panel in panels:
-        if len(panel) == 0:
-            raise InputError("Expected panels with series, found an empty one. Leave it out.")
-        waiting.append(last_steps(panel))
-        yield from (series.values for series in panel)  # noqa: PD011 - not a pandas object
-        del panel  # or it would stay while the next one is read

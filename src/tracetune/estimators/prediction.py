@@ -1,14 +1,15 @@
 """Forecasts of a stream of series: full batches across series, out in order, nothing held that is not needed."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import torch
 
 from tracetune.base.errors import InputError
-from tracetune.data.frames import Panel, Series
+from tracetune.data.frames import Panel, Series, frame_from_forecasts
 from tracetune.data.splits import Scaler
 from tracetune.data.windows import Batch, context_batch
 from tracetune.tasks.forecasting import ForecastOutput
@@ -38,8 +39,11 @@ class SeriesForecast:
         return np.moveaxis(self.scaler.inverse_transform(spread), 0, -1)
 
 
+Model = Callable[[Batch], ForecastOutput]
+
+
 def forecast_series(
-    model: Callable[[Batch], ForecastOutput], values: Iterable[np.ndarray], context_length: int, batch_size: int
+    model: Model, values: Iterable[np.ndarray], context_length: int, batch_size: int
 ) -> Iterator[SeriesForecast]:
     """Forecast series as they come; each is scaled by its own mean and deviation.
 
@@ -69,6 +73,40 @@ def forecast_series(
             rows = slice(done, done := done + len(scaler.mean))
             yield SeriesForecast(forecasts[rows], deviations[rows], scaler)
         forecasts, deviations = forecasts[done:], deviations[done:]
+
+
+def forecast_panels(
+    model: Model,
+    panels: Iterable[Panel],
+    context_length: int,
+    batch_size: int,
+    quantile_levels: Sequence[float] = (),
+    offsets: np.ndarray | None = None,
+) -> Iterator[pd.DataFrame]:
+    """Forecast panels one after the other, each as a table; see :func:`forecast_series`.
+
+    Args:
+        model: forecasts a batch of ``past_values`` and ``input_mask`` [B, 1, T].
+        panels: read as needed.
+        context_length: T.
+        batch_size: series and channels per forward pass.
+        quantile_levels: Q levels, whose columns the tables get too.
+        offsets: [H, Q], where these quantiles lie in deviations of the context; None for no quantiles.
+
+    Raises:
+        InputError: a panel without series.
+    """
+    waiting: deque[Panel] = deque()
+    points: list[np.ndarray] = []
+    quantiles: list[np.ndarray] = []
+    for forecast in forecast_series(model, _values_of(panels, waiting), context_length, batch_size):
+        points.append(forecast.points())
+        if offsets is not None:
+            quantiles.append(forecast.quantiles(offsets))
+        if len(points) == len(waiting[0]):
+            panel = waiting.popleft()
+            yield frame_from_forecasts(panel, points, quantiles=quantiles or None, quantile_levels=quantile_levels)
+            points, quantiles = [], []
 
 
 def last_steps(panel: Panel, steps: int = 2) -> Panel:
@@ -116,4 +154,14 @@ def _after(kept: np.ndarray, rows: torch.Tensor | None) -> np.ndarray:
 
 
 def _copied(series: Series) -> Series:
-    return replace(series, timestamps=series.timestamps.copy(), values=series.values.copy())
+    return replace(series, timestamps=series.timestamps.copy(), values=series.values.copy())  # noqa: PD011 - as above
+
+
+def _values_of(panels: Iterable[Panel], waiting: deque[Panel]) -> Iterator[np.ndarray]:
+    """Values [C, L] of every series; what its forecast's frame needs of each panel is put into ``waiting``."""
+    for panel in panels:
+        if len(panel) == 0:
+            raise InputError("Expected panels with series, found an empty one. Leave it out.")
+        waiting.append(last_steps(panel))
+        yield from (series.values for series in panel)  # noqa: PD011 - not a pandas object
+        del panel  # or it would stay while the next one is read
