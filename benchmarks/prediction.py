@@ -47,7 +47,7 @@ Seconds = tuple[float, float]
 def variants(backbone: nn.Module) -> dict[str, ForecastModel | PeftModel]:
     """The same forecast model bare, with an adapter whose weights are not zero, and with that adapter merged."""
     seed_everything(0)
-    bare = ForecastModel.from_backbone(backbone, HORIZON, HEAD, CONTEXT).eval()  # type: ignore[arg-type]
+    bare = ForecastModel.from_backbone(backbone, HORIZON, HEAD, CONTEXT).eval()
     unmerged = add_lora(copy.deepcopy(bare), LORA).eval()
     with torch.no_grad():
         for name, weight in unmerged.named_parameters():

@@ -36,7 +36,7 @@ from tracetune.heads.head import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.selection.gates import Gates
 from tracetune.tasks.forecasting import ForecastModel, HeadOnFeatures, frozen_features
-from tracetune.training.prefix_cache import INDEX, PrefixCache
+from tracetune.training.prefix_cache import PrefixCache
 from tracetune.training.storage import Storage
 
 HORIZON = 96
@@ -73,6 +73,9 @@ class Batches:
     def __len__(self) -> int:
         return len(self.batch["past_values"])
 
+    def __getitems__(self, indices: list[int]) -> Batch:
+        return {name: tensor[indices] for name, tensor in self.batch.items()}
+
 
 def training_step(model: nn.Module, batch: Batch) -> Callable[[], Any]:
     """A whole optimizer step on a batch."""
@@ -91,7 +94,7 @@ def forecaster(backbone: Moment, head: str) -> ForecastModel:
     """A forecast model with a copy of the backbone, frozen but for its head."""
     config = HeadConfig("flatten") if head == "linear" else HeadConfig("projection", beta=8)
     model = ForecastModel.from_backbone(copy.deepcopy(backbone), HORIZON, config).requires_grad_(False)
-    model.head.requires_grad_(True)  # type: ignore[union-attr]
+    model.get_submodule("head").requires_grad_(True)
     return model
 
 
@@ -111,7 +114,7 @@ def build(name: str, backbone: Moment, rows: int) -> Case:
         if "cached" in name:
             with torch.no_grad():
                 features = frozen_features(model.eval(), data.batch)
-            return Case(training_step(HeadOnFeatures(model.head), features), model, nullcontext())  # type: ignore[arg-type]
+            return Case(training_step(HeadOnFeatures(model.get_submodule("head")), features), model, nullcontext())
         return Case(training_step(model, data.batch), model, nullcontext())
     if name == "full fine-tuning":
         model.requires_grad_(True)
@@ -125,14 +128,13 @@ def build(name: str, backbone: Moment, rows: int) -> Case:
 def _lora_case(name: str, model: ForecastModel, data: Batches) -> Case:
     """LoRA on all modules, or what TRACE has kept of them at its end, as the package trains it."""
     cache = PrefixCache(model.backbone, Storage())
-    indexed = cache.indexed(data)  # type: ignore[arg-type]
+    batch = cache.indexed(data).__getitems__(list(range(len(data))))
     peft_model = add_lora(model, LoraOptions())
     if name.startswith("TRACE"):
         _, keep, where = name.removesuffix(", compact head").split(", ")
         gates = Gates(peft_model)
         gates.set_open(kept(gates.names, float(keep.split()[1]), where))
         gates.delete_closed()
-    batch = {**data.batch, INDEX: torch.arange(indexed.first, len(indexed))}
     fused = "PEFT" not in name
     return Case(training_step(peft_model, batch), peft_model, _as_trained(model, peft_model, cache, fused))
 

@@ -94,9 +94,8 @@ class _CsvFile:
         self._stream.close()
 
     def _open(self, mode: str) -> TextIO:
-        if self._kind == "csv.gz":
-            return gzip.open(self._path, f"{mode}t", encoding="utf-8", newline="")  # type: ignore[return-value]
-        return self._path.open(mode, encoding="utf-8", newline="")  # type: ignore[return-value]
+        opened: Any = gzip.open if self._kind == "csv.gz" else open
+        return opened(self._path, f"{mode}t", encoding="utf-8", newline="")
 
     def _rewrite(self, units: dict[Any, str]) -> None:
         self._stream.close()

@@ -1,15 +1,28 @@
 """Windows over series as a data set that is arithmetic, not storage: memory does not grow with their number."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
 from tracetune.base.errors import InputError
 
 Batch = dict[str, Tensor]
+
+
+class BatchSource(Protocol):
+    """A data set that hands out whole batches, as PyTorch's DataLoader asks for them where it can."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """Rows ``indices`` as one batch."""
+        ...
 
 
 class Windows(Dataset[Batch]):
@@ -119,6 +132,13 @@ class Windows(Dataset[Batch]):
 def identity_collate(batch: Batch) -> Batch:
     """The batch as it is: `Windows` hands out whole batches."""
     return batch
+
+
+def chosen_rows(source: BatchSource, indices: Sequence[int]) -> BatchSource:
+    """Rows ``indices`` of a data set, in this order: torch's Subset, whose types know single rows only."""
+    rows: Any = source
+    subset: Any = Subset(rows, indices)
+    return subset
 
 
 def context_batch(values: Iterable[np.ndarray], context_length: int, batch_size: int = 1024) -> Iterator[Batch]:

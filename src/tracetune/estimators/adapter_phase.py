@@ -61,7 +61,7 @@ def train_adapters(
     storage = Storage(config.cache_bytes, folder=folder)
     cache = PrefixCache(start.backbone, storage, CACHE_DTYPES[config.cache_dtype])
     obstacle = _obstacle(start, config)
-    indexed: Any = ForecastData(cache.indexed(data.train), cache.indexed(data.validation))  # type: ignore[arg-type]
+    indexed = ForecastData(cache.indexed(data.train), cache.indexed(data.validation))
     model, own = prepare(start, config, data if obstacle else indexed)
     adapters = trained_parameters(model)["adapters"]
     with _remembered_prefix(cache, start, obstacle or _idle(start, config)) as remembers, fuse_lora(model):

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
 from tracetune.base.errors import InputError
+from tracetune.data.windows import BatchSource
 from tracetune.estimators.methods import FitConfig
 from tracetune.heads.ridge import fit_ridge
 from tracetune.tasks.forecast_data import ForecastData, batches, validation_loss
@@ -46,7 +46,7 @@ def train_head(
         features = _Features(model, data.train, train), _Features(model, data.validation, validation)
         closed_form = _closed_form(model, *features)
     trains: nn.Module = model
-    parts: tuple[Dataset, Dataset] = data.train, data.validation
+    parts: tuple[BatchSource, BatchSource] = data.train, data.validation
     if train is not None and validation is not None:
         trains, parts = HeadOnFeatures(model.head), (train, validation)
     trainer = build_trainer(
@@ -65,7 +65,7 @@ def train_head(
     return trainer.state.log_history, validation_loss(trains, parts[1])
 
 
-def _cached(model: ForecastModel, windows: Dataset, storage: Storage, device: str) -> CachedBatches | None:
+def _cached(model: ForecastModel, windows: BatchSource, storage: Storage, device: str) -> CachedBatches | None:
     return cache_batches(lambda batch: frozen_features(model, batch), windows, device=device, storage=storage)
 
 
@@ -78,7 +78,7 @@ def _closed_form(
     try:
         fit = fit_ridge(head, train, validation, kept_directions=model.own_directions)
     except InputError as error:
-        logger.warning("The head starts from random weights: %s", error)
+        logger.warning("The head starts from its first weights instead of the closed form: %s", error)
         return None
     return fit.validation_loss, copy.deepcopy(head.state_dict())
 
@@ -86,7 +86,7 @@ def _closed_form(
 class _Features:
     """Features of windows in batches, as often as one likes: from the cache, or else computed again each time."""
 
-    def __init__(self, model: ForecastModel, windows: Dataset, cached: CachedBatches | None) -> None:
+    def __init__(self, model: ForecastModel, windows: BatchSource, cached: CachedBatches | None) -> None:
         self.model, self.windows, self.cached = model, windows, cached
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import Dataset
 
 from tracetune.base.errors import InputError
+from tracetune.data.windows import BatchSource, chosen_rows
 from tracetune.tasks.forecast_data import batches
 
 LEVELS = (0.01, 0.05, *(round(0.1 * step, 1) for step in range(1, 10)), 0.95, 0.99)
@@ -54,19 +54,19 @@ class ResidualQuantiles:
         return cls(np.asarray(content["levels"]), np.asarray(content["values"]))
 
 
-def residual_quantiles(model: nn.Module, validation: Dataset, batch_size: int = 256) -> ResidualQuantiles:
+def residual_quantiles(model: nn.Module, validation: BatchSource, batch_size: int = 256) -> ResidualQuantiles:
     """Error quantiles of ``model`` over (at most 4,096 evenly spaced) validation windows.
 
     From fewer than 20 windows the errors of all horizon steps make one sample: a short series has a single window,
     whose one error a step would be every quantile at once.
     """
-    size = len(validation)  # type: ignore[arg-type]
+    size = len(validation)
     chosen = np.unique(np.linspace(0, size - 1, min(size, _LARGEST_SAMPLE)).astype(int)).tolist()
     device = next(model.parameters()).device
     residuals = []
     model.eval()
     with torch.inference_mode():
-        for batch in batches(torch.utils.data.Subset(validation, chosen), batch_size, device):
+        for batch in batches(chosen_rows(validation, chosen), batch_size, device):
             output = model(batch["past_values"], batch["input_mask"])
             error = (batch["future_values"] - output.forecast) / output.scale
             residuals.append(torch.where(batch["future_mask"] > 0, error, torch.nan).flatten(0, 1).cpu().numpy())

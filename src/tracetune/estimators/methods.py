@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader
 from transformers import TrainerCallback
 
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
 from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.base.errors import InputError, unknown_name
-from tracetune.data.windows import identity_collate
+from tracetune.data.windows import BatchSource, chosen_rows, identity_collate
 from tracetune.heads.head import HeadConfig
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.tasks.forecast_data import ForecastData
@@ -84,18 +84,18 @@ Prepare = Callable[[ForecastModel, FitConfig, ForecastData], tuple[nn.Module, Tr
 """From a model with a trained head to the model to train on, and the callback that goes with it."""
 
 
-def spread_windows(windows: Dataset, count: int, seed: int = 0) -> Dataset:
+def spread_windows(windows: BatchSource, count: int, seed: int = 0) -> BatchSource:
     """About evenly spread windows of a data set, one drawn from each of ``count`` equal parts; all if there are fewer.
 
     Drawn, because a fixed step could meet the same channel or hour of the day each time; and in random order, because
     whoever reads only the first of them should see all of the time.
     """
-    size = len(windows)  # type: ignore[arg-type]
+    size = len(windows)
     if count >= size:
         return windows
     borders = np.arange(count + 1) * size // count
     source = np.random.default_rng(seed)
-    return Subset(windows, source.permutation(source.integers(borders[:-1], borders[1:])).tolist())
+    return chosen_rows(windows, source.permutation(source.integers(borders[:-1], borders[1:])).tolist())
 
 
 def _lora(model: ForecastModel, config: FitConfig, data: ForecastData) -> tuple[nn.Module, None]:
@@ -105,7 +105,7 @@ def _lora(model: ForecastModel, config: FitConfig, data: ForecastData) -> tuple[
 def _trace(model: ForecastModel, config: FitConfig, data: ForecastData) -> tuple[nn.Module, TraceCallback]:
     selection = _scoring_within(config, model.backbone.num_patches(model.context_length))
     batches = config.selection.scoring_batches
-    scored = (
+    scored: Any = (
         data.validation
         if batches is None
         else spread_windows(data.validation, batches * config.selection.batch_size, selection.seed)

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from tracetune.base.errors import InputError
 from tracetune.data.frames import Panel
 from tracetune.data.splits import PanelSplit, Scaler
-from tracetune.data.windows import Windows
+from tracetune.data.windows import BatchSource, Windows
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,8 @@ def scale_panel(panel: Panel, ranges: Sequence[tuple[int, int]] | None = None) -
 class ForecastData:
     """Training and validation windows of one panel."""
 
-    train: Windows
-    validation: Windows
+    train: BatchSource
+    validation: BatchSource
 
 
 def forecast_data(
@@ -94,17 +93,17 @@ def require_observed(values: Sequence[np.ndarray], ranges: Sequence[tuple[int, i
         )
 
 
-def batches(dataset: Dataset, batch_size: int, device: torch.device | str = "cpu") -> Iterator[dict[str, Tensor]]:
+def batches(dataset: BatchSource, batch_size: int, device: torch.device | str = "cpu") -> Iterator[dict[str, Tensor]]:
     """All rows of a data set in order, in whole batches; the last one may be smaller."""
     if batch_size < 1:
         raise InputError(f"Expected batch_size of at least 1, found {batch_size}.")
-    size = len(dataset)  # type: ignore[arg-type]
+    size = len(dataset)
     for start in range(0, size, batch_size):
-        batch = dataset.__getitems__(list(range(start, min(start + batch_size, size))))  # type: ignore[attr-defined]
+        batch = dataset.__getitems__(list(range(start, min(start + batch_size, size))))
         yield {name: tensor.to(device) for name, tensor in batch.items()}
 
 
-def validation_loss(model: nn.Module, dataset: Dataset, batch_size: int = 256) -> float:
+def validation_loss(model: nn.Module, dataset: BatchSource, batch_size: int = 256) -> float:
     """Mean of the per-sample losses over a whole data set, in evaluation mode."""
     device = next(model.parameters()).device
     model.eval()
@@ -112,4 +111,4 @@ def validation_loss(model: nn.Module, dataset: Dataset, batch_size: int = 256) -
     with torch.inference_mode():
         for batch in batches(dataset, batch_size, device):
             total += model(**batch).sample_losses.double().sum().cpu()
-    return float(total / len(dataset))  # type: ignore[arg-type]
+    return float(total / len(dataset))

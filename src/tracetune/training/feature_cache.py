@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from tracetune.data.windows import BatchSource
 from tracetune.training.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class CachedBatches(Dataset):
 
 def cache_batches(
     compute: Callable[[Batch], Batch],
-    dataset: Dataset,
+    dataset: BatchSource,
     *,
     batch_size: int = 256,
     device: torch.device | str = "cpu",
@@ -55,11 +56,11 @@ def cache_batches(
         The cache, or None where it would not fit; a log line says so.
     """
     storage = Storage() if storage is None else storage
-    size = len(dataset)  # type: ignore[arg-type]
+    size = len(dataset)
     tensors: dict[str, Tensor] = {}
     for start in range(0, size, batch_size):
         rows = list(range(start, min(start + batch_size, size)))
-        inputs = dataset.__getitems__(rows)  # type: ignore[attr-defined]
+        inputs = dataset.__getitems__(rows)
         with torch.inference_mode():
             outputs = compute({name: tensor.to(device) for name, tensor in inputs.items()})
         for name, tensor in outputs.items():

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from tracetune.data.windows import BatchSource
+
 COUNTED = "labels"  # the entry that the Trainer counts over the micro-batches of a step
 
 
@@ -29,13 +31,13 @@ class MicroBatches(Dataset):
         rows: rows of a micro-batch; the last one of a batch may have fewer.
     """
 
-    def __init__(self, dataset: Dataset, batch_size: int, most_rows: int, seed: int | None) -> None:
+    def __init__(self, dataset: BatchSource, batch_size: int, most_rows: int, seed: int | None) -> None:
         self.dataset = dataset
         self.batch_size = batch_size
         self.pieces = math.ceil(batch_size / most_rows)
         self.rows = math.ceil(batch_size / self.pieces)
         self.seed = seed
-        self._size = len(dataset)  # type: ignore[arg-type]
+        self._size = len(dataset)
         self._epoch = 0
         self._order: Tensor | None = None
 
@@ -50,7 +52,7 @@ class MicroBatches(Dataset):
 
     def __getitems__(self, items: list[int]) -> Any:
         """The micro-batches ``items`` as one batch, as the data set makes it."""
-        return self.dataset.__getitems__([row for item in items for row in self._rows_of(item)])  # type: ignore[attr-defined]
+        return self.dataset.__getitems__([row for item in items for row in self._rows_of(item)])
 
     def _rows_of(self, item: int) -> list[int]:
         batch, piece = divmod(item, self.pieces)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
+from tracetune.data.windows import BatchSource
 from tracetune.training.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -56,10 +57,10 @@ class PrefixCache:
         self._used = 0
         self._like = torch.empty(0)  # precision and place of states as blocks return them
 
-    def indexed(self, windows: Dataset) -> "IndexedWindows":
+    def indexed(self, windows: BatchSource) -> "IndexedWindows":
         """The same windows, each with an index of its own in this cache."""
         first = self._windows
-        self._windows += len(windows)  # type: ignore[arg-type]
+        self._windows += len(windows)
         self._depth = torch.zeros(self._windows, dtype=torch.int16)
         self._slot = torch.full((self._windows,), -1, dtype=torch.int64)
         return IndexedWindows(windows, first)
@@ -80,7 +81,7 @@ class PrefixCache:
     def __call__(self, hidden: Tensor, attended: Tensor) -> tuple[Tensor, int]:
         """Hidden states [B, C, N, D] after the frozen blocks, and how many those are; see ``Prefix``."""
         index, self._index = self._index, None
-        frozen = 0 if index is None else self._frozen()
+        frozen = 0 if index is None or hidden.requires_grad else self._frozen()  # patches whose embedding trains change
         if index is None or frozen == 0:
             return hidden, 0
         self._forget_if_written_to()
@@ -176,14 +177,13 @@ class PrefixCache:
 class IndexedWindows(Dataset):
     """Windows whose batches say which windows they are, under ``window_index`` [B]."""
 
-    def __init__(self, windows: Dataset, first: int) -> None:
+    def __init__(self, windows: BatchSource, first: int) -> None:
         self.windows = windows
         self.first = first
 
     def __len__(self) -> int:
-        return len(self.windows)  # type: ignore[arg-type]
+        return len(self.windows)
 
     def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
         """Windows ``indices`` as one batch."""
-        batch = self.windows.__getitems__(indices)  # type: ignore[attr-defined]
-        return {**batch, INDEX: self.first + torch.as_tensor(indices, dtype=torch.int64)}
+        return {**self.windows.__getitems__(indices), INDEX: self.first + torch.as_tensor(indices, dtype=torch.int64)}

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from tracetune.base.device import resolve_device, supports_bf16
 from tracetune.base.errors import InputError
+from tracetune.data.windows import BatchSource
 from tracetune.training.micro_batches import MicroBatches, counted, share_of_step
 
 
@@ -106,8 +106,8 @@ class TrainingConfig:
 def build_trainer(
     model: nn.Module,
     config: TrainingConfig,
-    train: Dataset,
-    validation: Dataset,
+    train: BatchSource,
+    validation: BatchSource,
     folder: str | Path,
     *,
     head: nn.Module | None = None,
@@ -136,7 +136,7 @@ def build_trainer(
     Raises:
         InputError: no parameter is trainable, or not one window fits into ``config.max_tokens``.
     """
-    steps = config.total_steps(len(train))  # type: ignore[arg-type]
+    steps = config.total_steps(len(train))
     optimizer = torch.optim.AdamW(parameter_groups(model, head, config), weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
