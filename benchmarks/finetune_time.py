@@ -108,8 +108,8 @@ def train_ours(name: str, case: Case, epochs: int, evaluations: int, bf16: bool)
     return clock.curve, {
         "winner": result.winner,
         "phases": result.seconds,
-        "kept": None if result.selection is None else result.selection["kept"],
-        "prefix_blocks": result.prefix_blocks,
+        "kept": None if result.tuned is None or result.tuned.selection is None else result.tuned.selection["kept"],
+        "prefix_blocks": {} if result.tuned is None else result.tuned.prefix_blocks,
     }
 
 

@@ -27,12 +27,10 @@ from benchmarks.common import (
     Row,
     fingerprint,
     grouped,
-    head_starts,
-    load_case,
     spread,
 )
 from benchmarks.row_shapley import row_shapley
-from benchmarks.selection_fidelity import HEAD, adapted, agreement, disjoint_windows, timed_score
+from benchmarks.selection_fidelity import adapted, add_missing_rows, agreement, disjoint_windows, timed_score
 from benchmarks.step_time import training_step
 from tracetune.backbones.backbone import load_backbone, weights_digest
 from tracetune.report.tables import markdown_table
@@ -256,16 +254,7 @@ def main(arguments: list[str] | None = None) -> None:
         "selection_cost", options, backbone, markdown, identity=("dataset", "seed"),
         cases=("datasets", "seeds", "output", "state"),
     )  # fmt: skip
-    for name in options.datasets:
-        missing = [seed for seed in options.seeds if results.find(dataset=name, seed=seed) is None]
-        if missing:
-            case = load_case(
-                name, options.horizon, options.train_windows, options.validation_windows, context=options.context
-            )
-            start = head_starts(case, backbone, HEAD, options.head_epochs)
-            for seed in missing:
-                results.add(case_row(case, start(seed), seed, options))
-    results.write()
+    add_missing_rows(results, backbone, options, case_row)
 
 
 if __name__ == "__main__":

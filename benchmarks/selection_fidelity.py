@@ -11,6 +11,7 @@ share no target step with the scoring windows.
 import argparse
 import copy
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ from tracetune.selection.validation import mean_loss, model_loss, undisturbed
 from tracetune.training.trainer import TrainingConfig
 
 HEAD = HeadConfig("projection", beta=8)
+MakeRow = Callable[[Case, HeadStart, int, argparse.Namespace], Row]
 SHARES = (0.25, 0.5, 0.75)
 PASSES = 8
 """Passes with other masks that tell a score's noise from its bias."""
@@ -251,6 +253,11 @@ def main(arguments: list[str] | None = None) -> None:
         "selection_fidelity", options, backbone, fidelity_report.markdown, identity=("dataset", "seed"),
         cases=("datasets", "seeds", "output", "state"),
     )  # fmt: skip
+    add_missing_rows(results, backbone, options, case_row)
+
+
+def add_missing_rows(results: Results, backbone: Any, options: argparse.Namespace, make_row: MakeRow) -> None:
+    """A row for each data set and seed that has none yet, from a head that is trained on frozen features."""
     for name in options.datasets:
         missing = [seed for seed in options.seeds if results.find(dataset=name, seed=seed) is None]
         if missing:
@@ -260,7 +267,7 @@ def main(arguments: list[str] | None = None) -> None:
             start = head_starts(case, backbone, HEAD, options.head_epochs)
             for seed in missing:
                 began = time.perf_counter()
-                row = case_row(case, start(seed), seed, options)
+                row = make_row(case, start(seed), seed, options)
                 results.add({**row, "seconds": time.perf_counter() - began})
     results.write()
 

@@ -61,7 +61,7 @@ def test_shares_outside_of_zero_and_one_are_refused() -> None:
 def test_short_series_are_observed_at_their_end_and_masked_within_it() -> None:
     config = MaskingConfig(short_share=1.0, random_share=0.5, random_ratio=0.3, longest_suffix=0.5)
     observed = draw_observed(500, 64, 8, config, None)
-    assert observed is not None and observed.shape == (500, 1, 64)
+    assert observed.shape == (500, 1, 64)
     assert (observed.int().diff(dim=-1) >= 0).all()
     present = observed.unflatten(-1, (8, 8)).any(-1).sum(-1)
     assert (present.min(), present.max()) == (2, 8)
@@ -76,7 +76,7 @@ def test_what_is_unobserved_does_not_bear_on_the_loss() -> None:
     model = MaskedReconstruction(tiny_backbone(), MaskingConfig(short_share=1.0)).eval()
     series = torch.randn(8, 1, 64)
     observed = draw_observed(8, 64, 8, model.masking, torch.Generator().manual_seed(0))
-    assert observed is not None and not observed.all()
+    assert not observed.all()
     changed = torch.where(observed, series, series + 100)
     torch.testing.assert_close(model(changed).sample_losses, model(series).sample_losses)
 
@@ -87,4 +87,4 @@ def test_without_short_series_the_masks_are_drawn_as_if_there_was_no_such_option
         for present in (None, torch.full((50, 1), 8))
     ]
     assert torch.equal(*masks)
-    assert draw_observed(50, 64, 8, MaskingConfig(), None) is None
+    assert draw_observed(50, 64, 8, MaskingConfig(), None).all()

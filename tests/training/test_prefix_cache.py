@@ -197,3 +197,15 @@ def test_room_for_some_windows_only_is_said(windows: Windows, caplog: pytest.Log
             base(**indexed.__getitems__(ROWS))
     assert f"room for 2 of {len(windows)} windows" in caplog.text
     assert cache.reused == 2 * BLOCKS
+
+
+def test_nothing_is_remembered_of_patches_whose_embedding_trains(windows: Windows) -> None:
+    base = adapted().requires_grad_(False)
+    base.backbone.patch_embedding.requires_grad_(True)
+    cache = PrefixCache(base.backbone, Storage())
+    indexed = cache.indexed(windows)
+    with cache.attached(base):
+        for _ in range(2):
+            base(**indexed.__getitems__(ROWS)).loss.backward()
+    assert cache.computed == cache.reused == 0
+    assert base.backbone.patch_embedding.value_embedding.weight.grad is not None

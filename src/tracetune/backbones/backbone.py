@@ -50,6 +50,10 @@ class Backbone(Protocol):
         """Zero-shot forecast [B, C, H] of past values [B, C, T]."""
         ...
 
+    def pieces(self, context_length: int, prediction_length: int) -> int:
+        """How many passes a zero-shot forecast of H steps takes, each continuing from the one before."""
+        ...
+
     def num_patches(self, context_length: int) -> int:
         """Number of tokens N for a context of T steps."""
         ...
@@ -74,10 +78,6 @@ class MaskedBackbone(Backbone, Protocol):
         """Tokens [B, C, N, D], the last of which belong to hidden patches in place of the next H steps."""
         ...
 
-    def pieces(self, context_length: int, prediction_length: int) -> int:
-        """How many passes a zero-shot forecast takes."""
-        ...
-
 
 Prefix = Callable[[Tensor, Tensor], tuple[Tensor, int]]
 """From embedded patches [B, C, N, D] and the attended ones [B, C, N] to hidden states and the number of blocks done."""
@@ -99,10 +99,6 @@ class BlockwiseBackbone(Backbone, Protocol):
 
     def run_blocks(self, hidden: Tensor, attended: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """Hidden states [B, C, N, D] after blocks ``start`` to ``stop``, given those before."""
-        ...
-
-    def pieces(self, context_length: int, prediction_length: int) -> int:
-        """How many passes through the blocks a zero-shot forecast takes."""
         ...
 
 

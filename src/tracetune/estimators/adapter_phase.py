@@ -36,8 +36,9 @@ class Tuned:
         model: with adapters, or trained in full.
         history: the Trainer's log.
         adapters_before_selection: parameters of the adapters (or the backbone) that began to train.
-        selection: what TRACE did; None for other methods.
-        prefix_blocks: frozen blocks "computed" and "reused", counted per window; empty where none were remembered.
+        selection: what TRACE did, see :meth:`TraceCallback.report`; None for other methods.
+        prefix_blocks: how many frozen blocks below the lowest open module ran ("computed") and did not have to
+            ("reused"), counted per window; empty where no prefix was remembered.
     """
 
     model: nn.Module

@@ -37,27 +37,22 @@ class FitResult:
 
     Attributes:
         model: the winner, a PEFT model; a plain ForecastModel after full fine-tuning.
-        fine_tuned: what the method itself made, whoever won; None for "linear_probe".
+        tuned: what the method itself made, whoever won; None for "linear_probe".
         candidates: every model that was compared on validation.
         winner: name of the best one.
         parameters: how many the winner trained, in "head" and "adapters" (or, fine-tuned in full, the backbone), and
             "adapters_before_selection", how many the method began with.
         history: the Trainer's log of each phase.
         seconds: wall-clock seconds of each phase, "selection" apart from the training it went with.
-        selection: what TRACE did, whoever won; see :meth:`TraceCallback.report`. None for other methods.
-        prefix_blocks: how many frozen blocks below the lowest open module ran ("computed") and did not have to
-            ("reused"), counted per window; empty where no prefix was remembered.
     """
 
     model: nn.Module
-    fine_tuned: nn.Module | None
+    tuned: Tuned | None
     candidates: tuple[Candidate, ...]
     winner: str
     parameters: dict[str, int]
     history: dict[str, History]
     seconds: dict[str, float]
-    selection: dict[str, Any] | None
-    prefix_blocks: dict[str, int]
 
 
 def fit_forecaster(
@@ -107,14 +102,12 @@ def fit_forecaster(
         parameters["adapters_before_selection"] = tuned.adapters_before_selection
     return FitResult(
         model=model,
-        fine_tuned=None if tuned is None else tuned.model,
+        tuned=tuned,
         candidates=tuple(candidates),
         winner=winner,
         parameters=parameters,
         history=history,
         seconds=seconds,
-        selection=None if tuned is None else tuned.selection,
-        prefix_blocks={} if tuned is None else tuned.prefix_blocks,
     )
 
 

@@ -380,8 +380,8 @@ class Forecaster:
             "candidates": [asdict(candidate) for candidate in result.candidates],
             "parameters": result.parameters,
             "seconds": {phase: round(seconds, 3) for phase, seconds in result.seconds.items()},
-            "selection": result.selection,
-            "prefix_blocks": result.prefix_blocks,
+            "selection": None if result.tuned is None else result.tuned.selection,
+            "prefix_blocks": {} if result.tuned is None else result.tuned.prefix_blocks,
             "data": {
                 "items": len(panel),
                 "channels": list(panel.channels),

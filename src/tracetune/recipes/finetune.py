@@ -71,6 +71,7 @@ class FinetuneConfig:
         validation_windows: about how many windows choose the model, evenly spread over the validation part.
         cache_bytes: room for outputs of frozen layers, in memory first, then in files; without it a third of the
             free memory, 0 for none.
+        cache_dtype: precision of cached states of frozen blocks: float32 or bfloat16; without it that of training.
         seed: fixes the result.
         bf16: bfloat16 autocast while adapters train: true, false, or auto (where the hardware computes in bfloat16).
         device: auto, cpu or cuda.
@@ -118,6 +119,7 @@ class FinetuneConfig:
     train_stride: int = 1
     validation_windows: int = 2048
     cache_bytes: int | None = None
+    cache_dtype: str | None = None
     seed: int = 0
     bf16: bool | Literal["auto"] = False
     device: str = "auto"
@@ -171,6 +173,7 @@ class FinetuneConfig:
             train_stride=self.train_stride,
             validation_windows=self.validation_windows,
             cache_bytes=self.cache_bytes,
+            cache_dtype=self.cache_dtype,
             checkpoints=self.checkpoints,
         )
 

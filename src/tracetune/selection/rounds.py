@@ -131,9 +131,8 @@ def _options(config: SelectionConfig, schedule: Schedule, step: int, profile: St
     """
     share = schedule.final / schedule.full
     if profile is not None:
-        share = len(select(dict.fromkeys(profile.cost, 1.0), schedule.final, "time", profile=profile)) / len(
-            profile.cost
-        )
+        fitting = select(dict.fromkeys(profile.cost, 1.0), schedule.final, "time", profile=profile)
+        share = len(fitting) / len(profile.cost)
     options = {
         "keep": (1 + share) / 2 if config.keep == AUTO else share,
         "context": config.context,

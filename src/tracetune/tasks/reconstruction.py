@@ -49,13 +49,10 @@ class ReconstructionOutput(ModelOutput):
 
 def draw_observed(
     batch: int, length: int, patch_length: int, config: MaskingConfig, generator: torch.Generator | None
-) -> Tensor | None:
-    """Which steps are observed, [B, 1, T] bool: all, or for short series the last ones, two patches at least.
-
-    None where no sample is short.
-    """
-    if not config.short_share:
-        return None
+) -> Tensor:
+    """Which steps are observed, [B, 1, T] bool: all, or for short series the last ones, two patches at least."""
+    if not config.short_share:  # nothing is drawn, so that the masks stay those of runs without short series
+        return torch.ones(batch, 1, length, dtype=torch.bool)
     start = torch.randint(0, length - 2 * patch_length + 1, (batch, 1), generator=generator)
     is_short = torch.rand(batch, 1, generator=generator) < config.short_share
     return (torch.arange(length).expand(batch, -1) >= torch.where(is_short, start, 0)).unsqueeze(1)
@@ -75,7 +72,7 @@ def draw_patch_mask(
         num_patches: N.
         config: how many to hide.
         generator: source of random numbers; None for the global one.
-        present: [B] number of last patches that hold observed steps, two at least; None for all N.
+        present: [B] or [B, 1] number of last patches that hold observed steps, two at least; None for all N.
     """
     present = torch.full((batch, 1), num_patches) if present is None else present.view(batch, 1)
     absent = torch.arange(num_patches).expand(batch, -1) < num_patches - present
@@ -109,16 +106,15 @@ class MaskedReconstruction(nn.Module):
         generator = None if self.training else torch.Generator().manual_seed(0)
         patch_length = self.backbone.patch_length
         size, num_patches = len(values), values.shape[-1] // patch_length
-        observed, present = draw_observed(size, values.shape[-1], patch_length, self.masking, generator), None
-        if observed is not None:
-            present = observed.unflatten(-1, (-1, patch_length)).any(-1).sum(-1)
-            observed = observed.to(values.device)
+        observed = draw_observed(size, values.shape[-1], patch_length, self.masking, generator)
+        present = observed.unflatten(-1, (-1, patch_length)).any(-1).sum(-1)
         patch_mask = draw_patch_mask(size, num_patches, self.masking, generator, present).to(values.device)
+        observed = observed.to(values.device)
         tokens, _ = self.backbone.encode(values, observed, patch_mask)
         predicted = self.backbone.reconstruction(tokens).float()
         hidden = patch_mask.repeat_interleave(patch_length, dim=-1)
-        target, _ = normalise(values, ~hidden if observed is None else observed & ~hidden)
-        hidden = hidden if observed is None else hidden & observed
+        target, _ = normalise(values, observed & ~hidden)
+        hidden = hidden & observed
         # A level shift after a flat visible part would be thousands of its deviations away.
         target = target.clamp(-_LARGEST_TARGET, _LARGEST_TARGET)
         errors = functional.huber_loss(predicted, target, reduction="none", delta=self.huber_delta)
