@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
 from benchmarks.zero_shot import markdown as score_tables
 from tracetune.backbones.backbone import load_backbone, locate_weights, weights_digest
 from tracetune.base.config import from_mapping, read_yaml
@@ -21,12 +24,10 @@ from tracetune.base.files import read_json, staged_file
 from tracetune.data.synthetic.corpus import DEFAULT_MIX
 from tracetune.data.synthetic.samples import phenomenon
 from tracetune.recipes.pretrain import PretrainConfig
-from tracetune.report.plots import plot_training
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.reconstruction import MaskingConfig
 
 MODEL = "tracetune/tiny"
-_CURVE_POINTS = 8
 
 _TEMPLATE = """---
 license: apache-2.0
@@ -72,11 +73,9 @@ unobserved. {cycles}
 {cycle_table}
 
 Each cycle keeps the weights with the lowest loss on 2,048 synthetic validation windows of its own seed, so losses
-compare within a cycle. Of the last one:
+compare within a cycle.
 
-{curve}
-
-![Learning curves](learning_curves.png)
+![Learning curves, one panel a cycle](learning_curves.png)
 
 Again, to the same corpus (floating-point results differ between machines):
 
@@ -143,7 +142,7 @@ def model_card(cycles: Sequence[Cycle], scores: Mapping[str, Any], folder: Path)
             f"Expected scores of the weights {digest[:12]}, found those of {scores['weights_sha256'][:12]}. "
             "Run python -m benchmarks.zero_shot first."
         )
-    first, last = cycles[0].config, cycles[-1]
+    first = cycles[0].config
     masking = MaskingConfig(**first.masking)
     parameters = sum(parameter.numel() for parameter in backbone.parameters())
     return _TEMPLATE.format(
@@ -153,7 +152,6 @@ def model_card(cycles: Sequence[Cycle], scores: Mapping[str, Any], folder: Path)
         suffix=masking.longest_suffix, delta=first.huber_delta,
         cycles="One cycle:" if len(cycles) == 1 else f"{len(cycles)} cycles, each from the weights of the one before:",
         cycle_table=markdown_table([_cycle(number, cycle) for number, cycle in enumerate(cycles, start=1)]),
-        curve=markdown_table(_curve(_losses(last.log), last.config.batch_size)),
         commands="\n".join(f"tracetune pretrain --config {cycle.recipe}" for cycle in cycles),
         scores=score_tables(scores["rows"]).replace("## ", "### "),
         command=scores["command"], commit=scores["commit"], patch=backbone.patch_length,
@@ -186,6 +184,26 @@ def _cycle(number: int, cycle: Cycle) -> dict[str, Any]:
     }
 
 
+def plot_cycles(path: Path, cycles: Sequence[Cycle]) -> None:
+    """Training and validation losses against windows seen, one panel a cycle."""
+    figure = Figure(figsize=(2.4 + 2.6 * len(cycles), 3.2), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    seen = 0
+    for number, (cycle, axes) in enumerate(zip(cycles, figure.subplots(1, len(cycles), squeeze=False)[0], strict=True)):
+        for key, label in (("loss", "training"), ("eval_loss", "validation")):
+            entries = [entry for entry in cycle.log if key in entry]
+            windows = [(seen + entry["step"] * cycle.config.batch_size) / 1e6 for entry in entries]
+            axes.plot(windows, [entry[key] for entry in entries], linewidth=1.4, label=label)
+        seen += cycle.config.windows
+        axes.set(title=f"cycle {number + 1}", xlabel="million windows seen")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", alpha=0.3)
+    figure.axes[0].set_ylabel("loss")
+    figure.axes[0].legend(frameon=False, fontsize=9)
+    with staged_file(path) as temporary:
+        figure.savefig(temporary)
+
+
 def _architecture(config: PretrainConfig, parameters: int) -> list[dict[str, Any]]:
     return [
         {
@@ -207,13 +225,6 @@ def _mix() -> list[dict[str, Any]]:
     ]
 
 
-def _curve(losses: Sequence[Mapping[str, Any]], batch_size: int) -> list[dict[str, Any]]:
-    """Validation losses at some points, about evenly spaced, the last one always."""
-    step = -(-len(losses) // _CURVE_POINTS)
-    kept = losses[::-1][::step][::-1]
-    return [{"windows seen": entry["step"] * batch_size, "validation loss": entry["eval_loss"]} for entry in kept]
-
-
 def main() -> None:
     """Write README.md and learning_curves.png beside the weights."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -228,7 +239,7 @@ def main() -> None:
         for recipe, log in zip(arguments.recipes, arguments.logs, strict=True)
     ]
     card = model_card(cycles, read_json(arguments.scores), folder)
-    plot_training(folder / "learning_curves.png", cycles[-1].log)
+    plot_cycles(folder / "learning_curves.png", cycles)
     with staged_file(folder / "README.md") as temporary:
         temporary.write_text(card, encoding="utf-8")
 

@@ -1,9 +1,10 @@
 """What more pretraining buys: frozen-feature errors and pretraining loss against the number of windows seen.
 
-Takes the snapshots of a pretraining run, a folder with a subfolder per number of windows, as ``tracetune pretrain``
-writes with ``snapshots`` in its configuration. A subfolder holds a model, or only the model.safetensors of a Trainer
-checkpoint, which is read with the geometry of --geometry. Snapshots are taken in the middle of a one-cycle schedule,
-at a high learning rate: the curve shows a run as it goes, and lies above what separate runs of each budget would reach.
+Takes snapshots of pretraining, a folder with a subfolder per number of windows, as ``tracetune pretrain`` writes with
+``snapshots`` in its configuration (of several cycles, links named by the windows of all of them). A subfolder holds a
+model, or only the model.safetensors of a Trainer checkpoint, which is read with the geometry of --geometry. Snapshots
+are taken in the middle of a one-cycle schedule, at a high learning rate: the curve shows a run as it goes, and lies
+above what separate runs of each budget would reach.
 
     python -m benchmarks.scaling --model runs/tiny --snapshots runs/tiny/snapshots
 """
@@ -60,23 +61,27 @@ def markdown(rows: list[Row]) -> str:
             }
         )
     return (
-        "Test MSE of the head chosen on validation, on frozen features of snapshots of one pretraining run "
+        "Test MSE of the head chosen on validation, on frozen features of snapshots on the way of pretraining "
         "(H = 96, context 512).\n\n"
         f"{markdown_table(lines)}\n\n![Error against windows seen](scaling.png)"
     )
 
 
 def plot(path: Path, rows: list[Row]) -> None:
-    """Error of each data set, relative to the first snapshot, against windows seen."""
+    """Validation and test error of each data set, relative to the first snapshot, against windows seen."""
     figure = Figure(figsize=(6.5, 3.8), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for (dataset,), group in grouped(sorted(rows, key=lambda row: row["windows"]), "dataset"):
-        windows = [max(row["windows"], 1) for row in group]
-        errors = np.array([row["mse"] for row in group])
-        axes.plot(windows, errors / errors[0], marker="o", markersize=3.5, linewidth=1.5, label=dataset)
+        windows = [row["windows"] for row in group]
+        for part, key, style in (("validation", "validation", "-"), ("test", "mse", ":")):
+            errors = np.array([row[key] for row in group])
+            axes.plot(windows, errors / errors[0], style, marker="o", markersize=3.5, label=f"{dataset}, {part}")
+    counts = sorted({row["windows"] for row in rows})
     axes.set_xscale("symlog", linthresh=10_000)
-    axes.set(xlabel="synthetic windows seen", ylabel="test MSE, first snapshot = 1")
+    axes.set_xticks(counts, [f"{count / 1e6:.3g} M" for count in counts], rotation=45)
+    axes.minorticks_off()
+    axes.set(xlabel="synthetic windows seen", ylabel="MSE, first snapshot = 1")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(frameon=False, fontsize=9)

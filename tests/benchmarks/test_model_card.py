@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benchmarks.model_card import Cycle, model_card
+from benchmarks.model_card import Cycle, model_card, plot_cycles
+from matplotlib.image import imread
 
 from tests.tiny import save_tiny, tiny_backbone
 from tracetune.backbones.backbone import weights_digest
@@ -45,3 +46,11 @@ def test_an_unfinished_run_has_no_card(tmp_path: Path) -> None:
     save_tiny(tmp_path)
     with pytest.raises(InputError, match="finished pretraining run"):
         model_card([FIRST, replace(SECOND, log=LOG[:-1])], scores(weights_digest(tiny_backbone())), tmp_path)
+
+
+def test_every_cycle_has_a_panel(tmp_path: Path) -> None:
+    widths = []
+    for cycles in ([FIRST], [FIRST, SECOND]):
+        plot_cycles(tmp_path / "curves.png", cycles)
+        widths.append(imread(tmp_path / "curves.png").shape[1])
+    assert widths[1] > widths[0]
