@@ -14,24 +14,29 @@ from tracetune.selection import step_time
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import module_place
 from tracetune.selection.step_time import StepTimeProfile, fit_profile, measure_step_time, profile_passes, profile_sets
-from tracetune.selection.validation import model_loss
+from tracetune.selection.validation import batch_size, model_loss
 
-KINDS = {"q": 1.0, "v": 0.5, "wo": 2.5}
+KINDS = {"q": 8, "v": 8, "wo": 20}
+"""Parameters by the last part of a name; a module takes a second, and 0.1 s for each of them."""
 
 
 def names(blocks: int) -> list[str]:
     return [f"encoder.block.{block}.layer.0.{kind}" for block in range(blocks) for kind in KINDS]
 
 
+def counts(blocks: int) -> dict[str, int]:
+    return {name: KINDS[name.rpartition(".")[2]] for name in names(blocks)}
+
+
 def additive(base: dict[int, float], blocks: int) -> StepTimeProfile:
-    return StepTimeProfile(base, {name: KINDS[name.rpartition(".")[2]] for name in names(blocks)})
+    return StepTimeProfile(base, {name: 1 + 0.1 * count for name, count in counts(blocks).items()})
 
 
 def test_seconds_are_those_of_the_lowest_block_and_of_each_module() -> None:
     profile = additive({0: 10.0, 1: 7.0, 2: 4.0}, 3)
-    assert profile.seconds([names(3)[8], names(3)[3]]) == 7.0 + 2.5 + 1.0
-    assert profile.full == 10 + 3 * 4.0
-    assert profile.least == 4.5
+    assert profile.seconds([names(3)[8], names(3)[3]]) == pytest.approx(7.0 + 3.0 + 1.8)
+    assert profile.full == pytest.approx(10 + 3 * (1.8 + 1.8 + 3.0))
+    assert profile.least == pytest.approx(4.0 + 1.8)
     assert StepTimeProfile.from_json(json.loads(json.dumps(profile.to_json()))) == profile
 
 
@@ -39,43 +44,42 @@ def test_seconds_are_those_of_the_lowest_block_and_of_each_module() -> None:
 def test_a_model_that_is_additive_is_found_from_its_times(blocks: int) -> None:
     """Base seconds fall linearly, so that the interpolated ones are known too."""
     truth = additive({block: 20.0 - block for block in range(blocks)}, blocks)
-    sets = profile_sets(dict.fromkeys(names(blocks), 8))
-    assert len(sets) <= 7 + 1 + 3
-    found = fit_profile(names(blocks), sets, np.array([truth.seconds(opened) for opened in sets]))
+    sets = profile_sets(counts(blocks))
+    assert len(sets) <= 4 + 1 + 2
+    found = fit_profile(counts(blocks), sets, np.array([truth.seconds(opened) for opened in sets]))
     assert found.base == pytest.approx(truth.base, rel=1e-6)
     assert found.cost == pytest.approx(truth.cost, rel=1e-6)
 
 
 def test_noise_never_makes_a_shorter_way_longer() -> None:
     truth, rng = additive({block: 20.0 - block for block in range(12)}, 12), np.random.default_rng(0)
-    sets = profile_sets(dict.fromkeys(names(12), 8))
+    sets = profile_sets(counts(12))
     seconds = np.array([truth.seconds(opened) for opened in sets]) * rng.uniform(0.8, 1.2, len(sets))
-    base = list(fit_profile(names(12), sets, seconds).base.values())
+    base = list(fit_profile(counts(12), sets, seconds).base.values())
     assert base == sorted(base, reverse=True)
 
 
 def test_the_sets_are_few_and_single_modules_are_the_small_ones() -> None:
-    counts = {name: 9 if name.endswith("wo") else 8 for name in names(24)}
-    sets = profile_sets(counts)
+    sets = profile_sets(counts(24))
     singles = [opened[0] for opened in sets if len(opened) == 1]
-    assert [module_place(name).block for name in singles] == [0, 4, 8, 12, 15, 19, 23]
+    assert [module_place(name).block for name in singles] == [0, 8, 15, 23]
     assert all(name.endswith(".q") for name in singles)
-    assert tuple(names(24)) in sets
-    assert [opened for opened in sets if len(opened) == 24] == [
-        tuple(name for name in names(24) if name.endswith(f".{kind}")) for kind in KINDS
-    ]
+    assert [len(opened) for opened in sets[len(singles) :]] == [72, 48, 24]
+    assert all(name.endswith(".wo") for name in sets[-1])
 
 
 def test_models_without_blocks_are_one_block() -> None:
-    profile = fit_profile(["up", "down"], profile_sets({"up": 2, "down": 2}), np.array([3.0, 5.0, 4.0]))
+    alike = {"up": 2, "down": 2}
+    assert profile_sets(alike) == [("up",), ("up", "down")]
+    profile = fit_profile(alike, profile_sets(alike), np.array([3.0, 4.0]))
     assert profile.base == pytest.approx({0: 2.0})
-    assert profile.cost == pytest.approx({"up": 1.0, "down": 2.0})
+    assert profile.cost == pytest.approx({"up": 1.0, "down": 1.0})
 
 
 def test_the_timed_steps_see_their_sets_and_rounds_are_interleaved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The median over rounds, without the first, is what counts."""
+    """The least time over the rounds is what counts."""
     gates, timed = Gates(lora_forecaster()), []
-    truth = StepTimeProfile({0: 5.0, 1: 3.0}, {name: 2.0 if "down" in name else 1.0 for name in gates.names})
+    truth = StepTimeProfile({0: 5.0, 1: 3.0}, {name: 0.1 * count for name, count in gates.parameter_counts().items()})
 
     def slow_now_and_then(gates: Gates, opened: tuple[str, ...], batch: Any, loss_fn: Any) -> float:
         timed.append(tuple(opened))
@@ -85,8 +89,22 @@ def test_the_timed_steps_see_their_sets_and_rounds_are_interleaved(monkeypatch: 
     monkeypatch.setattr(step_time, "_timed_step", slow_now_and_then)
     found = measure_step_time(gates, forecast_batches((4,))[0], model_loss)
     assert found.seconds(gates.names[1:3]) == pytest.approx(truth.seconds(gates.names[1:3]))
-    sets = profile_sets(gates.parameter_counts())
-    assert timed == sets * 4
+    assert timed == profile_sets(gates.parameter_counts()) * 3
+
+
+def test_a_few_rows_are_timed_on_a_cpu_and_their_passes_counted() -> None:
+    gates, rows = Gates(lora_forecaster()), []
+
+    def loss_fn(model: nn.Module, batch: Any) -> torch.Tensor:
+        rows.append(batch_size(batch))
+        return model_loss(model, batch)
+
+    measure_step_time(gates, forecast_batches((40,))[0], loss_fn)
+    counts, cpu = gates.parameter_counts(), torch.device("cpu")
+    passes = len(profile_sets(counts)) * 3 * 4
+    assert set(rows) == {16}
+    assert profile_passes(counts, 40, cpu) == pytest.approx(passes * 16 / 40)
+    assert profile_passes(counts, 8, cpu) == passes == profile_passes(counts, 40, torch.device("cuda"))
 
 
 class Normed(Forecaster):
@@ -124,11 +142,10 @@ def test_measuring_leaves_the_model_as_it_was() -> None:
         }
 
     before = state()
-    profile = measure_step_time(gates, forecast_batches((6,))[0], loss_fn, repeats=1)
+    profile = measure_step_time(gates, forecast_batches((6,))[0], loss_fn, rounds=2)
     torch.testing.assert_close(state(), before, rtol=0, atol=0)
     sets = profile_sets(gates.parameter_counts())
     assert seen == [(True, opened) for opened in sets for _ in range(2)] * 2  # untimed, then timed; in two rounds
-    assert profile_passes(gates.parameter_counts(), repeats=1) == len(sets) * 2 * 4
     assert set(profile.cost) == set(gates.names)
     assert math.isfinite(profile.full) and profile.full > 0
 

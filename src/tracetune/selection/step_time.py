@@ -4,8 +4,10 @@ Blocks below the lowest open module run forward only, so the seconds of a step w
 
     time(S) = base[k] + sum over m in S of cost[m]        k = block of the lowest module in S
 
-base[k] falls with k: the gradient has a shorter way. Modules of one kind (the last part of their names) cost the same
-in every block. Steps of a few sets S are timed, and base and cost follow by non-negative least squares.
+base[k] falls with k: the gradient has a shorter way. cost[m] is linear in the parameters of m: a product with a thin
+matrix takes what it takes to read and write the wide one, a LoRA layer has r parameters for each of those columns, and
+calling it takes time of its own. Steps of a few sets S are timed on a few rows of a batch, and base and cost follow by
+non-negative least squares. Shares of the time of a step are what counts, and they are those of larger batches.
 """
 
 import time
@@ -23,9 +25,11 @@ from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import adapter_parameters, module_place, unwrapped
 from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD
-from tracetune.selection.validation import LossFunction, checked_loss, undisturbed
+from tracetune.selection.validation import LossFunction, batch_size, checked_loss, first_rows, undisturbed
 
-_MOST_BLOCKS = 7
+ROUNDS = 3
+_MOST_BLOCKS = 4
+_ROWS_ON_CPU = 16  # enough for matrix products to run as fast as they do with more
 
 
 @dataclass(frozen=True)
@@ -87,14 +91,19 @@ def lowest_block(names: Iterable[str]) -> int:
     return min(module_place(name).depth for name in names)
 
 
-def measure_step_time(gates: Gates, batch: Any, loss_fn: LossFunction, repeats: int = 3) -> StepTimeProfile:
-    """Fit a profile to the times of a few sets of open modules; see :func:`step_seconds`."""
-    sets = profile_sets(gates.parameter_counts())
-    return fit_profile(gates.names, sets, step_seconds(gates, sets, batch, loss_fn, repeats))
+def measure_step_time(gates: Gates, batch: Any, loss_fn: LossFunction, rounds: int = ROUNDS) -> StepTimeProfile:
+    """Fit a profile to the times of a few sets of open modules on the first rows of a batch; see :func:`step_seconds`.
+
+    Seconds are those of that many rows: 16 on a CPU, all of them elsewhere.
+    """
+    counts = gates.parameter_counts()
+    sets = profile_sets(counts)
+    few = first_rows(batch, _timed_rows(batch_size(batch), gates.device))
+    return fit_profile(counts, sets, step_seconds(gates, sets, few, loss_fn, rounds))
 
 
 def step_seconds(
-    gates: Gates, sets: Sequence[Sequence[str]], batch: Any, loss_fn: LossFunction, repeats: int = 3
+    gates: Gates, sets: Sequence[Sequence[str]], batch: Any, loss_fn: LossFunction, rounds: int = ROUNDS
 ) -> np.ndarray:
     """Seconds [sets] of forward and backward passes of the model in training form with these modules open.
 
@@ -108,58 +117,69 @@ def step_seconds(
         sets: names of the modules to open, one or more in each set.
         batch: one batch as the model takes it, on its device.
         loss_fn: from model and batch to losses [B], or to their mean.
-        repeats: rounds over the sets, after one that warms up; the median counts.
+        rounds: rounds over the sets; the least time of a set counts, which other work on the machine disturbs least.
 
     Raises:
         InputError: a loss is not finite.
     """
     with _unchanged(gates):
         # interleaved, so that a slow moment of the machine hits all sets alike
-        rounds = [[_timed_step(gates, opened, batch, loss_fn) for opened in sets] for _ in range(repeats + 1)]
-    return np.median(rounds[1:], axis=0)
+        timed = [[_timed_step(gates, opened, batch, loss_fn) for opened in sets] for _ in range(rounds)]
+    return np.min(timed, axis=0)
 
 
-def profile_passes(parameter_counts: Mapping[str, int], repeats: int = 3) -> float:
-    """Cost of :func:`measure_step_time` in forward passes over its batch, at most."""
-    return len(profile_sets(parameter_counts)) * (repeats + 1) * (FORWARD + FORWARD_BACKWARD)
+def profile_passes(parameter_counts: Mapping[str, int], rows: int, device: torch.device, rounds: int = ROUNDS) -> float:
+    """Cost of :func:`measure_step_time` in forward passes over its batch of so many rows, at most."""
+    share = _timed_rows(rows, device) / rows
+    return len(profile_sets(parameter_counts)) * rounds * (FORWARD + FORWARD_BACKWARD) * share
 
 
 def profile_sets(parameter_counts: Mapping[str, int]) -> list[tuple[str, ...]]:
     """Sets of open modules to time, by the parameters of each module.
 
-    The smallest module of each of at most 7 evenly spaced blocks alone, all modules, and all of each kind.
+    The smallest module of each of at most 4 evenly spaced blocks alone, all modules, those with fewer parameters than
+    the mean module, and the others.
     """
-    names = tuple(parameter_counts)
+    names, mean = tuple(parameter_counts), float(np.mean(list(parameter_counts.values())))
     cheap = [
         min((n for n in names if module_place(n).depth == block), key=lambda n: parameter_counts[n])
         for block in _knots(names)
     ]
-    kinds = dict.fromkeys(_kind(name) for name in names)
-    of_kind = [tuple(name for name in names if _kind(name) == kind) for kind in kinds]
-    return list(dict.fromkeys([*((name,) for name in cheap), names, *of_kind]))
+    small = tuple(name for name in names if parameter_counts[name] < mean)
+    large = tuple(name for name in names if parameter_counts[name] >= mean)
+    return [opened for opened in dict.fromkeys([*((name,) for name in cheap), names, small, large]) if opened]
 
 
-def fit_profile(names: Sequence[str], sets: Sequence[Sequence[str]], seconds: np.ndarray) -> StepTimeProfile:
+def fit_profile(
+    parameter_counts: Mapping[str, int], sets: Sequence[Sequence[str]], seconds: np.ndarray
+) -> StepTimeProfile:
     """The profile closest to the ``seconds`` of steps with these sets open, in relative terms.
 
     Base seconds are sums of non-negative steps from the highest block down, known at the blocks that
     :func:`profile_sets` takes and interpolated linearly between them.
     """
+    names = tuple(parameter_counts)
     knots = _knots(names)
-    kinds = list(dict.fromkeys(_kind(name) for name in names))
     shares = {block: _interpolation(block, knots) for block in sorted({module_place(n).depth for n in names})}
-    design = np.array([[*np.cumsum(shares[lowest_block(opened)]), *_counts(opened, kinds)] for opened in sets])
-    solution, _ = nnls(design / seconds[:, None], np.ones(len(sets)))
-    at_knots = np.cumsum(solution[: len(knots)][::-1])[::-1]
+    design = np.array(
+        [
+            [*np.cumsum(shares[lowest_block(opened)]), len(opened), sum(parameter_counts[name] for name in opened)]
+            for opened in sets
+        ]
+    )
+    unit = design.max(axis=0)
+    solution, _ = nnls(design / unit / seconds[:, None], np.ones(len(sets)))
+    *steps, per_module, per_parameter = (solution / unit).tolist()
+    at_knots = np.cumsum(steps[::-1])[::-1]
     base = np.minimum.accumulate([share @ at_knots for share in shares.values()])
-    of_kind = dict(zip(kinds, solution[len(knots) :].tolist(), strict=True))
     return StepTimeProfile(
-        dict(zip(shares, base.tolist(), strict=True)), {name: of_kind[_kind(name)] for name in names}
+        dict(zip(shares, base.tolist(), strict=True)),
+        {name: per_module + per_parameter * count for name, count in parameter_counts.items()},
     )
 
 
-def _kind(name: str) -> str:
-    return module_place(name).kind.rpartition(".")[2]
+def _timed_rows(rows: int, device: torch.device) -> int:
+    return min(rows, _ROWS_ON_CPU) if device.type == "cpu" else rows
 
 
 def _knots(names: Iterable[str]) -> list[int]:
@@ -172,11 +192,6 @@ def _knots(names: Iterable[str]) -> list[int]:
 def _interpolation(block: int, knots: list[int]) -> np.ndarray:
     """Weights [knots] of the base seconds at the knots in those at ``block``."""
     return np.array([np.interp(block, knots, row) for row in np.eye(len(knots))])
-
-
-def _counts(opened: Sequence[str], kinds: list[str]) -> list[int]:
-    found = [_kind(name) for name in opened]
-    return [found.count(kind) for kind in kinds]
 
 
 def _timed_step(gates: Gates, opened: Sequence[str], batch: Any, loss_fn: LossFunction) -> float:

@@ -86,7 +86,7 @@ def on_device(model: nn.Module, batches: Iterable[Any]) -> Iterator[Any]:
     empty = True
     for batch in batches:
         empty = False
-        yield _moved(batch, device)
+        yield _mapped(batch, lambda tensor: tensor.to(device))
     if empty:
         raise InputError(
             "Expected at least one validation batch, found none. "
@@ -104,6 +104,12 @@ def batch_size(batch: Any) -> int:
         if tensor.ndim:
             return tensor.shape[0]
     raise InputError(f"Expected tensors in a batch, found {type(batch).__name__} without any.")
+
+
+def first_rows(batch: Any, rows: int) -> Any:
+    """The first samples of a batch: so many rows of every tensor whose leading dimension is the number of samples."""
+    size = batch_size(batch)
+    return _mapped(batch, lambda tensor: tensor[:rows] if tensor.ndim and len(tensor) == size else tensor)
 
 
 @contextmanager
@@ -137,13 +143,14 @@ def _tensors(batch: Any) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
-def _moved(batch: Any, device: torch.device) -> Any:
+def _mapped(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The batch with each of its tensors changed."""
     if isinstance(batch, Tensor):
-        return batch.to(device)
+        return change(batch)
     if isinstance(batch, Mapping):
-        return {key: _moved(value, device) for key, value in batch.items()}
+        return {key: _mapped(value, change) for key, value in batch.items()}
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(_moved(value, device) for value in batch))
+        return type(batch)(*(_mapped(value, change) for value in batch))
     if isinstance(batch, (list, tuple)):
-        return type(batch)(_moved(value, device) for value in batch)
+        return type(batch)(_mapped(value, change) for value in batch)
     return batch

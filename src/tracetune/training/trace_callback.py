@@ -200,7 +200,7 @@ class TraceCallback(TrainerCallback):
             profile = shared_profile(measure_step_time(self._gates, batch, self.loss_fn))
         state.log_history.append({"step": state.global_step, "epoch": state.epoch, PROFILE_KEY: profile.to_json()})
         self.scoring_seconds += time.perf_counter() - started
-        self.forward_equivalents += profile_passes(self._parameters)
+        self.forward_equivalents += profile_passes(self._parameters, batch_size(batch), self._gates.device)
         return profile
 
     def _say_where_time_is_too_short(self) -> None:
@@ -232,7 +232,7 @@ class TraceCallback(TrainerCallback):
         count, size, per_batch = mean_over_processes(np.array([len(sizes), np.mean(sizes), per_batch], float)).tolist()
         self._masks = "per_batch" if per_batch else self._masks
         count = math.ceil(count)
-        cost = selection_cost(self.config, self._gates.M, self._masks, self._passes_once())
+        cost = selection_cost(self.config, self._gates.M, self._masks, self._passes_once(math.ceil(size)))
         training = FORWARD_BACKWARD * state.max_steps * _samples_a_step(args, train_dataloader) / size
         limit = self.config.cost_share * training if self.config.cost_share < 1 else math.inf
         plan = affordable(self._schedule, count, cost, limit)
@@ -243,10 +243,11 @@ class TraceCallback(TrainerCallback):
         self._batches = scored.spread(count, plan.batches, self.config.seed)
         self.scoring_seconds += time.perf_counter() - started
 
-    def _passes_once(self) -> float:
-        """Forward passes beside the rounds, whether or not this process is the one that made them."""
+    def _passes_once(self, size: int) -> float:
+        """Forward passes over a batch of ``size`` beside the rounds, whichever process made them."""
+        assert self._gates is not None
         tried = self.config.score == "gated_dsic" and self.config.masks == "auto"
-        timed = 0.0 if self._profile is None else profile_passes(self._parameters)
+        timed = 0.0 if self._profile is None else profile_passes(self._parameters, size, self._gates.device)
         return FORWARD_BACKWARD * tried + timed
 
     def _fitting_masks(self, args: TrainingArguments) -> str:

@@ -1,0 +1,48 @@
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.selection.toys import forecast_batches, lora_forecaster
+from tracetune.base.errors import InputError
+from tracetune.selection.validation import batch_size, first_rows, mean_loss, model_loss, on_device
+
+
+class Pair(NamedTuple):
+    x: Tensor
+    y: Tensor
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        {"x": torch.arange(12).view(6, 2), "of all": torch.arange(3)},
+        (torch.arange(6), [torch.ones(6, 1)]),
+        Pair(torch.ones(6), torch.ones(6, 2)),
+    ],
+)
+def test_the_first_rows_are_those_of_every_tensor_that_has_a_row_a_sample(batch: Any) -> None:
+    few = first_rows(batch, 4)
+    assert batch_size(few) == 4 and type(few) is type(batch)
+    assert batch_size(first_rows(batch, 9)) == 6
+
+
+def test_what_is_not_by_sample_stays_whole() -> None:
+    batch = {"x": torch.arange(12).view(6, 2), "scale": torch.tensor(2.0), "of all": torch.arange(3), "name": "a"}
+    few = first_rows(batch, 2)
+    torch.testing.assert_close(few["x"], batch["x"][:2])
+    assert few["of all"] is batch["of all"] and few["scale"] is batch["scale"] and few["name"] == "a"
+
+
+def test_losses_are_means_over_samples_not_over_batches() -> None:
+    model, batches = lora_forecaster().eval(), forecast_batches((5, 2))
+    losses = torch.cat([model_loss(model, batch).detach().expand(batch_size(batch)) for batch in batches])
+    assert mean_loss(model, batches) == pytest.approx(float(losses.mean()), rel=1e-6)
+
+
+def test_no_batches_and_no_tensors_are_refused() -> None:
+    with pytest.raises(InputError, match="at least one validation batch"):
+        list(on_device(lora_forecaster(), []))
+    with pytest.raises(InputError, match="tensors in a batch, found dict without any"):
+        batch_size({"x": 1})
