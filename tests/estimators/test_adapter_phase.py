@@ -9,6 +9,7 @@ import pytest
 
 from tests.tiny import HORIZON, seasonal_frame, tiny_backbone
 from tracetune import FitConfig, HeadConfig, TrainingConfig
+from tracetune.adapters.adalora import AdaLoraOptions
 from tracetune.adapters.lora import LoraOptions
 from tracetune.data.frames import panel_from_frame
 from tracetune.data.splits import fit_split
@@ -67,6 +68,21 @@ def test_trace_remembers_once_its_lower_modules_are_closed(data: ForecastData, t
         reused.append((remembered.selection["kept"][0].split(".")[3], remembered.prefix_blocks.get("reused", 0)))
     assert {block for block, _ in reused} == {"0", "1"}
     assert all(count > 0 for block, count in reused if block == "1")
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "first"),
+    [
+        ("lora", {}, 4),
+        ("trace", {"selection": SelectionConfig(final_step=8, cost_share=1.0)}, 8),
+        ("adalora", {"adalora": AdaLoraOptions(tinit=1, tfinal=4)}, 12),  # ranks fall until step 8
+    ],
+)
+def test_models_that_cannot_win_are_not_evaluated(
+    data: ForecastData, tmp_path: Path, method: str, options: dict[str, Any], first: int
+) -> None:
+    history = tune(data, tmp_path, method=method, **options).history
+    assert min(entry["step"] for entry in history if "eval_loss" in entry) == first
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])

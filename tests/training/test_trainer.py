@@ -105,6 +105,13 @@ def test_training_stops_early_where_validation_does_not_improve(tmp_path: Path) 
     assert trainer.state.global_step < 100
 
 
+def test_no_validation_before_the_first_evaluation(tmp_path: Path) -> None:
+    run = build_trainer(tiny_forecast_model(), CONFIG, windows(), windows(seed=1), tmp_path, first_evaluation=7)
+    run.train()
+    assert [entry["step"] for entry in run.state.log_history if "eval_loss" in entry] == [9, 12]
+    assert [entry["step"] for entry in run.state.log_history if "loss" in entry] == [3, 6, 9, 12]
+
+
 @pytest.mark.parametrize(("epochs", "steps", "expected"), [(2.0, -1, 10), (0.5, -1, 3), (2.0, 7, 7)])
 def test_steps_follow_from_windows_and_epochs(epochs: float, steps: int, expected: int) -> None:
     assert TrainingConfig(num_train_epochs=epochs, max_steps=steps, batch_size=8).total_steps(40) == expected

@@ -16,6 +16,7 @@ from tracetune.adapters.lora import trained_head
 from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
 from tracetune.base.seeds import seed_everything
 from tracetune.estimators.methods import CACHE_DTYPES, FitConfig, Prepare
+from tracetune.selection.gates import Gates
 from tracetune.tasks.forecast_data import ForecastData
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.prefix_cache import PrefixCache
@@ -77,6 +78,7 @@ def train_adapters(
             callbacks=[*callbacks, *([] if own is None else [own])],
             device=device,
             tokens_per_window=start.backbone.num_patches(start.context_length),
+            first_evaluation=_first_candidate(model, config, len(data.train)),
         )
         trainer.train(resume_from_checkpoint=last_checkpoint(folder / config.method))
     return Tuned(
@@ -93,6 +95,18 @@ def trained_parameters(model: nn.Module) -> dict[str, int]:
     trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
     head = sum(count for name, count in trained.items() if name.removeprefix("base_model.model.").startswith("head."))
     return {"head": head, "adapters": sum(trained.values()) - head}
+
+
+def _first_candidate(model: nn.Module, config: FitConfig, windows: int) -> int:
+    """The step from which on validation losses choose: models above their final size do not compete."""
+    if config.method == "trace":
+        steps = config.training.total_steps(windows)
+        return config.selection.schedule(steps, Gates(model).parameter_counts()).stop
+    if config.method == "adalora":
+        assert isinstance(model, PeftModel)
+        adalora = model.peft_config[model.active_adapter]
+        return adalora.total_step - adalora.tfinal + 1
+    return 0
 
 
 @contextmanager

@@ -34,7 +34,8 @@ class TrainingConfig:
         weight_decay: decoupled weight decay (AdamW).
         max_grad_norm: gradients are clipped to this norm.
         warmup_share: share of the steps in which the one-cycle schedule rises.
-        evaluations: validation rounds, spread evenly over the run.
+        evaluations: validation rounds, spread evenly over the run. Those at which no model can be chosen, before TRACE
+            and AdaLoRA are down to their final size, are left out.
         early_stopping_patience: rounds without a better validation loss before training stops.
         seed: fixes initial weights, order of windows and dropout.
         bf16: bfloat16 autocast; "auto" where the hardware computes in bfloat16 (see supports_bf16), else float32.
@@ -116,6 +117,7 @@ def build_trainer(
     shuffle: bool = True,
     device: str = "cpu",
     tokens_per_window: int | None = None,
+    first_evaluation: int = 0,
 ) -> Trainer:
     """A Trainer that keeps the checkpoint with the best validation loss.
 
@@ -132,6 +134,7 @@ def build_trainer(
         shuffle: whether to visit the training windows in random order.
         device: ``"cpu"``, or any other name to let the Trainer use the accelerator it finds.
         tokens_per_window: N, which ``config.max_tokens`` counts by.
+        first_evaluation: step before which there is no validation round, whatever ``config.evaluations`` says.
 
     Raises:
         InputError: no parameter is trainable, or not one window fits into ``config.max_tokens``.
@@ -149,7 +152,7 @@ def build_trainer(
     micro = None
     if most is not None and most < config.batch_size:
         micro = MicroBatches(train, config.batch_size, most, config.seed if shuffle else None)
-    arguments = _arguments(config, steps, Path(folder), list(labels), shuffle, device, most, micro)
+    arguments = _arguments(config, steps, Path(folder), list(labels), shuffle, device, most, micro, first_evaluation)
     trainer = Trainer(
         model=model,
         args=arguments,
@@ -192,6 +195,7 @@ def _arguments(
     device: str,
     most_windows: int | None,
     micro: MicroBatches | None,
+    first_evaluation: int,
 ) -> TrainingArguments:
     interval = max(1, steps // config.evaluations)
     evaluated = 4 * config.batch_size
@@ -209,6 +213,7 @@ def _arguments(
         use_cpu=device == "cpu",
         eval_strategy="steps",
         eval_steps=interval,
+        eval_delay=first_evaluation,
         save_steps=interval,
         save_total_limit=2,
         logging_steps=interval,
