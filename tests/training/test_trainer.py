@@ -105,6 +105,13 @@ def test_training_stops_early_where_validation_does_not_improve(tmp_path: Path) 
     assert trainer.state.global_step < 100
 
 
+@pytest.mark.parametrize(("steps", "rounds"), [(12, [3, 6, 9, 12]), (14, [4, 8, 12, 14]), (3, [1, 2, 3])])
+def test_there_are_no_more_validation_rounds_than_asked_for(tmp_path: Path, steps: int, rounds: list[int]) -> None:
+    run = build_trainer(tiny_forecast_model(), replace(CONFIG, max_steps=steps), windows(), windows(seed=1), tmp_path)
+    run.train()
+    assert [entry["step"] for entry in run.state.log_history if "eval_loss" in entry] == rounds
+
+
 def test_no_validation_before_the_first_evaluation(tmp_path: Path) -> None:
     run = build_trainer(tiny_forecast_model(), CONFIG, windows(), windows(seed=1), tmp_path, first_evaluation=7)
     run.train()

@@ -140,7 +140,8 @@ def build_trainer(
         InputError: no parameter is trainable, or not one window fits into ``config.max_tokens``.
     """
     steps = config.total_steps(len(train))
-    optimizer = torch.optim.AdamW(parameter_groups(model, head, config), weight_decay=config.weight_decay)
+    groups = parameter_groups(model, head, config)
+    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)  # many small weights
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
@@ -197,7 +198,7 @@ def _arguments(
     micro: MicroBatches | None,
     first_evaluation: int,
 ) -> TrainingArguments:
-    interval = max(1, steps // config.evaluations)
+    interval = math.ceil(steps / config.evaluations)
     evaluated = 4 * config.batch_size
     return TrainingArguments(
         output_dir=str(folder),
