@@ -1,6 +1,7 @@
 """What the benchmarks share: cases and their fingerprint, the head start, training to the last step, result files."""
 
 import argparse
+import platform
 import subprocess
 import tempfile
 import time
@@ -16,6 +17,7 @@ from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, TrainerCallback
 
 from tracetune.backbones.backbone import weights_digest
+from tracetune.base.device import supports_bf16
 from tracetune.base.files import read_json, staged_file, write_json
 from tracetune.base.seeds import seed_everything
 from tracetune.data.datasets import LoadedDataset, load_dataset
@@ -228,7 +230,7 @@ class Results:
 
     def add(self, row: Row) -> None:
         """Take in a row, print its short values, and write both files."""
-        self.rows.append({**row, "commit": self._header["commit"]})
+        self.rows.append({**row, "commit": self._header["commit"], "processor": processor_name()})
         print({key: value for key, value in row.items() if not isinstance(value, (dict, list))}, flush=True)
         self.write()
 
@@ -236,7 +238,9 @@ class Results:
         """Write both files as they now are."""
         write_json(self._json, {**self._header, "rows": self.rows})
         header = self._header
+        processors = " and ".join(sorted({row["processor"] for row in self.rows if "processor" in row}))
         first = f"`{header['command']}` at commit {header['commit']}, weights {header['weights_sha256'][:12]}"
+        first += f", on {processors}" if processors else ""
         with staged_file(self.output.with_suffix(".md")) as temporary:
             temporary.write_text(f"{first}\n\n{self._summarise(self.rows)}\n", encoding="utf-8")
 
@@ -263,6 +267,15 @@ def grouped(rows: Iterable[Row], *names: str) -> Iterator[tuple[tuple[Any, ...],
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
     yield from groups.items()
+
+
+def processor_name() -> str:
+    """Name of the processor, with the widest vector instructions that PyTorch uses on it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    bf16 = ", bfloat16" if supports_bf16("cpu") else ""
+    return f"{next(iter(named), platform.machine())} ({torch.backends.cpu.get_cpu_capability()}{bf16})"
 
 
 def _commit() -> str:
