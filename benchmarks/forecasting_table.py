@@ -109,9 +109,7 @@ def adapted_row(case: Case, backbone: nn.Module, method: str, seed: int, steps: 
     base = ForecastModel.from_backbone(copy.deepcopy(backbone), case.horizon, None, case.context)
     results = []
     for rate in RATES:
-        training = TrainingConfig(
-            max_steps=steps, batch_size=32, head_learning_rate=2e-4, learning_rate=rate, evaluations=5, seed=seed
-        )
+        training = TrainingConfig(max_steps=steps, batch_size=32, learning_rate=rate, evaluations=5, seed=seed)
         config = FitConfig(
             method=method,
             head_training=TrainingConfig(num_train_epochs=5, seed=seed),

@@ -30,7 +30,7 @@ def main(output: str = "runs/nino", epochs: float = 10.0) -> pd.DataFrame:
     config = FitConfig(
         method="trace",
         selection=SelectionConfig(keep=0.5),  # half of the 42 LoRA modules stay
-        training=TrainingConfig(num_train_epochs=epochs, head_learning_rate=2e-4),
+        training=TrainingConfig(num_train_epochs=epochs),
     )
     base = Forecaster.from_pretrained("tracetune/tiny", prediction_length=HORIZON)
     tuned = base.fit(history, config=config)

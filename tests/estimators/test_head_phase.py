@@ -57,6 +57,18 @@ def test_gradient_leaves_the_closed_form_out(data: ForecastData, tmp_path: Path)
     torch.testing.assert_close(model.head.down.weight, before, atol=1e-3, rtol=0)  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(("head_start", "same"), [("ridge", True), ("gradient", False)])
+def test_a_head_in_closed_form_trains_on_without_dropout(
+    data: ForecastData, tmp_path: Path, head_start: str, same: bool
+) -> None:
+    model = tiny_forecast_model()
+    train_head(model, data, replace(RIDGE, head_start=head_start), tmp_path, "cpu", ())
+    (batch,) = batches(torch.utils.data.Subset(data.validation, range(8)), 8)
+    with torch.no_grad():
+        training, evaluating = model.train()(**batch).forecast, model.eval()(**batch).forecast
+    assert torch.equal(training, evaluating) == same
+
+
 def test_an_unknown_start_is_refused() -> None:
     with pytest.raises(InputError, match="head_start"):
         FitConfig(head_start="rigde")

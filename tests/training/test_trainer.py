@@ -62,6 +62,17 @@ def test_head_and_adapters_have_their_own_learning_rates() -> None:
     assert sum(p.numel() for group in groups for p in group["params"]) == model.get_nb_trainable_parameters()[0]
 
 
+def test_a_head_moves_less_beside_adapters_than_alone() -> None:
+    model = add_lora(tiny_forecast_model(), LoraOptions())
+    head = trained_head(model)
+    beside = parameter_groups(model, head, TrainingConfig())
+    model.requires_grad_(False)
+    head.requires_grad_(True)
+    (alone,) = parameter_groups(model, head, TrainingConfig())
+    assert [group["lr"] for group in beside] == [5e-4, 1e-5]
+    assert alone["lr"] == 1e-3
+
+
 def test_a_model_without_trainable_parameters_is_refused() -> None:
     model = nn.Linear(2, 2).requires_grad_(False)
     with pytest.raises(InputError, match="found none"):

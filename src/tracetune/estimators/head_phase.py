@@ -34,7 +34,8 @@ def train_head(
     """Train the head in place; returns the Trainer's log and the validation loss.
 
     Features of the frozen backbone are computed once where memory allows. With ``config.head_start == "ridge"``
-    training starts from the closed form, and returns to it where no later step has a lower validation loss.
+    training starts from the closed form, and returns to it where no later step has a lower validation loss. Such a head
+    has no dropout from then on.
     """
     assert model.head is not None, "the first phase needs a head"
     model.eval().requires_grad_(False)
@@ -80,7 +81,15 @@ def _closed_form(
     except InputError as error:
         logger.warning("The head starts from its first weights instead of the closed form: %s", error)
         return None
+    _without_dropout(head)
     return fit.validation_loss, copy.deepcopy(head.state_dict())
+
+
+def _without_dropout(head: nn.Module) -> None:
+    """Train on as the closed form was fitted: with dropout it is no optimum, and adapters learn to make up for that."""
+    for module in head.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
 
 
 class _Features:

@@ -60,7 +60,7 @@ class FitConfig:
     start: str = "best"
     head_start: str = "ridge"
     head_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(num_train_epochs=10))
-    training: TrainingConfig = field(default_factory=lambda: TrainingConfig(head_learning_rate=2e-4))
+    training: TrainingConfig = field(default_factory=TrainingConfig)
     train_stride: int = 1
     validation_windows: int | None = 2048
     checkpoints: str | None = None

@@ -84,7 +84,7 @@ def _fit_config(config: DemoConfig) -> FitConfig:
         method=config.method,
         lora=LoraOptions(),
         head_training=TrainingConfig(num_train_epochs=10, seed=config.seed),
-        training=TrainingConfig(num_train_epochs=3, head_learning_rate=2e-4, seed=config.seed),
+        training=TrainingConfig(num_train_epochs=3, seed=config.seed),
     )
 
 

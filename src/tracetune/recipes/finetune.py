@@ -57,7 +57,7 @@ class FinetuneConfig:
         cost_share: the most that selection may cost, as a share of training; rounds and batches are fewer where needed.
         ema: weight of the past in the smoothed scores.
         learning_rate: peak learning rate of the adapters.
-        head_learning_rate: peak learning rate of the head when it trains with the adapters.
+        head_learning_rate: peak learning rate of the head when it trains with the adapters; without it 1e-5.
         start: what the method trains on from: head, native (the backbone's own forecast), or best of the two.
         head_start: what the head trains on from: ridge (the closed form) or gradient (its first weights).
         head_epochs: passes over frozen features that train the head first.
@@ -106,8 +106,8 @@ class FinetuneConfig:
     interval: float | int = 0.05
     cost_share: float = 0.05
     ema: float = 0.5
-    learning_rate: float = 1e-3
-    head_learning_rate: float = 2e-4
+    learning_rate: float = 5e-4
+    head_learning_rate: float | None = None
     start: str = "best"
     head_start: str = "ridge"
     head_epochs: float = 10.0

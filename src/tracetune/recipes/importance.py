@@ -67,7 +67,7 @@ class ImportanceConfig:
         head_epochs: passes over frozen features that train the head first.
         max_steps: optimiser steps that train LoRA on a foundation model.
         learning_rate: peak learning rate of the adapters.
-        head_learning_rate: peak learning rate of the head when it trains with the adapters.
+        head_learning_rate: peak learning rate of the head when it trains with the adapters; without it 1e-5.
         train_stride: steps between the starts of training windows.
         seed: fixes the result.
         device: auto, cpu or cuda.
@@ -99,8 +99,8 @@ class ImportanceConfig:
     start: str = "best"
     head_epochs: float = 10.0
     max_steps: int = 100
-    learning_rate: float = 1e-3
-    head_learning_rate: float = 2e-4
+    learning_rate: float = 5e-4
+    head_learning_rate: float | None = None
     train_stride: int = 1
     seed: int = 0
     device: str = "auto"

@@ -16,6 +16,8 @@ from tracetune.base.errors import InputError
 from tracetune.data.windows import BatchSource
 from tracetune.training.micro_batches import MicroBatches, counted, share_of_step
 
+HEAD_RATE_ALONE, HEAD_RATE_BESIDE_ADAPTERS = 1e-3, 1e-5
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -23,7 +25,8 @@ class TrainingConfig:
 
     Attributes:
         learning_rate: peak rate of adapters (or of the backbone, where it trains).
-        head_learning_rate: peak rate of the head.
+        head_learning_rate: peak rate of the head. None takes 1e-3 where nothing else trains, and 1e-5 beside adapters:
+            they do more around a head that hardly moves.
         num_train_epochs: passes over the training windows.
         max_steps: optimiser steps; overrides the epochs where positive.
         epoch_windows: windows that count as one epoch, a fresh random part of all windows each time; none comes
@@ -43,8 +46,8 @@ class TrainingConfig:
         num_workers: data-loading processes; 0 loads in the training process.
     """
 
-    learning_rate: float = 1e-3
-    head_learning_rate: float = 1e-3
+    learning_rate: float = 5e-4
+    head_learning_rate: float | None = None
     num_train_epochs: float = 5.0
     max_steps: int = -1
     epoch_windows: int | None = None
@@ -63,6 +66,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("learning_rate", "head_learning_rate", "batch_size", "evaluations", "num_train_epochs"):
             value = getattr(self, name)
+            if value is None and name == "head_learning_rate":
+                continue
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
                 raise InputError(f"Expected {name} above 0, found {value!r}.")
         if self.max_steps != -1 and self.max_steps < 1:
@@ -174,9 +179,13 @@ def parameter_groups(model: nn.Module, head: nn.Module | None, config: TrainingC
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trainable:
         raise InputError("Expected a model with trainable parameters, found none. Unfreeze a head or add adapters.")
+    others = [parameter for parameter in trainable if id(parameter) not in of_head]
+    head_rate = config.head_learning_rate
+    if head_rate is None:
+        head_rate = HEAD_RATE_BESIDE_ADAPTERS if others else HEAD_RATE_ALONE
     groups = (
-        ([parameter for parameter in trainable if id(parameter) not in of_head], config.learning_rate),
-        ([parameter for parameter in trainable if id(parameter) in of_head], config.head_learning_rate),
+        (others, config.learning_rate),
+        ([parameter for parameter in trainable if id(parameter) in of_head], head_rate),
     )
     return [{"params": parameters, "lr": rate} for parameters, rate in groups if parameters]
 
