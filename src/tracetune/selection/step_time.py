@@ -27,7 +27,7 @@ from tracetune.selection.layers import adapter_parameters, module_place, unwrapp
 from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD
 from tracetune.selection.validation import LossFunction, batch_size, checked_loss, first_rows, undisturbed
 
-ROUNDS = 3
+_ROUNDS = 3
 _MOST_BLOCKS = 4
 _ROWS_ON_CPU = 16  # enough for matrix products to run as fast as they do with more
 
@@ -91,7 +91,7 @@ def lowest_block(names: Iterable[str]) -> int:
     return min(module_place(name).depth for name in names)
 
 
-def measure_step_time(gates: Gates, batch: Any, loss_fn: LossFunction, rounds: int = ROUNDS) -> StepTimeProfile:
+def measure_step_time(gates: Gates, batch: Any, loss_fn: LossFunction, rounds: int = _ROUNDS) -> StepTimeProfile:
     """Fit a profile to the times of a few sets of open modules on the first rows of a batch; see :func:`step_seconds`.
 
     Seconds are those of that many rows: 16 on a CPU, all of them elsewhere.
@@ -103,7 +103,7 @@ def measure_step_time(gates: Gates, batch: Any, loss_fn: LossFunction, rounds: i
 
 
 def step_seconds(
-    gates: Gates, sets: Sequence[Sequence[str]], batch: Any, loss_fn: LossFunction, rounds: int = ROUNDS
+    gates: Gates, sets: Sequence[Sequence[str]], batch: Any, loss_fn: LossFunction, rounds: int = _ROUNDS
 ) -> np.ndarray:
     """Seconds [sets] of forward and backward passes of the model in training form with these modules open.
 
@@ -128,10 +128,10 @@ def step_seconds(
     return np.min(timed, axis=0)
 
 
-def profile_passes(parameter_counts: Mapping[str, int], rows: int, device: torch.device, rounds: int = ROUNDS) -> float:
-    """Cost of :func:`measure_step_time` in forward passes over its batch of so many rows, at most."""
+def profile_passes(parameter_counts: Mapping[str, int], rows: int, device: torch.device) -> float:
+    """Cost of :func:`measure_step_time` in forward passes over its batch of ``rows`` rows, at most."""
     share = _timed_rows(rows, device) / rows
-    return len(profile_sets(parameter_counts)) * rounds * (FORWARD + FORWARD_BACKWARD) * share
+    return len(profile_sets(parameter_counts)) * _ROUNDS * (FORWARD + FORWARD_BACKWARD) * share
 
 
 def profile_sets(parameter_counts: Mapping[str, int]) -> list[tuple[str, ...]]:

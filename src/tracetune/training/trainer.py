@@ -16,7 +16,7 @@ from tracetune.base.errors import InputError
 from tracetune.data.windows import BatchSource
 from tracetune.training.micro_batches import MicroBatches, counted, share_of_step
 
-HEAD_RATE_ALONE, HEAD_RATE_BESIDE_ADAPTERS = 1e-3, 1e-5
+_HEAD_RATE_ALONE, _HEAD_RATE_BESIDE_ADAPTERS = 1e-3, 1e-5  # the latter: benchmarks/head_beside_adapters
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def parameter_groups(model: nn.Module, head: nn.Module | None, config: TrainingC
     others = [parameter for parameter in trainable if id(parameter) not in of_head]
     head_rate = config.head_learning_rate
     if head_rate is None:
-        head_rate = HEAD_RATE_BESIDE_ADAPTERS if others else HEAD_RATE_ALONE
+        head_rate = _HEAD_RATE_BESIDE_ADAPTERS if others else _HEAD_RATE_ALONE
     groups = (
         (others, config.learning_rate),
         ([parameter for parameter in trainable if id(parameter) in of_head], head_rate),
