@@ -1,11 +1,10 @@
 """README and docs say what is true: the file map is the tree, links lead somewhere, commands and names exist."""
 
 import ast
-import importlib
+import importlib.util
 import re
 import shlex
 import subprocess
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from tracetune import cli
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-MAPPED = ("src", "benchmarks", "docs", "examples", "configs")
 FLAGS = {
     name: {flag for parameter in command.params for flag in parameter.opts} | {"--help"}
     for name, command in typer.main.get_command(cli.app).commands.items()  # type: ignore[attr-defined]
@@ -30,20 +28,6 @@ def tracked_files() -> list[str]:
         "\n"
     )
     return [name for name in listed if name and (ROOT / name).is_file()]
-
-
-def file_map() -> dict[str, str]:
-    """Path (or pattern, or folder with a slash) -> purpose, from the README's map."""
-    _, _, rest = README.read_text().partition("<!-- file map -->\n```text\n")
-    entries, folder = {}, ""
-    for line in rest.partition("\n```")[0].splitlines():
-        name, _, purpose = line.strip().partition("  ")
-        if line.startswith(" "):
-            name = folder + name
-        else:
-            folder = name
-        entries[name] = purpose.strip()
-    return entries
 
 
 def fenced(page: Path, language: str) -> list[str]:
@@ -60,29 +44,12 @@ def command_lines(page: Path) -> list[list[str]]:
     return [line[1:] for line in words if line and Path(line[0]).name == "tracetune"]
 
 
-def first_line(name: str) -> str:
-    """A purpose to start from: the first sentence of a module."""
-    text = (ROOT / name).read_text() if name.endswith(".py") else ""
-    return text.partition("\n")[0].strip('"') or "what it is for"
-
-
-def test_the_file_map_names_every_file() -> None:
-    files = tracked_files()
-    # A folder's own line says what its __init__.py says.
-    wanted = [name.removesuffix("__init__.py") for name in files if name.split("/")[0] in MAPPED]
-    wanted += sorted({f"{Path(name).parent}/" for name in files if name.startswith("tests/") and "test_" in name})
-    entries = file_map()
-    missing = [name for name in wanted if not any(fnmatchcase(name, entry) for entry in entries)]
-    lines = "\n".join(f"{name}  {first_line(name)}" for name in missing)
-    assert not missing, f"Add to the file map of README.md, each under its folder:\n{lines}"
-
-
-def test_the_file_map_names_nothing_else() -> None:
-    files = tracked_files()
-    for entry, purpose in file_map().items():
-        found = any(fnmatchcase(name, entry + "*" * entry.endswith("/")) for name in files)
-        assert found, f"README.md's file map names {entry}, which is not there"
-        assert purpose, f"README.md's file map says nothing about {entry}"
+def test_the_file_map_is_that_of_the_tree() -> None:
+    specification = importlib.util.spec_from_file_location("make_file_map", ROOT / "docs" / "make_file_map.py")
+    assert specification is not None and specification.loader is not None
+    made = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(made)
+    assert (ROOT / "docs" / "file_map.md").read_text() == made.file_map(), "run: python docs/make_file_map.py"
 
 
 def test_modules_open_with_what_they_are_for() -> None:
