@@ -48,7 +48,7 @@ def main() -> None:
     try:
         app()
     except InputError as error:
-        _leave(str(error), 2)
+        _leave(error.for_command_line(), 2)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         _leave(f"{error}. Free some disk space and run the command again." if full else str(error), 2 if full else 1)

@@ -1,14 +1,68 @@
-"""The one error class users see, and the helper that suggests the nearest known name."""
+"""The one error class users see, and the words in which it speaks to Python and to the command line.
 
+What is an argument in Python is a flag on the command line. A message names it by :func:`argument`, and any other
+words that differ by :func:`either`; both leave a mark in the text, and :class:`InputError` renders it:
+
+    raise InputError(f"Expected {argument('stride')} of at least 1, found {stride}. Use {argument('stride', 1)}.")
+
+    Python:        Expected stride of at least 1, found 0. Use stride=1.
+    command line:  Expected --stride of at least 1, found 0. Use --stride 1.
+"""
+
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
+
+_LONGEST_MESSAGE = 1900
+_LONGEST_NAME = 200
+# Characters of Unicode's private use area: no text that a user gives holds this mark by chance.
+_MARK = re.compile("\ue000([^\ue000-\ue002]*)\ue001([^\ue000-\ue002]*)\ue002")
 
 
 class InputError(ValueError):
     """Wrong use or unusable input: says what was expected, what was found, and what to do.
 
-    The command line maps it to exit status 2; every other exception is a failure (status 1).
+    The command line maps it to exit status 2; every other exception is a failure (status 1). As text it speaks of
+    Python's arguments; the middle of a message that is too long to read is left out.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self._message = message
+
+    def __str__(self) -> str:
+        return _shortened(_MARK.sub(r"\1", self._message), _LONGEST_MESSAGE)
+
+    def for_command_line(self) -> str:
+        """The message in the words of the command line."""
+        return _shortened(_MARK.sub(r"\2", self._message), _LONGEST_MESSAGE)
+
+
+def either(python: str, command_line: str) -> str:
+    """Words of a message that differ: ``python`` as the text of an error, ``command_line`` on the command line."""
+    return f"\ue000{python}\ue001{command_line}\ue002"
+
+
+def argument(name: str, value: Any = None, *, flag: str | None = None) -> str:
+    """The argument ``name`` in a message, as an assignment where a value is given.
+
+    Args:
+        name: in Python.
+        value: what it is set to; True and False become a switch on the command line.
+        flag: its name on the command line, where that is not ``name`` with dashes.
+    """
+    option = flag or "--" + name.replace("_", "-")
+    if value is None:
+        return either(name, option)
+    if isinstance(value, bool):
+        return either(f"{name}={value}", option if value else option.replace("--", "--no-", 1))
+    return either(f"{name}={value!r}", f"{option} {value}")
+
+
+def shown(value: Any, length: int = 80) -> str:
+    """A value as it stands in a message: its ``repr``, cut to ``length`` characters."""
+    return _shortened(repr(value), length)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
@@ -20,9 +74,22 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
         known: every name that would have worked.
     """
     names = sorted(known)
+    close = nearest_names(name, names)
+    hint = f" Did you mean {' or '.join(repr(n) for n in close)}?" if close else ""
+    return InputError(f"Unknown {kind} {shown(name)}.{hint} Known: {', '.join(names)}.")
+
+
+def nearest_names(name: str, known: Iterable[str]) -> list[str]:
+    """At most three of the ``known`` names that look like ``name``, the nearest first."""
     # "moment" is near "AutonLab/MOMENT-1-small": the case and the owner of a name are easily left out.
-    spellings = {spelling: n for n in names for spelling in (n.lower().rpartition("/")[2], n.lower())}
-    close = get_close_matches(name.lower(), spellings, n=3, cutoff=0.5)
-    nearest = list(dict.fromkeys(spellings[spelling] for spelling in close))
-    hint = f" Did you mean {' or '.join(repr(n) for n in nearest)}?" if nearest else ""
-    return InputError(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(names)}.")
+    spellings = {spelling: n for n in known for spelling in (n.lower().rpartition("/")[2], n.lower())}
+    close = get_close_matches(name[:_LONGEST_NAME].lower(), spellings, n=3, cutoff=0.5)
+    return list(dict.fromkeys(spellings[spelling] for spelling in close))
+
+
+def _shortened(text: str, length: int) -> str:
+    """``text``, its middle left out where it is longer than ``length``: the end of a message says what to do."""
+    if len(text) <= length:
+        return text
+    kept = length - len(" ... ")
+    return f"{text[: kept - kept // 3]} ... {text[-(kept // 3) :]}"
