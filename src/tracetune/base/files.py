@@ -1,16 +1,20 @@
-"""Files that are whole or absent: staged folders, atomic writes, JSON."""
+"""Files that are whole or absent: staged files and folders, JSON."""
 
 import errno
 import json
 import os
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tracetune.base.errors import InputError
+from tracetune.base.leftovers import remove, sweep, temporary_name
+from tracetune.base.places import is_renamed_onto, place_explained, require_empty, require_place, unfinished_path
+
+_NOT_RENAMED_ONTO = (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EINVAL)
 
 
 @contextmanager
@@ -22,15 +26,18 @@ def staged_file(path: str | Path) -> Iterator[Path]:
     Raises:
         InputError: there is no folder to write to at that place.
     """
-    target = Path(path)
-    with _place_explained(target):
+    require_place(path)
+    with place_explained(Path(path)):
+        target = Path(path).resolve()
+        if target.exists() and not target.is_file():
+            raise InputError(f"Expected a file to write to, found {path}, which is none. Choose another path.")
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix="".join(target.suffixes))
-    os.close(handle)
-    temporary = Path(name)
+        sweep(target.parent)
+        temporary = target.parent / temporary_name("".join(target.suffixes)[-32:])
+        temporary.touch()
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
+        _follow_umask(temporary)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -40,49 +47,50 @@ def staged_file(path: str | Path) -> Iterator[Path]:
 def staged_folder(path: str | Path) -> Iterator[Path]:
     """Yield an empty folder that becomes ``path`` when the block ends without error.
 
-    Raises:
-        InputError: ``path`` is a file, or a folder that already holds something.
-    """
-    target = Path(path)
-    require_empty(target)
-    with _place_explained(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        if target.exists():
-            target.rmdir()
-        temporary.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def require_empty(path: str | Path) -> None:
-    """Refuse an output folder that would mix with older content, or that cannot be made.
+    Where a folder cannot be renamed onto (a mount point, the working directory, a link to either), it is staged
+    inside, and its contents move up at the end.
 
     Raises:
         InputError: ``path`` is a file, a folder that already holds something, or at a place without write access.
     """
-    target = Path(path)
-    if target.is_file():
-        raise InputError(f"Expected a folder to write to, found the file {target}. Choose another path.")
-    if target.is_dir() and any(target.iterdir()):
-        raise InputError(f"The output folder {target} is not empty. Choose another one, or empty it first.")
-    require_place(target)
+    require_empty(path)
+    with place_explained(Path(path)):
+        target = Path(path).resolve()
+        parent = target.parent if is_renamed_onto(target) else target
+        parent.mkdir(parents=True, exist_ok=True)
+        sweep(parent)
+        temporary = parent / temporary_name()
+        temporary.mkdir()
+    try:
+        yield temporary
+        _publish(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def require_place(path: str | Path) -> None:
-    """Refuse an output path before the work is done, where it could not be written afterwards.
+@contextmanager
+def resumed_folder(path: str | Path) -> Iterator[Path]:
+    """Yield the unfinished folder of an output, which becomes ``path`` when the block ends without error.
+
+    It is ``path`` with ".unfinished" added, and survives errors and kills: the next run finds in it what this one
+    left, and goes on.
 
     Raises:
-        InputError: the nearest folder above ``path`` that exists is a file, or not open for writing.
+        InputError: as :func:`staged_folder`.
     """
-    above = next(folder for folder in Path(path).absolute().parents if folder.exists())
-    if not above.is_dir():
-        raise InputError(f"{path} cannot be written: {above} is a file, expected a folder. Choose another path.")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise InputError(f"{path} cannot be written: no write access to {above}. Choose another path.")
+    require_empty(path)
+    with place_explained(Path(path)):
+        target = Path(path).resolve()
+        unfinished = unfinished_path(target)
+        unfinished.mkdir(parents=True, exist_ok=True)
+        sweep(unfinished)
+    try:
+        yield unfinished
+        _publish(unfinished, target)
+    except BaseException:
+        if unfinished.is_dir() and not any(unfinished.iterdir()):
+            unfinished.rmdir()
+        raise
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -102,19 +110,8 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"Expected the file {source}; it does not exist.")
     try:
         return json.loads(source.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{source} is not a valid JSON file ({error}). Restore it from its source.") from error
-
-
-@contextmanager
-def _place_explained(target: Path) -> Iterator[None]:
-    """Turn what is wrong with the place of an output into an InputError; a full disk stays what it is."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise InputError(f"{target} cannot be written: {error}. Choose another path.") from error
 
 
 def read_json_object(path: str | Path) -> dict[str, Any]:
@@ -129,7 +126,53 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def _umask() -> int:
+def follow_umask(folder: str | Path) -> None:
+    """Give everything in ``folder``, and itself, the modes of newly made files: some writers make them private."""
+    for path in (Path(folder), *Path(folder).rglob("*")):
+        if not path.is_symlink():
+            _follow_umask(path)
+
+
+def _follow_umask(path: Path) -> None:
     mask = os.umask(0)
     os.umask(mask)
-    return mask
+    mode = path.stat().st_mode
+    usual = (0o777 if stat.S_ISDIR(mode) else 0o666) & ~mask
+    kept = stat.S_IMODE(mode) & 0o7000  # the group of a shared folder is inherited through a bit of these
+    if stat.S_IMODE(mode) != usual | kept:
+        path.chmod(usual | kept)
+
+
+def _publish(folder: Path, target: Path) -> None:
+    """Make a finished folder the output: by one rename, or where the target must stay, by moving what it holds."""
+    follow_umask(folder)
+    if folder.parent != target:
+        try:
+            folder.replace(target)
+            return
+        except OSError as error:
+            if error.errno not in _NOT_RENAMED_ONTO or not target.is_dir():
+                raise
+        inside = target / temporary_name()
+        try:
+            shutil.copytree(folder, inside)
+            _move_up(inside, target)
+        finally:
+            shutil.rmtree(inside, ignore_errors=True)
+        remove(folder)
+        return
+    _move_up(folder, target)
+    folder.rmdir()
+
+
+def _move_up(folder: Path, target: Path) -> None:
+    """Move what ``folder`` holds to ``target``: all of it, or after an error nothing."""
+    moved: list[Path] = []
+    try:
+        for path in sorted(folder.iterdir()):
+            moved.append(target / path.name)
+            path.rename(moved[-1])
+    except BaseException:
+        for path in moved:
+            remove(path)
+        raise

@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import require_place, staged_file
+from tracetune.base.files import staged_file
+from tracetune.base.places import require_place
 from tracetune.data.columns import ITEM_NAMES, is_usual, refuse_duplicate_columns
 
 _WRITTEN = ("csv", "csv.gz", "parquet", "json")

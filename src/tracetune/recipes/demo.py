@@ -10,7 +10,8 @@ from statsmodels.datasets import co2
 
 from tracetune.adapters.lora import LoraOptions
 from tracetune.base.errors import InputError
-from tracetune.base.files import require_empty
+from tracetune.base.files import staged_folder
+from tracetune.base.places import require_empty
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.fitting import FitConfig
 from tracetune.estimators.forecaster import Forecaster
@@ -60,17 +61,17 @@ def demo(config: DemoConfig) -> None:
     assert tuned.trace is not None
     print_table("Candidates on validation (scaled MSE)", tuned.trace["candidates"])
 
-    output = Path(config.output)
-    tuned.save_pretrained(output / "adapter")
-    reloaded = Forecaster.from_pretrained(output / "adapter", device=config.device)
-    forecast = reloaded.predict_df(history, _LEVELS)
-    write_frame(forecast, output / "forecast.csv")
-    _plot(output / "forecast.png", history, truth, forecast)
+    with staged_folder(config.output) as folder:
+        tuned.save_pretrained(folder / "adapter")
+        reloaded = Forecaster.from_pretrained(folder / "adapter", device=config.device)
+        forecast = reloaded.predict_df(history, _LEVELS)
+        write_frame(forecast, folder / "forecast.csv")
+        _plot(folder / "forecast.png", history, truth, forecast)
     print_table(
         f"The {config.prediction_length} weeks that were held back (scaled errors)",
         reloaded.evaluate(frame, season=52).to_dict("records"),  # type: ignore[arg-type]
     )
-    console.print(f"Written to {output}: forecast.csv, forecast.png, adapter/ (PEFT's format)")
+    console.print(f"Written to {config.output}: forecast.csv, forecast.png, adapter/ (PEFT's format)")
 
 
 def weekly_co2() -> pd.DataFrame:

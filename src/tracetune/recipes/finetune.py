@@ -10,7 +10,8 @@ from rich.console import Console
 from tracetune.adapters.adalora import AdaLoraOptions
 from tracetune.adapters.lora import LoraOptions
 from tracetune.base.errors import InputError
-from tracetune.base.files import require_empty
+from tracetune.base.files import staged_folder
+from tracetune.base.places import require_apart, require_empty, require_place
 from tracetune.data.datasets import load_dataset
 from tracetune.data.splits import split_panel
 from tracetune.data.table_files import read_frame
@@ -197,17 +198,21 @@ def finetune(config: FinetuneConfig) -> Forecaster:
     """Fine-tune a forecasting model on a file or a known data set and save its adapter."""
     assert config.output is not None
     require_empty(config.output)
+    if config.checkpoints is not None:
+        require_place(config.checkpoints)
+        require_apart(config.output, config.checkpoints)
     fit_config = config.fit_config()
     base = Forecaster.from_pretrained(
         config.model, config.prediction_length, config.context_length, device=config.device
     )
     tuned = _fit(base, config, fit_config)
     assert tuned.trace is not None
-    tuned.save_pretrained(config.output)
-    for phase, history in tuned.history.items():
-        plot_training(Path(config.output) / f"training_{phase.replace('-', '_')}.png", history)
-    if tuned.trace["selection"] is not None:
-        draw_history(Path(config.output) / HISTORY_FILE, tuned.trace["selection"])
+    with staged_folder(config.output) as folder:
+        tuned.save_pretrained(folder)
+        for phase, history in tuned.history.items():
+            plot_training(folder / f"training_{phase.replace('-', '_')}.png", history)
+        if tuned.trace["selection"] is not None:
+            draw_history(folder / HISTORY_FILE, tuned.trace["selection"])
     _report(tuned, config.output)
     return tuned
 

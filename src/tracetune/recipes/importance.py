@@ -13,7 +13,8 @@ from torch import nn
 from tracetune.adapters.checkpoint import is_saved_model
 from tracetune.adapters.lora import LoraOptions
 from tracetune.base.errors import InputError, unknown_name
-from tracetune.base.files import require_empty, write_json
+from tracetune.base.files import write_json
+from tracetune.base.places import require_empty
 from tracetune.data.datasets import load_dataset
 from tracetune.data.splits import split_panel
 from tracetune.data.table_files import read_frame

@@ -16,7 +16,8 @@ from tracetune.backbones.backbone import load_backbone
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError
-from tracetune.base.files import read_json, require_place, write_json
+from tracetune.base.files import read_json, write_json
+from tracetune.base.places import require_place
 from tracetune.base.seeds import seed_everything
 from tracetune.data.synthetic.corpus import SyntheticCorpus
 from tracetune.data.synthetic.samples import finished_rows, phenomenon, sample_rows

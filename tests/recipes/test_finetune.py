@@ -1,0 +1,71 @@
+"""Fine-tuning as a command: the output folder is whole or absent, and refused before the work."""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import HORIZON, save_tiny, seasonal_frame
+from tracetune.base.errors import InputError
+from tracetune.recipes import finetune as recipe
+from tracetune.recipes.finetune import FinetuneConfig, finetune
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
+    seasonal_frame().to_csv(folder / "data.csv", index=False)
+    save_tiny(folder / "model")
+    return folder
+
+
+def config(place: Path, output: Path, **options: Any) -> FinetuneConfig:
+    settings: dict[str, Any] = {
+        "data": str(place / "data.csv"), "model": str(place / "model"), "output": str(output), "device": "cpu",
+        "prediction_length": HORIZON, "method": "lora", "start": "native", "max_steps": 2, "batch_size": 8,
+        "validation_windows": 16,
+    }  # fmt: skip
+    return FinetuneConfig(**settings | options)
+
+
+def test_pictures_appear_with_the_model_and_modes_follow_the_umask(place: Path, tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        finetune(config(place, tmp_path / "out"))
+    finally:
+        os.umask(before)
+    modes = {path.name: f"{stat.S_IMODE(path.stat().st_mode):o}" for path in tmp_path.rglob("*")}
+    files = {"README.md", "adapter_config.json", "adapter_model.safetensors", "trace.json", "training_lora.png"}
+    assert modes == {"out": "750"} | dict.fromkeys(files, "640")
+
+
+def test_a_picture_that_fails_leaves_no_output(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(recipe, "plot_training", full)
+        finetune(config(place, tmp_path / "out"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("output", "checkpoints", "message"),
+    [
+        ("out", "out/ck", "apart"),
+        ("ck/out", "ck", "apart"),
+        ("a" * 300, None, "at most 244 fit"),
+        ("file/out", None, "is a file"),
+        ("out", "file/ck", "is a file"),
+    ],
+)
+def test_an_unusable_output_is_refused_before_anything_is_read(
+    place: Path, tmp_path: Path, output: str, checkpoints: str | None, message: str
+) -> None:
+    (tmp_path / "file").touch()
+    state = None if checkpoints is None else str(tmp_path / checkpoints)
+    with pytest.raises(InputError, match=message):
+        finetune(config(place, tmp_path / output, data="absent.csv", checkpoints=state))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
