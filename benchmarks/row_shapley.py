@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tracetune.base.files import read_json, write_json
 from tracetune.selection.gates import Gates
-from tracetune.selection.scores import mean_and_error
+from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, batch_size, checked_loss, undisturbed
 
 

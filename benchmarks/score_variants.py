@@ -13,26 +13,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracetune.selection.gated_dsic import average_ends, draw_masks, per_sample_reads, shared_read
 from tracetune.selection.gates import Gates
-from tracetune.selection.scores import FORWARD_BACKWARD, Scores
+from tracetune.selection.scores import FORWARD_BACKWARD, ScoreValues
+from tracetune.selection.scores.gated_dsic import average_ends, draw_masks, per_sample_reads, shared_read
 from tracetune.selection.validation import LossFunction, batch_size
 
 Batches = list[dict[str, Tensor]]
 _GAUSS_POINTS = (0.5 - 0.5 / 3**0.5, 0.5 + 0.5 / 3**0.5)
 
 
-def independent_masks(gates: Gates, batches: Batches, loss_fn: LossFunction, *, seed: int = 0) -> Scores:
+def independent_masks(gates: Gates, batches: Batches, loss_fn: LossFunction, *, seed: int = 0) -> ScoreValues:
     """Two masks for each window, drawn apart: plain gated DSIC at twice the cost."""
     return _two_masks(gates, batches, loss_fn, seed, lambda opened, generator: _draw(gates, opened.shape[1], generator))
 
 
-def complementary_masks(gates: Gates, batches: Batches, loss_fn: LossFunction, *, seed: int = 0) -> Scores:
+def complementary_masks(gates: Gates, batches: Batches, loss_fn: LossFunction, *, seed: int = 0) -> ScoreValues:
     """A mask for each window, and its complement: what modules do to each other cancels to first order."""
     return _two_masks(gates, batches, loss_fn, seed, lambda opened, generator: ~opened)
 
 
-def gauss_points(gates: Gates, batches: Batches, loss_fn: LossFunction, *, seed: int = 0) -> Scores:
+def gauss_points(gates: Gates, batches: Batches, loss_fn: LossFunction, *, seed: int = 0) -> ScoreValues:
     """All gates at the two Gauss points of (0, 1): the Aumann-Shapley value, without any chance.
 
     It equals the Shapley value where the loss has no products of three gates or more, and no square of one.
@@ -43,7 +43,7 @@ def gauss_points(gates: Gates, batches: Batches, loss_fn: LossFunction, *, seed:
         for point in _GAUSS_POINTS:
             read = shared_read(gates, torch.full((gates.M,), point), batch, loss_fn)
             reads -= read * batch_size(batch) / windows / 2
-    return Scores(reads.numpy(), None, windows, 2 * FORWARD_BACKWARD * len(batches))
+    return ScoreValues(reads.numpy(), None, windows, 2 * FORWARD_BACKWARD * len(batches))
 
 
 VARIANTS = {
@@ -59,7 +59,7 @@ def _two_masks(
     loss_fn: LossFunction,
     seed: int,
     second: Callable[[Tensor, torch.Generator], Tensor],
-) -> Scores:
+) -> ScoreValues:
     generator = torch.Generator().manual_seed(seed)
     reads, masks = [], []
     for batch in batches:
@@ -69,7 +69,7 @@ def _two_masks(
             reads.append(-per_sample_reads(gates, opened, batch, loss_fn))
     values, errors = average_ends(torch.cat(reads, dim=1).numpy(), torch.cat(masks, dim=1).numpy())
     windows = sum(batch_size(batch) for batch in batches)
-    return Scores(np.asarray(values), errors, windows, 2 * FORWARD_BACKWARD * len(batches))
+    return ScoreValues(np.asarray(values), errors, windows, 2 * FORWARD_BACKWARD * len(batches))
 
 
 def _draw(gates: Gates, windows: int, generator: torch.Generator) -> Tensor:

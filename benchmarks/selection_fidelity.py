@@ -38,10 +38,10 @@ from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.backbones.backbone import load_backbone, weights_digest
 from tracetune.data.windows import Windows
 from tracetune.heads.head import HeadConfig
-from tracetune.selection.gated_dsic import CONTEXTS
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
-from tracetune.selection.scores import Scores
+from tracetune.selection.scores import ScoreValues
+from tracetune.selection.scores.gated_dsic import CONTEXTS
 from tracetune.selection.validation import mean_loss, model_loss, undisturbed
 from tracetune.training.trainer import TrainingConfig
 
@@ -134,7 +134,7 @@ def timed_score(gates: Gates, scoring: list[Batch], label: str, seed: int) -> di
     if label in VARIANTS:
         began = time.perf_counter()
         with undisturbed(gates.model):
-            result: Scores = VARIANTS[label](gates, scoring, model_loss, seed=seed)
+            result: ScoreValues = VARIANTS[label](gates, scoring, model_loss, seed=seed)
         values, errors, seconds = result.values, result.standard_errors, time.perf_counter() - began
         passes = result.forward_equivalents
     else:

@@ -1,4 +1,4 @@
-"""What selecting modules does to a whole training: TRACE beside LoRA, AdaLoRA, chance and magnitude at equal budgets.
+"""What selecting modules does to a whole training: TRACE beside LoRA, AdaLoRA, random and magnitude at equal budgets.
 
 Every method starts from the same head, trained on frozen features, and takes the same steps over the same windows.
 The learning rate is chosen by validation, on the first seed, and kept for the others; then test is read, once.

@@ -14,8 +14,8 @@ from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune import FitConfig, Forecaster, HeadConfig, InputError, TrainingConfig
 from tracetune.recipes import importance as recipe
 from tracetune.recipes.importance import STATE_FILE, ImportanceConfig, importance
-from tracetune.selection.importance import SCORES
 from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.scores import SCORES
 
 
 @pytest.fixture(scope="module")

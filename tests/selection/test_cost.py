@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from tests.selection.toys import forecast_batches, lora_forecaster
 from tracetune.selection.cost import SelectionCost, affordable, score_passes, selection_cost
 from tracetune.selection.gates import Gates
-from tracetune.selection.importance import SCORES, score_modules
+from tracetune.selection.importance import score_modules
 from tracetune.selection.schedule import Schedule, SelectionConfig
+from tracetune.selection.scores import SCORES
 
 ASKED = Schedule(start=10, stop=60, interval=5, full=4, final=2)  # 11 rounds
 COST = SelectionCost(once=3, each=3, last=0)

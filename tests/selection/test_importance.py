@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader
 from tests.selection.toys import Forecaster, forecast_batches, game, lora_forecaster, ones
 from tracetune.base.errors import InputError
 from tracetune.selection.gates import Gates
-from tracetune.selection.importance import SCORES, Importance, method_options, score_modules
+from tracetune.selection.importance import Importance, score_modules
 from tracetune.selection.layers import adapter_parameters
+from tracetune.selection.scores import SCORES, find_score
 from tracetune.selection.validation import mean_loss, model_loss
 
 METHODS = sorted(SCORES)
@@ -103,7 +104,7 @@ def test_unknown_method_and_foreign_gates_are_refused() -> None:
         score_modules(model, [], method="gated_dscic")
     with pytest.raises(InputError, match="gates of this very model"):
         score_modules(model, [], gates=Gates(lora_forecaster()))
-    assert "n_masks" in method_options("gated_dsic")
+    assert "n_masks" in find_score("gated_dsic").options
 
 
 def test_magnitude_is_the_norm_of_the_scaled_product() -> None:

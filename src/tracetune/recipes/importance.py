@@ -12,7 +12,7 @@ from torch import nn
 
 from tracetune.adapters.checkpoint import is_saved_model
 from tracetune.adapters.lora import LoraOptions
-from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.errors import InputError
 from tracetune.base.files import write_json
 from tracetune.base.places import require_empty
 from tracetune.data.datasets import load_dataset
@@ -27,14 +27,14 @@ from tracetune.recipes.finetune import HISTORY_FILE, draw_history
 from tracetune.report.importance_plots import Panel, module_grid, plot_importance
 from tracetune.report.tables import print_table, write_rows
 from tracetune.selection.agreement import rank_agreement
-from tracetune.selection.importance import SCORES, Importance, method_options, score_modules
+from tracetune.selection.importance import Importance, score_modules
 from tracetune.selection.layers import lora_modules
+from tracetune.selection.scores import SCORES, find_score
 from tracetune.tasks.forecast_data import ForecastData, batches, forecast_data
 from tracetune.training.progress import ProgressBar
 from tracetune.training.trainer import TrainingConfig
 
 SHAPLEY = "shapley"
-SIGNED = ("gated_dsic", "leave_one_out", "all_open_gradient", SHAPLEY)
 STATE_FILE = "shapley_state.json"
 _LEAST_MODULES = 3  # to compare rankings of
 _HORIZON = 96
@@ -125,8 +125,7 @@ class ImportanceConfig:
         for score in self.scores:
             if score == SHAPLEY:
                 raise InputError("Shapley values are the yardstick, not one of --scores. Ask for --shapley-pairs N.")
-            if score not in SCORES:
-                raise unknown_name("score", score, SCORES)
+            find_score(score)
 
     def fit_config(self) -> FitConfig:
         """How LoRA is trained on a foundation model."""
@@ -226,10 +225,15 @@ def _score(model: nn.Module, data: ForecastData, config: ImportanceConfig, state
         options: dict[str, Any] = {"pairs": config.shapley_pairs, "seed": config.seed}
         found.append(score_modules(model, validation, method=SHAPLEY, state_file=state_file, progress=True, **options))
     given = {"keep": config.keep, "context": config.context, "seed": config.seed}
-    for method in track(config.scores or [name for name in SCORES if name != SHAPLEY], "scoring"):
-        options = {name: value for name, value in given.items() if name in method_options(method)}
+    for method in track(config.scores or _all_scores(), "scoring"):
+        options = {name: value for name, value in given.items() if name in find_score(method).options}
         found.append(score_modules(model, validation, method=method, **options))
     return found
+
+
+def _all_scores() -> list[str]:
+    """Return the names of all scores but the yardstick, signed ones first."""
+    return sorted(SCORES.keys() - {SHAPLEY}, key=lambda name: (not SCORES[name].signed, name))
 
 
 def _agreement(found: Sequence[Importance]) -> list[dict[str, Any]]:
@@ -258,7 +262,7 @@ def _write(
     plot_importance(
         output / "heatmap.png",
         [
-            Panel(each.method, dict(zip(each.names, each.scores.tolist(), strict=True)), each.method in SIGNED)
+            Panel(each.method, dict(zip(each.names, each.scores.tolist(), strict=True)), find_score(each.method).signed)
             for each in found
         ],
     )
@@ -284,7 +288,7 @@ def _description(each: Importance) -> dict[str, Any]:
     return {
         "values": {row["module"]: row["value"] for row in rows},
         "standard_errors": {row["module"]: row["standard_error"] for row in rows},
-        "signed": each.method in SIGNED,
+        "signed": find_score(each.method).signed,
         "samples": each.samples,
         "forward_equivalents": each.forward_equivalents,
         "seconds": each.seconds,

@@ -4,8 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
-from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD
-from tracetune.selection.shapley import shapley_evaluations
+from tracetune.selection.scores import FORWARD, find_score
 
 LEAST_ROUNDS = 3
 
@@ -59,13 +58,7 @@ def selection_cost(config: SelectionConfig, modules: int, masks: str, once: floa
 
 def score_passes(config: SelectionConfig, modules: int, masks: str) -> float:
     """Forward passes over a batch that the configured score of M modules takes."""
-    if config.score == "gated_dsic":
-        return FORWARD_BACKWARD * (config.n_masks if masks == "per_batch" else 1)
-    if config.score == "leave_one_out":
-        return FORWARD * (modules + 1)
-    if config.score == "shapley":
-        return FORWARD * shapley_evaluations(modules)
-    return 0.0 if config.score in ("magnitude", "kappa", "random") else FORWARD_BACKWARD
+    return find_score(config.score).passes_per_batch(modules, masks=masks, n_masks=config.n_masks)
 
 
 def affordable(schedule: Schedule, batches: int, cost: SelectionCost, allowed: float) -> SelectionPlan:

@@ -1,34 +1,17 @@
 """One interface for all importance scores of LoRA modules."""
 
-import inspect
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from tracetune.base.errors import InputError, unknown_name
-from tracetune.selection.baselines import adalora, chance, gradient, kappa, leave_one_out, magnitude
-from tracetune.selection.gated_dsic import all_open_gradient, gated_dsic
+from tracetune.base.errors import InputError
 from tracetune.selection.gates import Gates
-from tracetune.selection.scores import Scores
-from tracetune.selection.shapley import shapley
+from tracetune.selection.scores.score import find_score
 from tracetune.selection.validation import LossFunction, model_loss, undisturbed
-
-SCORES: dict[str, Callable[..., Scores]] = {
-    "gated_dsic": gated_dsic,
-    "adalora": adalora,
-    "magnitude": magnitude,
-    "gradient": gradient,
-    "leave_one_out": leave_one_out,
-    "all_open_gradient": all_open_gradient,
-    "random": chance,
-    "kappa": kappa,
-    "shapley": shapley,
-}
-"""Scores by name: functions of (gates, batches, loss_fn) and options of their own, called on an undisturbed model."""
 
 
 @dataclass(frozen=True)
@@ -86,36 +69,21 @@ def score_modules(
     Raises:
         InputError: unknown method or option, no LoRA layers, no batches, or a loss that is not finite.
     """
-    if method not in SCORES:
-        raise unknown_name("score", method, SCORES)
-    check_options(method, options)
+    score = find_score(method)
+    score.check_options(options)
     gates = Gates(model) if gates is None else gates
     if gates.model is not model:
         raise InputError("Expected the gates of this very model, found those of another. Build them with Gates(model).")
     start = time.perf_counter()
     with undisturbed(model):
-        scores = SCORES[method](gates, batches, loss_fn, **options)
+        found = score.function(gates, batches, loss_fn, **options)
     return Importance(
         names=gates.names,
-        scores=scores.values,
-        standard_errors=scores.standard_errors,
+        scores=found.values,
+        standard_errors=found.standard_errors,
         method=method,
         options=dict(options),
-        samples=scores.samples,
-        forward_equivalents=scores.forward_equivalents,
+        samples=found.samples,
+        forward_equivalents=found.forward_equivalents,
         seconds=time.perf_counter() - start,
     )
-
-
-def check_options(method: str, options: Iterable[str]) -> None:
-    """Refuse names that are no options of the score ``method``, with the valid ones."""
-    known = method_options(method)
-    for name in options:
-        if name not in known:
-            raise unknown_name(f"option of score {method!r}", name, known)
-
-
-def method_options(method: str) -> tuple[str, ...]:
-    """Names of the options of the score ``method``."""
-    parameters = inspect.signature(SCORES[method]).parameters.values()
-    return tuple(parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY)

@@ -9,8 +9,9 @@ import torch
 import torch.distributed as dist
 
 from tracetune.selection.gates import Gates
-from tracetune.selection.importance import Importance, method_options, score_modules
+from tracetune.selection.importance import Importance, score_modules
 from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig, select
+from tracetune.selection.scores import find_score
 from tracetune.selection.step_time import StepTimeProfile
 from tracetune.selection.validation import LossFunction
 
@@ -140,7 +141,7 @@ def _options(config: SelectionConfig, schedule: Schedule, step: int, profile: St
         "n_masks": config.n_masks,
         "seed": config.seed * 1_000_003 + step,
     }
-    known = method_options(config.score)
+    known = find_score(config.score).options
     return {name: value for name, value in options.items() if name in known}
 
 

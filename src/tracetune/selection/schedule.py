@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tracetune.base.errors import InputError, unknown_name
-from tracetune.selection.gated_dsic import CONTEXTS, MASKS
-from tracetune.selection.importance import SCORES
 from tracetune.selection.knapsack import best_within_time
+from tracetune.selection.scores import SCORES
+from tracetune.selection.scores.gated_dsic import CONTEXTS, MASKS
 from tracetune.selection.step_time import StepTimeProfile
 
 AUTO = "auto"

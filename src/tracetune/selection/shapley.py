@@ -20,7 +20,7 @@ from tqdm import tqdm
 from tracetune.base.errors import InputError
 from tracetune.base.files import read_json, write_json
 from tracetune.selection.gates import Gates
-from tracetune.selection.scores import FORWARD, Scores, mean_and_error
+from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, batch_size, checked_loss, on_device, undisturbed
 
 SubsetLoss = Callable[[np.ndarray], float]
@@ -42,33 +42,6 @@ class ShapleyValues:
     values: np.ndarray
     standard_errors: np.ndarray
     evaluations: int
-
-
-def shapley(
-    gates: Gates,
-    batches: Iterable[Any],
-    loss_fn: LossFunction,
-    *,
-    pairs: int = 32,
-    exact_limit: int = EXACT_LIMIT,
-    seed: int = 0,
-    state_file: str | Path | None = None,
-    progress: bool = False,
-) -> Scores:
-    """Shapley values of the gated modules: exact up to ``exact_limit`` modules, sampled above; see below."""
-    kept = list(on_device(gates.model, batches))
-    loss = subset_loss(gates, kept, loss_fn)
-    if exact_limit >= gates.M:
-        result = exact_shapley(loss, gates.M, progress=progress)
-    else:
-        result = sampled_shapley(loss, gates.M, pairs, seed=seed, state_file=state_file, progress=progress)
-    samples = sum(batch_size(batch) for batch in kept)
-    return Scores(result.values, result.standard_errors, samples, FORWARD * result.evaluations * len(kept))
-
-
-def shapley_evaluations(modules: int, pairs: int = 32, exact_limit: int = EXACT_LIMIT) -> int:
-    """Losses of subsets that :func:`shapley` takes for this many modules."""
-    return 2**modules if modules <= exact_limit else 2 + pairs * 2 * (modules - 1)
 
 
 def subset_loss(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> SubsetLoss:

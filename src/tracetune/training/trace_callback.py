@@ -17,12 +17,12 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from tracetune.base.errors import InputError
 from tracetune.selection.cost import SelectionPlan, affordable, selection_cost
-from tracetune.selection.gated_dsic import fitting_masks
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import adapter_parameters
 from tracetune.selection.rounds import RoundRecord, mean_over_processes, selection_round, shared_profile
 from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
 from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD
+from tracetune.selection.scores.gated_dsic import fitting_masks
 from tracetune.selection.snapshot import BestModel
 from tracetune.selection.step_time import StepTimeProfile, measure_step_time, profile_passes
 from tracetune.selection.validation import LossFunction, batch_size, mean_loss, model_loss, on_device, undisturbed

@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from tests.selection.toys import forecast_batches, game, lora_forecaster, ones
 from tracetune.base.errors import InputError
-from tracetune.selection.gated_dsic import average_ends, draw_masks, rows_independent
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
+from tracetune.selection.scores.gated_dsic import average_ends, draw_masks, rows_independent
 from tracetune.selection.validation import model_loss
 
 LINEAR = torch.tensor([-1.0, -0.5, 0.25, -0.1, 0.0])

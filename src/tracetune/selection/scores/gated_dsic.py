@@ -28,13 +28,20 @@ from torch import Tensor
 
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.gates import Gates
-from tracetune.selection.scores import FORWARD_BACKWARD, Scores, mean_and_error
+from tracetune.selection.scores.score import FORWARD_BACKWARD, ScoreValues, register_score
+from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, batch_size, checked_loss, on_device
 
 CONTEXTS = ("budget", "shapley")
 MASKS = ("auto", "per_sample", "per_batch")
 
 
+def _passes(modules: int, *, masks: str, n_masks: int, **_: Any) -> float:
+    """Return the forward passes over a batch; "auto" as per sample, without the one test of what is valid."""
+    return FORWARD_BACKWARD * (n_masks if masks == "per_batch" else 1)
+
+
+@register_score("gated_dsic", passes=_passes, signed=True)
 def gated_dsic(
     gates: Gates,
     batches: Iterable[Any],
@@ -46,7 +53,7 @@ def gated_dsic(
     n_masks: int = 8,
     both_ends: bool = True,
     seed: int = 0,
-) -> Scores:
+) -> ScoreValues:
     """Importance phi of every module, and its standard error.
 
     Args:
@@ -88,22 +95,7 @@ def gated_dsic(
         weights.append(batch_size(batch))
     combined = torch.cat(reads, dim=1) if masks == "per_sample" else _weighted_mean(reads, weights)
     values, errors = average_ends(-combined.numpy(), torch.cat(opened, dim=1).numpy(), both_ends)
-    return Scores(values, errors, samples=sum(weights), forward_equivalents=cost)
-
-
-def all_open_gradient(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> Scores:
-    """-dL/dg_m with every gate open: the first-order effect of closing m, blind to what the others would take over.
-
-    Standard errors are over batches.
-    """
-    gates.model.requires_grad_(False)
-    open_all = torch.ones(gates.M, dtype=torch.bool)
-    reads, weights = [], []
-    for batch in on_device(gates.model, batches):
-        reads.append(-shared_read(gates, open_all, batch, loss_fn))
-        weights.append(batch_size(batch))
-    values, errors = mean_and_error(torch.stack(reads, dim=1).numpy(), np.array(weights))
-    return Scores(values, errors, samples=sum(weights), forward_equivalents=FORWARD_BACKWARD * len(weights))
+    return ScoreValues(values, errors, samples=sum(weights), forward_equivalents=cost)
 
 
 def draw_masks(modules: int, count: int, keep: float, context: str, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,41 @@
+"""Importance scores of LoRA modules, one a file, and their registry."""
+
+from tracetune.selection.scores import (
+    adalora,
+    all_open_gradient,
+    gated_dsic,
+    gradient,
+    kappa,
+    leave_one_out,
+    magnitude,
+    random,
+    shapley,
+)
+from tracetune.selection.scores.score import (
+    FORWARD,
+    FORWARD_BACKWARD,
+    SCORES,
+    Score,
+    ScoreValues,
+    find_score,
+    register_score,
+)
+
+__all__ = [
+    "FORWARD",
+    "FORWARD_BACKWARD",
+    "SCORES",
+    "Score",
+    "ScoreValues",
+    "adalora",
+    "all_open_gradient",
+    "find_score",
+    "gated_dsic",
+    "gradient",
+    "kappa",
+    "leave_one_out",
+    "magnitude",
+    "random",
+    "register_score",
+    "shapley",
+]

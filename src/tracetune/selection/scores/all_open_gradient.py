@@ -1,0 +1,29 @@
+"""The gate gradient with every gate open, as a score."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from tracetune.selection.gates import Gates
+from tracetune.selection.scores.gated_dsic import shared_read
+from tracetune.selection.scores.score import FORWARD_BACKWARD, ScoreValues, register_score
+from tracetune.selection.standard_errors import mean_and_error
+from tracetune.selection.validation import LossFunction, batch_size, on_device
+
+
+@register_score("all_open_gradient", passes=FORWARD_BACKWARD, signed=True)
+def all_open_gradient(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> ScoreValues:
+    """-dL/dg_m with every gate open: the first-order effect of closing m, blind to what the others would take over.
+
+    Standard errors are over batches.
+    """
+    gates.model.requires_grad_(False)
+    open_all = torch.ones(gates.M, dtype=torch.bool)
+    reads, weights = [], []
+    for batch in on_device(gates.model, batches):
+        reads.append(-shared_read(gates, open_all, batch, loss_fn))
+        weights.append(batch_size(batch))
+    values, errors = mean_and_error(torch.stack(reads, dim=1).numpy(), np.array(weights))
+    return ScoreValues(values, errors, samples=sum(weights), forward_equivalents=FORWARD_BACKWARD * len(weights))
