@@ -20,7 +20,7 @@ from scipy.stats import rankdata
 
 from benchmarks.common import CONTEXT, Case, Results, Row, cached_features, fingerprint, load_case
 from benchmarks.frozen_features import list_batches
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.moment import Moment
 from tracetune.base.errors import unknown_name
 from tracetune.base.seeds import seed_everything

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, TrainerCallback
 
-from tracetune.backbones.backbone import weights_digest
+from tracetune.backbones.loading import weights_digest
 from tracetune.base.device import supports_bf16
 from tracetune.base.files import read_json, staged_file, write_json
 from tracetune.base.seeds import seed_everything

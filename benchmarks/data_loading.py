@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from benchmarks.common import CONTEXT, Results, Row, load_case
 from tracetune.adapters.fused_lora import fuse_lora
 from tracetune.adapters.lora import LoraOptions, add_lora
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.data.windows import Windows
 from tracetune.heads.head import HeadConfig
 from tracetune.report.tables import markdown_table

@@ -24,7 +24,7 @@ from transformers import TrainerCallback
 
 from benchmarks.common import Case, Results, Row, fingerprint, load_case
 from benchmarks.peers import ALL_LINEAR, momentfm_lora
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
 from tracetune.data.windows import identity_collate
 from tracetune.estimators.fitting import fit_forecaster

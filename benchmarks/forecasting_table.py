@@ -27,7 +27,7 @@ from benchmarks.common import (
     test_errors,
     train_head,
 )
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
 from tracetune.estimators.fitting import FitConfig, fit_forecaster
 from tracetune.evaluation.dlinear import fit_dlinear

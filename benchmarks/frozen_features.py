@@ -27,7 +27,7 @@ from benchmarks.common import (
     test_errors,
     train_head,
 )
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
 from tracetune.heads.head import HeadConfig
 from tracetune.heads.ridge import fit_ridge

@@ -25,7 +25,7 @@ from torch.nn import functional
 from benchmarks.common import Results, Row, grouped
 from tracetune.adapters.fused_lora import fuse_lora
 from tracetune.adapters.lora import LoraOptions, add_lora
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.base.seeds import seed_everything
 from tracetune.heads.head import HeadConfig

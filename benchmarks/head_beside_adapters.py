@@ -16,7 +16,7 @@ from torch import nn
 from transformers import TrainerCallback
 
 from benchmarks.common import Case, Results, Row, fingerprint, load_case
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.estimators.fitting import HEAD, fit_forecaster
 from tracetune.estimators.methods import FitConfig
 from tracetune.report.tables import markdown_table

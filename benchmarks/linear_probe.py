@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.common import Case, Results, Row, fingerprint, load_case
 from benchmarks.step_time import backbone_of
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.moment import Moment
 from tracetune.base.seeds import seed_everything
 from tracetune.estimators.head_phase import train_head

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.zero_shot import markdown as score_tables
-from tracetune.backbones.backbone import load_backbone, locate_weights, weights_digest
+from tracetune.backbones.loading import load_backbone, locate_weights, weights_digest
 from tracetune.base.config import from_mapping, read_yaml
 from tracetune.base.errors import InputError
 from tracetune.base.files import read_json, staged_file

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from benchmarks.common import CONTEXT, Results, Row, grouped
 from tracetune.adapters.lora import LoraOptions, add_lora
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.evaluation.cost import Stopwatch, peak_memory_bytes

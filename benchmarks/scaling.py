@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from benchmarks.common import Results, Row, grouped
 from benchmarks.frozen_features import add_flags, frozen_row, thinned_case
-from tracetune.backbones.backbone import load_backbone, weights_digest
+from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
 from tracetune.report.tables import markdown_table

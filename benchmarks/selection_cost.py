@@ -33,7 +33,7 @@ from benchmarks.row_shapley import row_shapley
 from benchmarks.selection_fidelity import adapted, add_missing_rows, agreement, disjoint_windows, timed_score
 from benchmarks.step_time import training_step
 from tracetune.adapters.fused_lora import fuse_lora
-from tracetune.backbones.backbone import load_backbone, weights_digest
+from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.report.tables import markdown_table
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import module_place

@@ -35,7 +35,7 @@ from benchmarks.common import (
 from benchmarks.row_shapley import RowShapley, row_shapley
 from benchmarks.score_variants import VARIANTS
 from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
-from tracetune.backbones.backbone import load_backbone, weights_digest
+from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.data.windows import Windows
 from tracetune.heads.head import HeadConfig
 from tracetune.selection.gates import Gates

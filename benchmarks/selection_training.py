@@ -33,7 +33,7 @@ from benchmarks.common import (
 )
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
 from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.evaluation.cost import count_parameters
 from tracetune.heads.head import HeadConfig
 from tracetune.selection.schedule import SelectionConfig

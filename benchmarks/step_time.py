@@ -28,7 +28,7 @@ from benchmarks.peers import ALL_LINEAR, momentfm_lora, random_moment
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
 from tracetune.adapters.fused_lora import fuse_lora
 from tracetune.adapters.lora import LoraOptions, add_lora
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.moment import Moment
 from tracetune.base.seeds import seed_everything
 from tracetune.evaluation.cost import count_flops, count_parameters, peak_memory_bytes

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import CONTEXT, Results, Row, fingerprint, grouped, load_case, test_errors
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.moment import interpolate_gaps
 from tracetune.data.datasets import LoadedDataset, load_dataset
 from tracetune.data.splits import split_panel

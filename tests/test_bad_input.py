@@ -144,7 +144,7 @@ def edit_trace(change: Callable[[dict], object]) -> Callable[[Path], None]:
         (edit_trace(lambda trace: trace.pop("head")), "trace.json has no head"),
         (
             edit_trace(lambda trace: trace["base_model"].update(name="gone")),
-            "Unknown model (and no such folder) 'gone'",
+            "Unknown model 'gone'",
         ),
         (lambda folder: (folder / "adapter_config.json").unlink(), "adapter_config.json; it does not exist"),
         (lambda folder: (folder / "adapter_model.safetensors").write_bytes(b""), "damaged or truncated"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.backbones.peer import GEOMETRIES, moment_config, peer_model, save_peer
-from tracetune.backbones.backbone import load_backbone, weights_digest
+from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.backbones.moment import Moment, MomentConfig, interpolate_gaps, normalise
 from tracetune.base.errors import InputError
 from tracetune.heads.head import HeadConfig

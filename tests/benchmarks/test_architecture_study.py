@@ -12,7 +12,7 @@ from benchmarks.common import Case
 from benchmarks import architecture_study as study
 from tests.benchmarks.synthetic import fake_load_case, synthetic_case
 from tests.tiny import CONTEXT, HORIZON, tiny_backbone
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.base.errors import InputError
 from tracetune.base.files import read_json
 from tracetune.heads.head import HeadConfig

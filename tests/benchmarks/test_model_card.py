@@ -9,7 +9,7 @@ from benchmarks.model_card import Cycle, model_card, plot_cycles
 from matplotlib.image import imread
 
 from tests.tiny import save_tiny, tiny_backbone
-from tracetune.backbones.backbone import weights_digest
+from tracetune.backbones.loading import weights_digest
 from tracetune.base.errors import InputError
 from tracetune.recipes.pretrain import PretrainConfig
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from benchmarks import frozen_features, scaling
 from tests.benchmarks.synthetic import synthetic_case
 from tests.tiny import CONTEXT, HORIZON, save_tiny, tiny_backbone
-from tracetune.backbones.backbone import weights_digest
+from tracetune.backbones.loading import weights_digest
 from tracetune.base.errors import InputError
 from tracetune.heads.head import HeadConfig
 from tracetune.tasks.forecast_data import batches

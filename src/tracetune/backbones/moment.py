@@ -7,13 +7,12 @@ momentfm's. The token embedding of T5, which no series ever uses, is not kept.
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -21,11 +20,45 @@ from transformers import T5Config
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.t5.modeling_t5 import T5Stack
 
-from tracetune.backbones.backbone import InstanceStatistics, Prefix, frozen_blocks, register_family
+from tracetune.backbones.backbone import InstanceStatistics, Prefix, frozen_blocks
+from tracetune.backbones.loading import read_weights, register_family
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file, write_json
+from tracetune.base.schema import from_json
 
+_LONGEST_CONTEXT = 1_000_000
 _UNUSED_KEYS = ("encoder.embed_tokens.weight", "shared.weight", "patch_embedding.position_embedding.pe")
+
+
+@dataclass(frozen=True)
+class T5Geometry:
+    """The keys of a T5 configuration that bear on its encoder; the others are of no use here."""
+
+    d_model: int
+    d_kv: int = 64
+    d_ff: int = 2048
+    num_layers: int = 6
+    num_heads: int = 8
+    feed_forward_proj: str = "relu"
+    dropout_rate: float = 0.1
+    layer_norm_epsilon: float = 1e-6
+    relative_attention_num_buckets: int = 32
+    relative_attention_max_distance: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("d_model", "d_kv", "d_ff", "num_layers", "num_heads", "relative_attention_num_buckets"):
+            if getattr(self, name) < 1:
+                raise InputError(f"Expected {name} of at least 1, found {getattr(self, name)}.")
+        if not 0 <= self.dropout_rate < 1:
+            raise InputError(f"Expected dropout_rate in [0, 1), found {self.dropout_rate}.")
+        if not self.layer_norm_epsilon > 0:
+            raise InputError(f"Expected layer_norm_epsilon above 0, found {self.layer_norm_epsilon}.")
+        buckets, distance = self.relative_attention_num_buckets, self.relative_attention_max_distance
+        if buckets % 4 or distance <= buckets // 4:  # T5's buckets grow from a fourth of their number to this distance
+            raise InputError(
+                "Expected relative_attention_num_buckets to be a multiple of 4 and relative_attention_max_distance "
+                f"above a fourth of it, found {buckets} and {distance}."
+            )
 
 
 @dataclass(frozen=True)
@@ -36,7 +69,7 @@ class MomentConfig:
     patch from attention, as momentfm does; ``"fill"`` interpolates the missing steps and keeps the patch.
     """
 
-    t5_config: Mapping[str, Any]
+    t5_config: dict[str, Any]
     seq_len: int = 512
     patch_len: int = 8
     patch_stride_len: int | None = None
@@ -47,9 +80,20 @@ class MomentConfig:
     value_embedding_bias: bool = False
     revin_affine: bool = False
     partial_patches: Literal["mask", "fill"] = "mask"
-    other: Mapping[str, Any] = field(default_factory=dict)
+    other: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, value, most in (
+            ("seq_len", self.seq_len, _LONGEST_CONTEXT),
+            ("patch_len", self.patch_len, self.seq_len),
+        ):
+            if not 1 <= value <= most:
+                raise InputError(f"Expected {name} between 1 and {most}, found {value}.")
+        for name, value in (("patch_dropout", self.patch_dropout), ("head_dropout", self.head_dropout)):
+            if not 0 <= value < 1:
+                raise InputError(f"Expected {name} in [0, 1), found {value}.")
+        if self.width != self.t5.d_model:
+            raise InputError(f"Expected d_model {self.t5.d_model}, as in t5_config, found {self.d_model}.")
         if self.patch_stride_len not in (None, self.patch_len):
             raise InputError(
                 f"Expected patch_stride_len equal to patch_len ({self.patch_len}), found {self.patch_stride_len}: "
@@ -65,12 +109,13 @@ class MomentConfig:
         """Read MOMENT's config.json; keys that do not bear on the geometry are kept in ``other``.
 
         Raises:
-            InputError: ``t5_config`` is missing, or the geometry is not one that MOMENT has.
+            InputError: ``t5_config`` is missing, or a value is of another type or not one that MOMENT has.
         """
         if "t5_config" not in values:
             raise InputError("config.json has no 't5_config': expected a MOMENT configuration, as AutonLab publishes.")
         own = {key: value for key, value in values.items() if key in cls.__dataclass_fields__ and key != "other"}
-        return cls(**own, other={key: value for key, value in values.items() if key not in own})
+        other = {key: value for key, value in values.items() if key not in own}
+        return from_json(cls, {**own, "other": other}, "config.json")
 
     def to_dict(self) -> dict[str, Any]:
         """The mapping that config.json holds."""
@@ -83,7 +128,16 @@ class MomentConfig:
     @property
     def width(self) -> int:
         """Embedding width D."""
-        return int(self.d_model or self.t5_config["d_model"])
+        return self.d_model or self.t5.d_model
+
+    @property
+    def t5(self) -> "T5Geometry":
+        """The part of ``t5_config`` that decides what the encoder computes.
+
+        Raises:
+            InputError: a key is missing, of another type, or out of range.
+        """
+        return from_json(T5Geometry, self.t5_config, "t5_config in config.json")
 
 
 class PatchEmbedding(nn.Module):
@@ -345,38 +399,41 @@ def load_moment(folder: Path, config: dict[str, Any]) -> Moment:
         InputError: weights missing, damaged, or of another geometry than config.json says.
     """
     path = folder / "model.safetensors"
-    if not path.is_file():
-        raise InputError(f"Expected weights at {path}; the file does not exist.")
+    state = {
+        _own_key(key): tensor.to(torch.float32) for key, tensor in read_weights(path).items() if key not in _UNUSED_KEYS
+    }
+    geometry = MomentConfig.from_dict(config)
+    misfit = f"The weights in {path} do not fit {folder / 'config.json'}"
+    blocks = {key.split(".")[2] for key in state if key.startswith("encoder.block.")}
+    if len(blocks) != geometry.t5.num_layers:
+        raise InputError(f"{misfit}: they have {len(blocks)} blocks, num_layers is {geometry.t5.num_layers}.")
+    with torch.device("meta"):  # neither memory nor random numbers for weights that are replaced at once
+        model = Moment(geometry)
     try:
-        state = load_file(path)
-    except SafetensorError as error:
-        raise InputError(f"{path} is damaged or truncated ({error}). Fetch it again from its source.") from error
-    model = Moment(MomentConfig.from_dict(config))
-    state = {_own_key(key): tensor for key, tensor in state.items() if key not in _UNUSED_KEYS}
-    try:
-        model.load_state_dict(state)
+        model.load_state_dict(state, assign=True)
     except RuntimeError as error:
-        raise InputError(f"The weights in {path} do not fit {folder / 'config.json'}: {error}") from error
+        raise InputError(f"{misfit}: {error}") from error
     return model.eval()
 
 
 def _t5_encoder(config: MomentConfig) -> T5Stack:
-    t5_config = T5Config.from_dict(
-        {
-            **config.t5_config,
-            "is_decoder": False,
-            "use_cache": False,
-            "is_encoder_decoder": False,
-            "vocab_size": 1,
-            "eos_token_id": None,
-            "pad_token_id": None,
-            "decoder_start_token_id": None,
-        },
-    )
-    t5_config._attn_implementation = "sdpa"
-    if t5_config.dense_act_fn == "gelu_new":
-        t5_config.dense_act_fn = "gelu_pytorch_tanh"  # the same function in one kernel instead of eight
-    encoder = T5Stack(t5_config)
+    try:
+        t5_config = T5Config(
+            **asdict(config.t5),
+            is_decoder=False,
+            is_encoder_decoder=False,
+            use_cache=False,
+            vocab_size=1,
+            eos_token_id=None,
+            pad_token_id=None,
+            decoder_start_token_id=None,
+        )
+        t5_config._attn_implementation = "sdpa"
+        if t5_config.dense_act_fn == "gelu_new":
+            t5_config.dense_act_fn = "gelu_pytorch_tanh"  # the same function in one kernel instead of eight
+        encoder = T5Stack(t5_config)
+    except (KeyError, ValueError) as error:
+        raise InputError(f"t5_config in config.json describes no T5 encoder: {error}") from error
     encoder.embed_tokens = nn.Identity()
     return encoder
 

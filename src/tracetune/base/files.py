@@ -112,6 +112,8 @@ def read_json(path: str | Path) -> Any:
         return json.loads(source.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{source} is not a valid JSON file ({error}). Restore it from its source.") from error
+    except OSError as error:
+        raise InputError(f"{source} cannot be read: {error}.") from error
 
 
 def read_json_object(path: str | Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from tracetune.adapters.checkpoint import is_saved_model, load_weights, new_adapter_folder, read_trace
-from tracetune.backbones.backbone import weights_digest
+from tracetune.backbones.loading import weights_digest
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError
 from tracetune.data.frames import Panel, panel_from_frame

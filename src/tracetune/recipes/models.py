@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 
-from tracetune.backbones.backbone import MODELS
+from tracetune.backbones.loading import MODELS
 from tracetune.report.tables import print_table
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
-from tracetune.backbones.backbone import load_backbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError

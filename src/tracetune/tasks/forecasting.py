@@ -10,7 +10,8 @@ from torch.nn import functional
 from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
 
-from tracetune.backbones.backbone import Backbone, InstanceStatistics, MaskedBackbone, load_backbone
+from tracetune.backbones.backbone import Backbone, InstanceStatistics, MaskedBackbone
+from tracetune.backbones.loading import load_backbone
 from tracetune.base.errors import InputError
 from tracetune.heads.head import HeadConfig, build_head
 from tracetune.heads.native import start_as_own_forecast

@@ -1,0 +1,108 @@
+"""JSON from files, checked against a dataclass: errors say which key, what was expected there, and what was found."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from tracetune.base.errors import InputError, shown
+
+T = TypeVar("T")
+
+_WORDS = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false", NoneType: "null"}
+
+
+def from_json(record_class: type[T], content: Any, where: str) -> T:
+    """Build the dataclass ``record_class`` from what a JSON file holds; keys that it does not know are left alone.
+
+    Fields may be text, numbers, true or false, ``None``, ``Literal``, ``list``, ``tuple[X, ...]``, ``dict[str, X]``,
+    other dataclasses, unions of these, and ``Any``.
+
+    Args:
+        record_class: its fields are the keys; those with a default may be absent.
+        content: from ``json.load``.
+        where: the file, as it stands in messages.
+
+    Raises:
+        InputError: a key is missing or holds something else, or the class's own checks refuse a value.
+    """
+    built: T = _built(record_class, content, "", where)
+    return built
+
+
+def _built(record_class: Any, content: Any, key: str, where: str) -> Any:
+    if not isinstance(content, Mapping):
+        raise _unexpected(key, "an object {...}", content, where)
+    hints = get_type_hints(record_class)
+    values = {}
+    for field in fields(record_class):
+        name = f"{key}.{field.name}" if key else field.name
+        if field.name in content:
+            values[field.name] = _value(hints[field.name], content[field.name], name, where)
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise InputError(f"{where} has no {name}. Restore it from its source.")
+    try:
+        return record_class(**values)
+    except InputError as error:
+        raise InputError(f"{where} cannot be used: {error}") from error
+
+
+def _value(hint: Any, value: Any, key: str, where: str) -> Any:
+    origin, parts = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (Union, UnionType):
+        fitting = next((part for part in parts if _is_kind(part, value)), None)
+        if fitting is None:
+            raise _unexpected(key, _described(hint), value, where)
+        return _value(fitting, value, key, where)
+    if not _is_kind(hint, value):
+        raise _unexpected(key, _described(hint), value, where)
+    if origin in (list, tuple):
+        return origin(_value(parts[0], one, f"{key}[{index}]", where) for index, one in enumerate(value))
+    if origin is dict:
+        return {name: _value(parts[1], one, f"{key}.{name}", where) for name, one in value.items()}
+    if is_dataclass(hint):
+        return _built(hint, value, key, where)
+    return float(value) if hint is float else value
+
+
+def _is_kind(hint: Any, value: Any) -> bool:
+    """Whether ``value`` is of the kind of ``hint``, whatever is inside it."""
+    kind = get_origin(hint) or hint
+    if kind is Any:
+        return True
+    if kind is Literal:
+        return any(value == one and type(value) is type(one) for one in get_args(hint))
+    if is_dataclass(kind) or kind is dict:
+        return isinstance(value, Mapping)
+    if kind in (list, tuple):
+        return isinstance(value, (list, tuple))
+    if kind is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and _is_finite(value)
+    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the largest float
+        return False
+
+
+def _described(hint: Any) -> str:
+    """What a hint allows, in words."""
+    kind = get_origin(hint) or hint
+    if kind in (Union, UnionType):
+        return " or ".join(_described(part) for part in get_args(hint))
+    if kind is Literal:
+        return " or ".join(map(repr, get_args(hint)))
+    if is_dataclass(kind) or kind is dict:
+        return "an object {...}"
+    return "a list [...]" if kind in (list, tuple) else _WORDS[kind]
+
+
+def _unexpected(key: str, expected: str, value: Any, where: str) -> InputError:
+    place = f"{key} in {where}" if key else where
+    return InputError(f"Expected {place} to be {expected}, found {shown(value)}. Restore it from its source.")
