@@ -89,9 +89,9 @@ class MomentConfig:
         ):
             if not 1 <= value <= most:
                 raise InputError(f"Expected {name} between 1 and {most}, found {value}.")
-        for name, value in (("patch_dropout", self.patch_dropout), ("head_dropout", self.head_dropout)):
-            if not 0 <= value < 1:
-                raise InputError(f"Expected {name} in [0, 1), found {value}.")
+        for name, share in (("patch_dropout", self.patch_dropout), ("head_dropout", self.head_dropout)):
+            if not 0 <= share < 1:
+                raise InputError(f"Expected {name} in [0, 1), found {share}.")
         if self.width != self.t5.d_model:
             raise InputError(f"Expected d_model {self.t5.d_model}, as in t5_config, found {self.d_model}.")
         if self.patch_stride_len not in (None, self.patch_len):
