@@ -68,7 +68,7 @@ def train(
     )
     model, callbacks = prepare(start, method, keep, evenly(case.validation, options.scoring_windows), seed, config)
     seconds = train_to_the_end(model, trained_head(model), case.train, config, callbacks)
-    selection = sum(callback.scoring_seconds for callback in callbacks if isinstance(callback, TraceCallback))
+    selection = sum(callback.run.spent.seconds for callback in callbacks if isinstance(callback, TraceCallback))
     return Trained(model, validation_loss(model, case.validation), seconds, selection)
 
 

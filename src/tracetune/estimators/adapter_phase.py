@@ -16,7 +16,6 @@ from tracetune.adapters.lora import trained_head
 from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
 from tracetune.base.seeds import seed_everything
 from tracetune.estimators.methods import CACHE_DTYPES, FitConfig, Prepare
-from tracetune.selection.gates import Gates
 from tracetune.tasks.forecast_data import ForecastData
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.prefix_cache import PrefixCache
@@ -100,8 +99,7 @@ def trained_parameters(model: nn.Module) -> dict[str, int]:
 def _first_candidate(model: nn.Module, config: FitConfig, windows: int) -> int:
     """The step from which on validation losses choose: models above their final size do not compete."""
     if config.method == "trace":
-        steps = config.training.total_steps(windows)
-        return config.selection.schedule(steps, Gates(model).parameter_counts()).stop
+        return config.selection.last_round(config.training.total_steps(windows))
     if config.method == "adalora":
         assert isinstance(model, PeftModel)
         adalora = model.peft_config[model.active_adapter]

@@ -173,7 +173,7 @@ def _check_method(base: ForecastModel, data: ForecastData, config: FitConfig) ->
     model, callback = prepare(copy.deepcopy(base), config, data)
     if isinstance(callback, TraceCallback):
         steps = config.training.total_steps(len(data.train))
-        config.selection.schedule(steps, Gates(model).parameter_counts())
+        config.selection.check(steps, Gates(model).parameter_counts())
 
 
 @contextmanager

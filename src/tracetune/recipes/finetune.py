@@ -21,7 +21,8 @@ from tracetune.heads.head import HeadConfig
 from tracetune.report.importance_plots import plot_history
 from tracetune.report.plots import plot_training
 from tracetune.report.tables import print_table
-from tracetune.selection.schedule import BudgetUnit, SelectionConfig
+from tracetune.selection.budget import BudgetUnit
+from tracetune.selection.schedule import SelectionConfig
 from tracetune.training.progress import ProgressBar
 from tracetune.training.trainer import TrainingConfig
 

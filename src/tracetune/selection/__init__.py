@@ -1,10 +1,11 @@
 """Which LoRA modules matter: gates, importance scores, Shapley values, schedule."""
 
+from tracetune.selection.budget import Budget, ModuleBudget, ParameterBudget, TimeBudget
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import Importance, score_modules
 from tracetune.selection.layers import lora_modules
 from tracetune.selection.rounds import RoundRecord, selection_round
-from tracetune.selection.schedule import Schedule, SelectionConfig, budget_at, select
+from tracetune.selection.schedule import Schedule, SelectionConfig, budget_at
 from tracetune.selection.scores import SCORES, Score, ScoreValues, register_score
 from tracetune.selection.shapley import ShapleyValues, exact_shapley, sampled_shapley, subset_loss
 from tracetune.selection.step_time import StepTimeProfile, measure_step_time
@@ -12,8 +13,11 @@ from tracetune.selection.validation import classification_loss, mean_loss, model
 
 __all__ = [
     "SCORES",
+    "Budget",
     "Gates",
     "Importance",
+    "ModuleBudget",
+    "ParameterBudget",
     "RoundRecord",
     "Schedule",
     "Score",
@@ -21,6 +25,7 @@ __all__ = [
     "SelectionConfig",
     "ShapleyValues",
     "StepTimeProfile",
+    "TimeBudget",
     "budget_at",
     "classification_loss",
     "exact_shapley",
@@ -31,7 +36,6 @@ __all__ = [
     "register_score",
     "sampled_shapley",
     "score_modules",
-    "select",
     "selection_round",
     "subset_loss",
 ]

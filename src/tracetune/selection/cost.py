@@ -1,12 +1,47 @@
 """What rounds of selection cost, and how many of them, on how many batches, a run can afford."""
 
 import math
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
 from tracetune.selection.scores import FORWARD, find_score
 
 LEAST_ROUNDS = 3
+
+
+@dataclass
+class Spent:
+    """What selection has cost so far.
+
+    Attributes:
+        passes: forward passes over one validation batch; a backward pass counts as two.
+        seconds: wall-clock time.
+    """
+
+    passes: float = 0.0
+    seconds: float = 0.0
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Count the seconds inside."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - started
+
+    def to_json(self) -> dict[str, float]:
+        """As a mapping of JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Spent":
+        """From what :meth:`to_json` gave, or from nothing."""
+        return cls(content.get("passes", 0.0), content.get("seconds", 0.0))
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from tracetune.selection.budget import Budget
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import Importance, score_modules
-from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig, select
+from tracetune.selection.schedule import AUTO, SelectionConfig
 from tracetune.selection.scores import find_score
 from tracetune.selection.step_time import StepTimeProfile
 from tracetune.selection.validation import LossFunction
@@ -57,12 +58,13 @@ def selection_round(
     batches: Iterable[Any],
     loss_fn: LossFunction,
     config: SelectionConfig,
-    schedule: Schedule,
+    budget: Budget,
+    *,
+    amount: int,
+    final: int,
     step: int,
     previous: RoundRecord | None,
     validation_loss: float | None = None,
-    budget: int | None = None,
-    profile: StepTimeProfile | None = None,
 ) -> tuple[RoundRecord, Importance]:
     """Score all modules, smooth over rounds, open the best and close the rest.
 
@@ -72,21 +74,19 @@ def selection_round(
         gates: gates of the model.
         batches: validation batches.
         loss_fn: from model and batch to losses [B], or to their mean.
-        config: score, smoothing and unit of the budget.
-        schedule: gives the budget.
+        config: score and smoothing.
+        budget: how to choose within an amount.
+        amount: what may be open after this round.
+        final: what may be open in the end; scores are read in that context.
         step: the present step; it also chooses the masks, so that a resumed run draws the same.
         previous: record of the round before, None in the first.
         validation_loss: loss of the model as it is, for the record.
-        budget: overrides the schedule's.
-        profile: step times, for a budget in time.
     """
-    importance = score_modules(
-        gates.model, batches, loss_fn, config.score, gates=gates, **_options(config, schedule, step, profile)
-    )
+    options = _options(config, budget.module_share(final), step)
+    importance = score_modules(gates.model, batches, loss_fn, config.score, gates=gates, **options)
     scores = dict(zip(gates.names, mean_over_processes(importance.scores).tolist(), strict=True))
     smoothed = scores if previous is None else smooth(previous.smoothed, scores, config.ema)
-    budget = schedule.budget(step) if budget is None else budget
-    chosen = select(smoothed, budget, config.budget_unit, gates.parameter_counts(), profile)
+    chosen = budget.choose(smoothed, amount)
     before = gates.open_names
     gates.set_open(chosen)
     record = RoundRecord(
@@ -97,7 +97,7 @@ def selection_round(
         opened=[name for name in chosen if name not in before],
         closed=[name for name in before if name not in chosen],
         open=list(chosen),
-        budget=budget,
+        budget=amount,
         validation_loss=validation_loss,
     )
     return record, importance
@@ -125,15 +125,8 @@ def mean_over_processes(values: np.ndarray) -> np.ndarray:
     return (total / dist.get_world_size()).cpu().numpy()
 
 
-def _options(config: SelectionConfig, schedule: Schedule, step: int, profile: StepTimeProfile | None) -> dict[str, Any]:
-    """Options of the configured score; q is the final share, or for "auto" the middle of the budgets it visits.
-
-    For a budget in time it is the largest share of the modules that fits.
-    """
-    share = schedule.final / schedule.full
-    if profile is not None:
-        fitting = select(dict.fromkeys(profile.cost, 1.0), schedule.final, "time", profile=profile)
-        share = len(fitting) / len(profile.cost)
+def _options(config: SelectionConfig, share: float, step: int) -> dict[str, Any]:
+    """Options of the configured score; q is the final share of modules, for "auto" the middle of those it visits."""
     options = {
         "keep": (1 + share) / 2 if config.keep == AUTO else share,
         "context": config.context,

@@ -1,4 +1,4 @@
-"""How many modules stay open at which step, and which: configuration, schedule, choice.
+"""How much stays open at which step: configuration and schedule.
 
 The schedule is a pure function of the step (TRACE, arXiv 2503.16991, and AdaLoRA, Zhang et al. 2023, equation 12):
 
@@ -10,19 +10,13 @@ n_all before t_i, n_end after t_f.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from tracetune.base.errors import InputError, unknown_name
-from tracetune.selection.knapsack import best_within_time
+from tracetune.selection.budget import UNITS, Budget, BudgetUnit, amount_of, budget_of
 from tracetune.selection.scores import SCORES
 from tracetune.selection.scores.gated_dsic import CONTEXTS, MASKS
-from tracetune.selection.step_time import StepTimeProfile
 
 AUTO = "auto"
-BudgetUnit = Literal["modules", "parameters", "time"]
-_UNITS = ("modules", "parameters", "time")
-PER_MILLE = 1000
-"""A budget in time: of a training step with every module open."""
 
 
 @dataclass(frozen=True)
@@ -99,43 +93,35 @@ class SelectionConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"Expected {name} of at least 1, found {value!r}.")
-        choices = {"budget_unit": _UNITS, "score": tuple(SCORES), "context": CONTEXTS, "masks": MASKS}
+        choices = {"budget_unit": UNITS, "score": tuple(SCORES), "context": CONTEXTS, "masks": MASKS}
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise unknown_name(name, str(getattr(self, name)), known)
 
-    def schedule(
-        self, total_steps: int, parameter_counts: Mapping[str, int], profile: StepTimeProfile | None = None
-    ) -> "Schedule":
-        """The schedule of a run of ``total_steps`` over modules with these numbers of parameters.
-
-        A budget in time that no module fits into is raised to what one takes, where there is a profile that tells.
+    def check(self, total_steps: int, parameter_counts: Mapping[str, int]) -> None:
+        """Refuse what fits neither a run of ``total_steps`` nor its modules, as far as it is known before training.
 
         Raises:
-            InputError: steps out of order or beyond the run, or a budget that is too large or fits no module.
+            InputError: see :meth:`schedule`; a share of time always fits.
         """
-        start, stop = _steps(self.warmup_steps, total_steps), max(1, _steps(self.final_step, total_steps))
+        unit: BudgetUnit = "modules" if self.budget_unit == "time" else self.budget_unit
+        self.schedule(total_steps, budget_of(unit, parameter_counts))
+
+    def last_round(self, total_steps: int) -> int:
+        """Step t_f of a run of ``total_steps``, after which the choice is final."""
+        return max(1, _steps(self.final_step, total_steps))
+
+    def schedule(self, total_steps: int, budget: Budget) -> "Schedule":
+        """The schedule of a run of ``total_steps`` within ``budget``.
+
+        Raises:
+            InputError: steps out of order or beyond the run, or a ``keep`` that is too large or fits no module.
+        """
+        start, stop = _steps(self.warmup_steps, total_steps), self.last_round(total_steps)
         if not start <= stop <= total_steps:
             raise _out_of_order(start, stop, total_steps)
-        least, full = self._budgets(parameter_counts, profile)
-        keep = self.smallest_share if self.keep == AUTO else self.keep
-        final = max(least, round(keep * full)) if isinstance(keep, float) else int(keep)
-        if not least <= final <= full:
-            raise InputError(
-                f"Expected keep between {least} and {full} {self.budget_unit} in this model, found {final}. "
-                "A share of the model is a float such as 0.5."
-            )
-        return Schedule(start, stop, max(1, _steps(self.interval, total_steps)), full, final)
-
-    def _budgets(self, parameter_counts: Mapping[str, int], profile: StepTimeProfile | None) -> tuple[int, int]:
-        """The smallest budget, which one module fits into, and that of all modules."""
-        if self.budget_unit == "modules":
-            return 1, len(parameter_counts)
-        if self.budget_unit == "parameters":
-            return min(parameter_counts.values()), sum(parameter_counts.values())
-        if profile is None:
-            return 1, PER_MILLE
-        return min(PER_MILLE, math.ceil(PER_MILLE * profile.least / profile.full)), PER_MILLE
+        final = amount_of(self.smallest_share if isinstance(self.keep, str) else self.keep, budget)
+        return Schedule(start, stop, max(1, _steps(self.interval, total_steps)), budget.full, final)
 
 
 @dataclass(frozen=True)
@@ -178,48 +164,6 @@ def budget_at(step: int, start: int, stop: int, full: int, final: int) -> int:
         return full
     left = 1 - (step - start) / (stop - start)
     return min(full, final + math.ceil((full - final) * left**3))
-
-
-def select(
-    scores: Mapping[str, float],
-    budget: int,
-    unit: BudgetUnit = "modules",
-    parameter_counts: Mapping[str, int] | None = None,
-    profile: StepTimeProfile | None = None,
-) -> tuple[str, ...]:
-    """Names of the modules to open, in the order of ``scores``.
-
-    Counting modules: the ``budget`` highest scores. Counting parameters: by score per parameter, each module that
-    still fits. Counting time, in per mille of the step with all modules open: the highest sum of scores that fits,
-    see :func:`best_within_time`. Ties keep the order of ``scores``.
-
-    Raises:
-        InputError: a score is not finite, or parameters or time are to be counted and their numbers are missing.
-    """
-    for name, score in scores.items():
-        if not math.isfinite(score):
-            raise InputError(
-                f"Expected finite scores, found {score} for {name!r}. Look for extreme values in the data."
-            )
-    if unit == "time":
-        if profile is None:
-            raise InputError("A budget in time needs a step-time profile, found none. Pass measure_step_time(...).")
-        return best_within_time(scores, profile, budget / PER_MILLE)
-    if unit == "modules":
-        chosen = set(sorted(scores, key=lambda name: -scores[name])[:budget])
-        return tuple(name for name in scores if name in chosen)
-    if parameter_counts is None:
-        raise InputError("A budget in parameters needs parameter_counts, found none.")
-    return _by_score_per_parameter(scores, budget, parameter_counts)
-
-
-def _by_score_per_parameter(scores: Mapping[str, float], budget: int, counts: Mapping[str, int]) -> tuple[str, ...]:
-    chosen, left = set(), budget
-    for name in sorted(scores, key=lambda name: -scores[name] / counts[name]):
-        if counts[name] <= left:
-            chosen.add(name)
-            left -= counts[name]
-    return tuple(name for name in scores if name in chosen)
 
 
 def _check_amount(name: str, value: object, expected: str) -> None:

@@ -1,0 +1,115 @@
+"""How the rounds of a run are carried out: when, on which batches, with which masks, at what cost."""
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from tracetune.selection.cost import SelectionPlan, affordable, selection_cost
+from tracetune.selection.gates import Gates
+from tracetune.selection.rounds import mean_over_processes
+from tracetune.selection.schedule import Schedule, SelectionConfig
+from tracetune.selection.scores import FORWARD_BACKWARD
+from tracetune.selection.scores.gated_dsic import fitting_masks
+from tracetune.selection.step_time import profile_passes
+from tracetune.selection.validation import LossFunction, batch_size, on_device, undisturbed
+from tracetune.selection.validation_batches import FirstBatches
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ScoringPlan:
+    """What a run does in its rounds, decided before the first one.
+
+    Attributes:
+        schedule: when rounds are.
+        batches: validation batches that each round reads.
+        batches_asked: batches that were asked for, all over which they are spread.
+        masks: "per_sample", "per_batch", or as configured where the score has none.
+        share: cost of the whole selection, as a share of the training's forward and backward passes.
+    """
+
+    schedule: Schedule
+    batches: int
+    batches_asked: int
+    masks: str
+    share: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As a mapping of JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "ScoringPlan":
+        """From what :meth:`to_json` gave."""
+        return cls(**{**content, "schedule": Schedule(**content["schedule"])})
+
+
+def plan_rounds(
+    config: SelectionConfig,
+    asked: Schedule,
+    gates: Gates,
+    batches: FirstBatches,
+    loss_fn: LossFunction,
+    *,
+    training: float,
+) -> ScoringPlan:
+    """As many rounds and batches as ``config.cost_share`` allows; a line in the log says where they are fewer.
+
+    Args:
+        config: score and limit.
+        asked: the rounds asked for.
+        gates: gates of the model.
+        batches: the validation batches asked for.
+        loss_fn: from model and batch to losses [B], or to their mean.
+        training: forward passes of single samples that the training takes; a backward pass counts as two.
+    """
+    with undisturbed(gates.model):
+        sizes = [batch_size(batch) for batch in on_device(gates.model, batches)]
+    masks = _masks(config, gates, batches, loss_fn)
+    # all processes must plan alike
+    mean_count, size, per_batch = mean_over_processes(
+        np.array([len(sizes), np.mean(sizes), masks == "per_batch"], float)
+    ).tolist()
+    count, masks = math.ceil(mean_count), "per_batch" if per_batch else masks
+    passes = training / size
+    limit = config.cost_share * passes if config.cost_share < 1 else math.inf
+    once = passes_for_masks(config)
+    if config.budget_unit == "time":
+        once += profile_passes(gates.parameter_counts(), math.ceil(size), gates.device)
+    cost = selection_cost(config, gates.M, masks, once)
+    plan = affordable(asked, count, cost, limit)
+    if (plan.schedule, plan.batches) != (asked, count) or plan.passes > limit:
+        wanted = SelectionPlan(asked, count, cost.total(len(asked.rounds()), count))
+        logger.log(*_note(wanted, plan, passes, config.cost_share))
+    return ScoringPlan(plan.schedule, plan.batches, count, masks, plan.passes / passes)
+
+
+def passes_for_masks(config: SelectionConfig) -> float:
+    """Cost of finding the masks that fit, in forward passes over a batch."""
+    return FORWARD_BACKWARD if config.score == "gated_dsic" and config.masks == "auto" else 0.0
+
+
+def _masks(config: SelectionConfig, gates: Gates, batches: FirstBatches, loss_fn: LossFunction) -> str:
+    """The masks of every round; "auto" is decided before the first one, since the model stays what it is."""
+    if not passes_for_masks(config):
+        return config.masks
+    with undisturbed(gates.model):
+        gates.model.requires_grad_(False)
+        return fitting_masks(gates, next(on_device(gates.model, batches)), loss_fn)
+
+
+def _note(asked: SelectionPlan, plan: SelectionPlan, training: float, allowed: float) -> tuple[int, str]:
+    """Level and text of the line about a plan that differs from what was asked for, or costs more than allowed."""
+    text = (
+        f"Selection would cost {asked.passes / training:.1%} of the training's passes, {allowed:.1%} are allowed "
+        f"(cost_share): {len(plan.schedule.rounds())} rounds of {plan.batches} batches instead of "
+        f"{len(asked.schedule.rounds())} of {asked.batches}, {plan.passes / training:.1%}."
+    )
+    if plan.passes > allowed * training:
+        return logging.WARNING, f"{text} That is the least; train longer, or raise cost_share."
+    return logging.INFO, text

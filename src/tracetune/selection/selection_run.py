@@ -1,0 +1,250 @@
+"""TRACE's selection beside a training: told of every step, it scores, chooses, opens and closes modules."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from tracetune.base.errors import InputError
+from tracetune.selection.best_model import BestModel, BestModelFiles, best_round
+from tracetune.selection.budget import Budget, TimeBudget, budget_of
+from tracetune.selection.cost import Spent
+from tracetune.selection.gates import Gates
+from tracetune.selection.plan import ScoringPlan, passes_for_masks, plan_rounds
+from tracetune.selection.rounds import RoundRecord, mean_over_processes, selection_round, shared_profile
+from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
+from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD
+from tracetune.selection.step_time import StepTimeProfile, measure_step_time, profile_passes
+from tracetune.selection.validation import LossFunction, batch_size, mean_loss, model_loss, on_device, undisturbed
+from tracetune.selection.validation_batches import FirstBatches
+
+logger = logging.getLogger(__name__)
+
+ROUND, BEGIN, PLAN, SPENT = "trace", "trace_begin", "trace_plan", "trace_spent"
+"""Keys of what a run logs, and reads again where it is resumed."""
+
+LogEntry = Mapping[str, Any]
+
+
+class SelectionRun:
+    """The selection of one training, from its first step to its last.
+
+    Call :meth:`after_step` after every optimizer step and :meth:`finish` after the last one. What a later process
+    needs to go on is in the entries given to ``log``; the best models of ``keep="auto"`` are in ``files``.
+
+    Args:
+        config: how to select.
+        gates: gates of the model in training, all of them open.
+        batches: validation batches.
+        loss_fn: from model and batch to losses [B] of the samples, or to their mean.
+        total_steps: optimizer steps of the whole training.
+        samples_per_step: samples of one optimizer step, over all processes.
+        precision: makes a context with the precision of training, such as autocast.
+        log: takes each entry, a mapping of JSON types.
+        past: entries that an interrupted run has logged, to go on from there.
+        files: where best models are kept for a run that goes on; None keeps them in memory alone.
+
+    Attributes:
+        records: one RoundRecord per round of the whole run, resumed or not.
+        spent: cost of selection in the whole run, resumed or not.
+
+    Raises:
+        InputError: a schedule or budget that does not fit, or ``past`` of a run with other settings or modules.
+    """
+
+    def __init__(
+        self,
+        config: SelectionConfig,
+        gates: Gates,
+        batches: FirstBatches,
+        loss_fn: LossFunction = model_loss,
+        *,
+        total_steps: int,
+        samples_per_step: int,
+        precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        log: Callable[[dict[str, Any]], None] = lambda entry: None,
+        past: Sequence[LogEntry] = (),
+        files: BestModelFiles | None = None,
+    ) -> None:
+        self.config = config
+        self.gates = gates
+        self.records = [RoundRecord.from_json(entry[ROUND]) for entry in past if ROUND in entry]
+        self.spent = Spent.from_json(_last(past, SPENT))
+        self._batches = batches
+        self._loss_fn = loss_fn
+        self._precision = precision
+        self._log = log
+        self._files = files
+        self._training = FORWARD_BACKWARD * total_steps * samples_per_step
+        self._parameters = gates.parameter_counts()
+        self.budget = self._begin(_last(past, BEGIN))
+        self._asked = config.schedule(total_steps, self.budget)
+        self._plan = ScoringPlan.from_json(_last(past, PLAN)) if _last(past, PLAN) else None
+        self._best = BestModel()
+        if self.records:
+            self._go_on()
+
+    @property
+    def schedule(self) -> Schedule:
+        """When rounds are: as asked for, and as can be afforded from the first round on."""
+        return self._asked if self._plan is None else self._plan.schedule
+
+    def after_step(self, step: int) -> RoundRecord | None:
+        """Score and choose where the schedule says so; the record of that round."""
+        if step < self._asked.start:
+            return None
+        plan = self._planned()
+        return self._round(plan, step, plan.schedule.budget(step)) if plan.schedule.is_round(step) else None
+
+    def finish(self, step: int) -> None:
+        """Come down to the final budget, or back to the best model, and delete what is closed."""
+        plan = self._planned()
+        if self.config.keep == AUTO:
+            self._best.offer(self.gates, self._validation_loss(plan), step)
+            self._best.restore(self.gates)
+        elif not self.records or self.records[-1].budget > plan.schedule.final:
+            self._round(plan, step, plan.schedule.final)
+        if self.config.delete_closed:
+            self.gates.delete_closed()
+
+    def report(self) -> dict[str, Any]:
+        """Configuration, rounds, kept modules and cost as JSON types."""
+        kept = self.gates.open_names
+        profile = self.budget.profile if isinstance(self.budget, TimeBudget) else None
+        return {
+            "config": asdict(self.config),
+            "schedule": asdict(self.schedule),
+            "scoring_batches": None if self._plan is None else self._plan.batches,
+            "cost_share": 0.0 if self._plan is None else self._plan.share,
+            "parameters": self._parameters,
+            "kept": list(kept),
+            "kept_parameters": sum(self._parameters[name] for name in kept),
+            "step_time_share": None if profile is None else profile.seconds(kept) / profile.full,
+            "step_time_profile": None if profile is None else profile.to_json(),
+            "best_step": self._best.step if self.config.keep == AUTO else None,
+            "scoring_seconds": self.spent.seconds,
+            "forward_equivalents": self.spent.passes,
+            "rounds": [record.to_json() for record in self.records],
+        }
+
+    def keep_best_models(self, checkpoints: Sequence[int], running: bool = True) -> None:
+        """Remove the best models that no checkpoint of these steps needs, nor the run while it is ``running``."""
+        if self._files is not None:
+            needed = {best_round(self.records, until=step) for step in checkpoints}
+            self._files.keep({step for step in (*needed, self._best.step if running else None) if step is not None})
+
+    def _begin(self, begun: LogEntry) -> Budget:
+        """The budget, by the step times that the first process measured; its settings and times are logged once."""
+        _check_same_run(begun, self.config, self._parameters)
+        profile = None
+        if self.config.budget_unit == "time":
+            profile = StepTimeProfile.from_json(begun["profile"]) if begun else self._step_times()
+            self._say_where_time_is_too_short(profile)
+        if not begun:
+            times = None if profile is None else profile.to_json()
+            settings = {"config": asdict(self.config), "parameters": self._parameters, "profile": times}
+            self._log({BEGIN: settings, SPENT: self.spent.to_json()})
+        return budget_of(self.config.budget_unit, self._parameters, profile)
+
+    def _go_on(self) -> None:
+        """Open what the last round opened, and take up the best model so far."""
+        self.gates.set_open(self.records[-1].open)
+        best = best_round(self.records)
+        if self._files is not None and best is not None:
+            self._best = self._files.read(best)
+
+    def _planned(self) -> ScoringPlan:
+        """The plan of the rounds, made before the first one and logged.
+
+        Not earlier: adapters that have not trained yet add nothing, so that the masks that fit cannot be told.
+        """
+        if self._plan is None:
+            with self.spent.timed(), self._precision():
+                self._plan = plan_rounds(
+                    self.config,
+                    self._asked,
+                    self.gates,
+                    self._batches,
+                    self._loss_fn,
+                    training=self._training,
+                )
+            self.spent.passes += passes_for_masks(self.config)
+            self._log({PLAN: self._plan.to_json(), SPENT: self.spent.to_json()})
+        return self._plan
+
+    def _round(self, plan: ScoringPlan, step: int, amount: int) -> RoundRecord:
+        with self.spent.timed():
+            loss = self._offered(plan, step) if self.config.keep == AUTO else None
+            with self._precision():
+                record, importance = selection_round(
+                    self.gates,
+                    self._batches.spread(plan.batches_asked, plan.batches, self.config.seed),
+                    self._loss_fn,
+                    replace(self.config, masks=plan.masks),
+                    self.budget,
+                    amount=amount,
+                    final=plan.schedule.final,
+                    step=step,
+                    previous=self.records[-1] if self.records else None,
+                    validation_loss=loss,
+                )
+        self.spent.passes += importance.forward_equivalents
+        self.records.append(record)
+        self._log({ROUND: record.to_json(), SPENT: self.spent.to_json()})
+        return record
+
+    def _offered(self, plan: ScoringPlan, step: int) -> float:
+        """Validation loss of the model as it is, which competes for the best one."""
+        loss = self._validation_loss(plan)
+        if self._best.offer(self.gates, loss, step) and self._files is not None:
+            self._files.write(self._best)
+        return loss
+
+    def _validation_loss(self, plan: ScoringPlan) -> float:
+        batches = self._batches.spread(plan.batches_asked, plan.batches, self.config.seed)
+        with self._precision():
+            loss = mean_loss(self.gates.model, batches, self._loss_fn)
+        self.spent.passes += FORWARD * plan.batches
+        return float(mean_over_processes(np.array(loss)))
+
+    def _step_times(self) -> StepTimeProfile:
+        with self.spent.timed(), self._precision(), undisturbed(self.gates.model):
+            batch = next(on_device(self.gates.model, self._batches))
+            profile = shared_profile(measure_step_time(self.gates, batch, self._loss_fn))
+        self.spent.passes += profile_passes(self._parameters, batch_size(batch), self.gates.device)
+        return profile
+
+    def _say_where_time_is_too_short(self, profile: StepTimeProfile) -> None:
+        keep = self.config.keep
+        if isinstance(keep, float) and keep * profile.full < profile.least:
+            logger.warning(
+                "keep=%s leaves less time than any one module takes: the fastest takes %.2f of the step with all "
+                "modules open, and is what will stay.",
+                keep,
+                profile.least / profile.full,
+            )
+
+
+def _last(entries: Sequence[LogEntry], key: str) -> LogEntry:
+    """The newest entry under ``key``; empty where there is none."""
+    return next((entry[key] for entry in reversed(entries) if key in entry), {})
+
+
+def _check_same_run(begun: LogEntry, config: SelectionConfig, parameters: Mapping[str, int]) -> None:
+    """Refuse to go on with other settings or modules than the run began with."""
+    if not begun:
+        return
+    before, now = begun["config"], asdict(config)
+    differing = [
+        f"{name} {before.get(name)!r} there, {value!r} here" for name, value in now.items() if before.get(name) != value
+    ]
+    if begun["parameters"] != parameters:
+        differing.append(f"{len(begun['parameters'])} LoRA modules there, {len(parameters)} here, or of other sizes")
+    if differing:
+        raise InputError(
+            f"The run to go on with selects by other settings: {'; '.join(differing)}. "
+            "Give the settings that it began with, or start anew in another folder."
+        )
