@@ -8,10 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import typer
 
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
-from tracetune import cli
+from tracetune.base.config import from_mapping, settings
+from tracetune.cli import app as cli
+from tracetune.cli.flags import values_of
+from tracetune.recipes.configs.finetune import FinetuneConfig
+from tracetune.recipes.finetune import fit_config
 
 QUICK = ["--head-epochs", "1", "--num-train-epochs", "1", "--max-steps", "3", "--beta", "2", "--device", "cpu"]
 
@@ -91,19 +94,16 @@ def test_trace_is_the_default_method_and_importance_reads_what_it_wrote(
 def test_amounts_are_shares_numbers_or_words(
     monkeypatch: pytest.MonkeyPatch, text: str, expected: float | int | str
 ) -> None:
-    keep = taken_by_finetune(monkeypatch, "--keep", text).selection_config().keep
+    keep = fit_config(taken_by_finetune(monkeypatch, "--keep", text)).selection.keep
     assert keep == expected
     assert type(keep) is type(expected)
 
 
-def taken_by_finetune(monkeypatch: pytest.MonkeyPatch, *flags: str) -> cli.FinetuneConfig:
+def taken_by_finetune(monkeypatch: pytest.MonkeyPatch, *flags: str) -> FinetuneConfig:
     """The configuration that the command line makes of flags."""
-    taken = []
-    monkeypatch.setattr(cli, "app", typer.Typer())
-    cli.app.command("finetune")(cli.command_for(cli.FinetuneConfig, taken.append))
-    monkeypatch.setattr(sys, "argv", ["tracetune", "--dataset", "ETTh1", "--output", "x", *flags])
-    with pytest.raises(SystemExit):
-        cli.main()
+    taken: list[FinetuneConfig] = []
+    monkeypatch.setattr("tracetune.recipes.finetune.finetune", taken.append)
+    assert run(monkeypatch, "finetune", "--dataset", "ETTh1", "--output", "x", *flags) == 0
     return taken[0]
 
 
@@ -111,14 +111,14 @@ def taken_by_finetune(monkeypatch: pytest.MonkeyPatch, *flags: str) -> cli.Finet
 def test_precision_is_true_false_or_auto(
     monkeypatch: pytest.MonkeyPatch, flags: list[str], expected: bool | str
 ) -> None:
-    config = taken_by_finetune(monkeypatch, *(["--bf16", *flags] if flags else [])).fit_config()
+    config = fit_config(taken_by_finetune(monkeypatch, *(["--bf16", *flags] if flags else [])))
     assert config.training.bf16 == expected
     assert type(config.training.bf16) is type(expected)
     assert config.head_training.bf16 is False
 
 
 def test_memory_and_epochs_hold_for_both_phases(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = taken_by_finetune(monkeypatch, "--max-tokens", "512", "--epoch-windows", "1000").fit_config()
+    config = fit_config(taken_by_finetune(monkeypatch, "--max-tokens", "512", "--epoch-windows", "1000"))
     for phase in (config.training, config.head_training):
         assert (phase.max_tokens, phase.epoch_windows) == (512, 1000)
 
@@ -141,7 +141,7 @@ def test_unknown_keys_in_a_config_file_are_refused(
 ) -> None:
     (tmp_path / "run.yaml").write_text("metod: lora\n")
     message = fails(monkeypatch, capsys, "finetune", "--config", tmp_path / "run.yaml")
-    assert "Unknown FinetuneConfig key 'metod'. Did you mean 'method'" in message
+    assert "Unknown setting 'metod'. Did you mean 'method'" in message
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_unknown_keys_in_a_config_file_are_refused(
         (["--device", "gpu9"], "Expected a device such as 'cpu'"),
         (["--target", "price"], "price"),
         (["--dataset", "ETTh1"], "found both"),
-        (["--epochs", "3"], "No such option"),
+        (["--epochs", "3"], "There is no flag --epochs. Did you mean --num-train-epochs?"),
     ],
 )
 def test_wrong_flags_leave_no_folder(
@@ -264,14 +264,90 @@ def test_a_full_disk_is_wrong_use_and_other_failures_are_not(
     assert "RuntimeError: bug" in capsys.readouterr().err
 
 
-def test_every_flag_is_explained() -> None:
-    for config_class, _ in cli.COMMANDS.values():
-        described = cli.field_descriptions(config_class)
-        assert set(config_class.__dataclass_fields__) == set(described)
-        assert all(described.values())
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_flag_is_explained(command: str) -> None:
+    assert all(setting.text for setting in settings(cli.config_of(command)).values())
+
+
+@pytest.mark.parametrize(
+    ("command", "flag", "message"),
+    [
+        ("finetune", "--horizon", "Did you mean --prediction-length?"),
+        ("finetune", "--lr=1e-3", "Did you mean --learning-rate?"),
+        ("predict", "--quantile-levels", "Did you mean --quantiles?"),
+        ("evaluate", "--sesaon", "Did you mean --season?"),
+        ("predict", "--zzzz", "All flags: tracetune predict --help"),
+    ],
+)
+def test_unknown_flags_name_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, command: str, flag: str, message: str
+) -> None:
+    assert message in fails(monkeypatch, capsys, command, "x.csv", flag, "3")
+
+
+def test_unknown_commands_name_the_nearest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    assert "Unknown command 'fintune'. Did you mean 'finetune'?" in fails(monkeypatch, capsys, "fintune", "x.csv")
+
+
+@pytest.mark.parametrize("size", ["1e20", "100000000000000000000", "-3", "0", "many"])
+def test_sizes_that_are_none_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, table: Path, base: str, size: str
+) -> None:
+    arguments = ["--model", base, "--prediction-length", 3, "--output", "never.csv"]
+    assert "batch_size" in fails(monkeypatch, capsys, "predict", table, *arguments, "--batch-size", size)
+
+
+@pytest.mark.parametrize("flags", [["0.1,0.9"], ["0.1", "0.9"], ["0.1, 0.9"]])
+def test_lists_come_with_commas_or_repeated(flags: list[str]) -> None:
+    config = from_mapping(
+        cli.config_of("predict"), {"data": "x"} | values_of({"quantiles": flags}, cli.config_of("predict"))
+    )
+    assert config.quantile_levels() == [0.1, 0.9]
+
+
+HEAVY = ("torch", "transformers", "peft", "pandas", "scipy", "sklearn", "matplotlib", "statsmodels")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["--help"], 0),
+        (["--version"], 0),
+        (["models"], 0),
+        (["fintune"], 2),
+        (["finetune", "--horizon", "3"], 2),
+        (["finetune", "--help"], 0),
+        (["finetune", "x.csv"], 2),
+    ],
+)
+def test_what_needs_no_model_imports_none(arguments: list[str], status: int) -> None:
+    code = f"""
+import sys
+sys.argv = ["tracetune", *{arguments!r}]
+from tracetune.cli import main
+try:
+    main()
+except SystemExit as stopped:
+    print("STATUS", stopped.code or 0)
+print("HEAVY", [name for name in {HEAVY!r} if name in sys.modules])
+"""
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert f"STATUS {status}\nHEAVY []" in finished.stdout
+
+
+def test_what_begins_is_said_first(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr("tracetune.recipes.predict.predict", lambda config: print("recipe runs"))
+    assert run(monkeypatch, "predict", "sales.csv") == 0
+    assert capsys.readouterr().out.splitlines() == ["Reading sales.csv ...", "recipe runs"]
 
 
 def test_importing_the_package_needs_no_network_and_writes_nothing() -> None:
-    code = "import socket; socket.socket.connect = None; import tracetune, tracetune.cli"
+    code = "import socket; socket.socket.connect = None; import tracetune, tracetune.cli; tracetune.Forecaster"
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (finished.returncode, finished.stdout) == (0, "")
+
+
+def test_public_names_are_imported_when_they_are_used() -> None:
+    code = "import sys, tracetune as t; print('torch' in sys.modules, all(hasattr(t, name) for name in dir(t)))"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout.split() == ["False", "True"]

@@ -8,17 +8,17 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import typer
 import yaml
 
-from tracetune import cli
+from tracetune.base.config import settings
+from tracetune.cli.app import COMMANDS, build_command, config_of
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FLAGS = {
-    name: {flag for parameter in command.params for flag in parameter.opts} | {"--help"}
-    for name, command in typer.main.get_command(cli.app).commands.items()  # type: ignore[attr-defined]
+    name: {flag for parameter in build_command(name).params for flag in parameter.opts} | {"--help"}
+    for name in COMMANDS
 }
 
 
@@ -101,7 +101,7 @@ def test_flags_named_in_passing_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_keys_of_configuration_files_exist(page: Path) -> None:
-    known = {name for config, _ in cli.COMMANDS.values() for name in config.__dataclass_fields__}
+    known = {name for command in COMMANDS for name in settings(config_of(command))}
     for block in fenced(page, "yaml"):
         assert not sorted(set(yaml.safe_load(block)) - known)
 

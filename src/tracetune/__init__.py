@@ -1,14 +1,21 @@
-"""tracetune: parameter-efficient fine-tuning of time-series foundation models."""
+"""tracetune: parameter-efficient fine-tuning of time-series foundation models.
 
-from tracetune.adapters.lora import LoraOptions
-from tracetune.base.errors import InputError
-from tracetune.estimators.fitting import FitConfig
-from tracetune.estimators.forecaster import Forecaster
-from tracetune.heads.head import HeadConfig
-from tracetune.selection.schedule import SelectionConfig
-from tracetune.tasks.forecasting import ForecastModel
-from tracetune.training.trace_callback import TraceCallback
-from tracetune.training.trainer import TrainingConfig
+Names are imported when they are first used, so that ``import tracetune`` is quick.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracetune.adapters.lora import LoraOptions
+    from tracetune.base.errors import InputError
+    from tracetune.estimators.fitting import FitConfig
+    from tracetune.estimators.forecaster import Forecaster
+    from tracetune.heads.head import HeadConfig
+    from tracetune.selection.schedule import SelectionConfig
+    from tracetune.tasks.forecasting import ForecastModel
+    from tracetune.training.trace_callback import TraceCallback
+    from tracetune.training.trainer import TrainingConfig
 
 __all__ = [
     "FitConfig",
@@ -21,3 +28,29 @@ __all__ = [
     "TraceCallback",
     "TrainingConfig",
 ]
+
+_MODULES = {
+    "FitConfig": "estimators.fitting",
+    "ForecastModel": "tasks.forecasting",
+    "Forecaster": "estimators.forecaster",
+    "HeadConfig": "heads.head",
+    "InputError": "base.errors",
+    "LoraOptions": "adapters.lora",
+    "SelectionConfig": "selection.schedule",
+    "TraceCallback": "training.trace_callback",
+    "TrainingConfig": "training.trainer",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that defines it (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, for completion."""
+    return sorted({*globals(), *__all__})

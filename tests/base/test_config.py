@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tracetune.base.config import from_mapping, read_yaml
+from tracetune.base.config import from_mapping, read_yaml, require_at_least, settings
 from tracetune.base.errors import InputError
 
 
@@ -26,9 +26,58 @@ def test_defaults_fill_what_is_absent() -> None:
 def test_unknown_keys_are_refused_with_the_valid_ones() -> None:
     with pytest.raises(
         InputError,
-        match=r"Unknown Example key 'sise'. Did you mean 'size'\? Known: fast, name, names, options, rate, size",
+        match=r"Unknown setting 'sise'. Did you mean 'size'\? Known: fast, name, names, options, rate, size",
     ):
         from_mapping(Example, {"sise": 3})
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train.
+
+    Attributes:
+        steps: how many steps,
+            in all.
+        rate: how fast.
+    """
+
+    steps: int = 3
+    rate: float = 0.1
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Attributes:
+    name: what it is called.
+    """
+
+    name: str
+    training: Training = field(default_factory=Training)
+
+
+def test_parts_are_filled_from_flat_names() -> None:
+    assert from_mapping(Nested, {"name": "a", "steps": 5}) == Nested("a", Training(steps=5))
+
+
+def test_settings_know_their_part_their_text_and_their_default() -> None:
+    found = settings(Nested)
+    assert list(found) == ["name", "steps", "rate"]
+    assert (found["steps"].group, found["steps"].text, found["steps"].default) == (
+        "training",
+        "how many steps, in all.",
+        3,
+    )
+
+
+def test_sizes_below_the_least_are_refused() -> None:
+    require_at_least(Example(3), 1, "size", "rate")
+    with pytest.raises(InputError, match="Expected size of at least 1, found 0"):
+        require_at_least(Example(0), 1, "size")
+
+
+def test_numbers_that_are_too_large_to_be_meant_are_refused() -> None:
+    with pytest.raises(InputError, match="Expected size of at most"):
+        from_mapping(Example, {"size": 10**20})
 
 
 def test_missing_keys_are_named() -> None:
@@ -63,7 +112,7 @@ def test_values_are_converted_where_nothing_is_lost(given: dict, taken: dict) ->
         ({"name": False}, "Expected name to be text, found False"),
         ({"rate": "fast"}, "Expected rate to be a number, found 'fast'"),
         ({"names": "a"}, "Expected names to be a list, found 'a'"),
-        ({"names": [["a"]]}, "Expected each of names to be text"),
+        ({"names": [["a"]]}, "Expected names to be text"),
         ({"fast": "no"}, "Expected fast to be true or false, found 'no'"),
         ({"options": [1]}, "Expected options to be a mapping"),
     ],

@@ -8,7 +8,7 @@ import torch
 from accelerate.data_loader import prepare_data_loader
 from torch.utils.data import DataLoader
 
-from tracetune.backbones import load_backbone, weights_digest
+from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.base.config import from_mapping, read_yaml
 from tracetune.base.errors import InputError
 from tracetune.data.synthetic.corpus import SyntheticCorpus

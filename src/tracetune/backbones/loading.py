@@ -1,9 +1,10 @@
-"""Backbones by name: the list of known models, where their weights are, how they are read and told apart."""
+"""Backbones by name: where their weights are, how they are read and told apart."""
 
 import hashlib
+import importlib
+import pkgutil
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tracetune.backbones.known_models import MODELS
 from tracetune.base.errors import InputError, nearest_names, shown, unknown_name
 from tracetune.base.files import read_json_object
 
@@ -20,30 +22,6 @@ CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 _LONGEST_NAME = 255
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """One line of the model list: a name, where its weights are, what they are."""
-
-    name: str
-    family: str
-    parameters: str
-    licence: str
-    description: str
-    embedded: bool = False
-
-
-MODELS = {
-    info.name: info
-    for info in (
-        ModelInfo(
-            "tracetune/tiny", "moment", "1.3 M", "Apache-2.0", "ships with tracetune; synthetic pretraining", True
-        ),
-        ModelInfo("AutonLab/MOMENT-1-small", "moment", "38 M", "MIT", "MOMENT, T5-small geometry; Hugging Face hub"),
-        ModelInfo("AutonLab/MOMENT-1-base", "moment", "114 M", "MIT", "MOMENT, T5-base geometry; Hugging Face hub"),
-        ModelInfo("AutonLab/MOMENT-1-large", "moment", "348 M", "MIT", "MOMENT, T5-large geometry; Hugging Face hub"),
-    )
-}
 
 Loader = Callable[[Path, dict[str, Any]], Any]
 _LOADERS: dict[str, Loader] = {}
@@ -71,6 +49,7 @@ def load_backbone(name_or_folder: str | Path) -> Any:
     folder = locate_weights(name_or_folder)
     config = read_json_object(folder / CONFIG_FILE)
     family = config.get("model_name", config.get("model_type"))
+    _import_families()
     if not isinstance(family, str):
         raise InputError(
             f"Expected {folder / CONFIG_FILE} to name its family of models in 'model_name' or 'model_type', "
@@ -81,6 +60,12 @@ def load_backbone(name_or_folder: str | Path) -> Any:
     backbone = _LOADERS[family.lower()](folder, config)
     _refuse_non_finite(backbone, folder)
     return backbone
+
+
+def _import_families() -> None:
+    """Import every module beside this one, so that each registers its family."""
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"{__package__}.{module.name}")
 
 
 def locate_weights(name_or_folder: str | Path) -> Path:

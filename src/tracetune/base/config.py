@@ -1,36 +1,75 @@
-"""Strict configuration: dataclasses filled from mappings or YAML, unknown keys refused."""
+"""Strict configuration: dataclasses, nested where they group settings, filled from flat names; unknown ones refused."""
 
+import inspect
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import yaml
 
-from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.errors import InputError, argument, shown
+from tracetune.base.setting_names import unknown_setting
 
 T = TypeVar("T")
 
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "a mapping"}
+_LARGEST = 2**40  # of whole numbers: counts and sizes beyond are mistakes, and overflow further down
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value of a configuration, wherever in its parts it lies.
+
+    Attributes:
+        name: its flat name, a key of a configuration file and, with dashes, a flag.
+        hint: the type annotation of its field.
+        default: its default, MISSING where it has to be given.
+        text: what it is, from the "Attributes:" section of its class.
+        group: name of the part that it lies in; empty in the configuration itself.
+        positional: whether the command line takes it as an argument without a flag.
+    """
+
+    name: str
+    hint: Any
+    default: Any
+    text: str
+    group: str
+    positional: bool
+
+
+@cache
+def settings(config_class: type, group: str = "") -> dict[str, Setting]:
+    """Return all settings of a dataclass by flat name; fields that are dataclasses themselves are parts of it."""
+    found: dict[str, Setting] = {}
+    hints, texts = get_type_hints(config_class), attribute_texts(config_class)
+    for field in fields(config_class):
+        hint = hints[field.name]
+        if is_dataclass(hint):
+            found.update(settings(hint, field.name))  # type: ignore[arg-type]
+            continue
+        text, positional = texts.get(field.name, ""), bool(field.metadata.get("positional"))
+        found[field.name] = Setting(field.name, hint, _default(field), text, group, positional)
+    return found
 
 
 def from_mapping(config_class: type[T], values: Mapping[str, Any]) -> T:
-    """Build the dataclass ``config_class`` from ``values``; defaults fill what is absent.
+    """Build the dataclass ``config_class`` from flat ``values``; defaults fill what is absent.
 
     Raises:
-        InputError: a key is not a field of the class (the valid ones are listed), a required one is
-            missing, a value is of another type, or the class's own checks refuse it.
+        InputError: a key is no setting of the class (the nearest are named), a required one is missing, a value is of
+            another type, or the class's own checks refuse it.
     """
-    known = {field.name: field for field in fields(config_class)}  # type: ignore[arg-type]
+    known = settings(config_class)
     for key in values:
         if key not in known:
-            raise unknown_name(f"{config_class.__name__} key", str(key), known)
-    for name, field in known.items():
-        if name not in values and field.default is MISSING and field.default_factory is MISSING:
-            raise InputError(f"Expected a value for {name}, found none: {config_class.__name__} has no default for it.")
-    hints = get_type_hints(config_class)
-    return config_class(**{name: _fitted(name, value, hints[name]) for name, value in values.items()})
+            raise unknown_setting(str(key), known)
+    for name, setting in known.items():
+        if name not in values and setting.default is MISSING:
+            raise InputError(f"Expected a value for {argument(name)}, found none: it has no default.")
+    return _built(config_class, {name: _fitted(name, value, known[name].hint) for name, value in values.items()})
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -53,8 +92,50 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def attribute_texts(config_class: type) -> dict[str, str]:
+    """Return the lines of a class's "Attributes:" section, by attribute."""
+    _, _, section = inspect.cleandoc(config_class.__doc__ or "").partition("Attributes:\n")
+    texts: dict[str, str] = {}
+    name = ""
+    for line in section.splitlines():
+        if line.startswith("    ") and not line.startswith("     "):
+            name, _, text = line.strip().partition(": ")
+            texts[name] = text
+        elif name and line.strip():
+            texts[name] += " " + line.strip()
+    return texts
+
+
+def require_at_least(config: object, least: int, *names: str) -> None:
+    """Refuse settings below ``least``; None is no value, hence not below.
+
+    Raises:
+        InputError: names the first such setting.
+    """
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and value < least:
+            raise InputError(f"Expected {argument(name)} of at least {least}, found {value}.")
+
+
+def _default(field: Any) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
+
+
+def _built(config_class: type[T], values: Mapping[str, Any]) -> T:
+    """Return the dataclass with its parts, each of which takes the values that are its own."""
+    hints = get_type_hints(config_class)
+    given = {}
+    for field in fields(config_class):  # type: ignore[arg-type]
+        if is_dataclass(hints[field.name]):
+            given[field.name] = _built(hints[field.name], values)  # type: ignore[arg-type]
+        elif field.name in values:
+            given[field.name] = values[field.name]
+    return config_class(**given)
+
+
 def _fitted(name: str, value: Any, hint: Any) -> Any:
-    """``value`` in the type ``hint``, converted where that loses nothing: 1 to 1.0, a list to a tuple."""
+    """Return ``value`` in the type ``hint``, converted where that loses nothing: 1 to 1.0, a list to a tuple."""
     if get_origin(hint) in (Union, UnionType):
         options = [option for option in get_args(hint) if option is not NoneType]
         if (value is None and NoneType in get_args(hint)) or len(options) > 1:
@@ -62,20 +143,22 @@ def _fitted(name: str, value: Any, hint: Any) -> Any:
         hint = options[0]
     kind, parts = get_origin(hint) or hint, get_args(hint)
     if kind in (tuple, list) and isinstance(value, (tuple, list)):
-        return kind(_fitted(f"each of {name}", part, parts[0]) for part in value)
+        return kind(_fitted(name, part, parts[0]) for part in value)
     if kind in (str, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
         return kind(value)
     if kind is float and isinstance(value, str) and _is_number(value):
         return float(value)
     if kind in _WORDS and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        if kind is int and abs(value) > _LARGEST:
+            raise InputError(f"Expected {argument(name)} of at most {_LARGEST:,}, found {value:.3g}.")
         return value
     if kind in _WORDS or kind in (tuple, list):
-        raise InputError(f"Expected {name} to be {_WORDS.get(kind, 'a list')}, found {value!r}.")
+        raise InputError(f"Expected {argument(name)} to be {_WORDS.get(kind, 'a list')}, found {shown(value)}.")
     return value
 
 
 def _is_number(text: str) -> bool:
-    """Whether text is a number: YAML takes 1e-3 for text, since its own numbers have a point (1.0e-3)."""
+    """Return whether text is a number: YAML takes 1e-3 for text, since its own numbers have a point (1.0e-3)."""
     try:
         float(text)
     except ValueError:

@@ -1,1 +1,1 @@
-"""One function of a config per command."""
+"""One function of a configuration per command."""

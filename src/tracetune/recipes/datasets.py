@@ -1,27 +1,11 @@
 """List the known benchmark data sets, or download one."""
 
-from dataclasses import dataclass
-
 from rich.console import Console
 
 from tracetune.base.errors import InputError
 from tracetune.data.datasets import DatasetInfo, dataset_info, dataset_paths, download_dataset, list_datasets
+from tracetune.recipes.configs.datasets import DatasetsConfig
 from tracetune.report.tables import print_table
-
-
-@dataclass(frozen=True)
-class DatasetsConfig:
-    """Which data sets to list or fetch.
-
-    Attributes:
-        kind: list only long, short, anomaly, classification or text.
-        download: name of a data set to download from its public address.
-        folder: where to put it; without it $TRACETUNE_DATA or the user's cache.
-    """
-
-    kind: str | None = None
-    download: str | None = None
-    folder: str | None = None
 
 
 def show_datasets(config: DatasetsConfig) -> None:

@@ -1,6 +1,5 @@
 """The whole story on a real series in a few minutes: fine-tune, forecast, compare with the truth, save, load again."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,43 +8,18 @@ from rich.console import Console
 from statsmodels.datasets import co2
 
 from tracetune.adapters.lora import LoraOptions
-from tracetune.base.errors import InputError
 from tracetune.base.files import staged_folder
 from tracetune.base.places import require_empty
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.fitting import FitConfig
 from tracetune.estimators.forecaster import Forecaster
+from tracetune.recipes.configs.demo import DemoConfig
 from tracetune.report.plots import plot_forecast
 from tracetune.report.tables import print_table
 from tracetune.training.progress import ProgressBar
 from tracetune.training.trainer import TrainingConfig
 
 _LEVELS = (0.1, 0.9)
-
-
-@dataclass(frozen=True)
-class DemoConfig:
-    """Where to write, and with which model.
-
-    Attributes:
-        output: new folder for forecast.csv, forecast.png and the adapter.
-        model: foundation model to fine-tune.
-        method: trace, lora, adalora, dora, linear_probe or full.
-        prediction_length: weeks to forecast.
-        seed: fixes the result.
-        device: auto, cpu or cuda.
-    """
-
-    output: str = "demo"
-    model: str = "tracetune/tiny"
-    method: str = "trace"
-    prediction_length: int = 52
-    seed: int = 0
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.prediction_length <= 260:
-            raise InputError(f"Expected a prediction_length of 1 to 260 weeks, found {self.prediction_length}.")
 
 
 def demo(config: DemoConfig) -> None:

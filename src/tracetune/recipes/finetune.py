@@ -1,15 +1,14 @@
 """Fine-tune a forecasting model on a file or a known data set, save it, and say what came out."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 from rich.console import Console
 
 from tracetune.adapters.adalora import AdaLoraOptions
 from tracetune.adapters.lora import LoraOptions
-from tracetune.base.errors import InputError
 from tracetune.base.files import staged_folder
 from tracetune.base.places import require_apart, require_empty, require_place
 from tracetune.data.datasets import load_dataset
@@ -18,181 +17,17 @@ from tracetune.data.table_files import read_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.estimators.methods import FitConfig
 from tracetune.heads.head import HeadConfig
+from tracetune.recipes.configs.finetune import FinetuneConfig
 from tracetune.report.importance_plots import plot_history
 from tracetune.report.plots import plot_training
 from tracetune.report.tables import print_table
-from tracetune.selection.budget import BudgetUnit
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.training.progress import ProgressBar
 from tracetune.training.trainer import TrainingConfig
 
 HISTORY_FILE = "history.png"
 
-
-@dataclass(frozen=True)
-class FinetuneConfig:
-    """What to fine-tune, on what, and how.
-
-    Attributes:
-        data: CSV, CSV.gz or Parquet file with the series.
-        dataset: name of a known data set, instead of a file (see `tracetune datasets`).
-        validation_data: file with later steps or other items to choose by; without it the last part of each series.
-        output: new folder for the adapter, its card and its record.
-        model: name of a foundation model (see `tracetune models`), hub id or folder.
-        prediction_length: steps to forecast.
-        context_length: steps of history the model sees; without it what the model was pretrained with.
-        method: trace, lora, adalora, dora, linear_probe or full.
-        head: forecasting head: flatten, projection, convolution or pooling.
-        beta: by how much a compact head reduces its input.
-        head_tokens: which tokens the head reads: context, future (hidden patches in place of the horizon; the head
-            starts as the backbone's own forecast), all, or auto (future where the backbone has them).
-        r: rank of the LoRA modules.
-        lora_alpha: LoRA's scale is lora_alpha / r.
-        target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
-        keep: LoRA modules that trace keeps: a share such as 0.5, a number such as 12, or auto.
-        budget_unit: what keep counts: modules, their parameters, or time (a share of a training step's, measured).
-        score: importance score that trace follows, e.g. gated_dsic, leave_one_out, adalora, random.
-        context: which other modules are open when gated_dsic scores one: budget or shapley.
-        warmup_steps: steps with all modules open: a share of the run such as 0.1, or a number.
-        final_step: from here on the choice is final: a share of the run, or a number.
-        interval: steps between two rounds of scoring: a share of the run, or a number.
-        cost_share: the most that selection may cost, as a share of training; rounds and batches are fewer where needed.
-        ema: weight of the past in the smoothed scores.
-        learning_rate: peak learning rate of the adapters.
-        head_learning_rate: peak learning rate of the head when it trains with the adapters; without it 1e-5.
-        start: what the method trains on from: head, native (the backbone's own forecast), or best of the two.
-        head_start: what the head trains on from: ridge (the closed form) or gradient (its first weights).
-        head_epochs: passes over frozen features that train the head first.
-        num_train_epochs: passes over the data with adapters and head.
-        max_steps: stop after this many optimiser steps, whatever the epochs.
-        epoch_windows: windows that count as one epoch, a fresh random part each time; without it all windows.
-        batch_size: windows per optimiser step.
-        max_tokens: most tokens (windows x patches) in one forward pass; larger batches are trained in parts, with the
-            gradient of the whole batch.
-        train_stride: steps between the starts of training windows.
-        validation_windows: about how many windows choose the model, evenly spread over the validation part.
-        cache_bytes: room for outputs of frozen layers, in memory first, then in files; without it a third of the
-            free memory, 0 for none.
-        cache_dtype: precision of cached states of frozen blocks: float32 or bfloat16; without it that of training.
-        seed: fixes the result.
-        bf16: bfloat16 autocast while adapters train: true, false, or auto (where the hardware computes in bfloat16).
-        device: auto, cpu or cuda.
-        checkpoints: folder for checkpoints; the same command goes on from there after an interruption.
-        id_column: name of the item column, if not item_id or unique_id.
-        timestamp_column: name of the time column, if not timestamp, ds or date.
-        target: name of the column to forecast, if not target or y.
-        freq: pandas frequency of the series, if it cannot be inferred.
-        sort: sort rows by time instead of refusing disorder.
-    """
-
-    data: str | None = field(default=None, metadata={"positional": True})
-    dataset: str | None = None
-    validation_data: str | None = None
-    output: str | None = None
-    model: str = "tracetune/tiny"
-    prediction_length: int = 96
-    context_length: int | None = None
-    method: str = "trace"
-    head: str = "projection"
-    beta: int = 4
-    head_tokens: str = "auto"
-    r: int = 2
-    lora_alpha: float = 4.0
-    target_modules: tuple[str, ...] = ()
-    keep: float | int | str = 0.5
-    budget_unit: BudgetUnit = "modules"
-    score: str = "gated_dsic"
-    context: str = "budget"
-    warmup_steps: float | int = 0.1
-    final_step: float | int = 0.6
-    interval: float | int = 0.05
-    cost_share: float = 0.05
-    ema: float = 0.5
-    learning_rate: float = 5e-4
-    head_learning_rate: float | None = None
-    start: str = "best"
-    head_start: str = "ridge"
-    head_epochs: float = 10.0
-    num_train_epochs: float = 5.0
-    max_steps: int = -1
-    epoch_windows: int | None = None
-    batch_size: int = 64
-    max_tokens: int | None = None
-    train_stride: int = 1
-    validation_windows: int = 2048
-    cache_bytes: int | None = None
-    cache_dtype: str | None = None
-    seed: int = 0
-    bf16: bool | Literal["auto"] = False
-    device: str = "auto"
-    checkpoints: str | None = None
-    id_column: str | None = None
-    timestamp_column: str | None = None
-    target: str | None = None
-    freq: str | None = None
-    sort: bool = False
-
-    def __post_init__(self) -> None:
-        if (self.data is None) == (self.dataset is None):
-            raise InputError(
-                "Expected either a data file or --dataset NAME, " + ("found both." if self.data else "found neither.")
-            )
-        if self.dataset is not None and self.validation_data is not None:
-            raise InputError("--validation-data goes with a data file: a known data set has its own validation part.")
-        if self.output is None:
-            raise InputError("Expected --output FOLDER: where to save the fine-tuned model.")
-
-    def fit_config(self) -> FitConfig:
-        """The part that says how to fine-tune."""
-        head_training = TrainingConfig(
-            num_train_epochs=self.head_epochs,
-            epoch_windows=self.epoch_windows,
-            batch_size=self.batch_size,
-            max_tokens=self.max_tokens,
-            seed=self.seed,
-        )
-        training = TrainingConfig(
-            learning_rate=self.learning_rate,
-            head_learning_rate=self.head_learning_rate,
-            num_train_epochs=self.num_train_epochs,
-            max_steps=self.max_steps,
-            epoch_windows=self.epoch_windows,
-            batch_size=self.batch_size,
-            max_tokens=self.max_tokens,
-            seed=self.seed,
-            bf16=self.bf16,
-        )
-        return FitConfig(
-            method=self.method,
-            head=HeadConfig(self.head, 1 if self.head == "flatten" else self.beta, tokens=self.head_tokens),
-            lora=LoraOptions(r=self.r, lora_alpha=self.lora_alpha, target_modules=self.target_modules or None),
-            selection=self.selection_config(),
-            adalora=AdaLoraOptions(init_r=self.r + (self.r + 1) // 2, target_r=self.r),
-            start=self.start,
-            head_start=self.head_start,
-            head_training=head_training,
-            training=training,
-            train_stride=self.train_stride,
-            validation_windows=self.validation_windows,
-            cache_bytes=self.cache_bytes,
-            cache_dtype=self.cache_dtype,
-            checkpoints=self.checkpoints,
-        )
-
-    def selection_config(self) -> SelectionConfig:
-        """The part that says which modules to keep."""
-        return SelectionConfig(
-            keep=self.keep,
-            budget_unit=self.budget_unit,
-            score=self.score,
-            context=self.context,
-            warmup_steps=self.warmup_steps,
-            final_step=self.final_step,
-            interval=self.interval,
-            cost_share=self.cost_share,
-            ema=self.ema,
-            seed=self.seed,
-        )
+T = TypeVar("T")
 
 
 def finetune(config: FinetuneConfig) -> Forecaster:
@@ -202,11 +37,10 @@ def finetune(config: FinetuneConfig) -> Forecaster:
     if config.checkpoints is not None:
         require_place(config.checkpoints)
         require_apart(config.output, config.checkpoints)
-    fit_config = config.fit_config()
     base = Forecaster.from_pretrained(
         config.model, config.prediction_length, config.context_length, device=config.device
     )
-    tuned = _fit(base, config, fit_config)
+    tuned = _fit(base, config)
     assert tuned.trace is not None
     with staged_folder(config.output) as folder:
         tuned.save_pretrained(folder)
@@ -218,6 +52,33 @@ def finetune(config: FinetuneConfig) -> Forecaster:
     return tuned
 
 
+def fit_config(config: FinetuneConfig) -> FitConfig:
+    """Return how to fine-tune, as the library takes it."""
+    both = {name: getattr(config, name) for name in ("epoch_windows", "batch_size", "max_tokens", "seed")}
+    return FitConfig(
+        method=config.method,
+        head=HeadConfig(config.head, 1 if config.head == "flatten" else config.beta, tokens=config.head_tokens),
+        lora=LoraOptions(r=config.r, lora_alpha=config.lora_alpha, target_modules=config.target_modules or None),
+        selection=_same_names(SelectionConfig, config, without=("batch_size",)),
+        adalora=AdaLoraOptions(init_r=config.r + (config.r + 1) // 2, target_r=config.r),
+        start=config.start,
+        head_start=config.head_start,
+        head_training=TrainingConfig(num_train_epochs=config.head_epochs, **both),
+        training=_same_names(TrainingConfig, config),
+        train_stride=config.train_stride,
+        validation_windows=config.validation_windows,
+        cache_bytes=config.cache_bytes,
+        cache_dtype=config.cache_dtype,
+        checkpoints=config.checkpoints,
+    )
+
+
+def _same_names(kind: type[T], config: FinetuneConfig, without: Sequence[str] = ()) -> T:
+    """Return a ``kind`` with those of its fields that the command has under the same name."""
+    names = [field.name for field in fields(kind) if hasattr(config, field.name) and field.name not in without]
+    return kind(**{name: getattr(config, name) for name in names})
+
+
 def draw_history(path: Path, selection: Mapping[str, Any]) -> None:
     """Draw the rounds of a record of TRACE: what was open after which step."""
     rounds = selection["rounds"]
@@ -225,12 +86,13 @@ def draw_history(path: Path, selection: Mapping[str, Any]) -> None:
     plot_history(path, list(selection["parameters"]), steps, opened)
 
 
-def _fit(base: Forecaster, config: FinetuneConfig, fit_config: FitConfig) -> Forecaster:
+def _fit(base: Forecaster, config: FinetuneConfig) -> Forecaster:
+    how = fit_config(config)
     bars = [ProgressBar("training")]
     if config.dataset is not None:
         known = load_dataset(config.dataset)
         split = split_panel(known.panel, known.borders)
-        return base.fit_panel(known.panel, split, fit_config, callbacks=bars)
+        return base.fit_panel(known.panel, split, how, callbacks=bars)
     columns: dict[str, Any] = {
         "id_column": config.id_column,
         "timestamp_column": config.timestamp_column,
@@ -240,7 +102,7 @@ def _fit(base: Forecaster, config: FinetuneConfig, fit_config: FitConfig) -> For
     }
     assert config.data is not None
     validation = None if config.validation_data is None else read_frame(config.validation_data)
-    return base.fit(read_frame(config.data), validation, fit_config, callbacks=bars, **columns)
+    return base.fit(read_frame(config.data), validation, how, callbacks=bars, **columns)
 
 
 def _report(tuned: Forecaster, output: str) -> None:

@@ -1,7 +1,7 @@
 """Which LoRA modules matter: importance scores by several methods, with Shapley values as yardstick, and pictures."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tracetune.estimators.fitting import adapted_model
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.estimators.methods import FitConfig, spread_windows
 from tracetune.heads.head import HeadConfig
+from tracetune.recipes.configs.importance import ImportanceConfig
 from tracetune.recipes.finetune import HISTORY_FILE, draw_history
 from tracetune.report.importance_plots import Panel, module_grid, plot_importance
 from tracetune.report.tables import print_table, write_rows
@@ -40,115 +41,10 @@ _LEAST_MODULES = 3  # to compare rankings of
 _HORIZON = 96
 
 
-@dataclass(frozen=True)
-class ImportanceConfig:
-    """Which model's modules to score, on which validation data, and by which methods.
-
-    Attributes:
-        data: CSV, CSV.gz or Parquet file with the series; their last part is what scores are measured on.
-        dataset: name of a known data set, instead of a file; scores are measured on its validation part.
-        model: folder of a fine-tuned model, whose modules are scored as they are, or a foundation model, on which LoRA
-            is trained first.
-        output: new folder for scores.csv, importance.json, heatmap.png; an interrupted one goes on.
-        scores: methods to compare; without it all of them.
-        shapley_pairs: pairs of permutations for the Shapley values, the yardstick; 0 leaves them out.
-        keep: share of the other modules that is open when gated_dsic scores one in the context budget.
-        context: which other modules are open when gated_dsic scores one: budget or shapley.
-        samples: validation windows that scores are measured on, evenly spread.
-        batch_size: windows per batch, in training and scoring.
-        prediction_length: steps to forecast; a fine-tuned model knows its own, otherwise 96.
-        context_length: steps of history the model sees; without it what the model was pretrained with.
-        head: forecasting head of a foundation model: flatten, projection, convolution or pooling.
-        beta: by how much a compact head reduces its input.
-        head_tokens: which tokens the head reads: context, future, all, or auto; see finetune.
-        r: rank of the LoRA modules that are trained.
-        lora_alpha: LoRA's scale is lora_alpha / r.
-        target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
-        start: what LoRA is trained on from: head, native (the backbone's own forecast), or best of the two.
-        head_epochs: passes over frozen features that train the head first.
-        max_steps: optimiser steps that train LoRA on a foundation model.
-        learning_rate: peak learning rate of the adapters.
-        head_learning_rate: peak learning rate of the head when it trains with the adapters; without it 1e-5.
-        train_stride: steps between the starts of training windows.
-        seed: fixes the result.
-        device: auto, cpu or cuda.
-        id_column: name of the item column, if not item_id or unique_id.
-        timestamp_column: name of the time column, if not timestamp, ds or date.
-        target: name of the column to forecast, if not target or y.
-        freq: pandas frequency of the series, if it cannot be inferred.
-        sort: sort rows by time instead of refusing disorder.
-    """
-
-    data: str | None = field(default=None, metadata={"positional": True})
-    dataset: str | None = None
-    model: str = "tracetune/tiny"
-    output: str | None = None
-    scores: tuple[str, ...] = ()
-    shapley_pairs: int = 0
-    keep: float = 0.5
-    context: str = "budget"
-    samples: int = 256
-    batch_size: int = 64
-    prediction_length: int | None = None
-    context_length: int | None = None
-    head: str = "projection"
-    beta: int = 4
-    head_tokens: str = "auto"
-    r: int = 2
-    lora_alpha: float = 4.0
-    target_modules: tuple[str, ...] = ()
-    start: str = "best"
-    head_epochs: float = 10.0
-    max_steps: int = 100
-    learning_rate: float = 5e-4
-    head_learning_rate: float | None = None
-    train_stride: int = 1
-    seed: int = 0
-    device: str = "auto"
-    id_column: str | None = None
-    timestamp_column: str | None = None
-    target: str | None = None
-    freq: str | None = None
-    sort: bool = False
-
-    def __post_init__(self) -> None:
-        if (self.data is None) == (self.dataset is None):
-            found = "both" if self.data else "neither"
-            raise InputError(f"Expected either a data file or --dataset NAME, found {found}.")
-        if self.output is None:
-            raise InputError("Expected --output FOLDER: where to write scores and pictures.")
-        for name in ("samples", "batch_size", "max_steps"):
-            if getattr(self, name) < 1:
-                raise InputError(f"Expected {name} of at least 1, found {getattr(self, name)}.")
-        if self.shapley_pairs < 0:
-            raise InputError(f"Expected shapley_pairs of at least 0, found {self.shapley_pairs}.")
-        for score in self.scores:
-            if score == SHAPLEY:
-                raise InputError("Shapley values are the yardstick, not one of --scores. Ask for --shapley-pairs N.")
-            find_score(score)
-
-    def fit_config(self) -> FitConfig:
-        """How LoRA is trained on a foundation model."""
-        training = TrainingConfig(
-            learning_rate=self.learning_rate,
-            head_learning_rate=self.head_learning_rate,
-            max_steps=self.max_steps,
-            batch_size=self.batch_size,
-            seed=self.seed,
-        )
-        return FitConfig(
-            method="lora",
-            head=HeadConfig(self.head, 1 if self.head == "flatten" else self.beta, tokens=self.head_tokens),
-            lora=LoraOptions(r=self.r, lora_alpha=self.lora_alpha, target_modules=self.target_modules or None),
-            start=self.start,
-            head_training=TrainingConfig(num_train_epochs=self.head_epochs, batch_size=self.batch_size, seed=self.seed),
-            training=training,
-        )
-
-
 def importance(config: ImportanceConfig) -> list[Importance]:
     """Score the LoRA modules of a model by several methods, and compare them with Shapley values."""
     assert config.output is not None
+    _check_scores(config.scores)
     output = Path(config.output)
     if not output.is_dir() or [path.name for path in output.iterdir()] != [STATE_FILE]:
         require_empty(output)
@@ -164,6 +60,31 @@ def importance(config: ImportanceConfig) -> list[Importance]:
         draw_history(output / HISTORY_FILE, forecaster.trace["selection"])
     _report(found, agreement, output)
     return found
+
+
+def fit_config(config: ImportanceConfig) -> FitConfig:
+    """Return how LoRA is trained on a foundation model."""
+    both = {"batch_size": config.batch_size, "seed": config.seed}
+    return FitConfig(
+        method="lora",
+        head=HeadConfig(config.head, 1 if config.head == "flatten" else config.beta, tokens=config.head_tokens),
+        lora=LoraOptions(r=config.r, lora_alpha=config.lora_alpha, target_modules=config.target_modules or None),
+        start=config.start,
+        head_training=TrainingConfig(num_train_epochs=config.head_epochs, **both),
+        training=TrainingConfig(
+            learning_rate=config.learning_rate,
+            head_learning_rate=config.head_learning_rate,
+            max_steps=config.max_steps,
+            **both,
+        ),
+    )
+
+
+def _check_scores(scores: Sequence[str]) -> None:
+    for score in scores:
+        if score == SHAPLEY:
+            raise InputError("Shapley values are the yardstick, not one of --scores. Ask for --shapley-pairs N.")
+        find_score(score)
 
 
 def _data(forecaster: Forecaster, config: ImportanceConfig) -> ForecastData:
@@ -198,7 +119,7 @@ def _model(forecaster: Forecaster, data: ForecastData, config: ImportanceConfig)
     trace = forecaster.trace
     if trace is None:
         device = str(forecaster.device)
-        model = adapted_model(forecaster.forecast_model, data, config.fit_config(), device, [ProgressBar("training")])
+        model = adapted_model(forecaster.forecast_model, data, fit_config(config), device, [ProgressBar("training")])
     else:
         model = forecaster.model
     modules = len(lora_modules(model))

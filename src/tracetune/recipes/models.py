@@ -1,14 +1,10 @@
 """List the foundation models that are known by name."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
-from tracetune.backbones.loading import MODELS
+from tracetune.backbones.known_models import MODELS
+from tracetune.recipes.configs.models import ModelsConfig
 from tracetune.report.tables import print_table
-
-
-@dataclass(frozen=True)
-class ModelsConfig:
-    """Nothing to choose."""
 
 
 def show_models(config: ModelsConfig) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError
 from tracetune.base.files import read_json, write_json
-from tracetune.base.places import require_place
 from tracetune.base.seeds import seed_everything
 from tracetune.data.synthetic.corpus import SyntheticCorpus
 from tracetune.data.synthetic.samples import finished_rows, phenomenon, sample_rows
+from tracetune.recipes.configs.pretrain import PretrainConfig
 from tracetune.report.corpus_sheet import plot_corpus
 from tracetune.report.plots import plot_training
 from tracetune.tasks.reconstruction import MaskedReconstruction, MaskingConfig
@@ -32,76 +32,6 @@ _VALIDATION_WINDOWS = 2048
 _BLOCK, _BLOCK_ON_GPU = 4096, 32_768  # windows generated at once
 _SHEET_COLUMNS = 4
 _MAY_CHANGE = ("output", "device", "num_workers")  # between the parts of an interrupted run
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """What to pretrain, on how much, and where to put it.
-
-    Attributes:
-        output: folder for weights, configuration, log, learning curves and a picture of the corpus.
-        start: folder or name of a model to go on from, with its geometry; without it random weights.
-        windows: synthetic windows seen; each is new.
-        context_length: steps per window T.
-        patch_length: steps per patch P.
-        width: embedding width D.
-        layers: transformer blocks.
-        heads: attention heads per block.
-        feed_forward: inner width of the gated feed-forward layers.
-        masking: mapping of MaskingConfig's fields.
-        huber_delta: where the loss turns from squared to linear, in standard deviations.
-        learning_rate: peak of the one-cycle schedule.
-        weight_decay: decoupled weight decay.
-        batch_size: windows per step and device.
-        evaluations: how often to measure the validation loss and save a checkpoint.
-        snapshots: numbers of windows after which the weights are kept in output/snapshots/NUMBER (config file only).
-        seed: fixes weights, series and masks.
-        bf16: bfloat16 autocast.
-        compile: torch.compile the model; faster after a minute of compiling, needs a C++ compiler.
-        device: "auto", "cpu", "cuda".
-        num_workers: processes that generate series; 0 generates in the training process, as on CUDA always, where
-            the GPU generates (the same distribution, other rows than on the CPU).
-    """
-
-    output: str
-    start: str | None = None
-    windows: int = 1_000_000
-    context_length: int = 512
-    patch_length: int = 16
-    width: int = 128
-    layers: int = 6
-    heads: int = 4
-    feed_forward: int = 384
-    masking: dict[str, Any] = field(default_factory=dict)
-    huber_delta: float = 2.0
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.01
-    batch_size: int = 128
-    evaluations: int = 50
-    snapshots: tuple[int, ...] = ()
-    seed: int = 0
-    bf16: bool = True
-    compile: bool = False
-    device: str = "auto"
-    num_workers: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("context_length", "patch_length", "width", "layers", "heads", "feed_forward", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"Expected {name} of at least 1, found {getattr(self, name)}.")
-        require_place(self.output)
-        if self.context_length % self.patch_length:
-            raise InputError(
-                f"Expected a context_length that is a multiple of patch_length {self.patch_length}, "
-                f"found {self.context_length}."
-            )
-        if self.width % self.heads:
-            raise InputError(f"Expected a width that is a multiple of heads ({self.heads}), found {self.width}.")
-        if self.windows < self.batch_size:
-            raise InputError(f"Expected windows of at least one batch ({self.batch_size}), found {self.windows}.")
-        for count in self.snapshots:
-            if not 1 <= count <= self.windows:
-                raise InputError(f"Expected snapshots between 1 and {self.windows} windows, found {count}.")
 
 
 class SyntheticWindows(Dataset):

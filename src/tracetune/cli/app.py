@@ -1,0 +1,176 @@
+"""The commands, the way from an argument to a recipe, and the exit statuses."""
+
+import errno
+import importlib
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperCommand, TyperGroup
+
+from tracetune.base.config import from_mapping, read_yaml
+from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.setting_names import near_settings
+from tracetune.cli.flags import signature, values_of
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: what it says of itself, and where its configuration and its recipe are.
+
+    Attributes:
+        summary: what it does, in one line.
+        config: "module:class" below tracetune.recipes.configs, which imports neither PyTorch nor pandas.
+        recipe: "module:function" below tracetune.recipes, imported when the command runs.
+    """
+
+    summary: str
+    config: str
+    recipe: str
+
+
+COMMANDS = {
+    "demo": Command(
+        "Fine-tune, forecast and compare with the truth on a real series that ships with it (about two minutes).",
+        "demo:DemoConfig",
+        "demo:demo",
+    ),
+    "finetune": Command(
+        "Fine-tune a forecasting model on a table or a known data set, and save it.",
+        "finetune:FinetuneConfig",
+        "finetune:finetune",
+    ),
+    "predict": Command(
+        "Forecast the steps after the end of every series in a table.", "predict:PredictConfig", "predict:predict"
+    ),
+    "evaluate": Command(
+        "Backtest a model on a table or a known data set, beside the naive forecasts.",
+        "evaluate:EvaluateConfig",
+        "evaluate:evaluate",
+    ),
+    "importance": Command(
+        "Score the LoRA modules of a model by several methods, and compare them with Shapley values.",
+        "importance:ImportanceConfig",
+        "importance:importance",
+    ),
+    "pretrain": Command(
+        "Pretrain a backbone on synthetic series, or go on with an interrupted run.",
+        "pretrain:PretrainConfig",
+        "pretrain:pretrain",
+    ),
+    "models": Command("List the foundation models known by name.", "models:ModelsConfig", "models:show_models"),
+    "datasets": Command(
+        "List the known benchmark data sets, or download one.", "datasets:DatasetsConfig", "datasets:show_datasets"
+    ),
+}
+
+
+class _Command(TyperCommand):
+    """A command that names the nearest flags where one is unknown."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        known = {flag for parameter in self.params for flag in (*parameter.opts, *parameter.secondary_opts)} | {
+            "--help"
+        }
+        before_end = args[: args.index("--")] if "--" in args else args
+        for flag in (word.partition("=")[0] for word in before_end):
+            if flag.startswith("--") and flag not in known:
+                names = [name[2:].replace("-", "_") for name in known if name.startswith("--")]
+                nearest = [f"--{name.replace('_', '-')}" for name in near_settings(flag, names)]
+                hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+                raise InputError(f"There is no flag {flag}.{hint} All flags: tracetune {self.name} --help")
+        return super().parse_args(ctx, args)
+
+
+class _Commands(TyperGroup):
+    """The commands by name; only the one that is asked for is built."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order in which one meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Build one command; refuse unknown names with the nearest."""
+        if cmd_name not in COMMANDS:
+            raise unknown_name("command", cmd_name, COMMANDS)
+        return build_command(cmd_name)
+
+
+app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        libraries = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft"))
+        print(f"tracetune {version('tracetune')} (Python {sys.version.split()[0]}, {libraries})")
+        raise typer.Exit
+
+
+@app.callback()
+def _describe(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and leave.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Fine-tune time-series foundation models with few parameters."""
+
+
+def config_of(name: str) -> Any:
+    """Return the configuration class of the command ``name``."""
+    return _imported(f"tracetune.recipes.configs.{COMMANDS[name].config}")
+
+
+def build_command(name: str) -> Any:
+    """Return the Typer command ``name``, whose flags are the settings of its configuration."""
+    command, config_class = COMMANDS[name], config_of(name)
+
+    def run(config: str | None, **flags: Any) -> None:
+        values = read_yaml(config) if config else {}
+        chosen = from_mapping(config_class, values | values_of(flags, config_class))
+        _say_what_begins(chosen)
+        _imported(f"tracetune.recipes.{command.recipe}")(chosen)
+
+    run.__signature__ = signature(config_class)  # type: ignore[attr-defined]
+    run.__doc__ = command.summary
+    single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    single.command(name, cls=_Command)(run)
+    return typer.main.get_command(single)
+
+
+def main() -> None:
+    """Run the command line; exit status 0 is good, 1 a failure, 2 wrong use or unusable input."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes are for those who call it themselves
+    try:
+        app()
+    except InputError as error:
+        _leave(error.for_command_line(), 2)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        _leave(f"{error}. Free some disk space and run the command again." if full else str(error), 2 if full else 1)
+    except Exception as error:
+        if os.environ.get("TRACETUNE_DEBUG"):
+            raise
+        _leave(f"{type(error).__name__}: {error} (set TRACETUNE_DEBUG=1 for the traceback)", 1)
+
+
+def _say_what_begins(config: object) -> None:
+    """Say at once what is under way: importing PyTorch alone takes seconds."""
+    data = getattr(config, "data", None) or getattr(config, "dataset", None)
+    if data:
+        Console(highlight=False).print(f"Reading {data} ...", markup=False)
+
+
+def _imported(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _leave(message: str, status: int) -> None:
+    Console(stderr=True, highlight=False).print(f"Error: {message}", style="red", markup=False, soft_wrap=True)
+    sys.exit(status)

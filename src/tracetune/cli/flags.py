@@ -1,0 +1,96 @@
+"""Flags of a command from the settings of its configuration, and what the text of a flag stands for."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import MISSING
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+
+from tracetune.base.config import Setting, settings
+
+_GROUPS = {"data": "Data", "model": "Model", "method": "Method", "run": "Run"}
+_METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
+
+
+def signature(config_class: type) -> inspect.Signature:
+    """Return the parameters of a command: one a setting that a flag can give, and ``config``."""
+    option = typer.Option(help="YAML file with the same names; flags win over it.", metavar="FILE", show_default=False)
+    parameters = [_parameter("config", str | None, None, option)]
+    for setting in settings(config_class).values():
+        if (kind := _flag_type(setting.hint)) is not None:
+            parameters.append(_parameter(setting.name, *_annotation(kind), _option(setting, kind)))
+    return inspect.Signature(parameters)
+
+
+def values_of(flags: Mapping[str, Any], config_class: type) -> dict[str, Any]:
+    """Return the settings that flags give, in their types; what spells no such value is left for the check of types."""
+    known = settings(config_class)
+    given = {name: value for name, value in flags.items() if value not in (None, [])}
+    return {name: _spelled(value, known[name].hint) for name, value in given.items()}
+
+
+def _annotation(kind: Any) -> tuple[Any, Any]:
+    """Return the type of a parameter and its default, which stands for a flag that was not given."""
+    return (list[str], []) if kind == list[str] else (bool | None if kind is bool else str | None, None)
+
+
+def _parameter(name: str, annotation: Any, default: Any, option: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=Annotated[annotation, option])
+
+
+def _option(setting: Setting, kind: Any) -> Any:
+    text = setting.text.replace("[", "\\[")
+    panel = _GROUPS.get(setting.group)
+    if setting.positional:
+        return typer.Argument(help=text, show_default=False, metavar=f"[{setting.name.upper()}]")
+    if setting.default not in (None, (), MISSING, False, ""):
+        text += f" \\[default: {setting.default}]"
+    if kind is bool:
+        return typer.Option(help=text, show_default=False, rich_help_panel=panel)
+    metavar = "LIST" if kind == list[str] else _METAVARS.get(kind, "VALUE")
+    return typer.Option(help=text, show_default=False, rich_help_panel=panel, metavar=metavar)
+
+
+def _flag_type(hint: Any) -> Any:
+    """Return the type that a flag takes for a setting's annotation; None for what only a file can hold."""
+    options = [part for part in get_args(hint) if part is not type(None)]
+    if hint in (str, int, float, bool):
+        return hint
+    if _is_amount(hint) or _is_switch(hint) or get_origin(hint) is Literal:
+        return Any
+    if get_origin(hint) in (tuple, list):
+        return list[str]
+    return _flag_type(options[0]) if len(options) == 1 and get_origin(hint) is not dict else None
+
+
+def _is_amount(hint: Any) -> bool:
+    """Return whether a setting takes a share (0.5) as well as a number (5), and perhaps a word ("auto")."""
+    return {int, float} <= set(get_args(hint))
+
+
+def _is_switch(hint: Any) -> bool:
+    """Return whether a setting takes true and false as well as a word ("auto")."""
+    return bool in get_args(hint) and any(get_origin(part) is Literal for part in get_args(hint))
+
+
+def _spelled(value: Any, hint: Any) -> Any:
+    """Return the value that the text of a flag spells in the type of its setting, or else the text."""
+    if isinstance(value, list):
+        parts = [part.strip() for text in value for part in text.split(",")]
+        return [part for part in parts if part]
+    if _is_switch(hint):
+        return {"true": True, "false": False}.get(value, value)
+    kinds = [int, float] if _is_amount(hint) else [_flag_type(hint)]
+    return _number(value, [kind for kind in kinds if kind in (int, float)])
+
+
+def _number(text: str, kinds: list[type]) -> Any:
+    """Return the number that ``text`` spells in the first of ``kinds`` that has it; else the text."""
+    for kind in kinds:
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

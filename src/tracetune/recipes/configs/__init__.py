@@ -1,0 +1,1 @@
+"""What each command takes: one class a command, importable without PyTorch, so that help is quick."""
