@@ -1,6 +1,7 @@
 """The command line as a user meets it: whole runs, exit statuses, messages, nothing half-written."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -294,7 +295,8 @@ def test_sizes_that_are_none_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, table: Path, base: str, size: str
 ) -> None:
     arguments = ["--model", base, "--prediction-length", 3, "--output", "never.csv"]
-    assert "batch_size" in fails(monkeypatch, capsys, "predict", table, *arguments, "--batch-size", size)
+    message = fails(monkeypatch, capsys, "predict", table, *arguments, "--batch-size", size)
+    assert re.search(r"batch[-_]size", message)
 
 
 @pytest.mark.parametrize("flags", [["0.1,0.9"], ["0.1", "0.9"], ["0.1, 0.9"]])
