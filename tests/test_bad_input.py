@@ -74,10 +74,10 @@ def test_numbers_out_of_range(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("r: two", "Expected r to be a whole number, found 'two'"),
-        ('sort: "no"', "Expected sort to be true or false, found 'no'"),
-        ("target_modules: '*.q'", "Expected target_modules to be a list"),
-        ("method: [lora]", "Expected method to be text"),
+        ("r: two", "Expected --r to be a whole number, found 'two'"),
+        ('sort: "no"', "Expected --sort to be true or false, found 'no'"),
+        ("target_modules: '*.q'", "Expected --target-modules to be a list"),
+        ("method: [lora]", "Expected --method to be text"),
     ],
 )
 def test_values_of_another_type_in_a_config_file(
