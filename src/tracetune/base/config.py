@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
-from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -40,7 +39,6 @@ class Setting:
     positional: bool
 
 
-@cache
 def settings(config_class: type, group: str = "") -> dict[str, Setting]:
     """Return all settings of a dataclass by flat name; fields that are dataclasses themselves are parts of it."""
     found: dict[str, Setting] = {}
@@ -128,7 +126,7 @@ def _built(config_class: type[T], values: Mapping[str, Any]) -> T:
     given = {}
     for field in fields(config_class):  # type: ignore[arg-type]
         if is_dataclass(hints[field.name]):
-            given[field.name] = _built(hints[field.name], values)  # type: ignore[arg-type]
+            given[field.name] = _built(hints[field.name], values)
         elif field.name in values:
             given[field.name] = values[field.name]
     return config_class(**given)

@@ -75,7 +75,8 @@ def fit_config(config: FinetuneConfig) -> FitConfig:
 
 def _same_names(kind: type[T], config: FinetuneConfig, without: Sequence[str] = ()) -> T:
     """Return a ``kind`` with those of its fields that the command has under the same name."""
-    names = [field.name for field in fields(kind) if hasattr(config, field.name) and field.name not in without]
+    named = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    names = [name for name in named if hasattr(config, name) and name not in without]
     return kind(**{name: getattr(config, name) for name in names})
 
 

@@ -64,7 +64,7 @@ def importance(config: ImportanceConfig) -> list[Importance]:
 
 def fit_config(config: ImportanceConfig) -> FitConfig:
     """Return how LoRA is trained on a foundation model."""
-    both = {"batch_size": config.batch_size, "seed": config.seed}
+    both: dict[str, Any] = {"batch_size": config.batch_size, "seed": config.seed}
     return FitConfig(
         method="lora",
         head=HeadConfig(config.head, 1 if config.head == "flatten" else config.beta, tokens=config.head_tokens),
