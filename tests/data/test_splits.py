@@ -1,12 +1,15 @@
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
 from tracetune.base.errors import InputError
 from tracetune.data.frames import Panel, Series
-from tracetune.data.splits import Borders, Part, Scaler, fit_split, split_panel
+from tracetune.data.splits import Borders, Part, Scaler, cut_periods, fit_split, split_panel
 from tracetune.data.windows import Windows
 
 
@@ -52,16 +55,61 @@ def test_split_panel_names_the_series_that_is_too_short():
 
 
 def test_fit_split_keeps_the_end_for_validation():
-    split = fit_split(panel_of(1000), prediction_length=10)
+    split = fit_split(panel_of(1000), prediction_length=10, validation="last")
     assert split.train == ((0, 900),)
     assert split.validation == ((900, 1000),)
     assert split.test == ((1000, 1000),)
 
 
 def test_fit_split_holds_out_at_least_one_horizon_and_leaves_short_series_for_training():
-    split = fit_split(panel_of(40, 21, 20), prediction_length=10)
+    split = fit_split(panel_of(40, 21, 20), prediction_length=10, validation="last")
     assert split.train == ((0, 30), (0, 11), (0, 20))
     assert split.validation == ((30, 40), (11, 21), (20, 20))
+
+
+def test_rolling_validation_keeps_a_fifth_and_of_a_few_series_up_to_a_third_for_three_periods():
+    assert fit_split(panel_of(1000), prediction_length=10).validation == ((800, 1000),)
+    assert fit_split(panel_of(144), prediction_length=12).validation == ((108, 144),)
+    assert fit_split(panel_of(*[144] * 20), prediction_length=12).validation[0] == (116, 144)
+
+
+def test_an_unknown_validation_is_refused():
+    with pytest.raises(InputError, match="rolling"):
+        fit_split(panel_of(100), 10, validation="roling")
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    parts=st.lists(st.tuples(st.integers(1, 50), st.integers(0, 400)), min_size=1, max_size=5),
+    horizon=st.integers(1, 40),
+)
+def test_periods_follow_one_another_and_each_has_room_for_a_window(parts, horizon):
+    ranges = [Part(start, start + length) for start, length in parts]
+    periods = cut_periods(ranges, horizon)
+    assert len(periods) <= 5
+    for series, whole in enumerate(ranges):
+        own = [period[series] for period in periods if period[series].stop > period[series].start]
+        assert bool(own) == (whole.stop - whole.start >= horizon)
+        if own:
+            assert (own[0].start, own[-1].stop) == whole
+            assert all(first.stop == second.start for first, second in pairwise(own))
+            assert min(part.stop - part.start for part in own) >= horizon
+            assert own[-1] == periods[-1][series]  # the latest period is the latest of every series
+
+
+def test_at_most_five_periods_and_three_of_a_few_series_where_they_fit():
+    def count(length, horizon, series=1):
+        return len(cut_periods([Part(10, 10 + length)] * series, horizon))
+
+    assert [count(*pair) for pair in ((2880, 96), (2880, 720), (48, 12), (36, 12), (20, 12), (11, 12))] == [
+        5,
+        3,
+        3,
+        3,
+        1,
+        0,
+    ]
+    assert [count(36, 12, 20), count(35, 12, 20)] == [2, 1]
 
 
 def test_fit_split_always_leaves_a_window_on_both_sides():
@@ -106,6 +154,21 @@ def test_constant_and_unobserved_channels_have_scale_one(constant):
     assert scaler.scale.tolist() == [1.0]
     assert np.isfinite(scaler.mean).all()
     assert np.isfinite(scaler.transform(np.full((1, 3), 5.0))).all()
+
+
+def test_the_weight_of_a_series_that_leaves_its_level_is_bounded():
+    steady = np.random.default_rng(0).normal(size=(1, 120))
+    broken = np.concatenate([np.zeros((1, 100)), np.full((1, 20), 1000.0)], axis=1)
+    scalers = [Scaler.fit(values, 0, 100, counted=(100, 120)) for values in (steady, broken)]
+    assert scalers[0].scale == Scaler.fit(steady, 0, 100).scale  # an ordinary one counts as always
+    errors = scalers[1].transform(broken)[:, 100:]
+    np.testing.assert_allclose((errors**2).mean(), 4)  # the forecast that stays at the mean
+
+
+def test_a_channel_without_a_value_to_fit_on_is_scaled_by_what_is_counted():
+    values = np.array([[np.nan, np.nan, 1000.0, 3000.0]])
+    scaler = Scaler.fit(values, 0, 2, counted=(2, 4))
+    assert (scaler.mean.tolist(), scaler.scale.tolist()) == ([2000.0], [1000.0])
 
 
 def test_scaler_is_undone_and_survives_json():

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Subset
 
 from tracetune.base.errors import InputError
-from tracetune.data.windows import Windows, context_batch, identity_collate
+from tracetune.data.windows import OtherRows, Windows, context_batch, identity_collate, spread_rows
 
 
 def random_series(lengths, channels=1, missing=0.2, seed=0):
@@ -102,6 +102,44 @@ def test_min_context_adds_padded_windows_to_long_series():
     assert [windows.locate(0)[2], windows.locate(len(windows) - 1)[2]] == [2, 25]
 
 
+def test_min_context_of_each_series():
+    values = [np.ones((1, 9), np.float32), np.ones((1, 5), np.float32)]
+    windows = Windows(values, context_length=6, prediction_length=4, min_context=[3, 1])
+    assert [windows.locate(i)[::2] for i in range(len(windows))] == [(0, 3), (0, 4), (0, 5), (1, 1)]
+    assert windows.per_series().tolist() == [3, 1]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    lengths=st.lists(st.integers(5, 30), min_size=1, max_size=3),
+    channels=st.integers(1, 2),
+    stride=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
+def test_windows_without_values_are_found(lengths, channels, stride, seed):
+    windows = Windows(random_series(lengths, channels, missing=0.7, seed=seed), 3, 2, stride=stride)
+    batch = windows.__getitems__(list(range(len(windows))))
+    empty = (batch["future_mask"].sum((1, 2)) == 0) | (batch["input_mask"].sum((1, 2)) == 0)
+    found = windows.without_values()
+    assert found.tolist() == torch.nonzero(empty).flatten().tolist()
+
+    rest = OtherRows(windows, found)
+    kept = torch.nonzero(~empty).flatten().tolist()
+    assert len(rest) == len(kept)
+    assert rest.rows_of(np.arange(len(rest))).tolist() == kept
+    if kept:
+        ends = rest.__getitems__([0, len(kept) - 1])
+        assert torch.equal(ends["past_values"], batch["past_values"][[kept[0], kept[-1]]])
+
+
+def test_spread_rows_are_one_of_each_part_and_meet_every_hour():
+    rows = spread_rows(2400, 100, seed=0)
+    assert (rows // 24).tolist() == list(range(100))
+    assert len(set(rows % 24)) > 20  # a fixed step would meet one hour
+    assert rows.tolist() == spread_rows(2400, 100, seed=0).tolist() != spread_rows(2400, 100, seed=1).tolist()
+    assert spread_rows(5, 9, seed=0).tolist() == [0, 1, 2, 3, 4]
+
+
 def test_series_too_short_for_a_window_is_passed_over():
     windows = Windows([np.ones((1, 3), np.float32), np.ones((1, 9), np.float32)], 4, 3)
     assert {windows.locate(i)[0] for i in range(len(windows))} == {1}
@@ -153,6 +191,7 @@ def test_series_are_shared_and_memory_does_not_grow_with_the_number_of_windows()
         ({"prediction_length": 0}, "Expected prediction_length of at least 1, found 0"),
         ({"stride": 0}, "Expected stride of at least 1, found 0"),
         ({"min_context": 5}, r"Expected min_context between 1 and 4 \(T\), found 5"),
+        ({"min_context": [1, 1]}, "Expected a min_context for each of 1 series, found 2"),
         ({"prediction_length": 10}, "No window fits: each needs 10 target steps.*longest of 1 ranges has 10 steps"),
         ({"ranges": [(0, 5), (0, 5)]}, "Expected a range for each of 1 series, found 2"),
         ({"ranges": [(0, 11)]}, "Expected a range within 0 and 10 for series 0, found 0 to 11"),

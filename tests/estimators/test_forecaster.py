@@ -136,7 +136,7 @@ def test_validation_frames_choose_the_model(base: Forecaster) -> None:
     frame = seasonal_frame()
     early, late = frame[frame["timestamp"] < "2024-01-09"], frame[frame["timestamp"] >= "2024-01-09"]
     tuned = base.fit(early, late, quick("linear_probe"))
-    assert tuned.trace["data"]["validation_windows"] == 2 * (48 - HORIZON + 1)
+    assert tuned.trace["data"]["validation_windows"] == 2 * 3 * (16 - HORIZON + 1)  # series, periods, origins
 
 
 def test_gaps_and_unequal_lengths_are_normal(base: Forecaster) -> None:

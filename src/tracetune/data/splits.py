@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, unknown_name
 from tracetune.data.frames import Panel
 
 _ROUNDING = 10 * np.finfo(np.float64).eps  # a deviation this small beside the mean is rounding, not variation
+_MOST_DEVIATION = 2.0  # scaled; a linear trend is 2.1 away from its mean in the tenth after the steps it was fitted on
 
 
 @dataclass(frozen=True)
@@ -88,16 +89,36 @@ def split_panel(
     return _by_part(parts)
 
 
-def fit_split(panel: Panel, prediction_length: int, validation_fraction: float = 0.1) -> PanelSplit:
+VALIDATIONS = ("rolling", "last")
+_SHARES = {"rolling": 0.2, "last": 0.1}  # of each series
+_MOST_PERIODS = 5
+_FEW = 20  # with fewer series, the noise between them says little
+
+
+def fit_split(
+    panel: Panel, prediction_length: int, validation: str = "rolling", validation_fraction: float | None = None
+) -> PanelSplit:
     """Keep the end of each series for validation, at least one horizon H of it; there is no test part.
 
-    A series that is too short to leave a horizon and one step of context for training too is used for training only.
+    All training targets come before all validation targets of their series, so that no training window contains a
+    validation value, neither as a target nor as context. A series that is too short to leave a horizon and one step of
+    context for training too is used for training only.
+
+    Args:
+        panel: the series.
+        prediction_length: H.
+        validation: "rolling" keeps a fifth, enough for several periods (see `cut_periods`), in panels of a few
+            series up to a third for the sake of three of them; "last" a tenth, as one stretch.
+        validation_fraction: another share; None for these.
 
     Raises:
-        InputError: no series is long enough to be validated on.
+        InputError: an unknown name, a share that is none, or no series is long enough to be validated on.
     """
-    if not 0 < validation_fraction < 1:
-        raise InputError(f"Expected a validation_fraction between 0 and 1, found {validation_fraction}.")
+    if validation not in VALIDATIONS:
+        raise unknown_name("validation", validation, VALIDATIONS)
+    share = _SHARES[validation] if validation_fraction is None else validation_fraction
+    if not 0 < share < 1:
+        raise InputError(f"Expected a validation_fraction between 0 and 1, found {share}.")
     needed = 2 * prediction_length + 1
     if max(panel.lengths) < needed:
         raise InputError(
@@ -105,13 +126,45 @@ def fit_split(panel: Panel, prediction_length: int, validation_fraction: float =
             f"{needed} steps are needed, the longest has {max(panel.lengths)}. Use a shorter prediction_length, "
             "or give a validation table."
         )
+    few = validation == "rolling" and validation_fraction is None and len(panel) < _FEW
     parts = []
     for length in panel.lengths:
-        wanted = max(prediction_length, int(length * validation_fraction))
+        wanted = max(prediction_length, int(length * share))
+        if few:
+            wanted = max(wanted, min(3 * prediction_length, length // 3))
         held_out = min(wanted, length - prediction_length - 1) if length >= needed else 0
         train_end = length - held_out
         parts.append((Part(0, train_end), Part(train_end, length), Part(length, length)))
     return _by_part(parts)
+
+
+def cut_periods(ranges: Sequence[Part], prediction_length: int) -> list[tuple[Part, ...]]:
+    """Cut each range of targets into consecutive periods of equal length, at most five, none shorter than H.
+
+    A period is one and a half horizons or longer, so that it has windows at several times of day; shorter where a few
+    series would have less than three of them. Windows belong to the period in which all their targets lie: periods
+    share no target.
+
+    Returns:
+        One entry a period, the latest last, each with a range for every series. Series with fewer periods than others
+        have their latest ones; the others are empty.
+    """
+    lengths = [part.stop - part.start for part in ranges]
+    least = 3 if sum(length >= prediction_length for length in lengths) < _FEW else 1
+    counts = [_period_count(length, prediction_length, least) for length in lengths]
+    most = max(counts, default=0)
+    periods: list[list[Part]] = [[] for _ in range(most)]
+    for part, count in zip(ranges, counts, strict=True):
+        borders = np.linspace(part.start, part.stop, count + 1).astype(int).tolist() if count else []
+        for place, period in enumerate(periods):
+            own = place - (most - count)
+            period.append(Part(borders[own], borders[own + 1]) if own >= 0 else Part(part.stop, part.stop))
+    return [tuple(period) for period in periods]
+
+
+def _period_count(length: int, prediction_length: int, least: int) -> int:
+    """How many periods a range has; fewer than ``least`` only where not so many horizons fit."""
+    return min(max(2 * length // (3 * prediction_length), min(least, length // prediction_length)), _MOST_PERIODS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,21 +173,40 @@ class Scaler:
 
     Attributes:
         mean: [C].
-        scale: [C], the population standard deviation.
+        scale: [C], the population standard deviation, or more, see `fit`.
     """
 
     mean: np.ndarray
     scale: np.ndarray
 
     @classmethod
-    def fit(cls, values: np.ndarray, start: int | None = None, stop: int | None = None) -> "Scaler":
-        """Fit on ``values[:, start:stop]`` of an array [C, L]; missing values are left out."""
+    def fit(
+        cls,
+        values: np.ndarray,
+        start: int | None = None,
+        stop: int | None = None,
+        counted: tuple[int, int] | None = None,
+    ) -> "Scaler":
+        """Fit on ``values[:, start:stop]`` of an array [C, L]; missing values are left out.
+
+        Args:
+            values: [C, L], NaN where missing.
+            start: first step to fit on.
+            stop: step after the last one.
+            counted: a range whose errors will be summed with those of other series. It bounds the weight of a series
+                that leaves its former level: the scale is at least half of the root mean square by which the values of
+                the range differ from the mean, so that a forecast of the mean has an error of 4 at most. A channel
+                without any value to fit on is scaled by this range alone.
+        """
         part = np.asarray(values, dtype=np.float64)[:, start:stop]
-        observed = ~np.isnan(part)
-        count = np.maximum(observed.sum(axis=1), 1)
-        mean = np.where(observed, part, 0.0).sum(axis=1) / count
-        deviation = np.where(observed, part - mean[:, None], 0.0)
-        scale = np.sqrt((deviation**2).sum(axis=1) / count)
+        mean, scale = _moments(part)
+        if counted is not None:
+            range_ = np.asarray(values, dtype=np.float64)[:, counted[0] : counted[1]]
+            unseen = np.isnan(part).all(axis=1)
+            mean, scale = (
+                np.where(unseen, late, early) for late, early in zip(_moments(range_), (mean, scale), strict=True)
+            )
+            scale = np.maximum(scale, _deviation(range_, mean) / _MOST_DEVIATION)
         varies = scale > _ROUNDING * np.abs(mean)
         return cls(mean, np.where(varies, scale, 1.0))
 
@@ -154,6 +226,20 @@ class Scaler:
     def from_dict(cls, content: Mapping[str, Any]) -> "Scaler":
         """The scaler that `to_dict` described."""
         return cls(np.asarray(content["mean"], dtype=np.float64), np.asarray(content["scale"], dtype=np.float64))
+
+
+def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each channel of an array [C, L], missing values left out."""
+    observed = ~np.isnan(values)
+    mean = np.where(observed, values, 0.0).sum(axis=1) / np.maximum(observed.sum(axis=1), 1)
+    return mean, _deviation(values, mean)
+
+
+def _deviation(values: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Root mean square distance of each channel of an array [C, L] from its mean [C], missing values left out."""
+    observed = ~np.isnan(values)
+    squares = np.where(observed, values - mean[:, None], 0.0) ** 2
+    return np.sqrt(squares.sum(axis=1) / np.maximum(observed.sum(axis=1), 1))
 
 
 def _by_part(parts: Sequence[tuple[Part, Part, Part]]) -> PanelSplit:

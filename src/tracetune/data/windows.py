@@ -39,13 +39,16 @@ class Windows(Dataset[Batch]):
     - a range that starts later has windows from its very start, with what lies before it as context;
     - ``min_context`` replaces both rules: every window with that many real context steps, full or padded.
 
+    The same array may come several times with other ranges: it is not copied.
+
     Args:
         values: one array [C, L] a series, NaN where missing; float32 arrays are used as they are, without a copy.
         context_length: T.
         prediction_length: H.
         ranges: targets ``[start, stop)`` of each series; None means all steps.
         stride: steps between the origins of one series.
-        min_context: least number of context steps inside the series; None for the rules above.
+        min_context: least number of context steps inside a series, one number or one a series; None for the rules
+            above.
 
     Raises:
         InputError: a length below 1, ranges that do not fit the series, or not a single window.
@@ -58,18 +61,21 @@ class Windows(Dataset[Batch]):
         prediction_length: int,
         ranges: Sequence[tuple[int, int]] | None = None,
         stride: int = 1,
-        min_context: int | None = None,
+        min_context: int | Sequence[int] | None = None,
     ) -> None:
         _require_positive(context_length=context_length, prediction_length=prediction_length, stride=stride)
-        if min_context is not None and not 1 <= min_context <= context_length:
-            raise InputError(f"Expected min_context between 1 and {context_length} (T), found {min_context}.")
         self.context_length = context_length
         self.prediction_length = prediction_length
         self.stride = stride
         self.values = [np.asarray(array, dtype=np.float32) for array in values]
         lengths = [_series_length(array) for array in self.values]
         targets = [(0, length) for length in lengths] if ranges is None else _checked_ranges(ranges, lengths)
-        self._first = np.array([self._first_origin(*bounds, min_context) for bounds in targets], dtype=np.int64)
+        least = _checked_contexts(min_context, len(lengths), context_length)
+        first = [
+            first_origin(*bounds, context_length, prediction_length, own)
+            for bounds, own in zip(targets, least, strict=True)
+        ]
+        self._first = np.array(first, dtype=np.int64)
         stops = np.array([stop for _, stop in targets], dtype=np.int64)
         origins = np.maximum((stops - prediction_length - self._first) // stride + 1, 0)
         self._channels = np.array([len(array) for array in self.values], dtype=np.int64)
@@ -94,7 +100,7 @@ class Windows(Dataset[Batch]):
 
         A DataLoader calls it with the indices of a batch; give it ``collate_fn=identity_collate``.
         """
-        series, channel, origin = self._locate(np.asarray(indices, dtype=np.int64))
+        series, channel, origin = self.locate_rows(np.asarray(indices, dtype=np.int64))
         length = self.context_length + self.prediction_length
         window = np.full((len(series), length), np.nan, dtype=np.float32)
         rows = zip(window, series.tolist(), channel.tolist(), origin.tolist(), strict=True)
@@ -107,10 +113,11 @@ class Windows(Dataset[Batch]):
 
     def locate(self, index: int) -> tuple[int, int, int]:
         """Series, channel and origin of window ``index``."""
-        series, channel, origin = self._locate(np.array([index], dtype=np.int64))
+        series, channel, origin = self.locate_rows(np.array([index], dtype=np.int64))
         return int(series[0]), int(channel[0]), int(origin[0])
 
-    def _locate(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def locate_rows(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Series, channel and origin of each of the windows ``indices``."""
         indices = np.where(indices < 0, indices + len(self), indices)
         if ((indices < 0) | (indices >= len(self))).any():
             raise IndexError(f"window index out of range for {len(self)} windows")
@@ -119,14 +126,48 @@ class Windows(Dataset[Batch]):
         step, channel = np.divmod(indices - before, self._channels[series])
         return series, channel, self._first[series] + step * self.stride
 
-    def _first_origin(self, start: int, stop: int, min_context: int | None) -> int:
-        if min_context is not None:
-            return max(start, min_context)
-        if start > 0:
-            return start
-        if self.context_length + self.prediction_length <= stop:
-            return self.context_length
-        return max(1, min(self.prediction_length, self.context_length, stop - self.prediction_length))
+    def per_series(self) -> np.ndarray:
+        """Return how many windows each series has."""
+        return np.diff(self._ends, prepend=0)
+
+    def without_values(self) -> np.ndarray:
+        """Return the indices of windows with no observed target, or with no observed context; usually none."""
+        found = []
+        starts = np.concatenate([[0], self._ends[:-1]])
+        for s, (array, begin, end) in enumerate(zip(self.values, starts, self._ends, strict=True)):
+            missing = np.isnan(array)
+            if end == begin or not missing.any():
+                continue
+            origins = self._first[s] + self.stride * np.arange((end - begin) // len(array))
+            observed = np.pad(np.cumsum(~missing, axis=1), ((0, 0), (1, 0)))  # [C, L + 1], how many before each step
+            targets = observed[:, origins + self.prediction_length] - observed[:, origins]
+            context = observed[:, origins] - observed[:, np.maximum(origins - self.context_length, 0)]
+            found.append(begin + np.flatnonzero(((targets == 0) | (context == 0)).T))
+        return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+
+
+def first_origin(
+    start: int, stop: int, context_length: int, prediction_length: int, min_context: int | None = None
+) -> int:
+    """Return the first origin over a range of targets ``[start, stop)``; the rules are those of `Windows`."""
+    if min_context is not None:
+        return max(start, min_context)
+    if start > 0:
+        return start
+    if context_length + prediction_length <= stop:
+        return context_length
+    return max(1, min(prediction_length, context_length, stop - prediction_length))
+
+
+def spread_rows(size: int, count: int, seed: int) -> np.ndarray:
+    """Return ``count`` of ``size`` rows in ascending order, one drawn from each of as many equal parts; all if fewer.
+
+    Drawn, because a fixed step could meet the same channel or hour of the day each time.
+    """
+    if count >= size:
+        return np.arange(size)
+    borders = np.arange(count + 1) * size // count
+    return np.random.default_rng(seed).integers(borders[:-1], borders[1:])
 
 
 def identity_collate(batch: Batch) -> Batch:
@@ -139,6 +180,31 @@ def chosen_rows(source: BatchSource, indices: Sequence[int]) -> BatchSource:
     rows: Any = source
     subset: Any = Subset(rows, indices)
     return subset
+
+
+class OtherRows(Dataset[Batch]):
+    """All rows of a data set but a few, in its order; only the few are held in memory.
+
+    Args:
+        source: the data set.
+        left_out: indices of the few, ascending.
+    """
+
+    def __init__(self, source: BatchSource, left_out: np.ndarray) -> None:
+        self.source = source
+        self._kept_before = left_out - np.arange(len(left_out))  # how many rows stay before each that is left out
+        self._size = len(source) - len(left_out)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """Rows ``indices`` of those that are left, as one batch."""
+        return self.source.__getitems__(self.rows_of(np.asarray(indices, dtype=np.int64)).tolist())
+
+    def rows_of(self, indices: np.ndarray) -> np.ndarray:
+        """Return where the rows ``indices`` of those that are left are in the source."""
+        return indices + np.searchsorted(self._kept_before, indices, side="right")
 
 
 def context_batch(values: Iterable[np.ndarray], context_length: int, batch_size: int = 1024) -> Iterator[Batch]:
@@ -189,6 +255,21 @@ def _series_length(array: np.ndarray) -> int:
     if array.ndim != 2:
         raise InputError(f"Expected series of shape [channels, steps], found shape {list(array.shape)}.")
     return int(array.shape[1])
+
+
+def _checked_contexts(
+    min_context: int | Sequence[int] | None, series: int, context_length: int
+) -> Sequence[int | None]:
+    """Return the least number of context steps of each series."""
+    if min_context is None:
+        return [None] * series
+    least = [min_context] * series if isinstance(min_context, int) else list(min_context)
+    if len(least) != series:
+        raise InputError(f"Expected a min_context for each of {series} series, found {len(least)}.")
+    for steps in least:
+        if not 1 <= steps <= context_length:
+            raise InputError(f"Expected min_context between 1 and {context_length} (T), found {steps}.")
+    return least
 
 
 def _checked_ranges(ranges: Sequence[tuple[int, int]], lengths: Sequence[int]) -> list[tuple[int, int]]:

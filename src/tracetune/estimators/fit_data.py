@@ -14,17 +14,21 @@ def split_frames(
     validation_df: pd.DataFrame | None,
     context_length: int,
     prediction_length: int,
+    validation: str = "rolling",
     **columns: Any,
-) -> tuple[Panel, PanelSplit, int]:
-    """The series of one or two frames, their ranges, and the least number of real context steps in a window.
+) -> tuple[Panel, PanelSplit, list[int]]:
+    """The series of one or two frames, their ranges, and the least number of real context steps for each series.
 
-    Padded windows are admitted: a series little longer than the context would give a handful of full ones.
+    Padded windows are admitted: a series little longer than the context would give a handful of full ones. They have
+    a horizon or a quarter of the context, or half of what the series itself can give, if that is less; so that a
+    series of one step more than a horizon still trains.
 
     Args:
         train_df: the series to learn from.
         validation_df: later steps of the same items, or other items; None holds back the last part of every series.
         context_length: T.
         prediction_length: H.
+        validation: "rolling" or "last", see ``fit_split``; without effect where there is a ``validation_df``.
         columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
 
     Raises:
@@ -32,9 +36,8 @@ def split_frames(
     """
     panel = panel_from_frame(train_df, **columns)
     if validation_df is None:
-        split = fit_split(panel, prediction_length)
+        split = fit_split(panel, prediction_length, validation)
     else:
         panel, split = continue_panel(panel, panel_from_frame(validation_df, **columns))
-    least = min(context_length, max(prediction_length, context_length // 4))
-    least = min(least, max(1, max(part.stop for part in split.train) - prediction_length))
-    return panel, split, least
+    wanted = min(context_length, max(prediction_length, context_length // 4))
+    return panel, split, [min(wanted, max(1, (part.stop - prediction_length) // 2)) for part in split.train]

@@ -1,6 +1,7 @@
 """Forecaster: load, fit, predict, evaluate, save."""
 
 import copy
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -33,6 +34,8 @@ from tracetune.report.card import forecaster_card
 from tracetune.tasks.forecast_data import ForecastData, batches, forecast_data, require_observed, scale_panel
 from tracetune.tasks.forecast_evaluation import compare_forecasters, naive_forecasters
 from tracetune.tasks.forecasting import ForecastModel, ForecastOutput, head_description
+
+logger = logging.getLogger(__name__)
 
 
 class Forecaster:
@@ -134,7 +137,7 @@ class Forecaster:
         config = FitConfig() if config is None else config
         config = config if method is None else replace(config, method=method)
         panel, split, least = split_frames(
-            train_df, validation_df, self.context_length, self.prediction_length, **columns
+            train_df, validation_df, self.context_length, self.prediction_length, config.validation, **columns
         )
         return self.fit_panel(panel, split, config, min_context=least, callbacks=callbacks)
 
@@ -144,12 +147,13 @@ class Forecaster:
         split: PanelSplit,
         config: FitConfig | None = None,
         *,
-        min_context: int | None = None,
+        min_context: int | Sequence[int] | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> "Forecaster":
         """Fine-tune on a panel whose training and validation ranges are given; see :meth:`fit`.
 
-        ``min_context`` admits training windows with that few real context steps; None wants full contexts.
+        ``min_context`` admits training windows with that few real context steps, of every series or of each; None
+        wants full contexts.
         """
         config = FitConfig() if config is None else config
         if isinstance(self.model, PeftModel):
@@ -164,7 +168,11 @@ class Forecaster:
             config.train_stride,
             min_context,
             config.validation_windows,
+            rolling=config.validation == "rolling",
+            seed=config.training.seed,
         )
+        if data.counts is not None:
+            logger.info("%s", data.counts.describe())
         result = fit_forecaster(self.forecast_model, data, config, str(self.device), callbacks)
         intervals = residual_quantiles(result.model, data.validation)
         trace = self._trace(panel, data, config, result)
@@ -287,7 +295,8 @@ class Forecaster:
             columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
 
         Returns:
-            One row a forecaster: mse and mae in units of each series' deviation before the test part.
+            One row a forecaster: mse and mae in units of each series' deviation before the test part, or of half its
+            distance from the mean there within the test part, if that is larger.
 
         Raises:
             InputError: unusable data, or series too short for the test part.
@@ -305,7 +314,13 @@ class Forecaster:
             )
         ranges = [(max(length - test_length, 1), length) for length in panel.lengths]
         return self.evaluate_panel(
-            panel, ranges, [(0, start) for start, _ in ranges], stride=stride, season=season, batch_size=batch_size
+            panel,
+            ranges,
+            [(0, start) for start, _ in ranges],
+            bounded_weights=True,
+            stride=stride,
+            season=season,
+            batch_size=batch_size,
         )
 
     def evaluate_panel(
@@ -314,12 +329,17 @@ class Forecaster:
         ranges: Sequence[tuple[int, int]],
         scaler_ranges: Sequence[tuple[int, int]],
         *,
+        bounded_weights: bool = False,
         stride: int = 1,
         season: int | None = None,
         batch_size: int = 256,
     ) -> pd.DataFrame:
-        """Errors over all windows whose targets lie in ``ranges``; see :meth:`evaluate`."""
-        scaled = scale_panel(panel, scaler_ranges)
+        """Errors over all windows whose targets lie in ``ranges``; see :meth:`evaluate`.
+
+        ``bounded_weights`` keeps a series that leaves its former level from deciding for all, see ``scale_panel``; the
+        literature's numbers are without.
+        """
+        scaled = scale_panel(panel, scaler_ranges, ranges if bounded_weights else None)
         require_observed(scaled.values, ranges, "test")
         windows = Windows(scaled.values, self.context_length, self.prediction_length, ranges, stride=stride)
         season = seasonality(panel.freq) if season is None else season
@@ -388,6 +408,7 @@ class Forecaster:
                 "freq": panel.freq,
                 "train_windows": len(data.train),
                 "validation_windows": len(data.validation),
+                "counts": None if data.counts is None else asdict(data.counts),
             },
             "config": asdict(config),
             "seed": config.training.seed,

@@ -14,7 +14,8 @@ from transformers import TrainerCallback
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
 from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.base.errors import InputError, unknown_name
-from tracetune.data.windows import BatchSource, chosen_rows, identity_collate
+from tracetune.data.splits import VALIDATIONS
+from tracetune.data.windows import BatchSource, chosen_rows, identity_collate, spread_rows
 from tracetune.heads.head import HeadConfig
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.tasks.forecast_data import ForecastData
@@ -45,7 +46,9 @@ class FitConfig:
         head_training: how the head is trained on frozen features.
         training: how adapters (or the backbone) and head are trained together.
         train_stride: steps between the origins of training windows.
-        validation_windows: about how many windows choose the model, evenly spread over the validation part.
+        validation: "rolling" holds back several periods at the end of each series, "last" one stretch; a validation
+            part that is given is cut into periods, or not. See ``fit_split`` and ``cut_periods``.
+        validation_windows: most windows that choose the model, drawn from all periods, items and times of day.
         checkpoints: folder for checkpoints, from which an interrupted run goes on; None keeps none.
         cache_bytes: room for cached features and states of frozen blocks, in memory first and then in files; None takes
             a third of the free memory, 0 caches nothing.
@@ -62,6 +65,7 @@ class FitConfig:
     head_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(num_train_epochs=10))
     training: TrainingConfig = field(default_factory=TrainingConfig)
     train_stride: int = 1
+    validation: str = "rolling"
     validation_windows: int | None = 2048
     checkpoints: str | None = None
     cache_bytes: int | None = None
@@ -74,6 +78,8 @@ class FitConfig:
             raise unknown_name("start", self.start, STARTS)
         if self.start == "native" and METHODS[self.method] is None:
             raise InputError(f"Method {self.method!r} trains a head only: start='native' leaves it nothing to train.")
+        if self.validation not in VALIDATIONS:
+            raise unknown_name("validation", self.validation, VALIDATIONS)
         if self.head_start not in HEAD_STARTS:
             raise unknown_name("head_start", self.head_start, HEAD_STARTS)
         if self.cache_dtype not in CACHE_DTYPES:
@@ -90,12 +96,10 @@ def spread_windows(windows: BatchSource, count: int, seed: int = 0) -> BatchSour
     Drawn, because a fixed step could meet the same channel or hour of the day each time; and in random order, because
     whoever reads only the first of them should see all of the time.
     """
-    size = len(windows)
-    if count >= size:
+    if count >= len(windows):
         return windows
-    borders = np.arange(count + 1) * size // count
-    source = np.random.default_rng(seed)
-    return chosen_rows(windows, source.permutation(source.integers(borders[:-1], borders[1:])).tolist())
+    rows = spread_rows(len(windows), count, seed)
+    return chosen_rows(windows, np.random.default_rng(seed).permutation(rows).tolist())
 
 
 def _lora(model: ForecastModel, config: FitConfig, data: ForecastData) -> tuple[nn.Module, None]:

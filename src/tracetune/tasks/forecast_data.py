@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from tracetune.base.errors import InputError
 from tracetune.data.frames import Panel
-from tracetune.data.splits import PanelSplit, Scaler
-from tracetune.data.windows import BatchSource, Windows
+from tracetune.data.splits import PanelSplit, Part, Scaler, cut_periods
+from tracetune.data.windows import BatchSource, OtherRows, Windows, chosen_rows, first_origin, spread_rows
+from tracetune.evaluation.periods import SampleGroups
 
 
 @dataclass(frozen=True)
@@ -28,11 +29,25 @@ class ScaledPanel:
     scalers: tuple[Scaler, ...]
 
 
-def scale_panel(panel: Panel, ranges: Sequence[tuple[int, int]] | None = None) -> ScaledPanel:
-    """Scale every series by mean and deviation of its range (start, stop); None takes all of it."""
-    ranges = [(0, series.values.shape[1]) for series in panel.series] if ranges is None else ranges
+def scale_panel(
+    panel: Panel,
+    ranges: Sequence[tuple[int, int]] | None = None,
+    counted: Sequence[tuple[int, int]] | None = None,
+) -> ScaledPanel:
+    """Scale every series by mean and deviation of its range (start, stop); None takes all of it.
+
+    Args:
+        panel: the series.
+        ranges: what the scalers are fitted on.
+        counted: ranges over which errors of all series will be summed: they bound the weight of each, see `Scaler.fit`.
+            None leaves it as it is, as the literature does.
+    """
+    whole = [(0, length) for length in panel.lengths]
+    fitted = whole if ranges is None else ranges
+    bounds = [None] * len(panel) if counted is None else counted
     scalers = tuple(
-        Scaler.fit(series.values, start, stop) for series, (start, stop) in zip(panel.series, ranges, strict=True)
+        Scaler.fit(series.values, *own, counted=bound)
+        for series, own, bound in zip(panel.series, fitted, bounds, strict=True)
     )
     values = tuple(
         scaler.transform(series.values).astype(np.float32) for series, scaler in zip(panel.series, scalers, strict=True)
@@ -41,11 +56,61 @@ def scale_panel(panel: Panel, ranges: Sequence[tuple[int, int]] | None = None) -
 
 
 @dataclass(frozen=True)
+class WindowCounts:
+    """What trains and what validates, and what does neither.
+
+    Attributes:
+        series: how many there are.
+        training_series: how many of them give training windows.
+        validation_series: how many of them give validation windows.
+        training_windows: how many train.
+        validation_windows: how many validate.
+        possible_validation_windows: out of how many they were drawn.
+        validation_periods: in how many periods they lie.
+        windows_without_values: left out, because no target was observed, or nothing before it.
+    """
+
+    series: int
+    training_series: int
+    validation_series: int
+    training_windows: int
+    validation_windows: int
+    possible_validation_windows: int
+    validation_periods: int
+    windows_without_values: int
+
+    def describe(self) -> str:
+        """Return one or two lines for people."""
+        drawn = self.validation_windows < self.possible_validation_windows
+        out_of = f" of {self.possible_validation_windows:,}" if drawn else ""
+        text = (
+            f"{self.training_series:,} of {self.series:,} series train ({self.training_windows:,} windows), "
+            f"{self.validation_series:,} validate ({self.validation_windows:,}{out_of} windows in "
+            f"{self.validation_periods} {'period' if self.validation_periods == 1 else 'periods'})."
+        )
+        idle = self.series - self.training_series
+        if idle:
+            text += f" {idle:,} do not train: too short, without values, or there to validate only."
+        if self.windows_without_values:
+            text += f" {self.windows_without_values:,} windows without observed values are left out."
+        return text
+
+
+@dataclass(frozen=True)
 class ForecastData:
-    """Training and validation windows of one panel."""
+    """Training and validation windows of one panel.
+
+    Attributes:
+        train: training windows.
+        validation: validation windows, those of the earliest period first.
+        groups: period and item (a channel of a series) of each validation window; None where they are not known.
+        counts: how many there are of each; None where they were not counted.
+    """
 
     train: BatchSource
     validation: BatchSource
+    groups: SampleGroups | None = None
+    counts: WindowCounts | None = None
 
 
 def forecast_data(
@@ -54,8 +119,11 @@ def forecast_data(
     context_length: int,
     prediction_length: int,
     stride: int = 1,
-    min_context: int | None = None,
+    min_context: int | Sequence[int] | None = None,
     validation_windows: int | None = None,
+    *,
+    rolling: bool = True,
+    seed: int = 0,
 ) -> ForecastData:
     """Windows of a split panel; the scaler sees the training ranges only.
 
@@ -65,32 +133,104 @@ def forecast_data(
         context_length: T.
         prediction_length: H.
         stride: steps between the origins of training windows.
-        min_context: least number of real context steps in a training window; None for full contexts where they fit.
-        validation_windows: about how many validation windows to keep, evenly spread; None keeps all.
+        min_context: least number of real context steps in a training window, one number or one a series; None for
+            full contexts where they fit.
+        validation_windows: most validation windows, drawn from all periods, items and times of day alike; None keeps
+            all.
+        rolling: whether the validation range of each series is cut into periods, see `cut_periods`; otherwise it is
+            one.
+        seed: fixes which validation windows are drawn.
 
     Raises:
         InputError: no window fits, no value is observed in a part, or a number is below 1.
     """
     if validation_windows is not None and validation_windows < 1:
         raise InputError(f"Expected validation_windows of at least 1, found {validation_windows}.")
-    scaled = scale_panel(panel, split.train)
+    scaled = scale_panel(panel, split.train, split.validation)
     require_observed(scaled.values, split.train, "training")
     require_observed(scaled.values, split.validation, "validation")
     train = Windows(scaled.values, context_length, prediction_length, split.train, stride, min_context)
-    validation = Windows(scaled.values, context_length, prediction_length, split.validation)
-    if validation_windows is not None and len(validation) > validation_windows:
-        step = -(-len(validation) // validation_windows)
-        validation = Windows(scaled.values, context_length, prediction_length, split.validation, step)
-    return ForecastData(train, validation)
+    left_out = train.without_values()
+    validation = _ValidationWindows.over(scaled.values, split.validation, context_length, prediction_length, rolling)
+    rows = validation.draw(validation_windows, seed)
+    series, channel, period = validation.locate(rows)
+    _, items = np.unique(np.stack([series, channel]), axis=1, return_inverse=True)
+    idle = np.bincount(train.locate_rows(left_out)[0], minlength=len(panel))
+    counts = WindowCounts(
+        series=len(panel),
+        training_series=int((train.per_series() > idle).sum()),
+        validation_series=len(np.unique(series)),
+        training_windows=len(train) - len(left_out),
+        validation_windows=len(rows),
+        possible_validation_windows=len(validation.kept),
+        validation_periods=len(np.unique(period)),
+        windows_without_values=len(left_out) + len(validation.windows) - len(validation.kept),
+    )
+    for part, windows in (("training", counts.training_windows), ("validation", counts.validation_windows)):
+        if not windows:
+            raise _nothing_observed(part)
+    return ForecastData(
+        train=OtherRows(train, left_out) if len(left_out) else train,
+        validation=chosen_rows(validation.windows, rows.tolist()),
+        groups=SampleGroups(period, items.reshape(-1)),
+        counts=counts,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _ValidationWindows:
+    """All validation windows, period by period.
+
+    Attributes:
+        windows: over every series once a period.
+        kept: those that have values.
+        series: how many there are.
+    """
+
+    windows: Windows
+    kept: OtherRows
+    series: int
+
+    @classmethod
+    def over(
+        cls,
+        values: Sequence[np.ndarray],
+        ranges: Sequence[Part],
+        context_length: int,
+        prediction_length: int,
+        rolling: bool,
+    ) -> "_ValidationWindows":
+        """The windows of these ranges, whose targets lie in one period each."""
+        lengths = (context_length, prediction_length)
+        usable = [Part(min(first_origin(*part, *lengths), part.stop), part.stop) for part in ranges]
+        periods = cut_periods(usable, prediction_length) if rolling else []
+        periods = periods or [tuple(usable)]
+        windows = Windows(list(values) * len(periods), *lengths, [part for period in periods for part in period])
+        return cls(windows, OtherRows(windows, windows.without_values()), len(values))
+
+    def draw(self, count: int | None, seed: int) -> np.ndarray:
+        """Return the rows of at most ``count`` windows, spread over all."""
+        size = len(self.kept)
+        return self.kept.rows_of(spread_rows(size, size if count is None else count, seed))
+
+    def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Series, channel and period of windows."""
+        place, channel, _ = self.windows.locate_rows(rows)
+        period, series = np.divmod(place, self.series)
+        return series, channel, period
 
 
 def require_observed(values: Sequence[np.ndarray], ranges: Sequence[tuple[int, int]], part: str) -> None:
     """Raise InputError if every value [C, L] of every series is missing in its range."""
     if all(np.isnan(array[:, start:stop]).all() for array, (start, stop) in zip(values, ranges, strict=True)):
-        raise InputError(
-            f"Every value of the {part} part is missing: nothing can be learned or measured there. Leave out the empty "
-            "end of the series, or give data with values in that part."
-        )
+        raise _nothing_observed(part)
+
+
+def _nothing_observed(part: str) -> InputError:
+    return InputError(
+        f"Every value of the {part} part is missing: nothing can be learned or measured there. Leave out the empty "
+        "end of the series, or give data with values in that part."
+    )
 
 
 def batches(dataset: BatchSource, batch_size: int, device: torch.device | str = "cpu") -> Iterator[dict[str, Tensor]]:
