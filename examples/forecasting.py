@@ -10,7 +10,7 @@ import pandas as pd
 from statsmodels.datasets import elnino
 
 from tracetune import FitConfig, Forecaster, SelectionConfig, TrainingConfig
-from tracetune.report.plots import plot_forecast
+from tracetune.report.forecast_plots import ForecastPanel, plot_forecasts
 
 HORIZON = 24
 
@@ -39,16 +39,16 @@ def main(output: str = "runs/nino", epochs: float = 10.0) -> pd.DataFrame:
     again = Forecaster.from_pretrained(Path(output) / "adapter")
     forecast = again.predict_df(history, quantile_levels=[0.1, 0.9])
     forecast.to_csv(Path(output) / "forecast.csv", index=False)
-    plot_forecast(
-        Path(output) / "forecast.png",
+    panel = ForecastPanel(
+        "Sea surface temperature, monthly (degrees Celsius)",
         history["timestamp"][-120:].to_numpy(),
         history["target"][-120:].to_numpy(),
         forecast["timestamp"].to_numpy(),
         forecast["predictions"].to_numpy(),
-        truth=truth["target"].to_numpy(),
-        quantiles={level: forecast[str(level)].to_numpy() for level in (0.1, 0.9)},
-        title="Sea surface temperature, monthly (degrees Celsius)",
+        truth["target"].to_numpy(),
+        {level: forecast[str(level)].to_numpy() for level in (0.1, 0.9)},
     )
+    plot_forecasts(Path(output) / "forecast.png", [panel])
     return again.evaluate(frame, season=12)  # errors on the two years, beside the naive forecasts
 
 

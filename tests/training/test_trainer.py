@@ -1,5 +1,6 @@
 """The Trainer as set up here: groups, schedule, checkpoints, resume, early stopping."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +107,15 @@ def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
     losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
     assert losses[-1] > min(losses)
     assert trainer.evaluate()["eval_loss"] == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_a_note_on_file_times_that_tells_users_nothing_is_dropped(tmp_path: Path) -> None:
+    model = tiny_forecast_model()
+    build_trainer(model, CONFIG, windows(), windows(8), tmp_path)
+    logger = logging.getLogger("transformers.trainer_utils")
+    for text, passes in (("mtime may not be reliable on this filesystem", False), ("something else", True)):
+        record = logger.makeRecord(logger.name, logging.WARNING, "", 0, text, (), None)
+        assert bool(logger.filter(record)) is passes
 
 
 def test_training_stops_early_where_validation_does_not_improve(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
 from statsmodels.datasets import co2
@@ -14,7 +13,7 @@ from tracetune.data.table_files import write_frame
 from tracetune.estimators.fitting import FitConfig
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.recipes.configs.demo import DemoConfig
-from tracetune.report.plots import plot_forecast
+from tracetune.report.forecast_plots import ForecastPanel, plot_forecasts, shown_history
 from tracetune.report.tables import print_table
 from tracetune.training.progress import ProgressBar
 from tracetune.training.trainer import TrainingConfig
@@ -31,7 +30,7 @@ def demo(config: DemoConfig) -> None:
     console.print(f"Weekly CO2 at Mauna Loa: {len(frame):,} weeks, {int(frame['target'].isna().sum())} missing.")
 
     base = Forecaster.from_pretrained(config.model, config.prediction_length, device=config.device)
-    tuned = base.fit(history, config=_fit_config(config), callbacks=[ProgressBar("training")])
+    tuned = base.fit(history, config=_fit_config(config), callbacks=[ProgressBar()])
     assert tuned.trace is not None
     print_table("Candidates on validation (scaled MSE)", tuned.trace["candidates"])
 
@@ -64,15 +63,14 @@ def _fit_config(config: DemoConfig) -> FitConfig:
 
 
 def _plot(path: Path, history: pd.DataFrame, truth: pd.DataFrame, forecast: pd.DataFrame) -> None:
-    shown = history[-4 * len(truth) :]
-    low, high = (forecast[str(level)].to_numpy() for level in _LEVELS)
-    plot_forecast(
-        path,
+    shown = history[-shown_history(len(history), len(truth)) :]
+    panel = ForecastPanel(
+        "CO2 at Mauna Loa, weekly (ppm)",
         shown["timestamp"].to_numpy(),
         shown["target"].to_numpy(),
         forecast["timestamp"].to_numpy(),
         forecast["predictions"].to_numpy(),
-        truth=truth["target"].to_numpy(),
-        quantiles={level: values for level, values in zip(_LEVELS, np.stack([low, high]), strict=True)},
-        title="CO2 at Mauna Loa, weekly (ppm)",
+        truth["target"].to_numpy(),
+        {level: forecast[str(level)].to_numpy() for level in _LEVELS},
     )
+    plot_forecasts(path, [panel])

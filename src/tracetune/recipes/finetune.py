@@ -19,8 +19,8 @@ from tracetune.estimators.methods import FitConfig
 from tracetune.heads.head import HeadConfig
 from tracetune.recipes.configs.finetune import FinetuneConfig
 from tracetune.report.importance_plots import plot_history
-from tracetune.report.plots import plot_training
 from tracetune.report.tables import print_table
+from tracetune.report.training_plots import plot_training
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.training.progress import ProgressBar
 from tracetune.training.trainer import TrainingConfig
@@ -89,7 +89,7 @@ def draw_history(path: Path, selection: Mapping[str, Any]) -> None:
 
 def _fit(base: Forecaster, config: FinetuneConfig) -> Forecaster:
     how = fit_config(config)
-    bars = [ProgressBar("training")]
+    bars = [ProgressBar()]
     if config.dataset is not None:
         known = load_dataset(config.dataset)
         split = split_panel(known.panel, known.borders)

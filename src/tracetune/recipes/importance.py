@@ -119,7 +119,7 @@ def _model(forecaster: Forecaster, data: ForecastData, config: ImportanceConfig)
     trace = forecaster.trace
     if trace is None:
         device = str(forecaster.device)
-        model = adapted_model(forecaster.forecast_model, data, fit_config(config), device, [ProgressBar("training")])
+        model = adapted_model(forecaster.forecast_model, data, fit_config(config), device, [ProgressBar()])
     else:
         model = forecaster.model
     modules = len(lora_modules(model))

@@ -22,7 +22,7 @@ from tracetune.data.synthetic.corpus import SyntheticCorpus
 from tracetune.data.synthetic.samples import finished_rows, phenomenon, sample_rows
 from tracetune.recipes.configs.pretrain import PretrainConfig
 from tracetune.report.corpus_sheet import plot_corpus
-from tracetune.report.plots import plot_training
+from tracetune.report.training_plots import plot_training
 from tracetune.tasks.reconstruction import MaskedReconstruction, MaskingConfig
 from tracetune.training.feature_cache import CachedBatches
 from tracetune.training.progress import ProgressBar

@@ -1,16 +1,27 @@
-"""A progress bar for the Trainer, with the losses beside it."""
+"""A progress bar for the Trainer, named after what trains, with the losses beside it."""
 
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback
 
+_PHASES = {"head": "head", "full": "all weights"}
+
 
 class ProgressBar(TrainerCallback):
-    """One rich bar per training run: steps, time left, latest losses."""
+    """One rich bar per training run: steps, time left, latest losses. A run that stops early ends its bar there.
 
-    def __init__(self, description: str) -> None:
+    Args:
+        description: stands before the bar; None takes "head", "adapters" or "all weights", by the phase of the fit,
+            which is the last part of the Trainer's folder.
+        console: where to draw; None for standard output.
+    """
+
+    def __init__(self, description: str | None = None, console: Console | None = None) -> None:
         self.description = description
+        self._console = console
         self._progress: Progress | None = None
         self._task = TaskID(0)
 
@@ -19,12 +30,11 @@ class ProgressBar(TrainerCallback):
         if not state.is_world_process_zero:
             return
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}"),
+            TextColumn("{task.description:<11}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"), console=self._console,
         )  # fmt: skip
-        self._task = self._progress.add_task(
-            self.description, total=state.max_steps, completed=state.global_step, losses=""
-        )
+        description = self.description or _PHASES.get(Path(args.output_dir).name, "adapters")
+        self._task = self._progress.add_task(description, total=state.max_steps, completed=state.global_step, losses="")
         self._progress.start()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -42,7 +52,12 @@ class ProgressBar(TrainerCallback):
             self._progress.update(self._task, losses="  ".join(shown))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Leave the finished bar on the screen."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        """Leave the finished bar on the screen; where training stopped early, say so."""
+        if self._progress is None:
+            return
+        done = state.global_step
+        self._progress.update(self._task, completed=done, total=done)
+        if done < state.max_steps:
+            self._progress.update(self._task, losses=f"stopped early, of {state.max_steps}: no better validation loss")
+        self._progress.stop()
+        self._progress = None

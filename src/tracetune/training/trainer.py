@@ -1,5 +1,6 @@
 """The Hugging Face Trainer, set up in one place for every method and task."""
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -170,6 +171,7 @@ def build_trainer(
         callbacks=[EarlyStoppingCallback(config.early_stopping_patience), *callbacks],
     )
     trainer.remove_callback(PrinterCallback)
+    logging.getLogger("transformers.trainer_utils").addFilter(_says_nothing_of_file_times)
     return trainer
 
 
@@ -239,6 +241,11 @@ def _arguments(
         disable_tqdm=True,
         report_to="none",
     )
+
+
+def _says_nothing_of_file_times(record: logging.LogRecord) -> bool:
+    """Drop the Trainer's note that it orders checkpoints by their numbers: so it should."""
+    return "mtime may not be reliable" not in record.getMessage()
 
 
 def _identity(batch: Any) -> Any:

@@ -1,0 +1,79 @@
+"""From a panel of series and the table of its forecasts to what is drawn of them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from tracetune.data.frames import Panel
+from tracetune.report.forecast_plots import MOST_PANELS, ForecastPanel, shown_history
+
+Row = tuple[int, int]
+"""Number of a series in its panel, and of one of its channels."""
+
+
+def forecast_panels(
+    panel: Panel,
+    forecast: pd.DataFrame,
+    rows: Sequence[Row] | None = None,
+    *,
+    truth: Panel | None = None,
+    notes: Mapping[Row, str] | None = None,
+) -> list[ForecastPanel]:
+    """Return what to draw of a forecast table: the end of each history, the forecast, its quantiles.
+
+    Args:
+        panel: the histories that were forecast.
+        forecast: as a forecaster's ``predict_df`` gives it: items in the order of ``panel``, their channels one after
+            the other, H steps each, one column a quantile.
+        rows: which series and channels; None takes up to six, evenly spread.
+        truth: the same series with the steps that came in the end.
+        notes: words beside the titles.
+    """
+    channels = len(panel.channels)
+    horizon = len(forecast) // (len(panel) * channels)
+    points = _steps_of(forecast, "predictions", len(panel), channels, horizon)
+    quantiles = {level: _steps_of(forecast, name, len(panel), channels, horizon) for name, level in _levels(forecast)}
+    drawn = []
+    for item, channel in spread_rows(len(panel), channels) if rows is None else rows:
+        series = panel.series[item]
+        shown = shown_history(len(series), horizon)
+        came = None if truth is None else truth.series[item].values[channel, len(series) : len(series) + horizon]
+        drawn.append(
+            ForecastPanel(
+                _title(panel, item, channel),
+                series.timestamps[-shown:],
+                series.values[channel, -shown:],
+                panel.future_timestamps(series, horizon),
+                points[item, channel],
+                came,
+                {level: values[item, channel] for level, values in quantiles.items()},
+                (notes or {}).get((item, channel), ""),
+            )
+        )
+    return drawn
+
+
+def spread_rows(items: int, channels: int, most: int = MOST_PANELS) -> list[Row]:
+    """Return up to ``most`` series and channels, evenly spread over all of them, the first and the last included."""
+    count = items * channels
+    chosen = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
+    return [divmod(int(number), channels) for number in chosen]
+
+
+def _title(panel: Panel, item: int, channel: int) -> str:
+    name, target = panel.series[item].item_id, panel.channels[channel]
+    if len(panel.channels) == 1:
+        return target if len(panel) == 1 else name
+    return target if len(panel) == 1 else f"{name}, {target}"
+
+
+def _levels(forecast: pd.DataFrame) -> list[tuple[str, float]]:
+    """Return the columns that are quantiles, with their levels."""
+    after = list(forecast.columns)[list(forecast.columns).index("predictions") + 1 :]
+    return [(str(name), float(name)) for name in after]
+
+
+def _steps_of(forecast: pd.DataFrame, column: str, items: int, channels: int, horizon: int) -> np.ndarray:
+    """Return a column [items, C, H]."""
+    return forecast[column].to_numpy(np.float64).reshape(items, channels, horizon)

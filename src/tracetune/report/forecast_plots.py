@@ -1,0 +1,172 @@
+"""Pictures of forecasts after their histories: one series, or small multiples of several."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+from numpy.typing import ArrayLike
+
+from tracetune.base.errors import InputError
+from tracetune.base.files import staged_file
+
+MOST_PANELS = 6
+_HISTORY, _TRUTH, _FORECAST = "#8a8f98", "#1b1f24", "#0b6bcb"
+_DPI = 150
+_SHOWN_HORIZONS = 3  # of history: more would press the forecast into the corner
+_FEWEST_STEPS_SHOWN = 48
+
+
+@dataclass(frozen=True, eq=False)
+class ForecastPanel:
+    """One series to draw.
+
+    Attributes:
+        title: stands above it.
+        history_timestamps: [T], dates or numbers.
+        history: [T], NaN where missing.
+        timestamps: [H].
+        forecast: [H].
+        truth: [H], what came in the end; None where it is not known.
+        quantiles: levels and forecasts [H]; lowest and highest bound the widest band, and so inwards.
+        note: stands below the title, such as an error.
+    """
+
+    title: str
+    history_timestamps: ArrayLike
+    history: ArrayLike
+    timestamps: ArrayLike
+    forecast: ArrayLike
+    truth: ArrayLike | None = None
+    quantiles: Mapping[float, ArrayLike] = field(default_factory=dict)
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        past, future = np.shape(self.history_timestamps), np.shape(self.timestamps)
+        rows = [("history", self.history, past), ("forecast", self.forecast, future)]
+        rows += [] if self.truth is None else [("truth", self.truth, future)]
+        for name, values, shape in rows:
+            if np.shape(values) != shape:
+                raise InputError(f"Expected {name} of {shape[0]} steps, found shape {list(np.shape(values))}.")
+
+
+def forecast_figure(panels: Sequence[ForecastPanel], title: str = "") -> Figure:
+    """Draw forecasts after their histories, in two columns where there are several.
+
+    Args:
+        panels: at most six; further ones are left out.
+        title: stands above the picture.
+
+    Raises:
+        InputError: there is nothing to draw.
+    """
+    if not panels:
+        raise InputError("Expected at least one series to draw, found none.")
+    drawn = list(panels[:MOST_PANELS])
+    across = 1 if len(drawn) == 1 else 2
+    down = math.ceil(len(drawn) / across)
+    size = (9.0, 4.0) if len(drawn) == 1 else (11.0, 2.5 * down + 0.9)
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(down, across, squeeze=False).flatten()
+    for each, panel in zip(axes, drawn, strict=False):
+        _draw(each, panel)
+    for each in axes[len(drawn) :]:
+        each.set_visible(False)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=_TRUTH)
+    _add_legend(figure, axes[: len(drawn)])
+    return figure
+
+
+def plot_forecasts(path: str | Path, panels: Sequence[ForecastPanel], title: str = "") -> None:
+    """Write the picture of `forecast_figure` to a file, whole or not at all.
+
+    Args:
+        path: its suffix is the format (``.png``, ``.pdf``, ``.svg``).
+        panels: see `forecast_figure`.
+        title: stands above the picture.
+    """
+    figure = forecast_figure(panels, title)
+    with staged_file(path) as temporary:
+        figure.savefig(temporary)
+
+
+def require_picture_path(path: str | Path) -> None:
+    """Refuse a file that no picture can be written to, before the work is done.
+
+    Raises:
+        InputError: another suffix than those of pictures.
+    """
+    kinds = (".png", ".pdf", ".svg", ".jpg")
+    if Path(path).suffix.lower() not in kinds:
+        raise InputError(f"Expected a picture file that ends in {', '.join(kinds)}, found {Path(path).name!r}.")
+
+
+def shown_history(length: int, horizon: int) -> int:
+    """Return how many of the last steps of a history to draw before a forecast of ``horizon`` steps."""
+    return min(length, max(_SHOWN_HORIZONS * horizon, _FEWEST_STEPS_SHOWN))
+
+
+def _draw(axes: Axes, panel: ForecastPanel) -> None:
+    past, future = np.asarray(panel.history_timestamps), np.asarray(panel.timestamps)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_HISTORY)
+    axes.tick_params(colors=_TRUTH, labelsize=8)
+    axes.grid(axis="y", color=_HISTORY, alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+    if len(past):
+        border = past[-1] + (future[0] - past[-1]) / 2
+        axes.axvline(border, color=_HISTORY, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
+    lone = "o" if len(future) == 1 else ""  # a line needs two points
+    axes.plot(past, panel.history, color=_HISTORY, linewidth=1.2, label="history")
+    _draw_bands(axes, future, panel.quantiles)
+    axes.plot(future, panel.forecast, color=_FORECAST, linewidth=1.9, marker=lone, markersize=4, label="forecast")
+    if panel.truth is not None:
+        axes.plot(future, panel.truth, color=_TRUTH, linewidth=1.1, marker=lone, markersize=4, label="truth")
+    axes.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold", color=_TRUTH)
+    axes.set_title(panel.note, loc="right", fontsize=8.5, color=_HISTORY)
+    axes.margins(x=0.01)
+    _plain_ticks(axes)
+
+
+def _draw_bands(axes: Axes, timestamps: np.ndarray, quantiles: Mapping[float, ArrayLike]) -> None:
+    """Bands between the quantiles, from the widest pair inwards; a middle one without a partner is left out."""
+    levels = sorted(quantiles)
+    pairs = list(zip(levels, reversed(levels), strict=True))[: len(levels) // 2]
+    for alpha, (low, high) in zip(np.linspace(0.16, 0.36, len(pairs)), pairs, strict=True):
+        label = f"{100 * (high - low):.3g} % interval"
+        band = np.asarray(quantiles[low], dtype=np.float64), np.asarray(quantiles[high], dtype=np.float64)
+        if len(timestamps) == 1:
+            axes.vlines(timestamps, *band, color=_FORECAST, alpha=alpha, linewidth=6, label=label)
+        else:
+            axes.fill_between(timestamps, *band, color=_FORECAST, alpha=alpha, linewidth=0, label=label)
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Short dates, and large numbers as 20k or 1.5M."""
+    locator = axes.xaxis.get_major_locator()
+    if isinstance(locator, AutoDateLocator):
+        locator = AutoDateLocator(minticks=3, maxticks=7)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.xaxis.get_offset_text().set_fontsize(8)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    if max(map(abs, axes.get_ylim())) >= 10_000:
+        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
+    """One legend for all panels, below them, where it covers nothing."""
+    entries = {label: handle for each in axes for handle, label in zip(*each.get_legend_handles_labels(), strict=True)}
+    labels = sorted(entries, key=lambda label: label.endswith("interval"))
+    handles = [entries[label] for label in labels]
+    figure.legend(handles, labels, loc="outside lower left", ncols=len(labels), frameon=False, fontsize=9)
