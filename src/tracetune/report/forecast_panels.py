@@ -38,12 +38,12 @@ def forecast_panels(
     for item, channel in spread_rows(len(panel), channels) if rows is None else rows:
         series = panel.series[item]
         shown = shown_history(len(series), horizon)
-        came = None if truth is None else truth.series[item].values[channel, len(series) : len(series) + horizon]
+        came = None if truth is None else _channel(truth, item, channel)[len(series) : len(series) + horizon]
         drawn.append(
             ForecastPanel(
                 _title(panel, item, channel),
                 series.timestamps[-shown:],
-                series.values[channel, -shown:],
+                _channel(panel, item, channel)[-shown:],
                 panel.future_timestamps(series, horizon),
                 points[item, channel],
                 came,
@@ -59,6 +59,11 @@ def spread_rows(items: int, channels: int, most: int = MOST_PANELS) -> list[Row]
     count = items * channels
     chosen = np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int))
     return [divmod(int(number), channels) for number in chosen]
+
+
+def _channel(panel: Panel, item: int, channel: int) -> np.ndarray:
+    values: np.ndarray = panel.series[item].values  # noqa: PD011 - not a pandas object
+    return values[channel]
 
 
 def _title(panel: Panel, item: int, channel: int) -> str:
