@@ -74,7 +74,7 @@ def forecast_figure(panels: Sequence[ForecastPanel], title: str = "") -> Figure:
     size = (9.0, 4.0) if len(drawn) == 1 else (11.0, 2.5 * down + 0.9)
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(down, across, squeeze=False).flatten()
+    axes = figure.subplots(down, across, squeeze=False).flatten().tolist()
     for each, panel in zip(axes, drawn, strict=False):
         _draw(each, panel)
     for each in axes[len(drawn) :]:
