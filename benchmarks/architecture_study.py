@@ -30,8 +30,8 @@ from tracetune.heads.head import HeadConfig, build_head
 from tracetune.heads.ridge import fit_ridge
 from tracetune.recipes.pretrain import PretrainConfig, moment_config, pretrain
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecast_data import validation_loss
 from tracetune.tasks.forecasting import ForecastModel
+from tracetune.training.measure import validation_loss
 
 DATASETS = ("ETTh1", "ETTm1")
 HORIZON = 96
@@ -102,7 +102,7 @@ def ridge_error(case: Case, backbone: Moment) -> float:
 
 
 def zero_shot_error(case: Case, backbone: Moment) -> float:
-    """Validation MSE of the backbone's own forecast."""
+    """Validation MSE of the zero-shot forecast."""
     return validation_loss(ForecastModel.from_backbone(backbone, case.horizon, None, case.context), case.validation)
 
 

@@ -25,9 +25,14 @@ from tracetune.data.splits import split_panel
 from tracetune.data.windows import Windows
 from tracetune.evaluation.metrics import MetricAccumulator
 from tracetune.evaluation.protocol import ProtocolFingerprint
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.fit import Fitted, fit
+from tracetune.fitting.head_phase import HeadOnFeatures
+from tracetune.fitting.run import Run
 from tracetune.heads.head import HeadConfig, build_head
 from tracetune.tasks.forecast_data import scale_panel
-from tracetune.tasks.forecasting import ForecastModel, HeadOnFeatures, frozen_features
+from tracetune.tasks.forecasting import Forecasting, ForecastModel
+from tracetune.tasks.task import TrainingData
 from tracetune.training.feature_cache import CachedBatches, cache_batches
 from tracetune.training.trainer import TrainingConfig, build_trainer
 
@@ -88,19 +93,26 @@ def fingerprint(case: Case, seed: int) -> ProtocolFingerprint:
     )
 
 
+def fit_case(case: Case, backbone: Any, config: FitConfig, callbacks: Sequence[TrainerCallback] = ()) -> Fitted:
+    """Fit as the package does it, guard and all."""
+    data = TrainingData(case.train, case.validation)
+    with Run.at(None, "cpu", callbacks) as run:
+        return fit(Forecasting(case.horizon, case.context), backbone, data, config, run)
+
+
 def cached_features(model: ForecastModel, windows: Windows) -> CachedBatches:
     """Features of the frozen backbone for every window."""
-    cached = cache_batches(lambda batch: frozen_features(model, batch), windows, batch_size=256)
+    cached = cache_batches(model.features, windows, batch_size=256)
     assert cached is not None, "features do not fit in memory: use fewer training windows"
     return cached
 
 
-def train_head(head: nn.Module, train: Dataset, validation: Dataset, config: TrainingConfig) -> float:
-    """Train a head on cached features in place, to its best validation loss, which is returned."""
+def train_head(model: ForecastModel, train: Dataset, validation: Dataset, config: TrainingConfig) -> float:
+    """Train the head of a model on cached features in place, to its best validation loss, which is returned."""
     with tempfile.TemporaryDirectory() as folder:
-        trainer = build_trainer(HeadOnFeatures(head), config, train, validation, folder, head=head)
+        trainer = build_trainer(HeadOnFeatures(model), config, train, validation, folder, head=model.head)
         trainer.train()
-    head.eval()
+    model.eval()
     return float(trainer.state.best_metric)
 
 
@@ -124,7 +136,7 @@ def head_starts(case: Case, backbone: Any, head: HeadConfig, epochs: float) -> C
             features.extend(cached_features(model, windows) for windows in (case.train, case.validation))
         seed_everything(seed)
         model.head = build_head(head, backbone.num_patches(case.context), backbone.width, case.horizon)
-        loss = train_head(model.head, *features, TrainingConfig(num_train_epochs=epochs, seed=seed))
+        loss = train_head(model, *features, TrainingConfig(num_train_epochs=epochs, seed=seed))
         return HeadStart(model.eval(), loss, time.perf_counter() - started)
 
     return start

@@ -27,7 +27,7 @@ from tracetune.backbones.loading import load_backbone
 from tracetune.data.windows import Windows
 from tracetune.heads.head import HeadConfig
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecasting import ForecastModel, frozen_features
+from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.trainer import TrainingConfig, build_trainer
 
 HORIZON = 96
@@ -69,7 +69,7 @@ def loading_row(windows: Windows, backbone: Any, batch_size: int, rounds: int) -
             {
                 "load": lambda: list(islice(batches, _BATCHES)),
                 "training_step": training_step(adapted, batch),
-                "frozen_forward": torch.inference_mode()(lambda: frozen_features(frozen, batch)),
+                "frozen_forward": torch.inference_mode()(lambda: frozen.features(batch)),
             },
             rounds,
         )

@@ -22,18 +22,17 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 from transformers import TrainerCallback
 
-from benchmarks.common import Case, Results, Row, fingerprint, load_case
+from benchmarks.common import Case, Results, Row, fingerprint, fit_case, load_case
 from benchmarks.peers import ALL_LINEAR, momentfm_lora
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
-from tracetune.data.windows import identity_collate
-from tracetune.estimators.fitting import fit_forecaster
-from tracetune.estimators.methods import FitConfig
+from tracetune.data.windows import batches, identity_collate
 from tracetune.evaluation.cost import peak_memory_bytes
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.methods import Trace
 from tracetune.heads.head import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.selection.schedule import SelectionConfig
-from tracetune.tasks.forecast_data import ForecastData, batches
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.trainer import TrainingConfig
 
@@ -44,7 +43,7 @@ OURS: dict[str, dict[str, Any]] = {
     "TRACE, keep 0.5, linear head": {"method": "trace", "head": HeadConfig("flatten"), "start": "head"},
     "TRACE, keep 0.5, compact head": {"method": "trace"},
     "TRACE, half of the step time": {
-        "method": "trace", "selection": SelectionConfig(keep=0.5, budget_unit="time"),
+        "method": Trace(SelectionConfig(keep=0.5, budget_unit="time")),
     },
     "compact head alone": {"method": "linear_probe"},
 }  # fmt: skip
@@ -100,16 +99,15 @@ def train_ours(name: str, case: Case, epochs: int, evaluations: int, bf16: bool)
     training = TrainingConfig(num_train_epochs=epochs, batch_size=BATCH, evaluations=evaluations, bf16=bf16)
     head_training = TrainingConfig(num_train_epochs=epochs, batch_size=BATCH, evaluations=evaluations)
     config = FitConfig(training=training, head_training=head_training, **OURS[name])
-    base = ForecastModel.from_backbone(load_backbone("tracetune/tiny"), HORIZON, None, case.context)
     clock = Clock()
-    result = fit_forecaster(base, ForecastData(case.train, case.validation), config, callbacks=[clock])
-    final = min(candidate.validation_loss for candidate in result.candidates)
+    record = fit_case(case, load_backbone("tracetune/tiny"), config, [clock]).record
+    final = min(candidate["validation_loss"] for candidate in record.candidates)
     clock.curve.append((time.perf_counter() - clock.started, final))
     return clock.curve, {
-        "winner": result.winner,
-        "phases": result.seconds,
-        "kept": None if result.tuned is None or result.tuned.selection is None else result.tuned.selection["kept"],
-        "prefix_blocks": {} if result.tuned is None else result.tuned.prefix_blocks,
+        "winner": record.winner,
+        "phases": record.seconds,
+        "kept": record.method_report["selection"]["kept"] if "selection" in record.method_report else None,
+        "prefix_blocks": record.prefix_blocks,
     }
 
 

@@ -9,7 +9,6 @@ Rows that are there already are kept, and the parts that are missing are made.
 """
 
 import argparse
-import copy
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +21,7 @@ from benchmarks.common import (
     Results,
     cached_features,
     fingerprint,
+    fit_case,
     grouped,
     load_case,
     test_errors,
@@ -29,12 +29,13 @@ from benchmarks.common import (
 )
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
-from tracetune.estimators.fitting import FitConfig, fit_forecaster
+from tracetune.data.windows import batches
 from tracetune.evaluation.dlinear import fit_dlinear
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.methods import Trace, method_named
 from tracetune.heads.head import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.selection.schedule import SelectionConfig
-from tracetune.tasks.forecast_data import ForecastData, batches
 from tracetune.tasks.forecast_evaluation import naive_forecasters
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.feature_cache import CachedBatches
@@ -75,7 +76,7 @@ def dlinear_row(case: Case, seed: int) -> dict[str, Any]:
 
 
 def zero_shot_row(case: Case, backbone: nn.Module) -> dict[str, Any]:
-    """The backbone's own forecast."""
+    """The zero-shot forecast."""
     model = ForecastModel.from_backbone(backbone, case.horizon, None, case.context).eval()
     return {"method": "zero-shot", "seed": None, "parameters": 0, **_model_errors(case, model)}
 
@@ -92,7 +93,7 @@ def head_rows(case: Case, backbone: nn.Module, seeds: list[int], epochs: float) 
             started = time.perf_counter()
             training = TrainingConfig(num_train_epochs=epochs, seed=seed)
             assert model.head is not None, "these models have a head"
-            loss = train_head(model.head, *features[config.tokens], training)
+            loss = train_head(model, *features[config.tokens], training)
             seconds = time.perf_counter() - started
             yield {
                 "method": name,
@@ -106,22 +107,22 @@ def head_rows(case: Case, backbone: nn.Module, seeds: list[int], epochs: float) 
 
 def adapted_row(case: Case, backbone: nn.Module, method: str, seed: int, steps: int) -> dict[str, Any]:
     """A method of the package with its defaults, guard and all, at the rate that validation chooses."""
-    base = ForecastModel.from_backbone(copy.deepcopy(backbone), case.horizon, None, case.context)
+    chosen = Trace(SelectionConfig(seed=seed)) if method == Trace.name else method_named(method)
     results = []
     for rate in RATES:
         training = TrainingConfig(max_steps=steps, batch_size=32, learning_rate=rate, evaluations=5, seed=seed)
         config = FitConfig(
-            method=method,
+            method=chosen,
             head_training=TrainingConfig(num_train_epochs=5, seed=seed),
             training=training,
-            selection=SelectionConfig(seed=seed),
         )
-        results.append(fit_forecaster(base, ForecastData(case.train, case.validation), config))
-    losses = [min(candidate.validation_loss for candidate in result.candidates) for result in results]
+        results.append(fit_case(case, backbone, config))
+    losses = [min(each["validation_loss"] for each in result.record.candidates) for result in results]
     best = results[int(np.argmin(losses))]
+    parameters, record = best.record.parameters, best.record
     return {
-        "method": method, "seed": seed, "parameters": best.parameters["head"] + best.parameters["adapters"],
-        "validation": min(losses), "winner": best.winner, "seconds": sum(best.seconds.values()),
+        "method": method, "seed": seed, "parameters": parameters["head"] + parameters["adapters"],
+        "validation": min(losses), "winner": record.winner, "seconds": sum(record.seconds.values()),
         **_model_errors(case, best.model),
     }  # fmt: skip
 

@@ -1,9 +1,9 @@
 """What the features of a frozen backbone are worth: heads in closed form on them, H = 96, context 512.
 
-Each head is solved by ridge regression, its penalty chosen by validation; beside them is the backbone's own forecast,
+Each head is solved by ridge regression, its penalty chosen by validation; beside them is the zero-shot forecast,
 its pretrained head on the same features. The one with the lowest validation loss is the one whose test errors are read.
 With --sgd-epochs the compact heads are also trained by gradient descent. Heads on tokens of the future start as the own
-forecast, see tracetune/heads/native.py.
+forecast, see tracetune/heads/zero_shot_start.py.
 
     python -m benchmarks.frozen_features --model tracetune/tiny
 """
@@ -29,17 +29,18 @@ from benchmarks.common import (
 )
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
+from tracetune.data.windows import batches
 from tracetune.heads.head import HeadConfig
 from tracetune.heads.ridge import fit_ridge
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecast_data import batches, validation_loss
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.feature_cache import CachedBatches
+from tracetune.training.measure import validation_loss
 from tracetune.training.trainer import TrainingConfig
 
 DATASETS = ("ETTh1", "ETTh2", "ETTm1", "ETTm2", "weather")
 HORIZON = 96
-OWN = "own forecast"
+OWN = "zero-shot"
 HEADS = {
     "linear probe": HeadConfig("flatten"),
     "compact, beta 8": HeadConfig("projection", beta=8),
@@ -87,11 +88,11 @@ def _fitted_heads(case: Case, backbone: Any, sgd_epochs: float) -> Iterator[tupl
             if config.tokens != tokens:
                 continue
             model = _new_model(config, backbone)
-            fit = fit_ridge(model.head, *map(list_batches, parts), kept_directions=model.own_directions)
+            fit = fit_ridge(model.head, *map(list_batches, parts), kept_directions=model.kept_directions)
             yield f"{name}, ridge", (model, fit.validation_loss)
             if sgd_epochs and config.kind != "flatten":
                 model = _new_model(config, backbone)
-                loss = train_head(model.head, *parts, TrainingConfig(num_train_epochs=sgd_epochs))
+                loss = train_head(model, *parts, TrainingConfig(num_train_epochs=sgd_epochs))
                 yield f"{name}, gradient descent", (model, loss)
 
 

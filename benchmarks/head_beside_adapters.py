@@ -15,13 +15,11 @@ import torch
 from torch import nn
 from transformers import TrainerCallback
 
-from benchmarks.common import Case, Results, Row, fingerprint, load_case
+from benchmarks.common import Case, Results, Row, fingerprint, fit_case, load_case
 from tracetune.backbones.loading import load_backbone
-from tracetune.estimators.fitting import HEAD, fit_forecaster
-from tracetune.estimators.methods import FitConfig
+from tracetune.fitting.candidates import HEAD
+from tracetune.fitting.config import FitConfig
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecast_data import ForecastData
-from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.trainer import TrainingConfig
 
 
@@ -44,16 +42,15 @@ def row(case: Case, backbone: nn.Module, dropout: float, head_rate: float, argum
         num_train_epochs=arguments.epochs, learning_rate=arguments.learning_rate, head_learning_rate=head_rate
     )
     config = FitConfig(training=training, start=HEAD, head_training=TrainingConfig(max_steps=1))
-    base = ForecastModel.from_backbone(backbone, arguments.horizon, None, case.context)
     started = time.perf_counter()
-    result = fit_forecaster(base, ForecastData(case.train, case.validation), config, callbacks=[HeadDropout(dropout)])
-    losses = {candidate.name: candidate.validation_loss for candidate in result.candidates}
+    record = fit_case(case, backbone, config, [HeadDropout(dropout)]).record
+    losses = {candidate["name"]: candidate["validation_loss"] for candidate in record.candidates}
     return {
         "dataset": case.known.info.name,
         "dropout": dropout,
         "head_rate": head_rate,
         "losses": losses,
-        "trace": losses[config.method],
+        "trace": losses[config.method.name],
         "seconds": time.perf_counter() - started,
         "fingerprint": fingerprint(case, 0).to_dict(),
     }

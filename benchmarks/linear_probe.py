@@ -7,9 +7,6 @@ validation rounds (one an epoch) and seeds are the same. The two runs of a pair 
 """
 
 import argparse
-import tempfile
-import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,12 +16,13 @@ from benchmarks.step_time import backbone_of
 from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.moment import Moment
 from tracetune.base.seeds import seed_everything
-from tracetune.estimators.head_phase import train_head
-from tracetune.estimators.methods import FitConfig
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.head_phase import train_head
+from tracetune.fitting.run import Run
 from tracetune.heads.head import HeadConfig
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecast_data import ForecastData
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.task import TrainingData
 from tracetune.training.trainer import TrainingConfig
 
 DATASET, HORIZON = "ETTh1", 96
@@ -41,12 +39,12 @@ def probe(case: Case, backbone: Moment, epochs: int, cached: bool) -> tuple[floa
         cache_bytes=None if cached else 0,
     )
     seed_everything(0)
-    model = ForecastModel.from_backbone(backbone, HORIZON, config.head, case.context)
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        history, _ = train_head(model, ForecastData(case.train, case.validation), config, Path(folder), "cpu", ())
-        seconds = time.perf_counter() - started
-    return seconds, [entry["eval_loss"] for entry in history if "eval_loss" in entry]
+    task = Forecasting(HORIZON, case.context)
+    with Run.at(None) as run:
+        trained = train_head(
+            task, task.model(backbone, config.head), TrainingData(case.train, case.validation), config, run
+        )
+    return trained.seconds, [entry["eval_loss"] for entry in trained.history if "eval_loss" in entry]
 
 
 def probe_row(case: Case, backbone: Moment, epochs: int) -> Row:

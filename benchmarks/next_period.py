@@ -34,14 +34,14 @@ from tracetune.base.seeds import seed_everything
 from tracetune.data.datasets import load_dataset
 from tracetune.data.frames import Panel
 from tracetune.data.splits import PanelSplit, Part
-from tracetune.data.windows import BatchSource, Windows, chosen_rows, spread_rows
+from tracetune.data.windows import BatchSource, Windows, batches, chosen_rows, spread_rows
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.heads.head import HeadConfig
 from tracetune.heads.ridge import fit_ridge
 from tracetune.selection.gates import Gates
 from tracetune.selection.schedule import SelectionConfig
-from tracetune.tasks.forecast_data import ForecastData, batches, forecast_data, scale_panel
-from tracetune.tasks.forecasting import ForecastModel, frozen_features, squared_error_per_sample
+from tracetune.tasks.forecast_data import ForecastData, forecast_data, scale_panel
+from tracetune.tasks.forecasting import ForecastModel, squared_error_per_sample
 from tracetune.training.trace_callback import TraceCallback
 from tracetune.training.trainer import TrainingConfig
 
@@ -132,7 +132,7 @@ def train_method(
     model: Any = ForecastModel.from_backbone(base, horizon, None if method.start == "zero-shot" else HEAD, CONTEXT)
     if model.head is not None:
         parts = [list(_features(model, part)) for part in (cut.data.train, cut.data.validation)]
-        fit_ridge(model.head, *parts, kept_directions=model.own_directions)
+        fit_ridge(model.head, *parts, kept_directions=model.kept_directions)
     if method.rate is None:
         return model.eval()
     config = TrainingConfig(
@@ -153,7 +153,7 @@ def _features(model: ForecastModel, part: BatchSource) -> Iterator[Mapping[str, 
     rows = spread_rows(len(part), 2048, 0).tolist()
     for batch in batches(chosen_rows(part, rows), 256):
         with torch.no_grad():
-            yield frozen_features(model, batch)
+            yield model.features(batch)
 
 
 def _first(part: BatchSource, count: int, seed: int) -> BatchSource:

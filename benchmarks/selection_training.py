@@ -34,11 +34,12 @@ from benchmarks.common import (
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
 from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.backbones.loading import load_backbone
+from tracetune.data.windows import batches
 from tracetune.evaluation.cost import count_parameters
 from tracetune.heads.head import HeadConfig
 from tracetune.selection.schedule import SelectionConfig
-from tracetune.tasks.forecast_data import batches, validation_loss
 from tracetune.training.adalora_callback import AdaLoraCallback
+from tracetune.training.measure import validation_loss
 from tracetune.training.trace_callback import TraceCallback
 from tracetune.training.trainer import TrainingConfig
 

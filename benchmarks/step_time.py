@@ -32,10 +32,11 @@ from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.moment import Moment
 from tracetune.base.seeds import seed_everything
 from tracetune.evaluation.cost import count_flops, count_parameters, peak_memory_bytes
+from tracetune.fitting.head_phase import HeadOnFeatures
 from tracetune.heads.head import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.selection.gates import Gates
-from tracetune.tasks.forecasting import ForecastModel, HeadOnFeatures, frozen_features
+from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.prefix_cache import PrefixCache
 from tracetune.training.storage import Storage
 
@@ -113,8 +114,8 @@ def build(name: str, backbone: Moment, rows: int) -> Case:
     if name.startswith("linear probe"):
         if "cached" in name:
             with torch.no_grad():
-                features = frozen_features(model.eval(), data.batch)
-            return Case(training_step(HeadOnFeatures(model.get_submodule("head")), features), model, nullcontext())
+                features = model.eval().features(data.batch)
+            return Case(training_step(HeadOnFeatures(model), features), model, nullcontext())
         return Case(training_step(model, data.batch), model, nullcontext())
     if name == "full fine-tuning":
         model.requires_grad_(True)

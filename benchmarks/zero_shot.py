@@ -18,15 +18,15 @@ from torch import Tensor
 
 from benchmarks.common import CONTEXT, Results, Row, fingerprint, grouped, load_case, test_errors
 from tracetune.backbones.loading import load_backbone
-from tracetune.backbones.moment import interpolate_gaps
+from tracetune.backbones.normalisation import interpolate_gaps
 from tracetune.data.datasets import LoadedDataset, load_dataset
 from tracetune.data.splits import split_panel
-from tracetune.data.windows import context_batch
+from tracetune.data.windows import batches, context_batch
 from tracetune.evaluation.baselines import auto_ets, repeat_last, seasonal_naive
 from tracetune.evaluation.metrics import MetricAccumulator
 from tracetune.evaluation.protocol import ProtocolFingerprint
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecast_data import batches, scale_panel
+from tracetune.tasks.forecast_data import scale_panel
 from tracetune.tasks.forecast_evaluation import naive_forecasters
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.tasks.reconstruction import MaskingConfig, draw_patch_mask

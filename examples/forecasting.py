@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from statsmodels.datasets import elnino
 
-from tracetune import FitConfig, Forecaster, SelectionConfig, TrainingConfig
+from tracetune import FitConfig, Forecaster, SelectionConfig, Trace, TrainingConfig
 from tracetune.report.forecast_plots import ForecastPanel, plot_forecasts
 
 HORIZON = 24
@@ -28,8 +28,7 @@ def main(output: str = "runs/nino", epochs: float = 10.0) -> pd.DataFrame:
     history, truth = frame[:-HORIZON], frame[-HORIZON:]
 
     config = FitConfig(
-        method="trace",
-        selection=SelectionConfig(keep=0.5),  # half of the 42 LoRA modules stay
+        method=Trace(SelectionConfig(keep=0.5)),  # half of the 42 LoRA modules stay
         training=TrainingConfig(num_train_epochs=epochs),
     )
     base = Forecaster.from_pretrained("tracetune/tiny", prediction_length=HORIZON)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tracetune.adapters.lora import LoraOptions
     from tracetune.base.errors import InputError
-    from tracetune.estimators.fitting import FitConfig
     from tracetune.estimators.forecaster import Forecaster
+    from tracetune.fitting.config import FitConfig
+    from tracetune.fitting.methods import AdaLora, Dora, Full, LinearProbe, Lora, Trace
     from tracetune.heads.head import HeadConfig
     from tracetune.selection.schedule import SelectionConfig
     from tracetune.tasks.forecasting import ForecastModel
@@ -18,25 +19,37 @@ if TYPE_CHECKING:
     from tracetune.training.trainer import TrainingConfig
 
 __all__ = [
+    "AdaLora",
+    "Dora",
     "FitConfig",
     "ForecastModel",
     "Forecaster",
+    "Full",
     "HeadConfig",
     "InputError",
+    "LinearProbe",
+    "Lora",
     "LoraOptions",
     "SelectionConfig",
+    "Trace",
     "TraceCallback",
     "TrainingConfig",
 ]
 
 _MODULES = {
-    "FitConfig": "estimators.fitting",
+    "AdaLora": "fitting.methods",
+    "Dora": "fitting.methods",
+    "FitConfig": "fitting.config",
     "ForecastModel": "tasks.forecasting",
     "Forecaster": "estimators.forecaster",
+    "Full": "fitting.methods",
     "HeadConfig": "heads.head",
     "InputError": "base.errors",
+    "LinearProbe": "fitting.methods",
+    "Lora": "fitting.methods",
     "LoraOptions": "adapters.lora",
     "SelectionConfig": "selection.schedule",
+    "Trace": "fitting.methods",
     "TraceCallback": "training.trace_callback",
     "TrainingConfig": "training.trainer",
 }

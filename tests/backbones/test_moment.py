@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tests.backbones.peer import GEOMETRIES, moment_config, peer_model, save_peer
 from tracetune.backbones.loading import load_backbone, weights_digest
-from tracetune.backbones.moment import Moment, MomentConfig, interpolate_gaps, normalise
+from tracetune.backbones.moment import Moment, MomentConfig
+from tracetune.backbones.normalisation import interpolate_gaps, normalise
 from tracetune.base.errors import InputError
 from tracetune.heads.head import HeadConfig
 from tracetune.tasks.forecasting import ForecastModel

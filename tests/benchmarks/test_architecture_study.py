@@ -15,10 +15,10 @@ from tests.tiny import CONTEXT, HORIZON, tiny_backbone
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.errors import InputError
 from tracetune.base.files import read_json
+from tracetune.data.windows import batches
 from tracetune.heads.head import HeadConfig
 from tracetune.recipes import pretrain as recipe
 from tracetune.recipes.pretrain import PretrainConfig, moment_config
-from tracetune.tasks.forecast_data import batches
 
 SMALL = {"patch_length": 8, "width": 16, "layers": 1, "heads": 2, "feed_forward": 32}
 

@@ -12,8 +12,8 @@ from tests.benchmarks.synthetic import synthetic_case
 from tests.tiny import CONTEXT, HORIZON, save_tiny, tiny_backbone
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.errors import InputError
+from tracetune.data.windows import batches
 from tracetune.heads.head import HeadConfig
-from tracetune.tasks.forecast_data import batches
 from tracetune.tasks.reconstruction import MaskedReconstruction, MaskingConfig
 
 

@@ -10,10 +10,10 @@ import torch
 from peft import PeftModel
 
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
-from tracetune import FitConfig, Forecaster, ForecastModel, HeadConfig, InputError, LoraOptions, TrainingConfig
+from tracetune import FitConfig, Forecaster, ForecastModel, HeadConfig, InputError, Lora, LoraOptions, TrainingConfig
 
 
-def quick(method: str = "lora", **options: object) -> FitConfig:
+def quick(method: object = "lora", **options: object) -> FitConfig:
     training = TrainingConfig(num_train_epochs=2, batch_size=32, evaluations=3, learning_rate=5e-3)
     return FitConfig(
         method=method, head=HeadConfig("projection", beta=2), head_training=training, training=training, **options
@@ -196,10 +196,10 @@ def test_another_horizon_or_backbone_than_was_saved_is_refused(tuned: Forecaster
 
 def test_lora_options_reach_peft(base: Forecaster, tmp_path: Path) -> None:
     options = LoraOptions(r=1, lora_alpha=3, target_modules=("*.q",))
-    tuned = base.fit(seasonal_frame(items=1), config=quick(lora=options))
+    tuned = base.fit(seasonal_frame(items=1), config=quick(Lora(options)))
     if tuned.trace["winner"] == "lora":
         tuned.save_pretrained(tmp_path / "run")
         config = json.loads((tmp_path / "run" / "adapter_config.json").read_text())
         assert (config["r"], config["lora_alpha"], len(config["target_modules"])) == (1, 3, 2)
     else:
-        assert tuned.trace["config"]["lora"]["target_modules"] == ("*.q",)
+        assert tuned.trace["config"]["method"]["lora"]["target_modules"] == ("*.q",)

@@ -24,7 +24,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config(place: Path, output: Path, **options: Any) -> FinetuneConfig:
     settings: dict[str, Any] = {
         "data": str(place / "data.csv"), "model": str(place / "model"), "output": str(output), "device": "cpu",
-        "prediction_length": HORIZON, "method": "lora", "start": "native", "max_steps": 2, "batch_size": 8,
+        "prediction_length": HORIZON, "method": "lora", "start": "zero-shot", "max_steps": 2, "batch_size": 8,
         "validation_windows": 16,
     }  # fmt: skip
     return FinetuneConfig(**settings | options)

@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import stats
 
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
-from tracetune import FitConfig, Forecaster, HeadConfig, InputError, TrainingConfig
+from tracetune import FitConfig, Forecaster, HeadConfig, InputError, Trace, TrainingConfig
 from tracetune.recipes import importance as recipe
 from tracetune.recipes.importance import STATE_FILE, ImportanceConfig, importance
 from tracetune.selection.schedule import SelectionConfig
@@ -33,11 +33,10 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> str:
 def fine_tuned(base: str, folder: Path, method: str) -> str:
     training = TrainingConfig(max_steps=8, batch_size=16, evaluations=4, learning_rate=5e-3)
     config = FitConfig(
-        method=method,
+        method=Trace(SelectionConfig(keep=4)) if method == "trace" else method,
         head=HeadConfig("projection", beta=2),
         head_training=training,
         training=training,
-        selection=SelectionConfig(keep=4),
     )
     tuned = Forecaster.from_pretrained(base, HORIZON, device="cpu").fit(seasonal_frame(), config=config)
     assert tuned.trace["winner"] == ("head" if method == "linear_probe" else method)

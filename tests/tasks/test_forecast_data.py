@@ -9,8 +9,9 @@ from tests.tiny import seasonal_frame
 from tracetune.base.errors import InputError
 from tracetune.data.frames import Panel, Series
 from tracetune.data.splits import PanelSplit, Part, fit_split
+from tracetune.data.windows import batches
 from tracetune.estimators.fit_data import split_frames
-from tracetune.tasks.forecast_data import batches, forecast_data
+from tracetune.tasks.forecast_data import forecast_data
 
 
 def panel_of(*arrays):

@@ -7,8 +7,6 @@ from tests.tiny import HORIZON, tiny_backbone, tiny_forecast_model
 from tracetune.base.errors import InputError
 from tracetune.tasks.forecasting import (
     ForecastModel,
-    HeadOnFeatures,
-    frozen_features,
     squared_error_per_sample,
 )
 
@@ -63,9 +61,9 @@ def test_no_head_means_the_backbone_s_own_forecast() -> None:
     torch.testing.assert_close(model(past).forecast, backbone.forecast(past, None, HORIZON))
 
 
-def test_a_head_on_cached_features_has_the_model_s_losses() -> None:
+def test_head_and_loss_on_features_give_the_model_s_losses() -> None:
     model, batch = tiny_forecast_model(), windows()
-    cached = HeadOnFeatures(model.head).eval()(**frozen_features(model, batch))
+    cached = model.loss(model.head(model.features(batch)["tokens"]), model.features(batch))
     torch.testing.assert_close(cached.sample_losses, model(**batch).sample_losses, atol=1e-6, rtol=1e-6)
 
 

@@ -74,7 +74,7 @@ class AdaLoraOptions:
 
 
 def add_adalora(model: nn.Module, lora: LoraOptions, options: AdaLoraOptions, total_steps: int) -> PeftModel:
-    """Freeze ``model`` and put AdaLoRA on the linear layers of ``model.backbone.encoder``; its head stays trainable.
+    """Freeze ``model`` and put AdaLoRA on the linear layers of ``model.backbone``; its head stays trainable.
 
     Raises:
         InputError: a pattern in ``lora.target_modules`` fits no layer, or too few steps.

@@ -1,6 +1,7 @@
 """LoRA through PEFT: which layers, with which options, and how many parameters that trains."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -43,7 +44,7 @@ class LoraOptions:
 
 
 def add_lora(model: nn.Module, options: LoraOptions) -> PeftModel:
-    """Freeze ``model`` and put LoRA on the linear layers of ``model.backbone.encoder``; its head stays trainable.
+    """Freeze ``model`` and put LoRA on the linear layers of ``model.backbone``; its head stays trainable.
 
     Raises:
         InputError: a pattern in ``options.target_modules`` fits no layer.
@@ -70,18 +71,59 @@ def lora_config(model: nn.Module, targets: list[str] | str, options: LoraOptions
 
 
 def target_layers(model: nn.Module, patterns: tuple[str, ...] | None = None) -> list[str]:
-    """Full names of the encoder's linear layers, all or those that fit one of the glob ``patterns``."""
-    encoder = model.get_submodule("backbone.encoder")
-    layers = [f"backbone.encoder.{name}" for name, module in encoder.named_modules() if isinstance(module, nn.Linear)]
+    """Return full names of the layers of ``model.backbone`` to adapt, all or those that fit a glob pattern.
+
+    Raises:
+        InputError: a pattern fits no layer.
+    """
+    return list(chosen_layers(linear_layers(model.get_submodule("backbone")), patterns))
+
+
+def linear_layers(backbone: nn.Module) -> dict[str, nn.Linear]:
+    """Return the layers that a backbone offers to adapt, by their names in a model that has it as ``backbone``."""
+    names: Any = backbone.adapted_layers()  # type: ignore[operator]
+    return {f"backbone.{name}": _linear(backbone, name) for name in names}
+
+
+def chosen_layers(layers: Mapping[str, nn.Linear], patterns: tuple[str, ...] | None) -> dict[str, nn.Linear]:
+    """Return the layers that fit one of the glob patterns; all of them without patterns.
+
+    Raises:
+        InputError: a pattern fits no layer, or there are none.
+    """
+    if not layers:
+        raise InputError("Expected a backbone with linear layers to adapt, found none. Use method='linear_probe'.")
     if patterns is None:
-        return layers
+        return dict(layers)
     for pattern in patterns:
         if not any(fnmatchcase(layer, pattern) for layer in layers):
             raise InputError(
                 f"target_modules pattern {pattern!r} fits none of the {len(layers)} linear layers. "
-                f"Layers look like {layers[0]!r}; patterns like '*.SelfAttention.q' work."
+                f"Layers look like {next(iter(layers))!r}; patterns like '*.SelfAttention.q' work."
             )
-    return [layer for layer in layers if any(fnmatchcase(layer, pattern) for pattern in patterns)]
+    return {name: layer for name, layer in layers.items() if any(fnmatchcase(name, pattern) for pattern in patterns)}
+
+
+def lora_parameters(layers: Mapping[str, nn.Linear], options: LoraOptions) -> dict[str, int]:
+    """Return the number of parameters of the LoRA module of each chosen layer: r (in + out), with DoRA out more.
+
+    Raises:
+        InputError: a pattern in ``options.target_modules`` fits no layer.
+    """
+    return {
+        name: options.r * (layer.in_features + layer.out_features) + options.use_dora * layer.out_features
+        for name, layer in chosen_layers(layers, options.target_modules).items()
+    }
+
+
+def _linear(backbone: nn.Module, name: str) -> nn.Linear:
+    layer = backbone.get_submodule(name)
+    if not isinstance(layer, nn.Linear):
+        raise InputError(
+            f"Expected linear layers from {type(backbone).__name__}.adapted_layers(), found {type(layer).__name__} "
+            f"under {name!r}."
+        )
+    return layer
 
 
 def trained_head(model: PeftModel) -> nn.Module:

@@ -1,64 +1,72 @@
 """What a foundation model must offer to be fine-tuned here."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from tracetune.backbones.normalisation import InstanceStatistics
 
-@dataclass(frozen=True)
-class InstanceStatistics:
-    """Location and scale of each input series, as its normalisation found them.
+
+class Encoded(NamedTuple):
+    """What a backbone makes of series.
 
     Attributes:
-        location: [B, C, 1] mean of the observed steps.
-        scale: [B, C, 1] standard deviation of the observed steps, positive.
+        tokens: [B, C, N, D].
+        statistics: of the series, in whose units forecasts are given back.
     """
 
-    location: Tensor
-    scale: Tensor
-
-    def denormalise(self, values: Tensor) -> Tensor:
-        """Map values [B, C, L] from the normalised space back to the units of the input."""
-        return values * self.scale + self.location
+    tokens: Tensor
+    statistics: InstanceStatistics
 
 
-@runtime_checkable
-class Backbone(Protocol):
-    """A pretrained encoder of time series, with the one task that it can do by itself.
+class Backbone(nn.Module, ABC):
+    """A pretrained encoder of time series. What it can do besides is said by the protocols below.
 
-    ``encode`` gives tokens for a head of ours; ``forecast`` is the zero-shot forecast.
+    Attributes:
+        context_length: T that it was pretrained with.
+        width: D of a token.
     """
 
     context_length: int
-    patch_length: int
     width: int
 
-    def encode(self, values: Tensor, input_mask: Tensor | None = None) -> tuple[Tensor, InstanceStatistics]:
-        """Tokens [B, C, N, D] and statistics of values [B, C, T] with observed steps ``input_mask`` [B, C, T]."""
-        ...
+    @abstractmethod
+    def encode(self, values: Tensor, input_mask: Tensor | None = None, patch_mask: Tensor | None = None) -> Encoded:
+        """Normalise and encode series.
+
+        Args:
+            values: [B, C, T], any T; NaN counts as missing.
+            input_mask: [B, C, T] or [B, T], 1 where observed; None for all observed.
+            patch_mask: [B, C, N] or [B, N] bool, true for patches hidden from the model; a backbone that cannot hide
+                patches raises InputError.
+        """
+
+    @abstractmethod
+    def num_patches(self, context_length: int) -> int:
+        """Return the number of tokens N for a context of T steps."""
+
+    @abstractmethod
+    def adapted_layers(self) -> list[str]:
+        """Return the names of the linear layers that adapters go on."""
+
+
+@runtime_checkable
+class ZeroShotForecaster(Protocol):
+    """A backbone that forecasts by itself."""
 
     def forecast(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Tensor:
-        """Zero-shot forecast [B, C, H] of past values [B, C, T]."""
+        """Return the zero-shot forecast [B, C, H] of past values [B, C, T]."""
         ...
 
-    def pieces(self, context_length: int, prediction_length: int) -> int:
-        """How many passes a zero-shot forecast of H steps takes, each continuing from the one before."""
-        ...
-
-    def num_patches(self, context_length: int) -> int:
-        """Number of tokens N for a context of T steps."""
-        ...
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write weights and configuration so that ``load_backbone(folder)`` finds them."""
+    def num_passes(self, context_length: int, prediction_length: int) -> int:
+        """Return how many passes a forecast of H steps takes, each continuing from the one before."""
         ...
 
 
 @runtime_checkable
-class MaskedBackbone(Backbone, Protocol):
+class MaskedBackbone(ZeroShotForecaster, Protocol):
     """A backbone that forecasts by rebuilding patches that are hidden from it."""
 
     @property
@@ -66,10 +74,8 @@ class MaskedBackbone(Backbone, Protocol):
         """The map from a token [D] to the P steps of its patch, normalised."""
         ...
 
-    def encode_future(
-        self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int
-    ) -> tuple[Tensor, InstanceStatistics]:
-        """Tokens [B, C, N, D], the last of which belong to hidden patches in place of the next H steps."""
+    def encode_future(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Encoded:
+        """Encode a context whose last patches are hidden ones in place of the next H steps."""
         ...
 
 
@@ -78,7 +84,7 @@ Prefix = Callable[[Tensor, Tensor], tuple[Tensor, int]]
 
 
 @runtime_checkable
-class BlockwiseBackbone(Backbone, Protocol):
+class BlockwiseBackbone(Protocol):
     """A backbone whose blocks run one by one, so that those which do not change need not run again.
 
     Where ``prefix`` is set, ``encode`` and ``forecast`` ask it for the hidden states to go on from.

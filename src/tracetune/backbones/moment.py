@@ -20,8 +20,9 @@ from transformers import T5Config
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.t5.modeling_t5 import T5Stack
 
-from tracetune.backbones.backbone import InstanceStatistics, Prefix, frozen_blocks
+from tracetune.backbones.backbone import Backbone, Encoded, Prefix, frozen_blocks
 from tracetune.backbones.loading import read_weights, register_family
+from tracetune.backbones.normalisation import interpolate_gaps, normalise, per_channel
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file, write_json
 from tracetune.base.schema import from_json
@@ -177,7 +178,7 @@ class ReconstructionHead(nn.Module):
         return self.linear(self.dropout(tokens)).flatten(start_dim=2)
 
 
-class Moment(nn.Module):
+class Moment(Backbone):
     """MOMENT encoder with its reconstruction head; channels are independent.
 
     Series are [B, C, T]; ``input_mask`` (1 = observed) is [B, C, T], or [B, T] where channels share it.
@@ -215,7 +216,7 @@ class Moment(nn.Module):
         input_mask: Tensor | None = None,
         patch_mask: Tensor | None = None,
         hide_unobserved: bool = False,
-    ) -> tuple[Tensor, InstanceStatistics]:
+    ) -> Encoded:
         """Normalise, patch and encode series.
 
         Args:
@@ -228,12 +229,12 @@ class Moment(nn.Module):
             Tokens [B, C, N, D] and the statistics of the visible steps.
         """
         values, observed = self._align(values, input_mask)
-        hidden = None if patch_mask is None else _per_channel(patch_mask, values).bool()
+        hidden = None if patch_mask is None else per_channel(patch_mask, values).bool()
         visible = observed if hidden is None else observed & ~hidden.repeat_interleave(self.patch_length, dim=-1)
         normalised, statistics = normalise(values, visible)
         if self.config.partial_patches == "fill":
             normalised = interpolate_gaps(normalised, visible)
-        return self._encode_normalised(normalised, observed, hidden, hide_unobserved), statistics
+        return Encoded(self._encode_normalised(normalised, observed, hidden, hide_unobserved), statistics)
 
     def forward(self, values: Tensor, input_mask: Tensor | None = None, patch_mask: Tensor | None = None) -> Tensor:
         """Reconstruct series [B, C, T] (see :meth:`encode` for the arguments) in the units of the input."""
@@ -256,7 +257,7 @@ class Moment(nn.Module):
         """
         longest = self._longest_piece(past_values.shape[-1])
         pieces: list[Tensor] = []
-        observed = _per_channel(torch.ones_like(past_values) if input_mask is None else input_mask, past_values)
+        observed = per_channel(torch.ones_like(past_values) if input_mask is None else input_mask, past_values)
         while (done := sum(piece.shape[-1] for piece in pieces)) < prediction_length:
             piece = self._forecast_suffix(past_values, observed, min(longest, prediction_length - done))
             pieces.append(piece)
@@ -264,9 +265,7 @@ class Moment(nn.Module):
             observed = torch.cat([observed, torch.ones_like(piece)], dim=-1)[..., piece.shape[-1] :]
         return torch.cat(pieces, dim=-1)
 
-    def encode_future(
-        self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int
-    ) -> tuple[Tensor, InstanceStatistics]:
+    def encode_future(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Encoded:
         """Tokens [B, C, N, D] of a context whose last patches are hidden ones in place of the next H steps.
 
         The oldest patches make room. The statistics are those of the whole context, [B, C, T].
@@ -280,9 +279,14 @@ class Moment(nn.Module):
         observed = functional.pad(observed[..., suffix:], (0, suffix), value=True)
         hidden = torch.zeros_like(self._patch_view(observed))
         hidden[..., -suffix // self.patch_length :] = True
-        return self._encode_normalised(normalised, observed, hidden, hide_unobserved=False), statistics
+        return Encoded(self._encode_normalised(normalised, observed, hidden, hide_unobserved=False), statistics)
 
-    def pieces(self, context_length: int, prediction_length: int) -> int:
+    def adapted_layers(self) -> list[str]:
+        """Names of the linear layers that adapters go on: all of the encoder."""
+        linear = (name for name, module in self.encoder.named_modules() if isinstance(module, nn.Linear))
+        return [f"encoder.{name}" for name in linear]
+
+    def num_passes(self, context_length: int, prediction_length: int) -> int:
         """How many passes through the encoder :meth:`forecast` takes."""
         return math.ceil(prediction_length / self._longest_piece(context_length))
 
@@ -345,7 +349,7 @@ class Moment(nn.Module):
     def _align(self, values: Tensor, input_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Values and observed steps [B, C, N P] as float32 and bool, padded left to whole patches."""
         observed = torch.ones_like(values, dtype=torch.bool) if input_mask is None else input_mask.bool()
-        observed = _per_channel(observed, values) & ~values.isnan()
+        observed = per_channel(observed, values) & ~values.isnan()
         padding = -values.shape[-1] % self.patch_length
         return functional.pad(values.float(), (padding, 0), value=torch.nan), functional.pad(observed, (padding, 0))
 
@@ -353,35 +357,6 @@ class Moment(nn.Module):
         """Which patches [B, C, N] count as observed, given steps [B, C, N P]."""
         steps = observed.unflatten(-1, (-1, self.patch_length))
         return steps.any(dim=-1) if self.config.partial_patches == "fill" else steps.all(dim=-1)
-
-
-def normalise(values: Tensor, visible: Tensor, epsilon: float = 1e-5) -> tuple[Tensor, InstanceStatistics]:
-    """Instance normalisation (RevIN without affine part) of values [B, C, T] over their visible steps.
-
-    Always in float32. A series without visible steps has location 0 and scale 1. Missing values become 0.
-    """
-    count = visible.sum(dim=-1, keepdim=True)
-    shown = torch.where(visible, values, 0.0)
-    location = shown.sum(dim=-1, keepdim=True) / count.clamp(min=1)
-    variance = torch.where(visible, values - location, 0.0).square().sum(dim=-1, keepdim=True) / count.clamp(min=1)
-    scale = torch.where(count > 0, variance.sqrt() + epsilon, 1.0)
-    normalised = torch.nan_to_num((values - location) / scale, nan=0.0, posinf=0.0, neginf=0.0)
-    return normalised, InstanceStatistics(location, scale)
-
-
-def interpolate_gaps(values: Tensor, observed: Tensor) -> Tensor:
-    """Fill unobserved steps of [B, C, T] linearly between their observed neighbours; edges repeat the nearest."""
-    length = values.shape[-1]
-    steps = torch.arange(length, device=values.device).expand(values.shape)
-    before = torch.where(observed, steps, -1).cummax(dim=-1).values
-    after = torch.where(observed, steps, length).flip(-1).cummin(dim=-1).values.flip(-1)
-    left = torch.where(before >= 0, before, after).clamp(max=length - 1)
-    right = torch.where(after < length, after, left)
-    start, end = values.gather(-1, left), values.gather(-1, right)
-    share = (steps - left) / (right - left).clamp(min=1)
-    return torch.where(
-        observed, values, torch.where(observed.any(-1, keepdim=True), start + share * (end - start), 0.0)
-    )
 
 
 def sinusoidal_positions(num_patches: int, width: int, device: torch.device) -> Tensor:
@@ -442,11 +417,6 @@ def _attention_kernels(device: torch.device) -> AbstractContextManager[Any]:
     """Plain attention where the fused one is slow: its backward pass in bfloat16 on the CPU."""
     slow = device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled()
     return sdpa_kernel(SDPBackend.MATH) if slow and not torch.compiler.is_compiling() else nullcontext()
-
-
-def _per_channel(mask: Tensor, values: Tensor) -> Tensor:
-    """Expand a mask shared by channels, [B, L], to [B, C, L]."""
-    return mask.unsqueeze(1).expand(-1, values.shape[1], -1) if mask.ndim == 2 else mask
 
 
 def _own_key(key: str) -> str:

@@ -207,6 +207,30 @@ class OtherRows(Dataset[Batch]):
         return indices + np.searchsorted(self._kept_before, indices, side="right")
 
 
+def batches(source: BatchSource, batch_size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
+    """All rows of a data set in order, in whole batches; the last one may be smaller.
+
+    Raises:
+        InputError: a batch size below 1.
+    """
+    _require_positive(batch_size=batch_size)
+    size = len(source)
+    for start in range(0, size, batch_size):
+        batch = source.__getitems__(list(range(start, min(start + batch_size, size))))
+        yield {name: tensor.to(device) for name, tensor in batch.items()}
+
+
+def spread_sample(source: BatchSource, count: int, seed: int = 0) -> BatchSource:
+    """About evenly spread rows of a data set, see :func:`spread_rows`, in random order; all if there are fewer.
+
+    In random order, because whoever reads only the first of them should see all of the time.
+    """
+    if count >= len(source):
+        return source
+    rows = spread_rows(len(source), count, seed)
+    return chosen_rows(source, np.random.default_rng(seed).permutation(rows).tolist())
+
+
 def context_batch(values: Iterable[np.ndarray], context_length: int, batch_size: int = 1024) -> Iterator[Batch]:
     """The last T steps of every channel of every series, in batches: what a forecast starts from.
 

@@ -22,18 +22,20 @@ from tracetune.base.errors import InputError
 from tracetune.data.frames import Panel, panel_from_frame
 from tracetune.data.seasonality import seasonality
 from tracetune.data.splits import PanelSplit
-from tracetune.data.windows import Windows
+from tracetune.data.windows import Windows, batches
 from tracetune.estimators.fit_data import split_frames
-from tracetune.estimators.fitting import FitResult, fit_forecaster
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
-from tracetune.estimators.methods import FitConfig
 from tracetune.estimators.prediction import checked_arrays, forecast_panels, forecast_series
-from tracetune.evaluation.protocol import library_versions
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.fit import fit
+from tracetune.fitting.methods import Method
+from tracetune.fitting.record import FitRecord
+from tracetune.fitting.run import Run
 from tracetune.heads.head import HeadConfig
 from tracetune.report.card import forecaster_card
-from tracetune.tasks.forecast_data import ForecastData, batches, forecast_data, require_observed, scale_panel
+from tracetune.tasks.forecast_data import ForecastData, forecast_data, require_observed, scale_panel
 from tracetune.tasks.forecast_evaluation import compare_forecasters, naive_forecasters
-from tracetune.tasks.forecasting import ForecastModel, ForecastOutput, head_description
+from tracetune.tasks.forecasting import Forecasting, ForecastModel, ForecastOutput
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +115,7 @@ class Forecaster:
         validation_df: pd.DataFrame | None = None,
         config: FitConfig | None = None,
         *,
-        method: str | None = None,
+        method: Method | str | None = None,
         callbacks: Sequence[TrainerCallback] = (),
         **columns: Any,
     ) -> "Forecaster":
@@ -124,7 +126,7 @@ class Forecaster:
             validation_df: later steps of the same items, or other items; None holds back the last part of
                 every series in ``train_df``.
             config: how to fine-tune; the default is TRACE with a compact head.
-            method: shortcut for ``config.method``: "trace", "lora", "linear_probe", ...
+            method: shortcut for ``config.method``: ``Trace(...)``, ``Lora(...)``, or a name ("trace", "lora", ...).
             callbacks: Trainer callbacks, e.g. a progress bar.
             columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
 
@@ -135,7 +137,7 @@ class Forecaster:
             InputError: unusable data or configuration.
         """
         config = FitConfig() if config is None else config
-        config = config if method is None else replace(config, method=method)
+        config = config if method is None else replace(config, method=method)  # type: ignore[arg-type]  # names too
         panel, split, least = split_frames(
             train_df, validation_df, self.context_length, self.prediction_length, config.validation, **columns
         )
@@ -173,11 +175,13 @@ class Forecaster:
         )
         if data.counts is not None:
             logger.info("%s", data.counts.describe())
-        result = fit_forecaster(self.forecast_model, data, config, str(self.device), callbacks)
-        intervals = residual_quantiles(result.model, data.validation)
-        trace = self._trace(panel, data, config, result)
-        tuned = Forecaster(result.model, self.base_name, trace=trace, intervals=intervals, device=str(self.device))
-        tuned.history = result.history
+        task = Forecasting(self.prediction_length, self.context_length, self.base_name)
+        with Run.at(config.checkpoints, str(self.device), callbacks) as run:
+            fitted = fit(task, self.forecast_model.backbone, data, config, run)
+        intervals = residual_quantiles(fitted.model, data.validation)
+        trace = self._trace(panel, data, fitted.record)
+        tuned = Forecaster(fitted.model, self.base_name, trace=trace, intervals=intervals, device=str(self.device))
+        tuned.history = fitted.record.history
         return tuned
 
     def predict_df(
@@ -386,22 +390,13 @@ class Forecaster:
             )
         return self.intervals.at(levels)
 
-    def _trace(self, panel: Panel, data: ForecastData, config: FitConfig, result: FitResult) -> dict[str, Any]:
+    def _trace(self, panel: Panel, data: ForecastData, record: FitRecord) -> dict[str, Any]:
         """The record that is saved as trace.json."""
-        model = result.model.get_base_model() if isinstance(result.model, PeftModel) else result.model
         return {
-            "method": config.method,
-            "winner": result.winner,
-            "weights": "adapter" if isinstance(result.model, PeftModel) else "full",
+            **record.to_json(),
             "base_model": {"name": self.base_name, "weights_sha256": weights_digest(self.forecast_model.backbone)},
             "prediction_length": self.prediction_length,
             "context_length": self.context_length,
-            "head": None if model.head is None else head_description(config.head),
-            "candidates": [asdict(candidate) for candidate in result.candidates],
-            "parameters": result.parameters,
-            "seconds": {phase: round(seconds, 3) for phase, seconds in result.seconds.items()},
-            "selection": None if result.tuned is None else result.tuned.selection,
-            "prefix_blocks": {} if result.tuned is None else result.tuned.prefix_blocks,
             "data": {
                 "items": len(panel),
                 "channels": list(panel.channels),
@@ -410,7 +405,4 @@ class Forecaster:
                 "validation_windows": len(data.validation),
                 "counts": None if data.counts is None else asdict(data.counts),
             },
-            "config": asdict(config),
-            "seed": config.training.seed,
-            "versions": library_versions(),
         }

@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from tracetune.base.errors import InputError
-from tracetune.data.windows import BatchSource, chosen_rows
-from tracetune.tasks.forecast_data import batches
+from tracetune.data.windows import BatchSource, batches, chosen_rows
 
 LEVELS = (0.01, 0.05, *(round(0.1 * step, 1) for step in range(1, 10)), 0.95, 0.99)
 _SMALLEST_SAMPLE = 20  # windows; fewer say nothing about the tails of one horizon step

@@ -56,7 +56,7 @@ class HeadConfig:
         tokens: which tokens the head reads: "context" (those of the context, as MOMENT's linear probe), "future"
             (those of hidden patches in place of the horizon), "all" (both; the oldest patches make room), or "auto":
             "future" where the backbone rebuilds hidden patches and the horizon fits in one pass, else "context". Heads
-            on tokens of the future start as the backbone's own forecast, see heads/native.py.
+            on tokens of the future start as the zero-shot forecast, see heads/zero_shot_start.py.
     """
 
     kind: str = "flatten"

@@ -59,8 +59,8 @@ def fit_ridge(
             ``future_mask`` [B, C, H]; can be iterated more than once. Rows with a missing target are left out.
         validation: batches of the same form.
         kept_directions: None shrinks the weights towards 0. A number shrinks them towards those that the head has,
-            and leaves the first so many rows of its projection as they are; for heads that start as the backbone's
-            own forecast, see heads/native.py.
+            and leaves the first so many rows of its projection as they are; for heads that start as the
+            zero-shot forecast, see heads/zero_shot_start.py.
 
     Raises:
         InputError: an output layer with too many features, or not a single row with all targets.

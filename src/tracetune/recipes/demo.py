@@ -6,12 +6,12 @@ import pandas as pd
 from rich.console import Console
 from statsmodels.datasets import co2
 
-from tracetune.adapters.lora import LoraOptions
 from tracetune.base.files import staged_folder
 from tracetune.base.places import require_empty
 from tracetune.data.table_files import write_frame
-from tracetune.estimators.fitting import FitConfig
 from tracetune.estimators.forecaster import Forecaster
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.methods import method_named
 from tracetune.recipes.configs.demo import DemoConfig
 from tracetune.report.forecast_plots import ForecastPanel, plot_forecasts, shown_history
 from tracetune.report.tables import print_table
@@ -55,8 +55,7 @@ def weekly_co2() -> pd.DataFrame:
 
 def _fit_config(config: DemoConfig) -> FitConfig:
     return FitConfig(
-        method=config.method,
-        lora=LoraOptions(),
+        method=method_named(config.method),
         head_training=TrainingConfig(num_train_epochs=10, seed=config.seed),
         training=TrainingConfig(num_train_epochs=3, seed=config.seed),
     )

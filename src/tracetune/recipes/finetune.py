@@ -15,7 +15,8 @@ from tracetune.data.datasets import load_dataset
 from tracetune.data.splits import split_panel
 from tracetune.data.table_files import read_frame
 from tracetune.estimators.forecaster import Forecaster
-from tracetune.estimators.methods import FitConfig
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.methods import Method, method_named
 from tracetune.heads.head import HeadConfig
 from tracetune.recipes.configs.finetune import FinetuneConfig
 from tracetune.report.importance_plots import plot_history
@@ -56,11 +57,8 @@ def fit_config(config: FinetuneConfig) -> FitConfig:
     """Return how to fine-tune, as the library takes it."""
     both = {name: getattr(config, name) for name in ("epoch_windows", "batch_size", "max_tokens", "seed")}
     return FitConfig(
-        method=config.method,
+        method=_method(config),
         head=HeadConfig(config.head, 1 if config.head == "flatten" else config.beta, tokens=config.head_tokens),
-        lora=LoraOptions(r=config.r, lora_alpha=config.lora_alpha, target_modules=config.target_modules or None),
-        selection=_same_names(SelectionConfig, config, without=("batch_size",)),
-        adalora=AdaLoraOptions(init_r=config.r + (config.r + 1) // 2, target_r=config.r),
         start=config.start,
         head_start=config.head_start,
         head_training=TrainingConfig(num_train_epochs=config.head_epochs, **both),
@@ -71,6 +69,17 @@ def fit_config(config: FinetuneConfig) -> FitConfig:
         cache_dtype=config.cache_dtype,
         checkpoints=config.checkpoints,
     )
+
+
+def _method(config: FinetuneConfig) -> Method:
+    """Return the method with those of the options that it has."""
+    options = {
+        "lora": LoraOptions(r=config.r, lora_alpha=config.lora_alpha, target_modules=config.target_modules or None),
+        "selection": _same_names(SelectionConfig, config, without=("batch_size",)),
+        "adalora": AdaLoraOptions(init_r=config.r + (config.r + 1) // 2, target_r=config.r),
+    }
+    method: Any = type(method_named(config.method))
+    return method(**{field.name: options[field.name] for field in fields(method)})
 
 
 def _same_names(kind: type[T], config: FinetuneConfig, without: Sequence[str] = ()) -> T:

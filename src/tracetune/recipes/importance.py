@@ -18,10 +18,13 @@ from tracetune.base.places import require_empty
 from tracetune.data.datasets import load_dataset
 from tracetune.data.splits import split_panel
 from tracetune.data.table_files import read_frame
+from tracetune.data.windows import batches, spread_sample
 from tracetune.estimators.fit_data import split_frames
-from tracetune.estimators.fitting import adapted_model
 from tracetune.estimators.forecaster import Forecaster
-from tracetune.estimators.methods import FitConfig, spread_windows
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.fit import tune
+from tracetune.fitting.methods import Lora
+from tracetune.fitting.run import Run
 from tracetune.heads.head import HeadConfig
 from tracetune.recipes.configs.importance import ImportanceConfig
 from tracetune.recipes.finetune import HISTORY_FILE, draw_history
@@ -31,7 +34,9 @@ from tracetune.selection.agreement import rank_agreement
 from tracetune.selection.importance import Importance, score_modules
 from tracetune.selection.layers import lora_modules
 from tracetune.selection.scores import SCORES, find_score
-from tracetune.tasks.forecast_data import ForecastData, batches, forecast_data
+from tracetune.tasks.forecast_data import forecast_data
+from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.task import TrainingData
 from tracetune.training.progress import ProgressBar
 from tracetune.training.trainer import TrainingConfig
 
@@ -66,9 +71,10 @@ def fit_config(config: ImportanceConfig) -> FitConfig:
     """Return how LoRA is trained on a foundation model."""
     both: dict[str, Any] = {"batch_size": config.batch_size, "seed": config.seed}
     return FitConfig(
-        method="lora",
+        method=Lora(
+            LoraOptions(r=config.r, lora_alpha=config.lora_alpha, target_modules=config.target_modules or None)
+        ),
         head=HeadConfig(config.head, 1 if config.head == "flatten" else config.beta, tokens=config.head_tokens),
-        lora=LoraOptions(r=config.r, lora_alpha=config.lora_alpha, target_modules=config.target_modules or None),
         start=config.start,
         head_training=TrainingConfig(num_train_epochs=config.head_epochs, **both),
         training=TrainingConfig(
@@ -87,7 +93,7 @@ def _check_scores(scores: Sequence[str]) -> None:
         find_score(score)
 
 
-def _data(forecaster: Forecaster, config: ImportanceConfig) -> ForecastData:
+def _data(forecaster: Forecaster, config: ImportanceConfig) -> TrainingData:
     least = None
     if config.dataset is not None:
         known = load_dataset(config.dataset)
@@ -110,7 +116,7 @@ def _data(forecaster: Forecaster, config: ImportanceConfig) -> ForecastData:
     )
 
 
-def _model(forecaster: Forecaster, data: ForecastData, config: ImportanceConfig) -> nn.Module:
+def _model(forecaster: Forecaster, data: TrainingData, config: ImportanceConfig) -> nn.Module:
     """The fine-tuned model as it is, or LoRA trained on a foundation model.
 
     Raises:
@@ -118,8 +124,9 @@ def _model(forecaster: Forecaster, data: ForecastData, config: ImportanceConfig)
     """
     trace = forecaster.trace
     if trace is None:
-        device = str(forecaster.device)
-        model = adapted_model(forecaster.forecast_model, data, fit_config(config), device, [ProgressBar()])
+        task = Forecasting(forecaster.prediction_length, forecaster.context_length, forecaster.base_name)
+        with Run.at(None, str(forecaster.device), [ProgressBar()]) as run:
+            model = tune(task, forecaster.forecast_model.backbone, data, fit_config(config), run)
     else:
         model = forecaster.model
     modules = len(lora_modules(model))
@@ -137,9 +144,9 @@ def _model(forecaster: Forecaster, data: ForecastData, config: ImportanceConfig)
     return model
 
 
-def _score(model: nn.Module, data: ForecastData, config: ImportanceConfig, state_file: Path) -> list[Importance]:
+def _score(model: nn.Module, data: TrainingData, config: ImportanceConfig, state_file: Path) -> list[Importance]:
     """Scores of every method, the Shapley values first where they are wanted; all on the same windows."""
-    windows = spread_windows(data.validation, config.samples, config.seed)
+    windows = spread_sample(data.validation, config.samples, config.seed)
     validation = list(batches(windows, config.batch_size, next(model.parameters()).device))
     found = []
     if config.shapley_pairs:

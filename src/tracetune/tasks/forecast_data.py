@@ -1,17 +1,16 @@
 """Forecasting data: series scaled by their training part, and the windows of each part."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from tracetune.base.errors import InputError
 from tracetune.data.frames import Panel
 from tracetune.data.splits import PanelSplit, Part, Scaler, cut_periods
-from tracetune.data.windows import BatchSource, OtherRows, Windows, chosen_rows, first_origin, spread_rows
+from tracetune.data.windows import OtherRows, Windows, chosen_rows, first_origin, spread_rows
 from tracetune.evaluation.periods import SampleGroups
+from tracetune.tasks.task import TrainingData
 
 
 @dataclass(frozen=True)
@@ -97,19 +96,13 @@ class WindowCounts:
 
 
 @dataclass(frozen=True)
-class ForecastData:
-    """Training and validation windows of one panel.
+class ForecastData(TrainingData):
+    """Training and validation windows of one panel, validation windows of the earliest period first.
 
     Attributes:
-        train: training windows.
-        validation: validation windows, those of the earliest period first.
-        groups: period and item (a channel of a series) of each validation window; None where they are not known.
         counts: how many there are of each; None where they were not counted.
     """
 
-    train: BatchSource
-    validation: BatchSource
-    groups: SampleGroups | None = None
     counts: WindowCounts | None = None
 
 
@@ -231,24 +224,3 @@ def _nothing_observed(part: str) -> InputError:
         f"Every value of the {part} part is missing: nothing can be learned or measured there. Leave out the empty "
         "end of the series, or give data with values in that part."
     )
-
-
-def batches(dataset: BatchSource, batch_size: int, device: torch.device | str = "cpu") -> Iterator[dict[str, Tensor]]:
-    """All rows of a data set in order, in whole batches; the last one may be smaller."""
-    if batch_size < 1:
-        raise InputError(f"Expected batch_size of at least 1, found {batch_size}.")
-    size = len(dataset)
-    for start in range(0, size, batch_size):
-        batch = dataset.__getitems__(list(range(start, min(start + batch_size, size))))
-        yield {name: tensor.to(device) for name, tensor in batch.items()}
-
-
-def validation_loss(model: nn.Module, dataset: BatchSource, batch_size: int = 256) -> float:
-    """Mean of the per-sample losses over a whole data set, in evaluation mode."""
-    device = next(model.parameters()).device
-    model.eval()
-    total = torch.zeros((), dtype=torch.float64)
-    with torch.inference_mode():
-        for batch in batches(dataset, batch_size, device):
-            total += model(**batch).sample_losses.double().sum().cpu()
-    return float(total / len(dataset))

@@ -1,50 +1,51 @@
 """Forecasting: a backbone, a head, and the loss of their forecast."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import PreTrainedConfig
-from transformers.utils import ModelOutput
 
-from tracetune.backbones.backbone import Backbone, InstanceStatistics, MaskedBackbone
+from tracetune.backbones.backbone import Backbone, Encoded, MaskedBackbone, ZeroShotForecaster
 from tracetune.backbones.loading import load_backbone
+from tracetune.backbones.normalisation import InstanceStatistics, normalise, per_channel
 from tracetune.base.errors import InputError
 from tracetune.heads.head import HeadConfig, build_head
-from tracetune.heads.native import start_as_own_forecast
+from tracetune.heads.ridge import fit_ridge
+from tracetune.heads.zero_shot_start import start_at_zero_shot
+from tracetune.tasks.task import Features, Output, TaskModel
 
 
 @dataclass
-class ForecastOutput(ModelOutput):
+class ForecastOutput(Output):
     """What a forecast model returns.
 
     Attributes:
-        loss: mean of ``sample_losses``; None without future values.
+        loss: [] mean of ``sample_losses``; None without future values.
         sample_losses: [B] mean squared error of each sample over its observed future steps.
         forecast: [B, C, H] in the units of the input.
         scale: [B, C, 1] standard deviation of each input series.
     """
 
-    loss: Tensor | None = None
-    sample_losses: Tensor | None = None
     forecast: Tensor | None = None
     scale: Tensor | None = None
 
 
-class ForecastModel(nn.Module):
-    """Backbone and forecasting head as one module, which PEFT, Accelerate and the Trainer take as it is.
+class ForecastModel(TaskModel):
+    """Backbone and forecasting head.
 
     Without a head (``head=None``) the backbone forecasts by itself, zero-shot. Contexts shorter than T
     are padded on the left as unobserved, longer ones are cut to their last T steps.
 
     Attributes:
         head_tokens: which tokens the head reads, see HeadConfig ("auto" is decided here).
-        own_directions: how many rows of a compact head's projection make up the backbone's own forecast, with which the
+        kept_directions: how many rows of a compact head's projection make up the zero-shot forecast, with which the
             head starts; None where it starts from random weights.
     """
+
+    labels = ("future_values",)
 
     def __init__(
         self,
@@ -55,16 +56,11 @@ class ForecastModel(nn.Module):
         name_or_path: str = "",
         head_tokens: str = "context",
     ) -> None:
-        super().__init__()
+        super().__init__(backbone, head, name_or_path)
         self.head_tokens = head_tokens
-        self.own_directions: int | None = None
-        self.backbone = backbone
-        self.head = head
+        self.kept_directions: int | None = None
         self.prediction_length = prediction_length
         self.context_length = context_length
-        # PEFT and the Trainer expect a config. The name is not an attribute of the model itself: PEFT would
-        # take it for a hub id and look for its vocabulary there at every save.
-        self.config = PreTrainedConfig(name_or_path=name_or_path, architectures=["ForecastModel"])
 
     @classmethod
     def from_pretrained(
@@ -74,7 +70,7 @@ class ForecastModel(nn.Module):
         head: HeadConfig | None = None,
         context_length: int | None = None,
     ) -> "ForecastModel":
-        """Load a backbone and put a new head on it; ``head=None`` leaves the backbone's own forecast.
+        """Load a backbone and put a new head on it; ``head=None`` leaves the zero-shot forecast.
 
         Raises:
             InputError: unknown model, damaged files, or lengths below 1.
@@ -107,11 +103,16 @@ class ForecastModel(nn.Module):
         model = cls(backbone, module, prediction_length, context_length, str(name_or_path), tokens)
         if tokens != "context":
             assert isinstance(backbone, MaskedBackbone), "only these have tokens of the future"
-            if start_as_own_forecast(module, backbone.token_to_patch):
-                model.own_directions = backbone.patch_length
+            if start_at_zero_shot(module, backbone.token_to_patch):
+                model.kept_directions = backbone.token_to_patch.out_features
         return model
 
-    def forward(
+    @property
+    def tokens_per_sample(self) -> int:
+        """N of a context: samples have one channel."""
+        return int(self.backbone.num_patches(self.context_length))
+
+    def forward(  # type: ignore[override]  # batches of forecasting have these entries
         self,
         past_values: Tensor,
         input_mask: Tensor | None = None,
@@ -138,27 +139,44 @@ class ForecastModel(nn.Module):
         losses = squared_error_per_sample(forecast, future_values, future_mask)
         return ForecastOutput(loss=losses.mean(), sample_losses=losses, forecast=forecast, scale=scale)
 
-    def encode(self, past_values: Tensor, input_mask: Tensor | None = None) -> tuple[Tensor, InstanceStatistics]:
+    def encode(self, past_values: Tensor, input_mask: Tensor | None = None) -> Encoded:
         """The tokens [B, C, N, D] of past values [B, C, T] that the head reads, and the statistics of the values."""
         context = self._fit_context(past_values, input_mask)
         if self.head_tokens == "context":
             return self.backbone.encode(*context)
-        tokens, statistics = self.backbone.encode_future(*context, self.prediction_length)
+        encoded: Encoded = self.backbone.encode_future(*context, self.prediction_length)
         if self.head_tokens == "future":
-            tokens = tokens[..., -self.backbone.num_patches(self.prediction_length) :, :]
-        return tokens, statistics
+            future = self.backbone.num_patches(self.prediction_length)
+            return Encoded(encoded.tokens[..., -future:, :], encoded.statistics)
+        return encoded
 
     def decode(self, tokens: Tensor, statistics: InstanceStatistics) -> Tensor:
         """Forecast [B, C, H] from tokens [B, C, N, D]."""
         assert self.head is not None, "decode needs a head"
         return statistics.denormalise(self.head(tokens).float())
 
-    def train(self, mode: bool = True) -> "ForecastModel":
-        """As usual, but a frozen backbone stays in evaluation mode: dropout would only blur its features."""
-        super().train(mode)
-        if not any(parameter.requires_grad for parameter in self.backbone.parameters()):
-            self.backbone.eval()
-        return self
+    def features(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return tokens [B, C, N, D], statistics [B, C, 1] and the future [B, C, H] of a batch of windows."""
+        tokens, statistics = self.encode(batch["past_values"], batch["input_mask"])
+        return {
+            "tokens": tokens,
+            "location": statistics.location,
+            "scale": statistics.scale,
+            "future_values": batch["future_values"],
+            "future_mask": batch["future_mask"],
+        }
+
+    def loss(self, outputs: Tensor, features: Mapping[str, Tensor]) -> ForecastOutput:
+        """Return the losses of normalised forecasts [B, C, H]."""
+        forecast = InstanceStatistics(features["location"], features["scale"]).denormalise(outputs)
+        losses = squared_error_per_sample(forecast, features["future_values"], features["future_mask"])
+        return ForecastOutput(loss=losses.mean(), sample_losses=losses)
+
+    def cache_obstacle(self) -> str | None:
+        """Return why states of frozen blocks cannot be kept: passes that depend on one another."""
+        if self.head is None and self.backbone.num_passes(self.context_length, self.prediction_length) > 1:
+            return "this horizon takes several passes through the blocks, of which each depends on the one before"
+        return None
 
     def _fit_context(self, past_values: Tensor, input_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         if input_mask is None:
@@ -169,7 +187,7 @@ class ForecastModel(nn.Module):
 
 def _resolved_tokens(tokens: str, backbone: Any, context_length: int, prediction_length: int) -> str:
     """Which tokens a head reads, "auto" decided."""
-    masked = isinstance(backbone, MaskedBackbone) and backbone.pieces(context_length, prediction_length) == 1
+    masked = isinstance(backbone, MaskedBackbone) and backbone.num_passes(context_length, prediction_length) == 1
     if tokens == "auto":
         return "future" if masked else "context"
     if tokens != "context" and not masked:
@@ -189,41 +207,44 @@ def squared_error_per_sample(forecast: Tensor, future_values: Tensor, future_mas
     return (errors * future_mask).flatten(1).sum(dim=1) / future_mask.flatten(1).sum(dim=1).clamp(min=1)
 
 
-def head_description(head: HeadConfig | None) -> dict[str, Any] | None:
-    """The head's configuration as JSON; None for the backbone's own forecast."""
-    return None if head is None else asdict(head)
-
-
 def _context_scale(past_values: Tensor, input_mask: Tensor) -> Tensor:
-    from tracetune.backbones.moment import normalise
-
-    mask = input_mask if input_mask.ndim == 3 else input_mask.unsqueeze(1).expand(past_values.shape)
-    return normalise(past_values, mask.bool() & ~past_values.isnan())[1].scale
+    observed = per_channel(input_mask, past_values).bool() & ~past_values.isnan()
+    return normalise(past_values, observed)[1].scale
 
 
-class HeadOnFeatures(nn.Module):
-    """A forecasting head that trains on features computed beforehand; same losses as in its model."""
+@dataclass(frozen=True)
+class Forecasting:
+    """The task of forecasting H steps from T.
 
-    def __init__(self, head: nn.Module) -> None:
-        super().__init__()
-        self.head = head
+    Attributes:
+        prediction_length: H.
+        context_length: T.
+        name_or_path: where the backbone comes from.
+    """
 
-    def forward(
-        self, tokens: Tensor, location: Tensor, scale: Tensor, future_values: Tensor, future_mask: Tensor
-    ) -> ForecastOutput:
-        """Loss from tokens [B, C, N, D], statistics [B, C, 1] and the future [B, C, H]."""
-        forecast = InstanceStatistics(location, scale).denormalise(self.head(tokens.float()).float())
-        losses = squared_error_per_sample(forecast, future_values, future_mask)
-        return ForecastOutput(loss=losses.mean(), sample_losses=losses)
+    prediction_length: int
+    context_length: int
+    name_or_path: str = ""
+    name: ClassVar[str] = "forecasting"
 
+    @property
+    def default_head(self) -> HeadConfig:
+        """A projection on tokens of the future where the backbone has them."""
+        return HeadConfig("projection", beta=4, tokens="auto")
 
-def frozen_features(model: ForecastModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What :class:`HeadOnFeatures` needs of a batch of windows."""
-    tokens, statistics = model.encode(batch["past_values"], batch["input_mask"])
-    return {
-        "tokens": tokens,
-        "location": statistics.location,
-        "scale": statistics.scale,
-        "future_values": batch["future_values"],
-        "future_mask": batch["future_mask"],
-    }
+    def model(self, backbone: Backbone, head: HeadConfig) -> ForecastModel:
+        """Put a new head on a backbone."""
+        return ForecastModel.from_backbone(
+            backbone, self.prediction_length, head, self.context_length, self.name_or_path
+        )
+
+    def zero_shot(self, backbone: Backbone) -> ForecastModel | None:
+        """Return the backbone forecasting by itself; None where it cannot."""
+        if not isinstance(backbone, ZeroShotForecaster):
+            return None
+        return ForecastModel(backbone, None, self.prediction_length, self.context_length, self.name_or_path)
+
+    def solve_head(self, model: TaskModel, train: Features, validation: Features) -> float:
+        """Solve the head by ridge regression, see heads/ridge.py; returns the validation loss."""
+        assert isinstance(model, ForecastModel) and model.head is not None
+        return fit_ridge(model.head, train, validation, kept_directions=model.kept_directions).validation_loss

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils import ModelOutput
 
-from tracetune.backbones.moment import Moment, normalise
+from tracetune.backbones.moment import Moment
+from tracetune.backbones.normalisation import normalise
 from tracetune.base.errors import InputError
 
 _LARGEST_TARGET = 10.0  # standard deviations of the visible part

@@ -22,7 +22,7 @@ class FinetuneConfig:
         head: forecasting head: flatten, projection, convolution or pooling.
         beta: by how much a compact head reduces its input.
         head_tokens: which tokens the head reads: context, future (hidden patches in place of the horizon; the head
-            starts as the backbone's own forecast), all, or auto (future where the backbone has them).
+            starts as the zero-shot forecast), all, or auto (future where the backbone has them).
         r: rank of the LoRA modules.
         lora_alpha: LoRA's scale is lora_alpha / r.
         target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
@@ -37,8 +37,8 @@ class FinetuneConfig:
         ema: weight of the past in the smoothed scores.
         learning_rate: peak learning rate of the adapters.
         head_learning_rate: peak learning rate of the head when it trains with the adapters; without it 1e-5.
-        start: what the method trains on from: head, native (the backbone's own forecast), or best of the two.
-        head_start: what the head trains on from: ridge (the closed form) or gradient (its first weights).
+        start: what the method trains on from: head, zero-shot (no new head), or best of the two.
+        head_start: what the head trains on from: solved (in closed form) or gradient (its first weights).
         head_epochs: passes over frozen features that train the head first.
         num_train_epochs: passes over the data with adapters and head.
         max_steps: stop after this many optimiser steps, whatever the epochs.
@@ -88,7 +88,7 @@ class FinetuneConfig:
     learning_rate: float = 5e-4
     head_learning_rate: float | None = None
     start: str = "best"
-    head_start: str = "ridge"
+    head_start: str = "solved"
     head_epochs: float = 10.0
     num_train_epochs: float = 5.0
     max_steps: int = -1

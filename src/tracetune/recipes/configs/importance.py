@@ -29,7 +29,7 @@ class ImportanceConfig:
         r: rank of the LoRA modules that are trained.
         lora_alpha: LoRA's scale is lora_alpha / r.
         target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
-        start: what LoRA is trained on from: head, native (the backbone's own forecast), or best of the two.
+        start: what LoRA is trained on from: head, zero-shot (no new head), or best of the two.
         head_epochs: passes over frozen features that train the head first.
         max_steps: optimiser steps that train LoRA on a foundation model.
         learning_rate: peak learning rate of the adapters.

@@ -1,4 +1,4 @@
-"""Heads that start as the backbone's own forecast.
+"""Heads that start as the zero-shot forecast.
 
 A masked backbone forecasts by rebuilding patches that are hidden from it: one linear map from the token of a patch to
 its P steps. A head that reads these tokens contains that map, so it can start with it: fine-tuning begins at the
@@ -12,7 +12,7 @@ from tracetune.heads.compact import ConvolutionHead, ProjectionHead
 from tracetune.heads.flatten import FlattenHead
 
 
-def start_as_own_forecast(head: nn.Module, reconstruction: nn.Linear) -> bool:
+def start_at_zero_shot(head: nn.Module, reconstruction: nn.Linear) -> bool:
     """Give a head the weights with which it forecasts what the backbone rebuilds in the last patches.
 
     Compact heads need a reduced width D' of at least P: their first P directions become those of the

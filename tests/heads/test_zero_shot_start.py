@@ -6,7 +6,7 @@ import torch
 from tests.tiny import HORIZON, tiny_backbone
 from tracetune.base.errors import InputError
 from tracetune.heads.head import HeadConfig, build_head
-from tracetune.heads.native import start_as_own_forecast
+from tracetune.heads.zero_shot_start import start_at_zero_shot
 from tracetune.tasks.forecasting import ForecastModel
 
 CONTEXT, WIDTH, PATCH = 64, 16, 8
@@ -24,20 +24,20 @@ def test_the_first_forecast_is_the_backbones_own(kind: str, beta: int, tokens: s
     model = ForecastModel.from_backbone(tiny_backbone(), horizon, HeadConfig(kind, beta, tokens=tokens)).eval()
     with torch.no_grad():
         torch.testing.assert_close(model(past).forecast, own_forecast(past, horizon), rtol=1e-4, atol=1e-4)
-    assert model.own_directions == PATCH
+    assert model.kept_directions == PATCH
 
 
 def test_a_projection_that_is_too_narrow_starts_from_random_weights() -> None:
     head = build_head(HeadConfig("projection", beta=4), 8, WIDTH, HORIZON)
     before = {name: tensor.clone() for name, tensor in head.state_dict().items()}
-    assert not start_as_own_forecast(head, tiny_backbone().token_to_patch)
+    assert not start_at_zero_shot(head, tiny_backbone().token_to_patch)
     assert all(torch.equal(tensor, before[name]) for name, tensor in head.state_dict().items())
     model = ForecastModel.from_backbone(tiny_backbone(), HORIZON, HeadConfig("projection", beta=4, tokens="all"))
-    assert model.own_directions is None
+    assert model.kept_directions is None
 
 
 def test_pooling_keeps_its_random_start() -> None:
-    assert not start_as_own_forecast(
+    assert not start_at_zero_shot(
         build_head(HeadConfig("pooling", beta=2), 8, WIDTH, HORIZON), tiny_backbone().token_to_patch
     )
 

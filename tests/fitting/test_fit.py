@@ -14,17 +14,21 @@ from torch import Tensor
 from transformers import TrainerCallback
 
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
-from tracetune import FitConfig, Forecaster, ForecastModel, HeadConfig, InputError, TrainingConfig
+from tracetune import AdaLora, FitConfig, Forecaster, ForecastModel, HeadConfig, InputError, Trace, TrainingConfig
 from tracetune.adapters.adalora import AdaLoraOptions
 from tracetune.data.frames import panel_from_frame
 from tracetune.data.splits import fit_split
-from tracetune.estimators.fitting import HEAD, ZERO_SHOT, _chosen_start, adapted_model
-from tracetune.estimators.methods import METHODS, spread_windows
+from tracetune.data.windows import spread_sample
+from tracetune.fitting.fit import tune
+from tracetune.fitting.methods import METHODS, Method
+from tracetune.fitting.run import Run
 from tracetune.selection.layers import lora_modules
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.step_time import StepTimeProfile
-from tracetune.tasks.forecast_data import ForecastData, forecast_data, validation_loss
-from tracetune.training.guard import Candidate
+from tracetune.tasks.forecast_data import forecast_data
+from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.task import TrainingData
+from tracetune.training.measure import validation_loss
 
 STEPS = 24
 SELECTION = SelectionConfig(
@@ -32,12 +36,13 @@ SELECTION = SelectionConfig(
 )
 
 
-def quick(method: str = "trace", **options: Any) -> FitConfig:
+def quick(method: Method | str = "trace", **options: Any) -> FitConfig:
     training = TrainingConfig(max_steps=STEPS, batch_size=16, evaluations=8, learning_rate=5e-3)
     head_training = replace(training, evaluations=3)
     head = {"head": HeadConfig("projection", beta=2), "head_start": "gradient"}
-    defaults = {**head, "selection": SELECTION, "training": training}
-    return FitConfig(method=method, head_training=head_training, **{**defaults, **options})
+    defaults = {**head, "training": training}
+    chosen = Trace(SELECTION) if method == "trace" else method
+    return FitConfig(**{"method": chosen, "head_training": head_training, **defaults, **options})
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +60,7 @@ def traced(base: Forecaster) -> Forecaster:
     return base.fit(seasonal_frame(), config=quick())
 
 
-def windows(forecaster: Forecaster, frame: pd.DataFrame) -> ForecastData:
+def windows(forecaster: Forecaster, frame: pd.DataFrame) -> TrainingData:
     """The windows that ``Forecaster.fit`` makes of a frame."""
     panel = panel_from_frame(frame)
     return forecast_data(panel, fit_split(panel, HORIZON), forecaster.context_length, HORIZON, 1, 16, 8192)
@@ -83,7 +88,7 @@ class CrashAt(TrainerCallback):
 
 
 def test_trace_is_the_default() -> None:
-    assert FitConfig().method == "trace"
+    assert FitConfig().method == Trace()
     assert set(METHODS) == {"trace", "lora", "adalora", "dora", "linear_probe", "full"}
 
 
@@ -112,7 +117,7 @@ def test_the_record_counts_parameters_and_time_apart(traced: Forecaster) -> None
 
 def test_a_budget_in_time_is_kept_by_the_measured_profile(base: Forecaster) -> None:
     selection = base.fit(
-        seasonal_frame(), config=quick(selection=replace(SELECTION, keep=0.8, budget_unit="time"))
+        seasonal_frame(), config=quick(method=Trace(replace(SELECTION, keep=0.8, budget_unit="time")))
     ).trace["selection"]
     profile = StepTimeProfile.from_json(selection["step_time_profile"])
     assert set(profile.cost) == set(selection["parameters"])
@@ -140,7 +145,7 @@ def test_the_saved_folder_is_plain_peft_with_the_kept_modules_only(
 def test_the_best_checkpoint_is_sought_after_the_final_step(base: Forecaster) -> None:
     """Models from before t_f cannot win, so that their validation losses are not computed."""
     selection = replace(SELECTION, keep=1, warmup_steps=16, final_step=18, interval=1)
-    tuned = base.fit(seasonal_frame(), config=quick(selection=selection))
+    tuned = base.fit(seasonal_frame(), config=quick(Trace(selection)))
     evaluated = {entry["step"]: entry["eval_loss"] for entry in tuned.history["trace"] if "eval_loss" in entry}
     assert list(evaluated) == [18, 21, 24]
     candidate = tuned.trace["candidates"][-1]
@@ -150,7 +155,7 @@ def test_the_best_checkpoint_is_sought_after_the_final_step(base: Forecaster) ->
 
 @pytest.mark.parametrize(
     ("options", "step"),
-    [({}, 1), ({}, 10), ({"selection": replace(SELECTION, keep="auto")}, 10), ({"method": "adalora"}, 10)],
+    [({}, 1), ({}, 10), ({"method": Trace(replace(SELECTION, keep="auto"))}, 10), ({"method": "adalora"}, 10)],
 )
 def test_a_run_killed_in_the_middle_ends_where_a_whole_one_does(
     base: Forecaster, tmp_path: Path, options: dict[str, Any], step: int
@@ -172,7 +177,7 @@ def test_a_run_killed_in_the_middle_ends_where_a_whole_one_does(
 
 def test_where_adapters_only_harm_the_head_with_all_gates_closed_comes_out(base: Forecaster, tmp_path: Path) -> None:
     ruinous = TrainingConfig(max_steps=6, learning_rate=30.0, head_learning_rate=30.0, max_grad_norm=1e6)
-    tuned = base.fit(seasonal_frame(items=1), config=quick(training=ruinous, selection=SelectionConfig(keep=2)))
+    tuned = base.fit(seasonal_frame(items=1), config=quick(Trace(SelectionConfig(keep=2)), training=ruinous))
     losses = {candidate["name"]: candidate["validation_loss"] for candidate in tuned.trace["candidates"]}
     assert tuned.trace["winner"] == "head"
     assert losses["head"] == min(losses.values())
@@ -186,7 +191,7 @@ def test_where_adapters_only_harm_the_head_with_all_gates_closed_comes_out(base:
 def test_method_is_a_shortcut_for_the_configuration_s(base: Forecaster) -> None:
     frame = seasonal_frame(items=1)
     tuned = base.fit(frame, config=quick("trace"), method="linear_probe")
-    assert tuned.trace["method"] == tuned.trace["config"]["method"] == "linear_probe"
+    assert tuned.trace["method"] == tuned.trace["config"]["method"]["name"] == "linear_probe"
     assert tuned.trace["selection"] is None
     with pytest.raises(InputError, match="Did you mean 'trace'"):
         base.fit(frame, method="trase")
@@ -194,7 +199,7 @@ def test_method_is_a_shortcut_for_the_configuration_s(base: Forecaster) -> None:
 
 def test_adalora_saves_its_ranks_and_plain_peft_loads_them(base: Forecaster, base_folder: str, tmp_path: Path) -> None:
     options = AdaLoraOptions(init_r=4, target_r=1, tfinal=10)
-    tuned = base.fit(seasonal_frame(), config=quick("adalora", adalora=options))
+    tuned = base.fit(seasonal_frame(), config=quick(AdaLora(options)))
     assert tuned.trace["winner"] == "adalora"
     tuned.save_pretrained(tmp_path / "run")
     config = json.loads((tmp_path / "run" / "adapter_config.json").read_text())
@@ -211,33 +216,35 @@ def test_adalora_saves_its_ranks_and_plain_peft_loads_them(base: Forecaster, bas
     assert merged.to_numpy() == pytest.approx(tuned.predict_df(frame)["predictions"].to_numpy(), rel=1e-4)
 
 
-def test_adapted_model_is_trained_whoever_is_better(base: Forecaster) -> None:
+def test_tune_gives_the_trained_model_whoever_is_better(base: Forecaster) -> None:
     data = windows(base, seasonal_frame(items=1))
-    model = adapted_model(base.forecast_model, data, quick("lora"))
+    task, backbone = Forecasting(HORIZON, base.context_length), base.forecast_model.backbone
+    with Run.at(None) as run:
+        model = tune(task, backbone, data, quick("lora"), run)
     assert len(lora_modules(model)) == 14
     assert any(weight.abs().max() > 0 for name, weight in model.named_parameters() if "lora_B" in name)
     with pytest.raises(InputError, match="trains more than the head, found 'linear_probe'"):
-        adapted_model(base.forecast_model, data, quick("linear_probe"))
+        tune(task, backbone, data, quick("linear_probe"), run)
 
 
 def test_scored_windows_are_spread_over_the_validation_part(base: Forecaster) -> None:
     validation = windows(base, seasonal_frame()).validation
-    chosen = spread_windows(validation, 10)
+    chosen = spread_sample(validation, 10)
     size = len(validation)
     assert all(
         part * size // 10 <= index < (part + 1) * size // 10 for part, index in enumerate(sorted(chosen.indices))
     )
     assert len(chosen) == 10
     assert chosen.__getitems__([0, 9])["past_values"].shape == (2, 1, 64)
-    assert spread_windows(validation, size) is validation
+    assert spread_sample(validation, size) is validation
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (quick(selection=replace(SELECTION, keep=15)), "keep between 1 and 14 modules"),
-        (quick(selection=replace(SELECTION, final_step=STEPS + 1)), f"<= {STEPS} training steps"),
-        (quick("adalora", adalora=AdaLoraOptions(tfinal=STEPS)), "before the last tfinal"),
+        (quick(method=Trace(replace(SELECTION, keep=15))), "keep between 1 and 14 modules"),
+        (quick(method=Trace(replace(SELECTION, final_step=STEPS + 1))), f"<= {STEPS} training steps"),
+        (quick(AdaLora(AdaLoraOptions(tfinal=STEPS))), "before the last tfinal"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_trains(
@@ -248,8 +255,8 @@ def test_what_does_not_fit_is_refused_before_anything_trains(
     assert not (tmp_path / "checkpoints").exists()
 
 
-def test_a_native_start_adapts_the_backbones_own_forecast(base: Forecaster, base_folder: str, tmp_path: Path) -> None:
-    tuned = base.fit(seasonal_frame(items=1), config=quick("lora", start="native"))
+def test_a_zero_shot_start_has_no_head(base: Forecaster, base_folder: str, tmp_path: Path) -> None:
+    tuned = base.fit(seasonal_frame(items=1), config=quick("lora", start="zero-shot"))
     assert tuned.trace is not None
     zero_shot, lora = (candidate["validation_loss"] for candidate in tuned.trace["candidates"])
     assert [candidate["name"] for candidate in tuned.trace["candidates"]] == ["zero-shot", "lora"]
@@ -266,25 +273,8 @@ def test_a_native_start_adapts_the_backbones_own_forecast(base: Forecaster, base
         assert (plain(series).forecast - tuned.model(series).forecast).abs().max().item() == 0.0
 
 
-@pytest.mark.parametrize(
-    ("start", "losses", "chosen"),
-    [
-        ("best", (2.0, 1.0), HEAD),
-        ("best", (1.0, 2.0), ZERO_SHOT),
-        ("head", (1.0, 2.0), HEAD),
-        ("native", (2.0, 1.0), ZERO_SHOT),
-    ],
-)
-def test_a_method_trains_on_from_the_start_that_was_asked_for(
-    start: str, losses: tuple[float, float], chosen: str
-) -> None:
-    names = (ZERO_SHOT, HEAD)
-    starts: Any = [(Candidate(name, loss), name) for name, loss in zip(names, losses, strict=True)]
-    assert _chosen_start(starts, quick(start=start)) == chosen
-
-
 def test_a_start_without_anything_to_train_is_refused() -> None:
     with pytest.raises(InputError, match="nothing to train"):
-        quick("linear_probe", start="native")
-    with pytest.raises(InputError, match="Unknown start 'naitve'"):
-        quick(start="naitve")
+        quick("linear_probe", start="zero-shot")
+    with pytest.raises(InputError, match="Unknown start 'zero-shto'"):
+        quick(start="zero-shto")

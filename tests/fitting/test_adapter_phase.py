@@ -13,29 +13,29 @@ from tracetune.adapters.adalora import AdaLoraOptions
 from tracetune.adapters.lora import LoraOptions
 from tracetune.data.frames import panel_from_frame
 from tracetune.data.splits import fit_split
-from tracetune.estimators.adapter_phase import Tuned, _obstacle, train_adapters
-from tracetune.estimators.methods import METHODS
+from tracetune.fitting.adapter_phase import Tuned, _obstacle, train_adapters
+from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
+from tracetune.fitting.run import Run
 from tracetune.selection.schedule import SelectionConfig
-from tracetune.tasks.forecast_data import ForecastData, forecast_data
+from tracetune.tasks.forecast_data import forecast_data
 from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.task import TrainingData
 
-LATE = LoraOptions(target_modules=("*.block.1.*",))
+LATE = Lora(LoraOptions(target_modules=("*.block.1.*",)))
 TRAINING = TrainingConfig(max_steps=12, batch_size=32, evaluations=3, learning_rate=5e-3)
 NOTHING_KEPT = 0  # bytes of cache
 
 
 @pytest.fixture(scope="module")
-def data() -> ForecastData:
+def data() -> TrainingData:
     panel = panel_from_frame(seasonal_frame(length=160))
     return forecast_data(panel, fit_split(panel, HORIZON), 64, HORIZON, 1, 16, 64)
 
 
-def tune(data: ForecastData, folder: Path, head: HeadConfig | None = HeadConfig("flatten"), **options: Any) -> Tuned:  # noqa: B008
+def tune(data: TrainingData, folder: Path, head: HeadConfig | None = HeadConfig("flatten"), **options: Any) -> Tuned:  # noqa: B008
     config = FitConfig(**{"training": TRAINING, "method": "lora", **options})
     start = ForecastModel.from_backbone(tiny_backbone(), HORIZON, head).requires_grad_(False)
-    prepare = METHODS[config.method]
-    assert prepare is not None
-    return train_adapters(prepare, start, data, config, folder, "cpu", ())
+    return train_adapters(start, data, config, Run(folder))
 
 
 def losses(tuned: Tuned) -> list[float]:
@@ -43,9 +43,9 @@ def losses(tuned: Tuned) -> list[float]:
 
 
 @pytest.mark.parametrize("head", [HeadConfig("flatten"), HeadConfig("projection", beta=2, tokens="all"), None])
-def test_losses_are_those_without_a_cache(data: ForecastData, tmp_path: Path, head: HeadConfig | None) -> None:
-    remembered = tune(data, tmp_path / "with", head, lora=LATE)
-    computed = tune(data, tmp_path / "without", head, lora=LATE, cache_bytes=NOTHING_KEPT)
+def test_losses_are_those_without_a_cache(data: TrainingData, tmp_path: Path, head: HeadConfig | None) -> None:
+    remembered = tune(data, tmp_path / "with", head, method=LATE)
+    computed = tune(data, tmp_path / "without", head, method=LATE, cache_bytes=NOTHING_KEPT)
     assert losses(remembered) == pytest.approx(losses(computed), rel=1e-5)
     # the first block ran once for each window that came by, and for no other; without room it ran every time
     seen = len(data.validation) + len(data.train)
@@ -54,40 +54,40 @@ def test_losses_are_those_without_a_cache(data: ForecastData, tmp_path: Path, he
     assert sum(remembered.prefix_blocks.values()) == computed.prefix_blocks["computed"]
 
 
-def test_trace_remembers_once_its_lower_modules_are_closed(data: ForecastData, tmp_path: Path) -> None:
+def test_trace_remembers_once_its_lower_modules_are_closed(data: TrainingData, tmp_path: Path) -> None:
     selection = SelectionConfig(
         keep=1, warmup_steps=1, final_step=4, interval=1, scoring_batches=1, batch_size=16, score="random"
     )
     reused = []
     for seed in range(6):
-        options = {"method": "trace", "selection": replace(selection, seed=seed)}
+        options = {"method": Trace(replace(selection, seed=seed))}
         remembered = tune(data, tmp_path / f"with{seed}", **options)
         computed = tune(data, tmp_path / f"without{seed}", **options, cache_bytes=NOTHING_KEPT)
         assert losses(remembered) == pytest.approx(losses(computed), rel=1e-4)
-        assert remembered.selection is not None
-        reused.append((remembered.selection["kept"][0].split(".")[3], remembered.prefix_blocks.get("reused", 0)))
+        kept = remembered.report.content["selection"]["kept"]
+        reused.append((kept[0].split(".")[3], remembered.prefix_blocks.get("reused", 0)))
     assert {block for block, _ in reused} == {"0", "1"}
     assert all(count > 0 for block, count in reused if block == "1")
 
 
 @pytest.mark.parametrize(
-    ("method", "options", "first"),
+    ("method", "first"),
     [
-        ("lora", {}, 4),
-        ("trace", {"selection": SelectionConfig(final_step=8, cost_share=1.0)}, 8),
-        ("adalora", {"adalora": AdaLoraOptions(tinit=1, tfinal=4)}, 12),  # ranks fall until step 8
+        (Lora(), 4),
+        (Trace(SelectionConfig(final_step=8, cost_share=1.0)), 8),
+        (AdaLora(AdaLoraOptions(tinit=1, tfinal=4)), 12),  # ranks fall until step 8
     ],
 )
 def test_models_that_cannot_win_are_not_evaluated(
-    data: ForecastData, tmp_path: Path, method: str, options: dict[str, Any], first: int
+    data: TrainingData, tmp_path: Path, method: Method, first: int
 ) -> None:
-    history = tune(data, tmp_path, method=method, **options).history
+    history = tune(data, tmp_path, method=method).history
     assert min(entry["step"] for entry in history if "eval_loss" in entry) == first
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_where_every_block_trains_the_log_says_so(
-    data: ForecastData, tmp_path: Path, method: str, caplog: pytest.LogCaptureFixture
+    data: TrainingData, tmp_path: Path, method: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "tracetune"):
         assert tune(data, tmp_path, method=method).prefix_blocks == {}

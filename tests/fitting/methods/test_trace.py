@@ -6,76 +6,71 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from tests.tiny import CONTEXT, HORIZON, PATCH, save_tiny, seasonal_frame, tiny_forecast_model
-from tracetune import FitConfig, Forecaster, HeadConfig, InputError, SelectionConfig, TrainingConfig
+from tracetune import FitConfig, Forecaster, HeadConfig, InputError, SelectionConfig, Trace, TrainingConfig
 from tracetune.data.frames import panel_from_frame
 from tracetune.data.splits import fit_split
-from tracetune.estimators.methods import METHODS, spread_windows
-from tracetune.tasks.forecast_data import ForecastData, forecast_data
+from tracetune.data.windows import spread_sample
+from tracetune.selection.validation_batches import FirstBatches
+from tracetune.tasks.forecast_data import forecast_data
+from tracetune.tasks.task import TrainingData
 
 PATCHES = CONTEXT // PATCH
-CONFIG = FitConfig(selection=SelectionConfig(scoring_batches=2, batch_size=12))
+SELECTION = SelectionConfig(scoring_batches=2, batch_size=12)
 
 
 @pytest.fixture(scope="module")
-def data() -> ForecastData:
+def data() -> TrainingData:
     panel = panel_from_frame(seasonal_frame())
     return forecast_data(panel, fit_split(panel, HORIZON), CONTEXT, HORIZON, 1, 16)
 
 
-def scoring(data: ForecastData, config: FitConfig) -> Any:
-    """The callback of TRACE and the contexts it scores on, batch by batch."""
-    prepare = METHODS["trace"]
-    assert prepare is not None
-    _, callback = prepare(tiny_forecast_model(), config, data)
-    batches = callback._scoring_batches(DataLoader(data.train, collate_fn=lambda batch: pytest.fail("not for these")))
+def scoring(data: TrainingData, selection: SelectionConfig = SELECTION, windows: int | None = None) -> Any:
+    """The callback of TRACE and the contexts it scores on, batch by batch, at most ``windows`` in a forward pass."""
+    training = TrainingConfig() if windows is None else TrainingConfig(max_tokens=windows * PATCHES)
+    (callback,) = Trace(selection).adapt(tiny_forecast_model(), data, training).callbacks
+    batches = FirstBatches(callback.validation, callback.config.scoring_batches)
     return callback, [batch["past_values"] for batch in batches]
 
 
-def limited(windows: int) -> FitConfig:
-    return replace(CONFIG, training=TrainingConfig(max_tokens=windows * PATCHES))
-
-
-def test_without_a_limit_the_batches_are_those_of_the_selection(data: ForecastData) -> None:
-    callback, batches = scoring(data, CONFIG)
-    assert callback.config is CONFIG.selection
-    wanted = spread_windows(data.validation, 24, CONFIG.selection.seed)
+def test_without_a_limit_the_batches_are_those_of_the_selection(data: TrainingData) -> None:
+    callback, batches = scoring(data)
+    assert callback.config is SELECTION
+    wanted = spread_sample(data.validation, 24, SELECTION.seed)
     assert [len(batch) for batch in batches] == [12, 12]
     torch.testing.assert_close(torch.cat(batches), wanted.__getitems__(list(range(24)))["past_values"])
 
 
 @pytest.mark.parametrize(("windows", "sizes"), [(5, [5, 5, 5, 5, 4]), (12, [12, 12]), (100, [12, 12])])
 def test_a_limit_makes_more_and_smaller_batches_of_the_same_windows(
-    data: ForecastData, windows: int, sizes: list[int]
+    data: TrainingData, windows: int, sizes: list[int]
 ) -> None:
-    _, whole = scoring(data, CONFIG)
-    callback, batches = scoring(data, limited(windows))
+    _, whole = scoring(data)
+    callback, batches = scoring(data, windows=windows)
     assert [len(batch) for batch in batches] == sizes
     assert callback.config.batch_size == sizes[0]
     torch.testing.assert_close(torch.cat(batches), torch.cat(whole))
 
 
-def test_all_windows_are_scored_where_that_is_asked(data: ForecastData) -> None:
-    everything = replace(CONFIG.selection, scoring_batches=None)
-    _, batches = scoring(data, replace(limited(7), selection=everything))
+def test_all_windows_are_scored_where_that_is_asked(data: TrainingData) -> None:
+    _, batches = scoring(data, replace(SELECTION, scoring_batches=None), 7)
     assert sum(map(len, batches)) == len(data.validation)
     assert max(map(len, batches)) == 7
 
 
-def test_a_limit_below_one_window_is_refused(data: ForecastData) -> None:
+def test_a_limit_below_one_window_is_refused(data: TrainingData) -> None:
     with pytest.raises(InputError, match="one window has 8 tokens"):
-        scoring(data, replace(CONFIG, training=TrainingConfig(max_tokens=PATCHES - 1)))
+        Trace(SELECTION).adapt(tiny_forecast_model(), data, TrainingConfig(max_tokens=PATCHES - 1))
 
 
 @pytest.mark.parametrize("cache_bytes", [None, 0])
 def test_a_whole_fit_takes_the_limit_in_both_phases(tmp_path: Path, cache_bytes: int | None) -> None:
     training = TrainingConfig(max_steps=6, batch_size=16, evaluations=2, max_tokens=5 * PATCHES)
     config = FitConfig(
+        method=Trace(replace(SELECTION, keep=5, warmup_steps=2, final_step=4, interval=1)),
         head=HeadConfig("projection", beta=2),
         start="head",
-        selection=SelectionConfig(keep=5, warmup_steps=2, final_step=4, interval=1, scoring_batches=2, batch_size=12),
         head_training=training,
         training=training,
         cache_bytes=cache_bytes,

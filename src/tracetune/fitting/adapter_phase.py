@@ -1,0 +1,120 @@
+"""The second phase of fine-tuning: adapters (or the whole backbone) and head together, the frozen prefix remembered."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from peft import PeftModel
+from torch import nn
+
+from tracetune.adapters.fused_lora import fuse_lora
+from tracetune.adapters.lora import trained_head
+from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
+from tracetune.base.seeds import seed_everything
+from tracetune.fitting.config import CACHE_DTYPES, FitConfig
+from tracetune.fitting.head_phase import History
+from tracetune.fitting.methods.method import MethodReport
+from tracetune.fitting.run import Run
+from tracetune.tasks.task import TaskModel, TrainingData
+from tracetune.training.prefix_cache import PrefixCache
+from tracetune.training.storage import Storage
+from tracetune.training.trainer import build_trainer, last_checkpoint
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a method made of its start.
+
+    Attributes:
+        model: with adapters, or trained in full.
+        history: the Trainer's log.
+        seconds: wall-clock time.
+        adapters_before_selection: parameters of the adapters (or the backbone) that began to train.
+        report: what the method says of its work.
+        prefix_blocks: how many frozen blocks below the lowest open module ran ("computed") and did not have to
+            ("reused"), counted per sample; empty where no prefix was remembered.
+    """
+
+    model: nn.Module
+    history: History
+    seconds: float
+    adapters_before_selection: int
+    report: MethodReport
+    prefix_blocks: dict[str, int]
+
+
+def train_adapters(start: TaskModel, data: TrainingData, config: FitConfig, run: Run) -> Tuned:
+    """Adapt ``start`` with ``config.method``, and train adapters and head together."""
+    started = time.perf_counter()
+    seed_everything(config.training.seed)  # a resumed run has not drawn the numbers of the phases before
+    storage = Storage(config.cache_bytes, folder=run.folder)
+    cache = PrefixCache(start.backbone, storage, CACHE_DTYPES[config.cache_dtype])
+    obstacle = _obstacle(start, config)
+    indexed = TrainingData(cache.indexed(data.train), cache.indexed(data.validation))
+    adapted = config.method.adapt(start, data if obstacle else indexed, config.training)
+    if obstacle is None and not adapted.closes_modules and frozen_blocks(start.backbone.blocks) == 0:
+        obstacle = "the first block trains from the first step to the last"
+    adapters = trained_parameters(adapted.model)["adapters"]
+    with _remembered_prefix(cache, start, obstacle) as remembers, fuse_lora(adapted.model):
+        samples = indexed if remembers else data
+        trainer = build_trainer(
+            adapted.model,
+            config.training,
+            samples.train,
+            samples.validation,
+            run.folder,
+            head=_head_of(adapted.model),
+            labels=start.labels,
+            callbacks=[*run.callbacks, *adapted.callbacks],
+            device=run.device,
+            tokens_per_window=start.tokens_per_sample,
+            first_evaluation=adapted.first_candidate,
+        )
+        trainer.train(resume_from_checkpoint=last_checkpoint(run.folder))
+    return Tuned(
+        model=adapted.model,
+        history=trainer.state.log_history,
+        seconds=time.perf_counter() - started,
+        adapters_before_selection=adapters,
+        report=adapted.report(),
+        prefix_blocks={"computed": cache.computed, "reused": cache.reused} if cache.computed else {},
+    )
+
+
+def trained_parameters(model: nn.Module) -> dict[str, int]:
+    """Return how many parameters of a model train, in "head" and "adapters" (or the backbone)."""
+    trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
+    head = sum(count for name, count in trained.items() if name.removeprefix("base_model.model.").startswith("head."))
+    return {"head": head, "adapters": sum(trained.values()) - head}
+
+
+@contextmanager
+def _remembered_prefix(cache: PrefixCache, model: TaskModel, obstacle: str | None) -> Iterator[bool]:
+    """Inside, ``model`` remembers what its frozen blocks make of indexed samples, unless something is in the way."""
+    if obstacle is not None:
+        logger.info("Outputs of frozen blocks are not cached: %s.", obstacle)
+        yield False
+        return
+    with cache.attached(model):
+        yield True
+
+
+def _obstacle(model: TaskModel, config: FitConfig) -> str | None:
+    """Return why remembering the outputs of frozen blocks would be wrong; None where it is right."""
+    if not isinstance(model.backbone, BlockwiseBackbone):
+        return f"{type(model.backbone).__name__} does not run block by block"
+    if config.training.compile:
+        return "the model is compiled as a whole"
+    return model.cache_obstacle()
+
+
+def _head_of(model: nn.Module) -> nn.Module | None:
+    """Return the head that trains in a model, None where the backbone does the task by itself."""
+    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    if getattr(base, "head", None) is None:
+        return None
+    return trained_head(model) if isinstance(model, PeftModel) else base.get_submodule("head")

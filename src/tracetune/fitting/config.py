@@ -1,0 +1,71 @@
+"""How to fine-tune: the method with its options, and how head and method are trained."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from tracetune.base.errors import InputError, unknown_name
+from tracetune.data.splits import VALIDATIONS
+from tracetune.fitting.candidates import BEST, HEAD, ZERO_SHOT
+from tracetune.fitting.methods import Method, Trace, method_named
+from tracetune.training.trainer import TrainingConfig
+
+STARTS = (BEST, HEAD, ZERO_SHOT)
+HEAD_STARTS = ("gradient", "solved")
+CACHE_DTYPES = {None: None, "float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How to fine-tune.
+
+    Attributes:
+        method: what trains, with its options: ``Trace()``, ``Lora()``, ``Dora()``, ``AdaLora()``, ``LinearProbe()``,
+            ``Full()``; or its name ("trace", "linear_probe", ...) for the default options.
+        head: configuration of the head; None takes the task's default.
+        start: what the method trains on from: "head" (trained on frozen features), "zero-shot" (the backbone by itself,
+            without a new head), or "best", whichever of the two has the lower validation loss.
+        head_start: "solved" trains the head from the solution that the task finds without gradient descent (ridge
+            regression, logistic regression) and returns to it where no later step is better, "gradient" trains it from
+            its first weights.
+        head_training: how the head is trained on frozen features.
+        training: how adapters (or the backbone) and head are trained together.
+        train_stride: steps between the origins of training windows.
+        validation: "rolling" holds back several periods at the end of each series, "last" one stretch; a validation
+            part that is given is cut into periods, or not. See ``fit_split`` and ``cut_periods``.
+        validation_windows: most windows that choose the model, drawn from all periods, items and times of day.
+        checkpoints: folder for checkpoints, from which an interrupted run goes on; None keeps none.
+        cache_bytes: room for cached features and states of frozen blocks, in memory first and then in files; None takes
+            a third of the free memory, 0 caches nothing.
+        cache_dtype: precision of cached states of frozen blocks: "float32", "bfloat16", or None for that of training.
+    """
+
+    method: Method = field(default_factory=Trace)
+    head: Any = None
+    start: str = BEST
+    head_start: str = "solved"
+    head_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(num_train_epochs=10))
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    train_stride: int = 1
+    validation: str = "rolling"
+    validation_windows: int | None = 2048
+    checkpoints: str | None = None
+    cache_bytes: int | None = None
+    cache_dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.method, str):
+            object.__setattr__(self, "method", method_named(self.method))
+        if self.start not in STARTS:
+            raise unknown_name("start", self.start, STARTS)
+        if self.start == ZERO_SHOT and not self.method.trains_more_than_head:
+            raise InputError(
+                f"Method {self.method.name!r} trains a head only: start={ZERO_SHOT!r} leaves it nothing to train."
+            )
+        if self.validation not in VALIDATIONS:
+            raise unknown_name("validation", self.validation, VALIDATIONS)
+        if self.head_start not in HEAD_STARTS:
+            raise unknown_name("head_start", self.head_start, HEAD_STARTS)
+        if self.cache_dtype not in CACHE_DTYPES:
+            raise unknown_name("cache_dtype", str(self.cache_dtype), [name for name in CACHE_DTYPES if name])

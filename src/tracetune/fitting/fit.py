@@ -1,0 +1,114 @@
+"""Fine-tuning, whatever the task: zero-shot, head and method compete on validation, and the best one comes out."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from torch import nn
+
+from tracetune.adapters.lora import add_head_only, linear_layers
+from tracetune.backbones.backbone import Backbone
+from tracetune.base.errors import InputError
+from tracetune.base.seeds import seed_everything
+from tracetune.fitting.adapter_phase import Tuned, train_adapters
+from tracetune.fitting.candidates import HEAD, ZERO_SHOT, Candidate, Candidates
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.head_phase import TrainedHead, train_head
+from tracetune.fitting.record import FitRecord
+from tracetune.fitting.run import Run
+from tracetune.tasks.task import Task, TaskModel, TrainingData
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What comes out of a fit.
+
+    Attributes:
+        model: the winner, a PEFT model; a plain task model after full fine-tuning.
+        record: how it came about.
+    """
+
+    model: nn.Module
+    record: FitRecord
+
+
+def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, run: Run) -> Fitted:
+    """Let zero-shot, head and method compete on validation; return the best one.
+
+    The backbone stays as it is. Zero-shot and head share it; the method trains a copy.
+
+    Raises:
+        InputError: options of the method that fit neither model nor run, a start that the task does not have, or no
+            candidate with a finite loss.
+    """
+    method = config.method
+    method.check(linear_layers(backbone), config.training.total_steps(len(data.train)))
+    seed_everything(config.training.seed)
+    candidates = Candidates(data.validation)
+    tuned = None
+    with _frozen(backbone):
+        trained_head = _add_starts(candidates, task, backbone, data, config, run)
+        if method.trains_more_than_head:
+            start = _copy(candidates.named(config.start).model)
+            tuned = train_adapters(start, data, config, run.part(method.name))
+            candidates.add(method.name, tuned.model)
+        model = _own_model(candidates.best(), tuned)
+    record = FitRecord.of(config, config.head or task.default_head, candidates, model, trained_head, tuned)
+    return Fitted(model, record)
+
+
+def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, run: Run) -> nn.Module:
+    """Return what ``config.method`` trains, whether or not it is better than its start; the backbone stays as it is.
+
+    Raises:
+        InputError: as :func:`fit`; also for a method that trains nothing but the head.
+    """
+    method = config.method
+    if not method.trains_more_than_head:
+        raise InputError(f"Expected a method that trains more than the head, found {method.name!r}. Use 'lora'.")
+    method.check(linear_layers(backbone), config.training.total_steps(len(data.train)))
+    seed_everything(config.training.seed)
+    candidates = Candidates(data.validation)
+    with _frozen(backbone):
+        _add_starts(candidates, task, backbone, data, config, run)
+        start = _copy(candidates.named(config.start).model)
+        return train_adapters(start, data, config, run.part(method.name)).model.eval()
+
+
+def _add_starts(
+    candidates: Candidates, task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, run: Run
+) -> TrainedHead | None:
+    """Let compete what a method can train on from: the backbone by itself, and with a trained head."""
+    if (zero_shot := task.zero_shot(backbone)) is not None:
+        candidates.add(ZERO_SHOT, zero_shot.to(run.device))
+    if config.start == ZERO_SHOT:
+        return None
+    model = task.model(backbone, config.head or task.default_head).to(run.device)
+    trained = train_head(task, model, data, config, run.part(HEAD))
+    candidates.add(HEAD, model, trained.losses)
+    return trained
+
+
+@contextmanager
+def _frozen(backbone: nn.Module) -> Iterator[None]:
+    """Inside, no weight of the backbone trains."""
+    trainable = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
+    backbone.eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+def _own_model(winner: Candidate, tuned: Tuned | None) -> nn.Module:
+    """The winner's model, apart from the backbone that was fitted, in evaluation mode."""
+    if tuned is not None and winner.model is tuned.model:
+        return winner.model.eval()
+    return add_head_only(_copy(winner.model)).eval()
+
+
+def _copy(model: nn.Module) -> TaskModel:
+    assert isinstance(model, TaskModel), "what a method starts from has no adapters"
+    return copy.deepcopy(model)

@@ -1,0 +1,140 @@
+"""The first phase of fine-tuning: a head on frozen features, from its first weights or from a solution."""
+
+import copy
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tracetune.base.errors import InputError
+from tracetune.data.windows import BatchSource, batches
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.run import Run
+from tracetune.tasks.task import Output, Task, TaskModel, TrainingData
+from tracetune.training.feature_cache import CachedBatches, cache_batches
+from tracetune.training.measure import sample_losses
+from tracetune.training.storage import Storage
+from tracetune.training.trainer import build_trainer, last_checkpoint
+
+logger = logging.getLogger(__name__)
+
+History = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedHead:
+    """What training a head leaves beside the head itself.
+
+    Attributes:
+        history: the Trainer's log.
+        seconds: wall-clock time.
+        losses: [samples] validation loss of each sample.
+    """
+
+    history: History
+    seconds: float
+    losses: np.ndarray
+
+
+def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConfig, run: Run) -> TrainedHead:
+    """Train the head of ``model`` in place; its backbone is frozen.
+
+    Features of the frozen backbone are computed once where memory allows. With ``config.head_start == "solved"``
+    training starts from the task's solution, and returns to it where no later step has a lower validation loss. Such a
+    head has no dropout from then on.
+    """
+    assert model.head is not None, "the first phase needs a head"
+    started = time.perf_counter()
+    model.eval().requires_grad_(False)
+    storage = Storage(config.cache_bytes, folder=run.folder)
+    train, validation = (_cached(model, source, storage, run.device) for source in (data.train, data.validation))
+    model.head.requires_grad_(True)
+    solution = None
+    if config.head_start == "solved":
+        features = _Features(model, data.train, train), _Features(model, data.validation, validation)
+        solution = _solution(task, model, *features)
+    trained_module: nn.Module = model
+    parts = data
+    if train is not None and validation is not None:
+        trained_module, parts = HeadOnFeatures(model), TrainingData(train, validation)
+    trainer = build_trainer(
+        trained_module,
+        config.head_training,
+        parts.train,
+        parts.validation,
+        run.folder,
+        head=model.head,
+        labels=model.labels,
+        callbacks=run.callbacks,
+        device=run.device,
+        tokens_per_window=model.tokens_per_sample,
+    )
+    trainer.train(resume_from_checkpoint=last_checkpoint(run.folder))
+    if solution is not None and not (trainer.state.best_metric or float("inf")) < solution[0]:
+        model.head.load_state_dict(solution[1])
+    losses = sample_losses(trained_module, parts.validation)
+    return TrainedHead(trainer.state.log_history, time.perf_counter() - started, losses)
+
+
+class HeadOnFeatures(nn.Module):
+    """A head that trains on features computed beforehand; same losses as in its model."""
+
+    accepts_loss_kwargs = False  # or the Trainer would pass an argument of its own among the features
+
+    def __init__(self, model: TaskModel) -> None:
+        super().__init__()
+        self.head = model.head
+        self._loss = model.loss
+
+    def forward(self, **features: Tensor) -> Output:
+        """Return the losses of features."""
+        assert self.head is not None
+        return self._loss(self.head(features["tokens"].float()).float(), features)
+
+
+def _cached(model: TaskModel, source: BatchSource, storage: Storage, device: str) -> CachedBatches | None:
+    return cache_batches(model.features, source, device=device, storage=storage)
+
+
+def _solution(
+    task: Task, model: TaskModel, train: "_Features", validation: "_Features"
+) -> tuple[float, dict[str, Any]] | None:
+    """Validation loss and weights of the task's solution, which the head now has; None where there is none."""
+    assert model.head is not None
+    try:
+        loss = task.solve_head(model, train, validation)
+    except InputError as error:
+        logger.warning("The head starts from its first weights instead of a solution: %s", error)
+        return None
+    if loss is None:
+        return None
+    _without_dropout(model.head)
+    return loss, copy.deepcopy(model.head.state_dict())
+
+
+def _without_dropout(head: nn.Module) -> None:
+    """Switch dropout off: a solution is an optimum without it, and adapters would learn to make up for it."""
+    for module in head.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+
+
+class _Features:
+    """Features of all samples in batches, any number of times: from the cache, or else computed each time."""
+
+    def __init__(self, model: TaskModel, source: BatchSource, cached: CachedBatches | None) -> None:
+        self.model, self.source, self.cached = model, source, cached
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        device = next(self.model.parameters()).device
+        if self.cached is not None:
+            yield from batches(self.cached, 1024, device)
+            return
+        for batch in batches(self.source, 256, device):
+            with torch.no_grad():
+                yield self.model.features(batch)

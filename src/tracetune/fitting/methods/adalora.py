@@ -1,0 +1,42 @@
+"""AdaLoRA: LoRA whose ranks are taken away where they matter least (Zhang et al. 2023)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import nn
+
+from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
+from tracetune.adapters.lora import LoraOptions, chosen_layers
+from tracetune.fitting.methods.method import Adapted, register_method
+from tracetune.tasks.task import TaskModel, TrainingData
+from tracetune.training.adalora_callback import AdaLoraCallback
+from tracetune.training.trainer import TrainingConfig
+
+
+@register_method
+@dataclass(frozen=True)
+class AdaLora:
+    """PEFT's AdaLoRA.
+
+    Attributes:
+        adalora: ranks and their schedule.
+        lora: scale, dropout and layers.
+    """
+
+    adalora: AdaLoraOptions = field(default_factory=AdaLoraOptions)
+    lora: LoraOptions = field(default_factory=LoraOptions)
+    name: ClassVar[str] = "adalora"
+    trains_more_than_head: ClassVar[bool] = True
+
+    def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
+        """Refuse patterns that fit no layer, and runs that are too short for ranks to fall."""
+        chosen_layers(layers, self.lora.target_modules)
+        self.adalora.schedule(steps)
+
+    def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:
+        """Add AdaLoRA; models with more ranks than the target do not compete."""
+        steps = training.total_steps(len(data.train))
+        _, tfinal = self.adalora.schedule(steps)
+        adapted = add_adalora(model, self.lora, self.adalora, steps)
+        return Adapted(adapted, (AdaLoraCallback(),), first_candidate=steps - tfinal + 1)

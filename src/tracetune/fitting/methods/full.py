@@ -1,0 +1,27 @@
+"""Full fine-tuning: every weight of the backbone trains; there is no adapter."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from tracetune.fitting.methods.method import Adapted, register_method
+from tracetune.tasks.task import TaskModel, TrainingData
+from tracetune.training.trainer import TrainingConfig
+
+
+@register_method
+@dataclass(frozen=True)
+class Full:
+    """All weights train."""
+
+    name: ClassVar[str] = "full"
+    trains_more_than_head: ClassVar[bool] = True
+
+    def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
+        """Accept any model."""
+
+    def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:
+        """Unfreeze all weights."""
+        return Adapted(model.requires_grad_(True))

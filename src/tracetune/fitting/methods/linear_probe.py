@@ -1,0 +1,27 @@
+"""Linear probing: only the head trains, on features of the frozen backbone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import nn
+
+from tracetune.fitting.methods.method import Adapted, register_method
+from tracetune.tasks.task import TaskModel, TrainingData
+from tracetune.training.trainer import TrainingConfig
+
+
+@register_method
+@dataclass(frozen=True)
+class LinearProbe:
+    """Only the head trains."""
+
+    name: ClassVar[str] = "linear_probe"
+    trains_more_than_head: ClassVar[bool] = False
+
+    def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
+        """Accept any model."""
+
+    def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:
+        """Never called: nothing is left to do once the head is trained."""
+        raise AssertionError("a linear probe has no second phase")

@@ -1,0 +1,34 @@
+"""LoRA on every chosen layer, from the first step to the last (Hu et al. 2022)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import nn
+
+from tracetune.adapters.lora import LoraOptions, add_lora, chosen_layers
+from tracetune.fitting.methods.method import Adapted, register_method
+from tracetune.tasks.task import TaskModel, TrainingData
+from tracetune.training.trainer import TrainingConfig
+
+
+@register_method
+@dataclass(frozen=True)
+class Lora:
+    """PEFT's LoRA.
+
+    Attributes:
+        lora: rank, scale and layers.
+    """
+
+    lora: LoraOptions = field(default_factory=LoraOptions)
+    name: ClassVar[str] = "lora"
+    trains_more_than_head: ClassVar[bool] = True
+
+    def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
+        """Refuse patterns that fit no layer."""
+        chosen_layers(layers, self.lora.target_modules)
+
+    def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:
+        """Add LoRA."""
+        return Adapted(add_lora(model, self.lora))

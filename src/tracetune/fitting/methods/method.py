@@ -1,0 +1,94 @@
+"""What a fine-tuning method has to say, and the names under which methods are known.
+
+A method is one file: a frozen dataclass with its own options, registered with :func:`register_method`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from torch import nn
+from transformers import TrainerCallback
+
+from tracetune.base.errors import unknown_name
+from tracetune.tasks.task import TaskModel, TrainingData
+from tracetune.training.trainer import TrainingConfig
+
+
+@dataclass(frozen=True)
+class MethodReport:
+    """What a method did, once training has ended.
+
+    Attributes:
+        content: entries of the record, as JSON types.
+        seconds: parts of the training's seconds that went into something else, by name.
+    """
+
+    content: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A model as a method trains it.
+
+    Attributes:
+        model: the parameters that require gradients are trained.
+        callbacks: of the Trainer, for this model.
+        first_candidate: the step from which on validation losses choose: models above their final size do not compete.
+        closes_modules: whether modules that train at first may be closed later.
+        report: called when training has ended.
+    """
+
+    model: nn.Module
+    callbacks: tuple[TrainerCallback, ...] = ()
+    first_candidate: int = 0
+    closes_modules: bool = False
+    report: Callable[[], MethodReport] = MethodReport
+
+
+class Method(Protocol):
+    """How to fine-tune; an instance holds the options.
+
+    Attributes:
+        name: as in commands and records.
+        trains_more_than_head: whether there is anything to do once the head is trained.
+    """
+
+    name: ClassVar[str]
+    trains_more_than_head: ClassVar[bool]
+
+    def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
+        """Refuse options that fit neither the model's ``layers`` (full names) nor a run of ``steps``.
+
+        Raises:
+            InputError: before anything is trained.
+        """
+        ...
+
+    def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:
+        """Turn a model, whose head is trained if it has one, into the one to train; ``model`` may be changed."""
+        ...
+
+
+METHODS: dict[str, type[Method]] = {}
+M = TypeVar("M", bound=type[Method])
+
+
+def register_method(method: M) -> M:
+    """Class decorator: make a method known by its name."""
+    if method.name in METHODS:
+        raise AssertionError(f"method {method.name!r} is registered twice")
+    METHODS[method.name] = method
+    return method
+
+
+def method_named(name: str) -> Method:
+    """Return the method with its default options.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    if name not in METHODS:
+        raise unknown_name("method", name, METHODS)
+    return METHODS[name]()

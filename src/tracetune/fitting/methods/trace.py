@@ -1,0 +1,69 @@
+"""TRACE: LoRA on every layer first; modules are scored while they train, and only the important ones are kept."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from tracetune.adapters.lora import LoraOptions, add_lora, lora_parameters
+from tracetune.data.windows import BatchSource, identity_collate, spread_sample
+from tracetune.fitting.methods.method import Adapted, MethodReport, register_method
+from tracetune.selection.schedule import SelectionConfig
+from tracetune.tasks.task import TaskModel, TrainingData
+from tracetune.training.trace_callback import TraceCallback
+from tracetune.training.trainer import TrainingConfig
+
+
+@register_method
+@dataclass(frozen=True)
+class Trace:
+    """Gated LoRA selection (Li & Zhu, arXiv 2503.16991).
+
+    Attributes:
+        selection: which modules to keep, and how to find them.
+        lora: rank, scale and layers of the modules.
+    """
+
+    selection: SelectionConfig = field(default_factory=SelectionConfig)
+    lora: LoraOptions = field(default_factory=LoraOptions)
+    name: ClassVar[str] = "trace"
+    trains_more_than_head: ClassVar[bool] = True
+
+    def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
+        """Refuse patterns that fit no layer, a budget that fits no module, and rounds beyond the run."""
+        self.selection.check(steps, lora_parameters(layers, self.lora))
+
+    def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:
+        """Add LoRA, and the callback that scores it on validation samples; models above the budget do not compete."""
+        selection = _batches_within(self.selection, training.most_windows(model.tokens_per_sample))
+        adapted = add_lora(model, self.lora)
+        last_round = selection.last_round(training.total_steps(len(data.train)))
+        callback = TraceCallback(selection, self._scored(data.validation, selection))
+        return Adapted(adapted, (callback,), last_round, closes_modules=True, report=lambda: _report(callback))
+
+    def _scored(self, validation: BatchSource, within: SelectionConfig) -> DataLoader:
+        """The samples that every round reads, evenly spread, in batches as large as ``within`` has them."""
+        scored: Any = validation
+        if self.selection.scoring_batches is not None:
+            count = self.selection.scoring_batches * self.selection.batch_size
+            scored = spread_sample(validation, count, within.seed)
+        collate: Any = identity_collate  # of batches: the data set hands them out whole
+        return DataLoader(scored, batch_size=within.batch_size, collate_fn=collate)
+
+
+def _batches_within(selection: SelectionConfig, most: int | None) -> SelectionConfig:
+    """The selection with batches of at most ``most`` samples: smaller ones, the more of them."""
+    if most is None or most >= selection.batch_size:
+        return selection
+    batches = selection.scoring_batches
+    if batches is not None:
+        batches = math.ceil(batches * selection.batch_size / most)
+    return replace(selection, batch_size=most, scoring_batches=batches)
+
+
+def _report(callback: TraceCallback) -> MethodReport:
+    selection = callback.report()
+    return MethodReport({"selection": selection}, {"selection": selection["scoring_seconds"]})

@@ -1,0 +1,104 @@
+"""The record of a fit: everything that trace.json says about the run itself, in one place."""
+
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any
+
+from peft import PeftModel
+from torch import nn
+
+from tracetune.evaluation.protocol import library_versions
+from tracetune.fitting.adapter_phase import Tuned, trained_parameters
+from tracetune.fitting.candidates import HEAD, Candidates
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.head_phase import History, TrainedHead
+from tracetune.tasks.task import TaskModel
+
+
+@dataclass(frozen=True)
+class FitRecord:
+    """What happened in a fit.
+
+    Attributes:
+        winner: name of the candidate that came out.
+        weights: "adapter", or "full" where all weights were trained.
+        head: configuration of the winner's head; None where the backbone does the task by itself.
+        candidates: name and validation loss of each.
+        parameters: how many the winner trained, in "head" and "adapters" (or, fine-tuned in full, the backbone), and
+            "adapters_before_selection", how many the method began with.
+        seconds: wall-clock seconds of each phase, what the method names apart from the training it went with.
+        method_report: what the method says of its work, e.g. "selection".
+        prefix_blocks: see :class:`Tuned`.
+        history: the Trainer's log of each phase; not in trace.json.
+        config: how it was fitted.
+    """
+
+    winner: str
+    weights: str
+    head: dict[str, Any] | None
+    candidates: tuple[dict[str, Any], ...]
+    parameters: dict[str, int]
+    seconds: dict[str, float]
+    method_report: dict[str, Any]
+    prefix_blocks: dict[str, int]
+    history: dict[str, History]
+    config: FitConfig
+
+    @classmethod
+    def of(
+        cls,
+        config: FitConfig,
+        head: Any,
+        candidates: Candidates,
+        model: nn.Module,
+        trained_head: TrainedHead | None,
+        tuned: Tuned | None,
+    ) -> "FitRecord":
+        """Collect the record of a fit whose winner became ``model``; ``head`` is the configuration that heads had."""
+        seconds: dict[str, float] = {}
+        history: dict[str, History] = {}
+        parameters = trained_parameters(model)
+        if trained_head is not None:
+            seconds[HEAD], history[HEAD] = trained_head.seconds, trained_head.history
+        if tuned is not None:
+            apart = tuned.report.seconds
+            seconds |= {config.method.name: tuned.seconds - sum(apart.values()), **apart}
+            history[config.method.name] = tuned.history
+            parameters["adapters_before_selection"] = tuned.adapters_before_selection
+        return cls(
+            winner=candidates.best().name,
+            weights="adapter" if isinstance(model, PeftModel) else "full",
+            head=None if _task_model(model).head is None else asdict(head),
+            candidates=tuple({"name": each.name, "validation_loss": each.validation_loss} for each in candidates),
+            parameters=parameters,
+            seconds=seconds,
+            method_report={} if tuned is None else tuned.report.content,
+            prefix_blocks={} if tuned is None else tuned.prefix_blocks,
+            history=history,
+            config=config,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as JSON types."""
+        method = self.config.method
+        options: dict[str, Any] = asdict(method) if is_dataclass(method) and not isinstance(method, type) else {}
+        return {
+            "method": method.name,
+            "winner": self.winner,
+            "weights": self.weights,
+            "head": self.head,
+            "candidates": list(self.candidates),
+            "parameters": self.parameters,
+            "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
+            "selection": None,
+            **self.method_report,
+            "prefix_blocks": self.prefix_blocks,
+            "config": {**asdict(self.config), "method": {"name": method.name, **options}},
+            "seed": self.config.training.seed,
+            "versions": library_versions(),
+        }
+
+
+def _task_model(model: nn.Module) -> TaskModel:
+    found = model.get_base_model() if isinstance(model, PeftModel) else model
+    assert isinstance(found, TaskModel)
+    return found

@@ -1,0 +1,137 @@
+"""What a task has to say, so that everything else (fit, caches, methods, selection) need not know it.
+
+A task is one file: a :class:`TaskModel`, which turns batches into losses, and a :class:`Task`, which builds it.
+
+Shapes: B batch, C channels, N patches, D width.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from torch import Tensor, nn
+from transformers import PreTrainedConfig
+from transformers.utils import ModelOutput
+
+from tracetune.data.windows import BatchSource
+from tracetune.evaluation.periods import SampleGroups
+
+
+@dataclass
+class Output(ModelOutput):
+    """What every task model returns; a task adds fields of its own.
+
+    Attributes:
+        loss: [] mean of ``sample_losses``; None without targets.
+        sample_losses: [B] loss of each sample.
+    """
+
+    loss: Tensor | None = None
+    sample_losses: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What is learned from, and what chooses the model.
+
+    Attributes:
+        train: training samples.
+        validation: validation samples.
+        groups: period and item of each validation sample; None where they are not known.
+    """
+
+    train: BatchSource
+    validation: BatchSource
+    groups: SampleGroups | None = None
+
+
+class TaskModel(nn.Module, ABC):
+    """Backbone and head as one module, which PEFT, Accelerate and the Trainer take as it is.
+
+    A batch is turned into features (:meth:`features`), the head reads their ``tokens``, and :meth:`loss` compares what
+    it puts out with the targets. Features of a frozen backbone are computed once and kept, so that all three steps
+    must stand alone.
+
+    Attributes:
+        labels: names of the batch entries without which there is no loss; features have them too.
+        backbone: see :class:`tracetune.backbones.backbone.Backbone`.
+        head: see :class:`tracetune.heads.head.Head`; None where the backbone does the task by itself.
+        config: what PEFT and the Trainer expect of a model.
+    """
+
+    labels: ClassVar[tuple[str, ...]]
+
+    def __init__(self, backbone: Any, head: nn.Module | None, name_or_path: str = "") -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        # The name is not an attribute of the model itself: PEFT would take it for a hub id and look for its vocabulary
+        # there at every save.
+        self.config = PreTrainedConfig(name_or_path=name_or_path, architectures=[type(self).__name__])
+
+    @property
+    @abstractmethod
+    def tokens_per_sample(self) -> int:
+        """Tokens C N of one sample, by which batches are sized where memory is limited."""
+
+    @abstractmethod
+    def features(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return ``tokens``, which the head reads, and whatever else :meth:`loss` needs, targets included; [B, ...]."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, features: Mapping[str, Tensor]) -> Output:
+        """Return the losses of what the head makes of ``features["tokens"]``."""
+
+    def forward(self, **batch: Tensor) -> Output:
+        """Return the losses of a batch."""
+        assert self.head is not None, "a model without a head has a forward of its own"
+        features = self.features(batch)
+        return self.loss(self.head(features["tokens"]).float(), features)
+
+    def cache_obstacle(self) -> str | None:
+        """Return why outputs of frozen blocks cannot be kept from one visit of a sample to the next; None: they can."""
+        return None
+
+    def train(self, mode: bool = True) -> "TaskModel":
+        """Switch the mode, but leave a frozen backbone in evaluation mode: dropout would only blur its features."""
+        super().train(mode)
+        if not any(parameter.requires_grad for parameter in self.backbone.parameters()):
+            self.backbone.eval()
+        return self
+
+
+Features = Iterable[Mapping[str, Tensor]]
+"""Features of all samples, batch by batch; can be iterated more than once."""
+
+
+class Task(Protocol):
+    """How models of a task are built from a backbone.
+
+    Attributes:
+        name: as in records.
+        default_head: configuration of the head where none is asked for.
+    """
+
+    name: ClassVar[str]
+
+    @property
+    def default_head(self) -> Any:
+        """Configuration of the head where none is asked for, a dataclass."""
+        ...
+
+    def model(self, backbone: Any, head: Any) -> TaskModel:
+        """Put a new head, described by ``head``, on a backbone."""
+        ...
+
+    def zero_shot(self, backbone: Any) -> TaskModel | None:
+        """Return the backbone doing the task by itself; None where it cannot."""
+        ...
+
+    def solve_head(self, model: TaskModel, train: Features, validation: Features) -> float | None:
+        """Set the head's weights without gradient descent; returns the validation loss, None where there is no way.
+
+        Raises:
+            InputError: the head or the data do not allow it.
+        """
+        ...
