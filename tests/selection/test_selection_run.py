@@ -9,7 +9,7 @@ import torch
 
 from tests.selection.toys import forecast_batches, lora_forecaster
 from tracetune.base.errors import InputError
-from tracetune.selection.best_model import BestModelFiles
+from tracetune.base.step_files import StepFiles
 from tracetune.selection.gates import Gates
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.selection_run import SelectionRun
@@ -66,9 +66,9 @@ def test_what_is_logged_is_enough_to_go_on(tmp_path: Path, keep: Any) -> None:
     uninterrupted = begin(whole, [], keep=keep)
     train(whole, uninterrupted, range(1, STEPS + 1))
     cut, log = Gates(lora_forecaster()), []
-    train(cut, begin(cut, log, keep=keep, files=BestModelFiles(tmp_path)), range(1, 10))
+    train(cut, begin(cut, log, keep=keep, files=StepFiles(tmp_path)), range(1, 10))
     cut.set_open(cut.names)
-    resumed = begin(cut, log, past=log, keep=keep, files=BestModelFiles(tmp_path))
+    resumed = begin(cut, log, past=log, keep=keep, files=StepFiles(tmp_path))
     train(cut, resumed, range(10, STEPS + 1))
     for run in (uninterrupted, resumed):
         run.finish(STEPS)
@@ -93,7 +93,7 @@ def test_other_settings_are_refused_by_name() -> None:
 
 def test_best_models_stay_as_long_as_a_checkpoint_needs_them(tmp_path: Path) -> None:
     gates = Gates(lora_forecaster())
-    run = begin(gates, [], keep="auto", files=BestModelFiles(tmp_path / "best"))
+    run = begin(gates, [], keep="auto", files=StepFiles(tmp_path / "best"))
     train(gates, run, range(1, STEPS + 1))
     seen = {}
     for record in run.records:

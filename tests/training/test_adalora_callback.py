@@ -12,10 +12,11 @@ from transformers import Trainer, TrainerCallback
 
 from tests.tiny import tiny_forecast_model
 from tests.training.test_trainer import windows
+from tests.training.trace_runs import CallAt, Crash, crash, same, weights
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
 from tracetune.adapters.lora import LoraOptions, trained_head
 from tracetune.base.errors import InputError
-from tracetune.training.adalora_callback import STATE_FILE, AdaLoraCallback
+from tracetune.training.adalora_callback import STATE_FOLDER, AdaLoraCallback
 from tracetune.training.trainer import TrainingConfig, build_trainer
 
 CONFIG = TrainingConfig(max_steps=12, batch_size=8, evaluations=6, learning_rate=1e-2, early_stopping_patience=9)
@@ -102,8 +103,22 @@ def test_only_the_training_loss_is_regularised(tmp_path: Path) -> None:
     assert losses[100.0][1] < losses[0.0][1] + 1
 
 
+def test_a_kill_right_after_a_checkpoint_leaves_a_run_that_can_be_resumed(tmp_path: Path) -> None:
+    whole, cut = trainer(tmp_path / "whole"), trainer(tmp_path / "cut")
+    whole.train()
+    cut.callback_handler.callbacks.insert(0, CallAt(10, crash))  # before AdaLoRA's callback hears of the checkpoint
+    with pytest.raises(Crash):
+        cut.train()
+    again = trainer(tmp_path / "cut")
+    again.train(resume_from_checkpoint=str(tmp_path / "cut" / "checkpoint-10"))
+    assert same(weights(again.model), weights(whole.model))
+    assert {path.name for path in (tmp_path / "cut" / STATE_FOLDER).iterdir()} == {
+        f"{path.name.removeprefix('checkpoint-')}.safetensors" for path in (tmp_path / "cut").glob("checkpoint-*")
+    }
+
+
 def test_resuming_without_the_allocator_s_state_is_refused(tmp_path: Path) -> None:
     trainer(tmp_path).train()
-    (tmp_path / "checkpoint-12" / STATE_FILE).unlink()
+    (tmp_path / STATE_FOLDER / "12.safetensors").unlink()
     with pytest.raises(InputError, match="AdaLoRA's state"):
         trainer(tmp_path).train(resume_from_checkpoint=str(tmp_path / "checkpoint-12"))

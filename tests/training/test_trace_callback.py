@@ -15,7 +15,9 @@ from torch.utils.data import DataLoader
 from transformers import (
     EarlyStoppingCallback,
     Trainer,
+    TrainerCallback,
 )
+from transformers.training_args import ParallelMode
 
 from tests.selection.toys import Forecaster, forecast_batches, lora_forecaster
 from tests.training.trace_runs import (
@@ -115,6 +117,54 @@ def test_an_interrupted_run_ends_bitwise_where_an_uninterrupted_one_does(tmp_pat
     reports = [callback.report() for callback in (resumed, uninterrupted)]
     assert all(report.pop("scoring_seconds") > 0 for report in reports)
     assert reports[0] == reports[1], "what is counted is counted over the whole run"
+
+
+@pytest.mark.parametrize("moment", ["before the checkpoint", "after the checkpoint"])
+def test_no_moment_of_a_kill_makes_a_run_unresumable(tmp_path: Path, moment: str) -> None:
+    """With one checkpoint at a time, killed right before it is written, and after the one before it was removed."""
+
+    def build(name: str) -> Trainer:
+        config = selection(keep="auto", interval=3, warmup_steps=3, final_step=16)
+        callback = TraceCallback(config, validation())
+        return trainer(tmp_path / name, callback, save_strategy="steps", save_steps=5, save_total_limit=1)
+
+    class KilledAfterTheRound(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 15:
+                raise Crash
+
+    whole, cut = build("whole"), build("cut")
+    whole.train()
+    if moment == "before the checkpoint":
+        cut.add_callback(KilledAfterTheRound())
+    else:
+        cut.callback_handler.callbacks.insert(0, CallAt(15, crash))  # before ours hears of the checkpoint
+    with pytest.raises(Crash):
+        cut.train()
+    (left,) = (tmp_path / "cut").glob("checkpoint-*")
+    assert left.name == ("checkpoint-10" if moment == "before the checkpoint" else "checkpoint-15")
+    again = build("cut")
+    again.train(resume_from_checkpoint=str(left))
+    assert same(weights(again.model), weights(whole.model))
+
+
+def test_resuming_with_other_settings_names_them(tmp_path: Path) -> None:
+    trainer(tmp_path, TraceCallback(selection(), validation()), save_strategy="steps", save_steps=10).train()
+    again = trainer(tmp_path, TraceCallback(selection(keep="auto"), validation()))
+    with pytest.raises(InputError, match=r"keep 0\.5 there, 'auto' here"):
+        again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-10"))
+
+
+def test_processes_that_wait_for_closed_modules_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trainer(tmp_path, TraceCallback(selection(), validation()), ddp_find_unused_parameters=False)
+    monkeypatch.setattr(type(run.args), "parallel_mode", ParallelMode.DISTRIBUTED)
+    with pytest.raises(InputError, match="ddp_find_unused_parameters=True"):
+        run.callback_handler.callbacks[-1].on_train_begin(run.args, run.state, run.control, model=run.model)
+
+
+def test_a_report_before_training_says_what_to_do() -> None:
+    with pytest.raises(InputError, match=r"call trainer\.train\(\) first"):
+        TraceCallback(validation=validation()).report()
 
 
 def test_resuming_auto_without_its_best_model_is_refused(tmp_path: Path) -> None:

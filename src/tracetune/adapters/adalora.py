@@ -133,7 +133,10 @@ def load_allocator(path: Path, model: PeftModel) -> dict[str, list[bool]] | None
         InputError: the file is missing.
     """
     if not path.is_file():
-        raise InputError(f"Expected AdaLoRA's state in {path}; it is missing. Resume from a whole checkpoint.")
+        raise InputError(
+            f"Expected AdaLoRA's state in {path}; it is missing. It belongs to the checkpoints beside its folder: "
+            "restore it with them, or start anew in another folder."
+        )
     allocator = model.base_model.rankallocator
     devices = {name: weight.device for name, weight in model.base_model.model.named_parameters()}
     with safe_open(path, framework="pt") as file:

@@ -1,7 +1,7 @@
 """The best model on the way: adapter and head weights beside the modules that were open, in memory and in files."""
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,49 +70,6 @@ class BestModel:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
         opened = tuple(name for name in metadata["open"].split("\n") if name)
         return cls(float.fromhex(metadata["loss"]), int(metadata["step"]), opened, weights)
-
-
-class BestModelFiles:
-    """Best models in a folder of their own, one file for each step at which one was seen.
-
-    A file is there before any checkpoint that needs it, and goes only after every checkpoint that needs it: whatever
-    moment a run is cut off at, the best model as of its last whole checkpoint can be read.
-
-    Args:
-        folder: where they are; made when the first one is written.
-        writable: False for all but one of the processes that train together: they only read.
-    """
-
-    def __init__(self, folder: Path, writable: bool = True) -> None:
-        self.folder = folder
-        self.writable = writable
-
-    def write(self, best: BestModel) -> None:
-        """Add the file of this model."""
-        if self.writable:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            best.save(self._path(best.step))
-
-    def read(self, step: int) -> BestModel:
-        """The best model that was seen at ``step``.
-
-        Raises:
-            InputError: the file is missing.
-        """
-        return BestModel.load(self._path(step))
-
-    def keep(self, steps: Collection[int]) -> None:
-        """Remove all files but those of these steps, and the folder where none is left."""
-        if not (self.writable and self.folder.is_dir()):
-            return
-        for path in self.folder.glob("*.safetensors"):
-            if path.stem.isdecimal() and int(path.stem) not in steps:
-                path.unlink(missing_ok=True)
-        if not any(self.folder.iterdir()):
-            self.folder.rmdir()
-
-    def _path(self, step: int) -> Path:
-        return self.folder / f"{step}.safetensors"
 
 
 def best_round(records: Sequence[RoundRecord], until: int | None = None) -> int | None:

@@ -16,7 +16,6 @@ from torch.utils.hooks import RemovableHandle
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.layers import (
     active_b,
-    adapter_names,
     adapter_parameters,
     base_model,
     enabled,
@@ -24,6 +23,7 @@ from tracetune.selection.layers import (
     retarget,
     unwrapped,
 )
+from tracetune.selection.preconditions import check_deletable
 
 
 class Gates:
@@ -158,17 +158,12 @@ class Gates:
         the full names that are left, so that ``save_pretrained`` writes a plain LoRA checkpoint.
 
         Raises:
-            InputError: a closed layer also carries an adapter that is not active, which would be lost.
+            InputError: something that was trained would be lost, see :func:`check_deletable`.
         """
         closed = self.closed_names
         base = base_model(self.model)
-        for name in closed:
-            spare = set(adapter_names(self.layers[name])) - set(self.layers[name].active_adapters)
-            if spare:
-                raise InputError(
-                    f"Layer {name!r} also holds the adapter {sorted(spare)[0]!r}. "
-                    "Delete it with model.delete_adapter(...), or keep the closed modules."
-                )
+        if closed:
+            check_deletable(self.model, {name: self.layers[name] for name in closed})
         for name in closed:
             base.set_submodule(name, self.layers.pop(name).base_layer)
             self._trainable.pop(name, None)

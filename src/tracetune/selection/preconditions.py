@@ -1,17 +1,20 @@
-"""What a selection needs of model and training, checked before the first step instead of found out at the last."""
+"""What selection needs of a model and its training: checked before the first step, not found out at the last."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from peft.tuners.lora import LoraLayer
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from tracetune.base.errors import InputError
-from tracetune.selection.layers import unwrapped
+from tracetune.selection.layers import adapter_names, adapter_parameters, unwrapped
 
 _INITIALISATIONS = (True, False, None, "gaussian", "orthogonal", "eva")
-"""Values of PEFT's ``init_lora_weights`` that leave the base weights as they are, and begin with B A = 0 or random."""
+"""Values of PEFT's ``init_lora_weights`` that leave the base weights as they are."""
 
 
-def refuse_changed_base_weights(model: nn.Module) -> None:
+def check_base_weights(model: nn.Module) -> None:
     """Refuse adapters whose initialisation took their product out of the base weights (PiSSA, OLoRA, LoftQ, ...).
 
     Without its adapter, such a layer is not the layer of the base model: it cannot be closed, shrunk or deleted.
@@ -19,8 +22,7 @@ def refuse_changed_base_weights(model: nn.Module) -> None:
     Raises:
         InputError: such an initialisation, by the name that PEFT gives it.
     """
-    configs: dict[str, Any] = getattr(unwrapped(model), "peft_config", {})
-    for adapter, config in configs.items():
+    for adapter, config in _configs(model).items():
         initialisation = getattr(config, "init_lora_weights", True)
         if initialisation not in _INITIALISATIONS:
             raise InputError(
@@ -28,3 +30,75 @@ def refuse_changed_base_weights(model: nn.Module) -> None:
                 f"{adapter!r}: it changes the base weights, so that a layer without its adapter is not that of the "
                 "base model. Use the default, 'gaussian', 'orthogonal' or 'eva'."
             )
+
+
+def check_deletable(model: nn.Module, layers: Mapping[str, LoraLayer]) -> None:
+    """Refuse LoRA layers that could not be taken out of the model without losing something that was trained.
+
+    Raises:
+        InputError: an adapter that is not active beside the active one, biases that train with their layers
+            (``bias="lora_only"``) and would be saved with them alone, or changed base weights.
+    """
+    for name, layer in layers.items():
+        spare = set(adapter_names(layer)) - set(layer.active_adapters)
+        if spare:
+            raise InputError(
+                f"Layer {name!r} also holds the adapter {sorted(spare)[0]!r}, which is not active and would be lost "
+                "with the layer. Delete it with model.delete_adapter(...), or keep the closed modules "
+                "(delete_closed=False)."
+            )
+    for adapter, config in _configs(model).items():
+        if layers and getattr(config, "bias", "none") == "lora_only":
+            raise InputError(
+                f"Adapter {adapter!r} has bias='lora_only': the biases of layers whose modules are deleted would have "
+                "been trained, and be saved nowhere. Use bias='none' or bias='all', or keep the closed modules "
+                "(delete_closed=False)."
+            )
+    check_base_weights(model)
+
+
+def check_trained(layers: Mapping[str, LoraLayer], closed: Iterable[str], optimizer: Any) -> None:
+    """Refuse modules that were closed when the optimizer was built: it could never train them.
+
+    Raises:
+        InputError: such a module.
+    """
+    known = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    for name in closed:
+        if not any(id(parameter) in known for parameter in adapter_parameters(layers[name]).values()):
+            raise InputError(
+                f"Module {name!r} was closed when the optimizer was built, so it cannot be trained. "
+                "Open all modules before building the Trainer: gates.open(gates.closed_names)."
+            )
+
+
+def check_unused_parameters(allowed: bool) -> None:
+    """Refuse DistributedDataParallel that waits for the gradients of closed modules.
+
+    Args:
+        allowed: whether it looks for parameters without gradients.
+
+    Raises:
+        InputError: it does not.
+    """
+    if not allowed:
+        raise InputError(
+            "Closed modules get no gradients, and DistributedDataParallel would fail at the first step with one. "
+            "Set find_unused_parameters=True (in TrainingArguments: ddp_find_unused_parameters=True)."
+        )
+
+
+def check_wrapper(model: nn.Module) -> None:
+    """Refuse a model inside DistributedDataParallel that does not look for unused parameters.
+
+    Raises:
+        InputError: see :func:`check_unused_parameters`.
+    """
+    if isinstance(model, DistributedDataParallel):
+        check_unused_parameters(model.find_unused_parameters and not model.static_graph)
+
+
+def _configs(model: nn.Module) -> dict[str, Any]:
+    """PEFT's configuration of each adapter; models with injected adapters have it too."""
+    found: dict[str, Any] = getattr(unwrapped(model), "peft_config", {})
+    return found

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from tracetune.base.errors import InputError
-from tracetune.selection.best_model import BestModel, BestModelFiles, best_round
+from tracetune.base.step_files import StepFiles
+from tracetune.selection.best_model import BestModel, best_round
 from tracetune.selection.budget import Budget, TimeBudget, budget_of
+from tracetune.selection.compilation import RecompileLimits
 from tracetune.selection.cost import Spent
 from tracetune.selection.gates import Gates
 from tracetune.selection.plan import ScoringPlan, passes_for_masks, plan_rounds
+from tracetune.selection.preconditions import check_base_weights, check_deletable, check_wrapper
 from tracetune.selection.rounds import RoundRecord, mean_over_processes, selection_round, shared_profile
 from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
 from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD
@@ -52,7 +55,8 @@ class SelectionRun:
         spent: cost of selection in the whole run, resumed or not.
 
     Raises:
-        InputError: a schedule or budget that does not fit, or ``past`` of a run with other settings or modules.
+        InputError: a schedule or budget that does not fit, ``past`` of a run with other settings or modules, or a model
+            whose modules could not be closed or deleted in the end (selection/preconditions.py).
     """
 
     def __init__(
@@ -67,8 +71,9 @@ class SelectionRun:
         precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
         log: Callable[[dict[str, Any]], None] = lambda entry: None,
         past: Sequence[LogEntry] = (),
-        files: BestModelFiles | None = None,
+        files: StepFiles | None = None,
     ) -> None:
+        _check_model(config, gates)
         self.config = config
         self.gates = gates
         self.records = [RoundRecord.from_json(entry[ROUND]) for entry in past if ROUND in entry]
@@ -84,6 +89,7 @@ class SelectionRun:
         self._asked = config.schedule(total_steps, self.budget)
         self._plan = ScoringPlan.from_json(_last(past, PLAN)) if _last(past, PLAN) else None
         self._best = BestModel()
+        self._limits = RecompileLimits()
         if self.records:
             self._go_on()
 
@@ -109,6 +115,7 @@ class SelectionRun:
             self._round(plan, step, plan.schedule.final)
         if self.config.delete_closed:
             self.gates.delete_closed()
+        self._limits.restore()
 
     def report(self) -> dict[str, Any]:
         """Configuration, rounds, kept modules and cost as JSON types."""
@@ -152,9 +159,10 @@ class SelectionRun:
     def _go_on(self) -> None:
         """Open what the last round opened, and take up the best model so far."""
         self.gates.set_open(self.records[-1].open)
+        self._limits.make_room()
         best = best_round(self.records)
         if self._files is not None and best is not None:
-            self._best = self._files.read(best)
+            self._best = BestModel.load(self._files.path(best))
 
     def _planned(self) -> ScoringPlan:
         """The plan of the rounds, made before the first one and logged.
@@ -192,6 +200,7 @@ class SelectionRun:
                     validation_loss=loss,
                 )
         self.spent.passes += importance.forward_equivalents
+        self._limits.make_room()
         self.records.append(record)
         self._log({ROUND: record.to_json(), SPENT: self.spent.to_json()})
         return record
@@ -199,8 +208,9 @@ class SelectionRun:
     def _offered(self, plan: ScoringPlan, step: int) -> float:
         """Validation loss of the model as it is, which competes for the best one."""
         loss = self._validation_loss(plan)
-        if self._best.offer(self.gates, loss, step) and self._files is not None:
-            self._files.write(self._best)
+        better = self._best.offer(self.gates, loss, step)
+        if better and self._files is not None and self._files.writable:
+            self._best.save(self._files.new(step))
         return loss
 
     def _validation_loss(self, plan: ScoringPlan) -> float:
@@ -226,6 +236,14 @@ class SelectionRun:
                 keep,
                 profile.least / profile.full,
             )
+
+
+def _check_model(config: SelectionConfig, gates: Gates) -> None:
+    """Refuse what the last step, or one on the way, would refuse."""
+    check_wrapper(gates.model)
+    check_base_weights(gates.model)
+    if config.delete_closed:
+        check_deletable(gates.model, gates.layers)
 
 
 def _last(entries: Sequence[LogEntry], key: str) -> LogEntry:

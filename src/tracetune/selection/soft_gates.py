@@ -20,7 +20,7 @@ from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.garrote import Line, LossModel, Quadratic, Reads, choose_penalty
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import active_b, lora_modules
-from tracetune.selection.preconditions import refuse_changed_base_weights
+from tracetune.selection.preconditions import check_base_weights
 from tracetune.selection.rounds import mean_over_processes
 from tracetune.selection.scores import FORWARD_BACKWARD
 from tracetune.selection.validation import LossFunction, batch_size, checked_loss, model_loss, on_device, undisturbed
@@ -154,7 +154,7 @@ def check_foldable(gates: Gates, names: Iterable[str]) -> None:
                 "its output is not proportional to lora_B, so that no factor can be folded in. Train without it "
                 "(use_dora=False and the like)."
             )
-    refuse_changed_base_weights(gates.model)
+    check_base_weights(gates.model)
 
 
 def _choose(model: LossModel, penalty: float | None, standard_errors: float) -> tuple[np.ndarray, float]:

@@ -4,14 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
-from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.trainer_utils import SaveStrategy
 
 from tracetune.adapters.adalora import drop_masked_ranks, load_allocator, orthogonality, save_allocator
+from tracetune.base.errors import InputError
+from tracetune.base.step_files import StepFiles
 from tracetune.selection.layers import unwrapped
+from tracetune.training.checkpoint_steps import checkpoint_steps
 
-STATE_FILE = "adalora_state.safetensors"
+STATE_FOLDER = "adalora_state"
 
 
 class AdaLoraCallback(TrainerCallback):
@@ -23,46 +25,86 @@ class AdaLoraCallback(TrainerCallback):
       so that validation losses stay comparable.
     - PEFT saves trimmed weights, which fit neither the model in training nor another checkpoint's ranks: while
       training runs, the ranks are kept here, so that checkpoints hold all; at the end the masked ones are dropped.
-    - The allocator's averages are in no checkpoint: they are written beside it, so that a resumed run goes on alike.
+    - The allocator's averages are in no checkpoint: they are written to ``adalora_state`` in the output folder, before
+      the checkpoint they belong to, so that a resumed run goes on alike.
     - A model with more ranks than the target does not compete for the best checkpoint.
     """
 
     def __init__(self) -> None:
-        self._model: PeftModel | None = None
-        self._ranks: dict[str, list[bool]] | None = None
-        self._hook: RemovableHandle | None = None
+        self._run: _Allocation | None = None
+
+    @property
+    def run(self) -> "_Allocation":
+        """The allocation of the training that has begun last."""
+        if self._run is None:
+            raise InputError("AdaLoRA allocates ranks while training runs: call trainer.train() first.")
+        return self._run
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Add the regulariser, and take up the state of an interrupted run."""
-        self._model = unwrapped(kwargs["model"])
-        self._ranks = None
-        if state.global_step:
-            self._ranks = load_allocator(_checkpoint(args, state) / STATE_FILE, self._model)
-        self._hook = self._model.register_forward_hook(_add_regulariser)
+        files = StepFiles(Path(args.output_dir) / STATE_FOLDER, writable=args.should_save)
+        self._run = _Allocation(unwrapped(kwargs["model"]), files, state.global_step)
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Score and allocate ranks; steps count from 1, so that the last of them is ``total_step``."""
-        assert self._model is not None, "training begins before its first step"
-        config = self._model.peft_config[self._model.active_adapter]
-        config.rank_pattern = self._ranks
-        self._model.base_model.update_and_allocate(state.global_step + 1)
-        self._ranks, config.rank_pattern = config.rank_pattern, None
+        self.run.allocate(state.global_step + 1)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Forget the best checkpoint while ranks still fall."""
-        assert self._model is not None, "training begins before its first step"
-        config = self._model.peft_config[self._model.active_adapter]
-        if state.global_step <= config.total_step - config.tfinal:
+        """Forget the best checkpoint while ranks still fall; write the state that a checkpoint will need."""
+        if state.global_step <= self.run.last_change:
             state.best_metric = state.best_model_checkpoint = state.best_global_step = None
+        if control.should_save:
+            self.run.save(state.global_step)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Write the state that a checkpoint will need."""
+        if control.should_save:
+            self.run.save(state.global_step)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Write the state where a better loss is going to make a checkpoint."""
+        if args.save_strategy == SaveStrategy.BEST and self._run is not None:
+            self._run.save(state.global_step)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write the allocator's state beside the checkpoint."""
-        if self._model is not None and args.should_save:
-            save_allocator(_checkpoint(args, state) / STATE_FILE, self._model, self._ranks)
+        """Keep the states of the checkpoints that are there."""
+        self.run.save(state.global_step)
+        self.run.files.keep(checkpoint_steps(Path(args.output_dir)))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Drop the masked ranks for good."""
-        assert self._model is not None and self._hook is not None, "training begins before it ends"
+        self.run.finish()
+        self.run.files.keep(checkpoint_steps(Path(args.output_dir)))
+
+
+class _Allocation:
+    """Ranks of one training."""
+
+    def __init__(self, model: PeftModel, files: StepFiles, step: int) -> None:
+        self.files = files
+        self._model = model
+        self._config = model.peft_config[model.active_adapter]
+        self._ranks = load_allocator(files.path(step), model) if step else None
+        self._hook = model.register_forward_hook(_add_regulariser)
+
+    @property
+    def last_change(self) -> int:
+        """The step after which ranks stay as they are."""
+        return self._config.total_step - self._config.tfinal
+
+    def allocate(self, step: int) -> None:
+        """Update sensitivities and ranks in the optimizer step ``step``."""
+        self._config.rank_pattern = self._ranks
+        self._model.base_model.update_and_allocate(step)
+        self._ranks, self._config.rank_pattern = self._config.rank_pattern, None
+
+    def save(self, step: int) -> None:
+        """Write the state after ``step``."""
+        if self.files.writable:
+            save_allocator(self.files.new(step), self._model, self._ranks)
+
+    def finish(self) -> None:
+        """Take regulariser and masked ranks out of the model."""
         self._hook.remove()
         if self._ranks is not None:
             drop_masked_ranks(self._model, self._ranks)
@@ -72,7 +114,3 @@ def _add_regulariser(model: PeftModel, inputs: Any, output: Any) -> None:
     if model.training and output.loss is not None:
         weight = model.peft_config[model.active_adapter].orth_reg_weight
         output.loss = output.loss + weight * orthogonality(model)
-
-
-def _checkpoint(args: Any, state: Any) -> Path:
-    return Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}"

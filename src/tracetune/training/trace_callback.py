@@ -1,6 +1,5 @@
 """TRACE as one callback: any Hugging Face Trainer over any PEFT LoRA model selects its modules while it trains."""
 
-import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -8,19 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, Dataset, default_collate
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.training_args import ParallelMode
 
 from tracetune.base.errors import InputError
-from tracetune.selection.best_model import BestModelFiles
+from tracetune.base.step_files import StepFiles
 from tracetune.selection.gates import Gates
-from tracetune.selection.layers import adapter_parameters
+from tracetune.selection.preconditions import check_trained, check_unused_parameters
 from tracetune.selection.rounds import RoundRecord
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.selection_run import SelectionRun
 from tracetune.selection.validation import LossFunction, model_loss
 from tracetune.selection.validation_batches import FirstBatches, as_batches, checked_validation
+from tracetune.training.checkpoint_steps import checkpoint_steps
 from tracetune.training.micro_batches import MicroBatches
 
 BEST_FOLDER = "trace_best"
@@ -46,7 +47,10 @@ class TraceCallback(TrainerCallback):
     - **keep="auto"**: the model before each round, and the final one, compete by their loss on the scoring batches;
       the best one's weights and modules are restored at the end (at equal loss, the smaller one's). For a run that is
       cut off they are in ``trace_best`` in the output folder, beside the checkpoints.
-    - **DistributedDataParallel** needs ``ddp_find_unused_parameters=True``: closed modules get no gradients.
+    - **DistributedDataParallel** needs ``ddp_find_unused_parameters=True``, the Trainer's default for PEFT models:
+      closed modules get no gradients.
+    - **torch.compile** compiles the model again for each set of open modules; its limit on that is raised.
+    - **What the end could refuse is refused at the beginning**: see selection/preconditions.py.
 
     Args:
         config: how to select.
@@ -93,7 +97,9 @@ class TraceCallback(TrainerCallback):
     ) -> None:
         """Find the modules, and begin or go on with their selection."""
         gates, loader = Gates(kwargs["model"]), kwargs.get("train_dataloader")
-        _check_optimizer(gates, kwargs.get("optimizer"))
+        check_unused_parameters(_looks_for_unused(args, gates.model))
+        if kwargs.get("optimizer") is not None:
+            check_trained(gates.layers, gates.closed_names, kwargs["optimizer"])
         collate = getattr(loader, "collate_fn", None) or default_collate
         batches = as_batches(self.validation, self.config.batch_size, collate)
         self._run = SelectionRun(
@@ -106,7 +112,7 @@ class TraceCallback(TrainerCallback):
             precision=partial(_autocast, args, gates.device.type),
             log=partial(_log, state),
             past=tuple(state.log_history),
-            files=BestModelFiles(Path(args.output_dir) / BEST_FOLDER, writable=args.should_save),
+            files=StepFiles(Path(args.output_dir) / BEST_FOLDER, writable=args.should_save),
         )
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -117,14 +123,14 @@ class TraceCallback(TrainerCallback):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Let go of best models that neither a checkpoint nor the run needs any more."""
-        self.run.keep_best_models(_checkpoint_steps(Path(args.output_dir)))
+        self.run.keep_best_models(checkpoint_steps(Path(args.output_dir)))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Come down to the final budget, or back to the best model, and delete what is closed."""
         self.run.finish(state.global_step)
-        self.run.keep_best_models(_checkpoint_steps(Path(args.output_dir)), running=False)
+        self.run.keep_best_models(checkpoint_steps(Path(args.output_dir)), running=False)
 
 
 def _log(state: TrainerState, entry: dict[str, Any]) -> None:
@@ -141,23 +147,18 @@ def _samples_per_step(args: TrainingArguments, train_dataloader: DataLoader | No
     return samples * args.world_size
 
 
-def _check_optimizer(gates: Gates, optimizer: Any) -> None:
-    """Refuse modules that were closed when the optimizer was built: it could never train them."""
-    if optimizer is None:
-        return
-    known = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-    for name in gates.closed_names:
-        if not any(id(parameter) in known for parameter in adapter_parameters(gates.layers[name]).values()):
-            raise InputError(
-                f"Module {name!r} was closed when the optimizer was built, so it cannot be trained. "
-                "Open all modules before building the Trainer: gates.open(gates.closed_names)."
-            )
-
-
-def _checkpoint_steps(folder: Path) -> list[int]:
-    """Steps of the checkpoints in a Trainer's output folder."""
-    found = (re.fullmatch(rf"{PREFIX_CHECKPOINT_DIR}-(\d+)", path.name) for path in folder.glob("*"))
-    return [int(match.group(1)) for match in found if match]
+def _looks_for_unused(args: TrainingArguments, model: nn.Module) -> bool:
+    """Whether closed modules are no obstacle to training in several processes, by the Trainer's own rule."""
+    if args.parallel_mode != ParallelMode.DISTRIBUTED:
+        return True
+    if args.ddp_find_unused_parameters is not None:
+        return args.ddp_find_unused_parameters
+    if not isinstance(model, PreTrainedModel):
+        return True
+    name = (
+        "is_activation_checkpointing" if hasattr(model, "is_activation_checkpointing") else "is_gradient_checkpointing"
+    )
+    return not getattr(model, name)
 
 
 def _autocast(args: TrainingArguments, device: str) -> AbstractContextManager[Any]:

@@ -1,0 +1,47 @@
+"""torch.compile goes on compiling, however many sets of open modules there were."""
+
+from itertools import combinations
+from typing import Any
+
+import torch
+import torch._dynamo
+import torch._dynamo.config as limits
+
+from tests.selection.test_selection_run import begin, train
+from tests.selection.toys import lora_forecaster
+from tracetune.selection.compilation import RecompileLimits
+from tracetune.selection.gates import Gates
+
+
+def test_limits_are_raised_and_restored() -> None:
+    before = limits.recompile_limit, limits.accumulated_recompile_limit
+    room = RecompileLimits()
+    for _ in range(3):
+        room.make_room()
+    assert limits.recompile_limit == before[0] + 12
+    room.restore()
+    room.restore()
+    assert (limits.recompile_limit, limits.accumulated_recompile_limit) == before
+
+
+def test_a_compiled_model_runs_compiled_after_many_rounds(monkeypatch: Any) -> None:
+    """13 rounds with another set each, of which torch.compile allows 8 by itself."""
+    torch._dynamo.reset()
+    calls = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: Any) -> Any:
+        return lambda *arguments: calls.append(1) or graph.forward(*arguments)
+
+    gates = Gates(torch.compile(lora_forecaster(), backend=backend))
+    sets = iter([names for size in (1, 2, 3) for names in combinations(gates.names, size)])
+    run = begin(gates, [], interval=1, warmup_steps=2, final_step=14, score="magnitude")
+    monkeypatch.setattr(run.budget, "choose", lambda scores, amount: next(sets))
+    compiled = {}
+    for step in range(1, 20):
+        before = len(calls)
+        train(gates, run, range(step, step + 1))
+        compiled[step] = len(calls) - before
+    assert len({tuple(record.open) for record in run.records}) == 13
+    assert set(compiled.values()) == {1}
+    run.finish(19)
+    assert limits.recompile_limit == 8
