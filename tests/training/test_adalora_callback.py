@@ -104,8 +104,9 @@ def test_only_the_training_loss_is_regularised(tmp_path: Path) -> None:
 
 
 def test_a_kill_right_after_a_checkpoint_leaves_a_run_that_can_be_resumed(tmp_path: Path) -> None:
-    whole, cut = trainer(tmp_path / "whole"), trainer(tmp_path / "cut")
+    whole = trainer(tmp_path / "whole")
     whole.train()
+    cut = trainer(tmp_path / "cut")
     cut.callback_handler.callbacks.insert(0, CallAt(10, crash))  # before AdaLoRA's callback hears of the checkpoint
     with pytest.raises(Crash):
         cut.train()

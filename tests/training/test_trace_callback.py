@@ -133,8 +133,9 @@ def test_no_moment_of_a_kill_makes_a_run_unresumable(tmp_path: Path, moment: str
             if state.global_step == 15:
                 raise Crash
 
-    whole, cut = build("whole"), build("cut")
+    whole = build("whole")
     whole.train()
+    cut = build("cut")
     if moment == "before the checkpoint":
         cut.add_callback(KilledAfterTheRound())
     else:
@@ -156,10 +157,11 @@ def test_resuming_with_other_settings_names_them(tmp_path: Path) -> None:
 
 
 def test_processes_that_wait_for_closed_modules_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = trainer(tmp_path, TraceCallback(selection(), validation()), ddp_find_unused_parameters=False)
+    callback = TraceCallback(selection(), validation())
+    run = trainer(tmp_path, callback, ddp_find_unused_parameters=False)
     monkeypatch.setattr(type(run.args), "parallel_mode", ParallelMode.DISTRIBUTED)
     with pytest.raises(InputError, match="ddp_find_unused_parameters=True"):
-        run.callback_handler.callbacks[-1].on_train_begin(run.args, run.state, run.control, model=run.model)
+        callback.on_train_begin(run.args, run.state, run.control, model=run.model)
 
 
 def test_a_report_before_training_says_what_to_do() -> None:
