@@ -44,8 +44,10 @@ def test_a_forked_process_ends_as_it_would_without(tmp_path: Path) -> None:
     code = (
         "import os, signal, time\nfrom tracetune.base.signals import stopped_by_signals\n"
         "with stopped_by_signals():\n"
+        "    ready, told = os.pipe()\n"
         "    child = os.fork()\n"
-        "    if child == 0: time.sleep(60); os._exit(0)\n"
+        "    if child == 0: os.write(told, b'x'); time.sleep(60); os._exit(0)\n"
+        "    os.read(ready, 1)\n"
         "    os.kill(child, signal.SIGTERM)\n"
         "    print(os.waitpid(child, 0)[1])"
     )

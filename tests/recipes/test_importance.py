@@ -112,9 +112,12 @@ def test_an_interrupted_run_goes_on_with_its_shapley_values(
         patch.setattr(recipe, "track", killed)
         with pytest.raises(Killed):
             importance(config(table, tmp_path / "cut", base, shapley_pairs=1, **options))
-    assert [path.name for path in (tmp_path / "cut").iterdir()] == [STATE_FILE]
-    first = json.loads((tmp_path / "cut" / STATE_FILE).read_text())["gains"]
+    assert {path.name for path in (tmp_path / "cut.unfinished").iterdir()} == {STATE_FILE, "run.json"}
+    first = json.loads((tmp_path / "cut.unfinished" / STATE_FILE).read_text())["gains"]
+    with pytest.raises(InputError, match=r"another run: .*seed 0 there, 7 here"):
+        importance(config(table, tmp_path / "cut", base, shapley_pairs=2, **options, seed=7))
     resumed = importance(config(table, tmp_path / "cut", base, shapley_pairs=2, **options))
+    assert not (tmp_path / "cut.unfinished").exists()
     assert json.loads((tmp_path / "cut" / STATE_FILE).read_text())["gains"][:1] == first
     for one, other in zip(whole, resumed, strict=True):
         np.testing.assert_array_equal(one.scores, other.scores)

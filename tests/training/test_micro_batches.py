@@ -15,9 +15,10 @@ from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
 from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
+from tracetune.training import checkpoints
 from tracetune.training.adalora_callback import AdaLoraCallback
 from tracetune.training.micro_batches import MicroBatches, counted, share_of_step
-from tracetune.training.trainer import TrainingConfig, build_trainer, last_checkpoint
+from tracetune.training.trainer import TrainingConfig, build_trainer
 
 PATCHES = CONTEXT // PATCH
 WINDOWS = 29  # four batches, the last of 5
@@ -91,7 +92,7 @@ def train(folder: Path, config: TrainingConfig, make: Any = lora_model, *callbac
         callbacks=[*own, *callbacks],
         tokens_per_window=PATCHES,
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
+    checkpoints.train(trainer)
     weights = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad}
     return weights, trainer.state.log_history, sizes
 
@@ -133,7 +134,7 @@ def test_an_interrupted_run_gives_what_an_uninterrupted_one_gives(tmp_path: Path
     whole, _, _ = train(tmp_path / "whole", config)
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path / "cut", config, lora_model, Interrupt())
-    assert last_checkpoint(tmp_path / "cut").endswith("checkpoint-6")  # in the middle of the second epoch
+    assert checkpoints.last_checkpoint(tmp_path / "cut").endswith("checkpoint-6")  # in the middle of the second epoch
     resumed, _, _ = train(tmp_path / "cut", config)
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 

@@ -7,27 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import TrainerCallback
 
 from tests.tiny import HORIZON, tiny_forecast_model
 from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
 from tracetune.training.feature_cache import CachedBatches
-from tracetune.training.trainer import TrainingConfig, build_trainer, last_checkpoint, parameter_groups
+from tracetune.training.trainer import TrainingConfig, build_trainer, parameter_groups
 
 CONFIG = TrainingConfig(max_steps=12, batch_size=8, evaluations=4, learning_rate=3e-3, early_stopping_patience=9)
-
-
-class Interrupt(TrainerCallback):
-    """Ends the run as a kill after a given step would."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_step_end(self, args: object, state: object, control: object, **kwargs: object) -> None:
-        if state.global_step == self.step:
-            raise KeyboardInterrupt
 
 
 def windows(count: int = 40, seed: int = 0) -> CachedBatches:
@@ -42,17 +30,6 @@ def windows(count: int = 40, seed: int = 0) -> CachedBatches:
             "future_mask": torch.ones_like(future),
         }
     )
-
-
-def run(folder: Path, *callbacks: TrainerCallback) -> dict[str, Tensor]:
-    """Train a LoRA model, going on from what is in ``folder``; the trained weights."""
-    seed_everything(0)
-    model = add_lora(tiny_forecast_model(), LoraOptions())
-    trainer = build_trainer(
-        model, CONFIG, windows(), windows(seed=1), folder, head=trained_head(model), callbacks=callbacks
-    )
-    trainer.train(resume_from_checkpoint=last_checkpoint(folder))
-    return {name: tensor for name, tensor in model.state_dict().items() if "lora" in name or "modules_to_save" in name}
 
 
 def test_head_and_adapters_have_their_own_learning_rates() -> None:
@@ -78,24 +55,6 @@ def test_a_model_without_trainable_parameters_is_refused() -> None:
     model = nn.Linear(2, 2).requires_grad_(False)
     with pytest.raises(InputError, match="found none"):
         parameter_groups(model, None, TrainingConfig())
-
-
-def test_an_interrupted_run_gives_what_an_uninterrupted_one_gives(tmp_path: Path) -> None:
-    whole = run(tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "cut", Interrupt(step=8))
-    assert last_checkpoint(tmp_path / "cut").endswith("checkpoint-6")
-    resumed = run(tmp_path / "cut")
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
-
-
-def test_a_checkpoint_that_was_not_finished_is_passed_over(tmp_path: Path) -> None:
-    for step in (5, 10, 15):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        if step < 15:
-            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").touch()
-    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
-    assert last_checkpoint(tmp_path / "nothing") is None
 
 
 def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:

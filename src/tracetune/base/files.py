@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from tracetune.base.errors import InputError
 from tracetune.base.leftovers import remove, sweep, temporary_name
 from tracetune.base.places import is_renamed_onto, place_explained, require_empty, require_place, unfinished_path
+from tracetune.base.signals import Stopped
 
 _NOT_RENAMED_ONTO = (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EINVAL)
 
@@ -69,11 +70,15 @@ def staged_folder(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def resumed_folder(path: str | Path) -> Iterator[Path]:
+def resumed_folder(path: str | Path, nothing: Collection[str] = ()) -> Iterator[Path]:
     """Yield the unfinished folder of an output, which becomes ``path`` when the block ends without error.
 
     It is ``path`` with ".unfinished" added, and survives errors and kills: the next run finds in it what this one
-    left, and goes on.
+    left, and goes on. A run that a signal stops has a note of that.
+
+    Args:
+        path: the output folder.
+        nothing: names of files that are not worth going on from: with no others the folder goes after an error.
 
     Raises:
         InputError: as :func:`staged_folder`.
@@ -87,9 +92,11 @@ def resumed_folder(path: str | Path) -> Iterator[Path]:
     try:
         yield unfinished
         _publish(unfinished, target)
-    except BaseException:
-        if unfinished.is_dir() and not any(unfinished.iterdir()):
-            unfinished.rmdir()
+    except BaseException as error:
+        if unfinished.is_dir() and not any(each.name not in nothing for each in unfinished.iterdir()):
+            remove(unfinished)
+        elif isinstance(error, Stopped):
+            error.add_note(f"What it has so far is in {unfinished}: the same command goes on from there.")
         raise
 
 

@@ -1,6 +1,5 @@
 """The commands, the way from an argument to a recipe, and the exit statuses."""
 
-import errno
 import importlib
 import logging
 import os
@@ -14,8 +13,10 @@ from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 
 from tracetune.base.config import from_mapping, read_yaml
+from tracetune.base.disk import is_disk_full
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.base.setting_names import near_settings
+from tracetune.base.signals import Stopped, stopped_by_signals
 from tracetune.cli.flags import signature, values_of
 
 
@@ -143,17 +144,24 @@ def build_command(name: str) -> Any:
 
 
 def main() -> None:
-    """Run the command line; exit status 0 is good, 1 a failure, 2 wrong use or unusable input."""
+    """Run the command line; exit status 0 is good, 1 a failure, 2 wrong use or unusable input.
+
+    Where a signal ended it, 128 and its number: 130 (SIGINT), 143 (SIGTERM), 129 (SIGHUP).
+    """
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes are for those who call it themselves
     try:
-        app()
+        with stopped_by_signals():
+            app()
+    except Stopped as stop:
+        _leave(str(stop), stop.status)
     except InputError as error:
         _leave(error.for_command_line(), 2)
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        _leave(f"{error}. Free some disk space and run the command again." if full else str(error), 2 if full else 1)
     except Exception as error:
+        if is_disk_full(error):
+            _leave(f"The disk is full ({error}). Free some disk space and run the same command again.", 2)
+        if isinstance(error, OSError):
+            _leave(str(error), 1)
         if os.environ.get("TRACETUNE_DEBUG"):
             raise
         _leave(f"{type(error).__name__}: {error} (set TRACETUNE_DEBUG=1 for the traceback)", 1)

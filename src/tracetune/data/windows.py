@@ -111,6 +111,11 @@ class Windows(Dataset[Batch]):
         future, future_mask = _masked(window[:, self.context_length :])
         return {"past_values": past, "input_mask": past_mask, "future_values": future, "future_mask": future_mask}
 
+    def borders(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What tells these windows from others over the same series: first origins, window counts, lengths."""
+        lengths = np.array([self.context_length, self.prediction_length, self.stride], dtype=np.int64)
+        return self._first, self._ends, lengths
+
     def locate(self, index: int) -> tuple[int, int, int]:
         """Series, channel and origin of window ``index``."""
         series, channel, origin = self.locate_rows(np.array([index], dtype=np.int64))

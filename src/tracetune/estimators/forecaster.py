@@ -176,7 +176,7 @@ class Forecaster:
         if data.counts is not None:
             logger.info("%s", data.counts.describe())
         task = Forecasting(self.prediction_length, self.context_length, self.base_name)
-        with Run.at(config.checkpoints, str(self.device), callbacks) as run:
+        with Run.at(config.checkpoints, str(self.device), callbacks, restart=config.restart) as run:
             fitted = fit(task, self.forecast_model.backbone, data, config, run)
         intervals = residual_quantiles(fitted.model, data.validation)
         trace = self._trace(panel, data, fitted.record)

@@ -18,9 +18,10 @@ from tracetune.fitting.head_phase import History
 from tracetune.fitting.methods.method import MethodReport
 from tracetune.fitting.run import Run
 from tracetune.tasks.task import TaskModel, TrainingData
+from tracetune.training.checkpoints import train
 from tracetune.training.prefix_cache import PrefixCache
 from tracetune.training.storage import Storage
-from tracetune.training.trainer import build_trainer, last_checkpoint
+from tracetune.training.trainer import build_trainer
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def train_adapters(start: TaskModel, data: TrainingData, config: FitConfig, run:
             tokens_per_window=start.tokens_per_sample,
             first_evaluation=adapted.first_candidate,
         )
-        trainer.train(resume_from_checkpoint=last_checkpoint(run.folder))
+        train(trainer)
     return Tuned(
         model=adapted.model,
         history=trainer.state.log_history,

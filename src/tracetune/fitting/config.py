@@ -35,7 +35,9 @@ class FitConfig:
         validation: "rolling" holds back several periods at the end of each series, "last" one stretch; a validation
             part that is given is cut into periods, or not. See ``fit_split`` and ``cut_periods``.
         validation_windows: most windows that choose the model, drawn from all periods, items and times of day.
-        checkpoints: folder for checkpoints, from which an interrupted run goes on; None keeps none.
+        checkpoints: folder for checkpoints, from which an interrupted run goes on; None keeps none. Those of another
+            run (other settings, data, backbone or versions) are refused.
+        restart: discard what is in ``checkpoints``, whichever run it is of.
         cache_bytes: room for cached features and states of frozen blocks, in memory first and then in files; None takes
             a third of the free memory, 0 caches nothing.
         cache_dtype: precision of cached states of frozen blocks: "float32", "bfloat16", or None for that of training.
@@ -51,6 +53,7 @@ class FitConfig:
     validation: str = "rolling"
     validation_windows: int | None = 2048
     checkpoints: str | None = None
+    restart: bool = False
     cache_bytes: int | None = None
     cache_dtype: str | None = None
 

@@ -15,6 +15,7 @@ from tracetune.fitting.adapter_phase import Tuned, train_adapters
 from tracetune.fitting.candidates import HEAD, ZERO_SHOT, Candidate, Candidates
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.head_phase import TrainedHead, train_head
+from tracetune.fitting.identity import fit_identity
 from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
 from tracetune.tasks.task import Task, TaskModel, TrainingData
@@ -39,11 +40,12 @@ def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, r
     The backbone stays as it is. Zero-shot and head share it; the method trains a copy.
 
     Raises:
-        InputError: options of the method that fit neither model nor run, a start that the task does not have, or no
-            candidate with a finite loss.
+        InputError: options of the method that fit neither model nor run, a start that the task does not have,
+            checkpoints of another run, or no candidate with a finite loss.
     """
     method = config.method
     method.check(linear_layers(backbone), config.training.total_steps(len(data.train)))
+    run.claim(fit_identity(task, backbone, data, config))
     seed_everything(config.training.seed)
     candidates = Candidates(data.validation)
     tuned = None
@@ -68,6 +70,7 @@ def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, 
     if not method.trains_more_than_head:
         raise InputError(f"Expected a method that trains more than the head, found {method.name!r}. Use 'lora'.")
     method.check(linear_layers(backbone), config.training.total_steps(len(data.train)))
+    run.claim(fit_identity(task, backbone, data, config))
     seed_everything(config.training.seed)
     candidates = Candidates(data.validation)
     with _frozen(backbone):

@@ -16,10 +16,11 @@ from tracetune.data.windows import BatchSource, batches
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.run import Run
 from tracetune.tasks.task import Output, Task, TaskModel, TrainingData
+from tracetune.training.checkpoints import train
 from tracetune.training.feature_cache import CachedBatches, cache_batches
 from tracetune.training.measure import sample_losses
 from tracetune.training.storage import Storage
-from tracetune.training.trainer import build_trainer, last_checkpoint
+from tracetune.training.trainer import build_trainer
 
 logger = logging.getLogger(__name__)
 
@@ -52,16 +53,16 @@ def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConf
     started = time.perf_counter()
     model.eval().requires_grad_(False)
     storage = Storage(config.cache_bytes, folder=run.folder)
-    train, validation = (_cached(model, source, storage, run.device) for source in (data.train, data.validation))
+    training, validation = (_cached(model, source, storage, run.device) for source in (data.train, data.validation))
     model.head.requires_grad_(True)
     solution = None
     if config.head_start == "solved":
-        features = _Features(model, data.train, train), _Features(model, data.validation, validation)
+        features = _Features(model, data.train, training), _Features(model, data.validation, validation)
         solution = _solution(task, model, *features)
     trained_module: nn.Module = model
     parts = data
-    if train is not None and validation is not None:
-        trained_module, parts = HeadOnFeatures(model), TrainingData(train, validation)
+    if training is not None and validation is not None:
+        trained_module, parts = HeadOnFeatures(model), TrainingData(training, validation)
     trainer = build_trainer(
         trained_module,
         config.head_training,
@@ -74,7 +75,7 @@ def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConf
         device=run.device,
         tokens_per_window=model.tokens_per_sample,
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(run.folder))
+    train(trainer)
     if solution is not None and not (trainer.state.best_metric or float("inf")) < solution[0]:
         model.head.load_state_dict(solution[1])
     losses = sample_losses(trained_module, parts.validation)

@@ -1,12 +1,23 @@
 """Where and how a fit runs: folder, device, callbacks. What it computes does not depend on any of them."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from transformers import TrainerCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from tracetune.base.errors import InputError, argument
+from tracetune.base.identity import claim
+from tracetune.base.leftovers import scratch_folder, sweep
+from tracetune.base.processes import from_main, is_one_host, join_processes, wait_for_all
+from tracetune.base.signals import Stopped
+from tracetune.training.checkpoints import what_was_kept
+
+_STATE = (f"**/{PREFIX_CHECKPOINT_DIR}-*", "**/trace_best")  # what TraceCallback keeps beside the checkpoints, too
 
 
 @dataclass(frozen=True)
@@ -17,20 +28,62 @@ class Run:
         folder: where checkpoints and cache files go; a run that was cut off goes on from the checkpoints in it.
         device: "cpu", "cuda", ...
         callbacks: of the Trainer, e.g. a progress bar; every phase has them.
+        restart: discard what is in the folder, whichever run it is of.
     """
 
     folder: Path
     device: str = "cpu"
     callbacks: tuple[TrainerCallback, ...] = ()
+    restart: bool = False
 
     @classmethod
     @contextmanager
     def at(
-        cls, checkpoints: str | Path | None, device: str = "cpu", callbacks: Sequence[TrainerCallback] = ()
+        cls,
+        checkpoints: str | Path | None,
+        device: str = "cpu",
+        callbacks: Sequence[TrainerCallback] = (),
+        *,
+        restart: bool = False,
     ) -> Iterator["Run"]:
-        """Open a run in the folder ``checkpoints``; None takes a temporary one, deleted at the end."""
-        with tempfile.TemporaryDirectory() as scratch:
-            yield cls(Path(checkpoints or scratch), device, tuple(callbacks))
+        """Open a run in the folder ``checkpoints``; None takes a temporary one, deleted at the end.
+
+        It is one folder for all processes of the run. A run that a signal stops has a note of what it kept.
+
+        Raises:
+            InputError: processes on several hosts have no folder in common.
+        """
+        join_processes(device)
+        if checkpoints is not None:
+            folder = Path(checkpoints)
+            try:
+                yield cls(folder, device, tuple(callbacks), restart)
+            except Stopped as stop:
+                stop.add_note(what_was_kept(folder))
+                raise
+            return
+        if not is_one_host():
+            raise InputError(
+                f"Processes on several hosts need one folder for checkpoints: give {argument('checkpoints')}, on "
+                "storage that they share."
+            )
+        with ExitStack() as stack:
+            folder = from_main(lambda: stack.enter_context(scratch_folder(tempfile.gettempdir())))
+            yield cls(folder, device, tuple(callbacks))
+            wait_for_all()  # nobody reads from it any more
+
+    def claim(self, identity: Mapping[str, Any]) -> None:
+        """Make the folder that of the run with this identity, see :func:`tracetune.base.identity.claim`.
+
+        Raises:
+            InputError: it holds checkpoints of another run.
+        """
+
+        def claimed() -> None:
+            claim(self.folder, identity, _STATE, restart=self.restart)
+            sweep(self.folder)
+
+        from_main(claimed)
 
     def part(self, name: str) -> "Run":
         """Return the same surroundings for one phase, with a folder of its own."""

@@ -11,6 +11,7 @@ from tracetune.adapters.adalora import AdaLoraOptions
 from tracetune.adapters.lora import LoraOptions
 from tracetune.base.files import staged_folder
 from tracetune.base.places import require_apart, require_empty, require_place
+from tracetune.base.signals import Stopped
 from tracetune.data.datasets import load_dataset
 from tracetune.data.splits import split_panel
 from tracetune.data.table_files import read_frame
@@ -41,7 +42,12 @@ def finetune(config: FinetuneConfig) -> Forecaster:
     base = Forecaster.from_pretrained(
         config.model, config.prediction_length, config.context_length, device=config.device
     )
-    tuned = _fit(base, config)
+    try:
+        tuned = _fit(base, config)
+    except Stopped as stop:
+        if config.checkpoints is None:
+            stop.add_note("Nothing was kept: give --checkpoints FOLDER, and a run that was stopped can go on.")
+        raise
     assert tuned.trace is not None
     with staged_folder(config.output) as folder:
         tuned.save_pretrained(folder)
@@ -68,6 +74,7 @@ def fit_config(config: FinetuneConfig) -> FitConfig:
         cache_bytes=config.cache_bytes,
         cache_dtype=config.cache_dtype,
         checkpoints=config.checkpoints,
+        restart=config.restart,
     )
 
 

@@ -12,15 +12,18 @@ from torch import nn
 
 from tracetune.adapters.checkpoint import is_saved_model
 from tracetune.adapters.lora import LoraOptions
+from tracetune.backbones.loading import weights_digest
 from tracetune.base.errors import InputError
-from tracetune.base.files import write_json
-from tracetune.base.places import require_empty
+from tracetune.base.files import resumed_folder, write_json
+from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.datasets import load_dataset
+from tracetune.data.digest import data_digest
 from tracetune.data.splits import split_panel
 from tracetune.data.table_files import read_frame
 from tracetune.data.windows import batches, spread_sample
 from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.forecaster import Forecaster
+from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import tune
 from tracetune.fitting.methods import Lora
@@ -42,6 +45,8 @@ from tracetune.training.trainer import TrainingConfig
 
 SHAPLEY = "shapley"
 STATE_FILE = "shapley_state.json"
+# Between the parts of an interrupted run; what data and model hold is compared, not where they lie.
+_MAY_CHANGE = ("output", "restart", "device", "scores", "shapley_pairs", "data", "dataset", "model")
 _LEAST_MODULES = 3  # to compare rankings of
 _HORIZON = 96
 
@@ -50,20 +55,19 @@ def importance(config: ImportanceConfig) -> list[Importance]:
     """Score the LoRA modules of a model by several methods, and compare them with Shapley values."""
     assert config.output is not None
     _check_scores(config.scores)
-    output = Path(config.output)
-    if not output.is_dir() or [path.name for path in output.iterdir()] != [STATE_FILE]:
-        require_empty(output)
     saved = is_saved_model(config.model)
     horizon = config.prediction_length if saved else config.prediction_length or _HORIZON
-    forecaster = Forecaster.from_pretrained(config.model, horizon, config.context_length, device=config.device)
-    data = _data(forecaster, config)
-    model = _model(forecaster, data, config)
-    found = _score(model, data, config, output / STATE_FILE)
-    agreement = _agreement(found)
-    _write(output, config, found, agreement)
-    if forecaster.trace is not None and forecaster.trace.get("selection"):
-        draw_history(output / HISTORY_FILE, forecaster.trace["selection"])
-    _report(found, agreement, output)
+    with resumed_folder(config.output, nothing=(RECORD_FILE,)) as folder:
+        forecaster = Forecaster.from_pretrained(config.model, horizon, config.context_length, device=config.device)
+        data = _data(forecaster, config)
+        claim(folder, _identity(forecaster, data, config), (STATE_FILE,), restart=config.restart)
+        model = _model(forecaster, data, config)
+        found = _score(model, data, config, folder / STATE_FILE)
+        agreement = _agreement(found)
+        _write(folder, config, found, agreement)
+        if forecaster.trace is not None and forecaster.trace.get("selection"):
+            draw_history(folder / HISTORY_FILE, forecaster.trace["selection"])
+    _report(found, agreement, config.output)
     return found
 
 
@@ -91,6 +95,18 @@ def _check_scores(scores: Sequence[str]) -> None:
         if score == SHAPLEY:
             raise InputError("Shapley values are the yardstick, not one of --scores. Ask for --shapley-pairs N.")
         find_score(score)
+
+
+def _identity(forecaster: Forecaster, data: TrainingData, config: ImportanceConfig) -> dict[str, Any]:
+    """What the Shapley values of an interrupted run belong to; more pairs than before refine them."""
+    settings = {name: value for name, value in asdict(config).items() if name not in _MAY_CHANGE}
+    return run_identity(
+        **settings,
+        weights=weights_digest(forecaster.model),
+        train=data_digest(data.train),
+        validation=data_digest(data.validation),
+        versions=library_versions(),
+    )
 
 
 def _data(forecaster: Forecaster, config: ImportanceConfig) -> TrainingData:
@@ -228,7 +244,7 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _report(found: Sequence[Importance], agreement: Sequence[dict[str, Any]], output: Path) -> None:
+def _report(found: Sequence[Importance], agreement: Sequence[dict[str, Any]], output: str) -> None:
     of_score = {row["score"]: row for row in agreement}
     labels = module_grid(found[0].names).labels()
     rows = [

@@ -1,7 +1,6 @@
 """Pretrain a MOMENT-type backbone on synthetic series by masked reconstruction."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,26 +11,31 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import TrainerCallback
 
-from tracetune.backbones.loading import load_backbone
+from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.base.device import resolve_device
-from tracetune.base.errors import InputError
-from tracetune.base.files import read_json, write_json
+from tracetune.base.files import write_json
+from tracetune.base.identity import claim, run_identity
+from tracetune.base.processes import from_main, is_main_process, join_processes, process_count
 from tracetune.base.seeds import seed_everything
+from tracetune.base.signals import Stopped
 from tracetune.data.synthetic.corpus import SyntheticCorpus
 from tracetune.data.synthetic.samples import finished_rows, phenomenon, sample_rows
+from tracetune.evaluation.protocol import library_versions
 from tracetune.recipes.configs.pretrain import PretrainConfig
 from tracetune.report.corpus_sheet import plot_corpus
 from tracetune.report.training_plots import plot_training
 from tracetune.tasks.reconstruction import MaskedReconstruction, MaskingConfig
+from tracetune.training.checkpoints import train, what_was_kept
 from tracetune.training.feature_cache import CachedBatches
 from tracetune.training.progress import ProgressBar
-from tracetune.training.trainer import TrainingConfig, build_trainer, last_checkpoint
+from tracetune.training.trainer import TrainingConfig, build_trainer
 
 _VALIDATION_WINDOWS = 2048
 _BLOCK, _BLOCK_ON_GPU = 4096, 32_768  # windows generated at once
 _SHEET_COLUMNS = 4
-_MAY_CHANGE = ("output", "device", "num_workers")  # between the parts of an interrupted run
+_MAY_CHANGE = ("output", "restart", "device", "num_workers")  # between the parts of an interrupted run
+_STATE = ("checkpoints/checkpoint-*", "snapshots/*", "log.json", "model.safetensors", "config.json")
 
 
 class SyntheticWindows(Dataset):
@@ -82,11 +86,11 @@ class Snapshots(TrainerCallback):
 def pretrain(config: PretrainConfig) -> Moment:
     """Pretrain, or go on with an interrupted run in ``config.output``; writes weights, log and curves there."""
     output = Path(config.output)
-    checkpoint = last_checkpoint(output / "checkpoints")
-    _require_same_run(output / "pretraining.json", config, checkpoint)
     device = resolve_device(config.device)
+    join_processes(device.type)
     seed_everything(config.seed)
     backbone = Moment(moment_config(config)) if config.start is None else load_backbone(config.start)
+    from_main(lambda: claim(output, _identity(config, backbone), _STATE, restart=config.restart))
     _begin(output, config, backbone.context_length)
     per_step = config.batch_size * _processes(device)
     trainer = build_trainer(
@@ -105,10 +109,14 @@ def pretrain(config: PretrainConfig) -> Moment:
         device=str(device),
     )
     trainer.args.dataloader_pin_memory = False  # what is on the GPU already cannot be pinned
-    trainer.train(resume_from_checkpoint=checkpoint)
+    try:
+        train(trainer)
+    except Stopped as stop:
+        stop.add_note(what_was_kept(output))
+        raise
     if trainer.is_world_process_zero():
-        backbone.save_pretrained(output)
         plot_training(output / "learning_curves.png", trainer.state.log_history)
+        backbone.save_pretrained(output)
     return backbone
 
 
@@ -130,27 +138,21 @@ def _validation_windows(config: PretrainConfig, length: int) -> CachedBatches:
 
 def _processes(device: torch.device) -> int:
     """How many batches make one step: processes of a distributed run, or GPUs that one process shares among."""
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes = process_count()
     return processes if processes > 1 or device.type != "cuda" else torch.cuda.device_count()
 
 
-def _require_same_run(record: Path, config: PretrainConfig, checkpoint: str | None) -> None:
-    """Refuse to go on from a checkpoint of another configuration."""
-    if checkpoint is None or not record.is_file():
-        return
-    before, now = read_json(record), _as_json(config)
-    changed = [name for name in now if before.get(name) != now[name] and name not in _MAY_CHANGE]
-    if changed:
-        lines = ", ".join(f"{name} (was {before.get(name)}, now {now[name]})" for name in changed)
-        raise InputError(
-            f"{record.parent} holds an interrupted run of another configuration: {lines}. Choose another output, "
-            "restore the configuration, or delete that folder."
-        )
+def _identity(config: PretrainConfig, start: Moment) -> dict[str, Any]:
+    """What the state in an output folder belongs to."""
+    settings = {name: value for name, value in asdict(config).items() if name not in _MAY_CHANGE}
+    return run_identity(
+        **settings, start_weights=weights_digest(start), processes=process_count(), versions=library_versions()
+    )
 
 
 def _begin(output: Path, config: PretrainConfig, length: int) -> None:
     """Write what the run is: its configuration, and a sheet of the series that it learns from."""
-    if int(os.environ.get("RANK", "0")):
+    if not is_main_process():
         return
     write_json(output / "pretraining.json", _as_json(config))
     plot_samples(output / "samples.png", length)

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import psutil
 import torch
 from torch import Tensor
+
+from tracetune.base.disk import is_disk_full
+from tracetune.base.leftovers import temporary_name
 
 logger = logging.getLogger(__name__)
 
@@ -53,14 +57,31 @@ class Storage:
             fitting = min(count, room // row_bytes)
             if fitting:
                 part = self.empty(fitting, *shape, dtype=dtype)
-                assert part is not None, "the rows were counted to fit"
+                if part is None:  # the disk has filled since its room was counted
+                    break
                 parts.append(part)
                 count -= fitting
         return parts
 
-    def _mapped(self, *shape: int, dtype: torch.dtype) -> Tensor:
+    def _mapped(self, *shape: int, dtype: torch.dtype) -> Tensor | None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self._folder, prefix="tracetune-cache-", delete=True) as file:
-            tensor = torch.from_file(file.name, shared=True, size=math.prod(shape), dtype=dtype)
+        path = self._folder / temporary_name()
+        needed = math.prod(shape) * dtype.itemsize
+        try:
+            with path.open("wb") as file:
+                _allocate(file.fileno(), needed)
+            tensor = torch.from_file(str(path), shared=True, size=math.prod(shape), dtype=dtype)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            return None
+        finally:
+            path.unlink(missing_ok=True)
         logger.info("%.2f GB of cached features are kept in a file in %s.", tensor.nbytes / 1e9, self._folder)
         return tensor.view(shape)
+
+
+def _allocate(file: int, size: int) -> None:
+    """Take the room on disk now: a mapped file that finds none later ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)

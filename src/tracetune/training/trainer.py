@@ -15,6 +15,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 from tracetune.base.device import resolve_device, supports_bf16
 from tracetune.base.errors import InputError
 from tracetune.data.windows import BatchSource
+from tracetune.training.checkpoints import WholeCheckpoints
 from tracetune.training.micro_batches import MicroBatches, counted, share_of_step
 
 _HEAD_RATE_ALONE, _HEAD_RATE_BESIDE_ADAPTERS = 1e-3, 1e-5  # the latter: benchmarks/head_beside_adapters
@@ -133,7 +134,7 @@ def build_trainer(
         config: how to train.
         train: windows; its ``__getitems__`` returns whole batches.
         validation: windows whose mean loss chooses the checkpoint.
-        folder: where checkpoints go; a run that was cut off resumes from the last one.
+        folder: where checkpoints go; :func:`tracetune.training.checkpoints.train` goes on from the last whole one.
         head: the module that trains with ``head_learning_rate``.
         labels: names of the batch entries without which there is no loss.
         callbacks: further Trainer callbacks.
@@ -168,7 +169,7 @@ def build_trainer(
         data_collator=_identity if micro is None else counted,
         compute_loss_func=None if micro is None else partial(share_of_step, devices=max(1, arguments.n_gpu)),
         optimizers=(optimizer, schedule),
-        callbacks=[EarlyStoppingCallback(config.early_stopping_patience), *callbacks],
+        callbacks=[EarlyStoppingCallback(config.early_stopping_patience), *callbacks, WholeCheckpoints()],
     )
     trainer.remove_callback(PrinterCallback)
     logging.getLogger("transformers.trainer_utils").addFilter(_says_nothing_of_file_times)
@@ -190,12 +191,6 @@ def parameter_groups(model: nn.Module, head: nn.Module | None, config: TrainingC
         ([parameter for parameter in trainable if id(parameter) in of_head], head_rate),
     )
     return [{"params": parameters, "lr": rate} for parameters, rate in groups if parameters]
-
-
-def last_checkpoint(folder: str | Path) -> str | None:
-    """Newest whole checkpoint below ``folder``; None where there is none."""
-    whole = [path.parent for path in Path(folder).glob("checkpoint-*/trainer_state.json")]
-    return str(max(whole, key=lambda path: int(path.name.rpartition("-")[2]))) if whole else None
 
 
 def _arguments(
@@ -227,7 +222,6 @@ def _arguments(
         eval_steps=interval,
         eval_delay=first_evaluation,
         save_steps=interval,
-        save_total_limit=2,
         logging_steps=interval,
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",

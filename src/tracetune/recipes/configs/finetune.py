@@ -54,7 +54,9 @@ class FinetuneConfig:
         seed: fixes the result.
         bf16: bfloat16 autocast while adapters train: true, false, or auto (where the hardware computes in bfloat16).
         device: auto, cpu or cuda.
-        checkpoints: folder for checkpoints; the same command goes on from there after an interruption.
+        checkpoints: folder for checkpoints; the same command goes on from there after an interruption, one that would
+            give another result is refused.
+        restart: discard what is in the folder for checkpoints, whichever run it is of.
         id_column: name of the item column, if not item_id or unique_id.
         timestamp_column: name of the time column, if not timestamp, ds or date.
         target: name of the column to forecast, if not target or y.
@@ -103,6 +105,7 @@ class FinetuneConfig:
     bf16: bool | Literal["auto"] = False
     device: str = "auto"
     checkpoints: str | None = None
+    restart: bool = False
     id_column: str | None = None
     timestamp_column: str | None = None
     target: str | None = None

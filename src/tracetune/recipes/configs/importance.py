@@ -14,7 +14,9 @@ class ImportanceConfig:
         dataset: name of a known data set, instead of a file; scores are measured on its validation part.
         model: folder of a fine-tuned model, whose modules are scored as they are, or a foundation model, on which LoRA
             is trained first.
-        output: new folder for scores.csv, importance.json, heatmap.png; an interrupted one goes on.
+        output: new folder for scores.csv, importance.json, heatmap.png. It appears when they are done; until then
+            Shapley values are kept beside it, with ".unfinished" added, from where the same command goes on.
+        restart: discard what an interrupted run left.
         scores: methods to compare; without it all of them.
         shapley_pairs: pairs of permutations for the Shapley values, the yardstick; 0 leaves them out.
         keep: share of the other modules that is open when gated_dsic scores one in the context budget.
@@ -48,6 +50,7 @@ class ImportanceConfig:
     dataset: str | None = None
     model: str = "tracetune/tiny"
     output: str | None = None
+    restart: bool = False
     scores: tuple[str, ...] = ()
     shapley_pairs: int = 0
     keep: float = 0.5

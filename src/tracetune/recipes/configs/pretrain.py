@@ -12,7 +12,9 @@ class PretrainConfig:
     """What to pretrain, on how much, and where to put it.
 
     Attributes:
-        output: folder for weights, configuration, log, learning curves and a picture of the corpus.
+        output: folder for weights, configuration, log, learning curves and a picture of the corpus. An interrupted run
+            goes on there; the model is there when config.json is, which is written last.
+        restart: discard what another run, or this one, left in output.
         start: folder or name of a model to go on from, with its geometry; without it random weights.
         windows: synthetic windows seen; each is new.
         context_length: steps per window T.
@@ -37,6 +39,7 @@ class PretrainConfig:
     """
 
     output: str
+    restart: bool = False
     start: str | None = None
     windows: int = 1_000_000
     context_length: int = 512

@@ -1,0 +1,43 @@
+"""A digest of what a data set holds, so that a run can tell its data from others."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Subset
+
+from tracetune.data.windows import BatchSource, Windows
+
+_ROWS = 1024
+
+
+def data_digest(source: BatchSource) -> str:
+    """SHA-256 of all values, masks and borders of a data set, in its order.
+
+    Windows are told by the series they lie in, rows drawn from another data set by that and their indices; any other
+    data set is read once.
+    """
+    digest = hashlib.sha256()
+    if isinstance(source, Windows):
+        for series in source.values:
+            _add(digest, series)
+        for borders in source.borders():
+            _add(digest, borders)
+    elif isinstance(source, Subset):
+        digest.update(data_digest(source.dataset).encode())  # type: ignore[arg-type]
+        _add(digest, np.asarray(source.indices, dtype=np.int64))
+    else:
+        size = len(source)
+        for start in range(0, size, _ROWS):
+            batch = source.__getitems__(list(range(start, min(start + _ROWS, size))))
+            for name, tensor in sorted(batch.items()):
+                digest.update(name.encode())
+                _add(digest, tensor)
+    return digest.hexdigest()
+
+
+def _add(digest: Any, values: np.ndarray | Tensor) -> None:
+    array = np.ascontiguousarray(values.cpu().numpy() if isinstance(values, Tensor) else values)
+    digest.update(f"{array.dtype}{array.shape}".encode())
+    digest.update(array.tobytes())

@@ -1,0 +1,34 @@
+"""What decides the result of a fit, as the record that stands beside its checkpoints."""
+
+from dataclasses import asdict
+from typing import Any
+
+from torch import nn
+
+from tracetune.backbones.loading import weights_digest
+from tracetune.base.identity import run_identity
+from tracetune.base.processes import process_count
+from tracetune.data.digest import data_digest
+from tracetune.evaluation.protocol import library_versions
+from tracetune.fitting.config import FitConfig
+from tracetune.tasks.task import Task, TrainingData
+
+_SURROUNDINGS = ("checkpoints", "restart", "cache_bytes")  # settings that change no result
+_SCALARS = (bool, int, float, str)
+
+
+def fit_identity(task: Task, backbone: nn.Module, data: TrainingData, config: FitConfig) -> dict[str, Any]:
+    """Return settings, task, digests of backbone and data, number of processes and versions of the libraries."""
+    settings = {name: value for name, value in asdict(config).items() if name not in _SURROUNDINGS}
+    method = {"name": config.method.name, **settings.pop("method")}
+    of_task = {name: value for name, value in vars(task).items() if isinstance(value, _SCALARS)}
+    of_task.pop("name_or_path", None)  # the weights count, not where they are
+    return run_identity(
+        **settings,
+        method=method,
+        task={"name": task.name, **of_task},
+        backbone=weights_digest(backbone),
+        data={"train": data_digest(data.train), "validation": data_digest(data.validation)},
+        processes=process_count(),
+        versions=library_versions(),
+    )

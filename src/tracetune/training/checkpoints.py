@@ -1,0 +1,172 @@
+"""Checkpoints of the Trainer that are whole or not used: a manifest is the last file of each, with sizes and hashes."""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from transformers import Trainer, TrainerCallback
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from tracetune.base.errors import InputError
+from tracetune.base.files import follow_umask, read_json_object, write_json
+from tracetune.base.leftovers import remove
+from tracetune.base.processes import from_main, is_main_process, wait_for_all
+
+logger = logging.getLogger(__name__)
+
+MANIFEST_FILE = "manifest.json"
+_STATE_FILE = "trainer_state.json"
+_KEPT = 2  # the last one, and the one before for the case that it is damaged
+
+
+class WholeCheckpoints(TrainerCallback):
+    """Writes the manifest of each checkpoint, and then, not before, removes those that are no longer needed.
+
+    It must be the last callback: what others put into a checkpoint is part of it.
+    """
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Look for the best model where the checkpoints are now, should their folder have moved."""
+        if state.best_model_checkpoint is not None:
+            state.best_model_checkpoint = str(Path(args.output_dir) / Path(state.best_model_checkpoint).name)
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Complete the checkpoint that was just written."""
+        wait_for_all()  # every process writes its random state
+        if args.should_save:
+            _complete(Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{state.global_step}")
+            _remove_needless(Path(args.output_dir))
+
+
+def train(trainer: Trainer) -> None:
+    """Train, going on from the newest whole checkpoint in the trainer's folder.
+
+    A run that had ended there, at its last step or before, trains no further and comes out as it did.
+    """
+    folder = Path(trainer.args.output_dir)
+    checkpoint = from_main(lambda: last_checkpoint(folder))
+    if checkpoint is not None and _has_ended(Path(checkpoint)):
+        trainer.get_batch_samples = _no_batches
+        trainer.add_callback(_StopAtOnce())
+    try:
+        trainer.train(resume_from_checkpoint=checkpoint)
+    except BaseException:
+        remove_unfinished(folder)
+        raise
+
+
+def last_checkpoint(folder: str | Path) -> str | None:
+    """Newest whole checkpoint below ``folder``, None where there is none; newer ones that are not whole are removed."""
+    for checkpoint in reversed(_checkpoints(Path(folder))):
+        damage = _damage(checkpoint)
+        if damage is None:
+            return str(checkpoint)
+        logger.warning("%s is not whole (%s) and is passed over.", checkpoint, damage)
+        remove(checkpoint)
+    return None
+
+
+def what_was_kept(folder: str | Path) -> str:
+    """Say what a run that was stopped left in its folder, and how it goes on."""
+    if any(Path(folder).glob(f"**/{PREFIX_CHECKPOINT_DIR}-*/{MANIFEST_FILE}")):
+        return f"Its checkpoints are in {folder}: the same command goes on from there."
+    return "It had no checkpoint yet: the same command starts again."
+
+
+def remove_unfinished(folder: str | Path) -> None:
+    """Remove checkpoints whose writing was cut off."""
+    if is_main_process():
+        for checkpoint in _checkpoints(Path(folder)):
+            if not (checkpoint / MANIFEST_FILE).exists():
+                remove(checkpoint)
+
+
+class _StopAtOnce(TrainerCallback):
+    """Ends training before its first step, as it had ended when the checkpoint was written."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_training_stop = True
+        control.should_log = control.should_evaluate = control.should_save = False
+
+
+def _no_batches(epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> tuple[list[Any], None]:
+    return [], None
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Folders of checkpoints, whole or not, by step."""
+    found = [path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if _step(path) >= 0 and path.is_dir()]
+    return sorted(found, key=_step)
+
+
+def _step(checkpoint: Path) -> int:
+    number = checkpoint.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1
+
+
+def _complete(checkpoint: Path) -> None:
+    follow_umask(checkpoint)
+    files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
+    content = {
+        str(path.relative_to(checkpoint)): {"bytes": path.stat().st_size, "sha256": _digest(path)} for path in files
+    }
+    write_json(checkpoint / MANIFEST_FILE, content)
+
+
+def _damage(checkpoint: Path) -> str | None:
+    """Why a checkpoint cannot be gone on from; None where it can."""
+    damage = _damaged_file(checkpoint)
+    if damage is not None:
+        return damage
+    best = _best_of(checkpoint)
+    if best is not None and best != checkpoint.name and (damage := _damaged_file(checkpoint.parent / best)):
+        return f"its best model, {best}, is not: {damage}"
+    return None
+
+
+def _damaged_file(checkpoint: Path) -> str | None:
+    if not (checkpoint / MANIFEST_FILE).is_file():
+        return "it was not finished"
+    try:
+        for name, expected in read_json_object(checkpoint / MANIFEST_FILE).items():
+            path = checkpoint / name
+            size = path.stat().st_size if path.is_file() else None
+            if size != expected["bytes"]:
+                found = "is missing" if size is None else f"has {size} bytes"
+                return f"{name} {found}, expected {expected['bytes']} bytes"
+            if _digest(path) != expected["sha256"]:
+                return f"{name} has changed"
+        return None if (checkpoint / _STATE_FILE).is_file() else f"{_STATE_FILE} is missing"
+    except (InputError, OSError, KeyError, TypeError) as error:
+        return f"{MANIFEST_FILE} cannot be read: {error}"
+
+
+def _best_of(checkpoint: Path) -> str | None:
+    """Name of the checkpoint with the best model when this one was written."""
+    path = read_json_object(checkpoint / _STATE_FILE).get("best_model_checkpoint")
+    return None if path is None else Path(path).name
+
+
+def _has_ended(checkpoint: Path) -> bool:
+    """Whether training was over when a checkpoint was written: at its last step, or stopped early."""
+    state = read_json_object(checkpoint / _STATE_FILE)
+    control = state["stateful_callbacks"]["TrainerControl"]["args"]
+    return control["should_training_stop"] or state["global_step"] >= state["max_steps"]
+
+
+def _remove_needless(folder: Path) -> None:
+    """Keep the last checkpoints and those with the best models of these; of others the manifest goes first."""
+    checkpoints = _checkpoints(folder)
+    last = [checkpoint for checkpoint in checkpoints if (checkpoint / MANIFEST_FILE).is_file()][-_KEPT:]
+    needed = {checkpoint.name for checkpoint in last} | {_best_of(checkpoint) for checkpoint in last}
+    for checkpoint in checkpoints:
+        if checkpoint.name not in needed:
+            (checkpoint / MANIFEST_FILE).unlink(missing_ok=True)
+            remove(checkpoint)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,50 @@
+"""The folder of a run is its own, and after a signal the run says what is in it."""
+
+import signal
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tracetune.base.errors import InputError
+from tracetune.base.signals import Stopped
+from tracetune.fitting.run import Run
+
+IDENTITY = {"learning_rate": 0.003}
+
+
+def test_without_a_folder_there_is_one_that_disappears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with Run.at(None) as run:
+        run.claim(IDENTITY)
+        assert run.folder.parent == tmp_path
+        assert run.part("head").folder == run.folder / "head"
+        (run.folder / "checkpoint-3").mkdir()
+    with pytest.raises(Stopped), Run.at(None) as run:
+        raise Stopped(signal.SIGTERM)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_finds_its_own_checkpoints_and_no_others(tmp_path: Path) -> None:
+    with pytest.raises(Stopped, match="It had no checkpoint yet"), Run.at(tmp_path) as run:
+        run.claim(IDENTITY)
+        raise Stopped(signal.SIGINT)
+    with pytest.raises(Stopped, match=f"Its checkpoints are in {tmp_path}"), Run.at(tmp_path) as run:
+        run.claim(IDENTITY)
+        (tmp_path / "lora" / "checkpoint-3").mkdir(parents=True)
+        (tmp_path / "lora" / "checkpoint-3" / "manifest.json").touch()
+        raise Stopped(signal.SIGHUP)
+    other = {"learning_rate": 1e-5}
+    with pytest.raises(InputError, match=r"learning_rate 0.003 there, 1e-05 here"), Run.at(tmp_path) as run:
+        run.claim(other)
+    with Run.at(tmp_path, restart=True) as run:
+        run.claim(other)
+        assert list((tmp_path / "lora").iterdir()) == []
+
+
+def test_hosts_need_a_folder_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tracetune.fitting.run.join_processes", lambda device: None)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(InputError, match="several hosts"), Run.at(None):
+        raise AssertionError("the block must not run")
