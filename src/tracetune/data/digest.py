@@ -25,7 +25,7 @@ def data_digest(source: BatchSource) -> str:
         for borders in source.borders():
             _add(digest, borders)
     elif isinstance(source, Subset):
-        digest.update(data_digest(source.dataset).encode())  # type: ignore[arg-type]
+        digest.update(data_digest(source.dataset).encode())
         _add(digest, np.asarray(source.indices, dtype=np.int64))
     else:
         size = len(source)
