@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tracetune.base.config import from_mapping, read_yaml, require_at_least, settings
+from tracetune.base.config import flat_values, from_mapping, read_yaml, require_at_least, settings
 from tracetune.base.errors import InputError
 
 
@@ -56,7 +56,9 @@ class Nested:
 
 
 def test_parts_are_filled_from_flat_names() -> None:
-    assert from_mapping(Nested, {"name": "a", "steps": 5}) == Nested("a", Training(steps=5))
+    config = from_mapping(Nested, {"name": "a", "steps": 5})
+    assert config == Nested("a", Training(steps=5))
+    assert flat_values(config) == {"name": "a", "steps": 5, "rate": 0.1}
 
 
 def test_settings_know_their_part_their_text_and_their_default() -> None:

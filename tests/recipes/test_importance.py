@@ -12,8 +12,10 @@ from scipy import stats
 
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune import FitConfig, Forecaster, HeadConfig, InputError, Trace, TrainingConfig
+from tracetune.base.config import from_mapping
 from tracetune.recipes import importance as recipe
-from tracetune.recipes.importance import STATE_FILE, ImportanceConfig, importance
+from tracetune.recipes.configs.importance import ImportanceConfig
+from tracetune.recipes.importance import STATE_FILE, importance
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.scores import SCORES
 
@@ -51,7 +53,8 @@ def traced(base: str, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def config(table: str, output: Path, model: str, **options: Any) -> ImportanceConfig:
     defaults = {"samples": 24, "batch_size": 12, "beta": 2, "head_epochs": 1.0, "max_steps": 4, "device": "cpu"}
-    return ImportanceConfig(data=table, output=str(output), model=model, **{**defaults, **options})
+    given = {"data": table, "output": str(output), "model": model, **defaults, **options}
+    return from_mapping(ImportanceConfig, given)
 
 
 def test_a_fine_tuned_folder_with_the_exact_shapley_values_beside(traced: str, table: str, tmp_path: Path) -> None:
@@ -164,6 +167,6 @@ def test_wrong_use_is_explained(base: str, traced: str, table: str, tmp_path: Pa
         ({"output": None}, "Expected --output"),
     ],
 )
-def test_unusable_configurations_are_refused(options: dict[str, Any], message: str) -> None:
+def test_unusable_configurations_are_refused(table: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        ImportanceConfig(**{"data": "series.csv", "output": "out", **options})
+        importance(from_mapping(ImportanceConfig, {"data": table, "output": "out", **options}))

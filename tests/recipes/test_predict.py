@@ -1,14 +1,22 @@
 """Prediction of a file in pieces: the file that prediction of the whole gives, or none."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.report.test_forecast_plots import texts
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune import FitConfig, Forecaster, HeadConfig, InputError
-from tracetune.recipes.predict import PredictConfig, predict
+from tracetune.base.config import from_mapping
+from tracetune.recipes.configs.predict import PredictConfig
+from tracetune.recipes.predict import predict
+
+
+def config_of(**options: Any) -> PredictConfig:
+    return from_mapping(PredictConfig, options)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +45,8 @@ def test_pieces_give_the_file_of_the_whole(
     data, whole, pieces = tmp_path / source, tmp_path / f"whole_{output}", tmp_path / output
     many().to_csv(data, index=False) if source.endswith("csv") else many().to_parquet(data)
     options = {"data": str(data), "model": model, "quantiles": ("0.1", "0.9"), "batch_size": 4, "device": "cpu"}
-    predict(PredictConfig(**options, output=str(whole)))
-    predict(PredictConfig(**options, output=str(pieces), chunk_rows=chunk_rows))
+    predict(config_of(**options, output=str(whole)))
+    predict(config_of(**options, output=str(pieces), chunk_rows=chunk_rows))
     assert capsys.readouterr().out.count(f"{9 * 2 * HORIZON} rows written") == 2
     if output.endswith("csv"):
         assert pieces.read_bytes() == whole.read_bytes()
@@ -50,7 +58,7 @@ def test_pieces_give_the_file_of_the_whole(
 def test_an_item_that_comes_back_leaves_no_output(model: str, tmp_path: Path, output: str) -> None:
     frame = many()
     pd.concat([frame[10:], frame[:10]]).to_csv(tmp_path / "data.csv", index=False)
-    config = PredictConfig(data=str(tmp_path / "data.csv"), model=model, output=str(tmp_path / output), chunk_rows=100)
+    config = config_of(data=str(tmp_path / "data.csv"), model=model, output=str(tmp_path / output), chunk_rows=100)
     with pytest.raises(InputError, match=r"Item 'item0' comes back after other items: .* Sort the file by item"):
         predict(config)
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
@@ -62,13 +70,35 @@ def test_wide_tables_do_not_come_in_pieces(model: str, tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "wide.csv", index=False)
     options = {"data": str(tmp_path / "wide.csv"), "model": model, "output": str(tmp_path / "new" / "out.csv")}
     with pytest.raises(InputError, match=r"found no item column .* 'date', 'a', 'b'.* leave chunk_rows out"):
-        predict(PredictConfig(**options, chunk_rows=10))
+        predict(config_of(**options, chunk_rows=10))
     assert not (tmp_path / "new").exists()
-    predict(PredictConfig(**options))
+    predict(config_of(**options))
 
 
 def test_wrong_options_are_refused_before_the_work(tmp_path: Path) -> None:
+    data = tmp_path / "a.csv"
+    data.touch()
     with pytest.raises(InputError, match="chunk_rows of at least 1, found 0"):
-        PredictConfig(data="a.csv", output=str(tmp_path / "a.csv"), chunk_rows=0)
-    with pytest.raises(InputError, match=r"ending in one of \.csv, \.csv\.gz, \.parquet, found 'a\.json'"):
-        PredictConfig(data="a.csv", output=str(tmp_path / "a.json"), chunk_rows=5)
+        config_of(data=str(data), chunk_rows=0)
+    with pytest.raises(InputError, match="do not go together"):
+        config_of(data=str(data), chunk_rows=5, plot="a.png")
+    for wrong, message in (
+        ({"output": "a.json", "chunk_rows": 5}, r"ending in one of \.csv, \.csv\.gz, \.parquet, found 'a\.json'"),
+        ({"output": "b.csv", "plot": "a.txt"}, r"ends in \.png, .* found 'a\.txt'"),
+        ({"output": "b.csv", "plot": "."}, "ends in"),
+    ):
+        with pytest.raises(InputError, match=message):
+            predict(config_of(data=str(data), **wrong))
+
+
+def test_a_picture_is_drawn_with_intervals_that_the_table_does_not_get(model: str, tmp_path: Path) -> None:
+    many().to_csv(tmp_path / "data.csv", index=False)
+    output, plot = tmp_path / "out.csv", tmp_path / "forecast.svg"
+    config = config_of(data=str(tmp_path / "data.csv"), model=model, output=str(output), plot=str(plot), device="cpu")
+    predict(config)
+    assert list(pd.read_csv(output).columns) == ["item_id", "timestamp", "target_name", "predictions"]
+    found = texts(plot)
+    assert {"history", "forecast", "80 % interval", "item0, target"} <= set(found)
+    assert "Forecast of data.csv, 12 steps, 6 of 18 series" in found
+    with pytest.raises(InputError, match="exists already"):
+        predict(config_of(data=str(tmp_path / "data.csv"), model=model, output=str(tmp_path / "b.csv"), plot=str(plot)))

@@ -27,7 +27,7 @@ class Setting:
         hint: the type annotation of its field.
         default: its default, MISSING where it has to be given.
         text: what it is, from the "Attributes:" section of its class.
-        group: name of the part that it lies in; empty in the configuration itself.
+        group: name of the part that it lies in, or that its field names as its "group"; empty for the configuration.
         positional: whether the command line takes it as an argument without a flag.
     """
 
@@ -48,8 +48,8 @@ def settings(config_class: type, group: str = "") -> dict[str, Setting]:
         if is_dataclass(hint):
             found.update(settings(hint, field.name))  # type: ignore[arg-type]
             continue
-        text, positional = texts.get(field.name, ""), bool(field.metadata.get("positional"))
-        found[field.name] = Setting(field.name, hint, _default(field), text, group, positional)
+        where, positional = field.metadata.get("group", group), bool(field.metadata.get("positional"))
+        found[field.name] = Setting(field.name, hint, _default(field), texts.get(field.name, ""), where, positional)
     return found
 
 
@@ -68,6 +68,15 @@ def from_mapping(config_class: type[T], values: Mapping[str, Any]) -> T:
         if name not in values and setting.default is MISSING:
             raise InputError(f"Expected a value for {argument(name)}, found none: it has no default.")
     return _built(config_class, {name: _fitted(name, value, known[name].hint) for name, value in values.items()})
+
+
+def flat_values(config: Any) -> dict[str, Any]:
+    """Return all values of a configuration by flat name, those of its parts included."""
+    values: dict[str, Any] = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        values |= flat_values(value) if is_dataclass(value) else {field.name: value}
+    return values
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -28,11 +28,13 @@ class Command:
         summary: what it does, in one line.
         config: "module:class" below tracetune.recipes.configs, which imports neither PyTorch nor pandas.
         recipe: "module:function" below tracetune.recipes, imported when the command runs.
+        first_words: what it says before that, where it reads no table (then it says which).
     """
 
     summary: str
     config: str
     recipe: str
+    first_words: str = ""
 
 
 COMMANDS = {
@@ -40,6 +42,7 @@ COMMANDS = {
         "Fine-tune, forecast and compare with the truth on a real series that ships with it (about two minutes).",
         "demo:DemoConfig",
         "demo:demo",
+        "Loading the model and the series ...",
     ),
     "finetune": Command(
         "Fine-tune a forecasting model on a table or a known data set, and save it.",
@@ -63,6 +66,7 @@ COMMANDS = {
         "Pretrain a backbone on synthetic series, or go on with an interrupted run.",
         "pretrain:PretrainConfig",
         "pretrain:pretrain",
+        "Preparing ...",
     ),
     "models": Command("List the foundation models known by name.", "models:ModelsConfig", "models:show_models"),
     "datasets": Command(
@@ -133,7 +137,7 @@ def build_command(name: str) -> Any:
     def run(config: str | None, **flags: Any) -> None:
         values = read_yaml(config) if config else {}
         chosen = from_mapping(config_class, values | values_of(flags, config_class))
-        _say_what_begins(chosen)
+        _say_what_begins(command, chosen)
         _imported(f"tracetune.recipes.{command.recipe}")(chosen)
 
     run.__signature__ = signature(config_class)  # type: ignore[attr-defined]
@@ -167,11 +171,12 @@ def main() -> None:
         _leave(f"{type(error).__name__}: {error} (set TRACETUNE_DEBUG=1 for the traceback)", 1)
 
 
-def _say_what_begins(config: object) -> None:
+def _say_what_begins(command: Command, config: Any) -> None:
     """Say at once what is under way: importing PyTorch alone takes seconds."""
-    data = getattr(config, "data", None) or getattr(config, "dataset", None)
-    if data:
-        Console(highlight=False).print(f"Reading {data} ...", markup=False)
+    source = getattr(config, "source", None)
+    words = f"Reading {source.data or source.dataset} ..." if source is not None else command.first_words
+    if words:
+        Console(highlight=False).print(words, markup=False)
 
 
 def _imported(place: str) -> Any:

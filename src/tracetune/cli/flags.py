@@ -9,7 +9,7 @@ import typer
 
 from tracetune.base.config import Setting, settings
 
-_GROUPS = {"data": "Data", "model": "Model", "method": "Method", "run": "Run"}
+_GROUPS = {"source": "Data", "forecaster": "Model", "method": "Method", "run": "Run"}
 _METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
 

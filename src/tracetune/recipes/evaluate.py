@@ -1,57 +1,51 @@
 """Backtest a model on a table or a known data set, beside the naive forecasts."""
 
+from typing import Any
+
 import pandas as pd
 
 from tracetune.base.errors import InputError
-from tracetune.data.datasets import load_dataset
 from tracetune.data.splits import split_panel
-from tracetune.data.table_files import read_frame, require_table_path, write_frame
+from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.recipes.configs.evaluate import EvaluateConfig
+from tracetune.report.forecast_plots import require_picture_path
 from tracetune.report.tables import print_table
 
 
 def evaluate(config: EvaluateConfig) -> pd.DataFrame:
-    """Backtest a model on a file or a known data set, beside the naive forecasts."""
-    if config.output:
-        require_table_path(config.output, config.overwrite)
-    forecaster = Forecaster.from_pretrained(
-        config.model, config.prediction_length, base=config.base, device=config.device
-    )
-    table = _evaluate_dataset(forecaster, config) if config.dataset else _evaluate_file(forecaster, config)
+    """Backtest a model on a table or a known data set, beside the naive forecasts."""
+    run = config.run
+    if run.output:
+        require_table_path(run.output, run.overwrite)
+    if run.plot:
+        require_picture_path(run.plot, run.overwrite)
+    forecaster = config.forecaster.load(run.device)
+    known = config.source.dataset is not None
+    table = _evaluate_dataset(forecaster, config) if known else _evaluate_table(forecaster, config)
     print_table("Errors on scaled values", table.to_dict("records"))  # type: ignore[arg-type]
-    if config.output:
-        write_frame(table, config.output)
+    if run.output:
+        write_frame(table, run.output)
     return table
 
 
 def _evaluate_dataset(forecaster: Forecaster, config: EvaluateConfig) -> pd.DataFrame:
-    assert config.dataset is not None
-    known = load_dataset(config.dataset)
+    known, run = config.source.known(), config.run
     if known.borders is None:
-        raise InputError(f"Data set {config.dataset!r} has no standard test part of one series; evaluate its file.")
+        raise InputError(f"Data set {known.info.name!r} has no standard test part of one series; evaluate its file.")
     split = split_panel(known.panel, known.borders)
+    season = run.season or known.info.seasonality
     return forecaster.evaluate_panel(
-        known.panel,
-        split.test,
-        split.train,
-        stride=config.stride,
-        season=config.season or known.info.seasonality,
-        batch_size=config.batch_size,
+        known.panel, split.test, split.train, stride=run.stride, season=season, batch_size=run.batch_size
     )
 
 
-def _evaluate_file(forecaster: Forecaster, config: EvaluateConfig) -> pd.DataFrame:
-    assert config.data is not None
-    return forecaster.evaluate(
-        read_frame(config.data),
-        test_length=config.test_length,
-        stride=config.stride,
-        season=config.season,
-        batch_size=config.batch_size,
-        id_column=config.id_column,
-        timestamp_column=config.timestamp_column,
-        target=config.target,
-        freq=config.freq,
-        sort=config.sort,
-    )
+def _evaluate_table(forecaster: Forecaster, config: EvaluateConfig) -> pd.DataFrame:
+    run = config.run
+    how: dict[str, Any] = {
+        "test_length": run.test_length,
+        "stride": run.stride,
+        "season": run.season,
+        "batch_size": run.batch_size,
+    }
+    return forecaster.evaluate(config.source.frame(), **how, **config.source.columns())

@@ -12,8 +12,6 @@ from tracetune.adapters.lora import LoraOptions
 from tracetune.base.files import staged_folder
 from tracetune.base.places import require_apart, require_empty, require_place
 from tracetune.base.signals import Stopped
-from tracetune.data.datasets import load_dataset
-from tracetune.data.splits import split_panel
 from tracetune.data.table_files import read_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.fitting.config import FitConfig
@@ -104,22 +102,12 @@ def draw_history(path: Path, selection: Mapping[str, Any]) -> None:
 
 
 def _fit(base: Forecaster, config: FinetuneConfig) -> Forecaster:
-    how = fit_config(config)
-    bars = [ProgressBar()]
-    if config.dataset is not None:
-        known = load_dataset(config.dataset)
-        split = split_panel(known.panel, known.borders)
-        return base.fit_panel(known.panel, split, how, callbacks=bars)
-    columns: dict[str, Any] = {
-        "id_column": config.id_column,
-        "timestamp_column": config.timestamp_column,
-        "target": config.target,
-        "freq": config.freq,
-        "sort": config.sort,
-    }
-    assert config.data is not None
+    how, bars = fit_config(config), [ProgressBar()]
+    if config.source.dataset is not None:
+        panel, split = config.source.known_split()
+        return base.fit_panel(panel, split, how, callbacks=bars)
     validation = None if config.validation_data is None else read_frame(config.validation_data)
-    return base.fit(read_frame(config.data), validation, how, callbacks=bars, **columns)
+    return base.fit(config.source.frame(), validation, how, callbacks=bars, **config.source.columns())
 
 
 def _report(tuned: Forecaster, output: str) -> None:

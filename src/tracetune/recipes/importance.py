@@ -1,7 +1,6 @@
 """Which LoRA modules matter: importance scores by several methods, with Shapley values as yardstick, and pictures."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,11 @@ from torch import nn
 from tracetune.adapters.checkpoint import is_saved_model
 from tracetune.adapters.lora import LoraOptions
 from tracetune.backbones.loading import weights_digest
+from tracetune.base.config import flat_values
 from tracetune.base.errors import InputError
 from tracetune.base.files import resumed_folder, write_json
 from tracetune.base.identity import RECORD_FILE, claim, run_identity
-from tracetune.data.datasets import load_dataset
 from tracetune.data.digest import data_digest
-from tracetune.data.splits import split_panel
-from tracetune.data.table_files import read_frame
 from tracetune.data.windows import batches, spread_sample
 from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.forecaster import Forecaster
@@ -99,7 +96,7 @@ def _check_scores(scores: Sequence[str]) -> None:
 
 def _identity(forecaster: Forecaster, data: TrainingData, config: ImportanceConfig) -> dict[str, Any]:
     """What the Shapley values of an interrupted run belong to; more pairs than before refine them."""
-    settings = {name: value for name, value in asdict(config).items() if name not in _MAY_CHANGE}
+    settings = {name: value for name, value in flat_values(config).items() if name not in _MAY_CHANGE}
     return run_identity(
         **settings,
         weights=weights_digest(forecaster.model),
@@ -111,22 +108,11 @@ def _identity(forecaster: Forecaster, data: TrainingData, config: ImportanceConf
 
 def _data(forecaster: Forecaster, config: ImportanceConfig) -> TrainingData:
     least = None
-    if config.dataset is not None:
-        known = load_dataset(config.dataset)
-        panel, split = known.panel, split_panel(known.panel, known.borders)
+    if config.source.dataset is not None:
+        panel, split = config.source.known_split()
     else:
-        assert config.data is not None
-        panel, split, least = split_frames(
-            read_frame(config.data),
-            None,
-            forecaster.context_length,
-            forecaster.prediction_length,
-            id_column=config.id_column,
-            timestamp_column=config.timestamp_column,
-            target=config.target,
-            freq=config.freq,
-            sort=config.sort,
-        )
+        lengths = forecaster.context_length, forecaster.prediction_length
+        panel, split, least = split_frames(config.source.frame(), None, *lengths, **config.source.columns())
     return forecast_data(
         panel, split, forecaster.context_length, forecaster.prediction_length, config.train_stride, least, 8192
     )
@@ -214,7 +200,7 @@ def _write(
         "modules": list(found[0].names),
         "scores": {each.method: _description(each) for each in found},
         "agreement": list(agreement),
-        "config": asdict(config),
+        "config": flat_values(config),
     }
     write_json(output / "importance.json", content)
 

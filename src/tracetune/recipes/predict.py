@@ -1,35 +1,65 @@
-"""Forecast a table of series with a saved or a base model."""
+"""Forecast a table of series with a saved or a base model, and draw the forecasts."""
 
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 
 from tracetune.data.frame_chunks import read_panels
 from tracetune.data.frame_writer import PIECEWISE, write_frames
-from tracetune.data.table_files import read_frame, require_table_path, table_kind, write_frame
+from tracetune.data.frames import Panel
+from tracetune.data.table_files import require_table_path, table_kind, write_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.recipes.configs.predict import PredictConfig
+from tracetune.report.forecast_panels import forecast_panels
+from tracetune.report.forecast_plots import plot_forecasts, require_picture_path
+
+_DRAWN_LEVELS = (0.1, 0.9)
 
 
 def predict(config: PredictConfig) -> None:
-    """Forecast the steps after the end of every series in a file."""
-    require_table_path(config.output, config.overwrite)
-    if config.chunk_rows is not None:
-        table_kind(Path(config.output), PIECEWISE)
-    levels = config.quantile_levels() or None
-    assert config.data is not None
-    columns = {name: getattr(config, name) for name in ("id_column", "timestamp_column", "target", "freq", "sort")}
-    if config.chunk_rows is None:
-        frame = read_frame(config.data)
-        forecast = _forecaster(config).predict_df(frame, levels, batch_size=config.batch_size, **columns)
-        write_frame(forecast, config.output)
-        rows = len(forecast)
+    """Forecast the steps after the end of every series."""
+    run = config.run
+    _check_outputs(config)
+    forecaster = config.forecaster.load(run.device)
+    if run.chunk_rows is None:
+        rows = _predict_whole(config, forecaster)
     else:
-        panels = read_panels(config.data, config.chunk_rows, **columns)
-        forecasts = _forecaster(config).predict_panels(panels, levels, batch_size=config.batch_size)
-        rows = write_frames(forecasts, config.output)
-    Console().print(f"{rows:,} rows written to {config.output}")
+        assert config.source.data is not None, "checked with the outputs"
+        panels = read_panels(config.source.data, run.chunk_rows, **config.source.columns())
+        forecasts = forecaster.predict_panels(panels, run.quantile_levels() or None, batch_size=run.batch_size)
+        rows = write_frames(forecasts, run.output)
+    console = Console(highlight=False)
+    console.print(f"{rows:,} rows written to {run.output}")
+    if run.plot is not None:
+        console.print(f"Picture: {run.plot}")
 
 
-def _forecaster(config: PredictConfig) -> Forecaster:
-    return Forecaster.from_pretrained(config.model, config.prediction_length, base=config.base, device=config.device)
+def _check_outputs(config: PredictConfig) -> None:
+    """Refuse outputs that could not be written, before the work."""
+    run = config.run
+    require_table_path(run.output, run.overwrite)
+    if run.chunk_rows is not None:
+        table_kind(Path(run.output), PIECEWISE)
+    if run.plot is not None:
+        require_picture_path(run.plot, run.overwrite)
+
+
+def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> int:
+    """Write the forecasts of all series, and their picture where it is wanted; return the number of rows."""
+    run = config.run
+    panel = config.source.panel()
+    levels = run.quantile_levels()
+    drawn = [level for level in _DRAWN_LEVELS if run.plot and forecaster.intervals is not None and level not in levels]
+    forecast = next(forecaster.predict_panels([panel], [*levels, *drawn] or None, batch_size=run.batch_size))
+    write_frame(forecast.drop(columns=[str(level) for level in drawn]), run.output)
+    if run.plot is not None:
+        plot_forecasts(run.plot, forecast_panels(panel, forecast), _title(config, panel, forecast))
+    return len(forecast)
+
+
+def _title(config: PredictConfig, panel: Panel, forecast: pd.DataFrame) -> str:
+    name = config.source.dataset or Path(str(config.source.data)).name
+    series = len(panel) * len(panel.channels)
+    some = f", {min(series, 6)} of {series:,} series" if series > 6 else ""
+    return f"Forecast of {name}, {len(forecast) // series} steps{some}"

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.base.files import staged_file
+from tracetune.base.places import require_place
 
 MOST_PANELS = 6
 _HISTORY, _TRUTH, _FORECAST = "#8a8f98", "#1b1f24", "#0b6bcb"
@@ -98,15 +99,18 @@ def plot_forecasts(path: str | Path, panels: Sequence[ForecastPanel], title: str
         figure.savefig(temporary)
 
 
-def require_picture_path(path: str | Path) -> None:
+def require_picture_path(path: str | Path, overwrite: bool = False) -> None:
     """Refuse a file that no picture can be written to, before the work is done.
 
     Raises:
-        InputError: another suffix than those of pictures.
+        InputError: another suffix than those of pictures, or the file is there although ``overwrite`` is false.
     """
     kinds = (".png", ".pdf", ".svg", ".jpg")
     if Path(path).suffix.lower() not in kinds:
         raise InputError(f"Expected a picture file that ends in {', '.join(kinds)}, found {Path(path).name!r}.")
+    require_place(path)
+    if Path(path).exists() and not overwrite:
+        raise InputError(f"{path} exists already. Choose another file, or add {argument('overwrite', True)}.")
 
 
 def shown_history(length: int, horizon: int) -> int:

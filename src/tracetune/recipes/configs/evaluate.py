@@ -2,52 +2,43 @@
 
 from dataclasses import dataclass, field
 
-from tracetune.base.errors import InputError
+from tracetune.base.config import require_at_least
+from tracetune.recipes.configs.forecaster import ForecasterChoice
+from tracetune.recipes.data_source import DataSource
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
-    """Which model to backtest, and on what.
+class EvaluateRun:
+    """Which part to backtest on, and where to write.
 
     Attributes:
-        data: CSV, CSV.gz or Parquet file with series that include the steps to be forecast.
-        dataset: name of a known data set, instead of a file; evaluated on its standard test part.
-        model: folder of a fine-tuned model, or a foundation model's name.
-        base: where the backbone of a fine-tuned model is now, if its folder was moved.
         output: file for the table: .csv, .parquet or .json.
-        prediction_length: steps to forecast; a fine-tuned model knows its own.
-        test_length: with a file, all targets lie in this many last steps; without it one horizon.
+        plot: file for a picture of the worst items and the median one: .png, .svg or .pdf.
+        test_length: with a table, all targets lie in this many last steps; without it one horizon.
         stride: steps between forecast origins.
         season: period of the seasonal naive forecast; without it the frequency's.
         batch_size: windows per forward pass.
         device: auto, cpu or cuda.
-        id_column: name of the item column, if not item_id or unique_id.
-        timestamp_column: name of the time column, if not timestamp, ds or date.
-        target: name of the column to forecast, if not target or y.
-        freq: pandas frequency of the series, if it cannot be inferred.
-        sort: sort rows by time instead of refusing disorder.
-        overwrite: replace the output file if it exists.
+        overwrite: replace the output files if they exist.
     """
 
-    data: str | None = field(default=None, metadata={"positional": True})
-    dataset: str | None = None
-    model: str = "tracetune/tiny"
-    base: str | None = None
     output: str | None = None
-    prediction_length: int | None = None
+    plot: str | None = None
     test_length: int | None = None
     stride: int = 1
     season: int | None = None
     batch_size: int = 256
     device: str = "auto"
-    id_column: str | None = None
-    timestamp_column: str | None = None
-    target: str | None = None
-    freq: str | None = None
-    sort: bool = False
     overwrite: bool = False
 
     def __post_init__(self) -> None:
-        if (self.data is None) == (self.dataset is None):
-            found = "both" if self.data else "neither"
-            raise InputError(f"Expected either a data file or --dataset NAME, found {found}.")
+        require_at_least(self, 1, "stride", "batch_size")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Which model to backtest, and on what."""
+
+    source: DataSource
+    forecaster: ForecasterChoice = field(default_factory=ForecasterChoice)
+    run: EvaluateRun = field(default_factory=EvaluateRun)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tracetune.base.errors import InputError
+from tracetune.recipes.data_source import DataSource
 
 
 @dataclass(frozen=True)
@@ -11,8 +12,6 @@ class FinetuneConfig:
     """What to fine-tune, on what, and how.
 
     Attributes:
-        data: CSV, CSV.gz or Parquet file with the series.
-        dataset: name of a known data set, instead of a file (see `tracetune datasets`).
         validation_data: file with later steps or other items to choose by; without it the last part of each series.
         output: new folder for the adapter, its card and its record.
         model: name of a foundation model (see `tracetune models`), hub id or folder.
@@ -57,16 +56,10 @@ class FinetuneConfig:
         checkpoints: folder for checkpoints; the same command goes on from there after an interruption, one that would
             give another result is refused.
         restart: discard what is in the folder for checkpoints, whichever run it is of.
-        id_column: name of the item column, if not item_id or unique_id.
-        timestamp_column: name of the time column, if not timestamp, ds or date.
-        target: name of the column to forecast, if not target or y.
-        freq: pandas frequency of the series, if it cannot be inferred.
-        sort: sort rows by time instead of refusing disorder.
     """
 
-    data: str | None = field(default=None, metadata={"positional": True})
-    dataset: str | None = None
-    validation_data: str | None = None
+    source: DataSource
+    validation_data: str | None = field(default=None, metadata={"group": "source"})
     output: str | None = None
     model: str = "tracetune/tiny"
     prediction_length: int = 96
@@ -106,18 +99,9 @@ class FinetuneConfig:
     device: str = "auto"
     checkpoints: str | None = None
     restart: bool = False
-    id_column: str | None = None
-    timestamp_column: str | None = None
-    target: str | None = None
-    freq: str | None = None
-    sort: bool = False
 
     def __post_init__(self) -> None:
-        if (self.data is None) == (self.dataset is None):
-            raise InputError(
-                "Expected either a data file or --dataset NAME, " + ("found both." if self.data else "found neither.")
-            )
-        if self.dataset is not None and self.validation_data is not None:
+        if self.source.dataset is not None and self.validation_data is not None:
             raise InputError("--validation-data goes with a data file: a known data set has its own validation part.")
         if self.output is None:
             raise InputError("Expected --output FOLDER: where to save the fine-tuned model.")

@@ -1,8 +1,10 @@
 """What `tracetune importance` takes."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
+from tracetune.recipes.data_source import DataSource
 
 
 @dataclass(frozen=True)
@@ -10,8 +12,6 @@ class ImportanceConfig:
     """Which model's modules to score, on which validation data, and by which methods.
 
     Attributes:
-        data: CSV, CSV.gz or Parquet file with the series; their last part is what scores are measured on.
-        dataset: name of a known data set, instead of a file; scores are measured on its validation part.
         model: folder of a fine-tuned model, whose modules are scored as they are, or a foundation model, on which LoRA
             is trained first.
         output: new folder for scores.csv, importance.json, heatmap.png. It appears when they are done; until then
@@ -39,15 +39,9 @@ class ImportanceConfig:
         train_stride: steps between the starts of training windows.
         seed: fixes the result.
         device: auto, cpu or cuda.
-        id_column: name of the item column, if not item_id or unique_id.
-        timestamp_column: name of the time column, if not timestamp, ds or date.
-        target: name of the column to forecast, if not target or y.
-        freq: pandas frequency of the series, if it cannot be inferred.
-        sort: sort rows by time instead of refusing disorder.
     """
 
-    data: str | None = field(default=None, metadata={"positional": True})
-    dataset: str | None = None
+    source: DataSource
     model: str = "tracetune/tiny"
     output: str | None = None
     restart: bool = False
@@ -73,20 +67,9 @@ class ImportanceConfig:
     train_stride: int = 1
     seed: int = 0
     device: str = "auto"
-    id_column: str | None = None
-    timestamp_column: str | None = None
-    target: str | None = None
-    freq: str | None = None
-    sort: bool = False
 
     def __post_init__(self) -> None:
-        if (self.data is None) == (self.dataset is None):
-            found = "both" if self.data else "neither"
-            raise InputError(f"Expected either a data file or --dataset NAME, found {found}.")
         if self.output is None:
             raise InputError("Expected --output FOLDER: where to write scores and pictures.")
-        for name in ("samples", "batch_size", "max_steps"):
-            if getattr(self, name) < 1:
-                raise InputError(f"Expected {name} of at least 1, found {getattr(self, name)}.")
-        if self.shapley_pairs < 0:
-            raise InputError(f"Expected shapley_pairs of at least 0, found {self.shapley_pairs}.")
+        require_at_least(self, 1, "samples", "batch_size", "max_steps")
+        require_at_least(self, 0, "shapley_pairs")
