@@ -28,7 +28,7 @@ from transformers import TrainerCallback
 
 from benchmarks.common import train_to_the_end
 from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
-from tracetune.backbones.backbone import load_backbone, weights_digest
+from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.base.files import write_json
 from tracetune.base.seeds import seed_everything
 from tracetune.data.datasets import load_dataset
@@ -40,6 +40,7 @@ from tracetune.heads.head import HeadConfig
 from tracetune.heads.ridge import fit_ridge
 from tracetune.selection.gates import Gates
 from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.soft_gates import soft_gates
 from tracetune.tasks.forecast_data import ForecastData, forecast_data, scale_panel
 from tracetune.tasks.forecasting import ForecastModel, squared_error_per_sample
 from tracetune.training.trace_callback import TraceCallback
@@ -49,7 +50,7 @@ SETS = ("ETTh1", "exchange_rate", "weather", "ETTh2", "national_illness", "ETTm1
 SHORT = {"national_illness": 24}  # horizon of sets that are too short for the one asked for
 ENDS = (0.5, 0.75, 1.0)  # of a set, where the segments of the cuts end
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)
-CONTEXT = 512
+CONTEXT = 256
 HEAD = HeadConfig("projection", beta=4, tokens="auto")
 TEST_PERIODS = 4
 KEEP = 0.25
@@ -64,18 +65,20 @@ class Method:
         rate: peak learning rate of the adapters; None trains the head only.
         rank: of LoRA.
         score: by which modules are kept; None keeps all.
+        soft_gates: whether to measure the trained model with a factor on each module, too.
     """
 
     start: str
     rate: float | None
     rank: int = 2
     score: str | None = None
+    soft_gates: bool = False
 
 
 METHODS = {
     "head": Method("head", None),
-    "trace": Method("zero-shot", 2e-3, score="gated_dsic"),
-    "lora": Method("zero-shot", 2e-3),
+    "trace": Method("zero-shot", 2e-3, score="gated_dsic", soft_gates=True),
+    "lora": Method("zero-shot", 2e-3, soft_gates=True),
     "random": Method("zero-shot", 2e-3, score="random"),
     "lora, rank 1": Method("zero-shot", 2e-3, rank=1),
     "trace after head": Method("head", 5e-4, score="gated_dsic"),
@@ -194,6 +197,25 @@ def _forecasts(base: Any, own_head: nn.Module | None, batch: Mapping[str, Tensor
     return [first + factor * (last - first) for factor in FACTORS]
 
 
+def soft_gated(model: Any, cut: Cut) -> dict[str, Any]:
+    """Losses [period, item] with a factor on each module, chosen on the validation periods."""
+    periods = [
+        list(batches(chosen_rows(cut.data.validation, np.flatnonzero(cut.data.groups.periods == period).tolist()), 64))
+        for period in range(int(cut.data.groups.periods.max()) + 1)
+    ]
+    gates = Gates(model)
+    found = soft_gates(gates, periods)
+    losses = {}
+    with gates.apply(torch.tensor([found.factors[name] for name in gates.names])), torch.inference_mode():
+        for part, windows, groups in (
+            ("validation", cut.data.validation, cut.data.groups),
+            ("test", cut.test, cut.test_groups),
+        ):
+            rows = [model(**batch).sample_losses.double().numpy() for batch in batches(windows, 128)]
+            losses[part] = in_groups(np.concatenate(rows), groups)
+    return {**losses, "factors": [round(factor, 4) for factor in found.factors.values()]}
+
+
 def in_groups(losses: np.ndarray, groups: SampleGroups) -> list[Any]:
     """Mean losses [..., periods, items] of windows [..., S]."""
     shape = int(groups.periods.max()) + 1, int(groups.items.max()) + 1
@@ -219,11 +241,12 @@ def run_cell(cell: dict[str, Any], cut: Cut, backbone: Any, options: argparse.Na
         "validation": in_groups(losses_on_the_way(model, own_head, cut.data.validation), cut.data.groups),
         "test": in_groups(losses_on_the_way(model, own_head, cut.test), cut.test_groups),
     }
+    soft = soft_gated(model, cut) if method.soft_gates else None
     adapters = sum(p.numel() for name, p in model.named_parameters() if ".lora_" in name)
     if adapters:
         model.save_pretrained(Path(options.cells) / "adapters" / digest(cell))
     seconds = {"training": trained - started, "all": time.process_time() - started}
-    return {**cell, "adapters": adapters, "cpu_seconds": seconds, **losses}
+    return {**cell, "adapters": adapters, "cpu_seconds": seconds, **losses, "soft_gates": soft}
 
 
 def planned(options: argparse.Namespace, weights: str) -> Iterator[dict[str, Any]]:
@@ -244,7 +267,7 @@ def planned(options: argparse.Namespace, weights: str) -> Iterator[dict[str, Any
                             "seed": seed,
                             "method": method,
                             "weights": weights,
-                            "settings": settings,
+                            "settings": {"context": CONTEXT, **settings},
                         }
 
 
