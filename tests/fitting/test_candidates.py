@@ -1,5 +1,7 @@
 """The best on validation comes out, and what a method starts from is the one that was asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,14 +10,17 @@ from torch import nn
 from tests.tiny import CONTEXT, HORIZON, tiny_forecast_model
 from tracetune.base.errors import InputError
 from tracetune.data.windows import Windows
+from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.candidates import Candidates
+from tracetune.tasks.task import TrainingData
 from tracetune.training.measure import validation_loss
 
 VALIDATION = Windows([np.sin(np.arange(CONTEXT + 3 * HORIZON, dtype=np.float32))[None]], CONTEXT, HORIZON)
+DATA = TrainingData(VALIDATION, VALIDATION)
 
 
 def candidates(**losses: float) -> Candidates:
-    found = Candidates(VALIDATION)
+    found = Candidates(DATA)
     for name, loss in losses.items():
         found.add(name.replace("_", "-"), nn.Identity(), np.full(len(VALIDATION), loss))
     return found
@@ -27,6 +32,36 @@ def test_the_lowest_finite_loss_wins() -> None:
 
 def test_the_simpler_candidate_wins_a_tie() -> None:
     assert candidates(head=1.0, lora=1.0).best().name == "head"
+
+
+def periods_apart(gains: tuple[float, ...], margin: float) -> Candidates:
+    """Zero-shot, and a head that is better by ``gains`` in each period."""
+    periods = np.arange(len(VALIDATION)) * len(gains) // len(VALIDATION)
+    found = Candidates(replace(DATA, groups=SampleGroups(periods, np.zeros_like(periods))), margin)
+    hard = np.random.default_rng(0).normal(size=len(VALIDATION)) ** 2
+    found.add("zero-shot", nn.Identity(), hard)
+    found.add("head", nn.Identity(), hard - np.asarray(gains)[periods])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("gains", "margin", "winner"),
+    [
+        ((0.05, -0.02, 0.04, -0.04), 1.0, "zero-shot"),  # by quarter of a year: a coin
+        ((0.05, -0.02, 0.04, -0.04), 0.0, "head"),
+        ((0.05, 0.02, 0.04, 0.03), 1.0, "head"),
+        ((0.05, 0.02, 0.04, 0.03), 10.0, "zero-shot"),
+        ((0.1,), 1.0, "head"),  # one period: the noise is unknown
+    ],
+)
+def test_a_model_takes_the_place_of_a_simpler_one_beyond_noise(gains: tuple[float, ...], margin: float, winner: str):
+    found = periods_apart(gains, margin)
+    assert found.best().name == winner
+    first, second = found.comparisons()
+    assert (first.simpler, first.difference, first.better) == (None, None, True)
+    assert second.simpler == "zero-shot"
+    assert second.difference.mean == pytest.approx(np.mean(np.asarray(gains)[found.groups.periods]))
+    assert second.better == (winner == "head")
 
 
 def test_no_finite_loss_is_an_error() -> None:
@@ -53,7 +88,7 @@ def test_a_start_that_the_task_does_not_have_is_refused() -> None:
 
 
 def test_each_model_is_measured_sample_by_sample() -> None:
-    model, found = tiny_forecast_model(), Candidates(VALIDATION)
+    model, found = tiny_forecast_model(), Candidates(DATA)
     found.add("head", model)
     (candidate,) = found
     with torch.no_grad():

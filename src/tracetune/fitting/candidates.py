@@ -1,4 +1,4 @@
-"""Models that could come out of a fit, each measured once on validation: never worse than what one started from."""
+"""Models that could come out of a fit, the simplest first: a model has to be better than a simpler one beyond noise."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,9 @@ import numpy as np
 from torch import nn
 
 from tracetune.base.errors import InputError
-from tracetune.data.windows import BatchSource
+from tracetune.evaluation.periods import Difference, paired_difference
+from tracetune.fitting.shrinkage import Shrinkage
+from tracetune.tasks.task import TrainingData
 from tracetune.training.measure import sample_losses
 
 ZERO_SHOT, HEAD, BEST = "zero-shot", "head", "best"
@@ -22,47 +24,105 @@ class Candidate:
         name: "zero-shot", "head", or the method's name.
         model: the model itself, a task model or one that PEFT has wrapped.
         losses: [samples] validation loss of each sample.
+        shrinkage: how far it was moved back to its start; None where it was not.
     """
 
     name: str
     model: nn.Module
     losses: np.ndarray
+    shrinkage: Shrinkage | None = None
 
     @property
     def validation_loss(self) -> float:
         """Mean loss over all validation samples."""
         return float(self.losses.mean())
 
+    @property
+    def compared_losses(self) -> np.ndarray:
+        """Losses [samples] to compare it by: a factor of shrinkage was chosen without the period they are of."""
+        return self.losses if self.shrinkage is None else self.shrinkage.held_out_losses
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate beside the best of the simpler ones.
+
+    Attributes:
+        name: of the candidate.
+        simpler: of the best one so far; None for the first.
+        difference: loss of the simpler one less that of the candidate, paired over samples; None for the first.
+        better: whether the candidate takes its place.
+    """
+
+    name: str
+    simpler: str | None
+    difference: Difference | None
+    better: bool
+
 
 class Candidates:
     """Models side by side, from the simplest to the most trained, on the same validation samples.
 
     Args:
-        validation: the samples that choose.
+        data: its validation samples choose.
+        margin: by how many standard errors of the difference a model must be better than a simpler one.
     """
 
-    def __init__(self, validation: BatchSource) -> None:
-        self.validation = validation
+    def __init__(self, data: TrainingData, margin: float = 1.0) -> None:
+        self.validation = data.validation
+        self.groups = data.known_groups
+        self.margin = margin
         self._all: list[Candidate] = []
 
     def __iter__(self) -> Iterator[Candidate]:
         return iter(self._all)
 
-    def add(self, name: str, model: nn.Module, losses: np.ndarray | None = None) -> None:
+    def add(
+        self, name: str, model: nn.Module, losses: np.ndarray | None = None, shrinkage: Shrinkage | None = None
+    ) -> None:
         """Measure a model and let it compete; ``losses`` are given where they are known already."""
-        self._all.append(Candidate(name, model, sample_losses(model, self.validation) if losses is None else losses))
+        losses = self.measure(model) if losses is None else losses
+        self._all.append(Candidate(name, model, losses, shrinkage))
 
-    def best(self) -> Candidate:
-        """Return the candidate with the lowest finite validation loss; the earlier one, which is simpler, wins a tie.
+    def measure(self, model: nn.Module) -> np.ndarray:
+        """Return the loss of each validation sample."""
+        return sample_losses(model, self.validation)
+
+    def comparisons(self) -> list[Comparison]:
+        """Compare each candidate with the best of the simpler ones; the last ``better`` one has won.
+
+        A candidate is better if its loss is lower by more than ``margin`` standard errors of the paired difference
+        between periods and items (see `paired_difference`). Where these are unknown, by anything at all.
 
         Raises:
             InputError: no candidate has a finite loss.
         """
-        finite = [candidate for candidate in self._all if math.isfinite(candidate.validation_loss)]
-        if not finite:
+        found: list[Comparison] = []
+        best: Candidate | None = None
+        for each in self._all:
+            if not math.isfinite(each.validation_loss) or not np.isfinite(each.compared_losses).all():
+                found.append(Comparison(each.name, None if best is None else best.name, None, better=False))
+            elif best is None:
+                found.append(Comparison(each.name, None, None, better=True))
+                best = each
+            else:
+                difference = paired_difference(best.compared_losses, each.compared_losses, self.groups)
+                better = difference.mean > self.margin * (difference.error or 0.0)
+                found.append(Comparison(each.name, best.name, difference, better))
+                best = each if better else best
+        if best is None:
             losses = ", ".join(f"{candidate.name}: {candidate.validation_loss}" for candidate in self._all)
             raise InputError(f"Expected a finite validation loss, found {losses}. Look for extreme values in the data.")
-        return min(finite, key=lambda candidate: candidate.validation_loss)
+        return found
+
+    def best(self) -> Candidate:
+        """Return the candidate that no simpler one can hold against, see `comparisons`.
+
+        Raises:
+            InputError: no candidate has a finite loss.
+        """
+        winner = [comparison.name for comparison in self.comparisons() if comparison.better][-1]
+        return next(candidate for candidate in self._all if candidate.name == winner)
 
     def named(self, name: str) -> Candidate:
         """Return the candidate with this name; "best" is the best of all so far.

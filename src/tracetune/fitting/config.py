@@ -1,5 +1,6 @@
 """How to fine-tune: the method with its options, and how head and method are trained."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,10 @@ class FitConfig:
         validation: "rolling" holds back several periods at the end of each series, "last" one stretch; a validation
             part that is given is cut into periods, or not. See ``fit_split`` and ``cut_periods``.
         validation_windows: most windows that choose the model, drawn from all periods, items and times of day.
+        shrink: whether a trained model is moved back towards its start as far as validation says, see
+            fitting/shrinkage.py.
+        guard_margin: by how many standard errors of the difference a model must be better than a simpler one to come
+            out instead; 0: by anything at all.
         checkpoints: folder for checkpoints, from which an interrupted run goes on; None keeps none. Those of another
             run (other settings, data, backbone or versions) are refused.
         restart: discard what is in ``checkpoints``, whichever run it is of.
@@ -52,6 +57,8 @@ class FitConfig:
     train_stride: int = 1
     validation: str = "rolling"
     validation_windows: int | None = 2048
+    shrink: bool = True
+    guard_margin: float = 1.0
     checkpoints: str | None = None
     restart: bool = False
     cache_bytes: int | None = None
@@ -68,6 +75,8 @@ class FitConfig:
             )
         if self.validation not in VALIDATIONS:
             raise unknown_name("validation", self.validation, VALIDATIONS)
+        if not (math.isfinite(self.guard_margin) and self.guard_margin >= 0):
+            raise InputError(f"Expected a guard_margin of at least 0, such as 1.0, found {self.guard_margin}.")
         if self.head_start not in HEAD_STARTS:
             raise unknown_name("head_start", self.head_start, HEAD_STARTS)
         if self.cache_dtype not in CACHE_DTYPES:

@@ -16,8 +16,10 @@ from tracetune.fitting.candidates import HEAD, ZERO_SHOT, Candidate, Candidates
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.head_phase import TrainedHead, train_head
 from tracetune.fitting.identity import fit_identity
+from tracetune.fitting.interpolation import adapter_path
 from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
+from tracetune.fitting.shrinkage import shrink
 from tracetune.tasks.task import Task, TaskModel, TrainingData
 
 
@@ -47,14 +49,14 @@ def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, r
     method.check(linear_layers(backbone), config.training.total_steps(len(data.train)))
     run.claim(fit_identity(task, backbone, data, config))
     seed_everything(config.training.seed)
-    candidates = Candidates(data.validation)
+    candidates = Candidates(data, config.guard_margin)
     tuned = None
     with _frozen(backbone):
         trained_head = _add_starts(candidates, task, backbone, data, config, run)
         if method.trains_more_than_head:
-            start = _copy(candidates.named(config.start).model)
-            tuned = train_adapters(start, data, config, run.part(method.name))
-            candidates.add(method.name, tuned.model)
+            start = candidates.named(config.start)
+            tuned = train_adapters(_copy(start.model), data, config, run.part(method.name))
+            _add_tuned(candidates, start, tuned, config)
         model = _own_model(candidates.best(), tuned)
     record = FitRecord.of(config, config.head or task.default_head, candidates, model, trained_head, tuned)
     return Fitted(model, record)
@@ -72,7 +74,7 @@ def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, 
     method.check(linear_layers(backbone), config.training.total_steps(len(data.train)))
     run.claim(fit_identity(task, backbone, data, config))
     seed_everything(config.training.seed)
-    candidates = Candidates(data.validation)
+    candidates = Candidates(data, config.guard_margin)
     with _frozen(backbone):
         _add_starts(candidates, task, backbone, data, config, run)
         start = _copy(candidates.named(config.start).model)
@@ -89,8 +91,20 @@ def _add_starts(
         return None
     model = task.model(backbone, config.head or task.default_head).to(run.device)
     trained = train_head(task, model, data, config, run.part(HEAD))
-    candidates.add(HEAD, model, trained.losses)
+    candidates.add(HEAD, model, trained.losses, trained.shrinkage)
     return trained
+
+
+def _add_tuned(candidates: Candidates, start: Candidate, tuned: Tuned, config: FitConfig) -> None:
+    """Let compete what the method made, moved back towards its start as far as validation says."""
+    name, model = config.method.name, tuned.model
+    if not config.shrink:
+        candidates.add(name, model)
+        return
+    assert isinstance(start.model, TaskModel), "what a method starts from has no adapters"
+    path = adapter_path(start.model, model)
+    shrinkage = shrink(path, lambda: candidates.measure(model), candidates.groups, {0.0: start.losses})
+    candidates.add(name, model, shrinkage.losses, shrinkage)
 
 
 @contextmanager

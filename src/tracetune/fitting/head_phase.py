@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from tracetune.base.errors import InputError
 from tracetune.data.windows import BatchSource, batches
 from tracetune.fitting.config import FitConfig
+from tracetune.fitting.interpolation import head_path
 from tracetune.fitting.run import Run
+from tracetune.fitting.shrinkage import Shrinkage, shrink
 from tracetune.tasks.task import Output, Task, TaskModel, TrainingData
 from tracetune.training.checkpoints import train
 from tracetune.training.feature_cache import CachedBatches, cache_batches
@@ -35,11 +37,13 @@ class TrainedHead:
         history: the Trainer's log.
         seconds: wall-clock time.
         losses: [samples] validation loss of each sample.
+        shrinkage: how far it was moved back towards zero-shot; None where it was not.
     """
 
     history: History
     seconds: float
     losses: np.ndarray
+    shrinkage: Shrinkage | None
 
 
 def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConfig, run: Run) -> TrainedHead:
@@ -47,7 +51,7 @@ def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConf
 
     Features of the frozen backbone are computed once where memory allows. With ``config.head_start == "solved"``
     training starts from the task's solution, and returns to it where no later step has a lower validation loss. Such a
-    head has no dropout from then on.
+    head has no dropout from then on. At the end it is moved back towards zero-shot as far as validation says.
     """
     assert model.head is not None, "the first phase needs a head"
     started = time.perf_counter()
@@ -78,8 +82,14 @@ def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConf
     train(trainer)
     if solution is not None and not (trainer.state.best_metric or float("inf")) < solution[0]:
         model.head.load_state_dict(solution[1])
-    losses = sample_losses(trained_module, parts.validation)
-    return TrainedHead(trainer.state.log_history, time.perf_counter() - started, losses)
+
+    def measure() -> np.ndarray:
+        return sample_losses(trained_module, parts.validation)
+
+    path = head_path(model) if config.shrink else None
+    shrinkage = None if path is None else shrink(path, measure, data.known_groups)
+    losses = measure() if shrinkage is None else shrinkage.losses
+    return TrainedHead(trainer.state.log_history, time.perf_counter() - started, losses, shrinkage)
 
 
 class HeadOnFeatures(nn.Module):

@@ -6,9 +6,10 @@ from typing import Any
 from peft import PeftModel
 from torch import nn
 
+from tracetune.evaluation.periods import period_means
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.adapter_phase import Tuned, trained_parameters
-from tracetune.fitting.candidates import HEAD, Candidates
+from tracetune.fitting.candidates import HEAD, Candidate, Candidates, Comparison
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.head_phase import History, TrainedHead
 from tracetune.tasks.task import TaskModel
@@ -22,7 +23,9 @@ class FitRecord:
         winner: name of the candidate that came out.
         weights: "adapter", or "full" where all weights were trained.
         head: configuration of the winner's head; None where the backbone does the task by itself.
-        candidates: name and validation loss of each.
+        candidates: of each, name, validation loss, ``factor`` of shrinkage, and how it compares with the best of the
+            ``simpler`` ones: ``difference`` of the losses (positive: it is better) and its standard ``error``.
+        validation: what the comparison rests on: loss of each candidate in each period, losses at every factor tried.
         parameters: how many the winner trained, in "head" and "adapters" (or, fine-tuned in full, the backbone), and
             "adapters_before_selection", how many the method began with.
         seconds: wall-clock seconds of each phase, what the method names apart from the training it went with.
@@ -36,6 +39,7 @@ class FitRecord:
     weights: str
     head: dict[str, Any] | None
     candidates: tuple[dict[str, Any], ...]
+    validation: dict[str, Any]
     parameters: dict[str, int]
     seconds: dict[str, float]
     method_report: dict[str, Any]
@@ -68,7 +72,8 @@ class FitRecord:
             winner=candidates.best().name,
             weights="adapter" if isinstance(model, PeftModel) else "full",
             head=None if _task_model(model).head is None else asdict(head),
-            candidates=tuple({"name": each.name, "validation_loss": each.validation_loss} for each in candidates),
+            candidates=tuple(_row(*pair) for pair in zip(candidates, candidates.comparisons(), strict=True)),
+            validation=_validation(candidates),
             parameters=parameters,
             seconds=seconds,
             method_report={} if tuned is None else tuned.report.content,
@@ -87,6 +92,7 @@ class FitRecord:
             "weights": self.weights,
             "head": self.head,
             "candidates": list(self.candidates),
+            "validation": self.validation,
             "parameters": self.parameters,
             "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
             "selection": None,
@@ -96,6 +102,31 @@ class FitRecord:
             "seed": self.config.training.seed,
             "versions": library_versions(),
         }
+
+
+def _row(candidate: Candidate, comparison: Comparison) -> dict[str, Any]:
+    difference = comparison.difference
+    return {
+        "name": candidate.name,
+        "validation_loss": candidate.validation_loss,
+        "factor": None if candidate.shrinkage is None else candidate.shrinkage.factor,
+        "simpler": comparison.simpler,
+        "difference": None if difference is None else difference.mean,
+        "error": None if difference is None else difference.error,
+        "better": comparison.better,
+    }
+
+
+def _validation(candidates: Candidates) -> dict[str, Any]:
+    return {
+        "margin": candidates.margin,
+        "period_losses": {each.name: period_means(each.losses, candidates.groups) for each in candidates},
+        "factors": {
+            each.name: {str(factor): loss for factor, loss in each.shrinkage.tried.items()}
+            for each in candidates
+            if each.shrinkage is not None
+        },
+    }
 
 
 def _task_model(model: nn.Module) -> TaskModel:

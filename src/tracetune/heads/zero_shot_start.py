@@ -31,6 +31,8 @@ def start_at_zero_shot(head: nn.Module, reconstruction: nn.Linear) -> bool:
         _write(head.linear, weight, bias)
         return True
     if isinstance(head, ProjectionHead | ConvolutionHead) and head.down.out_features >= patch_length:
+        if isinstance(head, ConvolutionHead):
+            nn.init.dirac_(head.depthwise.weight, groups=len(head.depthwise.weight))
         head.down.weight.data[:patch_length] = weight
         pick = torch.eye(patch_length, head.down.out_features, dtype=weight.dtype, device=weight.device)
         _write(head.output.linear, pick, bias)

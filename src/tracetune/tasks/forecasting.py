@@ -1,5 +1,6 @@
 """Forecasting: a backbone, a head, and the loss of their forecast."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -171,6 +172,14 @@ class ForecastModel(TaskModel):
         forecast = InstanceStatistics(features["location"], features["scale"]).denormalise(outputs)
         losses = squared_error_per_sample(forecast, features["future_values"], features["future_mask"])
         return ForecastOutput(loss=losses.mean(), sample_losses=losses)
+
+    def zero_shot_head(self) -> nn.Module | None:
+        """Return a head that starts as the zero-shot forecast, with the further directions of the present one."""
+        if self.kept_directions is None or self.head is None:
+            return None
+        head = copy.deepcopy(self.head)
+        start_at_zero_shot(head, self.backbone.token_to_patch)
+        return head
 
     def cache_obstacle(self) -> str | None:
         """Return why states of frozen blocks cannot be kept: passes that depend on one another."""

@@ -45,6 +45,11 @@ class TrainingData:
     validation: BatchSource
     groups: SampleGroups | None = None
 
+    @property
+    def known_groups(self) -> SampleGroups:
+        """The groups; where there are none, each validation sample is an item of its own."""
+        return SampleGroups.of_single_items(len(self.validation)) if self.groups is None else self.groups
+
 
 class TaskModel(nn.Module, ABC):
     """Backbone and head as one module, which PEFT, Accelerate and the Trainer take as it is.
@@ -88,6 +93,14 @@ class TaskModel(nn.Module, ABC):
         assert self.head is not None, "a model without a head has a forward of its own"
         features = self.features(batch)
         return self.loss(self.head(features["tokens"]).float(), features)
+
+    def zero_shot_head(self) -> nn.Module | None:
+        """Return a head with which the model does what the backbone does by itself; None where there is none.
+
+        It has the form of the present head, and shares with it what makes no difference to the result, so that the
+        weights between the two lead from zero-shot to trained.
+        """
+        return None
 
     def cache_obstacle(self) -> str | None:
         """Return why outputs of frozen blocks cannot be kept from one visit of a sample to the next; None: they can."""

@@ -1,0 +1,134 @@
+"""How far to go from where training started to where it ended, by validation: one factor for all weights that trained.
+
+What wins on validation wins by less on the next period, so a trained model is shrunk towards its start: g = 0 is the
+start, g = 1 the trained model. Forecasts at several factors are measured on validation. Each period in turn is left
+out, the factor with the lowest loss on the others is looked for, and the mean of these factors is taken. The loss of
+each period under the factor that the *others* chose is what the model is compared by: the choice does not flatter it.
+
+Shapes: G factors, S samples.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tracetune.evaluation.periods import SampleGroups
+from tracetune.fitting.interpolation import WeightPath
+
+FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)
+_FOLDS = 5  # of items, where there is one period
+
+
+@dataclass(frozen=True, eq=False)
+class Shrinkage:
+    """A factor that was chosen, and what it was chosen by.
+
+    Attributes:
+        factor: g in [0, 1].
+        losses: [S] with this factor.
+        held_out_losses: [S] each with the factor that samples of other periods chose.
+        tried: mean loss at every factor that was measured; None where the model had diverged.
+    """
+
+    factor: float
+    losses: np.ndarray
+    held_out_losses: np.ndarray
+    tried: dict[float, float | None]
+
+
+def shrink(
+    path: WeightPath,
+    measure: Callable[[], np.ndarray],
+    groups: SampleGroups,
+    known: Mapping[float, np.ndarray] | None = None,
+) -> Shrinkage:
+    """Choose a factor, and leave the weights there.
+
+    The mean loss at the factor is never above that at 0: the start is measured like everything else.
+
+    Args:
+        path: the way of the weights.
+        measure: returns the loss of each sample [S] with the weights as they are.
+        groups: period and item of each sample.
+        known: losses that are known already, by factor.
+    """
+    losses = dict(known or {})
+
+    def at(factor: float) -> np.ndarray:
+        if factor not in losses:
+            path.go_to(factor)
+            losses[factor] = measure()
+        return losses[factor]
+
+    for factor in FACTORS:
+        at(factor)
+    best = min(losses, key=lambda factor: _mean(losses[factor]))
+    for neighbour in (best - 0.125, best + 0.125):
+        if 0 < neighbour < 1:
+            at(neighbour)
+    factors = np.array(sorted(losses))
+    stacked = np.stack([losses[factor] for factor in factors])
+    choice = choose_factor(factors, stacked, groups)
+    factor = choice.factor if _mean(at(choice.factor)) < _mean(at(0.0)) else 0.0
+    path.go_to(factor)
+    means = {float(each): _mean(losses[each]) for each in sorted(losses)}
+    tried = {each: mean if np.isfinite(mean) else None for each, mean in means.items()}
+    return Shrinkage(factor, losses[factor], choice.held_out_losses, tried)
+
+
+@dataclass(frozen=True, eq=False)
+class FactorChoice:
+    """What leaving out periods in turn says.
+
+    Attributes:
+        factor: mean of the factors that were best on all periods but one.
+        held_out_losses: [S] losses of each period with the factor that was best on the others.
+    """
+
+    factor: float
+    held_out_losses: np.ndarray
+
+
+def choose_factor(factors: np.ndarray, losses: np.ndarray, groups: SampleGroups) -> FactorChoice:
+    """Choose a factor by leaving out periods in turn; parts of the items where there is one period.
+
+    With one period of one item nothing can be left out: then the factor is half-way between the best one and 1/2, and
+    the losses are those at the best one.
+
+    Args:
+        factors: [G].
+        losses: [G, S].
+        groups: period and item of each sample.
+    """
+    folds = _folds(groups)
+    names = np.unique(folds)
+    if len(names) < 2:
+        best = _best(losses)
+        return FactorChoice(float(factors[best] + 0.5) / 2, losses[best])
+    held_out = np.empty(losses.shape[1])
+    picks = []
+    for name in names:
+        inside = folds == name
+        best = _best(losses[:, ~inside])
+        held_out[inside] = losses[best, inside]
+        picks.append(factors[best])
+    return FactorChoice(float(np.mean(picks)), held_out)
+
+
+def _folds(groups: SampleGroups) -> np.ndarray:
+    if len(np.unique(groups.periods)) > 1:
+        return groups.periods
+    _, items = np.unique(groups.items, return_inverse=True)
+    return np.asarray(items % _FOLDS)
+
+
+def _best(losses: np.ndarray) -> int:
+    """Row [G] with the lowest mean loss; the smaller factor of equals."""
+    return int(np.argmin([_mean(row) for row in losses]))
+
+
+def _mean(losses: np.ndarray) -> float:
+    """Mean loss; infinite where a model has diverged."""
+    mean = float(losses.mean())
+    return mean if np.isfinite(mean) else np.inf

@@ -1,0 +1,161 @@
+"""A trained model is moved back towards its start as far as periods that did not choose say."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.tiny import CONTEXT, HORIZON, tiny_backbone
+from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
+from tracetune.adapters.lora import LoraOptions, add_lora
+from tracetune.evaluation.periods import SampleGroups
+from tracetune.fitting.interpolation import WeightPath, adapter_path, head_path
+from tracetune.fitting.shrinkage import FACTORS, choose_factor, shrink
+from tracetune.heads.head import HeadConfig
+from tracetune.tasks.forecasting import ForecastModel
+
+PERIODS = np.repeat(np.arange(4), 5)
+GROUPS = SampleGroups(PERIODS, np.zeros_like(PERIODS))
+
+
+def parabola(best: float) -> np.ndarray:
+    """Losses [G, 5] of a period whose optimum is at ``best``."""
+    return np.repeat(((np.array(FACTORS) - best) ** 2)[:, None], 5, axis=1)
+
+
+def test_the_factor_is_the_mean_of_what_all_but_one_period_choose() -> None:
+    losses = np.concatenate([parabola(best) for best in (0.5, 0.5, 0.5, 1.0)], axis=1)
+    choice = choose_factor(np.array(FACTORS), losses, GROUPS)
+    assert choice.factor == np.mean([0.75, 0.75, 0.75, 0.5])  # 2/3 is nearest to .75
+    np.testing.assert_allclose(choice.held_out_losses, np.repeat([0.0625, 0.0625, 0.0625, 0.25], 5))
+
+
+def test_with_one_period_items_are_left_out_and_with_one_item_the_factor_is_drawn_to_a_half() -> None:
+    losses = np.concatenate([parabola(best) for best in (0.0, 0.0, 1.0, 1.0)], axis=1)
+    items = SampleGroups(np.zeros_like(PERIODS), PERIODS)
+    assert choose_factor(np.array(FACTORS), losses, items).factor == np.mean([0.75, 0.75, 0.25, 0.25])
+    alone = SampleGroups(np.zeros(5, dtype=int), np.zeros(5, dtype=int))
+    assert choose_factor(np.array(FACTORS), parabola(1.0), alone).factor == 0.75
+
+
+class Point(nn.Module):
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([value]))
+
+
+def shrunken(end: float, optima: tuple[float, ...]) -> tuple[float, object]:
+    """A weight that went from 0 to ``end``; the loss of each period is the squared distance to its optimum."""
+    model = Point(end)
+    path = WeightPath([(model.weight, torch.zeros(1))])
+    targets = np.asarray(optima)[PERIODS]
+    return model, shrink(path, lambda: (model.weight.item() - targets) ** 2, GROUPS)
+
+
+def test_the_weights_are_left_at_the_factor() -> None:
+    model, found = shrunken(2.0, (1.0, 1.0, 1.0, 1.0))
+    assert found.factor == 0.5
+    assert model.weight.item() == 1.0
+    np.testing.assert_array_equal(found.losses, 0)
+    assert set(FACTORS) < set(found.tried)
+
+
+@pytest.mark.parametrize("optima", [(-1.0, -1.0, -2.0, -1.0), (3.0, -3.0, -3.0, 0.1)])
+def test_it_never_ends_above_the_start(optima: tuple[float, ...]) -> None:
+    model, found = shrunken(1.0, optima)
+    assert found.losses.mean() <= found.tried[0.0]
+    assert model.weight.item() == found.factor
+
+
+def test_a_model_that_diverged_is_left_behind() -> None:
+    model, found = shrunken(float("nan"), (1.0, 1.0, 1.0, 1.0))
+    assert (found.factor, model.weight.item()) == (0.0, 0.0)
+
+
+def batch(rows: int = 3) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return {
+        "past_values": torch.randn(rows, 1, CONTEXT, generator=generator),
+        "input_mask": torch.ones(rows, 1, CONTEXT),
+        "future_values": torch.randn(rows, 1, HORIZON, generator=generator),
+        "future_mask": torch.ones(rows, 1, HORIZON),
+    }
+
+
+def forecast(model: nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        return model.eval()(**batch()).forecast.clone()
+
+
+def stir(model: nn.Module, seed: int = 1) -> None:
+    """Change what trains, as training would."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+
+
+@pytest.mark.parametrize("kind", ["flatten", "projection", "convolution"])
+def test_a_head_goes_from_zero_shot_to_trained(kind: str) -> None:
+    config = HeadConfig(kind, beta=1, tokens="future")
+    model = ForecastModel.from_backbone(tiny_backbone(), HORIZON, config)
+    zero_shot = forecast(ForecastModel.from_backbone(tiny_backbone(), HORIZON))
+    stir(model.head)
+    trained = forecast(model)
+    path = head_path(model)
+    path.go_to(0.0)
+    torch.testing.assert_close(forecast(model), zero_shot, rtol=1e-4, atol=1e-5)
+    path.go_to(1.0)
+    assert torch.equal(forecast(model), trained)
+
+
+def test_the_forecast_of_a_solved_head_is_linear_in_the_factor() -> None:
+    model = ForecastModel.from_backbone(tiny_backbone(), HORIZON, HeadConfig("projection", beta=1, tokens="future"))
+    zero_shot = forecast(model)
+    model.head.output.requires_grad_(True)
+    model.head.down.requires_grad_(False)
+    model.head.down.weight.data[model.kept_directions :] += 0.3  # directions that zero-shot does not use
+    stir(model.head)
+    trained = forecast(model)
+    head_path(model).go_to(0.5)
+    torch.testing.assert_close(forecast(model), (zero_shot + trained) / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_a_head_on_tokens_of_the_context_has_no_way_from_zero_shot() -> None:
+    assert head_path(ForecastModel.from_backbone(tiny_backbone(), HORIZON, HeadConfig("flatten"))) is None
+
+
+@pytest.mark.parametrize("method", ["lora", "dora", "adalora", "full"])
+@pytest.mark.parametrize("head", [None, HeadConfig("projection", beta=2)])
+def test_what_a_method_made_goes_back_to_its_start(method: str, head: HeadConfig | None) -> None:
+    start = ForecastModel.from_backbone(tiny_backbone(), HORIZON, head).requires_grad_(False)
+    before = forecast(start)
+    model = copy.deepcopy(start)
+    if method == "full":
+        tuned = model.requires_grad_(True)
+    elif method == "adalora":
+        tuned = add_adalora(model, LoraOptions(), AdaLoraOptions(), 10)
+    else:
+        tuned = add_lora(model, LoraOptions(use_dora=method == "dora"))
+    stir(tuned)
+    trained = forecast(tuned)
+    assert not torch.allclose(trained, before, atol=1e-3)
+    path = adapter_path(start, tuned)
+    path.go_to(0.0)
+    torch.testing.assert_close(forecast(tuned), before, rtol=1e-4, atol=1e-5)
+    path.go_to(1.0)
+    assert torch.equal(forecast(tuned), trained)
+
+
+def test_the_factor_of_lora_multiplies_what_it_adds() -> None:
+    start = ForecastModel.from_backbone(tiny_backbone(), HORIZON).requires_grad_(False)
+    tuned = add_lora(copy.deepcopy(start), LoraOptions())
+    stir(tuned)
+    layers = {name: p.clone() for name, p in tuned.named_parameters() if "lora_" in name}
+    adapter_path(start, tuned).go_to(0.25)
+    for name, parameter in tuned.named_parameters():
+        if "lora_" in name:
+            torch.testing.assert_close(parameter, layers[name] * (0.25 if "lora_B" in name else 1.0))
