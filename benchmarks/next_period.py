@@ -77,7 +77,7 @@ class Method:
 
 METHODS = {
     "head": Method("head", None),
-    "trace": Method("zero-shot", 2e-3, score="gated_dsic", soft_gates=True),
+    "trace": Method("zero-shot", 2e-3, score="gated_dsic"),
     "lora": Method("zero-shot", 2e-3, soft_gates=True),
     "random": Method("zero-shot", 2e-3, score="random"),
     "lora, rank 1": Method("zero-shot", 2e-3, rank=1),
