@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tracetune.selection.gate_gradient import per_sample_gradient
+from tracetune.selection.gate_masks import draw_masks
 from tracetune.selection.gates import Gates
 from tracetune.selection.scores import FORWARD_BACKWARD, ScoreValues
-from tracetune.selection.scores.gated_dsic import average_ends, draw_masks, per_sample_reads, shared_read
+from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, batch_size
 
 Batches = list[dict[str, Tensor]]
-_GAUSS_POINTS = (0.5 - 0.5 / 3**0.5, 0.5 + 0.5 / 3**0.5)
 
 
 def independent_masks(gates: Gates, batches: Batches, loss_fn: LossFunction, *, seed: int = 0) -> ScoreValues:
@@ -32,24 +33,9 @@ def complementary_masks(gates: Gates, batches: Batches, loss_fn: LossFunction, *
     return _two_masks(gates, batches, loss_fn, seed, lambda opened, generator: ~opened)
 
 
-def gauss_points(gates: Gates, batches: Batches, loss_fn: LossFunction, *, seed: int = 0) -> ScoreValues:
-    """All gates at the two Gauss points of (0, 1): the Aumann-Shapley value, without any chance.
-
-    It equals the Shapley value where the loss has no products of three gates or more, and no square of one.
-    """
-    reads = torch.zeros(gates.M, dtype=torch.float64)
-    windows = sum(batch_size(batch) for batch in batches)
-    for batch in batches:
-        for point in _GAUSS_POINTS:
-            read = shared_read(gates, torch.full((gates.M,), point), batch, loss_fn)
-            reads -= read * batch_size(batch) / windows / 2
-    return ScoreValues(reads.numpy(), None, windows, 2 * FORWARD_BACKWARD * len(batches))
-
-
 VARIANTS = {
     "two passes, independent masks": independent_masks,
     "two passes, complementary masks": complementary_masks,
-    "two passes, gates at Gauss points": gauss_points,
 }
 
 
@@ -61,16 +47,21 @@ def _two_masks(
     second: Callable[[Tensor, torch.Generator], Tensor],
 ) -> ScoreValues:
     generator = torch.Generator().manual_seed(seed)
-    reads, masks = [], []
+    groups, sizes = [], []
     for batch in batches:
         first = _draw(gates, batch_size(batch), generator)
-        for opened in (first, second(first, generator)):
-            masks.append(opened)
-            reads.append(-per_sample_reads(gates, opened, batch, loss_fn))
-    values, errors = average_ends(torch.cat(reads, dim=1).numpy(), torch.cat(masks, dim=1).numpy())
-    windows = sum(batch_size(batch) for batch in batches)
-    return ScoreValues(np.asarray(values), errors, windows, 2 * FORWARD_BACKWARD * len(batches))
+        opened = torch.cat([first, second(first, generator)], dim=1)
+        reads = [-per_sample_gradient(gates, half, batch, loss_fn) for half in opened.chunk(2, dim=1)]
+        groups.append(_mean_of_both_ends(torch.cat(reads, dim=1), opened))
+        sizes.append(batch_size(batch))
+    values, errors = mean_and_error(torch.stack(groups, dim=1).numpy(), np.array(sizes))
+    return ScoreValues(values, errors, sum(sizes), 2 * FORWARD_BACKWARD * len(batches))
+
+
+def _mean_of_both_ends(reads: Tensor, opened: Tensor) -> Tensor:
+    """Mean [M] of the mean reads at the open and at the closed end, from reads and masks [M, K]."""
+    return ((reads * opened).sum(1) / opened.sum(1) + (reads * ~opened).sum(1) / (~opened).sum(1)) / 2
 
 
 def _draw(gates: Gates, windows: int, generator: torch.Generator) -> Tensor:
-    return draw_masks(gates.M, windows, 0.5, "budget", generator)
+    return draw_masks(gates.M, windows, 0.5, "budget", generator).opened

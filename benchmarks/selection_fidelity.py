@@ -38,10 +38,10 @@ from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.data.windows import Windows
 from tracetune.heads.head import HeadConfig
+from tracetune.selection.gate_masks import CONTEXTS
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
 from tracetune.selection.scores import ScoreValues
-from tracetune.selection.scores.gated_dsic import CONTEXTS
 from tracetune.selection.validation import mean_loss, model_loss, undisturbed
 from tracetune.training.trainer import TrainingConfig
 
@@ -56,6 +56,7 @@ SCORED: dict[str, tuple[str, dict[str, Any]]] = {
     "gated_dsic, context shapley": ("gated_dsic", {"masks": "per_sample", "context": "shapley"}),
     "gated_dsic, 8 masks a batch": ("gated_dsic", {"masks": "per_batch", "context": "budget"}),
     "gated_dsic, 8 masks a batch, context shapley": ("gated_dsic", {"masks": "per_batch", "context": "shapley"}),
+    "diagonal": ("diagonal", {}),
     "leave_one_out": ("leave_one_out", {}),
     "all_open_gradient": ("all_open_gradient", {}),
     "gradient": ("gradient", {}),

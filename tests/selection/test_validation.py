@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tests.selection.toys import forecast_batches, lora_forecaster
 from tracetune.base.errors import InputError
-from tracetune.selection.validation import batch_size, first_rows, mean_loss, model_loss, on_device
+from tracetune.selection.validation import batch_size, chosen_rows, mean_loss, model_loss, on_device
 
 
 class Pair(NamedTuple):
@@ -22,15 +22,15 @@ class Pair(NamedTuple):
         Pair(torch.ones(6), torch.ones(6, 2)),
     ],
 )
-def test_the_first_rows_are_those_of_every_tensor_that_has_a_row_a_sample(batch: Any) -> None:
-    few = first_rows(batch, 4)
+def test_the_chosen_rows_are_those_of_every_tensor_that_has_a_row_a_sample(batch: Any) -> None:
+    few = chosen_rows(batch, slice(4))
     assert batch_size(few) == 4 and type(few) is type(batch)
-    assert batch_size(first_rows(batch, 9)) == 6
+    assert batch_size(chosen_rows(batch, slice(9))) == 6
 
 
 def test_what_is_not_by_sample_stays_whole() -> None:
     batch = {"x": torch.arange(12).view(6, 2), "scale": torch.tensor(2.0), "of all": torch.arange(3), "name": "a"}
-    few = first_rows(batch, 2)
+    few = chosen_rows(batch, slice(2))
     torch.testing.assert_close(few["x"], batch["x"][:2])
     assert few["of all"] is batch["of all"] and few["scale"] is batch["scale"] and few["name"] == "a"
 

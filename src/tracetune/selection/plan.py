@@ -11,8 +11,8 @@ import numpy as np
 from tracetune.selection.cost import SelectionPlan, affordable, selection_cost
 from tracetune.selection.gates import Gates
 from tracetune.selection.rounds import mean_over_processes
+from tracetune.selection.row_independence import INDEPENDENCE_PASSES
 from tracetune.selection.schedule import Schedule, SelectionConfig
-from tracetune.selection.scores import FORWARD_BACKWARD
 from tracetune.selection.scores.gated_dsic import fitting_masks
 from tracetune.selection.step_time import profile_passes
 from tracetune.selection.validation import LossFunction, batch_size, on_device, undisturbed
@@ -91,7 +91,7 @@ def plan_rounds(
 
 def passes_for_masks(config: SelectionConfig) -> float:
     """Cost of finding the masks that fit, in forward passes over a batch."""
-    return FORWARD_BACKWARD if config.score == "gated_dsic" and config.masks == "auto" else 0.0
+    return INDEPENDENCE_PASSES if config.score == "gated_dsic" and config.masks == "auto" else 0.0
 
 
 def _masks(config: SelectionConfig, gates: Gates, batches: FirstBatches, loss_fn: LossFunction) -> str:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.budget import UNITS, Budget, BudgetUnit, amount_of, budget_of
+from tracetune.selection.gate_masks import CONTEXTS
 from tracetune.selection.scores import SCORES
-from tracetune.selection.scores.gated_dsic import CONTEXTS, MASKS
+from tracetune.selection.scores.gated_dsic import MASKS
 
 AUTO = "auto"
 

@@ -25,7 +25,7 @@ from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import adapter_parameters, module_place, unwrapped
 from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD
-from tracetune.selection.validation import LossFunction, batch_size, checked_loss, first_rows, undisturbed
+from tracetune.selection.validation import LossFunction, batch_size, checked_loss, chosen_rows, undisturbed
 
 _ROUNDS = 3
 _MOST_BLOCKS = 4
@@ -98,7 +98,7 @@ def measure_step_time(gates: Gates, batch: Any, loss_fn: LossFunction, rounds: i
     """
     counts = gates.parameter_counts()
     sets = profile_sets(counts)
-    few = first_rows(batch, _timed_rows(batch_size(batch), gates.device))
+    few = chosen_rows(batch, slice(_timed_rows(batch_size(batch), gates.device)))
     return fit_profile(counts, sets, step_seconds(gates, sets, few, loss_fn, rounds))
 
 

@@ -106,10 +106,10 @@ def batch_size(batch: Any) -> int:
     raise InputError(f"Expected tensors in a batch, found {type(batch).__name__} without any.")
 
 
-def first_rows(batch: Any, rows: int) -> Any:
-    """The first samples of a batch: so many rows of every tensor whose leading dimension is the number of samples."""
+def chosen_rows(batch: Any, rows: slice) -> Any:
+    """The samples ``rows`` of a batch: those rows of every tensor whose leading dimension is the number of samples."""
     size = batch_size(batch)
-    return _mapped(batch, lambda tensor: tensor[:rows] if tensor.ndim and len(tensor) == size else tensor)
+    return _mapped(batch, lambda tensor: tensor[rows] if tensor.ndim and len(tensor) == size else tensor)
 
 
 @contextmanager

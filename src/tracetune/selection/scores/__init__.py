@@ -3,6 +3,7 @@
 from tracetune.selection.scores import (
     adalora,
     all_open_gradient,
+    diagonal,
     gated_dsic,
     gradient,
     kappa,
@@ -29,6 +30,7 @@ __all__ = [
     "ScoreValues",
     "adalora",
     "all_open_gradient",
+    "diagonal",
     "find_score",
     "gated_dsic",
     "gradient",

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from tracetune.selection.gate_gradient import shared_gradient
 from tracetune.selection.gates import Gates
-from tracetune.selection.scores.gated_dsic import shared_read
 from tracetune.selection.scores.score import FORWARD_BACKWARD, ScoreValues, register_score
 from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, batch_size, on_device
@@ -20,10 +20,10 @@ def all_open_gradient(gates: Gates, batches: Iterable[Any], loss_fn: LossFunctio
     Standard errors are over batches.
     """
     gates.model.requires_grad_(False)
-    open_all = torch.ones(gates.M, dtype=torch.bool)
+    open_all = torch.ones(gates.M)
     reads, weights = [], []
     for batch in on_device(gates.model, batches):
-        reads.append(-shared_read(gates, open_all, batch, loss_fn))
+        reads.append(-shared_gradient(gates, open_all, batch, loss_fn))
         weights.append(batch_size(batch))
     values, errors = mean_and_error(torch.stack(reads, dim=1).numpy(), np.array(weights))
     return ScoreValues(values, errors, samples=sum(weights), forward_equivalents=FORWARD_BACKWARD * len(weights))

@@ -9,17 +9,23 @@ each other module with probability q, the share that is to stay open (Li & Zhu, 
 after pruning). With ``context="shapley"`` q ~ U(0, 1) is drawn first; by the multilinear extension of the game
 (Owen 1972) phi is then the Shapley value.
 
-The estimator reads -dL/dg_m at random 0/1 gates. A module is open in some masks and closed in others, and its own
-gate is independent of the others', so these two groups of reads estimate the gradient at g_m = 1 and at g_m = 0 in
-the same context. The mean of the two group means is the trapezoid rule for the integral of -dL/dg_m over
-g_m in [0, 1], which is L(S without m) - L(S with m): exact where L is quadratic in g_m.
+The estimator reads -dL/dg_m at random 0/1 gates. Reads at which the module itself is open weigh as much as those at
+which it is closed, in every draw of masks (see selection/gate_masks.py). This is the trapezoid rule for the integral
+of -dL/dg_m over g_m in [0, 1], which is L(S without m) - L(S with m): exact where L is quadratic in g_m.
 (With ``context="shapley"`` an open module makes a large q likelier. What is estimated is then the integral over q of
-q * (read at the open end) + (1 - q) * (read at the closed end), which equals phi where L is quadratic in the gates.)
+q * (read at the open end) + (1 - q) * (read at the closed end), which equals phi where the difference of the two ends
+does not depend on other modules.)
 
-Notation for tensor shapes: B batch, M gated modules, K masks.
+Standard errors are between groups of samples with masks of their own: they tell what other masks and other validation
+samples would give, as far as samples are independent of each other.
+
+Notation for tensor shapes: B batch, M gated modules, K masks, R groups.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -27,13 +33,38 @@ import torch
 from torch import Tensor
 
 from tracetune.base.errors import InputError, unknown_name
+from tracetune.selection.gate_gradient import per_sample_gradient, shared_gradient
+from tracetune.selection.gate_masks import CONTEXTS, draw_masks, least_masks, stratified_masks
 from tracetune.selection.gates import Gates
+from tracetune.selection.replicates import replicates
+from tracetune.selection.row_independence import INDEPENDENCE_PASSES, rows_independent
 from tracetune.selection.scores.score import FORWARD_BACKWARD, ScoreValues, register_score
 from tracetune.selection.standard_errors import mean_and_error
-from tracetune.selection.validation import LossFunction, batch_size, checked_loss, on_device
+from tracetune.selection.validation import LossFunction, batch_size, on_device
 
-CONTEXTS = ("budget", "shapley")
 MASKS = ("auto", "per_sample", "per_batch")
+_GROUPS = 16  # per batch, where masks are per sample
+_LEAST_GROUPS = 4
+_LEAST_SAMPLES = 4  # of a group that cannot see both ends by stratified masks
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """How masks are drawn: options of :func:`gated_dsic`, and their generator."""
+
+    keep: float
+    context: str
+    n_masks: int
+    generator: torch.Generator
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The score [M] that samples with masks of their own give, how many samples, and the passes over a batch."""
+
+    values: Tensor
+    samples: float
+    passes: float
 
 
 def _passes(modules: int, *, masks: str, n_masks: int, **_: Any) -> float:
@@ -51,10 +82,9 @@ def gated_dsic(
     context: str = "budget",
     masks: str = "auto",
     n_masks: int = 8,
-    both_ends: bool = True,
     seed: int = 0,
 ) -> ScoreValues:
-    """Importance phi of every module, and its standard error.
+    """Return the importance phi of every module, and its standard error.
 
     Args:
         gates: gates of the model that is scored.
@@ -63,133 +93,78 @@ def gated_dsic(
         keep: q, the probability with which another module is open in context "budget".
         context: "budget" or "shapley".
         masks: "per_sample" draws a mask for each sample, so that one forward and backward pass evaluates B masks;
-            it needs losses [B] and a model that keeps the rows of a batch apart. "per_batch" evaluates each of
-            ``n_masks`` masks on every batch (the paper's way) and works for any model. "auto" tests on the first
-            batch whether "per_sample" is valid, and otherwise falls back to "per_batch".
-        n_masks: number of masks per batch; without effect where masks are per sample.
-        both_ends: weigh open and closed reads equally; otherwise take the plain mean over all masks (the paper's).
+            it needs losses [B] and a model that keeps the rows of a batch apart. "per_batch" evaluates ``n_masks``
+            masks on every batch (the paper's way) and works for any model; each batch has masks of its own, and
+            fewer than 8 batches are split into 8 parts where the loss allows it, for the standard error. "auto"
+            tests on the first batch whether "per_sample" is valid, and otherwise falls back to "per_batch".
+        n_masks: number of masks per batch, at least 3 (2 at q = 1/2 and in context "shapley": fewer cannot see both
+            ends of every module); without effect where masks are per sample.
         seed: fixes the masks.
 
     Raises:
         InputError: unknown option, no batches, a loss that is not finite, or none per sample where that is needed.
     """
     _check_options(keep, context, masks, n_masks)
-    generator = torch.Generator().manual_seed(seed)
     gates.model.requires_grad_(False)
-    reads: list[Tensor] = []  # each [M, B], or [M, K]
-    opened: list[Tensor] = []
-    weights: list[int] = []
-    cost = 0.0
-    for batch in on_device(gates.model, batches):
-        if masks == "auto":
-            masks = fitting_masks(gates, batch, loss_fn)
-            cost += FORWARD_BACKWARD
-        if masks == "per_sample":
-            opened.append(draw_masks(gates.M, batch_size(batch), keep, context, generator))
-            reads.append(per_sample_reads(gates, opened[-1], batch, loss_fn))
-            cost += FORWARD_BACKWARD
-        else:
-            opened = opened or [draw_masks(gates.M, n_masks, keep, context, generator)]
-            reads.append(torch.stack([shared_read(gates, o, batch, loss_fn) for o in opened[0].unbind(1)], dim=1))
-            cost += FORWARD_BACKWARD * n_masks
-        weights.append(batch_size(batch))
-    combined = torch.cat(reads, dim=1) if masks == "per_sample" else _weighted_mean(reads, weights)
-    values, errors = average_ends(-combined.numpy(), torch.cat(opened, dim=1).numpy(), both_ends)
-    return ScoreValues(values, errors, samples=sum(weights), forward_equivalents=cost)
-
-
-def draw_masks(modules: int, count: int, keep: float, context: str, generator: torch.Generator) -> Tensor:
-    """Random masks [M, count], True where open; modules are independent of each other given q.
-
-    In context "budget" a module is open in ``keep * count`` masks, rounded up or down at random: the probability
-    stays ``keep``, and both ends are read whenever they can be. In context "shapley" the shares q of the masks
-    are spread evenly over (0, 1).
-    """
-    uniform = torch.rand(modules, count, generator=generator)
-    if context == "shapley":
-        strata = torch.randperm(count, generator=generator) + torch.rand(count, generator=generator)
-        return uniform < strata / count
-    opened = torch.floor(keep * count + torch.rand(modules, 1, generator=generator))
-    return uniform.argsort(dim=1).argsort(dim=1) < opened
-
-
-def per_sample_reads(gates: Gates, opened: Tensor, batch: Any, loss_fn: LossFunction) -> Tensor:
-    """dL_b / dg_mb [M, B] of every sample at its own mask ``opened`` [M, B], in one backward pass."""
-    values = opened.to(gates.device, torch.float32).requires_grad_()
-    with gates.apply(values):
-        losses = checked_loss(gates.model, batch, loss_fn)
-        if losses.shape != values.shape[1:]:
-            raise InputError(
-                f"Masks per sample need a loss for each of the {values.shape[1]} samples, found shape "
-                f"{list(losses.shape)}. Pass a loss_fn that returns losses [B], or masks='per_batch'."
-            )
-        return _gate_gradient(losses.sum(), values)
-
-
-def shared_read(gates: Gates, opened: Tensor, batch: Any, loss_fn: LossFunction) -> Tensor:
-    """dL / dg_m [M] of the batch's mean loss at one mask ``opened`` [M]."""
-    values = opened.to(gates.device, torch.float32).requires_grad_()
-    with gates.apply(values):
-        return _gate_gradient(checked_loss(gates.model, batch, loss_fn).mean(), values)
+    source = on_device(gates.model, batches)
+    draw = _Draw(keep, context, n_masks, torch.Generator().manual_seed(seed))
+    tried = 0.0
+    if masks == "auto":
+        first = next(source)
+        masks, tried = fitting_masks(gates, first, loss_fn), INDEPENDENCE_PASSES
+        source = chain([first], source)
+    read = _per_sample if masks == "per_sample" else _per_batch
+    groups = list(read(gates, source, loss_fn, draw))
+    values, errors = mean_and_error(
+        torch.stack([group.values for group in groups], dim=1).numpy(), np.array([group.samples for group in groups])
+    )
+    samples = round(sum(group.samples for group in groups))
+    return ScoreValues(values, errors, samples, tried + sum(group.passes for group in groups))
 
 
 def fitting_masks(gates: Gates, batch: Any, loss_fn: LossFunction) -> str:
-    """What masks="auto" stands for: "per_sample" where the model allows it on this batch, else "per_batch"."""
+    """Return what masks="auto" stands for: "per_sample" where the model allows it on this batch, else "per_batch"."""
     return "per_sample" if rows_independent(gates, batch, loss_fn) else "per_batch"
 
 
-def rows_independent(gates: Gates, batch: Any, loss_fn: LossFunction) -> bool:
-    """Whether a gate per sample is valid: losses come per sample, and each depends on its own sample's gates alone.
-
-    Tried on the batch: the gradient of the first sample's loss with respect to the other samples' gates is zero.
-    """
-    values = torch.ones(gates.M, batch_size(batch), device=gates.device).requires_grad_()
-    try:
-        with gates.apply(values):
-            losses = checked_loss(gates.model, batch, loss_fn)
-            if losses.shape != values.shape[1:]:
-                return False
-            return not _gate_gradient(losses[0], values)[:, 1:].any()
-    except InputError:  # rows of some layer are not the samples
-        return False
+def _per_sample(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, draw: _Draw) -> Iterator[_Group]:
+    """Groups of samples, each sample with a mask of its own; a batch too small for one group is read repeatedly."""
+    for batch in batches:
+        size = batch_size(batch)
+        sizes = _group_sizes(size, draw)
+        drawn = [draw_masks(gates.M, count, draw.keep, draw.context, draw.generator) for count in sizes]
+        opened = torch.cat([masks.opened for masks in drawn], dim=1)
+        passes = opened.split(size, dim=1)
+        reads = torch.cat([per_sample_gradient(gates, values, batch, loss_fn) for values in passes], dim=1)
+        for masks, gradients in zip(drawn, reads.split(sizes, dim=1), strict=True):
+            share = gradients.shape[1] / reads.shape[1]
+            yield _Group(-(masks.weights * gradients).sum(1), share * size, share * FORWARD_BACKWARD * len(passes))
 
 
-def average_ends(reads: np.ndarray, opened: np.ndarray, both_ends: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Means [M] of ``reads`` [M, K] and their standard errors [M], open and closed masks weighing the same.
-
-    A module that was never drawn at one of the ends is read at the other end only. Errors treat the reads as
-    independent; masks that are balanced over the modules cancel some of the noise, so they rather claim too much.
-    """
-    if not both_ends:
-        return mean_and_error(reads)
-    counts = np.stack([opened.sum(1), (~opened).sum(1)])  # [2, M]
-    totals = np.stack([(reads * opened).sum(1), (reads * ~opened).sum(1)])
-    means = totals / np.maximum(counts, 1)
-    share = (counts > 0) / (counts > 0).sum(0)
-    deviations = np.where(opened, reads - means[0][:, None], reads - means[1][:, None])
-    squares = np.stack([(deviations**2 * opened).sum(1), (deviations**2 * ~opened).sum(1)])
-    freedom = np.maximum(counts - 1, 0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        pooled = squares.sum(0) / freedom.sum(0)  # for an end that was read once
-        variances = np.where(counts > 1, squares / np.maximum(freedom, 1), pooled)
-        errors = np.sqrt((share**2 * variances / np.maximum(counts, 1)).sum(0))
-    return (share * means).sum(0), errors
+def _group_sizes(size: int, draw: _Draw) -> list[int]:
+    """Numbers of masks of the groups of a batch; together ``size``, or a multiple of it."""
+    least = 2 if draw.context == "shapley" else stratified_masks(draw.keep)
+    if size < _LEAST_GROUPS * least:
+        least = min(least, _LEAST_SAMPLES)
+    total = size * math.ceil(least / size)
+    groups = max(1, min(_GROUPS, total // int(least)))
+    borders = [place * total // groups for place in range(groups + 1)]
+    return [stop - start for start, stop in pairwise(borders)]
 
 
-def _gate_gradient(loss: Tensor, values: Tensor) -> Tensor:
-    if not loss.requires_grad:
+def _per_batch(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, draw: _Draw) -> Iterator[_Group]:
+    """Batches, or parts of few ones, each read at masks that all of its samples share."""
+    least = least_masks(draw.keep, draw.context)
+    if draw.n_masks < least:
         raise InputError(
-            "Expected a loss that depends on the gates, found one without a gradient. loss_fn must neither detach "
-            "nor run under torch.no_grad; gradient checkpointing needs use_reentrant=False here."
+            f"Expected n_masks of at least {least} for keep={draw.keep:g} in context {draw.context!r}, found "
+            f"{draw.n_masks}: fewer masks per batch cannot see every module both open and closed."
         )
-    (gradient,) = torch.autograd.grad(loss, values)
-    return gradient.detach().double().cpu()
-
-
-def _weighted_mean(reads: list[Tensor], weights: list[int]) -> Tensor:
-    """Mean [M, K] over batches of different sizes."""
-    share = torch.tensor(weights, dtype=torch.float64) / sum(weights)
-    return (torch.stack(reads) * share.view(-1, 1, 1)).sum(0)
+    for part in replicates(gates, batches, loss_fn):
+        masks = draw_masks(gates.M, draw.n_masks, draw.keep, draw.context, draw.generator)
+        reads = [shared_gradient(gates, opened, part.batch, loss_fn) for opened in masks.opened.unbind(1)]
+        values = -(masks.weights * torch.stack(reads, dim=1)).sum(1)
+        yield _Group(values, part.samples, part.passes + part.share * FORWARD_BACKWARD * draw.n_masks)
 
 
 def _check_options(keep: float, context: str, masks: str, n_masks: int) -> None:

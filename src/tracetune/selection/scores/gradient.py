@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tracetune.selection.gates import Gates
-from tracetune.selection.scores.lora_weights import adapter_weights, weight_gradients
+from tracetune.selection.lora_weights import adapter_weights, weight_gradients
 from tracetune.selection.scores.score import FORWARD_BACKWARD, ScoreValues, register_score
 from tracetune.selection.validation import LossFunction
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tracetune.selection.gates import Gates
-from tracetune.selection.scores.lora_weights import adapter_weights, scales
+from tracetune.selection.lora_weights import adapter_weights, scales
 from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.validation import LossFunction
 
