@@ -228,7 +228,7 @@ class Results:
         settings = {name: value for name, value in vars(arguments).items() if name not in cases}
         self._header = {
             "command": f"python -m benchmarks.{script} {flags(arguments)}",
-            "commit": _commit(),
+            "commit": commit(),
             "model": arguments.model,
             "weights_sha256": weights_digest(backbone),
             "settings": settings,
@@ -290,6 +290,7 @@ def processor_name() -> str:
     return f"{next(iter(named), platform.machine())} ({torch.backends.cpu.get_cpu_capability()}{bf16})"
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Short hash of the present commit."""
     found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return found.stdout.strip()

@@ -110,7 +110,7 @@ def test_the_record_counts_parameters_and_time_apart(traced: Forecaster) -> None
     assert parameters["adapters_before_selection"] == sum(selection["parameters"].values()) > adapters
     assert parameters["head"] == sum(w.numel() for name, w in trained_weights(traced).items() if "lora_" not in name)
     assert [record["step"] for record in selection["rounds"]] == [2, 5, 8, 11, 14]
-    assert selection["forward_equivalents"] == 3 + 5 * 2 * 3  # one check of the rows, then two batches a round
+    assert selection["forward_equivalents"] == 5 + 5 * 2 * 3  # one check of the rows, then two batches a round
     assert set(traced.trace["seconds"]) == {"head", "trace", "selection"}
     assert traced.trace["seconds"]["selection"] == pytest.approx(selection["scoring_seconds"], abs=1e-3)
 

@@ -56,7 +56,7 @@ def test_rounds_follow_the_schedule_and_the_end_deletes_what_is_closed() -> None
     run.finish(STEPS)
     assert gates.names == tuple(run.records[-1].open)
     assert run.report()["kept"] == run.records[-1].open
-    assert run.report()["forward_equivalents"] == run.spent.passes == 3 + 6 * 2 * 3
+    assert run.report()["forward_equivalents"] == run.spent.passes == 5 + 6 * 2 * 3
     assert [next(key for key in entry) for entry in log] == ["trace_begin", "trace_plan", *["trace"] * 6]
 
 

@@ -73,7 +73,7 @@ def test_records_say_what_changed_and_the_report_is_json(tmp_path: Path) -> None
     assert report["kept"] == callback.records[-1].open
     assert report["kept_parameters"] == 32
     assert report["rounds"] == [record.to_json() for record in callback.records]
-    assert report["forward_equivalents"] == 3 + len(callback.records) * 2 * 3
+    assert report["forward_equivalents"] == 5 + len(callback.records) * 2 * 3
     logged = [entry["trace"] for entry in run.state.log_history if "trace" in entry]
     assert logged == report["rounds"]
 

@@ -49,7 +49,7 @@ def test_validation_losses_are_read_only_where_they_decide(tmp_path: Path) -> No
         callback = runs[keep] = TraceCallback(selection(keep=keep, interval=5), validation())
         trainer(tmp_path, callback).train()
         of_rounds = len(callback.records) * 2 * (4 if keep == "auto" else 3)
-        assert callback.run.spent.passes == 3 + of_rounds + (2 if keep == "auto" else 0)
+        assert callback.run.spent.passes == 5 + of_rounds + (2 if keep == "auto" else 0)
         assert callback.report()["cost_share"] == callback.run.spent.passes * 8 / (3 * STEPS * 4)
     assert all(record.validation_loss is None for record in runs[0.5].records)
     assert all(math.isfinite(record.validation_loss) for record in runs["auto"].records)
