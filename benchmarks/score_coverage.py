@@ -122,8 +122,8 @@ def markdown(found: list[Row], seeds: int) -> str:
     lines = [
         f"Share of {seeds} seeds and {MODULES} modules whose true value is within two standard errors (95.4 % for "
         f"normal errors that are known). Target 90 to 99 %: reached by {within} of {len(sound)} rows of the first "
-        "three games (rows without any error left out). Lowest: of a single module. Error: root mean squared. Claimed: root "
-        "mean squared standard error, in units of it; above 1 where there are few batches, because errors are "
+        "three games (rows without any error left out). Lowest: of a single module. Error: root mean squared. Claimed: "
+        "root mean squared standard error, in units of it; above 1 where there are few batches, because errors are "
         "widened after Student's t. Bias: largest of a module, in standard deviations of its estimates "
         f"(up to {3 / np.sqrt(seeds):.2f} is chance).",
         "The last game is the limit of the method: where a module's own curvature depends on others, the Shapley "

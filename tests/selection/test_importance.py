@@ -86,7 +86,7 @@ def test_every_score_has_the_same_form_and_scores_closed_modules(method: str) ->
 
 
 @pytest.mark.parametrize(
-    "method", ["gated_dsic", "leave_one_out", "all_open_gradient", "adalora", "gradient", "shapley"]
+    "method", ["gated_dsic", "diagonal", "leave_one_out", "all_open_gradient", "adalora", "gradient", "shapley"]
 )
 def test_no_batches_and_infinite_losses_are_refused(method: str) -> None:
     model = lora_forecaster()
@@ -96,6 +96,16 @@ def test_no_batches_and_infinite_losses_are_refused(method: str) -> None:
     batches[0]["y"][0] = math.inf
     with pytest.raises(InputError, match="finite validation losses"):
         score_modules(model, batches, method=method)
+
+
+def test_the_share_of_scores_beyond_their_noise() -> None:
+    def scored(errors: list[float] | None) -> Importance:
+        known = None if errors is None else np.array(errors)
+        return Importance(("a", "b", "c", "d"), np.array([1.0, -1.0, 1.0, 0.0]), known, "toy", {}, 1, 1.0, 0.0)
+
+    assert scored([0.4, 0.4, 0.6, 0.0]).share_beyond_noise == 0.5
+    assert scored([0.4, math.nan, math.nan, math.nan]).share_beyond_noise == 0.25
+    assert scored(None).share_beyond_noise is None
 
 
 def test_unknown_method_and_foreign_gates_are_refused() -> None:
