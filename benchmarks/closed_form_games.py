@@ -55,25 +55,24 @@ class Game:
     weights: Tensor
     exponents: Tensor
 
-    def losses(self, gates: Tensor, batch: Batch) -> Tensor:
-        """Losses [B] at gates [M, B]; at gates [M] that all samples share, their mean []."""
-        if gates.ndim == 1:
-            return self._losses(gates[:, None], batch["x"].mean(0)[:, None], batch["z"].mean())[0]
-        return self._losses(gates, batch["x"].T, batch["z"])
-
-    def _losses(self, gates: Tensor, noise: Tensor, scale: Tensor) -> Tensor:
-        alone = (((self.linear[:, None] + noise) + self.square[:, None] * gates) * gates).sum(0)
-        together = (gates * (self.pairs @ gates)).sum(0) / 2
+    def losses(self, gates: Tensor, noise: Tensor, scale: Tensor) -> Tensor:
+        """Losses [..., B] at gates [..., M, B], with noise x [..., M, B] and scale z [..., B] of the samples."""
+        alone = (((self.linear[:, None] + noise) + self.square[:, None] * gates) * gates).sum(-2)
+        together = (gates * (self.pairs @ gates)).sum(-2) / 2
         if len(self.weights):
-            together = together + self.weights @ (gates ** self.exponents[:, :, None]).prod(1)
+            products = (gates.unsqueeze(-3) ** self.exponents[:, :, None]).prod(-2)  # [..., T, B]
+            together = together + (self.weights[:, None] * products).sum(-2)
         return alone + (1 + scale) * together
+
+    def subset_losses(self) -> np.ndarray:
+        """Losses [2^M] of all sets without noise; module m is open in those whose digit m in base two is 1."""
+        gates = torch.tensor(_subsets(len(self.linear)).T, dtype=torch.float32)
+        return self.losses(gates, torch.zeros(()), torch.zeros(())).double().numpy()
 
     def importance(self, keep: float | None) -> np.ndarray:
         """phi [M] from the losses of all 2^M sets: at share ``keep`` of the others, or Shapley's for None."""
         modules = len(self.linear)
-        sets = (np.arange(2**modules)[:, None] >> np.arange(modules)) & 1
-        still = {"x": torch.zeros(len(sets), modules), "z": torch.zeros(len(sets))}
-        losses = self.losses(torch.tensor(sets.T, dtype=torch.float32), still).double().numpy()
+        sets, losses = _subsets(modules), self.subset_losses()
         others = sets.sum(1)
         if keep is None:
             weights = np.array([1 / (modules * math.comb(modules - 1, min(k, modules - 1))) for k in others.tolist()])
@@ -103,10 +102,32 @@ def make_game(kind: str, modules: int = 10, seed: int = 0) -> Game:
     return Game(*(torch.tensor(array, dtype=torch.float32) for array in arrays))
 
 
-def draw_batches(modules: int, batches: int, size: int, seed: int) -> list[Batch]:
+def loss_of_copies(game: Game, gates: ClosedFormGates, batch: Batch) -> Tensor:
+    """Losses [B] of S copies of a game together, whose gates are those of one model with S * M modules.
+
+    Every copy has noise of its own, and modules of one copy do not meet those of another: a score of this model is a
+    score of S games, each with samples and masks of its own. At gates that all samples share, their mean [].
+    """
+    assert gates.values is not None, "losses are read inside apply"
+    noise, scale = batch["x"].permute(1, 2, 0), batch["z"].T  # [S, M, B] and [S, B]
+    if gates.values.ndim == 1:
+        shared = gates.values.view(*noise.shape[:2], 1)
+        return game.losses(shared, noise.mean(-1, keepdim=True), scale.mean(-1, keepdim=True)).sum()
+    return game.losses(gates.values.view(noise.shape), noise, scale).sum(0)
+
+
+def draw_batches(modules: int, copies: int, batches: int, size: int, seed: int) -> list[Batch]:
     """Validation batches whose samples differ in every module's effect, by standard normal noise."""
     generator = torch.Generator().manual_seed(seed)
     return [
-        {"x": torch.randn(size, modules, generator=generator), "z": torch.randn(size, generator=generator)}
+        {
+            "x": torch.randn(size, copies, modules, generator=generator),
+            "z": torch.randn(size, copies, generator=generator),
+        }
         for _ in range(batches)
     ]
+
+
+def _subsets(modules: int) -> np.ndarray:
+    """All sets [2^M, M], 1 where open."""
+    return (np.arange(2**modules)[:, None] >> np.arange(modules)) & 1

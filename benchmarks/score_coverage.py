@@ -1,7 +1,9 @@
 """Do standard errors cover: how often a score lies within two of them of its true value, on games with known values.
 
-Every seed draws other validation samples and other masks; the true value is that of all samples there could be. Where
-losses come per sample masks are per sample, otherwise per batch; the diagonal has none. Shapley values by permutations
+Every seed draws other validation samples and other masks; the true value is that of all samples there could be. Seeds
+are scored 25 at a time, as one model of independent copies of the game (copies share the shares of masks in the Shapley
+context, and nothing else). Where losses come per sample masks are per sample, otherwise per batch; the diagonal has
+none. Shapley values by permutations
 are those of the very loss they are given, so that there only the orders are drawn.
 
     OMP_NUM_THREADS=1 python -m benchmarks.score_coverage
@@ -15,7 +17,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.closed_form_games import KINDS, Batch, ClosedFormGates, Game, draw_batches, make_game
+from benchmarks.closed_form_games import (
+    KINDS,
+    Batch,
+    ClosedFormGates,
+    Game,
+    draw_batches,
+    loss_of_copies,
+    make_game,
+)
 from benchmarks.common import Row, commit, flags, grouped
 from tracetune.base.files import staged_file, write_json
 from tracetune.report.tables import markdown_table
@@ -27,8 +37,10 @@ LAYOUTS = ((4, 64), (1, 64))  # batches and their size
 SHARES = (1 / MODULES, 0.3, 0.5, 0.8, 1.0)
 PAIRS = (8, 32)
 
+COPIES = 25
+
 Draw = Callable[[int], tuple[np.ndarray, np.ndarray]]
-"""From a seed to estimates [M] and standard errors [M]."""
+"""From a seed to estimates [S, M] of S independent trials, and their standard errors [S, M]."""
 
 
 def rows(seeds: int) -> Iterator[Row]:
@@ -54,39 +66,34 @@ def rows(seeds: int) -> Iterator[Row]:
 
 def gated(game: Game, layout: tuple[int, int], options: dict[str, Any], score: str) -> Draw:
     """A score on fresh samples: from losses per sample where masks are per sample, otherwise from their mean."""
-    gates = ClosedFormGates(len(game.linear))
-    per_sample = options.get("masks") == "per_sample"
+    modules = len(game.linear)
+    gates = ClosedFormGates(COPIES * modules)
 
     def loss_fn(model: Any, batch: Batch) -> torch.Tensor:
-        assert gates.values is not None
-        return game.losses(gates.values, batch)
+        return loss_of_copies(game, gates, batch)
 
     def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:
-        batches = draw_batches(gates.M, *layout, seed=10_000 + seed)
+        batches = draw_batches(modules, COPIES, *layout, seed=10_000 + seed)
         seeded = {"seed": seed} if score == "gated_dsic" else {}
         found = find_score(score).function(gates, batches, loss_fn, **options, **seeded)
         assert found.standard_errors is not None
-        return found.values, found.standard_errors
+        return found.values.reshape(COPIES, modules), found.standard_errors.reshape(COPIES, modules)
 
-    assert per_sample or options.get("masks") in (None, "per_batch")
     return draw
 
 
 def permutations(game: Game, pairs: int) -> Draw:
     """Shapley values of the game without noise, by this many pairs of permutations."""
-    modules = len(game.linear)
-    sets = torch.tensor((np.arange(2**modules)[:, None] >> np.arange(modules)) & 1, dtype=torch.float32)
-    still = {"x": torch.zeros(len(sets), modules), "z": torch.zeros(len(sets))}
-    losses, powers = game.losses(sets.T, still).double().numpy(), 2 ** np.arange(modules)
+    modules, losses = len(game.linear), game.subset_losses()
+    powers = 2 ** np.arange(modules)
 
     def loss(opened: np.ndarray) -> float:
         return float(losses[opened @ powers])
 
     def draw(seed: int) -> tuple[np.ndarray, np.ndarray]:
-        found = sampled_shapley(
-            lambda opened: float(losses[opened @ powers]), modules, pairs, seed=seed, progress=False
-        )
-        return found.values, found.standard_errors
+        seeds = range(COPIES * seed, COPIES * (seed + 1))
+        found = [sampled_shapley(loss, modules, pairs, seed=each, progress=False) for each in seeds]
+        return np.array([each.values for each in found]), np.array([each.standard_errors for each in found])
 
     return draw
 
@@ -97,8 +104,8 @@ def coverage(draw: Draw, truth: np.ndarray, seeds: int) -> dict[str, float]:
     Beside them the root mean squared error, the errors claimed in units of it, and the largest bias of a module in
     units of the standard deviation of its estimates.
     """
-    drawn = [draw(seed) for seed in range(seeds)]
-    estimates, errors = np.array([each[0] for each in drawn]), np.array([each[1] for each in drawn])
+    drawn = [draw(seed) for seed in range(seeds // COPIES)]
+    estimates, errors = (np.concatenate([each[place] for each in drawn]) for place in (0, 1))
     deviations = np.abs(estimates - truth)
     covered = deviations <= 2 * errors + 1e-5
     exact = deviations.max() <= 1e-5
@@ -139,7 +146,7 @@ def markdown(found: list[Row], seeds: int) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Measure, and write both files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=200, help=f"a multiple of {COPIES}")
     parser.add_argument("--output", default="docs/results/score_coverage")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)

@@ -128,7 +128,7 @@ def test_chronos_2_takes_the_callback_in_its_own_fit(tmp_path: Path) -> None:
         disable_tqdm=True,
     )
     assert len(lora_modules(tuned.model)) == 4
-    assert callback.run.spent.passes == pytest.approx(5 + len(callback.records) * (2 + 2 * 8 * 3))  # rows interact: masks per batch
+    assert callback.run.spent.passes == pytest.approx(5 + len(callback.records) * (2 + 2 * 8 * 3))  # masks per batch
     loaded = Chronos2Pipeline.from_pretrained(tmp_path / "finetuned-ckpt")
     tuned.model.eval()
     context = torch.randn(2, 1, 32)
