@@ -67,7 +67,7 @@ def draw_masks(modules: int, count: int, keep: float, context: str, generator: t
 
 def least_masks(keep: float, context: str) -> int:
     """Return the smallest number of masks that can see both ends of every module."""
-    return 2 if context == "shapley" else min(stratified_masks(keep), _TRIPLE)
+    return 2 if context == "shapley" or stratified_masks(keep) == 2 else _TRIPLE
 
 
 def stratified_masks(keep: float) -> float:
