@@ -3,9 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.closed_form_games import KINDS, make_game
 
 from benchmarks import score_coverage
-from benchmarks.closed_form_games import KINDS, make_game
 from tracetune.selection.shapley import exact_shapley
 
 
