@@ -1,6 +1,7 @@
 """Fine-tuning as a command: the output folder is whole or absent, and refused before the work."""
 
 import os
+import signal
 import stat
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune.base.errors import InputError
+from tracetune.base.signals import Stopped
 from tracetune.recipes import finetune as recipe
 from tracetune.recipes.finetune import FinetuneConfig, finetune
 
@@ -69,3 +71,26 @@ def test_an_unusable_output_is_refused_before_anything_is_read(
     with pytest.raises(InputError, match=message):
         finetune(config(place, tmp_path / output, data="absent.csv", checkpoints=state))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "whole", "message"),
+    [
+        (False, False, "Stopped by SIGTERM. Nothing was kept: give --checkpoints FOLDER"),
+        (True, False, "Stopped by SIGTERM. It had no checkpoint yet: the same command starts again."),
+        (True, True, "Stopped by SIGTERM. Its checkpoints are in .*ck: the same command goes on from there."),
+    ],
+)
+def test_a_stopped_run_says_what_it_kept(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpoints: bool, whole: bool, message: str
+) -> None:
+    def stopped(*arguments: object) -> None:
+        if whole:
+            (tmp_path / "ck" / "lora" / "checkpoint-2").mkdir(parents=True)
+            (tmp_path / "ck" / "lora" / "checkpoint-2" / "manifest.json").touch()
+        raise Stopped(signal.SIGTERM)
+
+    monkeypatch.setattr(recipe, "_fit", stopped)
+    with pytest.raises(Stopped, match=message):
+        finetune(config(place, tmp_path / "out", checkpoints=str(tmp_path / "ck") if checkpoints else None))
+    assert not (tmp_path / "out").exists()

@@ -43,18 +43,18 @@ def from_main(make: Callable[[], T]) -> T:
     import torch.distributed as dist
 
     found: list[Any] = [None, None]
-    failure: Exception | None = None
+    failure: BaseException | None = None
     if is_main_process():
         try:
             found[0] = make()
-        except Exception as error:
+        except BaseException as error:
             failure = error
-            found[1] = str(error)
+            found[1] = error if isinstance(error, InputError) else RuntimeError(f"The first process failed: {error!r}")
     dist.broadcast_object_list(found)
     if failure is not None:
         raise failure
     if found[1] is not None:
-        raise InputError(found[1])
+        raise found[1]
     return found[0]
 
 

@@ -158,7 +158,7 @@ def main() -> None:
         with stopped_by_signals():
             app()
     except Stopped as stop:
-        _leave(str(stop), stop.status)
+        _leave(str(stop) if hasattr(stop, "__notes__") else f"{stop} Nothing was kept.", stop.status)
     except InputError as error:
         _leave(error.for_command_line(), 2)
     except Exception as error:

@@ -14,8 +14,6 @@ from tracetune.base.errors import InputError, argument
 from tracetune.base.identity import claim
 from tracetune.base.leftovers import scratch_folder, sweep
 from tracetune.base.processes import from_main, is_one_host, join_processes, wait_for_all
-from tracetune.base.signals import Stopped
-from tracetune.training.checkpoints import what_was_kept
 
 _STATE = (f"**/{PREFIX_CHECKPOINT_DIR}-*", "**/trace_best")  # what TraceCallback keeps beside the checkpoints, too
 
@@ -48,19 +46,14 @@ class Run:
     ) -> Iterator["Run"]:
         """Open a run in the folder ``checkpoints``; None takes a temporary one, deleted at the end.
 
-        It is one folder for all processes of the run. A run that a signal stops has a note of what it kept.
+        It is one folder for all processes of the run.
 
         Raises:
             InputError: processes on several hosts have no folder in common.
         """
         join_processes(device)
         if checkpoints is not None:
-            folder = Path(checkpoints)
-            try:
-                yield cls(folder, device, tuple(callbacks), restart)
-            except Stopped as stop:
-                stop.add_note(what_was_kept(folder))
-                raise
+            yield cls(Path(checkpoints), device, tuple(callbacks), restart)
             return
         if not is_one_host():
             raise InputError(

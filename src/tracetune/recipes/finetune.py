@@ -1,6 +1,7 @@
 """Fine-tune a forecasting model on a file or a known data set, save it, and say what came out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,8 +10,10 @@ from rich.console import Console
 
 from tracetune.adapters.adalora import AdaLoraOptions
 from tracetune.adapters.lora import LoraOptions
+from tracetune.base.device import resolve_device
 from tracetune.base.files import staged_folder
 from tracetune.base.places import require_apart, require_empty, require_place
+from tracetune.base.processes import from_main, is_main_process, join_processes
 from tracetune.base.signals import Stopped
 from tracetune.data.table_files import read_frame
 from tracetune.estimators.forecaster import Forecaster
@@ -22,6 +25,7 @@ from tracetune.report.importance_plots import plot_history
 from tracetune.report.tables import print_table
 from tracetune.report.training_plots import plot_training
 from tracetune.selection.schedule import SelectionConfig
+from tracetune.training.checkpoints import what_was_kept
 from tracetune.training.progress import ProgressBar
 from tracetune.training.trainer import TrainingConfig
 
@@ -31,22 +35,45 @@ T = TypeVar("T")
 
 
 def finetune(config: FinetuneConfig) -> Forecaster:
-    """Fine-tune a forecasting model on a file or a known data set and save its adapter."""
+    """Fine-tune a forecasting model on a file or a known data set and save its adapter.
+
+    Of several processes (torchrun, accelerate launch) the first one checks the places, writes and reports.
+    """
+    device = str(resolve_device(config.device))
+    join_processes(device)
+    from_main(lambda: _check_places(config))
+    with _says_what_was_kept(config.checkpoints):
+        base = Forecaster.from_pretrained(config.model, config.prediction_length, config.context_length, device=device)
+        tuned = _fit(base, config)
+        if is_main_process():
+            _save(tuned, config)
+    return tuned
+
+
+def _check_places(config: FinetuneConfig) -> None:
+    """Refuse, before the work, folders that could not be written afterwards."""
     assert config.output is not None
     require_empty(config.output)
     if config.checkpoints is not None:
         require_place(config.checkpoints)
         require_apart(config.output, config.checkpoints)
-    base = Forecaster.from_pretrained(
-        config.model, config.prediction_length, config.context_length, device=config.device
-    )
+
+
+@contextmanager
+def _says_what_was_kept(checkpoints: str | None) -> Iterator[None]:
+    """Inside, a signal that stops the run says what it kept and how it goes on."""
     try:
-        tuned = _fit(base, config)
+        yield
     except Stopped as stop:
-        if config.checkpoints is None:
+        if checkpoints is None:
             stop.add_note("Nothing was kept: give --checkpoints FOLDER, and a run that was stopped can go on.")
+        else:
+            stop.add_note(what_was_kept(checkpoints))
         raise
-    assert tuned.trace is not None
+
+
+def _save(tuned: Forecaster, config: FinetuneConfig) -> None:
+    assert tuned.trace is not None and config.output is not None
     with staged_folder(config.output) as folder:
         tuned.save_pretrained(folder)
         for phase, history in tuned.history.items():
@@ -54,7 +81,6 @@ def finetune(config: FinetuneConfig) -> Forecaster:
         if tuned.trace["selection"] is not None:
             draw_history(folder / HISTORY_FILE, tuned.trace["selection"])
     _report(tuned, config.output)
-    return tuned
 
 
 def fit_config(config: FinetuneConfig) -> FitConfig:
