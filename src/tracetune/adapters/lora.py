@@ -1,46 +1,18 @@
 """LoRA through PEFT: which layers, with which options, and how many parameters that trains."""
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
+from tracetune.adapters.options import LoraOptions
 from tracetune.base.errors import InputError
 
 _HEAD = "head"
 # PEFT's own name for "adapt no layer": a folder that holds nothing but a trained head.
 _NO_TARGETS = "dummy-target-modules"
-
-
-@dataclass(frozen=True)
-class LoraOptions:
-    """PEFT's LoRA options under PEFT's names.
-
-    Attributes:
-        r: rank of every module (the paper's default: 2).
-        lora_alpha: the adapter's output is scaled by ``lora_alpha / r``.
-        lora_dropout: dropout before A.
-        use_dora: decompose weights into magnitude and direction (DoRA).
-        target_modules: glob patterns over full layer names; None adapts every linear layer of the encoder.
-    """
-
-    r: int = 2
-    lora_alpha: float = 4.0
-    lora_dropout: float = 0.0
-    use_dora: bool = False
-    target_modules: tuple[str, ...] | None = None
-
-    def __post_init__(self) -> None:
-        if self.r < 1:
-            raise InputError(f"Expected a LoRA rank r of at least 1, found {self.r}.")
-        if not (math.isfinite(self.lora_alpha) and self.lora_alpha > 0):
-            raise InputError(f"Expected lora_alpha above 0, found {self.lora_alpha}.")
-        if not 0 <= self.lora_dropout < 1:
-            raise InputError(f"Expected lora_dropout in [0, 1), found {self.lora_dropout}.")
 
 
 def add_lora(model: nn.Module, options: LoraOptions) -> PeftModel:

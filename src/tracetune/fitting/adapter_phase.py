@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from peft import PeftModel
 from torch import nn
 
@@ -13,7 +14,7 @@ from tracetune.adapters.fused_lora import fuse_lora
 from tracetune.adapters.lora import trained_head
 from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
 from tracetune.base.seeds import seed_everything
-from tracetune.fitting.config import CACHE_DTYPES, FitConfig
+from tracetune.fitting.config import FitConfig
 from tracetune.fitting.head_phase import History
 from tracetune.fitting.methods.method import MethodReport
 from tracetune.fitting.run import Run
@@ -53,7 +54,8 @@ def train_adapters(start: TaskModel, data: TrainingData, config: FitConfig, run:
     started = time.perf_counter()
     seed_everything(config.training.seed)  # a resumed run has not drawn the numbers of the phases before
     storage = Storage(config.cache_bytes, folder=run.folder)
-    cache = PrefixCache(start.backbone, storage, CACHE_DTYPES[config.cache_dtype])
+    dtype = None if config.cache_dtype is None else getattr(torch, config.cache_dtype)
+    cache = PrefixCache(start.backbone, storage, dtype)
     obstacle = _obstacle(start, config)
     indexed = TrainingData(cache.indexed(data.train), cache.indexed(data.validation))
     adapted = config.method.adapt(start, data if obstacle else indexed, config.training)

@@ -1,20 +1,27 @@
 """How to fine-tune: the method with its options, and how head and method are trained."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from tracetune.base.errors import InputError, unknown_name
-from tracetune.data.splits import VALIDATIONS
-from tracetune.fitting.candidates import BEST, HEAD, ZERO_SHOT
-from tracetune.fitting.methods import Method, Trace, method_named
-from tracetune.training.trainer import TrainingConfig
+from tracetune.training.config import TrainingConfig
 
+if TYPE_CHECKING:  # PyTorch comes with it
+    from tracetune.fitting.methods import Method
+
+ZERO_SHOT, HEAD, BEST = "zero-shot", "head", "best"
 STARTS = (BEST, HEAD, ZERO_SHOT)
 HEAD_STARTS = ("gradient", "solved")
-CACHE_DTYPES = {None: None, "float32": torch.float32, "bfloat16": torch.bfloat16}
+CACHE_DTYPES = (None, "float32", "bfloat16")
+
+
+def _trace() -> Method:
+    from tracetune.fitting.methods import Trace
+
+    return Trace()
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class FitConfig:
         cache_dtype: precision of cached states of frozen blocks: "float32", "bfloat16", or None for that of training.
     """
 
-    method: Method = field(default_factory=Trace)
+    method: Method = field(default_factory=_trace)
     head: Any = None
     start: str = BEST
     head_start: str = "solved"
@@ -65,6 +72,9 @@ class FitConfig:
     cache_dtype: str | None = None
 
     def __post_init__(self) -> None:
+        from tracetune.data.splits import VALIDATIONS  # with NumPy and PyTorch; not needed to know the defaults
+        from tracetune.fitting.methods import method_named
+
         if isinstance(self.method, str):
             object.__setattr__(self, "method", method_named(self.method))
         if self.start not in STARTS:

@@ -12,8 +12,8 @@ from tracetune.backbones.backbone import Backbone
 from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
 from tracetune.fitting.adapter_phase import Tuned, train_adapters
-from tracetune.fitting.candidates import HEAD, ZERO_SHOT, Candidate, Candidates
-from tracetune.fitting.config import FitConfig
+from tracetune.fitting.candidates import Candidate, Candidates
+from tracetune.fitting.config import HEAD, ZERO_SHOT, FitConfig
 from tracetune.fitting.head_phase import TrainedHead, train_head
 from tracetune.fitting.identity import fit_identity
 from tracetune.fitting.interpolation import adapter_path

@@ -1,12 +1,15 @@
 """How much may stay open, counted in modules, in their parameters, or in the time of a training step."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from tracetune.base.errors import InputError
-from tracetune.selection.knapsack import best_within_time
-from tracetune.selection.step_time import StepTimeProfile
+
+if TYPE_CHECKING:  # PyTorch comes with it
+    from tracetune.selection.step_time import StepTimeProfile
 
 BudgetUnit = Literal["modules", "parameters", "time"]
 UNITS: tuple[BudgetUnit, ...] = ("modules", "parameters", "time")
@@ -99,6 +102,8 @@ class TimeBudget:
     def choose(self, scores: Mapping[str, float], amount: int) -> tuple[str, ...]:
         """Modules whose step takes at most ``amount``, those with positive scores only, but one at least."""
         _check_finite(scores)
+        from tracetune.selection.knapsack import best_within_time
+
         return best_within_time(scores, self.profile, amount / PER_MILLE)
 
     def module_share(self, amount: int) -> float:

@@ -13,9 +13,6 @@ from dataclasses import dataclass
 
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.budget import UNITS, Budget, BudgetUnit, amount_of, budget_of
-from tracetune.selection.gate_masks import CONTEXTS
-from tracetune.selection.scores import SCORES
-from tracetune.selection.scores.gated_dsic import MASKS
 
 AUTO = "auto"
 
@@ -94,6 +91,10 @@ class SelectionConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"Expected {name} of at least 1, found {value!r}.")
+        from tracetune.selection.gate_masks import CONTEXTS  # with PyTorch; not needed to know the defaults
+        from tracetune.selection.scores import SCORES
+        from tracetune.selection.scores.gated_dsic import MASKS
+
         choices = {"budget_unit": UNITS, "score": tuple(SCORES), "context": CONTEXTS, "masks": MASKS}
         for name, known in choices.items():
             if getattr(self, name) not in known:

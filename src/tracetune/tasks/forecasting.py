@@ -13,7 +13,8 @@ from tracetune.backbones.backbone import Backbone, Encoded, MaskedBackbone, Zero
 from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.normalisation import InstanceStatistics, normalise, per_channel
 from tracetune.base.errors import InputError
-from tracetune.heads.head import HeadConfig, build_head
+from tracetune.heads.config import FORECASTING_HEAD, HeadConfig
+from tracetune.heads.head import build_head
 from tracetune.heads.ridge import fit_ridge
 from tracetune.heads.zero_shot_start import start_at_zero_shot
 from tracetune.tasks.task import Features, Output, TaskModel
@@ -239,7 +240,7 @@ class Forecasting:
     @property
     def default_head(self) -> HeadConfig:
         """A projection on tokens of the future where the backbone has them."""
-        return HeadConfig("projection", beta=4, tokens="auto")
+        return HeadConfig(**FORECASTING_HEAD)
 
     def model(self, backbone: Backbone, head: HeadConfig) -> ForecastModel:
         """Put a new head on a backbone."""

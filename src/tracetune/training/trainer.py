@@ -3,10 +3,9 @@
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,99 +15,10 @@ from tracetune.base.device import resolve_device, supports_bf16
 from tracetune.base.errors import InputError
 from tracetune.data.windows import BatchSource
 from tracetune.training.checkpoints import WholeCheckpoints
+from tracetune.training.config import TrainingConfig
 from tracetune.training.micro_batches import MicroBatches, counted, share_of_step
 
 _HEAD_RATE_ALONE, _HEAD_RATE_BESIDE_ADAPTERS = 1e-3, 1e-5  # the latter: benchmarks/head_beside_adapters
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How to train; names as in Hugging Face's TrainingArguments where it has them.
-
-    Attributes:
-        learning_rate: peak rate of adapters (or of the backbone, where it trains).
-        head_learning_rate: peak rate of the head. None takes 1e-3 where nothing else trains, and 1e-5 beside adapters:
-            they do more around a head that hardly moves.
-        num_train_epochs: passes over the training windows.
-        max_steps: optimiser steps; overrides the epochs where positive.
-        epoch_windows: windows that count as one epoch, a fresh random part of all windows each time; none comes
-            again before all have been seen. None, or more than there are, counts all windows.
-        batch_size: windows per optimiser step and device.
-        max_tokens: most tokens (windows x patches N) in one forward pass, of training and of validation. A larger
-            batch is trained in micro-batches whose accumulated gradient is that of the whole batch. None for no limit.
-        weight_decay: decoupled weight decay (AdamW).
-        max_grad_norm: gradients are clipped to this norm.
-        warmup_share: share of the steps in which the one-cycle schedule rises.
-        evaluations: validation rounds, spread evenly over the run. Those at which no model can be chosen, before TRACE
-            and AdaLoRA are down to their final size, are left out.
-        early_stopping_patience: rounds without a better validation loss before training stops.
-        seed: fixes initial weights, order of windows and dropout.
-        bf16: bfloat16 autocast; "auto" where the hardware computes in bfloat16 (see supports_bf16), else float32.
-        compile: torch.compile the model.
-        num_workers: data-loading processes; 0 loads in the training process.
-    """
-
-    learning_rate: float = 5e-4
-    head_learning_rate: float | None = None
-    num_train_epochs: float = 5.0
-    max_steps: int = -1
-    epoch_windows: int | None = None
-    batch_size: int = 64
-    max_tokens: int | None = None
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    warmup_share: float = 0.3
-    evaluations: int = 10
-    early_stopping_patience: int = 3
-    seed: int = 0
-    bf16: bool | Literal["auto"] = False
-    compile: bool = False
-    num_workers: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "head_learning_rate", "batch_size", "evaluations", "num_train_epochs"):
-            value = getattr(self, name)
-            if value is None and name == "head_learning_rate":
-                continue
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
-                raise InputError(f"Expected {name} above 0, found {value!r}.")
-        if self.max_steps != -1 and self.max_steps < 1:
-            raise InputError(f"Expected max_steps of at least 1, or -1 for no such limit, found {self.max_steps}.")
-        if not 0 <= self.warmup_share < 1:
-            raise InputError(f"Expected warmup_share in [0, 1), found {self.warmup_share}.")
-        for name in ("epoch_windows", "max_tokens"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"Expected {name} of at least 1, or none for no limit, found {value!r}.")
-        if self.bf16 not in (True, False, "auto"):
-            raise InputError(f"Expected bf16 to be true, false or auto, found {self.bf16!r}.")
-
-    def total_steps(self, windows: int) -> int:
-        """Optimiser steps of a run over this many training windows."""
-        if self.max_steps > 0:
-            return self.max_steps
-        epoch = windows if self.epoch_windows is None else min(windows, self.epoch_windows)
-        return max(1, math.ceil(self.num_train_epochs * math.ceil(epoch / self.batch_size)))
-
-    def most_windows(self, tokens_per_window: int | None) -> int | None:
-        """Windows that fit into one forward pass; None without limit.
-
-        Args:
-            tokens_per_window: N, the backbone's ``num_patches`` of the context.
-
-        Raises:
-            InputError: not even one window fits, or there is a limit and N is not given.
-        """
-        if self.max_tokens is None:
-            return None
-        if tokens_per_window is None:
-            raise InputError("max_tokens needs tokens_per_window: pass the backbone's num_patches(context_length).")
-        if self.max_tokens < tokens_per_window:
-            raise InputError(
-                f"Expected max_tokens of at least {tokens_per_window}, found {self.max_tokens}: one window has "
-                f"{tokens_per_window} tokens. Allow more, or shorten the context."
-            )
-        return self.max_tokens // tokens_per_window
 
 
 def build_trainer(

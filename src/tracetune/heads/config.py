@@ -1,0 +1,49 @@
+"""Which head to put on a backbone; importable without PyTorch."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from tracetune.base.errors import InputError, unknown_name
+
+TOKENS = ("auto", "context", "future", "all")
+FORECASTING_HEAD: dict[str, Any] = {"kind": "projection", "beta": 4, "tokens": "auto"}
+"""The head of forecasters where none is chosen: a projection on tokens of the future where the backbone has them."""
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """Which forecasting head to put on a backbone.
+
+    Attributes:
+        kind: a name in `HEADS`: "flatten" (linear probe), "projection", "convolution" or "pooling".
+        beta: factor by which the compact kinds reduce the features; "flatten" keeps all of them (1).
+        dropout: share of the features before the output layer that is dropped in training; a head that fine-tuning has
+            solved in closed form trains on without.
+        tokens: which tokens the head reads: "context" (those of the context, as MOMENT's linear probe), "future"
+            (those of hidden patches in place of the horizon), "all" (both; the oldest patches make room), or "auto":
+            "future" where the backbone rebuilds hidden patches and the horizon fits in one pass, else "context". Heads
+            on tokens of the future start as the zero-shot forecast, see heads/zero_shot_start.py.
+    """
+
+    kind: str = "flatten"
+    beta: int = 1
+    dropout: float = 0.1
+    tokens: str = "context"
+
+    def __post_init__(self) -> None:
+        from tracetune.heads.head import HEADS  # with PyTorch; not needed to know the defaults
+
+        if self.kind not in HEADS:
+            raise unknown_name("head", self.kind, HEADS)
+        if not isinstance(self.beta, int) or isinstance(self.beta, bool) or self.beta < 1:
+            raise InputError(f"Expected beta to be a whole number of at least 1, found {self.beta!r}.")
+        if self.beta > 1 and not HEADS[self.kind].reduces:
+            reducing = ", ".join(name for name, kind in HEADS.items() if kind.reduces)
+            raise InputError(
+                f"Head {self.kind!r} keeps all features: expected beta=1, found {self.beta}. "
+                f"Heads that take a beta: {reducing}."
+            )
+        if self.tokens not in TOKENS:
+            raise unknown_name("tokens", self.tokens, TOKENS)
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"Expected a head dropout in [0, 1), found {self.dropout}.")
