@@ -18,8 +18,15 @@ def test_unknown_devices_are_refused() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_an_absent_gpu_is_reported() -> None:
-    with pytest.raises(InputError, match="finds no GPU"):
-        resolve_device("cuda")
+    for name in ("cuda", "cuda:1"):
+        with pytest.raises(InputError, match=f"Device '{name}' was asked for, but PyTorch finds no such device here"):
+            resolve_device(name)
+
+
+@pytest.mark.parametrize("name", ["mps", "xpu", "hpu", "meta", 5, None])
+def test_devices_of_other_machines_are_reported(name: object) -> None:
+    with pytest.raises(InputError, match=r"Use 'cpu'|such as 'cpu'"):
+        resolve_device(name)
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((7, 5), False), ((8, 0), True), ((9, 0), True)])

@@ -152,14 +152,50 @@ def test_gaps_and_unequal_lengths_are_normal(base: Forecaster) -> None:
 
 def test_a_constant_series_is_forecast_as_that_constant(base: Forecaster) -> None:
     frame = seasonal_frame(items=1).assign(target=7.0)
-    np.testing.assert_allclose(base.predict_df(frame)["predictions"], 7.0, atol=1e-3)
+    np.testing.assert_array_equal(base.predict_df(frame)["predictions"], 7.0)
 
 
 def test_evaluation_puts_the_naive_forecasts_beside(tuned: Forecaster) -> None:
-    table = tuned.evaluate(seasonal_frame()).set_index("forecaster")
+    table = tuned.evaluate(seasonal_frame(), test_length=HORIZON).overall.set_index("forecaster")
     assert list(table.index) == ["model", "repeat last", "seasonal naive (24)"]
     assert (table["windows"] == 2).all()
     assert table.loc["model", "mse"] < table.loc["repeat last", "mse"]
+
+
+def test_forecasts_are_clipped_at_zero_where_asked(base: Forecaster, tmp_path: Path, caplog: object) -> None:
+    frame = seasonal_frame(items=1)
+    frame["target"] = np.maximum(frame["target"] - 1.0, 0.0)
+    tuned = base.fit(frame, config=quick("linear_probe"))
+    assert "non_negative=True (--non-negative) keeps forecasts at or above 0" in caplog.text
+    levels = [0.05, 0.5, 0.95]
+    columns = ["predictions", *map(str, levels)]
+    free = tuned.predict_df(frame, levels)[columns]
+    assert free.to_numpy().min() < 0
+    clipped = tuned.predict_df(frame, levels, non_negative=True)[columns]
+    pd.testing.assert_frame_equal(clipped, free.clip(lower=0.0))
+
+    caplog.clear()
+    clips = base.fit(frame, config=quick("linear_probe"), non_negative=True)
+    assert "non_negative" not in caplog.text
+    clips.save_pretrained(tmp_path / "run")
+    loaded = Forecaster.from_pretrained(tmp_path / "run", device="cpu")
+    pd.testing.assert_frame_equal(loaded.predict_df(frame, levels)[columns], clipped)
+    assert next(loaded.predict_arrays([frame["target"].to_numpy()[None]])).min() == 0.0
+    pd.testing.assert_frame_equal(loaded.predict_df(frame, levels, non_negative=False)[columns], free)
+
+
+@pytest.mark.parametrize("levels", [np.array([0.1, 0.9]), ["0.1", "0.9"], (0.1, 0.9, 0.1)])
+def test_quantile_levels_come_in_many_forms(tuned: Forecaster, levels: object) -> None:
+    forecast = tuned.predict_df(seasonal_frame(), levels)
+    pd.testing.assert_frame_equal(forecast, tuned.predict_df(seasonal_frame(), [0.1, 0.9]))
+    assert list(tuned.predict_df(seasonal_frame(), 0.1).columns)[-2:] == ["predictions", "0.1"]
+
+
+def test_quantiles_never_cross_and_the_point_forecast_is_the_median(tuned: Forecaster) -> None:
+    levels = [0.01, 0.1, 0.3, 0.45, 0.5, 0.55, 0.7, 0.9, 0.99]
+    forecast = tuned.predict_df(seasonal_frame(), levels)
+    assert (np.diff(forecast[list(map(str, levels))].to_numpy(), axis=1) >= 0).all()
+    np.testing.assert_array_equal(forecast["0.5"], forecast["predictions"])
 
 
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(base: Forecaster, tmp_path: Path) -> None:
@@ -176,8 +212,11 @@ def test_wrong_use_is_refused(base: Forecaster, base_folder: str, tuned: Forecas
         base.save_pretrained(tmp_path / "nothing")
     with pytest.raises(InputError, match="Quantiles need a fitted forecaster"):
         base.predict_df(seasonal_frame(), [0.5])
-    with pytest.raises(InputError, match=r"between 0\.01 and 0\.99, found 1\.5"):
-        tuned.predict_df(seasonal_frame(), [1.5])
+    for levels, found in (([1.5], "1.5"), ([None], "None"), ("high", "'high'"), ({"low": 0.1}, "{'low': 0.1}")):
+        with pytest.raises(InputError, match=f"Expected quantile_levels .* found {found}"):
+            tuned.predict_df(seasonal_frame(), levels)
+    with pytest.raises(InputError, match=r"between 0\.01 and 0\.99, found 0\.999"):
+        tuned.predict_df(seasonal_frame(), [0.999])
     with pytest.raises(InputError, match="is fine-tuned already"):
         tuned.fit(seasonal_frame())
     with pytest.raises(InputError, match="Did you mean 'lora'"):

@@ -7,7 +7,7 @@ import torch
 from tests.tiny import CONTEXT, HORIZON, tiny_forecast_model
 from tracetune.base.errors import InputError
 from tracetune.data.windows import Windows
-from tracetune.estimators.intervals import LEVELS, residual_quantiles
+from tracetune.estimators.intervals import LEVELS, ResidualQuantiles, residual_quantiles
 
 
 def errors(model: torch.nn.Module, windows: Windows) -> np.ndarray:
@@ -38,3 +38,30 @@ def test_levels_that_were_not_estimated_are_refused() -> None:
     quantiles = residual_quantiles(tiny_forecast_model(), Windows([series], CONTEXT, HORIZON))
     with pytest.raises(InputError, match=r"between 0\.01 and 0\.99, found 0\.999"):
         quantiles.at([0.999])
+
+
+def test_lower_quantiles_are_never_above_the_point_forecast() -> None:
+    """A bias in the validation errors does not move the median, and tails keep what was estimated."""
+    biased = ResidualQuantiles(
+        np.array([0.1, 0.5, 0.9]), np.array([[0.2, 0.6, 1.0], [-3.0, -2.0, -0.5], [-1.0, 0.1, 2.0]])
+    )
+    expected = [[0.0, 0.0, 1.0], [-3.0, 0.0, 0.0], [-1.0, 0.0, 2.0]]
+    np.testing.assert_array_equal(biased.at([0.1, 0.5, 0.9]), expected)
+    assert (np.diff(biased.at(np.linspace(0.1, 0.9, 41)), axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "Expected f to be an object"),
+        ({"levels": [0.1]}, "f has no values"),
+        ({"levels": [0.1, 0.9], "values": [[1, 2], [1]]}, r"rows of one length in the values of f, found \[1, 2\]"),
+        ({"levels": [], "values": [[]]}, r"Expected quantile levels \[Q\]"),
+        ({"levels": [0.9, 0.1], "values": [[1, 2]]}, "Expected ascending quantile levels"),
+        ({"levels": [0.1, 0.9], "values": [[2, 1]]}, "ascend with their levels"),
+        ({"levels": [0.1, 0.9], "values": [[None, 1]]}, r"Expected values\[0\]\[0\] in f to be a finite number"),
+    ],
+)
+def test_unusable_tables_are_refused(content: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ResidualQuantiles.from_dict(content, "f")

@@ -24,13 +24,14 @@ from tracetune.tasks.forecasting import ForecastOutput
 LENGTHS = (240, 3, 64, 100, 70, 1, 65)
 
 
+def some_intervals(width: float = 1.0) -> ResidualQuantiles:
+    values = np.sort(np.random.default_rng(0).normal(size=(HORIZON, len(LEVELS))), axis=1)
+    return ResidualQuantiles(np.array(LEVELS), width * values)
+
+
 @pytest.fixture(scope="module")
 def forecaster() -> Forecaster:
-    rng = np.random.default_rng(0)
-    values = np.sort(rng.normal(size=(HORIZON, len(LEVELS))), axis=1)
-    return Forecaster(
-        tiny_forecast_model(), "tiny", intervals=ResidualQuantiles(np.array(LEVELS), values), device="cpu"
-    )
+    return Forecaster(tiny_forecast_model(), "tiny", intervals=some_intervals(), device="cpu")
 
 
 def some_series(channels: int = 1, lengths: tuple[int, ...] = LENGTHS, seed: int = 0) -> list[np.ndarray]:
@@ -194,8 +195,10 @@ def test_no_series_no_forecast(forecaster: Forecaster) -> None:
     [
         (np.zeros(5), r"series 1 to have shape \[channels, steps\], found \[5\]"),
         (np.zeros((0, 5)), r"found \[0, 5\]"),
-        (np.zeros((1, 0)), "Series 1 has no value at all"),
-        (np.full((1, 5), np.nan), "Series 1 has no value at all"),
+        (np.zeros((1, 0)), "found none in series 1"),
+        (np.full((1, 5), np.nan), "found none in series 1"),
+        (np.array([[1.0], [np.nan]]), "found none in channel 2 of 2 in series 1"),
+        (np.array([[1.0, -2e300]]), r"at most 1e\+300 in magnitude, found larger ones in series 1"),
         (np.array([[1.0, np.inf]]), "Series 1 has infinite values"),
         (np.array([["a"]]), "Expected numbers in series 1"),
     ],
@@ -206,7 +209,68 @@ def test_unusable_arrays_are_refused(forecaster: Forecaster, bad: np.ndarray, me
 
 
 def test_wrong_use_shows_at_the_call_or_the_first_series(forecaster: Forecaster) -> None:
-    with pytest.raises(InputError, match=r"between 0\.01 and 0\.99"):
+    with pytest.raises(InputError, match=r"between 0 and 1, found 2\.0"):
         forecaster.predict_frames([], [2.0])
     with pytest.raises(InputError, match="batch_size of at least 1, found 0"):
         next(forecaster.predict_arrays(some_series(), batch_size=0))
+
+
+def points_and_quantiles(forecaster: Forecaster, values: np.ndarray) -> np.ndarray:
+    """Forecasts [C, H, 1 + Q] of one series."""
+    offsets = forecaster.intervals.at([0.1, 0.9])
+    (forecast,) = forecast_series(forecaster._output, [values], CONTEXT, 8)
+    return np.concatenate([forecast.points()[..., None], forecast.quantiles(offsets)], axis=-1)
+
+
+@pytest.mark.parametrize("constant", [0.0, 7.0, 0.1, -1e-300, 1e300, 123456789.123456789])
+@pytest.mark.parametrize("length", [1, 40, 200])
+def test_a_constant_context_is_forecast_as_that_constant(forecaster: Forecaster, constant: float, length: int) -> None:
+    """Exactly, point and quantiles, each channel by itself, whatever the steps before the context were."""
+    varying = np.random.default_rng(0).normal(size=length)
+    early = np.array([[1e6, np.nan], [3.0, -2.0]])
+    values = np.stack([np.full(length, constant), varying])
+    values[0, length // 2 + 1 :: 3] = np.nan
+    series = np.concatenate([early, values], axis=1) if length > CONTEXT else values
+    forecast = points_and_quantiles(forecaster, series)
+    np.testing.assert_array_equal(forecast[0], constant)
+    assert np.isfinite(forecast[1]).all()
+
+
+def test_a_small_level_after_a_large_one_is_forecast_as_it_is(forecaster: Forecaster) -> None:
+    frame = frame_of([np.concatenate([[1e6], np.full(CONTEXT, 0.001)])[None]])
+    forecast = forecaster.predict_df(frame, [0.1, 0.9], freq="h")
+    np.testing.assert_array_equal(forecast[["predictions", "0.1", "0.9"]], 0.001)
+
+
+def test_a_context_without_values_falls_back_to_the_series(forecaster: Forecaster) -> None:
+    values = np.concatenate([np.full((1, 50), 1000.0) + np.arange(50) % 7, np.full((1, CONTEXT), np.nan)], axis=1)
+    assert (np.abs(points_and_quantiles(forecaster, values) - 1003) < 100).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    exponent=st.integers(-297, 297),
+    factor=st.floats(1.0, 9.0),
+    shift=st.floats(-100.0, 100.0),
+    seed=st.integers(0, 5),
+)
+def test_forecasts_follow_the_units_of_the_series(exponent: int, factor: float, shift: float, seed: int) -> None:
+    """predict(a x + b) = a predict(x) + b, for every magnitude of a; quantiles too."""
+    forecaster = Forecaster(tiny_forecast_model(), "tiny", intervals=some_intervals(), device="cpu")
+    values = np.random.default_rng(seed).normal(size=(1, 100)).cumsum(1)
+    a, b = factor * 10.0**exponent, shift * 10.0**exponent
+    plain = points_and_quantiles(forecaster, values)
+    scaled = points_and_quantiles(forecaster, a * values + b)
+    assert np.isfinite(scaled).all()
+    np.testing.assert_allclose((scaled - b) / a, plain, atol=2e-4 * values.std())
+
+
+def test_what_would_overflow_is_refused(forecaster: Forecaster) -> None:
+    forecaster = Forecaster(tiny_forecast_model(), "tiny", intervals=some_intervals(1e12), device="cpu")
+    values = np.random.default_rng(0).normal(size=(1, 100)) * 1e298
+    with pytest.raises(InputError, match="A forecast is not finite"):
+        points_and_quantiles(forecaster, values)
+    for bad in (1.5e308, -1e301):
+        frame = frame_of([np.array([[1.0, bad, 2.0]])])
+        with pytest.raises(InputError, match=r"at most 1e\+300 in magnitude, found larger ones in item 'item0'"):
+            forecaster.predict_df(frame, freq="h")

@@ -1,97 +1,73 @@
-"""The adapter folder: PEFT's files, so that plain PEFT loads it, and ``trace.json`` beside them."""
+"""A PEFT model's files: the active adapter set in the layout that plain PEFT loads, and nothing that is not active."""
 
+import copy
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import tempfile
 from pathlib import Path
-from typing import Any
 
 from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import read_json_object, staged_folder, write_json
 
-TRACE_FILE = "trace.json"
-FULL_WEIGHTS = "model.safetensors"
+ADAPTER_FILES = (CONFIG_NAME, SAFETENSORS_WEIGHTS_NAME)
 
 
-@contextmanager
-def new_adapter_folder(
-    folder: str | Path, model: nn.Module, base_name: str, trace: Mapping[str, Any], card: str
-) -> Iterator[Path]:
-    """Write a fine-tuned model to ``folder``; more files can be added inside the block. Whole or not at all.
+def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
+    """Write adapter_config.json and adapter_model.safetensors of the adapter set that is active.
 
-    A PEFT model gives adapter_config.json and adapter_model.safetensors; any other model, fine-tuned in
-    full, model.safetensors. ``trace`` becomes trace.json, with the hash of the weights; ``card`` README.md.
+    Args:
+        model: with one active adapter set, whatever its name; PEFT loads it as "default".
+        folder: exists.
+        base_name: what the configuration calls the base model.
 
     Raises:
-        InputError: the folder exists and is not empty.
+        InputError: what is active is not one adapter set as it stands: several, disabled, or merged layers.
     """
-    with staged_folder(folder) as temporary:
-        weights = (
-            _save_peft(model, temporary, base_name) if isinstance(model, PeftModel) else _save_full(model, temporary)
-        )
-        write_json(temporary / TRACE_FILE, {**trace, "weights_sha256": file_digest(weights)})
-        (temporary / "README.md").write_text(card, encoding="utf-8")
-        yield temporary
-
-
-def read_trace(folder: str | Path, needed: Sequence[str] = ()) -> dict[str, Any]:
-    """The record of a saved model, with at least the entries ``needed``.
-
-    Raises:
-        InputError: ``folder`` holds no trace.json or one that lacks an entry, or its weights are damaged or
-            not those it was saved with.
-    """
-    source = Path(folder)
-    if not (source / TRACE_FILE).is_file():
-        raise InputError(f"Expected a folder saved by tracetune, with {TRACE_FILE} in it; {source} has none.")
-    trace = read_json_object(source / TRACE_FILE)
-    if absent := [name for name in needed if name not in trace]:
-        raise InputError(f"{source / TRACE_FILE} has no {', '.join(absent)}. Restore the folder from its source.")
-    weights = weights_path(source)
-    check_safetensors(weights)
-    if weights.name == SAFETENSORS_WEIGHTS_NAME:
-        read_json_object(source / CONFIG_NAME)
-    if trace.get("weights_sha256") != file_digest(weights):
-        raise InputError(
-            f"{weights} is not the file that {source / TRACE_FILE} was written with: its SHA-256 differs. "
-            "Restore the folder from its source."
-        )
-    return trace
-
-
-def is_saved_model(folder: str | Path) -> bool:
-    """Whether ``folder`` was written by :func:`new_adapter_folder`."""
-    return (Path(folder) / TRACE_FILE).is_file()
-
-
-def load_weights(model: nn.Module, folder: str | Path) -> nn.Module:
-    """Put the saved weights on a freshly built base model: a PEFT model, or the model itself if saved in full."""
-    source = Path(folder)
-    if (source / CONFIG_NAME).is_file():
-        return PeftModel.from_pretrained(model, str(source)).eval()
+    _require_one_active(model)
+    name = model.active_adapters[0]
+    config = model.peft_config[name]
+    config.base_model_name_or_path = base_name
     try:
-        model.load_state_dict(load_file(source / FULL_WEIGHTS))
-    except RuntimeError as error:
-        raise InputError(f"The weights in {source} do not fit the base model: {error}") from error
-    return model.eval()
+        with tempfile.TemporaryDirectory(dir=folder) as staged:  # PEFT puts a set of another name into a subfolder
+            model.save_pretrained(staged, selected_adapters=[name], save_embedding_layers=False)
+            for file in ADAPTER_FILES:
+                (Path(staged) / ("" if name == "default" else name) / file).replace(folder / file)
+    finally:
+        config.base_model_name_or_path = None  # see ForecastModel: no name while training
 
 
-def weights_path(folder: Path) -> Path:
-    """The one weights file of a saved model.
+def load_adapter(model: nn.Module, folder: Path) -> PeftModel:
+    """``model`` with the adapter set of a folder on it, in evaluation mode.
 
     Raises:
-        InputError: there is none.
+        InputError: the files do not fit the model, or this version of PEFT cannot read them.
     """
-    for name in (SAFETENSORS_WEIGHTS_NAME, FULL_WEIGHTS):
-        if (folder / name).is_file():
-            return folder / name
-    raise InputError(f"Expected {SAFETENSORS_WEIGHTS_NAME} or {FULL_WEIGHTS} in {folder}; neither is there.")
+    try:
+        return PeftModel.from_pretrained(model, str(folder)).eval()
+    except Exception as error:  # PEFT takes its files as they are: an edited one ends in any of them
+        raise InputError(f"The adapter in {folder} does not fit its base model: {error}") from error
+
+
+def without_adapters(model: PeftModel) -> nn.Module:
+    """A copy of the base model with the weights it had before the adapters, and the head that was trained."""
+    _require_one_active(model)
+    return copy.deepcopy(model).unload()
+
+
+def merged(model: PeftModel) -> nn.Module:
+    """A copy of the model whose active adapters are folded into its weights.
+
+    Raises:
+        InputError: the sum is not finite.
+    """
+    try:
+        return copy.deepcopy(model).merge_and_unload(safe_merge=True)
+    except ValueError as error:
+        raise InputError(f"The adapters cannot be merged: {error}") from error
 
 
 def check_safetensors(path: Path) -> None:
@@ -99,7 +75,7 @@ def check_safetensors(path: Path) -> None:
     try:
         with safe_open(path, framework="pt") as tensors:
             tensors.keys()
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is damaged or truncated ({error}). Restore it from its source.") from error
 
 
@@ -109,16 +85,17 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _save_peft(model: PeftModel, folder: Path, base_name: str) -> Path:
-    config = model.peft_config[model.active_adapter]
-    config.base_model_name_or_path = base_name
-    try:
-        model.save_pretrained(str(folder), save_embedding_layers=False)
-    finally:
-        config.base_model_name_or_path = None  # see ForecastModel: no name while training
-    return folder / SAFETENSORS_WEIGHTS_NAME
-
-
-def _save_full(model: nn.Module, folder: Path) -> Path:
-    save_file({key: tensor.contiguous() for key, tensor in model.state_dict().items()}, folder / FULL_WEIGHTS)
-    return folder / FULL_WEIGHTS
+def _require_one_active(model: PeftModel) -> None:
+    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    active = model.active_adapters
+    if len(active) != 1:
+        raise InputError(
+            f"Expected one active adapter set, found {len(active)} ({', '.join(active)}). "
+            "Call set_adapter(name) on the model, or merge them with its add_weighted_adapter."
+        )
+    if any(layer.disable_adapters for layer in layers):
+        raise InputError("Expected the adapters to be in use, found some disabled: enable them on the model first.")
+    if any(layer.merged for layer in layers):
+        raise InputError(
+            "Expected adapters beside the weights, found some merged: call unmerge_adapter() on the model."
+        )

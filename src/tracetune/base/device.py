@@ -2,10 +2,10 @@
 
 import torch
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, shown
 
 
-def resolve_device(name: str = "auto") -> torch.device:
+def resolve_device(name: str | torch.device = "auto") -> torch.device:
     """Device for ``name``; ``"auto"`` takes CUDA, then Apple's MPS, then the CPU.
 
     Raises:
@@ -17,10 +17,16 @@ def resolve_device(name: str = "auto") -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"Expected a device such as 'cpu', 'cuda' or 'auto', found {name!r}.") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise InputError("Device 'cuda' was asked for, but PyTorch finds no GPU here. Use 'cpu' or 'auto'.")
+    except (RuntimeError, TypeError) as error:
+        raise InputError(f"Expected a device such as 'cpu', 'cuda' or 'auto', found {shown(name)}.") from error
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # each kind of device has its own
+        raise InputError(
+            f"Device {str(device)!r} was asked for, but PyTorch finds no such device here. Use 'cpu' or 'auto'."
+        ) from error
+    if device.type == "meta":
+        raise InputError("Expected a device that computes, found 'meta'. Use 'cpu' or 'auto'.")
     return device
 
 

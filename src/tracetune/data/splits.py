@@ -231,15 +231,28 @@ class Scaler:
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation of each channel of an array [C, L], missing values left out."""
     observed = ~np.isnan(values)
-    mean = np.where(observed, values, 0.0).sum(axis=1) / np.maximum(observed.sum(axis=1), 1)
+    exponent = _exponent(values)
+    unit = np.ldexp(np.where(observed, values, 0.0), -exponent[:, None])
+    mean = np.ldexp(unit.sum(axis=1) / np.maximum(observed.sum(axis=1), 1), exponent)
     return mean, _deviation(values, mean)
 
 
 def _deviation(values: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Root mean square distance of each channel of an array [C, L] from its mean [C], missing values left out."""
     observed = ~np.isnan(values)
-    squares = np.where(observed, values - mean[:, None], 0.0) ** 2
-    return np.sqrt(squares.sum(axis=1) / np.maximum(observed.sum(axis=1), 1))
+    distances = np.where(observed, values - mean[:, None], 0.0)
+    exponent = _exponent(distances)
+    squares = np.ldexp(distances, -exponent[:, None]) ** 2
+    return np.ldexp(np.sqrt(squares.sum(axis=1) / np.maximum(observed.sum(axis=1), 1)), exponent)
+
+
+def _exponent(values: np.ndarray) -> np.ndarray:
+    """Power of two [C] just above the largest magnitude of each channel of an array [C, L].
+
+    Divided by it, no magnitude overflows or vanishes when it is summed or squared, and no bit of a result changes.
+    """
+    largest = np.abs(np.where(np.isnan(values), 0.0, values)).max(axis=1, initial=0.0)
+    return np.frexp(largest)[1]
 
 
 def _by_part(parts: Sequence[tuple[Part, Part, Part]]) -> PanelSplit:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tracetune.data.continuation import continue_panel
@@ -41,3 +42,8 @@ def split_frames(
         panel, split = continue_panel(panel, panel_from_frame(validation_df, **columns))
     wanted = min(context_length, max(prediction_length, context_length // 4))
     return panel, split, [min(wanted, max(1, (part.stop - prediction_length) // 2)) for part in split.train]
+
+
+def is_non_negative(panel: Panel) -> bool:
+    """Whether no value of a panel is below 0."""
+    return all(float(np.nanmin(series.values, initial=np.inf)) >= 0 for series in panel)

@@ -1,9 +1,8 @@
 """Forecaster: load, fit, predict, evaluate, save."""
 
-import copy
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,29 +14,40 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import TrainerCallback
 
-from tracetune.adapters.checkpoint import is_saved_model, load_weights, new_adapter_folder, read_trace
-from tracetune.backbones.loading import weights_digest
+from tracetune.backbones.loading import MODELS, locate_weights
 from tracetune.base.device import resolve_device
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument, either
 from tracetune.data.frames import Panel, panel_from_frame
 from tracetune.data.seasonality import seasonality
 from tracetune.data.splits import PanelSplit
-from tracetune.data.windows import Windows, batches
-from tracetune.estimators.fit_data import split_frames
-from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
+from tracetune.estimators.backtest import BacktestModel, backtest, test_part
+from tracetune.estimators.card import forecaster_card
+from tracetune.estimators.fit_data import is_non_negative, split_frames
+from tracetune.estimators.forecast_record import ForecastRecord, fit_record, inner_model
+from tracetune.estimators.intervals import ResidualQuantiles, checked_levels, residual_quantiles
 from tracetune.estimators.prediction import checked_arrays, forecast_panels, forecast_series
+from tracetune.estimators.saved_model import (
+    SavedModel,
+    base_of,
+    is_saved_model,
+    load_model,
+    merged_model,
+    read_saved_model,
+    save_model,
+)
+from tracetune.evaluation.backtest import Evaluation
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
 from tracetune.fitting.methods import Method
-from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
-from tracetune.heads.head import HeadConfig
-from tracetune.report.card import forecaster_card
-from tracetune.tasks.forecast_data import ForecastData, forecast_data, require_observed, scale_panel
-from tracetune.tasks.forecast_evaluation import compare_forecasters, naive_forecasters
+from tracetune.tasks.forecast_data import forecast_data
 from tracetune.tasks.forecasting import Forecasting, ForecastModel, ForecastOutput
 
+QuantileLevels = Sequence[float] | np.ndarray | float | None
+
 logger = logging.getLogger(__name__)
+
+_TASK = "forecasting"
 
 
 class Forecaster:
@@ -54,6 +64,7 @@ class Forecaster:
         *,
         trace: dict[str, Any] | None = None,
         intervals: ResidualQuantiles | None = None,
+        non_negative: bool = False,
         device: str = "auto",
     ) -> None:
         self.device = resolve_device(device)
@@ -61,12 +72,13 @@ class Forecaster:
         self.base_name = base_name
         self.trace = trace
         self.intervals = intervals
+        self.non_negative = non_negative
         self.history: dict[str, list[dict[str, Any]]] = {}
 
     @property
     def forecast_model(self) -> ForecastModel:
         """The forecasting model itself, inside PEFT's wrapper where there is one."""
-        return self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model  # type: ignore[return-value]
+        return inner_model(self.model)
 
     @property
     def prediction_length(self) -> int:
@@ -103,9 +115,20 @@ class Forecaster:
                 other than the one that was fine-tuned.
         """
         if is_saved_model(name_or_folder):
-            return cls._from_saved(Path(name_or_folder), prediction_length, context_length, base, device)
+            saved = read_saved_model(name_or_folder, _TASK, ForecastRecord.from_json)
+            return cls._from_saved(saved, prediction_length, context_length, base, device)
+        if base is not None:
+            raise InputError(
+                f"{str(name_or_folder)!r} is no fine-tuned model, whose backbone {argument('base')} would name. Leave "
+                f"{argument('base')} out."
+            )
+        if str(name_or_folder) not in MODELS:
+            locate_weights(name_or_folder)  # a name that does not exist needs no prediction_length
         if prediction_length is None:
-            raise InputError("Expected prediction_length: how many steps to forecast. Give it with the model's name.")
+            raise InputError(
+                f"Expected {argument('prediction_length')}: how many steps to forecast. Only a fine-tuned model knows "
+                f"its own; {str(name_or_folder)!r} is a foundation model."
+            )
         model = ForecastModel.from_pretrained(str(name_or_folder), prediction_length, None, context_length)
         return cls(model, str(name_or_folder), device=device)
 
@@ -116,6 +139,7 @@ class Forecaster:
         config: FitConfig | None = None,
         *,
         method: Method | str | None = None,
+        non_negative: bool | None = None,
         callbacks: Sequence[TrainerCallback] = (),
         **columns: Any,
     ) -> "Forecaster":
@@ -127,6 +151,8 @@ class Forecaster:
                 every series in ``train_df``.
             config: how to fine-tune; the default is TRACE with a compact head.
             method: shortcut for ``config.method``: ``Trace(...)``, ``Lora(...)``, or a name ("trace", "lora", ...).
+            non_negative: whether forecasts are clipped at 0, e.g. of counts and sales; None keeps what this forecaster
+                does, and suggests it where no value is below 0.
             callbacks: Trainer callbacks, e.g. a progress bar.
             columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
 
@@ -141,7 +167,7 @@ class Forecaster:
         panel, split, least = split_frames(
             train_df, validation_df, self.context_length, self.prediction_length, config.validation, **columns
         )
-        return self.fit_panel(panel, split, config, min_context=least, callbacks=callbacks)
+        return self.fit_panel(panel, split, config, min_context=least, non_negative=non_negative, callbacks=callbacks)
 
     def fit_panel(
         self,
@@ -150,6 +176,7 @@ class Forecaster:
         config: FitConfig | None = None,
         *,
         min_context: int | Sequence[int] | None = None,
+        non_negative: bool | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> "Forecaster":
         """Fine-tune on a panel whose training and validation ranges are given; see :meth:`fit`.
@@ -159,9 +186,18 @@ class Forecaster:
         """
         config = FitConfig() if config is None else config
         if isinstance(self.model, PeftModel):
-            raise InputError(
-                "This forecaster is fine-tuned already. Start from its base: " + repr(self.base_name) + "."
+            merge = either(
+                "forecaster.merge().fit(...)", "in Python: Forecaster.from_pretrained(FOLDER).merge(), saved anew"
             )
+            again = either("Forecaster.from_pretrained(...)", "--model")
+            raise InputError(
+                f"This forecaster is fine-tuned already. To train on from it, fold its adapters in first ({merge}); to "
+                f"start again, take its base ({again} with {self.base_name!r})."
+            )
+        if non_negative is None:
+            non_negative = self.non_negative
+            if not non_negative and is_non_negative(panel):
+                logger.warning("No value is below 0; non_negative=True (--non-negative) keeps forecasts there too.")
         data = forecast_data(
             panel,
             split,
@@ -175,21 +211,30 @@ class Forecaster:
         )
         if data.counts is not None:
             logger.info("%s", data.counts.describe())
-        task = Forecasting(self.prediction_length, self.context_length, self.base_name)
+        start = None if self.trace is None else self.forecast_model
+        task = Forecasting(self.prediction_length, self.context_length, self.base_name, start)
         with Run.at(config.checkpoints, str(self.device), callbacks, restart=config.restart) as run:
             fitted = fit(task, self.forecast_model.backbone, data, config, run)
+        base = base_of(self.base_name, self.forecast_model.backbone, fitted.model, tuned_before=self.trace is not None)
         intervals = residual_quantiles(fitted.model, data.validation)
-        trace = self._trace(panel, data, fitted.record)
-        tuned = Forecaster(fitted.model, self.base_name, trace=trace, intervals=intervals, device=str(self.device))
+        tuned = Forecaster(
+            fitted.model,
+            self.base_name,
+            trace=fit_record(panel, data, fitted, base),
+            intervals=intervals,
+            non_negative=non_negative,
+            device=str(self.device),
+        )
         tuned.history = fitted.record.history
         return tuned
 
     def predict_df(
         self,
         df: pd.DataFrame,
-        quantile_levels: Sequence[float] | None = None,
+        quantile_levels: QuantileLevels = None,
         *,
         batch_size: int = 256,
+        non_negative: bool | None = None,
         **columns: Any,
     ) -> pd.DataFrame:
         """Forecast the H steps after the end of every series in ``df``.
@@ -198,19 +243,23 @@ class Forecaster:
             df: history, in any of the layouts that :meth:`fit` takes.
             quantile_levels: also give these quantiles, e.g. [0.1, 0.5, 0.9]; needs a fitted forecaster.
             batch_size: series and channels per forward pass.
+            non_negative: whether point forecasts and quantiles are clipped at 0; None does as was fitted.
             columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
 
         Returns:
             Columns item_id, timestamp, target_name, predictions, and one a quantile ("0.1", ...).
         """
-        return next(self.predict_frames([df], quantile_levels, batch_size=batch_size, **columns))
+        return next(
+            self.predict_frames([df], quantile_levels, batch_size=batch_size, non_negative=non_negative, **columns)
+        )
 
     def predict_frames(
         self,
         frames: Iterable[pd.DataFrame],
-        quantile_levels: Sequence[float] | None = None,
+        quantile_levels: QuantileLevels = None,
         *,
         batch_size: int = 256,
+        non_negative: bool | None = None,
         **columns: Any,
     ) -> Iterator[pd.DataFrame]:
         """Forecast frames one after the other; memory does not grow with their number.
@@ -222,6 +271,7 @@ class Forecaster:
             frames: tables as for :meth:`predict_df`, each with whole items; an iterator is read as needed.
             quantile_levels: as for :meth:`predict_df`.
             batch_size: series and channels per forward pass.
+            non_negative: whether point forecasts and quantiles are clipped at 0; None does as was fitted.
             columns: as for :meth:`predict_df`; they hold for every frame.
 
         Yields:
@@ -231,16 +281,25 @@ class Forecaster:
             InputError: quantiles that the forecaster does not have; while reading, a frame that cannot be used.
         """
         panels = map(partial(panel_from_frame, **columns), frames)  # map keeps no frame once its panel is there
-        return self.predict_panels(panels, quantile_levels, batch_size=batch_size)
+        return self.predict_panels(panels, quantile_levels, batch_size=batch_size, non_negative=non_negative)
 
     def predict_panels(
-        self, panels: Iterable[Panel], quantile_levels: Sequence[float] | None = None, *, batch_size: int = 256
+        self,
+        panels: Iterable[Panel],
+        quantile_levels: QuantileLevels = None,
+        *,
+        batch_size: int = 256,
+        non_negative: bool | None = None,
     ) -> Iterator[pd.DataFrame]:
         """Forecast panels one after the other; see :meth:`predict_frames`."""
-        offsets = self._quantile_offsets(quantile_levels)
-        return forecast_panels(self._output, panels, self.context_length, batch_size, quantile_levels or (), offsets)
+        levels = checked_levels(quantile_levels)
+        offsets = self._quantile_offsets(levels)
+        lowest = self._lowest(non_negative)
+        return forecast_panels(self._output, panels, self.context_length, batch_size, levels, offsets, lowest)
 
-    def predict_arrays(self, values: Iterable[np.ndarray], *, batch_size: int = 256) -> Iterator[np.ndarray]:
+    def predict_arrays(
+        self, values: Iterable[np.ndarray], *, batch_size: int = 256, non_negative: bool | None = None
+    ) -> Iterator[np.ndarray]:
         """Forecast series that are arrays; memory does not grow with their number.
 
         The numbers are those of :meth:`predict_df` on the same series. Series share batches, and are read at most
@@ -249,6 +308,7 @@ class Forecaster:
         Args:
             values: one array [C, L] a series, of any length, NaN where missing; an iterator is read as needed.
             batch_size: series and channels per forward pass.
+            non_negative: as for :meth:`predict_df`.
 
         Yields:
             One forecast [C, H] a series, in order and in the units of the series.
@@ -256,67 +316,76 @@ class Forecaster:
         Raises:
             InputError: while reading, a series of another shape, with infinite values, or without any value.
         """
-        forecasts = forecast_series(self._output, checked_arrays(values), self.context_length, batch_size)
+        lowest = self._lowest(non_negative)
+        forecasts = forecast_series(self._output, checked_arrays(values), self.context_length, batch_size, lowest)
         return (forecast.points() for forecast in forecasts)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the fine-tuned model: PEFT's files, a model card and trace.json; whole or not at all.
+        """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.
 
         Raises:
-            InputError: nothing was fitted yet, or the folder is not empty.
+            InputError: nothing was fitted yet, the folder is not empty, or the active adapters are not one set.
         """
         if self.trace is None:
-            raise InputError("Nothing to save: this is a base model as loaded. Call fit first.")
-        trace = dict(self.trace, intervals=None if self.intervals is None else self.intervals.to_dict())
-        with new_adapter_folder(folder, self.model, self.base_name, trace, forecaster_card(trace)):
-            pass
+            raise InputError(
+                f"Nothing to save: {self.base_name!r} is a foundation model as it was loaded. Call fit first."
+            )
+        intervals = None if self.intervals is None else self.intervals.to_dict()
+        trace = {
+            **self.trace,
+            "task": _TASK,
+            "weights": "adapter" if isinstance(self.model, PeftModel) else "whole",
+            "intervals": intervals,
+            "non_negative": self.non_negative,
+        }
+        save_model(folder, self.model, trace, forecaster_card(trace))
 
     def merge(self) -> "Forecaster":
-        """A copy whose adapters are folded into the backbone's weights: same forecasts, no extra work."""
-        if not isinstance(self.model, PeftModel):
+        """A copy whose adapters are folded into the backbone's weights: same forecasts, no extra work.
+
+        It can be saved, and tuned on.
+        """
+        if not isinstance(self.model, PeftModel) or self.trace is None:
             return self
-        merged = copy.deepcopy(self.model).merge_and_unload()
-        return Forecaster(merged, self.base_name, intervals=self.intervals, device=str(self.device))
+        model, trace = merged_model(self.model, self.trace)
+        return Forecaster(
+            model,
+            self.base_name,
+            trace=trace,
+            intervals=self.intervals,
+            non_negative=self.non_negative,
+            device=str(self.device),
+        )
 
     def evaluate(
         self,
         df: pd.DataFrame,
         *,
         test_length: int | None = None,
-        stride: int = 1,
+        stride: int | None = None,
         season: int | None = None,
         batch_size: int = 256,
         **columns: Any,
-    ) -> pd.DataFrame:
-        """Backtest on the end of every series, beside the naive forecasts.
+    ) -> Evaluation:
+        """Backtest on the end of every series from several origins, beside the naive forecasts.
 
         Args:
             df: series that include the steps to be forecast.
-            test_length: all targets lie in this many last steps; None takes one horizon H.
-            stride: steps between forecast origins.
+            test_length: all targets lie in this many last steps; None takes five origins, fewer in short series.
+            stride: steps between forecast origins; None takes about one horizon H.
             season: period of the seasonal naive forecast; None takes the frequency's.
             batch_size: windows per forward pass.
             columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
 
         Returns:
-            One row a forecaster: mse and mae in units of each series' deviation before the test part, or of half its
-            distance from the mean there within the test part, if that is larger.
+            Tables ``overall``, ``items`` and ``coverage``; see :class:`tracetune.evaluation.backtest.Evaluation`.
 
         Raises:
             InputError: unusable data, or series too short for the test part.
         """
         panel = panel_from_frame(df, **columns)
-        test_length = self.prediction_length if test_length is None else test_length
-        if test_length < self.prediction_length:
-            raise InputError(
-                f"Expected a test_length of at least the horizon, {self.prediction_length}, found {test_length}."
-            )
-        if test_length >= max(panel.lengths):
-            raise InputError(
-                f"Expected a test_length below the longest series, {max(panel.lengths)} steps, found {test_length}: "
-                "nothing would be left to forecast from."
-            )
-        ranges = [(max(length - test_length, 1), length) for length in panel.lengths]
+        season = seasonality(panel.freq) if season is None else season
+        ranges, stride = test_part(panel, self.prediction_length, season, test_length, stride)
         return self.evaluate_panel(
             panel,
             ranges,
@@ -337,72 +406,61 @@ class Forecaster:
         stride: int = 1,
         season: int | None = None,
         batch_size: int = 256,
-    ) -> pd.DataFrame:
+    ) -> Evaluation:
         """Errors over all windows whose targets lie in ``ranges``; see :meth:`evaluate`.
 
-        ``bounded_weights`` keeps a series that leaves its former level from deciding for all, see ``scale_panel``; the
+        ``bounded_weights`` keeps a series that leaves its former level from deciding for all, see ``Scaler.fit``; the
         literature's numbers are without.
         """
-        scaled = scale_panel(panel, scaler_ranges, ranges if bounded_weights else None)
-        require_observed(scaled.values, ranges, "test")
-        windows = Windows(scaled.values, self.context_length, self.prediction_length, ranges, stride=stride)
+        model = BacktestModel(
+            self._output, self.context_length, self.prediction_length, self.intervals, self._lowest(None)
+        )
         season = seasonality(panel.freq) if season is None else season
-        forecasters = {"model": self._forecast_batch, **naive_forecasters(self.prediction_length, season)}
-        return pd.DataFrame(compare_forecasters(forecasters, batches(windows, batch_size)))
+        counted = ranges if bounded_weights else None
+        return backtest(model, panel, ranges, scaler_ranges, counted, stride, season, batch_size)
 
     @classmethod
     def _from_saved(
-        cls, folder: Path, prediction_length: int | None, context_length: int | None, base: str | None, device: str
+        cls,
+        saved: SavedModel[ForecastRecord],
+        prediction_length: int | None,
+        context_length: int | None,
+        base: str | None,
+        device: str,
     ) -> "Forecaster":
-        trace = read_trace(folder, ("base_model", "head", "prediction_length", "context_length", "intervals"))
-        for name, wanted in (("prediction_length", prediction_length), ("context_length", context_length)):
-            if wanted is not None and wanted != trace[name]:
-                raise InputError(
-                    f"{folder} was fine-tuned for {name}={trace[name]}, found {name}={wanted}. "
-                    "Leave it out, or fine-tune again."
-                )
-        name = base or trace["base_model"]["name"]
-        head = None if trace["head"] is None else HeadConfig(**trace["head"])
-        model = ForecastModel.from_pretrained(name, trace["prediction_length"], head, trace["context_length"])
-        if weights_digest(model.backbone) != trace["base_model"]["weights_sha256"]:
-            raise InputError(
-                f"{folder} was fine-tuned from another backbone than {name!r} is now: the weights differ. "
-                "Give the original one with base= (--base)."
-            )
-        intervals = None if trace["intervals"] is None else ResidualQuantiles.from_dict(trace["intervals"])
-        return cls(load_weights(model, folder), name, trace=trace, intervals=intervals, device=device)
+        record = saved.content
+        record.require(str(saved.folder), prediction_length=prediction_length, context_length=context_length)
 
-    def _forecast_batch(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Forecast [B, C, H] of one batch of windows."""
-        forecast: Tensor = self._output(batch)["forecast"]
-        return forecast
+        def build(backbone: Any) -> ForecastModel:
+            return ForecastModel.from_backbone(
+                backbone, record.prediction_length, record.head, record.context_length, saved.base_model.name
+            )
+
+        model = load_model(saved, build, base)
+        return cls(
+            model,
+            str(base or saved.base_model.name),
+            trace=saved.record,
+            intervals=record.quantiles(),
+            non_negative=record.non_negative,
+            device=device,
+        )
+
+    def _lowest(self, non_negative: bool | None) -> float:
+        """What forecasts are clipped at."""
+        return 0.0 if (self.non_negative if non_negative is None else non_negative) else -np.inf
 
     def _output(self, batch: Mapping[str, Tensor]) -> ForecastOutput:
         with torch.inference_mode():
             return self.model(batch["past_values"].to(self.device), batch["input_mask"].to(self.device))
 
-    def _quantile_offsets(self, levels: Sequence[float] | None) -> np.ndarray | None:
+    def _quantile_offsets(self, levels: Sequence[float]) -> np.ndarray | None:
         if not levels:
             return None
         if self.intervals is None:
             raise InputError(
-                "Quantiles need a fitted forecaster: they come from its validation errors. Call fit first."
+                "Quantiles need a fitted forecaster: they come from its validation errors. "
+                f"{either('Call fit first', 'Run tracetune finetune first')}, or leave out "
+                f"{argument('quantile_levels', flag='--quantiles')}."
             )
         return self.intervals.at(levels)
-
-    def _trace(self, panel: Panel, data: ForecastData, record: FitRecord) -> dict[str, Any]:
-        """The record that is saved as trace.json."""
-        return {
-            **record.to_json(),
-            "base_model": {"name": self.base_name, "weights_sha256": weights_digest(self.forecast_model.backbone)},
-            "prediction_length": self.prediction_length,
-            "context_length": self.context_length,
-            "data": {
-                "items": len(panel),
-                "channels": list(panel.channels),
-                "freq": panel.freq,
-                "train_windows": len(data.train),
-                "validation_windows": len(data.validation),
-                "counts": None if data.counts is None else asdict(data.counts),
-            },
-        }

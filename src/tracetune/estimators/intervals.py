@@ -3,7 +3,7 @@
 Split conformal prediction with errors in units of each series' own deviation (Lei et al. 2018, section 2).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument, shown
+from tracetune.base.schema import from_json
 from tracetune.data.windows import BatchSource, batches, chosen_rows
 
 LEVELS = (0.01, 0.05, *(round(0.1 * step, 1) for step in range(1, 10)), 0.95, 0.99)
@@ -19,20 +20,35 @@ _SMALLEST_SAMPLE = 20  # windows; fewer say nothing about the tails of one horiz
 _LARGEST_SAMPLE = 4096  # windows; more do not sharpen the quantiles visibly
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ResidualQuantiles:
     """Quantiles of (truth - forecast) / deviation of the context.
 
     Attributes:
         levels: [Q] in (0, 1), ascending.
-        values: [H, Q].
+        values: [H, Q], ascending along Q.
     """
 
     levels: np.ndarray
     values: np.ndarray
 
+    def __post_init__(self) -> None:
+        """Refuse what no validation errors give, e.g. from an edited file."""
+        levels, values = self.levels, self.values
+        if levels.ndim != 1 or len(levels) == 0 or values.ndim != 2 or values.shape[1:] != levels.shape:
+            raise InputError(
+                f"Expected quantile levels [Q] and values [H, Q], found {list(levels.shape)} and {list(values.shape)}."
+            )
+        if not (levels[0] > 0 and levels[-1] < 1 and (np.diff(levels) > 0).all()):
+            raise InputError(f"Expected ascending quantile levels between 0 and 1, found {shown(levels.tolist())}.")
+        if not np.isfinite(values).all() or (np.diff(values) < 0).any():
+            raise InputError("Expected finite quantiles that ascend with their levels, found others.")
+
     def at(self, levels: Sequence[float]) -> np.ndarray:
-        """Values [H, len(levels)] at other levels, interpolated linearly.
+        """Offsets [H, len(levels)] from the point forecast, interpolated linearly between the levels estimated.
+
+        The point forecast is the median: lower quantiles are never above it, higher ones never below. (The median
+        error of a few validation origins is mostly noise, which each later forecast would carry on as a bias.)
 
         Raises:
             InputError: a level lies outside of those that were estimated.
@@ -41,16 +57,53 @@ class ResidualQuantiles:
         for level in levels:
             if not low <= level <= high:
                 raise InputError(f"Expected quantile levels between {low} and {high}, found {level}.")
-        return np.stack([np.interp(levels, self.levels, row) for row in self.values])
+        offsets = np.stack([np.interp(levels, self.levels, row) for row in self.values])
+        side = np.sign(np.asarray(levels) - 0.5)  # -1 below the median, 0 at it, 1 above
+        return side * np.maximum(side * offsets, 0)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {"levels": self.levels.tolist(), "values": self.values.tolist()}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "ResidualQuantiles":
-        """From :meth:`to_dict`."""
-        return cls(np.asarray(content["levels"]), np.asarray(content["values"]))
+    def from_dict(cls, content: Any, where: str = "the record") -> "ResidualQuantiles":
+        """From :meth:`to_dict`.
+
+        Raises:
+            InputError: other content; ``where`` says of which file.
+        """
+        table = from_json(_Table, content, where)
+        rows = {len(row) for row in table.values}
+        if len(rows) != 1:
+            raise InputError(f"Expected rows of one length in the values of {where}, found {sorted(rows)}.")
+        return cls(np.asarray(table.levels), np.asarray(table.values))
+
+
+@dataclass(frozen=True)
+class _Table:
+    """Quantiles as JSON."""
+
+    levels: list[float]
+    values: list[list[float]]
+
+
+def checked_levels(quantile_levels: Any) -> tuple[float, ...]:
+    """Quantile levels as given by users: a number, a sequence of numbers, or None.
+
+    Raises:
+        InputError: something else, or a level that is not between 0 and 1.
+    """
+    name = argument("quantile_levels", flag="--quantiles")
+    given = [] if quantile_levels is None else np.atleast_1d(np.asarray(quantile_levels, dtype=object)).tolist()
+    levels = []
+    for level in given:
+        try:
+            levels.append(float(level))
+        except (TypeError, ValueError):
+            raise InputError(f"Expected {name} such as 0.1 and 0.9, found {shown(level)}.") from None
+        if not 0 < levels[-1] < 1:
+            raise InputError(f"Expected {name} between 0 and 1, found {shown(level)}.")
+    return tuple(dict.fromkeys(levels))
 
 
 def residual_quantiles(model: nn.Module, validation: BatchSource, batch_size: int = 256) -> ResidualQuantiles:
@@ -73,4 +126,4 @@ def residual_quantiles(model: nn.Module, validation: BatchSource, batch_size: in
     if len(stacked) < _SMALLEST_SAMPLE:
         stacked = np.broadcast_to(stacked.reshape(-1, 1), (stacked.size, stacked.shape[1]))
     values = np.nanquantile(stacked, LEVELS, axis=0).T
-    return ResidualQuantiles(np.asarray(LEVELS), np.round(np.nan_to_num(values), 6))
+    return ResidualQuantiles(np.asarray(LEVELS), np.maximum.accumulate(np.round(np.nan_to_num(values), 6), axis=1))

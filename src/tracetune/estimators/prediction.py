@@ -14,6 +14,21 @@ from tracetune.data.splits import Scaler
 from tracetune.data.windows import Batch, context_batch
 from tracetune.tasks.forecasting import ForecastOutput
 
+_LARGEST = 1e300  # magnitude of a value; what follows from larger ones could exceed the largest number there is
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """What a forecast needs of a series besides its context.
+
+    Attributes:
+        scaler: by mean and deviation of each channel's context.
+        constant: [C], the value of a channel that is constant in its context; NaN where it varies.
+    """
+
+    scaler: Scaler
+    constant: np.ndarray
+
 
 @dataclass(frozen=True, eq=False)
 class SeriesForecast:
@@ -22,30 +37,54 @@ class SeriesForecast:
     Attributes:
         forecast: [C, H] in the units of the scaled series.
         deviation: [C, 1] of its context, in the same units.
-        scaler: leads back to the units of the series.
+        scaled: leads back to the units of the series.
+        lowest: no forecast is below.
     """
 
     forecast: np.ndarray
     deviation: np.ndarray
-    scaler: Scaler
+    scaled: Scaled
+    lowest: float = -np.inf
 
     def points(self) -> np.ndarray:
-        """Forecast [C, H] in the units of the series."""
-        return self.scaler.inverse_transform(self.forecast)
+        """Forecast [C, H] in the units of the series.
+
+        Raises:
+            InputError: it is beyond the largest number.
+        """
+        return self._in_units(self.forecast)
 
     def quantiles(self, offsets: np.ndarray) -> np.ndarray:
-        """Quantiles [C, H, Q], given offsets [H, Q] in deviations of the context."""
-        spread = self.forecast + self.deviation * offsets.T[:, None, :]  # [Q, C, H]
-        return np.moveaxis(self.scaler.inverse_transform(spread), 0, -1)
+        """Quantiles [C, H, Q], given offsets [H, Q] in deviations of the context.
+
+        Raises:
+            InputError: one is beyond the largest number.
+        """
+        return np.moveaxis(self._in_units(self.forecast + self.deviation * offsets.T[:, None, :]), 0, -1)
+
+    def _in_units(self, values: np.ndarray) -> np.ndarray:
+        """Scaled values [..., C, H] in the units of the series; those of constant channels are that constant."""
+        constant = self.scaled.constant[:, None]
+        with np.errstate(over="ignore"):
+            own = self.scaled.scaler.inverse_transform(values.astype(np.float64))
+        own = np.maximum(np.where(np.isnan(constant), own, constant), self.lowest)
+        if not np.isfinite(own).all():
+            raise InputError(
+                "A forecast is not finite: the series has values near the largest number there is, or the model is "
+                "damaged. Divide the series by a constant first, or try another model."
+            )
+        return own
 
 
 Model = Callable[[Batch], ForecastOutput]
 
 
 def forecast_series(
-    model: Model, values: Iterable[np.ndarray], context_length: int, batch_size: int
+    model: Model, values: Iterable[np.ndarray], context_length: int, batch_size: int, lowest: float = -np.inf
 ) -> Iterator[SeriesForecast]:
-    """Forecast series as they come; each is scaled by its own mean and deviation.
+    """Forecast series as they come; each channel is scaled by mean and deviation of its context, in float64.
+
+    What is constant in the context is forecast as that constant, quantiles too.
 
     Rows of neighbouring series share batches, so many small series run at full batch size, and the same series in the
     same order give the same numbers however they are handed over. Reads at most one batch ahead of what it yields; of
@@ -56,22 +95,23 @@ def forecast_series(
         values: one array [C, L] a series, NaN where missing.
         context_length: T.
         batch_size: series and channels per forward pass.
+        lowest: no forecast is below.
 
     Raises:
         InputError: a batch size below 1.
     """
-    scalers: deque[Scaler] = deque()
+    waiting: deque[Scaled] = deque()
     forecasts, deviations = np.empty((0, 0), np.float32), np.empty((0, 1), np.float32)
-    for batch in context_batch(_scaled_contexts(values, context_length, scalers), context_length, batch_size):
+    for batch in context_batch(_scaled_contexts(values, context_length, waiting), context_length, batch_size):
         with torch.inference_mode():
             output = model(batch)
         forecasts = _after(forecasts, output["forecast"])  # [rows, H], those of a series cut by the batch first
         deviations = _after(deviations, output["scale"])
         done = 0
-        while scalers and done + len(scalers[0].mean) <= len(forecasts):
-            scaler = scalers.popleft()
-            rows = slice(done, done := done + len(scaler.mean))
-            yield SeriesForecast(forecasts[rows], deviations[rows], scaler)
+        while waiting and done + len(waiting[0].constant) <= len(forecasts):
+            scaled = waiting.popleft()
+            rows = slice(done, done := done + len(scaled.constant))
+            yield SeriesForecast(forecasts[rows], deviations[rows], scaled, lowest)
         forecasts, deviations = forecasts[done:], deviations[done:]
 
 
@@ -82,6 +122,7 @@ def forecast_panels(
     batch_size: int,
     quantile_levels: Sequence[float] = (),
     offsets: np.ndarray | None = None,
+    lowest: float = -np.inf,
 ) -> Iterator[pd.DataFrame]:
     """Forecast panels one after the other, each as a table; see :func:`forecast_series`.
 
@@ -92,6 +133,7 @@ def forecast_panels(
         batch_size: series and channels per forward pass.
         quantile_levels: Q levels, whose columns the tables get too.
         offsets: [H, Q], where these quantiles lie in deviations of the context; None for no quantiles.
+        lowest: no forecast is below.
 
     Raises:
         InputError: a panel without series.
@@ -99,7 +141,7 @@ def forecast_panels(
     waiting: deque[Panel] = deque()
     points: list[np.ndarray] = []
     quantiles: list[np.ndarray] = []
-    for forecast in forecast_series(model, _values_of(panels, waiting), context_length, batch_size):
+    for forecast in forecast_series(model, _values_of(panels, waiting), context_length, batch_size, lowest):
         points.append(forecast.points())
         if offsets is not None:
             quantiles.append(forecast.quantiles(offsets))
@@ -118,7 +160,8 @@ def checked_arrays(values: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """The arrays [C, L] as float64, refused where no table could hold such a series.
 
     Raises:
-        InputError: another shape, something else than numbers, an infinity, or not one value.
+        InputError: another shape, something else than numbers, an infinity, values beyond 1e300, or a channel without
+            any value.
     """
     for index, array in enumerate(values):
         try:
@@ -132,18 +175,51 @@ def checked_arrays(values: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
             )
         if np.isinf(series).any():
             raise InputError(f"Series {index} has infinite values. Put numbers or NaN: missing values are fine.")
-        if np.isnan(series).all():
-            raise InputError(f"Series {index} has no value at all. Leave it out.")
+        require_usable(series, f"series {index}")
         yield series
 
 
-def _scaled_contexts(values: Iterable[np.ndarray], context_length: int, scalers: deque[Scaler]) -> Iterator[np.ndarray]:
-    """The last T steps of every series, scaled by all of it; each scaler is put into ``scalers``."""
+def scaled_context(past: np.ndarray, context_length: int) -> tuple[np.ndarray, Scaled]:
+    """The last T steps [C, T] of a series [C, L] as float32, scaled by their own mean and deviation; what leads back.
+
+    Where a channel has no value in its last T steps, mean and deviation are those of all its values.
+    """
+    context = past[:, -context_length:]
+    seen = ~np.isnan(context)
+    scaler = Scaler.fit(context)
+    if not (in_context := seen.any(axis=1)).all():
+        whole = Scaler.fit(past)
+        scaler = Scaler(np.where(in_context, scaler.mean, whole.mean), np.where(in_context, scaler.scale, whole.scale))
+    lowest, highest = np.where(seen, context, np.inf).min(axis=1), np.where(seen, context, -np.inf).max(axis=1)
+    constant = np.where(lowest == highest, lowest, np.nan)
+    scaler = replace(scaler, mean=np.where(np.isnan(constant), scaler.mean, constant))  # a mean may round
+    return scaler.transform(context).astype(np.float32), Scaled(scaler, constant)
+
+
+def require_usable(past: np.ndarray, name: str) -> None:
+    """Refuse a series [C, L] that cannot be forecast.
+
+    Raises:
+        InputError: a channel without any value, or values beyond 1e300.
+    """
+    observed = ~np.isnan(past)
+    if (empty := ~observed.any(axis=1)).any():
+        where = f"in channel {int(np.argmax(empty)) + 1} of {len(past)} " if len(past) > 1 else ""
+        raise InputError(f"Expected values to forecast from, found none {where}in {name}. Leave it out.")
+    if np.abs(past, where=observed, out=np.zeros(past.shape)).max() > _LARGEST:
+        raise InputError(
+            f"Expected values of at most {_LARGEST:.0e} in magnitude, found larger ones in {name}. "
+            "Divide the series by a constant first."
+        )
+
+
+def _scaled_contexts(values: Iterable[np.ndarray], context_length: int, waiting: deque[Scaled]) -> Iterator[np.ndarray]:
+    """The last T steps of every series, scaled; what leads back is put into ``waiting``."""
     for array in values:
         series = np.ascontiguousarray(array, dtype=np.float64)  # sums depend on the order in memory in their last bits
-        scaler = Scaler.fit(series)
-        scalers.append(scaler)
-        yield scaler.transform(series[:, -context_length:]).astype(np.float32)
+        context, scaled = scaled_context(series, context_length)
+        waiting.append(scaled)
+        yield context
 
 
 def _after(kept: np.ndarray, rows: torch.Tensor | None) -> np.ndarray:
@@ -163,5 +239,7 @@ def _values_of(panels: Iterable[Panel], waiting: deque[Panel]) -> Iterator[np.nd
         if len(panel) == 0:
             raise InputError("Expected panels with series, found an empty one. Leave it out.")
         waiting.append(last_steps(panel))
-        yield from (series.values for series in panel)  # noqa: PD011 - not a pandas object
-        del panel  # or it would stay while the next one is read
+        for series in panel:
+            require_usable(series.values, f"item {series.item_id!r}")
+            yield series.values  # noqa: PD011 - not a pandas object
+        del panel, series  # or it would stay while the next one is read

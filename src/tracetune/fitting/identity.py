@@ -23,11 +23,13 @@ def fit_identity(task: Task, backbone: nn.Module, data: TrainingData, config: Fi
     method = {"name": config.method.name, **settings.pop("method")}
     of_task = {name: value for name, value in vars(task).items() if isinstance(value, _SCALARS)}
     of_task.pop("name_or_path", None)  # the weights count, not where they are
+    start = task.zero_shot(backbone)
     return run_identity(
         **settings,
         method=method,
         task={"name": task.name, **of_task},
         backbone=weights_digest(backbone),
+        start_head=None if start is None or start.head is None else weights_digest(start.head),
         data={"train": data_digest(data.train), "validation": data_digest(data.validation)},
         processes=process_count(),
         versions=library_versions(),

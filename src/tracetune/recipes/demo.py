@@ -42,7 +42,7 @@ def demo(config: DemoConfig) -> None:
         _plot(folder / "forecast.png", history, truth, forecast)
     print_table(
         f"The {config.prediction_length} weeks that were held back (scaled errors)",
-        reloaded.evaluate(frame, season=52).to_dict("records"),  # type: ignore[arg-type]
+        reloaded.evaluate(frame, test_length=config.prediction_length, season=52).overall.to_dict("records"),  # type: ignore[arg-type]
     )
     console.print(f"Written to {config.output}: forecast.csv, forecast.png, adapter/ (PEFT's format)")
 

@@ -131,9 +131,10 @@ def _fit(base: Forecaster, config: FinetuneConfig) -> Forecaster:
     how, bars = fit_config(config), [ProgressBar()]
     if config.source.dataset is not None:
         panel, split = config.source.known_split()
-        return base.fit_panel(panel, split, how, callbacks=bars)
+        return base.fit_panel(panel, split, how, non_negative=config.non_negative, callbacks=bars)
     validation = None if config.validation_data is None else read_frame(config.validation_data)
-    return base.fit(config.source.frame(), validation, how, callbacks=bars, **config.source.columns())
+    columns = config.source.columns()
+    return base.fit(config.source.frame(), validation, how, non_negative=config.non_negative, callbacks=bars, **columns)
 
 
 def _report(tuned: Forecaster, output: str) -> None:

@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
-from tracetune.adapters.checkpoint import is_saved_model
 from tracetune.adapters.lora import LoraOptions
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.config import flat_values
@@ -20,6 +19,7 @@ from tracetune.data.digest import data_digest
 from tracetune.data.windows import batches, spread_sample
 from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.forecaster import Forecaster
+from tracetune.estimators.saved_model import is_saved_model
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import tune

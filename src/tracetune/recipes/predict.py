@@ -1,6 +1,7 @@
 """Forecast a table of series with a saved or a base model, and draw the forecasts."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -26,8 +27,9 @@ def predict(config: PredictConfig) -> None:
         rows = _predict_whole(config, forecaster)
     else:
         assert config.source.data is not None, "checked with the outputs"
+        how: dict[str, Any] = {"batch_size": run.batch_size, "non_negative": run.non_negative}
         panels = read_panels(config.source.data, run.chunk_rows, **config.source.columns())
-        forecasts = forecaster.predict_panels(panels, run.quantile_levels() or None, batch_size=run.batch_size)
+        forecasts = forecaster.predict_panels(panels, run.quantile_levels() or None, **how)
         rows = write_frames(forecasts, run.output)
     console = Console(highlight=False)
     console.print(f"{rows:,} rows written to {run.output}")
@@ -50,8 +52,9 @@ def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> int:
     run = config.run
     panel = config.source.panel()
     levels = run.quantile_levels()
+    how: dict[str, Any] = {"batch_size": run.batch_size, "non_negative": run.non_negative}
     drawn = [level for level in _DRAWN_LEVELS if run.plot and forecaster.intervals is not None and level not in levels]
-    forecast = next(forecaster.predict_panels([panel], [*levels, *drawn] or None, batch_size=run.batch_size))
+    forecast = next(forecaster.predict_panels([panel], [*levels, *drawn] or None, **how))
     write_frame(forecast.drop(columns=[str(level) for level in drawn]), run.output)
     if run.plot is not None:
         plot_forecasts(run.plot, forecast_panels(panel, forecast), _title(config, panel, forecast))

@@ -43,6 +43,7 @@ class ForecastModel(TaskModel):
 
     Attributes:
         head_tokens: which tokens the head reads, see HeadConfig ("auto" is decided here).
+        head_config: what the head was built from; None for the zero-shot forecast.
         kept_directions: how many rows of a compact head's projection make up the zero-shot forecast, with which the
             head starts; None where it starts from random weights.
     """
@@ -60,6 +61,7 @@ class ForecastModel(TaskModel):
     ) -> None:
         super().__init__(backbone, head, name_or_path)
         self.head_tokens = head_tokens
+        self.head_config: HeadConfig | None = None
         self.kept_directions: int | None = None
         self.prediction_length = prediction_length
         self.context_length = context_length
@@ -103,6 +105,7 @@ class ForecastModel(TaskModel):
         patches = backbone.num_patches(prediction_length if tokens == "future" else context_length)
         module = build_head(head, patches, backbone.width, prediction_length)
         model = cls(backbone, module, prediction_length, context_length, str(name_or_path), tokens)
+        model.head_config = head
         if tokens != "context":
             assert isinstance(backbone, MaskedBackbone), "only these have tokens of the future"
             if start_at_zero_shot(module, backbone.token_to_patch):
@@ -230,11 +233,14 @@ class Forecasting:
         prediction_length: H.
         context_length: T.
         name_or_path: where the backbone comes from.
+        tuned: what is tuned on, head included, in place of the zero-shot forecast of its backbone; None for a backbone
+            that was not tuned before.
     """
 
     prediction_length: int
     context_length: int
     name_or_path: str = ""
+    tuned: ForecastModel | None = None
     name: ClassVar[str] = "forecasting"
 
     @property
@@ -249,7 +255,9 @@ class Forecasting:
         )
 
     def zero_shot(self, backbone: Backbone) -> ForecastModel | None:
-        """Return the backbone forecasting by itself; None where it cannot."""
+        """Return the backbone forecasting by itself, or the model that is tuned on; None where there is neither."""
+        if self.tuned is not None:
+            return self.tuned
         if not isinstance(backbone, ZeroShotForecaster):
             return None
         return ForecastModel(backbone, None, self.prediction_length, self.context_length, self.name_or_path)

@@ -14,8 +14,8 @@ class EvaluateRun:
     Attributes:
         output: file for the table: .csv, .parquet or .json.
         plot: file for a picture of the worst items and the median one: .png, .svg or .pdf.
-        test_length: with a table, all targets lie in this many last steps; without it one horizon.
-        stride: steps between forecast origins.
+        test_length: with a table, all targets lie in this many last steps; without it five forecast origins.
+        stride: steps between forecast origins; without it about one horizon, and 1 for a known data set.
         season: period of the seasonal naive forecast; without it the frequency's.
         batch_size: windows per forward pass.
         device: auto, cpu or cuda.
@@ -25,7 +25,7 @@ class EvaluateRun:
     output: str | None = None
     plot: str | None = None
     test_length: int | None = None
-    stride: int = 1
+    stride: int | None = None
     season: int | None = None
     batch_size: int = 256
     device: str = "auto"

@@ -50,6 +50,7 @@ class FinetuneConfig:
         cache_bytes: room for outputs of frozen layers, in memory first, then in files; without it a third of the
             free memory, 0 for none.
         cache_dtype: precision of cached states of frozen blocks: float32 or bfloat16; without it that of training.
+        non_negative: clip forecasts and quantiles at 0, e.g. of counts and sales.
         seed: fixes the result.
         bf16: bfloat16 autocast while adapters train: true, false, or auto (where the hardware computes in bfloat16).
         device: auto, cpu or cuda.
@@ -94,6 +95,7 @@ class FinetuneConfig:
     validation_windows: int = 2048
     cache_bytes: int | None = None
     cache_dtype: str | None = None
+    non_negative: bool | None = None
     seed: int = 0
     bf16: bool | Literal["auto"] = False
     device: str = "auto"

@@ -17,6 +17,7 @@ class PredictRun:
         plot: file for a picture of up to six forecasts: .png, .svg or .pdf.
         quantiles: quantile levels to add, e.g. --quantiles 0.1,0.9.
         batch_size: series and channels per forward pass.
+        non_negative: clip forecasts and quantiles at 0; without it as the model was fine-tuned.
         chunk_rows: read the file in pieces of about this many rows, if it does not fit into memory; rows of an item
             must stand together. Output is CSV, CSV.gz or Parquet, the same as without.
         device: auto, cpu or cuda.
@@ -27,6 +28,7 @@ class PredictRun:
     plot: str | None = None
     quantiles: tuple[str, ...] = ()
     batch_size: int = 256
+    non_negative: bool | None = None
     chunk_rows: int | None = None
     device: str = "auto"
     overwrite: bool = False

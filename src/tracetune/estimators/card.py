@@ -43,12 +43,15 @@ from peft import PeftModel
 from tracetune import ForecastModel, HeadConfig
 
 base = ForecastModel.from_pretrained(
-    "{base}", prediction_length={prediction_length}, head={head}, context_length={context_length}
+    "{backbone}", prediction_length={prediction_length}, head={head}, context_length={context_length}
 )
 model = PeftModel.from_pretrained(base, "this/folder").eval()
 ```"""
 
-_PLAIN_FULL = "All weights were trained: `model.safetensors` holds the whole model, there is no adapter."
+_WHOLE = (
+    "There is no adapter: `backbone` holds the whole backbone, `head.safetensors` the head, if there is one. "
+    "`this/folder/backbone` can be tuned on as a foundation model."
+)
 
 _SELECTION = (
     "TRACE kept {kept} of {modules} LoRA modules, {kept_parameters:,} of {all_parameters:,} parameters{outcome}.\n"
@@ -62,11 +65,12 @@ def forecaster_card(trace: Mapping[str, Any]) -> str:
         if trace["head"] is None
         else "HeadConfig({})".format(", ".join(f"{name}={value!r}" for name, value in trace["head"].items()))
     )
+    named = trace["base_model"]["weights_sha256"] is not None
     plain = (
-        _PLAIN_FULL
-        if trace["weights"] == "full"
+        _WHOLE
+        if trace["weights"] == "whole"
         else _PLAIN_PEFT.format(
-            base=trace["base_model"]["name"],
+            backbone=trace["base_model"]["name"] if named else "this/folder/backbone",
             head=head,
             prediction_length=trace["prediction_length"],
             context_length=trace["context_length"],

@@ -1,0 +1,224 @@
+"""Backtests of a forecaster: forecasts from rolling origins beside the naive ones, measured.
+
+Every forecaster sees the whole past of a series up to the origin; the model takes its context from it.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tracetune.base.errors import InputError, argument
+from tracetune.data.frames import Panel
+from tracetune.data.splits import Scaler
+from tracetune.estimators.intervals import ResidualQuantiles
+from tracetune.estimators.prediction import Model, forecast_series, require_usable
+from tracetune.evaluation.backtest import Coverage, ErrorSums, Evaluation, Scale
+from tracetune.evaluation.baselines import repeat_last, seasonal_naive
+
+logger = logging.getLogger(__name__)
+
+_ORIGINS = 5  # by default
+_INTERVALS = (0.5, 0.8, 0.9)
+Ranges = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class BacktestModel:
+    """What a backtest needs of a forecaster.
+
+    Attributes:
+        model: forecasts a batch of windows.
+        context_length: T.
+        prediction_length: H.
+        intervals: where its quantiles lie; None if it has none.
+        lowest: no forecast is below.
+    """
+
+    model: Model
+    context_length: int
+    prediction_length: int
+    intervals: ResidualQuantiles | None
+    lowest: float
+
+
+def test_part(
+    panel: Panel, prediction_length: int, season: int, test_length: int | None, stride: int | None
+) -> tuple[list[tuple[int, int]], int]:
+    """The target steps of every series (start, stop), and the stride between origins.
+
+    Without ``test_length`` there are five origins, fewer in short series: at most the last third is forecast, but one
+    horizon at least. Without ``stride`` the next horizon begins about where the last one ended, at another step of the
+    season, so that the origins do not share an hour of the day.
+
+    Raises:
+        InputError: a number out of range, or no series is longer than its targets.
+    """
+    if stride is None:
+        stride = next(step for step in range(prediction_length, 0, -1) if math.gcd(step, season) == 1)
+    if stride < 1:
+        raise InputError(f"Expected {argument('stride')} of at least 1, found {stride}.")
+    longest = max(panel.lengths)
+    if test_length is not None and test_length < prediction_length:
+        raise InputError(
+            f"Expected {argument('test_length')} of at least the horizon, {prediction_length}, found {test_length}."
+        )
+    if (test_length or prediction_length) >= longest:
+        raise InputError(
+            f"Expected {argument('test_length')} below the longest series, {longest} steps, found "
+            f"{test_length or prediction_length}: nothing would be left to forecast from."
+        )
+    if test_length is not None:
+        return [(max(length - test_length, 1), length) for length in panel.lengths], stride
+    spans = (min((length // 3 - prediction_length) // stride, _ORIGINS - 1) for length in panel.lengths)
+    tests = [prediction_length + max(span, 0) * stride for span in spans]
+    return [(max(length - test, 1), length) for length, test in zip(panel.lengths, tests, strict=True)], stride
+
+
+def backtest(
+    model: BacktestModel,
+    panel: Panel,
+    ranges: Ranges,
+    scaler_ranges: Ranges,
+    counted: Ranges | None,
+    stride: int,
+    season: int,
+    batch_size: int,
+) -> Evaluation:
+    """Forecast from every origin whose H targets lie in its series' range, and measure.
+
+    Args:
+        model: what is measured.
+        panel: all series, targets included.
+        ranges: target steps (start, stop) of every series.
+        scaler_ranges: the steps whose deviation is the unit of pooled errors, and whose seasonal naive error is that
+            of ``mase``.
+        counted: where a series leaves its former level, these steps bound its weight in pooled errors, see
+            :meth:`Scaler.fit`; None for the plain deviation, as in the literature.
+        stride: steps between origins.
+        season: steps of one season, for the naive forecast and ``mase``.
+        batch_size: windows and channels per forward pass.
+
+    Raises:
+        InputError: no window fits, or every target is missing.
+    """
+    if season < 1:
+        raise InputError(f"Expected {argument('season')} of at least 1 step (1: none), found {season}.")
+    values = _values(panel)
+    origins = _origins(panel, values, ranges, stride, model.prediction_length)
+    naive = _naive_forecasters(origins, season, model.prediction_length)
+    sums = {name: ErrorSums(len(panel), len(panel.channels)) for name in ("model", *naive)}
+    bounds = [None] * len(panel) if counted is None else counted
+    scales = [_scale(one, season, *part, bound) for one, part, bound in zip(values, scaler_ranges, bounds, strict=True)]
+    coverage = _coverage(panel, origins, model.prediction_length) if model.intervals is not None else None
+    offsets = None if coverage is None or model.intervals is None else model.intervals.at(coverage.quantile_levels())
+    forecasts = forecast_series(
+        model.model,
+        (values[item][:, :origin] for item, origin in origins),
+        model.context_length,
+        batch_size,
+        lowest=model.lowest,
+    )
+    for (item, origin), forecast in zip(origins, forecasts, strict=True):
+        past, steps = values[item][:, :origin], slice(origin, origin + model.prediction_length)
+        truth = values[item][:, steps]
+        sums["model"].add(item, truth, forecast.points(), scales[item])
+        for name, forecaster in naive.items():
+            sums[name].add(item, truth, forecaster(past), scales[item])
+        if coverage is not None and offsets is not None:
+            coverage.add(panel.series[item].timestamps[steps].astype(np.int64), truth, forecast.quantiles(offsets))
+    return Evaluation(
+        overall=pd.DataFrame([{"forecaster": name, **total.overall()} for name, total in sums.items()]),
+        items=_items(panel, sums),
+        coverage=pd.DataFrame() if coverage is None else coverage.table(panel.freq is not None),
+    )
+
+
+def _values(panel: Panel) -> list[np.ndarray]:
+    return [series.values for series in panel]  # noqa: PD011 - not a pandas object
+
+
+def _origins(
+    panel: Panel, values: Sequence[np.ndarray], ranges: Ranges, stride: int, prediction_length: int
+) -> list[tuple[int, int]]:
+    """Item and origin of every window with something to forecast from and something to compare with."""
+    origins = [
+        (item, origin)
+        for item, (one, (start, stop)) in enumerate(zip(values, ranges, strict=True))
+        for origin in range(max(start, 1), stop - prediction_length + 1, stride)
+        if not np.isnan(one[:, origin : origin + prediction_length]).all()
+        and (~np.isnan(one[:, :origin])).any(axis=1).all()
+    ]
+    if not origins:
+        raise InputError(
+            "Every value of the test part is missing, or there is none before it: nothing can be measured there. Leave "
+            f"out the empty end of the series, or give a larger {argument('test_length')}."
+        )
+    measured = sorted({item for item, _ in origins})
+    if len(measured) < len(panel):
+        logger.warning("%d of %d items are too short or empty for a test.", len(panel) - len(measured), len(panel))
+    for item in measured:
+        require_usable(values[item], f"item {panel.series[item].item_id!r}")
+    return origins
+
+
+def _naive_forecasters(
+    origins: Sequence[tuple[int, int]], season: int, prediction_length: int
+) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """From the whole past [C, L] to naive forecasts [C, H]; the seasonal one where pasts hold a season."""
+    naive: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "repeat last": lambda past: repeat_last(_recent(past, 1), prediction_length)
+    }
+    if season == 1:
+        return naive
+    name = f"seasonal naive ({season})"
+    short = sum(origin < season for _, origin in origins)
+    if 2 * short > len(origins):
+        logger.warning("%s is left out: most series have less than one season before their targets.", name)
+        return naive
+    if short:
+        logger.warning(
+            "%s: %d of %d windows have less than one season before them; there the last values stand in.",
+            name, short, len(origins),
+        )  # fmt: skip
+    naive[name] = lambda past: seasonal_naive(_recent(past, season), season, prediction_length)
+    return naive
+
+
+def _recent(past: np.ndarray, season: int) -> np.ndarray:
+    """The end of a past [C, L] that holds a value for each phase of the season, or all of it where none does."""
+    steps = season
+    while steps < past.shape[1]:
+        recent = past[:, -steps:]
+        phases = recent.reshape(len(past), -1, season)
+        if (~np.isnan(phases)).any(axis=1).all():
+            return recent
+        steps *= 2
+    return past
+
+
+def _scale(values: np.ndarray, season: int, start: int, stop: int, counted: tuple[int, int] | None) -> Scale:
+    return Scale.of(values[:, start:stop], season, Scaler.fit(values, start, stop, counted).scale)
+
+
+def _coverage(panel: Panel, origins: Sequence[tuple[int, int]], prediction_length: int) -> Coverage:
+    firsts = [panel.series[item].timestamps[origin] for item, origin in origins]
+    lasts = [panel.series[item].timestamps[origin + prediction_length - 1] for item, origin in origins]
+    return Coverage(_INTERVALS, int(min(firsts).astype(np.int64)), int(max(lasts).astype(np.int64)))
+
+
+def _items(panel: Panel, sums: dict[str, ErrorSums]) -> pd.DataFrame:
+    """One table of the errors of every item, channel and forecaster that was measured."""
+    channels = len(panel.channels)
+    tables = []
+    for name, total in sums.items():
+        table = total.items()
+        table.insert(0, "forecaster", name)
+        table.insert(0, "target_name", np.tile(np.array(panel.channels, dtype=object), len(panel)))
+        table.insert(0, panel.id_column, np.repeat(np.array(panel.item_ids, dtype=object), channels))
+        tables.append(table)
+    whole = pd.concat(tables)
+    return whole[whole["windows"] > 0].sort_index(kind="stable").reset_index(drop=True)

@@ -1,0 +1,121 @@
+"""What trace.json says of a forecaster, typed: what it takes to load one, and what commands read of its fit."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from peft import PeftModel
+from torch import nn
+
+from tracetune.base.errors import InputError, argument
+from tracetune.base.schema import from_json
+from tracetune.data.frames import Panel
+from tracetune.estimators.intervals import ResidualQuantiles
+from tracetune.estimators.saved_model import BaseModel
+from tracetune.fitting.fit import Fitted
+from tracetune.heads.head import HeadConfig
+from tracetune.tasks.forecast_data import ForecastData
+from tracetune.tasks.forecasting import ForecastModel
+
+
+@dataclass(frozen=True)
+class ForecastRecord:
+    """The keys of trace.json that a forecaster needs; further ones are kept as they are.
+
+    Attributes:
+        prediction_length: H.
+        context_length: T.
+        head: what its head is built from; None for the backbone's own forecast.
+        intervals: quantiles of its validation errors, see :class:`ResidualQuantiles`.
+        non_negative: whether forecasts are clipped at 0.
+        method: how it was fitted.
+        winner: the candidate that came out of the fit.
+        candidates: name and validation loss of each.
+        parameters: how many were trained, in "head" and "adapters".
+        seconds: of each phase of the fit.
+        data: items, channels, frequency, windows.
+        config: of the fit.
+        selection: what TRACE did; None for other methods.
+        seed: of the fit.
+        versions: of the libraries.
+    """
+
+    prediction_length: int
+    context_length: int
+    head: HeadConfig | None
+    intervals: dict[str, Any] | None
+    non_negative: bool
+    method: str
+    winner: str
+    candidates: list[dict[str, Any]]
+    parameters: dict[str, int]
+    seconds: dict[str, float]
+    data: dict[str, Any]
+    config: dict[str, Any]
+    selection: dict[str, Any] | None
+    seed: int
+    versions: dict[str, str]
+
+    def __post_init__(self) -> None:
+        for name, value in (("prediction_length", self.prediction_length), ("context_length", self.context_length)):
+            if value < 1:
+                raise InputError(f"Expected {name} of at least 1, found {value}.")
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any], where: str) -> "ForecastRecord":
+        """Check what was read from the file ``where``.
+
+        Raises:
+            InputError: a key is missing or holds something else.
+        """
+        typed = from_json(cls, record, where)
+        if (quantiles := typed.quantiles(where)) is not None and len(quantiles.values) != typed.prediction_length:
+            raise InputError(
+                f"Expected intervals for {typed.prediction_length} steps in {where}, found {len(quantiles.values)}. "
+                "Restore it from its source."
+            )
+        return typed
+
+    def quantiles(self, where: str = "trace.json") -> ResidualQuantiles | None:
+        """The intervals, if there are any."""
+        return None if self.intervals is None else ResidualQuantiles.from_dict(self.intervals, f"intervals in {where}")
+
+    def require(self, folder: str, **wanted: int | None) -> None:
+        """Refuse another length than was fine-tuned for, where one is given.
+
+        Raises:
+            InputError: names both.
+        """
+        for name, given in wanted.items():
+            if given is not None and given != (kept := getattr(self, name)):
+                raise InputError(
+                    f"{folder} was fine-tuned for {argument(name, kept)}, found {argument(name, given)}. "
+                    "Leave it out, or fine-tune again."
+                )
+
+
+def fit_record(panel: Panel, data: ForecastData, fitted: Fitted, base: BaseModel) -> dict[str, Any]:
+    """What trace.json says of a fit: the record of the fit itself, of its data, and of what it takes to load it."""
+    model = inner_model(fitted.model)
+    return {
+        **fitted.record.to_json(),
+        "head": None if model.head_config is None else asdict(model.head_config),
+        "base_model": asdict(base),
+        "prediction_length": model.prediction_length,
+        "context_length": model.context_length,
+        "data": {
+            "items": len(panel),
+            "channels": list(panel.channels),
+            "freq": panel.freq,
+            "train_windows": len(data.train),
+            "validation_windows": len(data.validation),
+            "counts": None if data.counts is None else asdict(data.counts),
+        },
+    }
+
+
+def inner_model(model: nn.Module) -> ForecastModel:
+    """The forecasting model inside PEFT's wrapper, or itself."""
+    found = model.get_base_model() if isinstance(model, PeftModel) else model
+    assert isinstance(found, ForecastModel), "a forecaster holds a forecasting model"
+    return found

@@ -1,0 +1,266 @@
+"""The folder of a fine-tuned model, the same for every estimator: saving, loading, merging.
+
+    adapter_config.json, adapter_model.safetensors   of a model with adapters: PEFT's own files
+    backbone/                                        the backbone, where no name gives its weights
+    head.safetensors                                 of a model without adapters: its head, if it has one
+    trace.json                                       the record: what an estimator needs, how it was fitted, digests
+    README.md                                        the model card
+
+The backbone of a model with adapters is named, and recognised by the digest of its weights. A model that was merged or
+trained in full carries its backbone; so does a model that was tuned on from such a one. trace.json holds the SHA-256
+of every other file and of itself: whatever was exchanged or edited is found out before anything is computed.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from peft import PeftModel
+from safetensors.torch import save_file
+from torch import nn
+
+from tracetune.adapters.checkpoint import (
+    check_safetensors,
+    file_digest,
+    load_adapter,
+    merged,
+    save_adapter,
+    without_adapters,
+)
+from tracetune.backbones.loading import load_backbone, read_weights, weights_digest
+from tracetune.base.errors import InputError, argument, shown
+from tracetune.base.files import read_json_object, staged_folder, write_json
+from tracetune.base.schema import from_json
+
+T = TypeVar("T")
+
+RECORD_FILE = "trace.json"
+BACKBONE_FOLDER = "backbone"
+HEAD_FILE = "head.safetensors"
+_CARD_FILE = "README.md"
+_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class BaseModel:
+    """The backbone that a model was tuned from.
+
+    Attributes:
+        name: a model's name, a hub id or a folder.
+        weights_sha256: digest of the weights that ``name`` gives; None where no name gives them, so that they are
+            saved beside the adapters.
+    """
+
+    name: str
+    weights_sha256: str | None
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The keys of trace.json that every estimator shares."""
+
+    format: int
+    task: str
+    weights: Literal["adapter", "whole"]
+    base_model: BaseModel
+    files: dict[str, str]
+    record_sha256: str
+
+
+@dataclass(frozen=True)
+class SavedModel(Generic[T]):
+    """A saved folder whose files are those it was written with.
+
+    Attributes:
+        folder: where it is.
+        weights: "adapter" or "whole".
+        base_model: the backbone that it was tuned from.
+        record: all of trace.json.
+        content: what the estimator needs of it, typed.
+    """
+
+    folder: Path
+    weights: Literal["adapter", "whole"]
+    base_model: BaseModel
+    record: dict[str, Any]
+    content: T
+
+
+def is_saved_model(folder: str | Path) -> bool:
+    """Whether ``folder`` was written by :func:`save_model`."""
+    try:
+        return (Path(folder).expanduser() / RECORD_FILE).is_file()
+    except OSError:  # no file system holds such a name
+        return False
+
+
+def save_model(folder: str | Path, model: nn.Module, record: Mapping[str, Any], card: str) -> None:
+    """Write a fine-tuned model, whole or not at all.
+
+    Args:
+        folder: new or empty.
+        model: a PEFT model over a model with ``backbone`` and ``head``, or such a model itself.
+        record: what the estimator needs to come back, in JSON's types or tuples; with ``task`` and ``base_model``.
+        card: text of README.md.
+
+    Raises:
+        InputError: the folder is not empty or cannot be written, or the active adapters are not one set.
+    """
+    base = BaseModel(**record["base_model"])
+    if isinstance(model, PeftModel):
+        _require_saved_head(model)
+    with staged_folder(folder) as staged:
+        if isinstance(model, PeftModel):
+            save_adapter(model, staged, base.name if base.weights_sha256 else BACKBONE_FOLDER)
+            if base.weights_sha256 is None:
+                _save_backbone(without_adapters(model), staged)
+        else:
+            _save_backbone(model, staged)
+            if (head := getattr(model, "head", None)) is not None:
+                save_file({key: tensor.contiguous() for key, tensor in head.state_dict().items()}, staged / HEAD_FILE)
+        files = sorted(path for path in staged.rglob("*") if path.is_file())
+        header = {
+            "format": _FORMAT,
+            "weights": "adapter" if isinstance(model, PeftModel) else "whole",
+            "files": {str(path.relative_to(staged).as_posix()): file_digest(path) for path in files},
+        }
+        content = json.loads(json.dumps({**record, **header}))  # tuples become lists, as they come back
+        write_json(staged / RECORD_FILE, {**content, "record_sha256": _record_digest(content)})
+        (staged / _CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def read_saved_model(folder: str | Path, task: str, content: Callable[[Mapping[str, Any], str], T]) -> SavedModel[T]:
+    """Read the record of a saved folder and check every file against it.
+
+    Args:
+        folder: from :func:`save_model`.
+        task: what the model must be for.
+        content: checks and types what the estimator needs of the record; gets the name of the file for its errors.
+
+    Raises:
+        InputError: no such record, one of another task or format, or a file that is missing, damaged or exchanged.
+    """
+    source = Path(folder).expanduser()
+    path = source / RECORD_FILE
+    record = read_json_object(path)
+    if isinstance(record.get("format"), int) and record["format"] > _FORMAT:
+        raise InputError(
+            f"{path} was written by a newer tracetune (format {record['format']}; this one reads {_FORMAT}). "
+            "Upgrade: pip install -U tracetune."
+        )
+    header = from_json(_Header, record, str(path))
+    if header.format != _FORMAT:
+        raise InputError(f"Expected format {_FORMAT} in {path}, found {header.format}. Fine-tune the model again.")
+    if header.task != task:
+        raise InputError(f"Expected a model for {task} in {source}, found one for {shown(header.task)}.")
+    typed = content(record, str(path))
+    if header.record_sha256 != _record_digest(record):
+        raise InputError(
+            f"{path} is not as it was saved: its SHA-256 differs. Restore it from its source; of its entries only the "
+            "name of base_model may be edited."
+        )
+    for name, digest in header.files.items():
+        _check_file(source / name, digest)
+    return SavedModel(source, header.weights, header.base_model, record, typed)
+
+
+def load_model(saved: SavedModel[Any], build: Callable[[Any], nn.Module], base: str | Path | None = None) -> nn.Module:
+    """The model of a saved folder, in evaluation mode.
+
+    Args:
+        saved: from :func:`read_saved_model`.
+        build: makes a model with ``backbone`` and ``head`` from a backbone, the head as it was configured.
+        base: where the named backbone is now, if not where it was.
+
+    Raises:
+        InputError: the backbone cannot be found or has other weights, or the saved weights do not fit.
+    """
+    model = build(_backbone_of(saved, base))
+    if saved.weights == "adapter":
+        return load_adapter(model, saved.folder)
+    if getattr(model, "head", None) is not None:
+        try:
+            model.get_submodule("head").load_state_dict(read_weights(saved.folder / HEAD_FILE))
+        except RuntimeError as error:
+            raise InputError(f"The head in {saved.folder} does not fit its configuration: {error}") from error
+    return model.eval()
+
+
+def merged_model(model: PeftModel, record: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    """A copy with the adapters folded into the backbone, and its record: no name gives this backbone any more."""
+    base = BaseModel(record["base_model"]["name"], None)
+    return merged(model), {**record, "base_model": asdict(base), "merged": True}
+
+
+def base_of(name: str, backbone: nn.Module, fitted: nn.Module, *, tuned_before: bool) -> BaseModel:
+    """The base model of what was fitted from ``backbone``, which ``name`` gave.
+
+    No name gives a backbone that was tuned before, nor one that was trained in full. Folders go by their absolute path,
+    so that they are found from anywhere.
+    """
+    if tuned_before or not isinstance(fitted, PeftModel):
+        return BaseModel(name, None)
+    folder = Path(name).expanduser()
+    return BaseModel(str(folder.absolute()) if folder.is_dir() else name, weights_digest(backbone))
+
+
+def _backbone_of(saved: SavedModel[Any], base: str | Path | None) -> Any:
+    expected = saved.base_model.weights_sha256
+    if expected is None:
+        if base is not None:
+            raise InputError(f"{saved.folder} holds its own backbone: leave out {argument('base')}.")
+        return load_backbone(saved.folder / BACKBONE_FOLDER)
+    name = str(base or saved.base_model.name)
+    try:
+        backbone = load_backbone(name)
+    except InputError as error:
+        raise InputError(
+            f"The backbone that {saved.folder} was fine-tuned from cannot be loaded; say where it is now with "
+            f"{argument('base')}. {error}"
+        ) from error
+    if weights_digest(backbone) != expected:
+        raise InputError(
+            f"{saved.folder} was fine-tuned from another backbone than {name!r} is now: the weights differ. "
+            f"Give the original one with {argument('base')}."
+        )
+    return backbone
+
+
+def _require_saved_head(model: PeftModel) -> None:
+    """Refuse an adapter set without the head: the head it ran with would be saved nowhere."""
+    head, name = getattr(model.get_base_model(), "head", None), model.active_adapter
+    if head is not None and name not in getattr(head, "modules_to_save", {}):
+        raise InputError(
+            f"Expected the head in adapter set {name!r}: what it forecasts with is saved nowhere else. Give its "
+            "LoraConfig modules_to_save=['head']."
+        )
+
+
+def _save_backbone(model: nn.Module, folder: Path) -> None:
+    backbone: Any = model.backbone
+    backbone.save_pretrained(folder / BACKBONE_FOLDER)
+
+
+def _check_file(path: Path, digest: str) -> None:
+    if not path.is_file():
+        raise InputError(f"Expected the file {path}; it does not exist. Restore the folder from its source.")
+    if file_digest(path) == digest:
+        return
+    if path.suffix == ".safetensors":
+        check_safetensors(path)
+    elif path.suffix == ".json":
+        read_json_object(path)
+    raise InputError(
+        f"{path} is not the file that was saved with {RECORD_FILE}: its SHA-256 differs. Restore the folder from its "
+        "source."
+    )
+
+
+def _record_digest(record: Mapping[str, Any]) -> str:
+    """SHA-256 of a record, without its own digest and the base model's name, which may change its place."""
+    content = {key: value for key, value in record.items() if key != "record_sha256"}
+    content["base_model"] = {**record["base_model"], "name": None}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
