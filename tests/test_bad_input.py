@@ -49,8 +49,8 @@ def saved(base: str, table: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         ("predict", ["--quantiles", "0.5"], "Quantiles need a fitted forecaster"),
         ("evaluate", ["--batch-size", "0"], "batch_size of at least 1, found 0"),
         ("evaluate", ["--season", "0"], "season of at least 1 step (1: none), found 0"),
-        ("evaluate", ["--test-length", "3"], "test_length of at least the horizon, 12, found 3"),
-        ("evaluate", ["--test-length", "240"], "test_length below the longest series, 240 steps"),
+        ("evaluate", ["--test-length", "3"], "--test-length of at least the horizon, 12, found 3"),
+        ("evaluate", ["--test-length", "240"], "--test-length below the longest series, 240 steps"),
         ("evaluate", ["--stride", "0"], "stride of at least 1, found 0"),
     ],
 )

@@ -27,9 +27,9 @@ def measured() -> ErrorSums:
 
 def long_frame() -> pd.DataFrame:
     item, window, _, step = np.indices(TRUTH.shape)
-    frame = {"unique_id": item, "cutoff": window, "ds": step, "y": TRUTH, "f": FORECAST}
+    frame = {"unique_id": item, "origin": window, "ds": step, "y": TRUTH, "f": FORECAST}
     whole = pd.DataFrame({name: values.ravel() for name, values in frame.items()})
-    return whole[whole["ds"] != whole["cutoff"]]
+    return whole[whole["ds"] != whole["origin"]]
 
 
 def test_errors_of_items_equal_utilsforecast() -> None:

@@ -40,7 +40,7 @@ class Evaluation:
     def median_item(self) -> pd.DataFrame:
         """The row of ``items`` with the model's median error."""
         ranked = self._ranked()
-        return ranked.iloc[[len(ranked) // 2]] if len(ranked) else ranked
+        return ranked.iloc[[(len(ranked) - 1) // 2]] if len(ranked) else ranked
 
     def _ranked(self) -> pd.DataFrame:
         own = self.items[self.items["forecaster"] == "model"]
