@@ -197,7 +197,9 @@ class Forecaster:
         if non_negative is None:
             non_negative = self.non_negative
             if not non_negative and is_non_negative(panel):
-                logger.warning("No value is below 0; non_negative=True (--non-negative) keeps forecasts there too.")
+                logger.warning(
+                    "No value is below 0; non_negative=True (--non-negative) keeps forecasts at or above 0 too."
+                )
         data = forecast_data(
             panel,
             split,

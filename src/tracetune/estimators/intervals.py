@@ -76,7 +76,10 @@ class ResidualQuantiles:
         rows = {len(row) for row in table.values}
         if len(rows) != 1:
             raise InputError(f"Expected rows of one length in the values of {where}, found {sorted(rows)}.")
-        return cls(np.asarray(table.levels), np.asarray(table.values))
+        try:
+            return cls(np.asarray(table.levels), np.asarray(table.values))
+        except InputError as error:
+            raise InputError(f"{where} cannot be used: {error}") from error
 
 
 @dataclass(frozen=True)
