@@ -37,12 +37,17 @@ def test_a_budget_in_parameters_is_never_exceeded_nor_wasted(values: dict[str, f
 
 def test_parameters_are_spent_where_they_bring_most() -> None:
     values = {"a": 1.0, "b": 3.0, "c": 3.1, "d": 5.0}
-    assert budget_of("parameters", COUNTS).choose(values, 50) == (
-        "b",
-        "c",
-    )  # 0.1, 0.15, 0.103 and 0.125 per parameter: b, d no
+    # 0.1, 0.15, 0.103 and 0.125 per parameter: b, not d, then c
+    assert budget_of("parameters", COUNTS).choose(values, 50) == ("b", "c")
     assert budget_of("parameters", COUNTS).choose(values, 60) == ("b", "d")
-    assert budget_of("modules", COUNTS).choose({name: 1.0 for name in "dcba"}, 2) == ("d", "c")  # ties keep their order
+
+
+def test_ties_go_to_fewer_parameters_and_then_to_later_blocks() -> None:
+    assert budget_of("modules", COUNTS).choose(dict.fromkeys("dcba", 1.0), 2) == ("b", "a")
+    alike = {f"block.{block}.q": 8 for block in range(4)}
+    for unit, amount in (("modules", 3), ("parameters", 24)):
+        scores = {**dict.fromkeys(alike, 0.0), "block.1.q": 1.0}
+        assert budget_of(unit, alike).choose(scores, amount) == ("block.1.q", "block.2.q", "block.3.q")
 
 
 def test_a_budget_in_time_is_in_per_mille_of_the_whole_step() -> None:

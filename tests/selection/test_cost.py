@@ -29,7 +29,7 @@ def test_masks_per_batch_and_losses_for_auto_are_counted() -> None:
     batches, options = forecast_batches((6, 6)), {"masks": "per_batch", "n_masks": 5}
     found = score_modules(lora_forecaster(), batches, method="gated_dsic", **options).forward_equivalents
     config = SelectionConfig(keep="auto", n_masks=5)
-    assert selection_cost(config, 4, "per_batch", once=7) == SelectionCost(7, (found - 2) / 2 + 1, 1)
+    assert selection_cost(config, 4, "per_batch", once=7) == SelectionCost(7, (found - 2) / 2 + 1, 3)
     assert selection_cost(SelectionConfig(keep=0.5), 4, "per_sample") == SelectionCost(0, 3, 0)
 
 
@@ -48,6 +48,10 @@ def test_rounds_go_first_then_batches() -> None:
     fewer = affordable(ASKED, 4, COST, allowed=3 + 3 * 2 * 3 + 1)
     assert fewer.schedule.rounds() == (10, 35, 60)
     assert (fewer.batches, fewer.passes) == (2, 3 + 3 * 2 * 3)
+    evidence = affordable(ASKED, 4, COST, allowed=1, least_evidence=10)
+    assert (evidence.schedule.rounds(), evidence.batches) == ((10, 35, 60), 4)
+    single = affordable(ASKED, 1, COST, allowed=1, least_evidence=8)
+    assert 8 <= len(single.schedule.rounds()) * single.batches < 11
     least = affordable(ASKED, 4, COST, allowed=1)
     assert (least.schedule.rounds(), least.batches) == ((10, 35, 60), 1)
     assert least.passes == 3 + 3 * 3 > 1
@@ -59,12 +63,15 @@ schedules = st.tuples(st.integers(0, 60), st.integers(1, 60), st.integers(1, 30)
 
 
 @settings(deadline=None)
-@given(schedules, st.integers(1, 6), st.integers(0, 9), st.integers(1, 40), st.integers(0, 1), st.integers(0, 4000))
+@given(
+    schedules, st.integers(1, 6), st.integers(0, 9), st.integers(1, 40), st.integers(0, 1), st.integers(0, 4000),
+    st.integers(1, 40),
+)  # fmt: skip
 def test_a_plan_keeps_to_the_limit_and_gives_up_no_more_than_it_must(
-    asked: Schedule, batches: int, once: int, each: int, last: int, allowed: int
+    asked: Schedule, batches: int, once: int, each: int, last: int, allowed: int, least: int
 ) -> None:
     cost = SelectionCost(once, each, last)
-    plan = affordable(asked, batches, cost, allowed)
+    plan = affordable(asked, batches, cost, allowed, least)
     before, after = asked.rounds(), plan.schedule.rounds()
     assert plan.passes == cost.total(len(after), plan.batches)
     assert after[-1] == before[-1] == asked.stop
@@ -74,6 +81,8 @@ def test_a_plan_keeps_to_the_limit_and_gives_up_no_more_than_it_must(
     if cost.total(len(before), batches) <= allowed:
         assert (plan.schedule, plan.batches) == (asked, batches)
     elif plan.batches < batches:
-        assert len(after) <= 3, "batches are given up only after rounds"
+        assert len(after) <= max(3, math.ceil(least / batches) + 1), "batches are given up only after rounds"
         assert cost.total(len(after), plan.batches + 1) > allowed
-    assert plan.passes <= allowed or plan.batches == 1
+    evidence = min(least, len(before) * batches)
+    assert len(after) * plan.batches >= evidence
+    assert plan.passes <= allowed or len(after) * (plan.batches - 1) < max(1, evidence)

@@ -13,7 +13,7 @@ from tracetune.base.step_files import StepFiles
 from tracetune.selection.gates import Gates
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.selection_run import SelectionRun
-from tracetune.selection.validation_batches import FirstBatches
+from tracetune.selection.validation_batches import ScoringBatches
 
 STEPS = 20
 
@@ -23,7 +23,7 @@ def begin(gates: Gates, log: list[Any], past: Any = (), files: Any = None, **opt
     return SelectionRun(
         config,
         gates,
-        FirstBatches(forecast_batches((8, 8), seed=3), None),
+        ScoringBatches(forecast_batches((8, 8), seed=3), None),
         total_steps=STEPS,
         samples_per_step=6,
         log=log.append,

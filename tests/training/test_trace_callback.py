@@ -69,6 +69,8 @@ def test_records_say_what_changed_and_the_report_is_json(tmp_path: Path) -> None
         assert opened == set(record.open)
         for name, value in record.smoothed.items():
             assert value == 0.25 * before.smoothed[name] + 0.75 * record.scores[name]
+        told = sum(abs(record.smoothed[name]) > 2 * error for name, error in record.smoothed_errors.items())
+        assert record.told_apart == told / 4
     report = json.loads(json.dumps(callback.report(), allow_nan=False))
     assert report["kept"] == callback.records[-1].open
     assert report["kept_parameters"] == 32

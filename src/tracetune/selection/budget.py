@@ -43,18 +43,20 @@ class Budget(Protocol):
 
 
 class ModuleBudget:
-    """Counts modules, and opens those with the highest scores; ties keep the order of ``scores``."""
+    """Counts modules, and opens those with the highest scores; ties go to fewer parameters, then to later blocks."""
 
     unit = "modules"
     least = 1
 
     def __init__(self, parameter_counts: Mapping[str, int]) -> None:
-        self.full = len(parameter_counts)
+        self.counts = dict(parameter_counts)
+        self.full = len(self.counts)
 
     def choose(self, scores: Mapping[str, float], amount: int) -> tuple[str, ...]:
         """The ``amount`` modules with the highest scores."""
         _check_finite(scores)
-        return _in_order(scores, sorted(scores, key=lambda name: -scores[name])[:amount])
+        ranked = sorted(scores, key=lambda name: (-scores[name], *_cost(name, self.counts)))
+        return _in_order(scores, ranked[:amount])
 
     def module_share(self, amount: int) -> float:
         """Share of the modules that ``amount`` is."""
@@ -62,7 +64,7 @@ class ModuleBudget:
 
 
 class ParameterBudget:
-    """Counts parameters, and opens by score per parameter each module that still fits."""
+    """Counts parameters, and opens by score per parameter each module that still fits; ties as for modules."""
 
     unit = "parameters"
 
@@ -75,7 +77,7 @@ class ParameterBudget:
         """Modules of at most ``amount`` parameters in sum."""
         _check_finite(scores)
         chosen, left = [], amount
-        for name in sorted(scores, key=lambda name: -scores[name] / self.counts[name]):
+        for name in sorted(scores, key=lambda name: (-scores[name] / self.counts[name], *_cost(name, self.counts))):
             if self.counts[name] <= left:
                 chosen.append(name)
                 left -= self.counts[name]
@@ -150,6 +152,13 @@ def _check_finite(scores: Mapping[str, float]) -> None:
             raise InputError(
                 f"Expected finite scores, found {score} for {name!r}. Look for extreme values in the data."
             )
+
+
+def _cost(name: str, counts: Mapping[str, int]) -> tuple[int, int]:
+    """What comes first among modules of equal score: fewer parameters, then a shorter way for the gradient."""
+    from tracetune.selection.layers import module_place
+
+    return counts[name], -module_place(name).depth
 
 
 def _in_order(scores: Mapping[str, float], chosen: list[str]) -> tuple[str, ...]:

@@ -87,8 +87,9 @@ def selection_cost(config: SelectionConfig, modules: int, masks: str, once: floa
         masks: "per_sample" or "per_batch", for "gated_dsic".
         once: cost of what is done once.
     """
-    loss = FORWARD if config.keep == AUTO else 0.0
-    return SelectionCost(once, score_passes(config, modules, masks) + loss, loss)
+    if config.keep != AUTO:
+        return SelectionCost(once, score_passes(config, modules, masks), 0.0)
+    return SelectionCost(once, score_passes(config, modules, masks) + FORWARD, 3 * FORWARD)
 
 
 def score_passes(config: SelectionConfig, modules: int, masks: str) -> float:
@@ -96,31 +97,43 @@ def score_passes(config: SelectionConfig, modules: int, masks: str) -> float:
     return find_score(config.score).passes_per_batch(modules, masks=masks, n_masks=config.n_masks)
 
 
-def affordable(schedule: Schedule, batches: int, cost: SelectionCost, allowed: float) -> SelectionPlan:
+def affordable(
+    schedule: Schedule, batches: int, cost: SelectionCost, allowed: float, least_evidence: int = 1
+) -> SelectionPlan:
     """The rounds asked for where they cost at most ``allowed`` passes, otherwise fewer of them.
 
     First rounds come less often, until there are 3 (or as few as asked for); the first and the last stay where they
-    are. Then each reads fewer batches, one at least: this least is done even where it costs more than allowed.
+    are. Then each reads fewer batches. At least one batch a round, and ``least_evidence`` in all, are read even where
+    that costs more than allowed.
 
     Args:
         schedule: the rounds asked for.
         batches: batches of a round asked for.
         cost: what they cost.
         allowed: forward passes over a validation batch; infinity for no limit.
+        least_evidence: batches that all rounds together read, as far as so many are asked for.
     """
     rounds = len(schedule.rounds())
     if cost.each == 0 or cost.total(rounds, batches) <= allowed:
         return SelectionPlan(schedule, batches, cost.total(rounds, batches))
+    evidence = min(least_evidence, rounds * batches)
     if rounds > LEAST_ROUNDS:
         most = math.floor((allowed - cost.once - cost.last * batches) / (cost.each * batches))
-        schedule = _spaced(schedule, max(LEAST_ROUNDS, most))
+        schedule = _spaced(schedule, max(LEAST_ROUNDS, most), math.ceil(evidence / batches))
         rounds = len(schedule.rounds())
     most = math.floor((allowed - cost.once) / (rounds * cost.each + cost.last))
-    batches = min(batches, max(1, most))
+    batches = min(batches, max(1, most, math.ceil(evidence / rounds)))
     return SelectionPlan(schedule, batches, cost.total(rounds, batches))
 
 
-def _spaced(schedule: Schedule, most: int) -> Schedule:
-    """The same schedule with at most so many rounds, 2 or more, as close to each other as that allows."""
-    gaps = most - 1 if schedule.start else most  # there is no round after step 0
-    return replace(schedule, interval=max(schedule.interval, math.ceil((schedule.stop - schedule.start) / gaps)))
+def _spaced(schedule: Schedule, most: int, least: int) -> Schedule:
+    """The same schedule with at most so many rounds, as close to each other as that allows, but at least ``least``."""
+    interval = schedule.interval
+    for candidate in range(schedule.interval, schedule.stop - schedule.start + 1):
+        rounds = len(replace(schedule, interval=candidate).rounds())
+        if rounds < least:
+            break
+        interval = candidate
+        if rounds <= most:
+            break
+    return replace(schedule, interval=interval)

@@ -78,4 +78,6 @@ def _traced_back(names: list[str], costs: list[int], taken: np.ndarray) -> tuple
 def _best_single(scores: Mapping[str, float], profile: StepTimeProfile, limit: float) -> str:
     seconds = {name: profile.seconds([name]) for name in scores}
     fitting = [name for name in scores if seconds[name] <= limit * (1 + _SLACK)]
-    return max(fitting, key=lambda name: scores[name]) if fitting else min(seconds, key=lambda name: seconds[name])
+    if not fitting:
+        return min(seconds, key=lambda name: seconds[name])
+    return max(fitting, key=lambda name: (scores[name], -seconds[name]))

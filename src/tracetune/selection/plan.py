@@ -16,7 +16,7 @@ from tracetune.selection.schedule import Schedule, SelectionConfig
 from tracetune.selection.scores.gated_dsic import fitting_masks
 from tracetune.selection.step_time import profile_passes
 from tracetune.selection.validation import LossFunction, batch_size, on_device, undisturbed
-from tracetune.selection.validation_batches import FirstBatches
+from tracetune.selection.validation_batches import ScoringBatches
 
 logger = logging.getLogger(__name__)
 
@@ -28,14 +28,12 @@ class ScoringPlan:
     Attributes:
         schedule: when rounds are.
         batches: validation batches that each round reads.
-        batches_asked: batches that were asked for, all over which they are spread.
         masks: "per_sample", "per_batch", or as configured where the score has none.
         share: cost of the whole selection, as a share of the training's forward and backward passes.
     """
 
     schedule: Schedule
     batches: int
-    batches_asked: int
     masks: str
     share: float
 
@@ -53,7 +51,7 @@ def plan_rounds(
     config: SelectionConfig,
     asked: Schedule,
     gates: Gates,
-    batches: FirstBatches,
+    batches: ScoringBatches,
     loss_fn: LossFunction,
     *,
     training: float,
@@ -82,11 +80,11 @@ def plan_rounds(
     if config.budget_unit == "time":
         once += profile_passes(gates.parameter_counts(), math.ceil(size), gates.device)
     cost = selection_cost(config, gates.M, masks, once)
-    plan = affordable(asked, count, cost, limit)
+    plan = affordable(asked, count, cost, limit, config.least_evidence)
     if (plan.schedule, plan.batches) != (asked, count) or plan.passes > limit:
         wanted = SelectionPlan(asked, count, cost.total(len(asked.rounds()), count))
-        logger.log(*_note(wanted, plan, passes, config.cost_share))
-    return ScoringPlan(plan.schedule, plan.batches, count, masks, plan.passes / passes)
+        logger.log(*_note(wanted, plan, passes, config))
+    return ScoringPlan(plan.schedule, plan.batches, masks, plan.passes / passes)
 
 
 def passes_for_masks(config: SelectionConfig) -> float:
@@ -94,7 +92,7 @@ def passes_for_masks(config: SelectionConfig) -> float:
     return INDEPENDENCE_PASSES if config.score == "gated_dsic" and config.masks == "auto" else 0.0
 
 
-def _masks(config: SelectionConfig, gates: Gates, batches: FirstBatches, loss_fn: LossFunction) -> str:
+def _masks(config: SelectionConfig, gates: Gates, batches: ScoringBatches, loss_fn: LossFunction) -> str:
     """The masks of every round; "auto" is decided before the first one, since the model stays what it is."""
     if not passes_for_masks(config):
         return config.masks
@@ -103,13 +101,20 @@ def _masks(config: SelectionConfig, gates: Gates, batches: FirstBatches, loss_fn
         return fitting_masks(gates, next(on_device(gates.model, batches)), loss_fn)
 
 
-def _note(asked: SelectionPlan, plan: SelectionPlan, training: float, allowed: float) -> tuple[int, str]:
+def _note(asked: SelectionPlan, plan: SelectionPlan, training: float, config: SelectionConfig) -> tuple[int, str]:
     """Level and text of the line about a plan that differs from what was asked for, or costs more than allowed."""
     text = (
-        f"Selection would cost {asked.passes / training:.1%} of the training's passes, {allowed:.1%} are allowed "
-        f"(cost_share): {len(plan.schedule.rounds())} rounds of {plan.batches} batches instead of "
-        f"{len(asked.schedule.rounds())} of {asked.batches}, {plan.passes / training:.1%}."
+        f"Choosing modules takes {plan.passes / training:.0%} as much computation as the training itself: "
+        f"{len(plan.schedule.rounds())} rounds that read {plan.batches} batches of validation data each"
     )
-    if plan.passes > allowed * training:
-        return logging.WARNING, f"{text} That is the least; train longer, or raise cost_share."
-    return logging.INFO, text
+    if (plan.schedule, plan.batches) != (asked.schedule, asked.batches):
+        text += (
+            f" ({len(asked.schedule.rounds())} rounds of {asked.batches} were asked for, and would take "
+            f"{asked.passes / training:.0%})"
+        )
+    if plan.passes <= config.cost_share * training:
+        return logging.INFO, f"{text}. The limit is cost_share={config.cost_share:g}."
+    return logging.WARNING, (
+        f"{text}. That is more than cost_share={config.cost_share:g}, because with less the choice would be left to "
+        f"chance (least_evidence={config.least_evidence} batches). Longer training makes it a smaller part."
+    )

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 
 from tracetune.selection.budget import Budget
+from tracetune.selection.evidence import Evidence
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import Importance, score_modules
 from tracetune.selection.schedule import AUTO, SelectionConfig
@@ -26,6 +27,9 @@ class RoundRecord:
         scores: score of every module in this round.
         standard_errors: their standard errors; None where the score has none, or for a single read.
         smoothed: moving average of the scores, which the choice follows.
+        smoothed_errors: their standard errors; None where nothing is known about them.
+        told_apart: share of the smoothed scores that are more than 2 standard errors away from zero; None where no
+            standard error is known.
         opened: modules that were closed before.
         closed: modules that were open before.
         open: modules that are open now.
@@ -37,11 +41,18 @@ class RoundRecord:
     scores: dict[str, float]
     standard_errors: dict[str, float | None]
     smoothed: dict[str, float]
+    smoothed_errors: dict[str, float | None]
+    told_apart: float | None
     opened: list[str]
     closed: list[str]
     open: list[str]
     budget: int
     validation_loss: float | None = None
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the choice followed."""
+        return Evidence(self.smoothed, self.smoothed_errors)
 
     def to_json(self) -> dict[str, Any]:
         """As a mapping of JSON types."""
@@ -64,6 +75,7 @@ def selection_round(
     final: int,
     step: int,
     previous: RoundRecord | None,
+    overlap: float = 1.0,
     validation_loss: float | None = None,
 ) -> tuple[RoundRecord, Importance]:
     """Score all modules, smooth over rounds, open the best and close the rest.
@@ -80,20 +92,25 @@ def selection_round(
         final: what may be open in the end; scores are read in that context.
         step: the present step; it also chooses the masks, so that a resumed run draws the same.
         previous: record of the round before, None in the first.
+        overlap: share of the validation data that two rounds have in common.
         validation_loss: loss of the model as it is, for the record.
     """
     options = _options(config, budget.module_share(final), step)
     importance = score_modules(gates.model, batches, loss_fn, config.score, gates=gates, **options)
-    scores = dict(zip(gates.names, mean_over_processes(importance.scores).tolist(), strict=True))
-    smoothed = scores if previous is None else smooth(previous.smoothed, scores, config.ema)
-    chosen = budget.choose(smoothed, amount)
+    present = _evidence(importance)
+    evidence = present if previous is None else previous.evidence.followed_by(present, config.ema, overlap)
+    signed = find_score(config.score).signed
+    worth = evidence.worth(config.significance) if signed else dict(evidence.scores)
+    chosen = budget.choose(worth, amount)
     before = gates.open_names
     gates.set_open(chosen)
     record = RoundRecord(
         step=step,
-        scores=scores,
-        standard_errors=_named_errors(importance),
-        smoothed=smoothed,
+        scores=dict(present.scores),
+        standard_errors=dict(present.errors),
+        smoothed=dict(evidence.scores),
+        smoothed_errors=dict(evidence.errors),
+        told_apart=evidence.share_told() if signed else None,
         opened=[name for name in chosen if name not in before],
         closed=[name for name in before if name not in chosen],
         open=list(chosen),
@@ -108,11 +125,6 @@ def shared_profile(profile: StepTimeProfile) -> StepTimeProfile:
     base = mean_over_processes(np.array(list(profile.base.values()))).tolist()
     cost = mean_over_processes(np.array(list(profile.cost.values()))).tolist()
     return StepTimeProfile(dict(zip(profile.base, base, strict=True)), dict(zip(profile.cost, cost, strict=True)))
-
-
-def smooth(past: Mapping[str, float], scores: Mapping[str, float], ema: float) -> dict[str, float]:
-    """Exponential moving average: ``ema`` times the past plus ``1 - ema`` times the present."""
-    return {name: ema * past[name] + (1 - ema) * score for name, score in scores.items()}
 
 
 def mean_over_processes(values: np.ndarray) -> np.ndarray:
@@ -138,8 +150,12 @@ def _options(config: SelectionConfig, share: float, step: int) -> dict[str, Any]
     return {name: value for name, value in options.items() if name in known}
 
 
-def _named_errors(importance: Importance) -> dict[str, float | None]:
-    if importance.standard_errors is None:
-        return dict.fromkeys(importance.names)
-    errors = importance.standard_errors.tolist()
-    return {name: error if np.isfinite(error) else None for name, error in zip(importance.names, errors, strict=True)}
+def _evidence(importance: Importance) -> Evidence:
+    """Scores and errors of one round, the means over the training processes."""
+    names = importance.names
+    scores = mean_over_processes(importance.scores).tolist()
+    errors: list[float | None] = [None] * len(names)
+    if importance.standard_errors is not None:
+        found = mean_over_processes(importance.standard_errors).tolist()
+        errors = [error if np.isfinite(error) else None for error in found]
+    return Evidence(dict(zip(names, scores, strict=True)), dict(zip(names, errors, strict=True)))

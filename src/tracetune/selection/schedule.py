@@ -25,23 +25,28 @@ class SelectionConfig:
 
     Attributes:
         keep: what stays open: a share in (0, 1], a number, or "auto", which goes down to ``smallest_share`` and
-            then returns to the budget on the way with the lowest validation loss.
+            then returns to the budget on the way with the lowest validation loss, without the modules that were not
+            shown to help if it is no worse without them.
         budget_unit: what ``keep`` counts: modules, their parameters (then modules are chosen by score per parameter),
             or the "time" of a training step, of which it is a share (then the best sum of scores that fits is chosen,
             by a measured profile, see selection/step_time.py).
         warmup_steps: t_i; until then every module is open.
         final_step: t_f; from then on the choice is final.
         interval: steps between two rounds of scoring.
-        cost_share: the most that selection may cost, as a share of the forward and backward passes of the run's own
-            training. Where ``interval`` and ``scoring_batches`` would cost more, rounds come less often, down to 3,
-            and then read fewer batches, down to 1. 1 or more: no limit.
+        cost_share: what selection may cost, as a share of the forward and backward passes of the run's own training.
+            Where ``interval`` and ``scoring_batches`` would cost more, rounds come less often, down to 3, and then
+            read fewer batches, but never fewer than ``least_evidence`` asks for. 1 or more: no limit.
+        least_evidence: validation batches that all rounds together read, whatever ``cost_share`` says (as far as
+            ``interval`` and ``scoring_batches`` ask for so many).
         ema: weight of the past in the smoothed scores; 0 takes each round as it is.
+        significance: standard errors by which a smoothed score has to differ from zero; others count as zero, and go by
+            cost: fewer parameters, then later blocks, first. 0 takes every score as it is.
         score: name in ``SCORES``.
         context: context of "gated_dsic": "budget" or "shapley".
         masks: masks of "gated_dsic": "auto", "per_sample" or "per_batch".
         n_masks: masks per batch where they are per batch.
-        scoring_batches: validation batches per round, the first ones; None takes all. Fewer where ``cost_share`` says
-            so, spread over these.
+        scoring_batches: validation batches per round, others in each, drawn from all over; None takes all. Fewer where
+            ``cost_share`` says so.
         batch_size: samples per validation batch where the validation data are a data set.
         smallest_share: lowest budget that ``keep="auto"`` tries.
         seed: fixes the masks; every round draws its own.
@@ -54,7 +59,9 @@ class SelectionConfig:
     final_step: float | int = 0.6
     interval: float | int = 0.05
     cost_share: float = 0.05
+    least_evidence: int = 12
     ema: float = 0.5
+    significance: float = 2.0
     score: str = "gated_dsic"
     context: str = "budget"
     masks: str = "auto"
@@ -87,7 +94,9 @@ class SelectionConfig:
             raise InputError(f"Expected ema in [0, 1), found {self.ema!r}.")
         if not 0 < self.smallest_share <= 1:
             raise InputError(f"Expected smallest_share in (0, 1], found {self.smallest_share!r}.")
-        for name in ("n_masks", "batch_size", "scoring_batches"):
+        if not 0 <= self.significance < math.inf:
+            raise InputError(f"Expected significance of 0 or more standard errors, found {self.significance!r}.")
+        for name in ("n_masks", "batch_size", "scoring_batches", "least_evidence"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"Expected {name} of at least 1, found {value!r}.")

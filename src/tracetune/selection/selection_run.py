@@ -14,15 +14,24 @@ from tracetune.selection.best_model import BestModel, best_round
 from tracetune.selection.budget import Budget, TimeBudget, budget_of
 from tracetune.selection.compilation import RecompileLimits
 from tracetune.selection.cost import Spent
+from tracetune.selection.evidence import verdict
 from tracetune.selection.gates import Gates
 from tracetune.selection.plan import ScoringPlan, passes_for_masks, plan_rounds
 from tracetune.selection.preconditions import check_base_weights, check_deletable, check_wrapper
 from tracetune.selection.rounds import RoundRecord, mean_over_processes, selection_round, shared_profile
 from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
-from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD
+from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD, find_score
 from tracetune.selection.step_time import StepTimeProfile, measure_step_time, profile_passes
-from tracetune.selection.validation import LossFunction, batch_size, mean_loss, model_loss, on_device, undisturbed
-from tracetune.selection.validation_batches import FirstBatches
+from tracetune.selection.validation import (
+    LossFunction,
+    batch_size,
+    mean_loss,
+    model_loss,
+    on_device,
+    sample_losses,
+    undisturbed,
+)
+from tracetune.selection.validation_batches import ScoringBatches
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +72,7 @@ class SelectionRun:
         self,
         config: SelectionConfig,
         gates: Gates,
-        batches: FirstBatches,
+        batches: ScoringBatches,
         loss_fn: LossFunction = model_loss,
         *,
         total_steps: int,
@@ -111,8 +120,11 @@ class SelectionRun:
         if self.config.keep == AUTO:
             self._best.offer(self.gates, self._validation_loss(plan), step)
             self._best.restore(self.gates)
+            self._close_what_does_not_help(plan)
         elif not self.records or self.records[-1].budget > plan.schedule.final:
             self._round(plan, step, plan.schedule.final)
+        if self.records and self.records[-1].told_apart == 0:
+            logger.warning("%s", self._verdict(self.gates.open_names))
         if self.config.delete_closed:
             self.gates.delete_closed()
         self._limits.restore()
@@ -131,6 +143,7 @@ class SelectionRun:
             "kept_parameters": sum(self._parameters[name] for name in kept),
             "step_time_share": None if profile is None else profile.seconds(kept) / profile.full,
             "step_time_profile": None if profile is None else profile.to_json(),
+            "evidence": self._verdict(kept),
             "best_step": self._best.step if self.config.keep == AUTO else None,
             "scoring_seconds": self.spent.seconds,
             "forward_equivalents": self.spent.passes,
@@ -189,7 +202,7 @@ class SelectionRun:
             with self._precision():
                 record, importance = selection_round(
                     self.gates,
-                    self._batches.spread(plan.batches_asked, plan.batches, self.config.seed),
+                    self._batches.draw(plan.batches, (self.config.seed, step)),
                     self._loss_fn,
                     replace(self.config, masks=plan.masks),
                     self.budget,
@@ -197,6 +210,7 @@ class SelectionRun:
                     final=plan.schedule.final,
                     step=step,
                     previous=self.records[-1] if self.records else None,
+                    overlap=self._batches.overlap(plan.batches),
                     validation_loss=loss,
                 )
         self.spent.passes += importance.forward_equivalents
@@ -213,12 +227,42 @@ class SelectionRun:
             self._best.save(self._files.new(step))
         return loss
 
+    def _close_what_does_not_help(self, plan: ScoringPlan) -> None:
+        """Close the modules that were not shown to help, unless that is shown to raise the validation loss."""
+        shown = set(self.records[-1].evidence.helpful(self.config.significance)) if self.records else set()
+        opened = self.gates.open_names
+        helpful = [name for name in opened if name in shown]
+        if not (find_score(self.config.score).signed and helpful and len(helpful) < len(opened)):
+            return
+        before = self._losses(plan)
+        self.gates.set_open(helpful)
+        worse = self._losses(plan) - before
+        error = worse.std(ddof=1) / np.sqrt(len(worse)) if len(worse) > 1 else 0.0
+        mean, error = mean_over_processes(np.array([worse.mean(), error])).tolist()
+        if mean > error:
+            self.gates.set_open(opened)
+
     def _validation_loss(self, plan: ScoringPlan) -> float:
-        batches = self._batches.spread(plan.batches_asked, plan.batches, self.config.seed)
+        """Mean loss on the batches that all candidates are measured on."""
+        batches = self._batches.draw(plan.batches, self.config.seed)
         with self._precision():
             loss = mean_loss(self.gates.model, batches, self._loss_fn)
         self.spent.passes += FORWARD * plan.batches
         return float(mean_over_processes(np.array(loss)))
+
+    def _losses(self, plan: ScoringPlan) -> np.ndarray:
+        """Losses of the single samples on the same batches."""
+        batches = self._batches.draw(plan.batches, self.config.seed)
+        with self._precision():
+            losses = sample_losses(self.gates.model, batches, self._loss_fn)
+        self.spent.passes += FORWARD * plan.batches
+        return losses
+
+    def _verdict(self, kept: Sequence[str]) -> str | None:
+        if not self.records:
+            return None
+        signed = find_score(self.config.score).signed
+        return verdict(self.records[-1].evidence, self.config.significance, signed, kept)
 
     def _step_times(self) -> StepTimeProfile:
         with self.spent.timed(), self._precision(), undisturbed(self.gates.model):

@@ -76,6 +76,13 @@ def mean_loss(model: nn.Module, batches: Iterable[Any], loss_fn: LossFunction = 
     return total / samples
 
 
+def sample_losses(model: nn.Module, batches: Iterable[Any], loss_fn: LossFunction = model_loss) -> np.ndarray:
+    """Return the loss of each sample, or of each batch where only means are known; the model is left as it was."""
+    with undisturbed(model), torch.no_grad():
+        losses = [checked_loss(model, batch, loss_fn).reshape(-1).double().cpu() for batch in on_device(model, batches)]
+    return torch.cat(losses).numpy()
+
+
 def on_device(model: nn.Module, batches: Iterable[Any]) -> Iterator[Any]:
     """The batches, one after the other, on the device of the model.
 

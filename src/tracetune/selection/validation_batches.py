@@ -1,17 +1,24 @@
-"""Validation batches that selection reads in every round: the first ones, or fewer from all over them."""
+"""The validation batches of a selection, of which each round reads some others."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader, IterableDataset, SequentialSampler, Subset
+from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler, Subset
 
 from tracetune.base.errors import InputError
 
 
-class FirstBatches:
-    """The first ``count`` batches, as often as one likes; all of them for None."""
+class ScoringBatches:
+    """Validation batches, of which every round reads as many, drawn from all over them.
+
+    Iterating gives the first ``count``, which show what batches are like.
+
+    Args:
+        batches: list, DataLoader, or anything that yields batches each time it is iterated.
+        count: how many a round reads at most; None reads all.
+    """
 
     def __init__(self, batches: Iterable[Any], count: int | None) -> None:
         self.batches = batches
@@ -20,39 +27,36 @@ class FirstBatches:
     def __iter__(self) -> Iterator[Any]:
         return islice(iter(self.batches), self.count)
 
-    def spread(self, count: int, wanted: int, seed: int = 0) -> Iterable[Any]:
-        """Fewer batches from all over these.
+    def draw(self, wanted: int, seed: Sequence[int] | int) -> Iterable[Any]:
+        """As many batches as ``wanted``, others for every seed; all of them where there are no more.
 
-        Samples are drawn anew, one from each of equal parts, where a DataLoader reads a data set in its order;
-        otherwise some of the batches are left out.
-
-        Args:
-            count: how many batches these are.
-            wanted: how many batches to read instead.
-            seed: fixes the samples.
+        Of a list some batches; of a data set that a DataLoader reads in order, samples, one from each of equal parts.
+        What can only be read from the beginning is, and a DataLoader that shuffles has another beginning each time.
         """
-        if wanted >= count:
-            return self
-        loader = self.batches
+        loader, source = self.batches, np.random.default_rng(seed)
+        if isinstance(loader, (list, tuple)):
+            return [loader[place] for place in _one_of_each(len(loader), wanted, source)]
         if isinstance(loader, DataLoader) and isinstance(loader.sampler, SequentialSampler) and loader.batch_size:
-            samples = min(len(loader.sampler), count * loader.batch_size)
-            borders = np.linspace(0, samples, min(samples, wanted * loader.batch_size) + 1).astype(int)
-            chosen = np.random.default_rng(seed).integers(borders[:-1], borders[1:])
-            subset = Subset(loader.dataset, chosen.tolist())
-            return DataLoader(subset, batch_size=loader.batch_size, collate_fn=loader.collate_fn)
-        return _Places(self, [place * count // wanted for place in range(wanted)])
+            if wanted >= len(loader):
+                return loader
+            chosen = _one_of_each(len(loader.sampler), wanted * loader.batch_size, source)
+            return DataLoader(Subset(loader.dataset, chosen), loader.batch_size, collate_fn=loader.collate_fn)
+        return ScoringBatches(loader, wanted)
+
+    def overlap(self, wanted: int) -> float:
+        """Share of what two draws of ``wanted`` batches have in common, on average; 1 where that is not known."""
+        loader = self.batches
+        drawn = isinstance(loader, (list, tuple)) or (
+            isinstance(loader, DataLoader) and isinstance(loader.sampler, (SequentialSampler, RandomSampler))
+        )
+        return min(1.0, wanted / len(loader)) if drawn else 1.0  # type: ignore[arg-type]
 
 
-class _Places:
-    """The batches at these places in the order of all."""
-
-    def __init__(self, batches: Iterable[Any], places: list[int]) -> None:
-        self.batches = batches
-        self.places = places
-
-    def __iter__(self) -> Iterator[Any]:
-        places = set(self.places)
-        return (batch for place, batch in enumerate(islice(iter(self.batches), max(places) + 1)) if place in places)
+def _one_of_each(size: int, parts: int, source: np.random.Generator) -> list[int]:
+    """One place in each of equal parts of ``range(size)``; all places where there are no more than parts."""
+    borders = np.linspace(0, size, min(size, parts) + 1).astype(int)
+    chosen: list[int] = source.integers(borders[:-1], borders[1:]).tolist()
+    return chosen
 
 
 def checked_validation(validation: Any) -> Any:

@@ -20,7 +20,7 @@ from tracetune.selection.rounds import RoundRecord
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.selection_run import SelectionRun
 from tracetune.selection.validation import LossFunction, model_loss
-from tracetune.selection.validation_batches import FirstBatches, as_batches, checked_validation
+from tracetune.selection.validation_batches import ScoringBatches, as_batches, checked_validation
 from tracetune.training.checkpoint_steps import checkpoint_steps
 from tracetune.training.micro_batches import MicroBatches
 
@@ -105,7 +105,7 @@ class TraceCallback(TrainerCallback):
         self._run = SelectionRun(
             self.config,
             gates,
-            FirstBatches(batches, self.config.scoring_batches),
+            ScoringBatches(batches, self.config.scoring_batches),
             self.loss_fn,
             total_steps=state.max_steps,
             samples_per_step=_samples_per_step(args, loader),

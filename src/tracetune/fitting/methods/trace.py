@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from tracetune.adapters.lora import LoraOptions, add_lora, lora_parameters
-from tracetune.data.windows import BatchSource, identity_collate, spread_sample
+from tracetune.data.windows import identity_collate
 from tracetune.fitting.methods.method import Adapted, MethodReport, register_method
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.tasks.task import TaskModel, TrainingData
@@ -41,17 +41,11 @@ class Trace:
         selection = _batches_within(self.selection, training.most_windows(model.tokens_per_sample))
         adapted = add_lora(model, self.lora)
         last_round = selection.last_round(training.total_steps(len(data.train)))
-        callback = TraceCallback(selection, self._scored(data.validation, selection))
-        return Adapted(adapted, (callback,), last_round, closes_modules=True, report=lambda: _report(callback))
-
-    def _scored(self, validation: BatchSource, within: SelectionConfig) -> DataLoader:
-        """The samples that every round reads, evenly spread, in batches as large as ``within`` has them."""
-        scored: Any = validation
-        if self.selection.scoring_batches is not None:
-            count = self.selection.scoring_batches * self.selection.batch_size
-            scored = spread_sample(validation, count, within.seed)
+        validation: Any = data.validation
         collate: Any = identity_collate  # of batches: the data set hands them out whole
-        return DataLoader(scored, batch_size=within.batch_size, collate_fn=collate)
+        loader = DataLoader(validation, batch_size=selection.batch_size, collate_fn=collate)
+        callback = TraceCallback(selection, loader)
+        return Adapted(adapted, (callback,), last_round, closes_modules=True, report=lambda: _report(callback))
 
 
 def _batches_within(selection: SelectionConfig, most: int | None) -> SelectionConfig:

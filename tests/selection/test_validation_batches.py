@@ -1,0 +1,46 @@
+"""Which validation batches a round reads: others each time, from all over."""
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from tracetune.selection.validation_batches import ScoringBatches
+
+DATA = TensorDataset(torch.arange(80))
+
+
+def read(batches: ScoringBatches, wanted: int, seed: int) -> list[int]:
+    return [int(row) for (batch,) in batches.draw(wanted, (0, seed)) for row in batch]
+
+
+def test_samples_of_a_data_set_are_drawn_one_from_each_part() -> None:
+    batches = ScoringBatches(DataLoader(DATA, batch_size=4), 3)
+    one, other = read(batches, 2, seed=1), read(batches, 2, seed=2)
+    assert [row // 10 for row in one] == [row // 10 for row in other] == list(range(8))
+    assert one != other
+    assert read(batches, 2, seed=1) == one
+    assert batches.overlap(2) == 0.1
+    assert read(batches, 99, seed=1) == list(range(80))
+    assert batches.overlap(99) == 1
+    assert [len(batch) for (batch,) in batches] == [4, 4, 4], "what batches look like"
+
+
+def test_batches_of_a_list_are_drawn_one_from_each_part() -> None:
+    batches = ScoringBatches([(torch.tensor([place]),) for place in range(12)], None)
+    drawn = {tuple(read(batches, 3, seed)) for seed in range(20)}
+    assert len(drawn) > 10
+    assert all([row // 4 for row in rows] == [0, 1, 2] for rows in drawn)
+    assert batches.overlap(3) == 0.25
+
+
+def test_what_shuffles_or_has_no_length_is_read_from_its_beginning() -> None:
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self) -> Iterator[tuple[torch.Tensor]]:
+            return iter([(torch.tensor([place]),) for place in range(5)])
+
+    assert read(ScoringBatches(Stream(), 4), 2, seed=1) == [0, 1]
+    assert ScoringBatches(Stream(), 4).overlap(2) == 1
+    shuffled = ScoringBatches(DataLoader(DATA, batch_size=4, shuffle=True), 3)
+    assert read(shuffled, 2, seed=1) != read(shuffled, 2, seed=1)
+    assert shuffled.overlap(2) == 0.1
