@@ -54,6 +54,7 @@ CONTEXT = 256
 HEAD = HeadConfig("projection", beta=4, tokens="auto")
 TEST_PERIODS = 4
 KEEP = 0.25
+HEAD_WINDOWS = 768  # that the closed form reads
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def train_method(
     callbacks: list[TrainerCallback] = []
     if method.score is not None:
         selection = SelectionConfig(keep=KEEP, score=method.score, seed=seed, cost_share=1.0, interval=0.1)
-        scoring: Any = list(batches(_first(cut.data.validation, 128, seed), 64))
+        scoring: Any = list(batches(_drawn(cut.data.validation, 64, seed), 64))
         callbacks.append(TraceCallback(selection, scoring))
     head = None if model.head is None else trained_head(adapted)
     train_to_the_end(adapted, head, cut.data.train, config, callbacks)  # type: ignore[arg-type]
@@ -153,13 +154,13 @@ def train_method(
 
 
 def _features(model: ForecastModel, part: BatchSource) -> Iterator[Mapping[str, Tensor]]:
-    rows = spread_rows(len(part), 2048, 0).tolist()
+    rows = spread_rows(len(part), HEAD_WINDOWS, 0).tolist()
     for batch in batches(chosen_rows(part, rows), 256):
         with torch.no_grad():
             yield model.features(batch)
 
 
-def _first(part: BatchSource, count: int, seed: int) -> BatchSource:
+def _drawn(part: BatchSource, count: int, seed: int) -> BatchSource:
     rows = np.random.default_rng(seed).permutation(spread_rows(len(part), count, seed))
     return chosen_rows(part, rows.tolist())
 
@@ -287,10 +288,10 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--model", default="tracetune/tiny")
     parser.add_argument("--steps", type=int, default=60)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--steps-per-cut", type=int, default=3600)
-    parser.add_argument("--validation-windows", type=int, default=200)
-    parser.add_argument("--test-windows", type=int, default=160)
+    parser.add_argument("--validation-windows", type=int, default=120)
+    parser.add_argument("--test-windows", type=int, default=120)
     options = parser.parse_args()
     backbone = load_backbone(options.model).eval()
     weights = weights_digest(backbone)[:12]

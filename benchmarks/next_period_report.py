@@ -1,0 +1,206 @@
+"""From the cells of ``benchmarks/next_period.py`` to a table of rules: what each would have returned, and how that did.
+
+A rule reads the losses on validation, by period and channel, and says how far to go from zero-shot (0) to the trained
+model (1); what it said is looked up on test. Factors between those that were measured are rounded to the nearest one.
+
+    python -m benchmarks.next_period_report --cells FOLDER --output docs/results/next_period
+"""
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.common import grouped
+from benchmarks.next_period import FACTORS
+from tracetune.base.files import read_json, staged_file, write_json
+from tracetune.evaluation.periods import SampleGroups, paired_difference
+from tracetune.evaluation.statistics import wilcoxon_holm
+from tracetune.fitting.shrinkage import choose_factor
+from tracetune.report.tables import markdown_table
+
+Cell = dict[str, Any]
+Rule = Callable[[np.ndarray, SampleGroups], float]
+_WORSE = 0.01
+_CASE = ("dataset", "horizon", "cut", "seed")
+
+
+def trained(losses: np.ndarray, groups: SampleGroups) -> float:
+    """The trained model, whatever validation says."""
+    return 1.0
+
+
+def point_estimate(losses: np.ndarray, groups: SampleGroups) -> float:
+    """The trained model where its mean loss is lower."""
+    return float(losses[-1].mean() < losses[0].mean())
+
+
+def one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
+    """The trained model where its mean loss is lower by more than a standard error of the difference."""
+    difference = paired_difference(losses[0], losses[-1], groups)
+    return float(difference.mean > (difference.error or 0.0))
+
+
+def best_factor(losses: np.ndarray, groups: SampleGroups) -> float:
+    """The factor with the lowest mean loss."""
+    return FACTORS[int(losses.mean(axis=1).argmin())]
+
+
+def left_out(losses: np.ndarray, groups: SampleGroups) -> float:
+    """The mean of the factors that were best on all periods but one."""
+    factor = choose_factor(np.array(FACTORS), losses, groups).factor
+    nearest = int(np.abs(np.array(FACTORS) - factor).argmin())
+    return FACTORS[nearest] if losses[nearest].mean() < losses[0].mean() else 0.0
+
+
+def left_out_and_one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
+    """As before, and zero-shot unless what periods left out say is better by more than a standard error."""
+    choice = choose_factor(np.array(FACTORS), losses, groups)
+    difference = paired_difference(losses[0], choice.held_out_losses, groups)
+    return left_out(losses, groups) if difference.mean > (difference.error or 0.0) else 0.0
+
+
+def smallest_within_one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
+    """The smallest factor whose loss is above the lowest one by at most a standard error of the difference."""
+    best = losses[int(losses.mean(axis=1).argmin())]
+    for factor, row in zip(FACTORS, losses, strict=True):
+        above = paired_difference(row, best, groups)
+        if above.mean <= (above.error or 0.0):
+            return factor
+    raise AssertionError("the best one is within the error of itself")
+
+
+def half_way_to_a_half(losses: np.ndarray, groups: SampleGroups) -> float:
+    """The mean of 1/2 and the factor with the lowest mean loss, rounded towards zero-shot; 0 where that is 0."""
+    best = best_factor(losses, groups)
+    return 0.0 if best == 0 else FACTORS[int(np.floor((best + 0.5) / 2 * (len(FACTORS) - 1)))]
+
+
+def half(losses: np.ndarray, groups: SampleGroups) -> float:
+    """Half-way, whatever validation says."""
+    return 0.5
+
+
+RULES: dict[str, Rule] = {
+    "trained (no guard)": trained,
+    "lower loss (guard_margin=0, no shrinking)": point_estimate,
+    "one standard error (no shrinking)": one_standard_error,
+    "best factor": best_factor,
+    "factor from periods left out": left_out,
+    "the same, and one standard error": left_out_and_one_standard_error,
+    "smallest factor within one standard error": smallest_within_one_standard_error,
+    "best factor, half-way to 1/2": half_way_to_a_half,
+    "factor 1/2": half,
+}
+
+
+def path_of(cell: Cell, part: str) -> np.ndarray:
+    """Losses [factors, periods, items] between zero-shot and the trained model."""
+    losses = np.array(cell[part])  # [adapter factors, head factors, periods, items]
+    return losses[-1] if losses.shape[0] == 1 else losses[:, -1]
+
+
+def judged(cell: Cell) -> dict[str, float]:
+    """Test loss over that of zero-shot, by rule; soft gates where they were measured."""
+    validation, test = path_of(cell, "validation"), path_of(cell, "test")
+    periods, items = (axis.ravel() for axis in np.indices(validation.shape[1:]))
+    flat = validation.reshape(len(FACTORS), -1)
+    seen = ~np.isnan(flat).any(axis=0)
+    groups = SampleGroups(periods[seen], items[seen])
+    base = test[0].mean()
+    ratios = {}
+    for name, rule in RULES.items():
+        factor = rule(flat[:, seen], groups)
+        ratios[name] = float(test[FACTORS.index(factor)].mean() / base)
+    if cell.get("soft_gates"):
+        ratios["soft gates"] = float(np.mean(cell["soft_gates"]["test"]) / base)
+    return ratios
+
+
+def rule_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
+    """One row a method and rule."""
+    rows = []
+    for (method,), own in grouped(cells, "method"):
+        judgements = [judged(cell) for cell in own]
+        for rule in dict.fromkeys(name for each in judgements for name in each):
+            ratios = np.array([each[rule] for each in judgements if rule in each])
+            rows.append(
+                {
+                    "method": method,
+                    "rule": rule,
+                    "cases": len(ratios),
+                    "worse by over 1 %": f"{(ratios > 1 + _WORSE).mean():.0%}",
+                    "mean skill": f"{1 - np.exp(np.log(ratios).mean()):.2%}",
+                    "worst": f"{1 - ratios.max():.2%}",
+                }
+            )
+    return rows
+
+
+def method_rows(cells: list[Cell], control: str = "trace") -> list[dict[str, Any]]:
+    """TRACE against each of the others on the cases that both have, as trained and shrunk."""
+    rows = []
+    for rule in ("trained (no guard)", "factor from periods left out"):
+        ratios: dict[str, dict[tuple[Any, ...], float]] = {}
+        for cell in cells:
+            ratios.setdefault(cell["method"], {})[tuple(cell[name] for name in _CASE)] = judged(cell)[rule]
+        for other in ratios:
+            if other == control or control not in ratios:
+                continue
+            both = [case for case in ratios[control] if case in ratios[other]]
+            if not both:
+                continue
+            table = pd.DataFrame({name: [np.log(ratios[name][case]) for case in both] for name in (control, other)})
+            (test,) = wilcoxon_holm(table)
+            rows.append(
+                {
+                    "other method": other,
+                    "rule": rule,
+                    "cases": len(both),
+                    f"{control} better by": f"{1 - np.exp((table[control] - table[other]).mean()):.2%}",
+                    "p (Wilcoxon, not corrected)": round(test.p_value, 4),
+                }
+            )
+    return rows
+
+
+def summarise(cells: list[Cell]) -> str:
+    """The report in Markdown."""
+    cases = {tuple(cell[name] for name in _CASE) for cell in cells}
+    sets = sorted({cell["dataset"] for cell in cells})
+    settings = ", ".join(f"{name} {value}" for name, value in cells[0]["settings"].items())
+    seconds = sum(cell["cpu_seconds"]["all"] for cell in cells)
+    return "\n\n".join(
+        [
+            "# Does it hold on the next period?",
+            f"{len(cells)} cells (set, horizon, cut in time, seed, method) of {len(cases)} cases on {', '.join(sets)}; "
+            f"{seconds:.0f} seconds of processor time. Settings: {settings}. "
+            f"Weights {cells[0]['weights']}. Losses are relative to zero-shot on the same test windows: skill is "
+            "1 - the geometric mean of the ratios, positive is better than zero-shot.",
+            "## Rules that read validation only",
+            markdown_table(rule_rows(cells)),
+            "## TRACE beside the others, paired",
+            markdown_table(method_rows(cells)) if len({cell["method"] for cell in cells}) > 1 else "One method only.",
+        ]
+    )
+
+
+def main() -> None:
+    """Write the report of the cells in a folder."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", required=True, help="folder of finished cells")
+    parser.add_argument("--output", required=True, help="path without suffix")
+    options = parser.parse_args()
+    cells = [read_json(path) for path in sorted(Path(options.cells).glob("*.json"))]
+    cells.sort(key=lambda cell: (cell["method"], *(cell[name] for name in _CASE)))
+    write_json(Path(options.output).with_suffix(".json"), {"factors": FACTORS, "cells": cells})
+    with staged_file(Path(options.output).with_suffix(".md")) as temporary:
+        temporary.write_text(summarise(cells) + "\n", encoding="utf-8")
+    print(summarise(cells))
+
+
+if __name__ == "__main__":
+    main()
