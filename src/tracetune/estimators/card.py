@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
 
 _TEMPLATE = """---
@@ -83,7 +84,7 @@ def forecaster_card(trace: Mapping[str, Any]) -> str:
         context_length=trace["context_length"],
         winner=trace["winner"],
         plain=plain,
-        candidates=markdown_table(trace["candidates"]),
+        candidates=markdown_table(candidate_rows(trace)) + f"\n\n{verdict(trace)}",
         head_parameters=trace["parameters"]["head"],
         adapter_parameters=trace["parameters"]["adapters"],
         selection=_selection(trace),

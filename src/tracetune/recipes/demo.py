@@ -13,6 +13,7 @@ from tracetune.estimators.forecaster import Forecaster
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import method_named
 from tracetune.recipes.configs.demo import DemoConfig
+from tracetune.report.candidates import candidate_rows
 from tracetune.report.forecast_plots import ForecastPanel, plot_forecasts, shown_history
 from tracetune.report.tables import print_table
 from tracetune.training.progress import ProgressBar
@@ -32,7 +33,7 @@ def demo(config: DemoConfig) -> None:
     base = Forecaster.from_pretrained(config.model, config.prediction_length, device=config.device)
     tuned = base.fit(history, config=_fit_config(config), callbacks=[ProgressBar()])
     assert tuned.trace is not None
-    print_table("Candidates on validation (scaled MSE)", tuned.trace["candidates"])
+    print_table("Candidates on validation (scaled MSE)", candidate_rows(tuned.trace))
 
     with staged_folder(config.output) as folder:
         tuned.save_pretrained(folder / "adapter")

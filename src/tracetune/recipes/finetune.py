@@ -21,10 +21,12 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import Method, method_named
 from tracetune.heads.head import HeadConfig
 from tracetune.recipes.configs.finetune import FinetuneConfig
+from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.importance_plots import plot_history
 from tracetune.report.tables import print_table
 from tracetune.report.training_plots import plot_training
 from tracetune.selection.schedule import SelectionConfig
+from tracetune.tasks.forecast_data import WindowCounts
 from tracetune.training.checkpoints import what_was_kept
 from tracetune.training.progress import ProgressBar
 from tracetune.training.trainer import TrainingConfig
@@ -94,7 +96,10 @@ def fit_config(config: FinetuneConfig) -> FitConfig:
         head_training=TrainingConfig(num_train_epochs=config.head_epochs, **both),
         training=_same_names(TrainingConfig, config),
         train_stride=config.train_stride,
+        validation=config.validation,
         validation_windows=config.validation_windows,
+        shrink=config.shrink,
+        guard_margin=config.guard_margin,
         cache_bytes=config.cache_bytes,
         cache_dtype=config.cache_dtype,
         checkpoints=config.checkpoints,
@@ -140,12 +145,14 @@ def _fit(base: Forecaster, config: FinetuneConfig) -> Forecaster:
 def _report(tuned: Forecaster, output: str) -> None:
     trace = tuned.trace
     assert trace is not None
-    print_table("Candidates on validation (scaled MSE)", trace["candidates"])
     console = Console()
+    if trace["data"].get("counts"):
+        console.print(WindowCounts(**trace["data"]["counts"]).describe(), highlight=False)
+    print_table("Candidates on validation (scaled MSE)", candidate_rows(trace))
+    console.print(verdict(trace), highlight=False)
     parameters, selection = trace["parameters"], trace["selection"]
     console.print(
-        f"Best: [bold]{trace['winner']}[/]. Trained parameters: {parameters['head']:,} in the head, "
-        f"{parameters['adapters']:,} in the adapters."
+        f"Trained parameters: {parameters['head']:,} in the head, {parameters['adapters']:,} in the adapters."
     )
     if selection is not None:
         console.print(

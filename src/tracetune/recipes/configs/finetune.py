@@ -46,7 +46,10 @@ class FinetuneConfig:
         max_tokens: most tokens (windows x patches) in one forward pass; larger batches are trained in parts, with the
             gradient of the whole batch.
         train_stride: steps between the starts of training windows.
-        validation_windows: about how many windows choose the model, evenly spread over the validation part.
+        validation: rolling holds back several periods at the end of each series, last one stretch.
+        validation_windows: most windows that choose the model, drawn from all periods, items and times of day.
+        shrink: move what was trained back towards its start, as far as validation says.
+        guard_margin: by how many standard errors a model must be better than a simpler one to come out instead.
         cache_bytes: room for outputs of frozen layers, in memory first, then in files; without it a third of the
             free memory, 0 for none.
         cache_dtype: precision of cached states of frozen blocks: float32 or bfloat16; without it that of training.
@@ -92,7 +95,10 @@ class FinetuneConfig:
     batch_size: int = 64
     max_tokens: int | None = None
     train_stride: int = 1
+    validation: str = "rolling"
     validation_windows: int = 2048
+    shrink: bool = True
+    guard_margin: float = 1.0
     cache_bytes: int | None = None
     cache_dtype: str | None = None
     non_negative: bool | None = None

@@ -1,0 +1,38 @@
+from typing import Any
+
+from tracetune.report.candidates import candidate_rows, verdict
+
+
+def candidate(name: str, simpler: str | None = None, difference: float | None = None, **rest: Any) -> dict[str, Any]:
+    return {"name": name, "validation_loss": 1.0, "simpler": simpler, "difference": difference, "better": True} | rest
+
+
+def test_each_comparison_is_put_into_words() -> None:
+    trace = {
+        "winner": "head",
+        "validation": {"margin": 1.0},
+        "candidates": [
+            candidate("zero-shot", error=None),
+            candidate("head", "zero-shot", 0.05, error=0.01, factor=0.75),
+            candidate("trace", "head", 0.001, error=0.002, better=False),
+        ],
+    }
+    assert verdict(trace) == (
+        "head is better than zero-shot by 0.05, standard error 0.01. trace is better than head by 0.001, standard "
+        "error 0.002: less than 1 standard errors, which may be noise. head comes out."
+    )
+    rows = candidate_rows(trace)
+    assert (rows[1]["factor"], rows[1]["beside"], rows[1]["better by"]) == (0.75, "zero-shot", 0.05)
+
+
+def test_an_unknown_error_is_said() -> None:
+    trace = {
+        "winner": "zero-shot",
+        "validation": {"margin": 1.0},
+        "candidates": [
+            candidate("head", "zero-shot", 0.05, error=None),
+            candidate("trace", "head", -0.1, error=0.1, better=False),
+        ],
+    }
+    assert "one period of one series does not say how sure" in verdict(trace)
+    assert "trace is not better than head." in verdict(trace)
