@@ -64,7 +64,7 @@ def assert_equal_forecasts(tmp_path: Path, config: dict, channels: tuple[int, ..
         getattr(reconstruction, module).load_state_dict(getattr(peer, module).state_dict())
     folder = save_peer(reconstruction, tmp_path, config)
     ours = ForecastModel.from_pretrained(str(folder), 24, HeadConfig("flatten")).eval()
-    ours.head.linear.load_state_dict(peer.head.linear.state_dict())
+    ours.head.output.load_state_dict(peer.head.linear.state_dict())
     for count in channels:
         series = torch.randn(2, count, config["seq_len"]).cumsum(-1)
         for input_mask in input_masks(2, config["seq_len"]).values():

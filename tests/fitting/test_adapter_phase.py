@@ -13,7 +13,7 @@ from tracetune.adapters.adalora import AdaLoraOptions
 from tracetune.adapters.lora import LoraOptions
 from tracetune.data.frames import panel_from_frame
 from tracetune.data.splits import fit_split
-from tracetune.fitting.adapter_phase import Tuned, _obstacle, train_adapters
+from tracetune.fitting.adapter_phase import TrainedAdapters, _obstacle, train_adapters
 from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
 from tracetune.fitting.run import Run
 from tracetune.selection.schedule import SelectionConfig
@@ -23,6 +23,7 @@ from tracetune.tasks.task import TrainingData
 
 LATE = Lora(LoraOptions(target_modules=("*.block.1.*",)))
 TRAINING = TrainingConfig(max_steps=12, batch_size=32, evaluations=3, learning_rate=5e-3)
+FLATTEN = HeadConfig("flatten")
 NOTHING_KEPT = 0  # bytes of cache
 
 
@@ -32,13 +33,13 @@ def data() -> TrainingData:
     return forecast_data(panel, fit_split(panel, HORIZON), 64, HORIZON, 1, 16, 64)
 
 
-def tune(data: TrainingData, folder: Path, head: HeadConfig | None = HeadConfig("flatten"), **options: Any) -> Tuned:  # noqa: B008
+def tune(data: TrainingData, folder: Path, head: HeadConfig | None = FLATTEN, **options: Any) -> TrainedAdapters:
     config = FitConfig(**{"training": TRAINING, "method": "lora", **options})
     start = ForecastModel.from_backbone(tiny_backbone(), HORIZON, head).requires_grad_(False)
-    return train_adapters(start, data, config, Run(folder))
+    return train_adapters(start, data, config, Run(folder))[1]
 
 
-def losses(tuned: Tuned) -> list[float]:
+def losses(tuned: TrainedAdapters) -> list[float]:
     return [entry[name] for entry in tuned.history for name in ("loss", "eval_loss") if name in entry]
 
 

@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from tracetune.base.errors import InputError
-from tracetune.heads.compact import ConvolutionHead, PoolingHead, ProjectionHead
+from tracetune.heads.convolution import ConvolutionHead
+from tracetune.heads.pooling import PoolingHead
+from tracetune.heads.projection import ProjectionHead
 
 
 @pytest.fixture
@@ -13,14 +15,14 @@ def tokens() -> torch.Tensor:
 def test_projection_reduces_each_token_before_the_linear_probe(tokens):
     head = ProjectionHead(7, 8, 3, beta=4).eval()
     reduced = torch.einsum("bnd,ed->bne", tokens, head.down.weight)
-    weight = head.output.linear.weight.reshape(3, 7, 2)
+    weight = head.output.weight.reshape(3, 7, 2)
     torch.testing.assert_close(head(tokens), torch.einsum("bne,hne->bh", reduced, weight))
 
 
 def test_a_projection_with_beta_one_can_be_the_linear_probe(tokens):
     head = ProjectionHead(7, 8, 3, beta=1).eval()
     torch.nn.init.eye_(head.down.weight)
-    torch.testing.assert_close(head(tokens), head.output(tokens))
+    torch.testing.assert_close(head(tokens), head.output(tokens.flatten(-2)))
 
 
 def test_the_down_projection_starts_with_orthonormal_rows():
@@ -41,18 +43,18 @@ def test_the_convolution_filters_each_feature_along_the_patches(tokens):
     kernel = head.depthwise.weight[:, 0]  # [D, 3]
     padded = torch.nn.functional.pad(tokens, (0, 0, 1, 1))
     filtered = sum(padded[:, tap : tap + 7] * kernel[:, tap] for tap in range(3))
-    torch.testing.assert_close(head(tokens), head.output(head.down(filtered)), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(head(tokens), head.output(head.down(filtered).flatten(-2)), rtol=1e-4, atol=1e-6)
 
 
 def test_pooling_averages_neighbouring_patches_and_the_rest_on_its_own(tokens):
     head = PoolingHead(7, 8, 3, beta=3).eval()
     pooled = torch.stack([tokens[:, 0:3].mean(1), tokens[:, 3:6].mean(1), tokens[:, 6]], dim=1)
-    torch.testing.assert_close(head(tokens), head.output(pooled))
+    torch.testing.assert_close(head(tokens), head.output(pooled.flatten(-2)))
 
 
 def test_pooling_by_one_is_the_linear_probe(tokens):
     head = PoolingHead(7, 8, 3, beta=1).eval()
-    torch.testing.assert_close(head(tokens), head.output(tokens))
+    torch.testing.assert_close(head(tokens), head.output(tokens.flatten(-2)))
 
 
 @pytest.mark.parametrize("head_class", [ProjectionHead, ConvolutionHead])

@@ -14,7 +14,7 @@ N, D, H = 3, 4, 2
 
 
 class Batches:
-    """Rows of tensors, five at a time, as often as one likes."""
+    """Rows of tensors, five at a time, any number of times."""
 
     def __init__(self, rows: dict[str, torch.Tensor]) -> None:
         self.rows = rows
@@ -61,8 +61,8 @@ def test_the_linear_probe_equals_scikit_learns_ridge_with_sample_weights():
     target = ((train["future_values"] - train["location"]) / train["scale"])[:, 0].double().numpy()
     unit = float(np.mean(np.sum(weights[:, None] * features**2, axis=0)))
     reference = Ridge(alpha=fit.penalty * unit).fit(features, target, sample_weight=weights)
-    np.testing.assert_allclose(head.linear.weight.detach().numpy(), reference.coef_, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(head.linear.bias.detach().numpy(), reference.intercept_, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(head.output.weight.detach().numpy(), reference.coef_, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(head.output.bias.detach().numpy(), reference.intercept_, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("kind", "beta"), [("flatten", 1), ("projection", 2), ("convolution", 2), ("pooling", 2)])
@@ -119,7 +119,7 @@ def test_rows_with_missing_targets_are_left_out():
     with_gaps, without = new_head("flatten"), new_head("flatten")
     fit_ridge(with_gaps, Batches(gaps), Batches(validation))
     fit_ridge(without, Batches(whole), Batches(validation))
-    torch.testing.assert_close(with_gaps.linear.weight, without.linear.weight)
+    torch.testing.assert_close(with_gaps.output.weight, without.output.weight)
 
 
 def test_nothing_to_learn_from_is_refused():

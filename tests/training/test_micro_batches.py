@@ -149,7 +149,10 @@ def test_every_step_has_the_rows_of_its_batch(size: int, batch_size: int, most: 
         micro.__getitems__([item])
     assert max(map(len, rows.read)) <= most
     assert min(map(len, rows.read)) > 0
-    steps = [list(chain(*rows.read[first : first + micro.pieces])) for first in range(0, len(micro), micro.pieces)]
+    steps = [
+        list(chain(*rows.read[first : first + micro.parts_per_batch]))
+        for first in range(0, len(micro), micro.parts_per_batch)
+    ]
     assert steps == [list(range(start, min(start + batch_size, size))) for start in range(0, size, batch_size)]
 
 
@@ -198,3 +201,48 @@ def test_a_limit_below_one_window_is_refused(tmp_path: Path) -> None:
         build_trainer(model, replace(CONFIG, max_tokens=7), data, data, tmp_path)
     with pytest.raises(InputError, match="max_tokens of at least 1"):
         TrainingConfig(max_tokens=0)
+
+
+class Labelled:
+    """Rows with an entry that the Trainer, too, calls labels."""
+
+    def __init__(self, rows: int) -> None:
+        self.values = torch.arange(rows, dtype=torch.float32)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+        return {"values": self.values[indices], "labels": 2 * self.values[indices]}
+
+
+class Slope(nn.Module):
+    """One weight; its loss is the squared error of weight * value against the label."""
+
+    accepts_loss_kwargs = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def forward(self, values: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        self.seen.append((values, labels))
+        return {"loss": (self.weight * values - labels).square().mean()}
+
+
+def test_labels_reach_the_model_in_micro_batches(tmp_path: Path) -> None:
+    config = TrainingConfig(max_steps=3, batch_size=4, evaluations=1)
+    weights = []
+    for most in (3, None):
+        model = Slope()
+        trainer = build_trainer(
+            model, replace(config, max_tokens=most), Labelled(9), Labelled(5), tmp_path / str(most),
+            labels=("labels",), tokens_per_window=1, shuffle=False,
+        )  # fmt: skip
+        trainer.train()
+        assert all(torch.equal(labels, 2 * values) for values, labels in model.seen)
+        assert max(len(values) for values, _ in model.seen) == (most or 5)
+        assert not model._forward_pre_hooks
+        weights.append(model.weight.item())
+    assert weights[0] == pytest.approx(weights[1], rel=1e-6)

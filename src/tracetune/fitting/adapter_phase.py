@@ -28,11 +28,10 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """What a method made of its start.
+class TrainedAdapters:
+    """What training with a method leaves beside the model.
 
     Attributes:
-        model: with adapters, or trained in full.
         history: the Trainer's log.
         seconds: wall-clock time.
         adapters_before_selection: parameters of the adapters (or the backbone) that began to train.
@@ -41,7 +40,6 @@ class Tuned:
             ("reused"), counted per sample; empty where no prefix was remembered.
     """
 
-    model: nn.Module
     history: History
     seconds: float
     adapters_before_selection: int
@@ -49,8 +47,14 @@ class Tuned:
     prefix_blocks: dict[str, int]
 
 
-def train_adapters(start: TaskModel, data: TrainingData, config: FitConfig, run: Run) -> Tuned:
-    """Adapt ``start`` with ``config.method``, and train adapters and head together."""
+def train_adapters(
+    start: TaskModel, data: TrainingData, config: FitConfig, run: Run
+) -> tuple[nn.Module, TrainedAdapters]:
+    """Adapt ``start`` with ``config.method``, and train adapters and head together.
+
+    Returns:
+        The model, with adapters or trained in full, and what is told of its training. ``start`` is part of it.
+    """
     started = time.perf_counter()
     seed_everything(config.training.seed)  # a resumed run has not drawn the numbers of the phases before
     storage = Storage(config.cache_bytes, folder=run.folder)
@@ -78,14 +82,14 @@ def train_adapters(start: TaskModel, data: TrainingData, config: FitConfig, run:
             first_evaluation=adapted.first_candidate,
         )
         train(trainer)
-    return Tuned(
-        model=adapted.model,
+    trained = TrainedAdapters(
         history=trainer.state.log_history,
         seconds=time.perf_counter() - started,
         adapters_before_selection=adapters,
         report=adapted.report(),
         prefix_blocks={"computed": cache.computed, "reused": cache.reused} if cache.computed else {},
     )
+    return adapted.model, trained
 
 
 def trained_parameters(model: nn.Module) -> dict[str, int]:

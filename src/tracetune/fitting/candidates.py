@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import nn
@@ -21,13 +21,13 @@ class Candidate:
 
     Attributes:
         name: "zero-shot", "head", or the method's name.
-        model: the model itself, a task model or one that PEFT has wrapped.
+        model: the model itself, a task model or one that PEFT has wrapped; None once it was let go.
         losses: [samples] validation loss of each sample.
         shrinkage: how far it was moved back to its start; None where it was not.
     """
 
     name: str
-    model: nn.Module
+    model: nn.Module | None
     losses: np.ndarray
     shrinkage: Shrinkage | None = None
 
@@ -122,6 +122,12 @@ class Candidates:
         """
         winner = [comparison.name for comparison in self.comparisons() if comparison.better][-1]
         return next(candidate for candidate in self._all if candidate.name == winner)
+
+    def take_best(self) -> Candidate:
+        """Return the best candidate, and let go of all models: the memory of the others is free again."""
+        best = self.best()
+        self._all = [replace(each, model=None) for each in self._all]
+        return best
 
     def named(self, name: str) -> Candidate:
         """Return the candidate with this name; "best" is the best of all so far.

@@ -11,7 +11,7 @@ from tracetune.adapters.lora import add_head_only, linear_layers
 from tracetune.backbones.backbone import Backbone
 from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
-from tracetune.fitting.adapter_phase import Tuned, train_adapters
+from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidate, Candidates
 from tracetune.fitting.config import HEAD, ZERO_SHOT, FitConfig
 from tracetune.fitting.head_phase import TrainedHead, train_head
@@ -50,15 +50,17 @@ def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, r
     run.claim(fit_identity(task, backbone, data, config))
     seed_everything(config.training.seed)
     candidates = Candidates(data, config.guard_margin)
-    tuned = None
+    trained = None
     with _frozen(backbone):
         trained_head = _add_starts(candidates, task, backbone, data, config, run)
         if method.trains_more_than_head:
             start = candidates.named(config.start)
-            tuned = train_adapters(_copy(start.model), data, config, run.part(method.name))
-            _add_tuned(candidates, start, tuned, config)
-        model = _own_model(candidates.best(), tuned)
-    record = FitRecord.of(config, config.head or task.default_head, candidates, model, trained_head, tuned)
+            model, trained = train_adapters(_copy(start), data, config, run.part(method.name))
+            _add_tuned(candidates, start, model, config)
+            del start, model  # only the candidates hold them, so that they can be let go
+        model = _own_model(candidates.take_best(), backbone)
+    head = config.head or task.default_head
+    record = FitRecord.of(config, head, candidates, model, trained_head, trained)
     return Fitted(model, record)
 
 
@@ -77,8 +79,9 @@ def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, 
     candidates = Candidates(data, config.guard_margin)
     with _frozen(backbone):
         _add_starts(candidates, task, backbone, data, config, run)
-        start = _copy(candidates.named(config.start).model)
-        return train_adapters(start, data, config, run.part(method.name)).model.eval()
+        start = _copy(candidates.named(config.start))
+        model, _ = train_adapters(start, data, config, run.part(method.name))
+    return model.eval()
 
 
 def _add_starts(
@@ -95,9 +98,9 @@ def _add_starts(
     return trained
 
 
-def _add_tuned(candidates: Candidates, start: Candidate, tuned: Tuned, config: FitConfig) -> None:
+def _add_tuned(candidates: Candidates, start: Candidate, model: nn.Module, config: FitConfig) -> None:
     """Let compete what the method made, moved back towards its start as far as validation says."""
-    name, model = config.method.name, tuned.model
+    name = config.method.name
     if not config.shrink:
         candidates.add(name, model)
         return
@@ -119,13 +122,13 @@ def _frozen(backbone: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _own_model(winner: Candidate, tuned: Tuned | None) -> nn.Module:
-    """The winner's model, apart from the backbone that was fitted, in evaluation mode."""
-    if tuned is not None and winner.model is tuned.model:
-        return winner.model.eval()
-    return add_head_only(_copy(winner.model)).eval()
+def _own_model(winner: Candidate, backbone: Backbone) -> nn.Module:
+    """The winner's model in evaluation mode, apart from the backbone that was fitted."""
+    assert winner.model is not None
+    shares = isinstance(winner.model, TaskModel) and winner.model.backbone is backbone
+    return add_head_only(_copy(winner)).eval() if shares else winner.model.eval()
 
 
-def _copy(model: nn.Module) -> TaskModel:
-    assert isinstance(model, TaskModel), "what a method starts from has no adapters"
-    return copy.deepcopy(model)
+def _copy(candidate: Candidate) -> TaskModel:
+    assert isinstance(candidate.model, TaskModel), "what a method starts from has no adapters"
+    return copy.deepcopy(candidate.model)

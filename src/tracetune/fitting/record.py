@@ -8,7 +8,7 @@ from torch import nn
 
 from tracetune.evaluation.periods import period_means
 from tracetune.evaluation.protocol import library_versions
-from tracetune.fitting.adapter_phase import Tuned, trained_parameters
+from tracetune.fitting.adapter_phase import TrainedAdapters, trained_parameters
 from tracetune.fitting.candidates import Candidate, Candidates, Comparison
 from tracetune.fitting.config import HEAD, FitConfig
 from tracetune.fitting.head_phase import History, TrainedHead
@@ -30,7 +30,7 @@ class FitRecord:
             "adapters_before_selection", how many the method began with.
         seconds: wall-clock seconds of each phase, what the method names apart from the training it went with.
         method_report: what the method says of its work, e.g. "selection".
-        prefix_blocks: see :class:`Tuned`.
+        prefix_blocks: see :class:`TrainedAdapters`.
         history: the Trainer's log of each phase; not in trace.json.
         config: how it was fitted.
     """
@@ -55,7 +55,7 @@ class FitRecord:
         candidates: Candidates,
         model: nn.Module,
         trained_head: TrainedHead | None,
-        tuned: Tuned | None,
+        trained: TrainedAdapters | None,
     ) -> "FitRecord":
         """Collect the record of a fit whose winner became ``model``; ``head`` is the configuration that heads had."""
         seconds: dict[str, float] = {}
@@ -63,11 +63,11 @@ class FitRecord:
         parameters = trained_parameters(model)
         if trained_head is not None:
             seconds[HEAD], history[HEAD] = trained_head.seconds, trained_head.history
-        if tuned is not None:
-            apart = tuned.report.seconds
-            seconds |= {config.method.name: tuned.seconds - sum(apart.values()), **apart}
-            history[config.method.name] = tuned.history
-            parameters["adapters_before_selection"] = tuned.adapters_before_selection
+        if trained is not None:
+            apart = trained.report.seconds
+            seconds |= {config.method.name: trained.seconds - sum(apart.values()), **apart}
+            history[config.method.name] = trained.history
+            parameters["adapters_before_selection"] = trained.adapters_before_selection
         return cls(
             winner=candidates.best().name,
             weights="adapter" if isinstance(model, PeftModel) else "full",
@@ -76,8 +76,8 @@ class FitRecord:
             validation=_validation(candidates),
             parameters=parameters,
             seconds=seconds,
-            method_report={} if tuned is None else tuned.report.content,
-            prefix_blocks={} if tuned is None else tuned.prefix_blocks,
+            method_report={} if trained is None else trained.report.content,
+            prefix_blocks={} if trained is None else trained.prefix_blocks,
             history=history,
             config=config,
         )

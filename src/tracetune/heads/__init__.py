@@ -1,1 +1,1 @@
-"""Forecasting heads: the linear probe and the compact ones."""
+"""Heads: what reads the tokens of a backbone, one file a kind."""

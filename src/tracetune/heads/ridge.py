@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from tracetune.base.errors import InputError
-from tracetune.heads.compact import ConvolutionHead, PoolingHead, ProjectionHead
-from tracetune.heads.flatten import FlattenHead
+from tracetune.heads.convolution import ConvolutionHead
+from tracetune.heads.head import Head
+from tracetune.heads.projection import ProjectionHead
 
 Batch = Mapping[str, Tensor]
 PENALTIES = tuple(10.0 ** (exponent / 2) for exponent in range(-10, 7))
@@ -44,17 +45,17 @@ class RidgeFit:
 
 
 def fit_ridge(
-    head: nn.Module, train: Iterable[Batch], validation: Iterable[Batch], *, kept_directions: int | None = None
+    head: Head, train: Iterable[Batch], validation: Iterable[Batch], *, kept_directions: int | None = None
 ) -> RidgeFit:
     """Set the weights of a head by ridge regression, in one pass over ``train`` and one over ``validation``.
 
-    The output layer of every kind of head is fitted exactly. A projection (of ``ProjectionHead`` and
-    ``ConvolutionHead``) is fitted before: the D' directions of the tokens that carry most of the solution of the
-    linear probe, see :func:`leading_directions`; or, where the probe's N D features are too many for a Gram matrix,
-    the D' leading principal components of the tokens, which takes one more pass over ``train``.
+    The output layer of any head is fitted exactly, on whatever its ``reduce`` gives. A projection (of
+    ``ProjectionHead`` and ``ConvolutionHead``) is fitted before: the D' directions of the tokens that carry most of
+    the solution of the linear probe, see :func:`leading_directions`; or, where the probe's N D features are too many
+    for a Gram matrix, the D' leading principal components of the tokens, which takes one more pass over ``train``.
 
     Args:
-        head: a head of :mod:`tracetune.heads`; changed in place.
+        head: changed in place.
         train: batches with ``tokens`` [B, C, N, D], ``location`` and ``scale`` [B, C, 1], ``future_values`` and
             ``future_mask`` [B, C, H]; can be iterated more than once. Rows with a missing target are left out.
         validation: batches of the same form.
@@ -65,19 +66,18 @@ def fit_ridge(
     Raises:
         InputError: an output layer with too many features, or not a single row with all targets.
     """
-    down = getattr(head, "down", None)
-    if down is None or kept_directions == down.out_features:
+    if not isinstance(head, ProjectionHead | ConvolutionHead) or kept_directions == head.down.out_features:
         equations = _normal_equations(train, head)
-    elif isinstance(head, ProjectionHead | ConvolutionHead) and _probe_fits(train):
+    elif _probe_fits(train):
         equations = _fit_projection(head, train, kept_directions)
     else:
-        kept = kept_directions or 0
+        kept, down = kept_directions or 0, head.down
         down.weight.data[kept:] = _principal_directions(train, down.out_features - kept)
         equations = _normal_equations(train, head)
-    solutions = equations.solve(PENALTIES, None if kept_directions is None else _read(_output_layer(head)))
+    solutions = equations.solve(PENALTIES, None if kept_directions is None else _read(head.output))
     losses = _validation_losses(head, solutions, validation)
     best = int(torch.tensor(losses).argmin())
-    _write(_output_layer(head), solutions[best])
+    _write(head.output, solutions[best])
     return RidgeFit(PENALTIES[best], losses[best], tuple(losses))
 
 
@@ -166,16 +166,17 @@ def leading_directions(solution: Tensor, covariance: Tensor, count: int) -> Tens
     return torch.linalg.qr(directions).Q.T
 
 
-def _fit_projection(head: nn.Module, train: Iterable[Batch], kept: int | None) -> NormalEquations:
+def _fit_projection(
+    head: ProjectionHead | ConvolutionHead, train: Iterable[Batch], kept: int | None
+) -> NormalEquations:
     """Set the projection, but for ``kept`` rows, from the linear probe's solution; returns the equations of the rest.
 
     With rows to keep, the solution is that for what the head's present weights leave over.
     """
-    down = head.get_submodule("down")
-    assert isinstance(down, nn.Linear)
+    down = head.down
     num_patches, width = next(iter(train))["tokens"].shape[-2:]
     probe = _normal_equations(train, None)
-    present = None if kept is None else _through(down, _read(_output_layer(head)), num_patches)
+    present = None if kept is None else _through(down, _read(head.output), num_patches)
     solution = probe.solve([1e-3], present)[0]
     solution = (solution if present is None else solution - present)[:-1].unflatten(0, (num_patches, width))
     blocks = probe.gram[:-1, :-1].unflatten(0, (num_patches, width)).unflatten(2, (num_patches, width))
@@ -184,7 +185,7 @@ def _fit_projection(head: nn.Module, train: Iterable[Batch], kept: int | None) -
     return probe.project(down.weight.data, num_patches)
 
 
-def _normal_equations(batches: Iterable[Batch], head: nn.Module | None) -> NormalEquations:
+def _normal_equations(batches: Iterable[Batch], head: Head | None) -> NormalEquations:
     """Sums over all batches, for the features of a head's output layer; of the linear probe for None."""
     equations: NormalEquations | None = None
     for batch in batches:
@@ -198,12 +199,10 @@ def _normal_equations(batches: Iterable[Batch], head: nn.Module | None) -> Norma
 
 
 @torch.no_grad()
-def _features(head: nn.Module | None, tokens: Tensor) -> Tensor:
+def _features(head: Head | None, tokens: Tensor) -> Tensor:
     """What the output layer of a head sees, [..., F]: all tokens side by side, reduced as the head reduces them."""
     tokens = tokens.float()
-    if isinstance(head, PoolingHead | ProjectionHead | ConvolutionHead):
-        tokens = head.reduce(tokens)
-    return tokens.flatten(-2)
+    return (tokens if head is None else head.reduce(tokens)).flatten(-2)
 
 
 def _equations(features: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -214,7 +213,7 @@ def _equations(features: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     return rows.flatten(0, -2), target.flatten(0, -2), batch["future_mask"].flatten(0, -2) > 0
 
 
-def _validation_losses(head: nn.Module, solutions: list[Tensor], validation: Iterable[Batch]) -> list[float]:
+def _validation_losses(head: Head, solutions: list[Tensor], validation: Iterable[Batch]) -> list[float]:
     """Mean loss of the samples under each solution; a sample's loss is the mean over its observed targets."""
     stacked = torch.stack(solutions)  # [K, F + 1, H]
     total, samples = torch.zeros(len(solutions), dtype=torch.float64, device=stacked.device), 0
@@ -245,12 +244,6 @@ def _principal_directions(batches: Iterable[Batch], count: int) -> Tensor:
 def _probe_fits(batches: Iterable[Batch]) -> bool:
     num_patches, width = next(iter(batches))["tokens"].shape[-2:]
     return num_patches * width <= _LARGEST_GRAM
-
-
-def _output_layer(head: nn.Module) -> nn.Linear:
-    output = head if isinstance(head, FlattenHead) else head.get_submodule("output")
-    assert isinstance(output, FlattenHead), "every head ends in a flatten head"
-    return output.linear
 
 
 def _through(down: nn.Linear, weights: Tensor, num_patches: int) -> Tensor:

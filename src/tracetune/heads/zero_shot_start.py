@@ -8,8 +8,9 @@ zero-shot forecast instead of at nothing, and ridge regression shrinks towards i
 import torch
 from torch import Tensor, nn
 
-from tracetune.heads.compact import ConvolutionHead, ProjectionHead
+from tracetune.heads.convolution import ConvolutionHead
 from tracetune.heads.flatten import FlattenHead
+from tracetune.heads.projection import ProjectionHead
 
 
 def start_at_zero_shot(head: nn.Module, reconstruction: nn.Linear) -> bool:
@@ -28,14 +29,14 @@ def start_at_zero_shot(head: nn.Module, reconstruction: nn.Linear) -> bool:
     weight, bias = reconstruction.weight.detach(), reconstruction.bias.detach()
     patch_length = len(weight)
     if isinstance(head, FlattenHead):
-        _write(head.linear, weight, bias)
+        _write(head.output, weight, bias)
         return True
     if isinstance(head, ProjectionHead | ConvolutionHead) and head.down.out_features >= patch_length:
         if isinstance(head, ConvolutionHead):
             nn.init.dirac_(head.depthwise.weight, groups=len(head.depthwise.weight))
         head.down.weight.data[:patch_length] = weight
         pick = torch.eye(patch_length, head.down.out_features, dtype=weight.dtype, device=weight.device)
-        _write(head.output.linear, pick, bias)
+        _write(head.output, pick, bias)
         return True
     return False
 

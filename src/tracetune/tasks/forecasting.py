@@ -14,7 +14,7 @@ from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.normalisation import InstanceStatistics, normalise, per_channel
 from tracetune.base.errors import InputError
 from tracetune.heads.config import FORECASTING_HEAD, HeadConfig
-from tracetune.heads.head import build_head
+from tracetune.heads.head import Head, build_head
 from tracetune.heads.ridge import fit_ridge
 from tracetune.heads.zero_shot_start import start_at_zero_shot
 from tracetune.tasks.task import Features, Output, TaskModel
@@ -264,5 +264,5 @@ class Forecasting:
 
     def solve_head(self, model: TaskModel, train: Features, validation: Features) -> float:
         """Solve the head by ridge regression, see heads/ridge.py; returns the validation loss."""
-        assert isinstance(model, ForecastModel) and model.head is not None
+        assert isinstance(model, ForecastModel) and isinstance(model.head, Head)
         return fit_ridge(model.head, train, validation, kept_directions=model.kept_directions).validation_loss

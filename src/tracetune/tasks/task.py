@@ -66,6 +66,7 @@ class TaskModel(nn.Module, ABC):
     """
 
     labels: ClassVar[tuple[str, ...]]
+    accepts_loss_kwargs: ClassVar[bool] = False  # or the Trainer would pass an argument of its own among the entries
 
     def __init__(self, backbone: Any, head: nn.Module | None, name_or_path: str = "") -> None:
         super().__init__()

@@ -5,20 +5,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
+from torch.utils.hooks import RemovableHandle
+from transformers import TrainerCallback
 
 from tracetune.data.windows import BatchSource
 
-COUNTED = "labels"  # the entry that the Trainer counts over the micro-batches of a step
+COUNTED = "labels"  # the entry that the Trainer counts over the micro-batches of a step, and keeps from the model
+_TASK_LABELS = "task_labels"  # where a task's own entry of that name waits
 
 
 class MicroBatches(Dataset):
     """The batches of every epoch, each cut into micro-batches; item i is the i-th micro-batch.
 
     Batches have ``batch_size`` rows, fewer at the end of an epoch, as a DataLoader would make them; a micro-batch
-    never reaches into the next batch. So with one item per DataLoader batch, and :attr:`pieces` of them per optimizer
-    step, each step sees exactly its batch, whatever the divisors of ``batch_size``.
+    never reaches into the next batch. So with one item per DataLoader batch, and :attr:`parts_per_batch` of them per
+    optimizer step, each step sees exactly its batch, whatever the divisors of ``batch_size``.
 
     Args:
         dataset: its ``__getitems__`` returns whole batches.
@@ -27,15 +30,15 @@ class MicroBatches(Dataset):
         seed: fixes the random order, which is that of Accelerate's sampler with this seed; None keeps the data set's.
 
     Attributes:
-        pieces: micro-batches of a whole batch, as few as ``most_rows`` allows.
+        parts_per_batch: micro-batches of a whole batch, as few as ``most_rows`` allows.
         rows: rows of a micro-batch; the last one of a batch may have fewer.
     """
 
     def __init__(self, dataset: BatchSource, batch_size: int, most_rows: int, seed: int | None) -> None:
         self.dataset = dataset
         self.batch_size = batch_size
-        self.pieces = math.ceil(batch_size / most_rows)
-        self.rows = math.ceil(batch_size / self.pieces)
+        self.parts_per_batch = math.ceil(batch_size / most_rows)
+        self.rows = math.ceil(batch_size / self.parts_per_batch)
         self.seed = seed
         self._size = len(dataset)
         self._epoch = 0
@@ -43,7 +46,7 @@ class MicroBatches(Dataset):
 
     def __len__(self) -> int:
         whole, rest = divmod(self._size, self.batch_size)
-        return whole * self.pieces + math.ceil(rest / self.rows)
+        return whole * self.parts_per_batch + math.ceil(rest / self.rows)
 
     def set_epoch(self, epoch: int) -> None:
         """Take up the order of an epoch; Accelerate's DataLoader calls it before each."""
@@ -55,8 +58,8 @@ class MicroBatches(Dataset):
         return self.dataset.__getitems__([row for item in items for row in self._rows_of(item)])
 
     def _rows_of(self, item: int) -> list[int]:
-        batch, piece = divmod(item, self.pieces)
-        start = batch * self.batch_size + piece * self.rows
+        batch, part = divmod(item, self.parts_per_batch)
+        start = batch * self.batch_size + part * self.rows
         stop = min(start + self.rows, (batch + 1) * self.batch_size, self._size)
         if self.seed is None:
             return list(range(start, stop))
@@ -69,10 +72,33 @@ class MicroBatches(Dataset):
 def counted(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Collate function: the batch, and an entry [B] by which the Trainer counts its rows.
 
-    The Trainer takes it out again before the model sees the batch, since it has a loss function.
+    The Trainer takes it out again before the model sees the batch, since it has a loss function. An entry of the same
+    name that the batch has already waits under another one until :class:`TaskLabels` gives it back.
     """
     rows = len(next(iter(batch.values())))
-    return {**batch, COUNTED: torch.zeros(rows, dtype=torch.int64)}
+    renamed = {_TASK_LABELS if name == COUNTED else name: entry for name, entry in batch.items()}
+    return {**renamed, COUNTED: torch.zeros(rows, dtype=torch.int64)}
+
+
+class TaskLabels(TrainerCallback):
+    """Gives the model the ``labels`` of a batch that went through :func:`counted`."""
+
+    def __init__(self) -> None:
+        self._hook: RemovableHandle | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Begin."""
+        self._hook = kwargs["model"].register_forward_pre_hook(_give_labels, with_kwargs=True)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """End."""
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+
+
+def _give_labels(model: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    return args, {COUNTED if name == _TASK_LABELS else name: entry for name, entry in kwargs.items()}
 
 
 def share_of_step(outputs: Any, labels: Tensor, num_items_in_batch: Tensor, devices: int = 1) -> Tensor:

@@ -16,7 +16,7 @@ from tracetune.base.errors import InputError
 from tracetune.data.windows import BatchSource
 from tracetune.training.checkpoints import WholeCheckpoints
 from tracetune.training.config import TrainingConfig
-from tracetune.training.micro_batches import MicroBatches, counted, share_of_step
+from tracetune.training.micro_batches import MicroBatches, TaskLabels, counted, share_of_step
 
 _HEAD_RATE_ALONE, _HEAD_RATE_BESIDE_ADAPTERS = 1e-3, 1e-5  # the latter: benchmarks/head_beside_adapters
 
@@ -79,7 +79,12 @@ def build_trainer(
         data_collator=_identity if micro is None else counted,
         compute_loss_func=None if micro is None else partial(share_of_step, devices=max(1, arguments.n_gpu)),
         optimizers=(optimizer, schedule),
-        callbacks=[EarlyStoppingCallback(config.early_stopping_patience), *callbacks, WholeCheckpoints()],
+        callbacks=[
+            EarlyStoppingCallback(config.early_stopping_patience),
+            *([] if micro is None else [TaskLabels()]),
+            *callbacks,
+            WholeCheckpoints(),
+        ],
     )
     trainer.remove_callback(PrinterCallback)
     logging.getLogger("transformers.trainer_utils").addFilter(_says_nothing_of_file_times)
@@ -120,7 +125,7 @@ def _arguments(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=config.batch_size if micro is None else 1,  # an item is a micro-batch
-        gradient_accumulation_steps=1 if micro is None else micro.pieces,
+        gradient_accumulation_steps=1 if micro is None else micro.parts_per_batch,
         per_device_eval_batch_size=evaluated if most_windows is None else min(evaluated, most_windows),
         max_grad_norm=config.max_grad_norm,
         seed=config.seed,
