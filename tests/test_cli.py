@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
-from tracetune.base.config import from_mapping, settings
+from tracetune import FitConfig, HeadConfig, InputError
+from tracetune.base.config import settings
 from tracetune.cli import app as cli
-from tracetune.cli.flags import values_of
+from tracetune.heads.config import FORECASTING_HEAD
 from tracetune.recipes.configs.finetune import FinetuneConfig
 from tracetune.recipes.finetune import fit_config
 
@@ -95,7 +96,7 @@ def test_trace_is_the_default_method_and_importance_reads_what_it_wrote(
 def test_amounts_are_shares_numbers_or_words(
     monkeypatch: pytest.MonkeyPatch, text: str, expected: float | int | str
 ) -> None:
-    keep = fit_config(taken_by_finetune(monkeypatch, "--keep", text)).selection.keep
+    keep = fit_config(taken_by_finetune(monkeypatch, "--keep", text)).method.selection.keep
     assert keep == expected
     assert type(keep) is type(expected)
 
@@ -116,6 +117,25 @@ def test_precision_is_true_false_or_auto(
     assert config.training.bf16 == expected
     assert type(config.training.bf16) is type(expected)
     assert config.head_training.bf16 is False
+
+
+def test_defaults_are_those_of_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fit_config(taken_by_finetune(monkeypatch)) == FitConfig(head=HeadConfig(**FORECASTING_HEAD))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--method", "lora", "--keep", "0.3"], "--keep 0.3 changes nothing with the method 'lora'"),
+        (["--method", "linear_probe", "--r", "4"], "--r 4 changes nothing with the method 'linear_probe'"),
+    ],
+)
+def test_options_that_the_method_does_not_have_are_refused(
+    monkeypatch: pytest.MonkeyPatch, flags: list[str], message: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        fit_config(taken_by_finetune(monkeypatch, *flags))
+    assert message in refused.value.for_command_line()
 
 
 def test_memory_and_epochs_hold_for_both_phases(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,14 +317,6 @@ def test_sizes_that_are_none_are_refused(
     arguments = ["--model", base, "--prediction-length", 3, "--output", "never.csv"]
     message = fails(monkeypatch, capsys, "predict", table, *arguments, "--batch-size", size)
     assert re.search(r"batch[-_]size", message)
-
-
-@pytest.mark.parametrize("flags", [["0.1,0.9"], ["0.1", "0.9"], ["0.1, 0.9"]])
-def test_lists_come_with_commas_or_repeated(flags: list[str]) -> None:
-    config = from_mapping(
-        cli.config_of("predict"), {"data": "x"} | values_of({"quantiles": flags}, cli.config_of("predict"))
-    )
-    assert config.quantile_levels() == [0.1, 0.9]
 
 
 HEAVY = ("torch", "transformers", "peft", "pandas", "scipy", "sklearn", "matplotlib", "statsmodels")

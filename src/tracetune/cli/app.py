@@ -17,7 +17,7 @@ from tracetune.base.disk import is_disk_full
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.base.setting_names import near_settings
 from tracetune.base.signals import Stopped, stopped_by_signals
-from tracetune.cli.flags import signature, values_of
+from tracetune.cli.flags import signature, values_of, with_lists_repeated
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,10 @@ class _Command(TyperCommand):
                 nearest = [f"--{name.replace('_', '-')}" for name in near_settings(flag, names)]
                 hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
                 raise InputError(f"There is no flag {flag}.{hint} All flags: tracetune {self.name} --help")
-        return super().parse_args(ctx, args)
+        lists = {flag for each in self.params if getattr(each, "multiple", False) for flag in each.opts}
+        switches = {flag for each in self.params if getattr(each, "is_flag", False) for flag in each.opts}
+        switches |= {flag for each in self.params for flag in each.secondary_opts} | {"--help"}
+        return super().parse_args(ctx, with_lists_repeated(args, lists, switches))
 
 
 class _Commands(TyperGroup):

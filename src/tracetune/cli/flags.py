@@ -1,7 +1,7 @@
 """Flags of a command from the settings of its configuration, and what the text of a flag stands for."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -9,7 +9,18 @@ import typer
 
 from tracetune.base.config import Setting, settings
 
-_GROUPS = {"source": "Data", "forecaster": "Model", "method": "Method", "run": "Run"}
+_GROUPS = {
+    "source": "Data",
+    "forecaster": "Model",
+    "backbone": "Model",
+    "head": "Model",
+    "method": "Method",
+    "lora": "Method",
+    "selection": "Selection of modules (method trace)",
+    "training": "Training",
+    "scoring": "Scoring",
+    "run": "Run",
+}
 _METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
 
@@ -30,6 +41,39 @@ def values_of(flags: Mapping[str, Any], config_class: type) -> dict[str, Any]:
     return {name: _spelled(value, known[name].hint) for name, value in given.items()}
 
 
+def with_lists_repeated(arguments: Sequence[str], lists: Collection[str], switches: Collection[str]) -> list[str]:
+    """Return the arguments with ``--id-column store item`` written as ``--id-column store --id-column item``.
+
+    Words after the first value of a list belong to it, except that one is left over for the table where no other word
+    can be it.
+
+    Args:
+        arguments: of one command.
+        lists: flags that take several values.
+        switches: flags that take none.
+    """
+    groups: list[list[str]] = [[]]  # words without a flag, then each flag with the words after it
+    for word in arguments:
+        if word.startswith("--"):
+            groups.append([word])
+        else:
+            groups[-1].append(word)
+    lone = list(groups[0])  # words that are no value of a flag
+    for flag, *words in groups[1:]:
+        if flag not in lists:
+            lone += words if flag in switches or "=" in flag else words[1:]
+    made = list(groups[0])
+    for flag, *words in reversed(groups[1:]):
+        if flag not in lists or len(words) < 2:
+            made += [flag, *words]
+            continue
+        if not lone:
+            lone = [words.pop()]
+            made.append(lone[0])
+        made += [part for word in words for part in (flag, word)]
+    return made
+
+
 def _annotation(kind: Any) -> tuple[Any, Any]:
     """Return the type of a parameter and its default, which stands for a flag that was not given."""
     return (list[str], []) if kind == list[str] else (bool | None if kind is bool else str | None, None)
@@ -44,7 +88,7 @@ def _option(setting: Setting, kind: Any) -> Any:
     text = setting.text.replace("[", "\\[")
     panel = _GROUPS.get(setting.group)
     if setting.positional:
-        return typer.Argument(help=text, show_default=False, metavar=f"[{setting.name.upper()}]")
+        return typer.Argument(help=text, show_default=False, metavar=setting.name.upper())
     if setting.default not in (None, (), MISSING, False, ""):
         text += f" \\[default: {setting.default}]"
     if kind is bool:

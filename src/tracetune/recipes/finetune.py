@@ -1,6 +1,6 @@
 """Fine-tune a forecasting model on a file or a known data set, save it, and say what came out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
-from tracetune.adapters.adalora import AdaLoraOptions
-from tracetune.adapters.lora import LoraOptions
+from tracetune.adapters.options import AdaLoraOptions
+from tracetune.base.config import flat_values
 from tracetune.base.device import resolve_device
+from tracetune.base.errors import InputError, argument
 from tracetune.base.files import staged_folder
 from tracetune.base.places import require_apart, require_empty, require_place
 from tracetune.base.processes import from_main, is_main_process, join_processes
@@ -19,7 +20,6 @@ from tracetune.data.table_files import read_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import Method, method_named
-from tracetune.heads.head import HeadConfig
 from tracetune.recipes.configs.finetune import FinetuneConfig
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.importance_plots import plot_history
@@ -28,8 +28,8 @@ from tracetune.report.training_plots import plot_training
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.tasks.forecast_data import WindowCounts
 from tracetune.training.checkpoints import what_was_kept
+from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
-from tracetune.training.trainer import TrainingConfig
 
 HISTORY_FILE = "history.png"
 
@@ -41,11 +41,12 @@ def finetune(config: FinetuneConfig) -> Forecaster:
 
     Of several processes (torchrun, accelerate launch) the first one checks the places, writes and reports.
     """
-    device = str(resolve_device(config.device))
+    device = str(resolve_device(config.run.device))
     join_processes(device)
     from_main(lambda: _check_places(config))
-    with _says_what_was_kept(config.checkpoints):
-        base = Forecaster.from_pretrained(config.model, config.prediction_length, config.context_length, device=device)
+    with _says_what_was_kept(config.run.checkpoints):
+        chosen = config.backbone
+        base = Forecaster.from_pretrained(chosen.model, chosen.prediction_length, chosen.context_length, device=device)
         tuned = _fit(base, config)
         if is_main_process():
             _save(tuned, config)
@@ -54,11 +55,11 @@ def finetune(config: FinetuneConfig) -> Forecaster:
 
 def _check_places(config: FinetuneConfig) -> None:
     """Refuse, before the work, folders that could not be written afterwards."""
-    assert config.output is not None
-    require_empty(config.output)
-    if config.checkpoints is not None:
-        require_place(config.checkpoints)
-        require_apart(config.output, config.checkpoints)
+    assert config.run.output is not None
+    require_empty(config.run.output)
+    if config.run.checkpoints is not None:
+        require_place(config.run.checkpoints)
+        require_apart(config.run.output, config.run.checkpoints)
 
 
 @contextmanager
@@ -75,54 +76,60 @@ def _says_what_was_kept(checkpoints: str | None) -> Iterator[None]:
 
 
 def _save(tuned: Forecaster, config: FinetuneConfig) -> None:
-    assert tuned.trace is not None and config.output is not None
-    with staged_folder(config.output) as folder:
+    assert tuned.trace is not None and config.run.output is not None
+    with staged_folder(config.run.output) as folder:
         tuned.save_pretrained(folder)
         for phase, history in tuned.history.items():
             plot_training(folder / f"training_{phase.replace('-', '_')}.png", history)
         if tuned.trace["selection"] is not None:
             draw_history(folder / HISTORY_FILE, tuned.trace["selection"])
-    _report(tuned, config.output)
+    _report(tuned, config.run.output)
 
 
 def fit_config(config: FinetuneConfig) -> FitConfig:
     """Return how to fine-tune, as the library takes it."""
-    both = {name: getattr(config, name) for name in ("epoch_windows", "batch_size", "max_tokens", "seed")}
-    return FitConfig(
-        method=_method(config),
-        head=HeadConfig(config.head, 1 if config.head == "flatten" else config.beta, tokens=config.head_tokens),
-        start=config.start,
-        head_start=config.head_start,
-        head_training=TrainingConfig(num_train_epochs=config.head_epochs, **both),
-        training=_same_names(TrainingConfig, config),
-        train_stride=config.train_stride,
-        validation=config.validation,
-        validation_windows=config.validation_windows,
-        shrink=config.shrink,
-        guard_margin=config.guard_margin,
-        cache_bytes=config.cache_bytes,
-        cache_dtype=config.cache_dtype,
-        checkpoints=config.checkpoints,
-        restart=config.restart,
-    )
+    values = flat_values(config)
+    both = {name: values[name] for name in ("epoch_windows", "batch_size", "max_tokens", "seed")}
+    parts = {
+        "method": _method(config),
+        "head": config.head.config(),
+        "head_training": TrainingConfig(num_train_epochs=config.training.head_epochs, **both),
+        "training": _same_names(TrainingConfig, values),
+    }
+    return _same_names(FitConfig, values | parts)
 
 
 def _method(config: FinetuneConfig) -> Method:
-    """Return the method with those of the options that it has."""
+    """Return the method with those of the options that it has.
+
+    Raises:
+        InputError: an option was given that the method does not have.
+    """
+    r = config.lora.r
     options = {
-        "lora": LoraOptions(r=config.r, lora_alpha=config.lora_alpha, target_modules=config.target_modules or None),
-        "selection": _same_names(SelectionConfig, config, without=("batch_size",)),
-        "adalora": AdaLoraOptions(init_r=config.r + (config.r + 1) // 2, target_r=config.r),
+        "lora": config.lora.options(),
+        "selection": _same_names(SelectionConfig, flat_values(config.selection) | {"seed": config.run.seed}),
+        "adalora": AdaLoraOptions(init_r=r + (r + 1) // 2, target_r=r),
     }
-    method: Any = type(method_named(config.method))
-    return method(**{field.name: options[field.name] for field in fields(method)})
+    method: Any = type(method_named(config.method.method))
+    taken = {field.name for field in fields(method)}
+    for part in {"lora", "selection"} - taken:
+        _refuse_given(getattr(config, part), config.method.method)
+    return method(**{name: options[name] for name in taken})
 
 
-def _same_names(kind: type[T], config: FinetuneConfig, without: Sequence[str] = ()) -> T:
-    """Return a ``kind`` with those of its fields that the command has under the same name."""
+def _refuse_given(options: Any, method: str) -> None:
+    """Refuse options that were given although they change nothing with this method."""
+    defaults = flat_values(type(options)())
+    for name, value in flat_values(options).items():
+        if value != defaults[name]:
+            raise InputError(f"{argument(name, value)} changes nothing with the method {method!r}. Leave it out.")
+
+
+def _same_names(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return a ``kind`` with those of its fields that there are values for."""
     named = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    names = [name for name in named if hasattr(config, name) and name not in without]
-    return kind(**{name: getattr(config, name) for name in names})
+    return kind(**{name: values[name] for name in named if name in values})
 
 
 def draw_history(path: Path, selection: Mapping[str, Any]) -> None:
@@ -136,10 +143,12 @@ def _fit(base: Forecaster, config: FinetuneConfig) -> Forecaster:
     how, bars = fit_config(config), [ProgressBar()]
     if config.source.dataset is not None:
         panel, split = config.source.known_split()
-        return base.fit_panel(panel, split, how, non_negative=config.non_negative, callbacks=bars)
+        return base.fit_panel(panel, split, how, non_negative=config.backbone.non_negative, callbacks=bars)
     validation = None if config.validation_data is None else read_frame(config.validation_data)
     columns = config.source.columns()
-    return base.fit(config.source.frame(), validation, how, non_negative=config.non_negative, callbacks=bars, **columns)
+    return base.fit(
+        config.source.frame(), validation, how, non_negative=config.backbone.non_negative, callbacks=bars, **columns
+    )
 
 
 def _report(tuned: Forecaster, output: str) -> None:

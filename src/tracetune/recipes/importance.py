@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.progress import track
 from torch import nn
 
-from tracetune.adapters.lora import LoraOptions
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.config import flat_values
 from tracetune.base.errors import InputError
@@ -25,7 +24,6 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import tune
 from tracetune.fitting.methods import Lora
 from tracetune.fitting.run import Run
-from tracetune.heads.head import HeadConfig
 from tracetune.recipes.configs.importance import ImportanceConfig
 from tracetune.recipes.finetune import HISTORY_FILE, draw_history
 from tracetune.report.importance_plots import Panel, module_grid, plot_importance
@@ -72,10 +70,8 @@ def fit_config(config: ImportanceConfig) -> FitConfig:
     """Return how LoRA is trained on a foundation model."""
     both: dict[str, Any] = {"batch_size": config.batch_size, "seed": config.seed}
     return FitConfig(
-        method=Lora(
-            LoraOptions(r=config.r, lora_alpha=config.lora_alpha, target_modules=config.target_modules or None)
-        ),
-        head=HeadConfig(config.head, 1 if config.head == "flatten" else config.beta, tokens=config.head_tokens),
+        method=Lora(config.lora.options()),
+        head=config.head.config(),
         start=config.start,
         head_training=TrainingConfig(num_train_epochs=config.head_epochs, **both),
         training=TrainingConfig(

@@ -1,115 +1,163 @@
-"""What `tracetune finetune` takes."""
+"""What `tracetune finetune` takes; defaults are those of the library."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
 from tracetune.base.errors import InputError
-from tracetune.recipes.data_source import DataSource
+from tracetune.fitting.config import FitConfig
+from tracetune.recipes.configs.adaptation import HeadChoice, LoraChoice
+from tracetune.recipes.data_source import DataSource, require_file
+from tracetune.selection.schedule import SelectionConfig
+from tracetune.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
-class FinetuneConfig:
-    """What to fine-tune, on what, and how.
+class BackboneChoice:
+    """The foundation model to start from.
 
     Attributes:
-        validation_data: file with later steps or other items to choose by; without it the last part of each series.
-        output: new folder for the adapter, its card and its record.
         model: name of a foundation model (see `tracetune models`), hub id or folder.
         prediction_length: steps to forecast.
         context_length: steps of history the model sees; without it what the model was pretrained with.
+        non_negative: clip forecasts and quantiles at 0, e.g. of counts and sales.
+    """
+
+    model: str = "tracetune/tiny"
+    prediction_length: int = 96
+    context_length: int | None = None
+    non_negative: bool | None = None
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """What trains, and what it is compared with.
+
+    Attributes:
         method: trace, lora, adalora, dora, linear_probe or full.
-        head: forecasting head: flatten, projection, convolution or pooling.
-        beta: by how much a compact head reduces its input.
-        head_tokens: which tokens the head reads: context, future (hidden patches in place of the horizon; the head
-            starts as the zero-shot forecast), all, or auto (future where the backbone has them).
-        r: rank of the LoRA modules.
-        lora_alpha: LoRA's scale is lora_alpha / r.
-        target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
-        keep: LoRA modules that trace keeps: a share such as 0.5, a number such as 12, or auto.
+        start: what the method trains on from: head, zero-shot (no new head), or best of the two.
+        shrink: move the trained model back towards its start as far as validation says.
+        guard_margin: by how many standard errors a model must beat a simpler one on validation to come out instead.
+        validation: rolling holds back several periods at the end of each series, last one stretch.
+        validation_windows: most windows that choose the model, drawn from all periods, items and times of day.
+    """
+
+    method: str = "trace"
+    start: str = FitConfig.start
+    shrink: bool = FitConfig.shrink
+    guard_margin: float = FitConfig.guard_margin
+    validation: str = FitConfig.validation
+    validation_windows: int | None = FitConfig.validation_windows
+
+
+@dataclass(frozen=True)
+class SelectionChoice:
+    """Which LoRA modules the method trace keeps, and how it finds them.
+
+    Attributes:
+        keep: LoRA modules to keep: a share such as 0.5, a number such as 12, or auto.
         budget_unit: what keep counts: modules, their parameters, or time (a share of a training step's, measured).
-        score: importance score that trace follows, e.g. gated_dsic, leave_one_out, adalora, random.
+        score: importance score to follow, e.g. gated_dsic, leave_one_out, adalora, random.
         context: which other modules are open when gated_dsic scores one: budget or shapley.
         warmup_steps: steps with all modules open: a share of the run such as 0.1, or a number.
         final_step: from here on the choice is final: a share of the run, or a number.
         interval: steps between two rounds of scoring: a share of the run, or a number.
         cost_share: the most that selection may cost, as a share of training; rounds and batches are fewer where needed.
         ema: weight of the past in the smoothed scores.
+    """
+
+    keep: float | int | str = SelectionConfig.keep
+    budget_unit: Literal["modules", "parameters", "time"] = SelectionConfig.budget_unit
+    score: str = SelectionConfig.score
+    context: str = SelectionConfig.context
+    warmup_steps: float | int = SelectionConfig.warmup_steps
+    final_step: float | int = SelectionConfig.final_step
+    interval: float | int = SelectionConfig.interval
+    cost_share: float = SelectionConfig.cost_share
+    ema: float = SelectionConfig.ema
+
+
+@dataclass(frozen=True)
+class TrainingChoice:
+    """How head and adapters train.
+
+    Attributes:
         learning_rate: peak learning rate of the adapters.
         head_learning_rate: peak learning rate of the head when it trains with the adapters; without it 1e-5.
-        start: what the method trains on from: head, zero-shot (no new head), or best of the two.
         head_start: what the head trains on from: solved (in closed form) or gradient (its first weights).
         head_epochs: passes over frozen features that train the head first.
         num_train_epochs: passes over the data with adapters and head.
-        max_steps: stop after this many optimiser steps, whatever the epochs.
+        max_steps: stop after this many optimiser steps, whatever the epochs; -1: no such limit.
         epoch_windows: windows that count as one epoch, a fresh random part each time; without it all windows.
         batch_size: windows per optimiser step.
-        max_tokens: most tokens (windows x patches) in one forward pass; larger batches are trained in parts, with the
-            gradient of the whole batch.
         train_stride: steps between the starts of training windows.
-        validation: rolling holds back several periods at the end of each series, last one stretch.
-        validation_windows: most windows that choose the model, drawn from all periods, items and times of day.
-        shrink: move what was trained back towards its start, as far as validation says.
-        guard_margin: by how many standard errors a model must be better than a simpler one to come out instead.
-        cache_bytes: room for outputs of frozen layers, in memory first, then in files; without it a third of the
-            free memory, 0 for none.
-        cache_dtype: precision of cached states of frozen blocks: float32 or bfloat16; without it that of training.
-        non_negative: clip forecasts and quantiles at 0, e.g. of counts and sales.
-        seed: fixes the result.
-        bf16: bfloat16 autocast while adapters train: true, false, or auto (where the hardware computes in bfloat16).
-        device: auto, cpu or cuda.
+    """
+
+    learning_rate: float = TrainingConfig.learning_rate
+    head_learning_rate: float | None = TrainingConfig.head_learning_rate
+    head_start: str = FitConfig.head_start
+    head_epochs: float = 10.0
+    num_train_epochs: float = TrainingConfig.num_train_epochs
+    max_steps: int = TrainingConfig.max_steps
+    epoch_windows: int | None = TrainingConfig.epoch_windows
+    batch_size: int = TrainingConfig.batch_size
+    train_stride: int = FitConfig.train_stride
+
+
+@dataclass(frozen=True)
+class FinetuneRun:
+    """Where to write, and on which machine.
+
+    Attributes:
+        output: new folder for the fine-tuned model, its card, its record and pictures.
         checkpoints: folder for checkpoints; the same command goes on from there after an interruption, one that would
             give another result is refused.
         restart: discard what is in the folder for checkpoints, whichever run it is of.
+        seed: fixes the result.
+        device: auto, cpu or cuda.
+        bf16: bfloat16 autocast while adapters train: true, false, or auto (where the hardware computes in bfloat16).
+        max_tokens: most tokens (windows x patches) in one forward pass; larger batches are trained in parts, with the
+            gradient of the whole batch.
+        cache_bytes: room for outputs of frozen layers, in memory first, then in files; without it a third of the
+            free memory, 0 for none.
+        cache_dtype: precision of cached states of frozen blocks: float32 or bfloat16; without it that of training.
+    """
+
+    output: str | None = None
+    checkpoints: str | None = FitConfig.checkpoints
+    restart: bool = FitConfig.restart
+    seed: int = TrainingConfig.seed
+    device: str = "auto"
+    bf16: bool | Literal["auto"] = TrainingConfig.bf16
+    max_tokens: int | None = TrainingConfig.max_tokens
+    cache_bytes: int | None = FitConfig.cache_bytes
+    cache_dtype: str | None = FitConfig.cache_dtype
+
+    def __post_init__(self) -> None:
+        if self.output is None:
+            raise InputError("Expected --output FOLDER: where to save the fine-tuned model.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """What to fine-tune, on what, and how.
+
+    Attributes:
+        validation_data: table with later steps or other items to choose by; without it the last part of each series.
     """
 
     source: DataSource
     validation_data: str | None = field(default=None, metadata={"group": "source"})
-    output: str | None = None
-    model: str = "tracetune/tiny"
-    prediction_length: int = 96
-    context_length: int | None = None
-    method: str = "trace"
-    head: str = "projection"
-    beta: int = 4
-    head_tokens: str = "auto"
-    r: int = 2
-    lora_alpha: float = 4.0
-    target_modules: tuple[str, ...] = ()
-    keep: float | int | str = 0.5
-    budget_unit: Literal["modules", "parameters", "time"] = "modules"
-    score: str = "gated_dsic"
-    context: str = "budget"
-    warmup_steps: float | int = 0.1
-    final_step: float | int = 0.6
-    interval: float | int = 0.05
-    cost_share: float = 0.05
-    ema: float = 0.5
-    learning_rate: float = 5e-4
-    head_learning_rate: float | None = None
-    start: str = "best"
-    head_start: str = "solved"
-    head_epochs: float = 10.0
-    num_train_epochs: float = 5.0
-    max_steps: int = -1
-    epoch_windows: int | None = None
-    batch_size: int = 64
-    max_tokens: int | None = None
-    train_stride: int = 1
-    validation: str = "rolling"
-    validation_windows: int = 2048
-    shrink: bool = True
-    guard_margin: float = 1.0
-    cache_bytes: int | None = None
-    cache_dtype: str | None = None
-    non_negative: bool | None = None
-    seed: int = 0
-    bf16: bool | Literal["auto"] = False
-    device: str = "auto"
-    checkpoints: str | None = None
-    restart: bool = False
+    backbone: BackboneChoice = field(default_factory=BackboneChoice)
+    head: HeadChoice = field(default_factory=HeadChoice)
+    method: MethodChoice = field(default_factory=MethodChoice)
+    lora: LoraChoice = field(default_factory=LoraChoice)
+    selection: SelectionChoice = field(default_factory=SelectionChoice)
+    training: TrainingChoice = field(default_factory=TrainingChoice)
+    run: FinetuneRun
 
     def __post_init__(self) -> None:
-        if self.source.dataset is not None and self.validation_data is not None:
-            raise InputError("--validation-data goes with a data file: a known data set has its own validation part.")
-        if self.output is None:
-            raise InputError("Expected --output FOLDER: where to save the fine-tuned model.")
+        if self.validation_data is None:
+            return
+        if self.source.dataset is not None:
+            raise InputError("--validation-data goes with a table: a known data set has its own validation part.")
+        require_file(self.validation_data)

@@ -1,10 +1,13 @@
 """What `tracetune importance` takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
+from tracetune.fitting.config import FitConfig
+from tracetune.recipes.configs.adaptation import HeadChoice, LoraChoice
 from tracetune.recipes.data_source import DataSource
+from tracetune.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,6 @@ class ImportanceConfig:
         batch_size: windows per batch, in training and scoring.
         prediction_length: steps to forecast; a fine-tuned model knows its own, otherwise 96.
         context_length: steps of history the model sees; without it what the model was pretrained with.
-        head: forecasting head of a foundation model: flatten, projection, convolution or pooling.
-        beta: by how much a compact head reduces its input.
-        head_tokens: which tokens the head reads: context, future, all, or auto; see finetune.
-        r: rank of the LoRA modules that are trained.
-        lora_alpha: LoRA's scale is lora_alpha / r.
-        target_modules: glob patterns of the layers to adapt; without it all linear layers of the encoder.
         start: what LoRA is trained on from: head, zero-shot (no new head), or best of the two.
         head_epochs: passes over frozen features that train the head first.
         max_steps: optimiser steps that train LoRA on a foundation model.
@@ -53,20 +50,16 @@ class ImportanceConfig:
     batch_size: int = 64
     prediction_length: int | None = None
     context_length: int | None = None
-    head: str = "projection"
-    beta: int = 4
-    head_tokens: str = "auto"
-    r: int = 2
-    lora_alpha: float = 4.0
-    target_modules: tuple[str, ...] = ()
-    start: str = "best"
+    start: str = FitConfig.start
     head_epochs: float = 10.0
     max_steps: int = 100
-    learning_rate: float = 5e-4
+    learning_rate: float = TrainingConfig.learning_rate
     head_learning_rate: float | None = None
     train_stride: int = 1
     seed: int = 0
     device: str = "auto"
+    head: HeadChoice = field(default_factory=HeadChoice)
+    lora: LoraChoice = field(default_factory=LoraChoice)
 
     def __post_init__(self) -> None:
         if self.output is None:

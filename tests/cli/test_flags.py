@@ -1,0 +1,51 @@
+"""Flags from settings, and what their text stands for."""
+
+import pytest
+
+from tracetune.cli.flags import values_of, with_lists_repeated
+from tracetune.recipes.configs.finetune import FinetuneConfig
+from tracetune.recipes.configs.predict import PredictConfig
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("x.csv --ids store item --output run", "x.csv --output run --ids store --ids item"),
+        ("--ids store item x.csv", "x.csv --ids store --ids item"),
+        ("--ids store x.csv", "x.csv --ids store"),
+        ("--ids store item x.csv --sort", "--sort x.csv --ids store --ids item"),
+        ("--ids store item --output run x.csv", "--output run x.csv --ids store --ids item"),
+        ("--sort x.csv --ids store item", "--ids store --ids item --sort x.csv"),
+        ("--ids store,item x.csv", "x.csv --ids store,item"),
+        ("--ids=store x.csv", "--ids=store x.csv"),
+        ("x.csv --steps -1 --ids a", "x.csv --ids a --steps -1"),
+        ("", ""),
+    ],
+)
+def test_words_after_a_list_flag_belong_to_it(line: str, expected: str) -> None:
+    assert with_lists_repeated(line.split(), {"--ids"}, {"--sort"}) == expected.split()
+
+
+@pytest.mark.parametrize("flags", [["0.1,0.9"], ["0.1", "0.9"], ["0.1, 0.9"], ["0.1,", "0.9"]])
+def test_lists_come_with_commas_or_repeated(flags: list[str]) -> None:
+    assert values_of({"quantiles": flags, "output": None, "sort": None}, PredictConfig) == {"quantiles": ["0.1", "0.9"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("batch_size", "12", 12),
+        ("batch_size", "1e20", "1e20"),
+        ("learning_rate", "1e-3", 1e-3),
+        ("keep", "1.0", 1.0),
+        ("keep", "1", 1),
+        ("keep", "auto", "auto"),
+        ("bf16", "true", True),
+        ("bf16", "auto", "auto"),
+        ("model", "12", "12"),
+    ],
+)
+def test_texts_become_values_of_their_type(name: str, text: str, value: object) -> None:
+    found = values_of({name: text}, FinetuneConfig)[name]
+    assert found == value
+    assert type(found) is type(value)
