@@ -132,7 +132,7 @@ def markdown(found: list[Row], seeds: int) -> str:
         "three games (rows without any error left out). Lowest: of a single module. Error: root mean squared. Claimed: "
         "root mean squared standard error, in units of it; above 1 where there are few batches, because errors are "
         "widened after Student's t. Bias: largest of a module, in standard deviations of its estimates "
-        f"(up to {3 / np.sqrt(seeds):.2f} is chance).",
+        f"(up to {3 / np.sqrt(seeds):.2f} is the noise of so many seeds).",
         "The last game is the limit of the method: where a module's own curvature depends on others, the Shapley "
         "context and the diagonal estimate a neighbour of the Shapley value, and so do budgets near 0 and 1 with few "
         "masks. The diagonal is exact for its own value, which is not that of the table.",

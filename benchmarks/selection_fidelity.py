@@ -203,7 +203,7 @@ def deletion(
     seed: int,
     random_draws: int,
 ) -> dict[str, Any]:
-    """Loss with the best share of the modules open, by every ranking [M] and by chance ("random")."""
+    """Loss with the best share of the modules open, by every ranking [M] and by random ones ("random")."""
     random = np.random.default_rng(seed)
     draws = [random.permutation(gates.M) for _ in range(random_draws)]
 
@@ -216,10 +216,10 @@ def deletion(
         for label, values in rankings.items()
         if label != "random"
     }
-    by_chance = {str(share): [loss(order, share) for order in draws] for share in shares}
-    kept["random"] = {share: float(np.mean(losses)) for share, losses in by_chance.items()}
+    at_random = {str(share): [loss(order, share) for order in draws] for share in shares}
+    kept["random"] = {share: float(np.mean(losses)) for share, losses in at_random.items()}
     ends = {"all_closed": loss(draws[0], 0.0), "all_open": loss(draws[0], 1.0)}
-    return {"kept": kept, "random_losses": by_chance, **ends}
+    return {"kept": kept, "random_losses": at_random, **ends}
 
 
 def parser() -> argparse.ArgumentParser:

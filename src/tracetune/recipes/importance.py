@@ -214,6 +214,7 @@ def _description(each: Importance) -> dict[str, Any]:
     return {
         "values": {row["module"]: row["value"] for row in rows},
         "standard_errors": {row["module"]: row["standard_error"] for row in rows},
+        "share_beyond_noise": each.share_beyond_noise,
         "signed": find_score(each.method).signed,
         "samples": each.samples,
         "forward_equivalents": each.forward_equivalents,
