@@ -29,7 +29,7 @@ def test_masks_per_batch_and_losses_for_auto_are_counted() -> None:
     batches, options = forecast_batches((6, 6)), {"masks": "per_batch", "n_masks": 5}
     found = score_modules(lora_forecaster(), batches, method="gated_dsic", **options).forward_equivalents
     config = SelectionConfig(keep="auto", n_masks=5)
-    assert selection_cost(config, 4, "per_batch", once=7) == SelectionCost(7, (found - 2) / 2 + 1, 3)
+    assert selection_cost(config, 4, "per_batch", once=7) == SelectionCost(7, (found - 2) / 2 + 1, 3, beside=2)
     assert selection_cost(SelectionConfig(keep=0.5), 4, "per_sample") == SelectionCost(0, 3, 0)
 
 
@@ -44,6 +44,8 @@ def test_what_is_cheap_enough_stays_as_asked() -> None:
 def test_rounds_go_first_then_batches() -> None:
     plan = affordable(ASKED, 4, COST, allowed=3 + 6 * 4 * 3)
     assert plan.schedule.rounds() == (10, 20, 30, 40, 50, 60)
+    beside = affordable(ASKED, 4, SelectionCost(once=3, each=3, last=0, beside=2), allowed=3 + 6 * (4 * 3 + 2))
+    assert (beside.schedule, beside.batches, beside.passes) == (plan.schedule, 4, 3 + 6 * (4 * 3 + 2))
     assert plan.batches == 4
     fewer = affordable(ASKED, 4, COST, allowed=3 + 3 * 2 * 3 + 1)
     assert fewer.schedule.rounds() == (10, 35, 60)
@@ -64,13 +66,13 @@ schedules = st.tuples(st.integers(0, 60), st.integers(1, 60), st.integers(1, 30)
 
 @settings(deadline=None)
 @given(
-    schedules, st.integers(1, 6), st.integers(0, 9), st.integers(1, 40), st.integers(0, 1), st.integers(0, 4000),
-    st.integers(1, 40),
+    schedules, st.integers(1, 6), st.integers(0, 9), st.integers(1, 40), st.integers(0, 1), st.integers(0, 3),
+    st.integers(0, 4000), st.integers(1, 40),
 )  # fmt: skip
 def test_a_plan_keeps_to_the_limit_and_gives_up_no_more_than_it_must(
-    asked: Schedule, batches: int, once: int, each: int, last: int, allowed: int, least: int
+    asked: Schedule, batches: int, once: int, each: int, last: int, beside: int, allowed: int, least: int
 ) -> None:
-    cost = SelectionCost(once, each, last)
+    cost = SelectionCost(once, each, last, beside)
     plan = affordable(asked, batches, cost, allowed, least)
     before, after = asked.rounds(), plan.schedule.rounds()
     assert plan.passes == cost.total(len(after), plan.batches)

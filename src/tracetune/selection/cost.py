@@ -52,15 +52,17 @@ class SelectionCost:
         once: whatever the rounds.
         each: of one batch in one round.
         last: of one batch when training ends.
+        beside: of one round, whatever its batches.
     """
 
     once: float
     each: float
     last: float
+    beside: float = 0.0
 
     def total(self, rounds: int, batches: int) -> float:
         """Cost of this many rounds over this many batches."""
-        return self.once + (rounds * self.each + self.last) * batches
+        return self.once + rounds * self.beside + (rounds * self.each + self.last) * batches
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,11 @@ def selection_cost(config: SelectionConfig, modules: int, masks: str, once: floa
         masks: "per_sample" or "per_batch", for "gated_dsic".
         once: cost of what is done once.
     """
+    beside = find_score(config.score).passes_per_round(modules, masks=masks, n_masks=config.n_masks)
+    each = score_passes(config, modules, masks)
     if config.keep != AUTO:
-        return SelectionCost(once, score_passes(config, modules, masks), 0.0)
-    return SelectionCost(once, score_passes(config, modules, masks) + FORWARD, 3 * FORWARD)
+        return SelectionCost(once, each, 0.0, beside)
+    return SelectionCost(once, each + FORWARD, 3 * FORWARD, beside)
 
 
 def score_passes(config: SelectionConfig, modules: int, masks: str) -> float:
@@ -118,10 +122,10 @@ def affordable(
         return SelectionPlan(schedule, batches, cost.total(rounds, batches))
     evidence = min(least_evidence, rounds * batches)
     if rounds > LEAST_ROUNDS:
-        most = math.floor((allowed - cost.once - cost.last * batches) / (cost.each * batches))
+        most = math.floor((allowed - cost.once - cost.last * batches) / (cost.each * batches + cost.beside))
         schedule = _spaced(schedule, max(LEAST_ROUNDS, most), math.ceil(evidence / batches))
         rounds = len(schedule.rounds())
-    most = math.floor((allowed - cost.once) / (rounds * cost.each + cost.last))
+    most = math.floor((allowed - cost.once - rounds * cost.beside) / (rounds * cost.each + cost.last))
     batches = min(batches, max(1, most, math.ceil(evidence / rounds)))
     return SelectionPlan(schedule, batches, cost.total(rounds, batches))
 

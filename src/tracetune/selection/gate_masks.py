@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 
 CONTEXTS = ("budget", "shapley")
-_TRIPLE = 3
+ENOUGH_MASKS = 3
+"""So many masks see both ends of every module in every setting."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,12 @@ def draw_masks(modules: int, count: int, keep: float, context: str, generator: t
     if count % 2 == 0:
         return _opposite_pairs(modules, count // 2, generator)
     triple = _context_and_pairs(modules, 1, float(torch.rand((), generator=generator)), 1, generator)
-    return triple if count == _TRIPLE else _joined(_opposite_pairs(modules, count // 2 - 1, generator), triple)
+    return triple if count == ENOUGH_MASKS else _joined(_opposite_pairs(modules, count // 2 - 1, generator), triple)
 
 
 def least_masks(keep: float, context: str) -> int:
     """Return the smallest number of masks that can see both ends of every module."""
-    return 2 if context == "shapley" or stratified_masks(keep) == 2 else _TRIPLE
+    return 2 if context == "shapley" or stratified_masks(keep) == 2 else ENOUGH_MASKS
 
 
 def stratified_masks(keep: float) -> float:

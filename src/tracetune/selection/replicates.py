@@ -14,7 +14,8 @@ from tracetune.selection.gates import Gates
 from tracetune.selection.validation import LossFunction, batch_size, checked_loss, chosen_rows
 
 LEAST_REPLICATES = 8
-_CHECK_PASSES = 2.0  # one over the whole batch, one over its parts
+SPLIT_PASSES = 2.0
+"""Forward passes over a batch that it takes to find out whether it may be split: of the whole and of its parts."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def replicates(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> I
     parts = [_parts(batch, pieces) for batch in first]
     if not _adds_up(gates, first[0], parts[0], loss_fn):
         parts = [[Replicate(batch, batch_size(batch))] for batch in first]
-    yield Replicate(parts[0][0].batch, parts[0][0].samples, parts[0][0].share, _CHECK_PASSES)
+    yield Replicate(parts[0][0].batch, parts[0][0].samples, parts[0][0].share, SPLIT_PASSES)
     yield from list(chain.from_iterable(parts))[1:]
 
 

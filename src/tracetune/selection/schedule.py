@@ -44,7 +44,7 @@ class SelectionConfig:
         score: name in ``SCORES``.
         context: context of "gated_dsic": "budget" or "shapley".
         masks: masks of "gated_dsic": "auto", "per_sample" or "per_batch".
-        n_masks: masks per batch where they are per batch.
+        n_masks: masks per batch where they are per batch; at least 3.
         scoring_batches: validation batches per round, others in each, drawn from all over; None takes all. Fewer where
             ``cost_share`` says so.
         batch_size: samples per validation batch where the validation data are a data set.
@@ -96,14 +96,22 @@ class SelectionConfig:
             raise InputError(f"Expected smallest_share in (0, 1], found {self.smallest_share!r}.")
         if not 0 <= self.significance < math.inf:
             raise InputError(f"Expected significance of 0 or more standard errors, found {self.significance!r}.")
-        for name in ("n_masks", "batch_size", "scoring_batches", "least_evidence"):
+        for name in ("batch_size", "scoring_batches", "least_evidence"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"Expected {name} of at least 1, found {value!r}.")
-        from tracetune.selection.gate_masks import CONTEXTS  # with PyTorch; not needed to know the defaults
+        from tracetune.selection.gate_masks import (
+            CONTEXTS,
+            ENOUGH_MASKS,
+        )  # with PyTorch; not needed to know the defaults
         from tracetune.selection.scores import SCORES
         from tracetune.selection.scores.gated_dsic import MASKS
 
+        if self.n_masks < ENOUGH_MASKS:
+            raise InputError(
+                f"Expected n_masks of at least {ENOUGH_MASKS}, found {self.n_masks!r}: fewer masks per batch cannot "
+                "see every module both open and closed."
+            )
         choices = {"budget_unit": UNITS, "score": tuple(SCORES), "context": CONTEXTS, "masks": MASKS}
         for name, known in choices.items():
             if getattr(self, name) not in known:

@@ -20,13 +20,15 @@ import torch
 from tracetune.base.errors import InputError
 from tracetune.selection.gate_gradient import shared_gradient
 from tracetune.selection.gates import Gates
-from tracetune.selection.replicates import replicates
+from tracetune.selection.replicates import SPLIT_PASSES, replicates
 from tracetune.selection.scores.score import FORWARD_BACKWARD, ScoreValues, register_score
 from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, on_device
 
 
-@register_score("diagonal", passes=lambda modules, *, points: FORWARD_BACKWARD * points, signed=True)
+@register_score(
+    "diagonal", passes=lambda modules, *, points: FORWARD_BACKWARD * points, signed=True, beside=SPLIT_PASSES
+)
 def diagonal(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, *, points: int = 2) -> ScoreValues:
     """Return the Aumann-Shapley value of every module, and its standard error over batches, or parts of few ones.
 

@@ -36,7 +36,7 @@ from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.gate_gradient import per_sample_gradient, shared_gradient
 from tracetune.selection.gate_masks import CONTEXTS, draw_masks, least_masks, stratified_masks
 from tracetune.selection.gates import Gates
-from tracetune.selection.replicates import replicates
+from tracetune.selection.replicates import SPLIT_PASSES, replicates
 from tracetune.selection.row_independence import INDEPENDENCE_PASSES, rows_independent
 from tracetune.selection.scores.score import FORWARD_BACKWARD, ScoreValues, register_score
 from tracetune.selection.standard_errors import mean_and_error
@@ -72,7 +72,12 @@ def _passes(modules: int, *, masks: str, n_masks: int, **_: Any) -> float:
     return FORWARD_BACKWARD * (n_masks if masks == "per_batch" else 1)
 
 
-@register_score("gated_dsic", passes=_passes, signed=True)
+def _passes_beside(modules: int, *, masks: str, **_: Any) -> float:
+    """Return the forward passes that it takes to find out whether few batches may be split."""
+    return SPLIT_PASSES if masks == "per_batch" else 0.0
+
+
+@register_score("gated_dsic", passes=_passes, signed=True, beside=_passes_beside)
 def gated_dsic(
     gates: Gates,
     batches: Iterable[Any],

@@ -9,7 +9,7 @@ Scores of other packages register in the same way when their file is imported.
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,9 @@ class ScoreValues:
     forward_equivalents: float
 
 
+Passes = float | Callable[..., float]
+"""Forward passes over a batch: a number, or a function of the number of modules and of all options by name."""
+
 ScoreFunction = Callable[..., ScoreValues]
 """A function of (gates, batches, loss_fn) and keyword-only options of its own, called on an undisturbed model."""
 
@@ -50,15 +53,16 @@ class Score:
     Attributes:
         name: what users call it.
         function: computes it.
-        passes: cost of one batch in forward passes: a number, or a function of the number of modules and of all
-            options by name.
+        passes: cost of one batch.
+        beside: the most that scoring takes beside that, whatever the number of batches.
         signed: whether values are in units of the validation loss, positive where opening the module lowers it.
     """
 
     name: str
     function: ScoreFunction
-    passes: float | Callable[..., float]
+    passes: Passes
     signed: bool
+    beside: Passes = 0.0
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -73,11 +77,18 @@ class Score:
 
     def passes_per_batch(self, modules: int, **options: Any) -> float:
         """Return the forward passes over a batch that M modules take; options of other scores are passed over."""
-        if not callable(self.passes):
-            return self.passes
+        return self._evaluated(self.passes, modules, options)
+
+    def passes_per_round(self, modules: int, **options: Any) -> float:
+        """Return the most forward passes over a batch that scoring M modules takes beside those for its batches."""
+        return self._evaluated(self.beside, modules, options)
+
+    def _evaluated(self, passes: Passes, modules: int, options: Mapping[str, Any]) -> float:
+        if not callable(passes):
+            return passes
         defaults = self._defaults()
         known = {name: value for name, value in options.items() if name in defaults}
-        return self.passes(modules, **{**defaults, **known})
+        return passes(modules, **{**defaults, **known})
 
     def _defaults(self) -> dict[str, Any]:
         parameters = inspect.signature(self.function).parameters.values()
@@ -89,7 +100,7 @@ SCORES: dict[str, Score] = {}
 
 
 def register_score(
-    name: str, *, passes: float | Callable[..., float], signed: bool
+    name: str, *, passes: Passes, signed: bool, beside: Passes = 0.0
 ) -> Callable[[ScoreFunction], ScoreFunction]:
     """Register the decorated function as the score ``name``; see :class:`Score`.
 
@@ -100,7 +111,7 @@ def register_score(
     def register(function: ScoreFunction) -> ScoreFunction:
         if name in SCORES and SCORES[name].function.__qualname__ != function.__qualname__:
             raise InputError(f"Expected a new name for a score, found {name!r}, which is taken. Choose another.")
-        SCORES[name] = Score(name, function, passes, signed)
+        SCORES[name] = Score(name, function, passes, signed, beside)
         return function
 
     return register
