@@ -10,7 +10,7 @@ import pandas as pd
 from statsmodels.datasets import elnino
 
 from tracetune import FitConfig, Forecaster, SelectionConfig, Trace, TrainingConfig
-from tracetune.report.forecast_plots import ForecastPanel, plot_forecasts
+from tracetune.report.forecast_plots import ForecastPanel, forecast_figure
 
 HORIZON = 24
 
@@ -47,7 +47,7 @@ def main(output: str = "runs/nino", epochs: float = 10.0) -> pd.DataFrame:
         truth["target"].to_numpy(),
         {level: forecast[str(level)].to_numpy() for level in (0.1, 0.9)},
     )
-    plot_forecasts(Path(output) / "forecast.png", [panel])
+    forecast_figure([panel], path=Path(output) / "forecast.png")
     return again.evaluate(frame, season=12)  # errors on the two years, beside the naive forecasts
 
 

@@ -53,8 +53,12 @@ def test_finetune_predict_evaluate(
     folder, forecast, scores = tmp_path / "run", tmp_path / "forecast.parquet", tmp_path / "scores.json"
     arguments = ["--model", base, "--prediction-length", HORIZON, "--output", folder, *QUICK]
     assert run(monkeypatch, "finetune", table, *arguments) == 0
-    assert "Saved to" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"  tracetune predict {table} --model {folder} --output forecast.csv --plot forecast.png" in printed
+    assert "2 of 2 series train" in printed
+    assert {"repeat last", "seasonal naive (24)"} == set(json.loads((folder / "trace.json").read_text())["naive"])
     assert (folder / "adapter_config.json").is_file()
+    assert (folder / "validation.png").is_file()
     assert (folder / "training_head.png").is_file()
 
     quantiles = ["--quantiles", "0.1", "--quantiles", "0.9"]
@@ -63,8 +67,12 @@ def test_finetune_predict_evaluate(
     assert len(predicted) == 2 * HORIZON
     assert np.isfinite(predicted[["predictions", "0.1", "0.9"]]).all().all()
 
-    assert run(monkeypatch, "evaluate", table, "--model", folder, "--output", scores) == 0
-    assert list(pd.read_json(scores)["forecaster"]) == ["model", "repeat last", "seasonal naive (24)"]
+    plot = tmp_path / "worst.png"
+    assert run(monkeypatch, "evaluate", table, "--model", folder, "--output", scores, "--plot", plot) == 0
+    items = pd.read_json(scores)
+    assert list(items["forecaster"]) == ["model", "repeat last", "seasonal naive (24)"] * 2
+    assert list(items["item_id"]) == ["item0"] * 3 + ["item1"] * 3
+    assert plot.is_file()
 
 
 def test_trace_is_the_default_method_and_importance_reads_what_it_wrote(

@@ -36,3 +36,15 @@ def test_an_unknown_error_is_said() -> None:
     }
     assert "one period of one series does not say how sure" in verdict(trace)
     assert "trace is not better than head." in verdict(trace)
+
+
+def test_a_naive_forecast_that_wins_is_said_plainly() -> None:
+    trace = {
+        "winner": "head",
+        "validation": {"margin": 1.0},
+        "naive": {"repeat last": 1.5, "seasonal naive (7)": 0.9},
+        "candidates": [candidate("head")],
+    }
+    assert "But a naive forecast does at least as well: seasonal naive (7) has 0.9, head 1." in verdict(trace)
+    assert [row["name"] for row in candidate_rows(trace)] == ["repeat last", "seasonal naive (7)", "head"]
+    assert "naive" not in verdict(trace | {"naive": {"repeat last": 1.5}})

@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.tiny import HORIZON, seasonal_frame
 from tracetune.data.frames import frame_from_forecasts, panel_from_frame
-from tracetune.report.forecast_panels import forecast_panels, spread_rows
+from tracetune.report.forecast_panels import forecasts_of, forecasts_to_draw, spread_rows
 
 
 def test_each_row_has_its_history_forecast_quantiles_and_truth() -> None:
@@ -13,7 +13,7 @@ def test_each_row_has_its_history_forecast_quantiles_and_truth() -> None:
     points = [np.full((1, HORIZON), number) for number in range(3)]
     bands = [np.stack([point - 1, point + 1], axis=-1) for point in points]
     table = frame_from_forecasts(past, points, quantiles=bands, quantile_levels=[0.1, 0.9])
-    drawn = forecast_panels(past, table, [(2, 0), (0, 0)], truth=whole, notes={(2, 0): "worst"})
+    drawn = forecasts_to_draw(past, table, [(2, 0), (0, 0)], truth=whole, notes={(2, 0): "worst"})
     assert [(panel.title, panel.note) for panel in drawn] == [("item2", "worst"), ("item0", "")]
     first = drawn[0]
     assert np.array_equal(first.forecast, np.full(HORIZON, 2.0))
@@ -21,6 +21,21 @@ def test_each_row_has_its_history_forecast_quantiles_and_truth() -> None:
     assert np.array_equal(first.truth, whole.series[2].values[0, -HORIZON:])
     assert np.array_equal(first.timestamps, whole.series[2].timestamps[-HORIZON:])
     assert first.history[-1] == past.series[2].values[0, -1]
+
+
+def test_only_what_is_drawn_is_forecast() -> None:
+    whole = panel_from_frame(seasonal_frame(items=4))
+    seen = []
+
+    def predict(past):  # type: ignore[no-untyped-def]
+        seen.append((past.item_ids, past.lengths))
+        return frame_from_forecasts(past, [np.zeros((1, HORIZON))] * len(past))
+
+    drawn = forecasts_of(predict, whole, [(3, 0), (1, 0)], HORIZON, {(1, 0): "median"})
+    length = whole.lengths[0]
+    assert seen == [(("item3", "item1"), (length - HORIZON, length - HORIZON))]
+    assert [(panel.title, panel.note) for panel in drawn] == [("item3", ""), ("item1", "median")]
+    assert np.array_equal(drawn[1].truth, whole.series[1].values[0, -HORIZON:])
 
 
 def test_rows_are_spread_over_all() -> None:

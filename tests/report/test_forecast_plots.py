@@ -14,7 +14,6 @@ from tracetune.report.forecast_plots import (
     MOST_PANELS,
     ForecastPanel,
     forecast_figure,
-    plot_forecasts,
     require_picture_path,
     shown_history,
 )
@@ -47,7 +46,9 @@ def lines(path: Path, colour: str) -> list[str]:
 def test_a_forecast_is_drawn_with_truth_intervals_and_one_legend(tmp_path: Path) -> None:
     quantiles = {0.9: VALUES[30:] + 1, 0.1: VALUES[30:] - 1, 0.5: VALUES[30:], 0.25: VALUES[30:], 0.75: VALUES[30:]}
     path = tmp_path / "forecast.svg"
-    plot_forecasts(path, [panel("Two series & one title", truth=VALUES[30:], quantiles=quantiles, note="MASE 0.8")])
+    forecast_figure(
+        [panel("Two series & one title", truth=VALUES[30:], quantiles=quantiles, note="MASE 0.8")], path=path
+    )
     found = texts(path)
     assert {"Two series &amp; one title", "MASE 0.8"} <= set(found)
     legend = ["history", "forecast", "truth", "80 % interval", "50 % interval"]
@@ -57,7 +58,7 @@ def test_a_forecast_is_drawn_with_truth_intervals_and_one_legend(tmp_path: Path)
 
 def test_steps_may_be_numbers_and_truth_and_intervals_absent(tmp_path: Path) -> None:
     path = tmp_path / "forecast.svg"
-    plot_forecasts(path, [panel(history_timestamps=np.arange(30), timestamps=np.arange(30, 40))])
+    forecast_figure([panel(history_timestamps=np.arange(30), timestamps=np.arange(30, 40))], path=path)
     found = texts(path)
     assert {"history", "forecast", "24"} <= set(found)
     assert "truth" not in found
@@ -69,7 +70,7 @@ def test_missing_values_leave_a_gap_in_the_line(tmp_path: Path) -> None:
     for name, missing in (("whole.svg", []), ("gap.svg", [10, 11, 12])):
         values = VALUES[:30].copy()
         values[missing] = np.nan
-        plot_forecasts(tmp_path / name, [panel(history=values)])
+        forecast_figure([panel(history=values)], path=tmp_path / name)
         pieces.append(max(line.count("M") for line in lines(tmp_path / name, HISTORY_COLOUR)))
     assert pieces == [1, 2]
 
@@ -77,14 +78,14 @@ def test_missing_values_leave_a_gap_in_the_line(tmp_path: Path) -> None:
 def test_a_single_step_is_drawn_as_a_point_with_its_interval(tmp_path: Path) -> None:
     quantiles = {0.1: VALUES[30:31] - 1, 0.9: VALUES[30:31] + 1}
     one = panel(timestamps=DATES[30:31], forecast=VALUES[30:31], quantiles=quantiles)
-    plot_forecasts(tmp_path / "one.svg", [one])
+    forecast_figure([one], path=tmp_path / "one.svg")
     assert re.search(rf"<use [^>]*stroke: {FORECAST_COLOUR}", (tmp_path / "one.svg").read_text())
     assert "80 % interval" in texts(tmp_path / "one.svg")
 
 
 def test_the_suffix_decides_the_format(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "forecast.png"
-    plot_forecasts(path, [panel()])
+    forecast_figure([panel()], path=path)
     with Image.open(path) as picture:
         assert picture.format == "PNG"
         assert picture.width > 2 * picture.height > 600

@@ -10,11 +10,13 @@ from torch import nn
 from tracetune.base.errors import InputError, argument
 from tracetune.base.schema import from_json
 from tracetune.data.frames import Panel
+from tracetune.data.seasonality import seasonality
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.estimators.saved_model import BaseModel
 from tracetune.fitting.fit import Fitted
 from tracetune.heads.head import HeadConfig
 from tracetune.tasks.forecast_data import ForecastData
+from tracetune.tasks.forecast_evaluation import naive_losses
 from tracetune.tasks.forecasting import ForecastModel
 
 
@@ -111,6 +113,7 @@ def fit_record(panel: Panel, data: ForecastData, fitted: Fitted, base: BaseModel
             "validation_windows": len(data.validation),
             "counts": None if data.counts is None else asdict(data.counts),
         },
+        "naive": naive_losses(data.validation, model.prediction_length, seasonality(panel.freq)),
     }
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,9 @@ from tracetune.fitting.methods import Method
 from tracetune.fitting.run import Run
 from tracetune.tasks.forecast_data import forecast_data
 from tracetune.tasks.forecasting import Forecasting, ForecastModel, ForecastOutput
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 QuantileLevels = Sequence[float] | np.ndarray | float | None
 
@@ -359,9 +362,42 @@ class Forecaster:
             device=str(self.device),
         )
 
+    def plot(
+        self,
+        df: pd.DataFrame | Panel,
+        path: str | Path | None = None,
+        *,
+        rows: Sequence[tuple[int, int]] | None = None,
+        hold_back: int = 0,
+        notes: Mapping[tuple[int, int], str] | None = None,
+        title: str = "",
+        **columns: Any,
+    ) -> "Figure":
+        """Draw histories and forecasts, with the 80 % interval where there are quantiles.
+
+        Args:
+            df: series to forecast, as a table or as a panel that was read already.
+            path: file to write the picture to, by its suffix a PNG, SVG or PDF.
+            rows: numbers of items and of their channels, at most six; None takes some, evenly spread.
+            hold_back: forecast this many steps before the end of each series, and draw what came beside it.
+            notes: words beside the titles of rows.
+            title: stands above the picture.
+            columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
+
+        Returns:
+            The picture; notebooks show it.
+        """
+        from tracetune.report.forecast_panels import forecasts_of  # with matplotlib, which only pictures need
+        from tracetune.report.forecast_plots import forecast_figure
+
+        panel = df if isinstance(df, Panel) else panel_from_frame(df, **columns)
+        levels = None if self.intervals is None else (0.1, 0.9)
+        drawn = forecasts_of(lambda past: next(self.predict_panels([past], levels)), panel, rows, hold_back, notes)
+        return forecast_figure(drawn, title, path)
+
     def evaluate(
         self,
-        df: pd.DataFrame,
+        df: pd.DataFrame | Panel,
         *,
         test_length: int | None = None,
         stride: int | None = None,
@@ -372,7 +408,7 @@ class Forecaster:
         """Backtest on the end of every series from several origins, beside the naive forecasts.
 
         Args:
-            df: series that include the steps to be forecast.
+            df: series that include the steps to be forecast, as a table or as a panel that was read already.
             test_length: all targets lie in this many last steps; None takes five origins, fewer in short series.
             stride: steps between forecast origins; None takes about one horizon H.
             season: period of the seasonal naive forecast; None takes the frequency's.
@@ -385,7 +421,7 @@ class Forecaster:
         Raises:
             InputError: unusable data, or series too short for the test part.
         """
-        panel = panel_from_frame(df, **columns)
+        panel = df if isinstance(df, Panel) else panel_from_frame(df, **columns)
         season = seasonality(panel.freq) if season is None else season
         ranges, stride = test_part(panel, self.prediction_length, season, test_length, stride)
         return self.evaluate_panel(

@@ -50,6 +50,17 @@ class DataSource:
         names = ("id_column", "timestamp_column", "target", "freq", "sort")
         return {name: getattr(self, name) for name in names}
 
+    def words(self) -> list[str]:
+        """Return the words of a command line that name this source."""
+        words = ["--dataset", self.dataset] if self.dataset else [str(self.data)]
+        for name, value in self.columns().items():
+            flag = f"--{name.replace('_', '-')}"
+            if value is True:
+                words.append(flag)
+            elif value:
+                words += [flag, str(value)]
+        return words
+
     def frame(self) -> pd.DataFrame:
         """Read the table."""
         from tracetune.data.table_files import read_frame

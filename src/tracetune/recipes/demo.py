@@ -14,7 +14,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import method_named
 from tracetune.recipes.configs.demo import DemoConfig
 from tracetune.report.candidates import candidate_rows
-from tracetune.report.forecast_plots import ForecastPanel, plot_forecasts, shown_history
+from tracetune.report.forecast_plots import ForecastPanel, forecast_figure, shown_history
 from tracetune.report.tables import print_table
 from tracetune.training.progress import ProgressBar
 from tracetune.training.trainer import TrainingConfig
@@ -73,4 +73,4 @@ def _plot(path: Path, history: pd.DataFrame, truth: pd.DataFrame, forecast: pd.D
         truth["target"].to_numpy(),
         {level: forecast[str(level)].to_numpy() for level in _LEVELS},
     )
-    plot_forecasts(path, [panel])
+    forecast_figure([panel], path=path)

@@ -1,15 +1,17 @@
-"""Backtest a model on a table or a known data set, beside the naive forecasts."""
+"""Backtest a model on a table or a known data set, beside the naive forecasts; say and draw what came out."""
 
+from pathlib import Path
 from typing import Any
 
 from tracetune.base.errors import InputError
+from tracetune.data.frames import Panel
 from tracetune.data.splits import split_panel
 from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.recipes.configs.evaluate import EvaluateConfig
+from tracetune.report.evaluation import print_evaluation, rows_to_draw
 from tracetune.report.forecast_plots import require_picture_path
-from tracetune.report.tables import print_table
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
@@ -20,31 +22,38 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     if run.plot:
         require_picture_path(run.plot, run.overwrite)
     forecaster = config.forecaster.load(run.device)
-    known = config.source.dataset is not None
-    found = _evaluate_dataset(forecaster, config) if known else _evaluate_table(forecaster, config)
-    print_table("Errors (mse, mae: in deviations of each series)", found.overall.to_dict("records"))  # type: ignore[arg-type]
+    if config.source.dataset is not None:
+        panel, found = _evaluate_dataset(forecaster, config)
+    else:
+        panel = config.source.panel()
+        how: dict[str, Any] = {"test_length": run.test_length, "stride": run.stride, "season": run.season}
+        found = forecaster.evaluate(panel, **how, batch_size=run.batch_size)
     if run.output:
-        write_frame(found.overall, run.output)
+        write_frame(found.items, run.output)
+    if run.plot:
+        _draw(forecaster, panel, found, config)
+    print_evaluation(found, run.output, run.plot)
     return found
 
 
-def _evaluate_dataset(forecaster: Forecaster, config: EvaluateConfig) -> Evaluation:
+def _evaluate_dataset(forecaster: Forecaster, config: EvaluateConfig) -> tuple[Panel, Evaluation]:
+    """Backtest on the standard test part; return the series up to its end, too."""
     known, run = config.source.known(), config.run
     if known.borders is None:
         raise InputError(f"Data set {known.info.name!r} has no standard test part of one series; evaluate its file.")
     split = split_panel(known.panel, known.borders)
     season = run.season or known.info.seasonality
-    return forecaster.evaluate_panel(
+    found = forecaster.evaluate_panel(
         known.panel, split.test, split.train, stride=run.stride or 1, season=season, batch_size=run.batch_size
     )
+    return known.panel.cut(None, known.borders.test_end), found
 
 
-def _evaluate_table(forecaster: Forecaster, config: EvaluateConfig) -> Evaluation:
-    run = config.run
-    how: dict[str, Any] = {
-        "test_length": run.test_length,
-        "stride": run.stride,
-        "season": run.season,
-        "batch_size": run.batch_size,
-    }
-    return forecaster.evaluate(config.source.frame(), **how, **config.source.columns())
+def _draw(forecaster: Forecaster, panel: Panel, found: Evaluation, config: EvaluateConfig) -> None:
+    """Draw the last forecast of the worst items and the median one, beside what came."""
+    notes = rows_to_draw(found, panel)
+    name = config.source.dataset or Path(str(config.source.data)).name
+    title = f"Backtest on {name}: the last forecast beside what came"
+    forecaster.plot(
+        panel, config.run.plot, rows=list(notes), hold_back=forecaster.prediction_length, notes=notes, title=title
+    )

@@ -3,10 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, TypeVar
-
-from rich.console import Console
 
 from tracetune.adapters.options import AdaLoraOptions
 from tracetune.base.config import flat_values
@@ -16,22 +13,19 @@ from tracetune.base.files import staged_folder
 from tracetune.base.places import require_apart, require_empty, require_place
 from tracetune.base.processes import from_main, is_main_process, join_processes
 from tracetune.base.signals import Stopped
+from tracetune.data.frames import Panel
+from tracetune.data.splits import PanelSplit
 from tracetune.data.table_files import read_frame
+from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import Method, method_named
 from tracetune.recipes.configs.finetune import FinetuneConfig
-from tracetune.report.candidates import candidate_rows, verdict
-from tracetune.report.importance_plots import plot_history
-from tracetune.report.tables import print_table
-from tracetune.report.training_plots import plot_training
+from tracetune.recipes.finetune_report import draw_run, report_run
 from tracetune.selection.schedule import SelectionConfig
-from tracetune.tasks.forecast_data import WindowCounts
 from tracetune.training.checkpoints import what_was_kept
 from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
-
-HISTORY_FILE = "history.png"
 
 T = TypeVar("T")
 
@@ -47,9 +41,11 @@ def finetune(config: FinetuneConfig) -> Forecaster:
     with _says_what_was_kept(config.run.checkpoints):
         chosen = config.backbone
         base = Forecaster.from_pretrained(chosen.model, chosen.prediction_length, chosen.context_length, device=device)
-        tuned = _fit(base, config)
+        panel, split, least = _data(base, config)
+        given: dict[str, Any] = {"min_context": least, "non_negative": chosen.non_negative}
+        tuned = base.fit_panel(panel, split, fit_config(config), callbacks=[ProgressBar()], **given)
         if is_main_process():
-            _save(tuned, config)
+            _save(tuned, panel, split, config)
     return tuned
 
 
@@ -75,15 +71,12 @@ def _says_what_was_kept(checkpoints: str | None) -> Iterator[None]:
         raise
 
 
-def _save(tuned: Forecaster, config: FinetuneConfig) -> None:
-    assert tuned.trace is not None and config.run.output is not None
+def _save(tuned: Forecaster, panel: Panel, split: PanelSplit, config: FinetuneConfig) -> None:
+    assert config.run.output is not None, "checked with the configuration"
     with staged_folder(config.run.output) as folder:
         tuned.save_pretrained(folder)
-        for phase, history in tuned.history.items():
-            plot_training(folder / f"training_{phase.replace('-', '_')}.png", history)
-        if tuned.trace["selection"] is not None:
-            draw_history(folder / HISTORY_FILE, tuned.trace["selection"])
-    _report(tuned, config.run.output)
+        draw_run(tuned, panel, split, folder)
+    report_run(tuned, config.source, config.run.output)
 
 
 def fit_config(config: FinetuneConfig) -> FitConfig:
@@ -132,41 +125,11 @@ def _same_names(kind: type[T], values: Mapping[str, Any]) -> T:
     return kind(**{name: values[name] for name in named if name in values})
 
 
-def draw_history(path: Path, selection: Mapping[str, Any]) -> None:
-    """Draw the rounds of a record of TRACE: what was open after which step."""
-    rounds = selection["rounds"]
-    steps, opened = [each["step"] for each in rounds], [each["open"] for each in rounds]
-    plot_history(path, list(selection["parameters"]), steps, opened)
-
-
-def _fit(base: Forecaster, config: FinetuneConfig) -> Forecaster:
-    how, bars = fit_config(config), [ProgressBar()]
+def _data(base: Forecaster, config: FinetuneConfig) -> tuple[Panel, PanelSplit, list[int] | None]:
+    """Return the series, their parts, and the least number of context steps in a window of each."""
     if config.source.dataset is not None:
-        panel, split = config.source.known_split()
-        return base.fit_panel(panel, split, how, non_negative=config.backbone.non_negative, callbacks=bars)
+        return *config.source.known_split(), None
     validation = None if config.validation_data is None else read_frame(config.validation_data)
-    columns = config.source.columns()
-    return base.fit(
-        config.source.frame(), validation, how, non_negative=config.backbone.non_negative, callbacks=bars, **columns
-    )
-
-
-def _report(tuned: Forecaster, output: str) -> None:
-    trace = tuned.trace
-    assert trace is not None
-    console = Console()
-    if trace["data"].get("counts"):
-        console.print(WindowCounts(**trace["data"]["counts"]).describe(), highlight=False)
-    print_table("Candidates on validation (scaled MSE)", candidate_rows(trace))
-    console.print(verdict(trace), highlight=False)
-    parameters, selection = trace["parameters"], trace["selection"]
-    console.print(
-        f"Trained parameters: {parameters['head']:,} in the head, {parameters['adapters']:,} in the adapters."
-    )
-    if selection is not None:
-        console.print(
-            f"TRACE kept {len(selection['kept'])} of {len(selection['parameters'])} modules "
-            f"({selection['kept_parameters']:,} of {parameters['adapters_before_selection']:,} parameters); "
-            f"selection took {trace['seconds']['selection']:.1f} s, training {trace['seconds']['trace']:.1f} s."
-        )
-    console.print(f"Saved to {output}. Forecast with: tracetune predict DATA --model {output} --output forecast.csv")
+    lengths = base.context_length, base.prediction_length
+    how, columns = config.method.validation, config.source.columns()
+    return split_frames(config.source.frame(), validation, *lengths, how, **columns)

@@ -25,7 +25,7 @@ from tracetune.fitting.fit import tune
 from tracetune.fitting.methods import Lora
 from tracetune.fitting.run import Run
 from tracetune.recipes.configs.importance import ImportanceConfig
-from tracetune.recipes.finetune import HISTORY_FILE, draw_history
+from tracetune.recipes.finetune_report import HISTORY_FILE, draw_history
 from tracetune.report.importance_plots import Panel, module_grid, plot_importance
 from tracetune.report.tables import print_table, write_rows
 from tracetune.selection.agreement import rank_agreement

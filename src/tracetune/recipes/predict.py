@@ -12,8 +12,8 @@ from tracetune.data.frames import Panel
 from tracetune.data.table_files import require_table_path, table_kind, write_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.recipes.configs.predict import PredictConfig
-from tracetune.report.forecast_panels import forecast_panels
-from tracetune.report.forecast_plots import plot_forecasts, require_picture_path
+from tracetune.report.forecast_panels import forecasts_to_draw
+from tracetune.report.forecast_plots import forecast_figure, require_picture_path
 
 _DRAWN_LEVELS = (0.1, 0.9)
 
@@ -57,7 +57,7 @@ def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> int:
     forecast = next(forecaster.predict_panels([panel], [*levels, *drawn] or None, **how))
     write_frame(forecast.drop(columns=[str(level) for level in drawn]), run.output)
     if run.plot is not None:
-        plot_forecasts(run.plot, forecast_panels(panel, forecast), _title(config, panel, forecast))
+        forecast_figure(forecasts_to_draw(panel, forecast), _title(config, panel, forecast), run.plot)
     return len(forecast)
 
 

@@ -7,8 +7,12 @@ Row = Mapping[str, Any]
 
 
 def candidate_rows(trace: Row) -> list[dict[str, Any]]:
-    """Return one row a candidate of a record: its loss, its factor of shrinkage, what it is better by than what."""
-    return [
+    """Return one row a candidate of a record: its loss, its factor of shrinkage, what it is better by than what.
+
+    The naive forecasts stand first: they are no candidates, but who does not beat them has not learnt much.
+    """
+    naive = [{"name": name, "loss": loss} for name, loss in trace.get("naive", {}).items()]
+    return naive + [
         {
             "name": each["name"],
             "loss": each["validation_loss"],
@@ -25,7 +29,22 @@ def verdict(trace: Row) -> str:
     """Return why the winner has won, in a sentence for each comparison."""
     margin = trace["validation"]["margin"]
     said = [_sentence(each, margin) for each in trace["candidates"] if each.get("difference") is not None]
-    return " ".join([*said, f"{trace['winner']} comes out."])
+    return " ".join([*said, f"{trace['winner']} comes out.", *_beside_naive(trace)])
+
+
+def _beside_naive(trace: Row) -> list[str]:
+    """Return a warning where a naive forecast is as good as the winner."""
+    naive = trace.get("naive", {})
+    if not naive:
+        return []
+    winner = next(each["validation_loss"] for each in trace["candidates"] if each["name"] == trace["winner"])
+    best = min(naive, key=naive.__getitem__)
+    if winner < naive[best]:
+        return []
+    return [
+        f"But a naive forecast does at least as well: {best} has {naive[best]:.4g}, {trace['winner']} {winner:.4g}. "
+        "On these data the model adds nothing; more history or a shorter horizon may help."
+    ]
 
 
 def _sentence(candidate: Row, margin: float) -> str:

@@ -1,6 +1,7 @@
 """From a panel of series and the table of its forecasts to what is drawn of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ Row = tuple[int, int]
 """Number of a series in its panel, and of one of its channels."""
 
 
-def forecast_panels(
+def forecasts_to_draw(
     panel: Panel,
     forecast: pd.DataFrame,
     rows: Sequence[Row] | None = None,
@@ -52,6 +53,31 @@ def forecast_panels(
             )
         )
     return drawn
+
+
+def forecasts_of(
+    predict: Callable[[Panel], pd.DataFrame],
+    panel: Panel,
+    rows: Sequence[Row] | None = None,
+    hold_back: int = 0,
+    notes: Mapping[Row, str] | None = None,
+) -> list[ForecastPanel]:
+    """Forecast the series that are to be drawn, and no others, and return what to draw of them.
+
+    Args:
+        predict: from a panel to its forecast table.
+        panel: all series.
+        rows: as for `forecasts_to_draw`.
+        hold_back: forecast this many steps before the end of each series; they are drawn as the truth.
+        notes: words beside the titles.
+    """
+    drawn = spread_rows(len(panel), len(panel.channels)) if rows is None else list(rows)
+    items = list(dict.fromkeys(item for item, _ in drawn))
+    whole = replace(panel, series=tuple(panel.series[item] for item in items))
+    past = whole.cut(None, -hold_back) if hold_back else whole
+    places = [(items.index(item), channel) for item, channel in drawn]
+    words = {place: (notes or {}).get(row, "") for place, row in zip(places, drawn, strict=True)}
+    return forecasts_to_draw(past, predict(past), places, truth=whole if hold_back else None, notes=words)
 
 
 def spread_rows(items: int, channels: int, most: int = MOST_PANELS) -> list[Row]:

@@ -57,12 +57,13 @@ class ForecastPanel:
                 raise InputError(f"Expected {name} of {shape[0]} steps, found shape {list(np.shape(values))}.")
 
 
-def forecast_figure(panels: Sequence[ForecastPanel], title: str = "") -> Figure:
+def forecast_figure(panels: Sequence[ForecastPanel], title: str = "", path: str | Path | None = None) -> Figure:
     """Draw forecasts after their histories, in two columns where there are several.
 
     Args:
         panels: at most six; further ones are left out.
         title: stands above the picture.
+        path: file to write it to, whole or not at all; its suffix is the format (``.png``, ``.pdf``, ``.svg``).
 
     Raises:
         InputError: there is nothing to draw.
@@ -83,20 +84,10 @@ def forecast_figure(panels: Sequence[ForecastPanel], title: str = "") -> Figure:
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=_TRUTH)
     _add_legend(figure, axes[: len(drawn)])
+    if path is not None:
+        with staged_file(path) as temporary:
+            figure.savefig(temporary)
     return figure
-
-
-def plot_forecasts(path: str | Path, panels: Sequence[ForecastPanel], title: str = "") -> None:
-    """Write the picture of `forecast_figure` to a file, whole or not at all.
-
-    Args:
-        path: its suffix is the format (``.png``, ``.pdf``, ``.svg``).
-        panels: see `forecast_figure`.
-        title: stands above the picture.
-    """
-    figure = forecast_figure(panels, title)
-    with staged_file(path) as temporary:
-        figure.savefig(temporary)
 
 
 def require_picture_path(path: str | Path, overwrite: bool = False) -> None:

@@ -9,8 +9,12 @@ import torch
 from torch import Tensor
 
 from tracetune.base.errors import InputError
+from tracetune.data.windows import BatchSource, batches
 from tracetune.evaluation.baselines import repeat_last, seasonal_naive
 from tracetune.evaluation.metrics import MetricAccumulator
+from tracetune.tasks.forecasting import squared_error_per_sample
+
+_BATCH = 1024
 
 Batch = Mapping[str, Tensor]
 BatchForecaster = Callable[[Batch], Tensor]
@@ -47,6 +51,25 @@ def naive_forecasters(prediction_length: int, season: int) -> dict[str, BatchFor
             _seasonal_naive, season=season, prediction_length=prediction_length
         )
     return naive
+
+
+def naive_losses(validation: BatchSource, prediction_length: int, season: int) -> dict[str, float]:
+    """Validation losses of the naive forecasts: means over windows, as those of models, of the same windows.
+
+    They see what the model sees, the context; a season that is longer is left out.
+
+    Args:
+        validation: windows of one or more channels.
+        prediction_length: H.
+        season: steps of one season; 1 for none.
+    """
+    losses: dict[str, list[np.ndarray]] = {}
+    for batch in batches(validation, _BATCH):
+        fits = season if season <= batch["past_values"].shape[-1] else 1
+        for name, forecaster in naive_forecasters(prediction_length, fits).items():
+            found = squared_error_per_sample(forecaster(batch), batch["future_values"], batch["future_mask"])
+            losses.setdefault(name, []).append(found.double().cpu().numpy())
+    return {name: float(np.concatenate(parts).mean()) for name, parts in losses.items()}
 
 
 def _repeat_last(batch: Batch, prediction_length: int) -> Tensor:

@@ -58,3 +58,7 @@ class PredictConfig:
     source: DataSource
     forecaster: ForecasterChoice = field(default_factory=ForecasterChoice)
     run: PredictRun = field(default_factory=PredictRun)
+
+    def __post_init__(self) -> None:
+        if self.source.dataset is not None and self.run.chunk_rows is not None:
+            raise InputError("--chunk-rows goes with a table: known data sets fit into memory. Leave it out.")

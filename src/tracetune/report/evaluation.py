@@ -1,0 +1,89 @@
+"""A backtest in words and tables: all items together, the worst ones, how much of the truth the intervals held."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from tracetune.data.frames import Panel
+from tracetune.evaluation.backtest import Evaluation
+from tracetune.report.tables import print_table
+
+_WORST = 5
+_MODEL = "model"
+
+
+def print_evaluation(found: Evaluation, output: str | None = None, plot: str | None = None) -> None:
+    """Print a backtest on the terminal.
+
+    Args:
+        found: what it found.
+        output: where the table of all items went.
+        plot: where the picture went.
+    """
+    console = Console(highlight=False)
+    windows = int(found.overall["windows"].max())
+    print_table(f"All items, {windows:,} forecasts each", _rows(found.overall.drop(columns="windows")), console=console)
+    console.print("mse, mae: in deviations of each series; mase below 1: better than the seasonal naive in the past.\n")
+    worst = found.worst_items(_WORST)
+    count = int((found.items["forecaster"] == _MODEL).sum())
+    if count > 1 and len(worst):
+        shown = worst.drop(columns=["forecaster", "windows"])
+        print_table(f"Largest errors of the model, {len(shown)} of {count:,}, in their own units", _rows(shown))
+    for line in [verdict(found.overall), *coverage_lines(found.coverage)]:
+        console.print(line)
+    if output is not None:
+        console.print(f"Errors of every item: {output}")
+    if plot is not None:
+        console.print(f"Picture: {plot}")
+
+
+def verdict(overall: pd.DataFrame) -> str:
+    """Return in a sentence whether the model is better than the best naive forecast, by mase (or mae without)."""
+    by = "mase" if overall["mase"].notna().all() else "mae"
+    errors = overall.set_index("forecaster")[by]
+    naive = errors.drop(_MODEL)
+    best, own = str(naive.idxmin()), float(errors[_MODEL])
+    least = float(naive.min())
+    if own < least:
+        return (
+            f"The model has {by} {own:.4g}, the best naive forecast ({best}) {least:.4g}: {1 - own / least:.0%} less."
+        )
+    return (
+        f"A naive forecast does at least as well: {best} has {by} {least:.4g}, the model {own:.4g}. "
+        "Fine-tune on these data, or use the naive forecast."
+    )
+
+
+def coverage_lines(coverage: pd.DataFrame) -> list[str]:
+    """Return a line per interval: how much of the truth it held, and between what in the periods."""
+    lines = []
+    for level, rows in coverage.groupby("level") if len(coverage) else []:
+        whole = rows.loc[rows["period"] == "all", "coverage"].iloc[0]
+        parts = rows.loc[rows["period"] != "all", "coverage"]
+        by_period = f" ({parts.min():.0%} to {parts.max():.0%} by period)" if len(parts) > 1 else ""
+        lines.append(f"The {level:.0%} interval held {whole:.0%} of the truth{by_period}.")
+    return lines
+
+
+def rows_to_draw(found: Evaluation, panel: Panel) -> dict[tuple[int, int], str]:
+    """Return the numbers of the worst items and channels and of the median one in ``panel``, each with a note."""
+    worst = found.worst_items(3)
+    notes: dict[tuple[int, int], str] = {}
+    for table, word in ((worst, "worst"), (found.median_item(), "median")):
+        for place, row in zip(_places(table, panel), table.to_dict("records"), strict=True):
+            name = "mase" if np.isfinite(row["mase"]) else "wape"
+            notes.setdefault(place, f"{word}, {name} {row[name]:.3g}")
+    return notes
+
+
+def _places(table: pd.DataFrame, panel: Panel) -> list[tuple[int, int]]:
+    items = {name: number for number, name in enumerate(panel.item_ids)}
+    named: Sequence[object] = table.iloc[:, 0].tolist()
+    channels = table["target_name"].tolist()
+    return [(items[str(item)], panel.channels.index(channel)) for item, channel in zip(named, channels, strict=True)]
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, object]]:
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
