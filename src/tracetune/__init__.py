@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tracetune.adapters.lora import LoraOptions
     from tracetune.base.errors import InputError
     from tracetune.estimators.forecaster import Forecaster
+    from tracetune.evaluation.backtest import Evaluation
     from tracetune.fitting.config import FitConfig
     from tracetune.fitting.methods import AdaLora, Dora, Full, LinearProbe, Lora, Trace
     from tracetune.heads.head import HeadConfig
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AdaLora",
     "Dora",
+    "Evaluation",
     "FitConfig",
     "ForecastModel",
     "Forecaster",
@@ -39,6 +41,7 @@ __all__ = [
 _MODULES = {
     "AdaLora": "fitting.methods",
     "Dora": "fitting.methods",
+    "Evaluation": "evaluation.backtest",
     "FitConfig": "fitting.config",
     "ForecastModel": "tasks.forecasting",
     "Forecaster": "estimators.forecaster",

@@ -242,3 +242,24 @@ def test_lora_options_reach_peft(base: Forecaster, tmp_path: Path) -> None:
         assert (config["r"], config["lora_alpha"], len(config["target_modules"])) == (1, 3, 2)
     else:
         assert tuned.trace["config"]["method"]["lora"]["target_modules"] == ("*.q",)
+
+
+def test_fitting_follows_the_units_of_the_series(base: Forecaster) -> None:
+    """The same losses and the same forecasts at magnitudes whose squares no number holds."""
+    frame = seasonal_frame(items=1)
+    plain = base.fit(frame, config=quick("linear_probe"))
+    for magnitude in (1e250, 1e-250):
+        scaled = frame.assign(target=frame["target"] * magnitude)
+        tuned = base.fit(scaled, config=quick("linear_probe"))
+        for own, expected in zip(tuned.trace["candidates"], plain.trace["candidates"], strict=True):
+            assert own["validation_loss"] == pytest.approx(expected["validation_loss"], rel=1e-3)
+        forecast = tuned.predict_df(scaled, [0.1])[["predictions", "0.1"]] / magnitude
+        np.testing.assert_allclose(forecast, plain.predict_df(frame, [0.1])[["predictions", "0.1"]], atol=1e-3)
+    with pytest.raises(InputError, match=r"at most 1e\+300 in magnitude, found larger ones in item 'item0'"):
+        base.fit(frame.assign(target=frame["target"] * 1e307), config=quick("linear_probe"))
+
+
+def test_zeros_are_learned_and_forecast_as_zeros(base: Forecaster) -> None:
+    frame = seasonal_frame(items=1).assign(target=0.0)
+    forecast = base.fit(frame, config=quick("linear_probe")).predict_df(frame, [0.1, 0.9])
+    np.testing.assert_array_equal(forecast[["predictions", "0.1", "0.9"]], 0.0)

@@ -9,6 +9,7 @@ import numpy as np
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.data.frames import Panel
 
+_LARGEST = 1e300
 _ROUNDING = 10 * np.finfo(np.float64).eps  # a deviation this small beside the mean is rounding, not variation
 _MOST_DEVIATION = 2.0  # scaled; a linear trend is 2.1 away from its mean in the tenth after the steps it was fitted on
 
@@ -165,6 +166,19 @@ def cut_periods(ranges: Sequence[Part], prediction_length: int) -> list[tuple[Pa
 def _period_count(length: int, prediction_length: int, least: int) -> int:
     """How many periods a range has; fewer than ``least`` only where not so many horizons fit."""
     return min(max(2 * length // (3 * prediction_length), min(least, length // prediction_length)), _MOST_PERIODS)
+
+
+def require_magnitude(values: np.ndarray, name: str) -> None:
+    """Refuse values [C, L] whose differences or forecasts could exceed the largest number there is.
+
+    Raises:
+        InputError: one is beyond 1e300; ``name`` says of which series.
+    """
+    if np.abs(np.where(np.isnan(values), 0.0, values)).max(initial=0.0) > _LARGEST:
+        raise InputError(
+            f"Expected values of at most {_LARGEST:.0e} in magnitude, found larger ones in {name}. "
+            "Divide the series by a constant first."
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,11 +10,9 @@ import torch
 
 from tracetune.base.errors import InputError
 from tracetune.data.frames import Panel, Series, frame_from_forecasts
-from tracetune.data.splits import Scaler
+from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.data.windows import Batch, context_batch
 from tracetune.tasks.forecasting import ForecastOutput
-
-_LARGEST = 1e300  # magnitude of a value; what follows from larger ones could exceed the largest number there is
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,11 +204,7 @@ def require_usable(past: np.ndarray, name: str) -> None:
     if (empty := ~observed.any(axis=1)).any():
         where = f"in channel {int(np.argmax(empty)) + 1} of {len(past)} " if len(past) > 1 else ""
         raise InputError(f"Expected values to forecast from, found none {where}in {name}. Leave it out.")
-    if np.abs(past, where=observed, out=np.zeros(past.shape)).max() > _LARGEST:
-        raise InputError(
-            f"Expected values of at most {_LARGEST:.0e} in magnitude, found larger ones in {name}. "
-            "Divide the series by a constant first."
-        )
+    require_magnitude(past, name)
 
 
 def _scaled_contexts(values: Iterable[np.ndarray], context_length: int, waiting: deque[Scaled]) -> Iterator[np.ndarray]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from tracetune.base.errors import InputError
 from tracetune.data.frames import Panel
-from tracetune.data.splits import PanelSplit, Part, Scaler, cut_periods
+from tracetune.data.splits import PanelSplit, Part, Scaler, cut_periods, require_magnitude
 from tracetune.data.windows import OtherRows, Windows, chosen_rows, first_origin, spread_rows
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.tasks.task import TrainingData
@@ -40,7 +40,12 @@ def scale_panel(
         ranges: what the scalers are fitted on.
         counted: ranges over which errors of all series will be summed: they bound the weight of each, see `Scaler.fit`.
             None leaves it as it is, as the literature does.
+
+    Raises:
+        InputError: a value beyond 1e300.
     """
+    for series in panel:
+        require_magnitude(series.values, f"item {series.item_id!r}")
     whole = [(0, length) for length in panel.lengths]
     fitted = whole if ranges is None else ranges
     bounds = [None] * len(panel) if counted is None else counted
