@@ -24,6 +24,7 @@ def folder(tmp_path: Path) -> Path:
         ("./nope", "there is no such folder in .*, and none of the known models"),
         ("runs/nin", r"there is no such folder in .*/runs.* Did you mean 'runs/nino'"),
         ("runs/", r"Expected a model in the folder runs: .* found nino\. Folders in it that hold a model: runs/nino"),
+        ("runs/other", r"there is no such folder in .*/runs.* Folders there: nino\."),
         ("nope/deep/er/", "there is no folder '.*/nope/deep/er'"),
         ("runs/nino/config.json", "found the file runs/nino/config.json"),
         ("", "Unknown model ''"),

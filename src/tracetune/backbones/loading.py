@@ -140,7 +140,11 @@ def _no_such_model(name: str) -> str:
     beside = [path.name for path in folder.parent.iterdir() if path.is_dir()] if is_folder(folder.parent) else []
     close = [str(folder.parent / near) for near in nearest_names(folder.name, beside) if not near.startswith(".")]
     close += nearest_names(name, MODELS)
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    hint = ""
+    if close:
+        hint = f" Did you mean {' or '.join(map(repr, close))}?"
+    elif beside and folder.parent != Path():
+        hint = f" Folders there: {', '.join(sorted(beside)[:5])}."
     place = (
         f"no such folder in {folder.parent.absolute()}" if beside else f"no folder {shown(str(folder.absolute()), 200)}"
     )
