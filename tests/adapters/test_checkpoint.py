@@ -81,10 +81,12 @@ def test_taking_the_adapters_off_gives_the_backbone_as_it_was(model: PeftModel) 
     assert all((bare[key] == fresh[key]).all() == key.startswith("backbone") for key in bare)
 
 
-def test_an_adapter_of_another_geometry_is_refused(tmp_path: Path, model: PeftModel) -> None:
+@pytest.mark.parametrize("change", [{"r": 5}, {"use_dora": True}, {"peft_type": "NONE"}, {"target_modules": 5}])
+def test_an_adapter_that_does_not_fit_is_refused(tmp_path: Path, model: PeftModel, change: dict) -> None:
+    """Of another rank, with weights that the file lacks, and with values that PEFT cannot read."""
     save_adapter(model, tmp_path, "a/b")
     config = json.loads((tmp_path / "adapter_config.json").read_text())
-    (tmp_path / "adapter_config.json").write_text(json.dumps(config | {"r": 5}))
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config | change))
     with pytest.raises(InputError, match="does not fit its base model"):
         load_adapter(tiny_forecast_model(), tmp_path)
 

@@ -201,6 +201,7 @@ def test_damaged_folders(templates: dict[str, Path], tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_many_damaged_folders(templates: dict[str, Path], tmp_path: Path) -> None:
     counts = attempt(range(SHORT, SHORT + LONG), templates, tmp_path)
     print(counts)

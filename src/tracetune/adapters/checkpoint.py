@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import tempfile
+import warnings
 from pathlib import Path
 
 from peft import PeftModel
@@ -47,7 +48,9 @@ def load_adapter(model: nn.Module, folder: Path) -> PeftModel:
         InputError: the files do not fit the model, or this version of PEFT cannot read them.
     """
     try:
-        return PeftModel.from_pretrained(model, str(folder)).eval()
+        with warnings.catch_warnings():  # an adapter that lacks weights would run with random ones
+            warnings.filterwarnings("error", "Found missing adapter keys")
+            return PeftModel.from_pretrained(model, str(folder)).eval()
     except Exception as error:  # PEFT takes its files as they are: an edited one ends in any of them
         raise InputError(f"The adapter in {folder} does not fit its base model: {error}") from error
 

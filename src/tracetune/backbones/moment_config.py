@@ -7,7 +7,7 @@ from typing import Any, Literal
 from tracetune.base.errors import InputError
 from tracetune.base.schema import from_json
 
-_LONGEST_CONTEXT = 1_000_000
+_MOST_PATCHES = 4096
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,16 @@ class MomentConfig:
     other: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, value, most in (
-            ("seq_len", self.seq_len, _LONGEST_CONTEXT),
-            ("patch_len", self.patch_len, self.seq_len),
-        ):
-            if not 1 <= value <= most:
-                raise InputError(f"Expected {name} between 1 and {most}, found {value}.")
+        if self.seq_len < 1 or not 1 <= self.patch_len <= self.seq_len:
+            raise InputError(
+                f"Expected seq_len of at least 1 and patch_len between 1 and seq_len, found {self.seq_len} and "
+                f"{self.patch_len}."
+            )
+        if self.seq_len > _MOST_PATCHES * self.patch_len:
+            raise InputError(
+                f"Expected seq_len of at most {_MOST_PATCHES * self.patch_len} steps ({_MOST_PATCHES} patches), found "
+                f"{self.seq_len}: attention over more takes more memory than there is."
+            )
         for name, share in (("patch_dropout", self.patch_dropout), ("head_dropout", self.head_dropout)):
             if not 0 <= share < 1:
                 raise InputError(f"Expected {name} in [0, 1), found {share}.")

@@ -101,6 +101,7 @@ def fit_record(panel: Panel, data: ForecastData, fitted: Fitted, base: BaseModel
     model = inner_model(fitted.model)
     return {
         **fitted.record.to_json(),
+        "weights": "adapter" if isinstance(fitted.model, PeftModel) else "whole",
         "head": None if model.head_config is None else asdict(model.head_config),
         "base_model": asdict(base),
         "prediction_length": model.prediction_length,
