@@ -114,17 +114,17 @@ def test_output_tables_are_refused_before_the_work(
         assert "found the folder" in fails(monkeypatch, capsys, command, table, *arguments, tmp_path)
 
 
-@pytest.mark.parametrize("command", ["finetune", "evaluate"])
-def test_a_part_without_any_value(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, base: str, tmp_path: Path, command: str
+def test_a_test_part_without_any_value(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, base: str, tmp_path: Path
 ) -> None:
     frame = seasonal_frame(items=1)
     frame["target"] = np.where(np.arange(len(frame)) < 200, frame["target"], np.nan)
     frame.to_csv(tmp_path / "series.csv", index=False)
-    output = tmp_path / ("run" if command == "finetune" else "out.csv")
-    arguments = ["--model", base, "--prediction-length", HORIZON, "--output", output]
-    part = "validation" if command == "finetune" else "test"
-    assert f"of the {part} part is missing" in fails(monkeypatch, capsys, command, tmp_path / "series.csv", *arguments)
+    output = tmp_path / "out.csv"
+    arguments = ["--model", base, "--prediction-length", HORIZON, "--test-length", 20, "--output", output]
+    message = fails(monkeypatch, capsys, "evaluate", tmp_path / "series.csv", *arguments)
+    assert "Every value of the test part is missing" in message
+    assert "a larger --test-length" in message
     assert not output.exists()
 
 
