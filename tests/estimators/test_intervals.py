@@ -65,3 +65,25 @@ def test_lower_quantiles_are_never_above_the_point_forecast() -> None:
 def test_unusable_tables_are_refused(content: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         ResidualQuantiles.from_dict(content, "f")
+
+
+def test_constant_contexts_and_steps_that_were_never_observed_say_nothing() -> None:
+    """A jump after a constant would be 100,000 deviations; a step without errors takes those of all steps."""
+    count = 40
+    series = np.random.default_rng(0).normal(size=(1, CONTEXT + HORIZON + count - 1))
+    plain = residual_quantiles(tiny_forecast_model(), Windows([series], CONTEXT, HORIZON))
+    jump = np.zeros((1, CONTEXT + HORIZON))
+    jump[0, CONTEXT:] = 1.0
+    beside = residual_quantiles(tiny_forecast_model(), Windows([series, jump], CONTEXT, HORIZON))
+    np.testing.assert_array_equal(beside.values, plain.values)
+    nothing = residual_quantiles(tiny_forecast_model(), Windows([jump], CONTEXT, HORIZON))
+    np.testing.assert_array_equal(nothing.values, 0.0)
+
+    windows = Windows([series], CONTEXT, HORIZON, stride=HORIZON)
+    gappy = Windows([np.tile(series, 8)], CONTEXT, HORIZON, stride=HORIZON)
+    assert len(windows) < 20 <= len(gappy)
+    for array in gappy.values:
+        array[0, CONTEXT + 3 :: HORIZON] = np.nan  # the fourth step of every future
+    values = residual_quantiles(tiny_forecast_model(), gappy).values
+    assert np.isfinite(values).all()
+    assert values[3, 0] < -0.5 < 0.5 < values[3, -1]

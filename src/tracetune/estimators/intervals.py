@@ -113,7 +113,8 @@ def residual_quantiles(model: nn.Module, validation: BatchSource, batch_size: in
     """Error quantiles of ``model`` over (at most 4,096 evenly spaced) validation windows.
 
     From fewer than 20 windows the errors of all horizon steps make one sample: a short series has a single window,
-    whose one error a step would be every quantile at once.
+    whose one error a step would be every quantile at once. So they do for a step that was never observed. Windows whose
+    context is constant are left out: they have no deviation to measure errors in, and are forecast as that constant.
     """
     size = len(validation)
     chosen = np.unique(np.linspace(0, size - 1, min(size, _LARGEST_SAMPLE)).astype(int)).tolist()
@@ -124,9 +125,22 @@ def residual_quantiles(model: nn.Module, validation: BatchSource, batch_size: in
         for batch in batches(chosen_rows(validation, chosen), batch_size, device):
             output = model(batch["past_values"], batch["input_mask"])
             error = (batch["future_values"] - output.forecast) / output.scale
-            residuals.append(torch.where(batch["future_mask"] > 0, error, torch.nan).flatten(0, 1).cpu().numpy())
+            counted = (batch["future_mask"] > 0) & _varies(batch["past_values"], batch["input_mask"])
+            residuals.append(torch.where(counted, error, torch.nan).flatten(0, 1).cpu().numpy())
     stacked = np.concatenate(residuals)  # [windows * C, H]
-    if len(stacked) < _SMALLEST_SAMPLE:
-        stacked = np.broadcast_to(stacked.reshape(-1, 1), (stacked.size, stacked.shape[1]))
-    values = np.nanquantile(stacked, LEVELS, axis=0).T
-    return ResidualQuantiles(np.asarray(LEVELS), np.maximum.accumulate(np.round(np.nan_to_num(values), 6), axis=1))
+    stacked = stacked[~np.isnan(stacked).all(axis=1)]
+    if len(stacked) == 0:
+        return ResidualQuantiles(np.asarray(LEVELS), np.zeros((residuals[0].shape[1], len(LEVELS))))
+    pooled = np.broadcast_to(np.nanquantile(stacked, LEVELS), (stacked.shape[1], len(LEVELS)))
+    values = pooled
+    if len(stacked) >= _SMALLEST_SAMPLE:
+        seen = ~np.isnan(stacked).all(axis=0)
+        values = np.where(seen[:, None], np.nanquantile(np.where(seen, stacked, 0.0), LEVELS, axis=0).T, pooled)
+    return ResidualQuantiles(np.asarray(LEVELS), np.maximum.accumulate(np.round(values, 6), axis=1))
+
+
+def _varies(values: torch.Tensor, input_mask: torch.Tensor) -> torch.Tensor:
+    """Whether the observed steps of contexts [B, C, T] differ from each other: [B, C, 1]."""
+    seen = input_mask > 0
+    lowest = torch.where(seen, values, torch.inf).amin(dim=-1, keepdim=True)
+    return torch.where(seen, values, -torch.inf).amax(dim=-1, keepdim=True) > lowest
