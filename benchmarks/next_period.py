@@ -32,7 +32,7 @@ from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.base.files import write_json
 from tracetune.base.seeds import seed_everything
 from tracetune.data.datasets import load_dataset
-from tracetune.data.frames import Panel
+from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit, Part
 from tracetune.data.windows import BatchSource, Windows, batches, chosen_rows, spread_rows
 from tracetune.evaluation.periods import SampleGroups

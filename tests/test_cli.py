@@ -218,7 +218,7 @@ def test_wrong_flags_leave_no_folder(
     [
         (lambda frame: frame.drop(columns="target"), "target"),
         (lambda frame: pd.concat([frame[:1], frame]), "times"),
-        (lambda frame: frame[::-1], "--sort"),
+        (lambda frame: frame.sample(frac=1, random_state=0), "--sort"),
         (lambda frame: frame[:0], "table with rows"),
         (lambda frame: frame.assign(target=np.nan), "item0"),
         (lambda frame: frame.assign(target=np.where(frame.index == 7, np.inf, frame["target"])), "inf"),

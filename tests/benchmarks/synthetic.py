@@ -7,7 +7,7 @@ from benchmarks.common import Case
 
 from tests.tiny import CONTEXT, HORIZON
 from tracetune.data.datasets import DatasetFile, DatasetInfo, LoadedDataset
-from tracetune.data.frames import Panel
+from tracetune.data.panels import Panel
 from tracetune.data.splits import Borders
 from tracetune.data.windows import Windows
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from benchmarks import zero_shot
 from tracetune.data.datasets import DatasetFile, DatasetInfo, LoadedDataset
-from tracetune.data.frames import panel_from_frame
+from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import Borders
 from tracetune.evaluation.metrics import smape
 

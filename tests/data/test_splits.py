@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
 from tracetune.base.errors import InputError
-from tracetune.data.frames import Panel, Series
+from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import Borders, Part, Scaler, cut_periods, fit_split, split_panel
 from tracetune.data.windows import Windows
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.tiny import CONTEXT, HORIZON, seasonal_frame, tiny_forecast_model
 from tracetune import Forecaster, InputError
-from tracetune.data.frames import panel_from_frame
+from tracetune.data.reading.read import panel_from_frame
 from tracetune.estimators.backtest import test_part as part_for_test
 from tracetune.estimators.intervals import LEVELS, ResidualQuantiles
 

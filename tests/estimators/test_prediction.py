@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.tiny import CONTEXT, HORIZON, tiny_forecast_model
 from tracetune import Forecaster, InputError
-from tracetune.data.frames import Panel, panel_from_frame
+from tracetune.data.panels import Panel
+from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import Scaler
 from tracetune.data.windows import Batch
 from tracetune.estimators.intervals import LEVELS, ResidualQuantiles
@@ -41,11 +42,15 @@ def some_series(channels: int = 1, lengths: tuple[int, ...] = LENGTHS, seed: int
     return series
 
 
+def names_of(channels: int) -> list[str]:
+    return ["target", *(f"channel{index}" for index in range(1, channels))]
+
+
 def frame_of(series: list[np.ndarray], first: int = 0) -> pd.DataFrame:
     frames = []
     for number, values in enumerate(series, first):
         times = pd.date_range("2024-01-01", periods=values.shape[1], freq="h") + pd.Timedelta(number, "D")
-        names = ["target", *(f"channel{index}" for index in range(1, len(values)))]
+        names = names_of(len(values))
         frames.append(pd.DataFrame({"item_id": f"item{number}", "timestamp": times, **dict(zip(names, values))}))  # noqa: B905
     return pd.concat(frames, ignore_index=True)
 
@@ -60,7 +65,7 @@ def last_value(batch: Batch) -> ForecastOutput:
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 256])
 def test_arrays_give_the_numbers_of_the_frame(forecaster: Forecaster, channels: int, batch_size: int) -> None:
     series = some_series(channels)
-    whole = forecaster.predict_df(frame_of(series), batch_size=batch_size, freq="h")
+    whole = forecaster.predict_df(frame_of(series), batch_size=batch_size, freq="h", target=names_of(channels))
     forecasts = list(forecaster.predict_arrays(series, batch_size=batch_size))
     assert [forecast.shape for forecast in forecasts] == [(channels, HORIZON)] * len(series)
     np.testing.assert_array_equal(np.concatenate([forecast.ravel() for forecast in forecasts]), whole["predictions"])
@@ -68,7 +73,10 @@ def test_arrays_give_the_numbers_of_the_frame(forecaster: Forecaster, channels: 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4, 256])
 def test_frames_give_the_forecast_of_one_frame(forecaster: Forecaster, batch_size: int) -> None:
-    series, options = some_series(2), {"quantile_levels": [0.1, 0.9], "batch_size": batch_size, "freq": "h"}
+    series, options = (
+        some_series(2),
+        {"quantile_levels": [0.1, 0.9], "batch_size": batch_size, "freq": "h", "target": names_of(2)},
+    )
     whole = forecaster.predict_df(frame_of(series), **options)
     frames = [frame_of(series[:1]), frame_of(series[1:4], 1), frame_of(series[4:], 4)]
     pieces = list(forecaster.predict_frames(iter(frames), **options))

@@ -15,7 +15,7 @@ from torch import nn
 from tests.tiny import CONTEXT, HORIZON, seasonal_frame, tiny_backbone
 from tracetune import AdaLora, Dora, FitConfig, Full, HeadConfig, LinearProbe, Lora, SelectionConfig, Trace
 from tracetune.adapters.adalora import AdaLoraOptions
-from tracetune.data.frames import panel_from_frame
+from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.windows import Windows
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods import Method

@@ -11,7 +11,7 @@ from tests.tiny import HORIZON, seasonal_frame, tiny_backbone
 from tracetune import FitConfig, HeadConfig, TrainingConfig
 from tracetune.adapters.adalora import AdaLoraOptions
 from tracetune.adapters.lora import LoraOptions
-from tracetune.data.frames import panel_from_frame
+from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import fit_split
 from tracetune.fitting.adapter_phase import TrainedAdapters, _obstacle, train_adapters
 from tracetune.fitting.methods import AdaLora, Lora, Method, Trace

@@ -16,7 +16,7 @@ from transformers import TrainerCallback
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune import AdaLora, FitConfig, Forecaster, ForecastModel, HeadConfig, InputError, Trace, TrainingConfig
 from tracetune.adapters.adalora import AdaLoraOptions
-from tracetune.data.frames import panel_from_frame
+from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import fit_split
 from tracetune.data.windows import spread_sample
 from tracetune.fitting.fit import tune

@@ -8,7 +8,7 @@ import torch
 
 from tests.tiny import CONTEXT, HORIZON, seasonal_frame, tiny_forecast_model
 from tracetune import FitConfig, HeadConfig, InputError, LinearProbe, TrainingConfig
-from tracetune.data.frames import panel_from_frame
+from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import fit_split
 from tracetune.data.windows import batches
 from tracetune.fitting.head_phase import train_head

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.tiny import seasonal_frame
-from tracetune.data.frames import panel_from_frame
+from tracetune.data.reading.read import panel_from_frame
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.report.evaluation import coverage_lines, print_evaluation, rows_to_draw, verdict
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from tests.tiny import HORIZON, seasonal_frame
-from tracetune.data.frames import frame_from_forecasts, panel_from_frame
+from tracetune.data.forecast_frame import frame_from_forecasts
+from tracetune.data.reading.read import panel_from_frame
 from tracetune.report.forecast_panels import forecasts_of, forecasts_to_draw, spread_rows
 
 

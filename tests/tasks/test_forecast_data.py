@@ -7,7 +7,7 @@ import torch
 
 from tests.tiny import seasonal_frame
 from tracetune.base.errors import InputError
-from tracetune.data.frames import Panel, Series
+from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import PanelSplit, Part, fit_split
 from tracetune.data.windows import batches
 from tracetune.estimators.fit_data import split_frames

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.tiny import seasonal_frame
-from tracetune.data.frames import panel_from_frame
+from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.windows import Windows
 from tracetune.tasks.forecast_evaluation import naive_losses
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from tracetune.base.errors import InputError
-from tracetune.data.frames import Panel, Series
+from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import PanelSplit, Part
 
 

@@ -1,7 +1,7 @@
 """Benchmark data by name: where the files lie, how they are split, under which licence, and how to fetch them.
 
 What is known of each data set stands in ``datasets.json`` beside this file. Files are looked for in the folder
-``$TRACETUNE_DATA``, then in ``../shared/data`` seen from the working directory, then in ``~/.cache/tracetune/data``.
+``$TRACETUNE_DATA``, then in ``~/.cache/tracetune/data``.
 """
 
 import gzip
@@ -21,9 +21,11 @@ import numpy as np
 
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.base.files import staged_file
-from tracetune.data.frames import Panel, panel_from_frame
+from tracetune.data.panels import Panel
+from tracetune.data.reading.files import read_raw
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.read import read_cells
 from tracetune.data.splits import Borders
-from tracetune.data.table_files import read_frame
 
 FOLDER_VARIABLE = "TRACETUNE_DATA"
 KINDS = ("long", "short", "anomaly", "classification", "text")
@@ -189,7 +191,7 @@ def _info(entry: dict[str, Any]) -> DatasetInfo:
 
 def _search_folders() -> list[Path]:
     named = os.environ.get(FOLDER_VARIABLE)
-    return ([Path(named)] if named else []) + [Path.cwd().parent / "shared" / "data", _cache_folder()]
+    return ([Path(named)] if named else []) + [_cache_folder()]
 
 
 def _cache_folder() -> Path:
@@ -211,7 +213,13 @@ def _find(name: str, file: DatasetFile) -> Path:
 
 
 def _panel(info: DatasetInfo, path: Path) -> Panel:
-    return panel_from_frame(read_frame(path), timestamp_column=info.timestamp_column, rows_as_steps=True)
+    """Each row as one step; every column of a wide table but its time is a channel, whatever is in it."""
+    raw = read_raw(path, ReadingOptions(separator=","))
+    if info.timestamp_column is None:
+        return read_cells(raw, ReadingOptions(layout="steps_in_header"), rows_as_steps=True).panel
+    channels = tuple(name for name in raw.frame.columns if name != info.timestamp_column)
+    options = ReadingOptions(timestamp_column=(info.timestamp_column,), target=channels, layout="wide")
+    return read_cells(raw, options, rows_as_steps=True).panel
 
 
 def _continued(train: Panel, test: Panel) -> Panel:

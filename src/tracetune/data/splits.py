@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tracetune.base.errors import InputError, unknown_name
-from tracetune.data.frames import Panel
+from tracetune.data.panels import Panel
 
 _LARGEST = 1e300
 _ROUNDING = 10 * np.finfo(np.float64).eps  # a deviation this small beside the mean is rounding, not variation

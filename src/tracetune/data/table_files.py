@@ -1,82 +1,16 @@
-"""Files of tables: which kind one is, what its damage means, frames read from it and written whole or not at all."""
+"""Tables written to files, whole or not at all."""
 
-import re
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-import pyarrow
 
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
 from tracetune.base.places import require_place
-from tracetune.data.columns import ITEM_NAMES, is_usual, refuse_duplicate_columns
+from tracetune.base.spelling import option
 
 _WRITTEN = ("csv", "csv.gz", "parquet", "json")
-
-
-def read_frame(path: str | Path) -> pd.DataFrame:
-    """Read a table from ``.csv``, ``.csv.gz`` or ``.parquet``.
-
-    Raises:
-        InputError: the file is missing, empty, damaged, of another kind, or names a column twice.
-    """
-    source = Path(path)
-    kind = readable_kind(source)
-    with damage_explained(source, kind):
-        return pd.read_parquet(source) if kind == "parquet" else pd.read_csv(source, dtype=csv_types(source))
-
-
-def readable_kind(source: Path) -> str:
-    """Which kind of table a file is: "csv", "csv.gz" or "parquet".
-
-    Raises:
-        InputError: the file is missing, empty, or of another kind.
-    """
-    if not source.is_file():
-        found = "that is a folder" if source.is_dir() else "there is no such file"
-        raise InputError(f"Expected a table at {source}; {found}.")
-    kind = table_kind(source, ("csv", "csv.gz", "parquet"))
-    if source.stat().st_size == 0:
-        raise InputError(f"Expected a table in {source}, found an empty file.")
-    return kind
-
-
-def csv_types(source: Path) -> dict[str, type]:
-    """Types of the columns of a CSV file that pandas must not guess: item names are text, 007 is not 7.
-
-    Raises:
-        InputError: a column name occurs twice, or other separators than commas.
-    """
-    header = pd.read_csv(source, header=None, nrows=1, dtype=str)
-    names = header.iloc[0].dropna()
-    refuse_duplicate_columns(names)
-    if len(header.columns) == 1 and re.search(r"[;\t|]", str(names.iloc[0])):
-        raise InputError(
-            f"Expected columns separated by commas in {source}, found the one column {names.iloc[0]!r}. Save the table "
-            "with commas between cells and points in numbers."
-        )
-    return {name: str for name in names if is_usual(name, ITEM_NAMES)}
-
-
-@contextmanager
-def damage_explained(source: Path, kind: str) -> Iterator[None]:
-    """Turn what readers raise about a file of this kind into an InputError."""
-    try:
-        yield
-    except pd.errors.EmptyDataError as error:
-        raise InputError(f"Expected a table in {source}, found no columns.") from error
-    except (UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise InputError(
-            f"{source} cannot be read as {kind}: {error}. Expected text in UTF-8 with the same number of "
-            "comma-separated cells in each line; correct it, or restore it from its source."
-        ) from error
-    except (EOFError, OSError, zlib.error, pyarrow.ArrowException) as error:
-        raise InputError(
-            f"{source} cannot be read as {kind}: {error}. It is damaged or cut short; restore it from its source."
-        ) from error
 
 
 def require_table_path(path: str | Path, overwrite: bool = False) -> None:
@@ -89,7 +23,9 @@ def require_table_path(path: str | Path, overwrite: bool = False) -> None:
     if target.is_dir():
         raise InputError(f"Expected a file to write to, found the folder {target}. Choose another path.")
     if target.exists() and not overwrite:
-        raise InputError(f"{target} exists already. Choose another --output, or add --overwrite.")
+        raise InputError(
+            f"{target} exists already. Choose another {option('output')}, or add {option('overwrite', True)}."
+        )
     table_kind(target, _WRITTEN)
     require_place(target)
 
@@ -111,7 +47,7 @@ def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
 
 
 def table_kind(path: Path, kinds: Sequence[str]) -> str:
-    """Which of ``kinds`` a file is by its suffix.
+    """Return which of ``kinds`` a file is by its suffix.
 
     Raises:
         InputError: none of them.

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
-from tracetune.data.frames import Panel
+from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.estimators.prediction import Model, forecast_series, require_usable
@@ -218,7 +218,7 @@ def _items(panel: Panel, sums: dict[str, ErrorSums]) -> pd.DataFrame:
         table = total.items()
         table.insert(0, "forecaster", name)
         table.insert(0, "target_name", np.tile(np.array(panel.channels, dtype=object), len(panel)))
-        table.insert(0, panel.id_column, np.repeat(np.array(panel.item_ids, dtype=object), channels))
+        table.insert(0, panel.item_column, np.repeat(np.array(panel.item_ids, dtype=object), channels))
         tables.append(table)
     whole = pd.concat(tables)
     return whole[whole["windows"] > 0].sort_index(kind="stable").reset_index(drop=True)

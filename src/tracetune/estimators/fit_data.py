@@ -3,16 +3,17 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from tracetune.data.continuation import continue_panel
-from tracetune.data.frames import Panel, panel_from_frame
+from tracetune.data.panels import Panel
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import PanelSplit, fit_split
 
 
 def split_frames(
-    train_df: pd.DataFrame,
-    validation_df: pd.DataFrame | None,
+    train_df: Any,
+    validation_df: Any,
     context_length: int,
     prediction_length: int,
     validation: str = "rolling",
@@ -30,7 +31,7 @@ def split_frames(
         context_length: T.
         prediction_length: H.
         validation: "rolling" or "last", see ``fit_split``; without effect where there is a ``validation_df``.
-        columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
+        columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
     Raises:
         InputError: unusable data, or no series is long enough.
@@ -39,7 +40,8 @@ def split_frames(
     if validation_df is None:
         split = fit_split(panel, prediction_length, validation)
     else:
-        panel, split = continue_panel(panel, panel_from_frame(validation_df, **columns))
+        remembered = ReadingOptions.from_json(panel.origin.reading or {})
+        panel, split = continue_panel(panel, panel_from_frame(validation_df, remembered=remembered, **columns))
     wanted = min(context_length, max(prediction_length, context_length // 4))
     return panel, split, [min(wanted, max(1, (part.stop - prediction_length) // 2)) for part in split.train]
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from tracetune.base.errors import InputError, argument
 from tracetune.base.schema import from_json
-from tracetune.data.frames import Panel
-from tracetune.data.seasonality import seasonality
+from tracetune.data.frequency import seasonality
+from tracetune.data.panels import Panel
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.estimators.saved_model import BaseModel
 from tracetune.fitting.fit import Fitted
@@ -106,6 +106,7 @@ def fit_record(panel: Panel, data: ForecastData, fitted: Fitted, base: BaseModel
         "base_model": asdict(base),
         "prediction_length": model.prediction_length,
         "context_length": model.context_length,
+        "reading": panel.origin.reading,
         "data": {
             "items": len(panel),
             "channels": list(panel.channels),

@@ -17,8 +17,10 @@ from transformers import TrainerCallback
 from tracetune.backbones.loading import MODELS, locate_weights
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, argument, either
-from tracetune.data.frames import Panel, panel_from_frame
-from tracetune.data.seasonality import seasonality
+from tracetune.data.frequency import seasonality
+from tracetune.data.panels import Panel
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import PanelSplit
 from tracetune.estimators.backtest import BacktestModel, backtest, test_part
 from tracetune.estimators.card import forecaster_card
@@ -93,6 +95,11 @@ class Forecaster:
         """Steps T of history that the model sees."""
         return self.forecast_model.context_length
 
+    @property
+    def remembered(self) -> ReadingOptions:
+        """How the table was read that this forecaster was trained on; tables to forecast are read alike."""
+        return ReadingOptions.from_json((self.trace or {}).get("reading") or {})
+
     @classmethod
     def from_pretrained(
         cls,
@@ -137,8 +144,8 @@ class Forecaster:
 
     def fit(
         self,
-        train_df: pd.DataFrame,
-        validation_df: pd.DataFrame | None = None,
+        train_df: Any,
+        validation_df: Any = None,
         config: FitConfig | None = None,
         *,
         method: Method | str | None = None,
@@ -146,10 +153,10 @@ class Forecaster:
         callbacks: Sequence[TrainerCallback] = (),
         **columns: Any,
     ) -> "Forecaster":
-        """Fine-tune on a frame.
+        """Fine-tune on a table.
 
         Args:
-            train_df: the series to learn from.
+            train_df: the series to learn from: a frame (pandas, polars, pyarrow), a path, or a panel.
             validation_df: later steps of the same items, or other items; None holds back the last part of
                 every series in ``train_df``.
             config: how to fine-tune; the default is TRACE with a compact head.
@@ -157,7 +164,7 @@ class Forecaster:
             non_negative: whether forecasts are clipped at 0, e.g. of counts and sales; None keeps what this forecaster
                 does, and suggests it where no value is below 0.
             callbacks: Trainer callbacks, e.g. a progress bar.
-            columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
+            columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
         Returns:
             A new forecaster: the best of zero-shot, head alone and fine-tuned, on validation.
@@ -235,7 +242,7 @@ class Forecaster:
 
     def predict_df(
         self,
-        df: pd.DataFrame,
+        df: Any,
         quantile_levels: QuantileLevels = None,
         *,
         batch_size: int = 256,
@@ -249,7 +256,7 @@ class Forecaster:
             quantile_levels: also give these quantiles, e.g. [0.1, 0.5, 0.9]; needs a fitted forecaster.
             batch_size: series and channels per forward pass.
             non_negative: whether point forecasts and quantiles are clipped at 0; None does as was fitted.
-            columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
+            columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
         Returns:
             Columns item_id, timestamp, target_name, predictions, and one a quantile ("0.1", ...).
@@ -260,7 +267,7 @@ class Forecaster:
 
     def predict_frames(
         self,
-        frames: Iterable[pd.DataFrame],
+        frames: Iterable[Any],
         quantile_levels: QuantileLevels = None,
         *,
         batch_size: int = 256,
@@ -285,7 +292,8 @@ class Forecaster:
         Raises:
             InputError: quantiles that the forecaster does not have; while reading, a frame that cannot be used.
         """
-        panels = map(partial(panel_from_frame, **columns), frames)  # map keeps no frame once its panel is there
+        read = partial(panel_from_frame, remembered=self.remembered, **columns)
+        panels = map(read, frames)  # map keeps no frame once its panel is there
         return self.predict_panels(panels, quantile_levels, batch_size=batch_size, non_negative=non_negative)
 
     def predict_panels(
@@ -364,7 +372,7 @@ class Forecaster:
 
     def plot(
         self,
-        df: pd.DataFrame | Panel,
+        df: Any,
         path: str | Path | None = None,
         *,
         rows: Sequence[tuple[int, int]] | None = None,
@@ -382,7 +390,7 @@ class Forecaster:
             hold_back: forecast this many steps before the end of each series, and draw what came beside it.
             notes: words beside the titles of rows.
             title: stands above the picture.
-            columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
+            columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
         Returns:
             The picture; notebooks show it.
@@ -390,14 +398,14 @@ class Forecaster:
         from tracetune.report.forecast_panels import forecasts_of  # with matplotlib, which only pictures need
         from tracetune.report.forecast_plots import forecast_figure
 
-        panel = df if isinstance(df, Panel) else panel_from_frame(df, **columns)
+        panel = panel_from_frame(df, remembered=self.remembered, **columns)
         levels = None if self.intervals is None else (0.1, 0.9)
         drawn = forecasts_of(lambda past: next(self.predict_panels([past], levels)), panel, rows, hold_back, notes)
         return forecast_figure(drawn, title, path)
 
     def evaluate(
         self,
-        df: pd.DataFrame | Panel,
+        df: Any,
         *,
         test_length: int | None = None,
         stride: int | None = None,
@@ -413,7 +421,7 @@ class Forecaster:
             stride: steps between forecast origins; None takes about one horizon H.
             season: period of the seasonal naive forecast; None takes the frequency's.
             batch_size: windows per forward pass.
-            columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
+            columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
         Returns:
             Tables ``overall``, ``items`` and ``coverage``; see :class:`tracetune.evaluation.backtest.Evaluation`.
@@ -421,7 +429,7 @@ class Forecaster:
         Raises:
             InputError: unusable data, or series too short for the test part.
         """
-        panel = df if isinstance(df, Panel) else panel_from_frame(df, **columns)
+        panel = panel_from_frame(df, remembered=self.remembered, **columns)
         season = seasonality(panel.freq) if season is None else season
         ranges, stride = test_part(panel, self.prediction_length, season, test_length, stride)
         return self.evaluate_panel(

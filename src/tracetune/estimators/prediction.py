@@ -9,7 +9,8 @@ import pandas as pd
 import torch
 
 from tracetune.base.errors import InputError
-from tracetune.data.frames import Panel, Series, frame_from_forecasts
+from tracetune.data.forecast_frame import frame_from_forecasts
+from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.data.windows import Batch, context_batch
 from tracetune.tasks.forecasting import ForecastOutput

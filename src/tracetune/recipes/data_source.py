@@ -1,19 +1,23 @@
-"""Where the series of a command come from: a table with what is known of its columns, or a known data set."""
+"""Where the series of a command come from: a table with what is known of it, or a known data set."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tracetune.base.errors import InputError, nearest_names
 
 if TYPE_CHECKING:  # what follows needs pandas; help and mistyped flags do not
-    import pandas as pd
+    from collections.abc import Iterator
 
     from tracetune.data.datasets import LoadedDataset
-    from tracetune.data.frames import Panel
+    from tracetune.data.panels import Panel
+    from tracetune.data.reading.options import ReadingOptions
+    from tracetune.data.reading.read import Reading
     from tracetune.data.splits import PanelSplit
+
+_NO_OPTIONS = ("data", "dataset")
 
 
 @dataclass(frozen=True)
@@ -21,22 +25,45 @@ class DataSource:
     """The series that a command reads.
 
     Attributes:
-        data: table with the series: CSV, CSV.gz or Parquet.
+        data: table with the series: CSV and other text, Excel, Parquet, Feather, JSON; also packed (.gz, .zip).
         dataset: name of a known data set, instead of a table (see `tracetune datasets`).
-        id_column: name of the item column, if not item_id or unique_id.
-        timestamp_column: name of the time column, if not timestamp, ds or date.
-        target: name of the column to forecast, if not target or y.
+        id_column: columns that name the items, e.g. store or store,item; found by content without it.
+        timestamp_column: time column, or its parts, e.g. date,hour or year,month,day; found by content without it.
+        target: columns to forecast, and no others.
         freq: pandas frequency of the series, if it cannot be inferred.
+        date_format: how dates are written, e.g. "%d.%m.%Y".
+        day_first: whether 03/04/2024 is the third of April, where both readings are regular.
+        duplicates: what becomes of rows that repeat a time of an item: mean, first or sum.
+        resample: bring the series to another step, e.g. h:mean or D:sum.
         sort: sort rows by time instead of refusing disorder.
+        layout: long, wide (one series, a column a channel), rows (each row a step, no dates), dates_in_header or
+            steps_in_header (one series a row).
+        separator: what stands between cells of a text file: ; , | tab or space.
+        decimal: decimal mark of numbers.
+        thousands: thousands mark of numbers.
+        encoding: encoding of a text file, e.g. cp1252.
+        sheet: sheet of a workbook, by name or number from 1.
+        missing: further marks of missing values, e.g. n.a. or -200.
     """
 
     data: str | None = field(default=None, metadata={"positional": True})
     dataset: str | None = None
-    id_column: str | None = None
-    timestamp_column: str | None = None
-    target: str | None = None
+    id_column: tuple[str, ...] = ()
+    timestamp_column: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
     freq: str | None = None
+    date_format: str | None = None
+    day_first: bool | None = None
+    duplicates: str | None = None
+    resample: str | None = None
     sort: bool = False
+    layout: str | None = None
+    separator: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    encoding: str | None = None
+    sheet: str | None = None
+    missing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.data is None) == (self.dataset is None):
@@ -45,34 +72,57 @@ class DataSource:
         if self.data is not None:
             require_file(self.data)
 
-    def columns(self) -> dict[str, Any]:
-        """Return what is known of the columns, as forecasters take it."""
-        names = ("id_column", "timestamp_column", "target", "freq", "sort")
-        return {name: getattr(self, name) for name in names}
+    def options(self) -> ReadingOptions:
+        """Return what is pinned about the table.
+
+        Raises:
+            InputError: a value that is none.
+        """
+        from tracetune.data.reading.options import ReadingOptions
+
+        names = [each.name for each in fields(self) if each.name not in _NO_OPTIONS]
+        return ReadingOptions(**{name: getattr(self, name) for name in names})
 
     def words(self) -> list[str]:
-        """Return the words of a command line that name this source."""
+        """Return the words of a command line that name this source, with what is pinned about it."""
         words = ["--dataset", self.dataset] if self.dataset else [str(self.data)]
-        for name, value in self.columns().items():
+        for name, value in self.options().to_json().items():
             flag = f"--{name.replace('_', '-')}"
             if value is True:
                 words.append(flag)
-            elif value:
-                words += [flag, str(value)]
+            elif value is False:
+                words.append(flag.replace("--", "--no-", 1))
+            else:
+                words += [flag, ",".join(value) if isinstance(value, list) else str(value)]
         return words
 
-    def frame(self) -> pd.DataFrame:
-        """Read the table."""
-        from tracetune.data.table_files import read_frame
+    def reading(self, remembered: ReadingOptions | None = None, data: str | None = None) -> Reading:
+        """Read the table (or ``data``, a table like it) and say what was understood of it.
 
-        assert self.data is not None, "a data set is read by known()"
-        return read_frame(self.data)
+        Args:
+            remembered: what a model remembers of the table it was trained on; flags come first.
+            data: another table to read with the same flags.
+        """
+        from rich.console import Console
+
+        from tracetune.data.reading.read import read_table
+
+        path = data or self.data
+        assert path is not None, "a data set is read by known()"
+        reading = read_table(path, self.options(), remembered=remembered)
+        console = Console(highlight=False, soft_wrap=True)
+        console.print(f"{Path(path).name}: {reading.line}", markup=False)
+        for note in reading.notes:
+            console.print(f"  {note.for_command_line()}", markup=False, style="dim")
+        for warning in reading.warnings:
+            console.print(f"  Warning: {warning.for_command_line()}", markup=False, style="yellow")
+        return reading
 
     def known(self) -> LoadedDataset:
         """Load the known data set."""
         from tracetune.data.datasets import load_dataset
 
-        assert self.dataset is not None, "a table is read by frame()"
+        assert self.dataset is not None, "a table is read by reading()"
         return load_dataset(self.dataset)
 
     def known_split(self) -> tuple[Panel, PanelSplit]:
@@ -82,11 +132,16 @@ class DataSource:
         known = self.known()
         return known.panel, split_panel(known.panel, known.borders)
 
-    def panel(self) -> Panel:
-        """Return all series, of the table or of the data set."""
-        from tracetune.data.frames import panel_from_frame
+    def panel(self, remembered: ReadingOptions | None = None) -> Panel:
+        """Return all series, of the table or of the data set; see `reading`."""
+        return self.known().panel if self.dataset else self.reading(remembered).panel
 
-        return self.known().panel if self.dataset else panel_from_frame(self.frame(), **self.columns())
+    def panels(self, chunk_rows: int, remembered: ReadingOptions | None = None) -> Iterator[Panel]:
+        """Read the table in pieces of about ``chunk_rows`` rows; see `read_panels`."""
+        from tracetune.data.reading.chunks import read_panels
+
+        assert self.data is not None, "a data set fits into memory"
+        return read_panels(self.data, chunk_rows, self.options(), remembered=remembered)
 
 
 def require_file(path: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tracetune.base.errors import InputError
-from tracetune.data.frames import Panel
+from tracetune.data.panels import Panel
 from tracetune.data.splits import split_panel
 from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.estimators.forecaster import Forecaster
@@ -25,7 +25,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     if config.source.dataset is not None:
         panel, found = _evaluate_dataset(forecaster, config)
     else:
-        panel = config.source.panel()
+        panel = config.source.panel(forecaster.remembered)
         how: dict[str, Any] = {"test_length": run.test_length, "stride": run.stride, "season": run.season}
         found = forecaster.evaluate(panel, **how, batch_size=run.batch_size)
     if run.output:

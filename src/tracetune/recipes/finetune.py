@@ -13,9 +13,8 @@ from tracetune.base.files import staged_folder
 from tracetune.base.places import require_apart, require_empty, require_place
 from tracetune.base.processes import from_main, is_main_process, join_processes
 from tracetune.base.signals import Stopped
-from tracetune.data.frames import Panel
+from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit
-from tracetune.data.table_files import read_frame
 from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.fitting.config import FitConfig
@@ -129,7 +128,8 @@ def _data(base: Forecaster, config: FinetuneConfig) -> tuple[Panel, PanelSplit, 
     """Return the series, their parts, and the least number of context steps in a window of each."""
     if config.source.dataset is not None:
         return *config.source.known_split(), None
-    validation = None if config.validation_data is None else read_frame(config.validation_data)
+    train, validation = config.source.reading(), None
+    if config.validation_data is not None:
+        validation = config.source.reading(train.options, config.validation_data).panel
     lengths = base.context_length, base.prediction_length
-    how, columns = config.method.validation, config.source.columns()
-    return split_frames(config.source.frame(), validation, *lengths, how, **columns)
+    return split_frames(train.panel, validation, *lengths, config.method.validation)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tracetune.data.frames import Panel
+from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.recipes.data_source import DataSource

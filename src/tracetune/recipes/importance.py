@@ -108,7 +108,7 @@ def _data(forecaster: Forecaster, config: ImportanceConfig) -> TrainingData:
         panel, split = config.source.known_split()
     else:
         lengths = forecaster.context_length, forecaster.prediction_length
-        panel, split, least = split_frames(config.source.frame(), None, *lengths, **config.source.columns())
+        panel, split, least = split_frames(config.source.panel(forecaster.remembered), None, *lengths)
     return forecast_data(
         panel, split, forecaster.context_length, forecaster.prediction_length, config.train_stride, least, 8192
     )

@@ -6,9 +6,8 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from tracetune.data.frame_chunks import read_panels
 from tracetune.data.frame_writer import PIECEWISE, write_frames
-from tracetune.data.frames import Panel
+from tracetune.data.panels import Panel
 from tracetune.data.table_files import require_table_path, table_kind, write_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.recipes.configs.predict import PredictConfig
@@ -26,9 +25,8 @@ def predict(config: PredictConfig) -> None:
     if run.chunk_rows is None:
         rows = _predict_whole(config, forecaster)
     else:
-        assert config.source.data is not None, "checked with the outputs"
         how: dict[str, Any] = {"batch_size": run.batch_size, "non_negative": run.non_negative}
-        panels = read_panels(config.source.data, run.chunk_rows, **config.source.columns())
+        panels = config.source.panels(run.chunk_rows, forecaster.remembered)
         forecasts = forecaster.predict_panels(panels, run.quantile_levels() or None, **how)
         rows = write_frames(forecasts, run.output)
     console = Console(highlight=False)
@@ -50,7 +48,7 @@ def _check_outputs(config: PredictConfig) -> None:
 def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> int:
     """Write the forecasts of all series, and their picture where it is wanted; return the number of rows."""
     run = config.run
-    panel = config.source.panel()
+    panel = config.source.panel(forecaster.remembered)
     levels = run.quantile_levels()
     how: dict[str, Any] = {"batch_size": run.batch_size, "non_negative": run.non_negative}
     drawn = [level for level in _DRAWN_LEVELS if run.plot and forecaster.intervals is not None and level not in levels]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from tracetune.data.frames import Panel
+from tracetune.data.panels import Panel
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.report.tables import print_table
 

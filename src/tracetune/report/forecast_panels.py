@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from tracetune.data.frames import Panel
+from tracetune.data.panels import Panel
 from tracetune.report.forecast_plots import MOST_PANELS, ForecastPanel, shown_history
 
 Row = tuple[int, int]

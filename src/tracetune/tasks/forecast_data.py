@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracetune.base.errors import InputError
-from tracetune.data.frames import Panel
+from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit, Part, Scaler, cut_periods, require_magnitude
 from tracetune.data.windows import OtherRows, Windows, chosen_rows, first_origin, spread_rows
 from tracetune.evaluation.periods import SampleGroups

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracetune.base.errors import InputError
-from tracetune.data.grid import Grid, refuse_mixed_steps, resolve_freq
+from tracetune.data.reading.grid import Grid, infer_offset, refuse_mixed_steps
 
 
 @settings(max_examples=60, deadline=None)
@@ -22,7 +22,7 @@ def test_the_grid_under_rows_with_gaps_is_the_whole_grid(freq, starts, dropped):
     bounds = np.cumsum([0] + [len(times) for times in kept])
     times = np.concatenate(kept)
 
-    found = resolve_freq(times, bounds, None)
+    found = infer_offset(times, bounds)
     assert found is not None
     grid = Grid(times, bounds, found)
     for expected, rows in zip(whole, kept, strict=True):
@@ -34,7 +34,7 @@ def test_the_grid_under_rows_with_gaps_is_the_whole_grid(freq, starts, dropped):
 
 def test_nanoseconds_are_exact_at_the_end_of_long_grids():
     times = pd.date_range("2016-07-01", periods=17420, freq="h").to_numpy("datetime64[ns]")
-    full, _, on_grid = Grid(times, np.array([0, len(times)]), "h").place(times)
+    full, _, on_grid = Grid(times, np.array([0, len(times)]), pd.offsets.Hour()).place(times)
     assert full[-1] == times[-1]
     assert on_grid.all()
 

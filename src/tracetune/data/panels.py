@@ -1,0 +1,126 @@
+"""Panels: series on regular grids, with what their source called things."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tracetune.base.errors import InputError
+from tracetune.data.frequency import Offset, as_offset, offset_text
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One item on a regular time grid.
+
+    Attributes:
+        item_id: name of the item, unique in its panel.
+        timestamps: [L], datetime64[ns] or int64, ascending.
+        values: [C, L] float64, NaN where nothing was observed.
+        key: what the item's cells hold in each item column of its source; () means ``item_id`` alone.
+    """
+
+    item_id: str
+    timestamps: np.ndarray
+    values: np.ndarray
+    key: tuple[object, ...] = ()
+
+    def __len__(self) -> int:
+        return self.values.shape[1]
+
+    def cut(self, start: int | None, stop: int | None) -> "Series":
+        """Return the steps ``[start:stop]`` as views; negative numbers count from the end."""
+        return replace(self, timestamps=self.timestamps[start:stop], values=self.values[:, start:stop])
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the source of a panel called things and how it wrote them; forecasts are written alike.
+
+    Attributes:
+        id_columns: names of the item columns; none where the table was one series.
+        timestamp_column: name of the time column.
+        zone: time zone of the timestamps, None where they had none.
+        local_clock: whether the panel's timestamps are clock readings of ``zone``, not UTC.
+        frame: kind of table: ``pandas``, ``polars`` or ``pyarrow``.
+        reading: how the source was read, in JSON's types, so that tables like it can be read alike; None if not kept.
+    """
+
+    id_columns: tuple[str, ...] = ("item_id",)
+    timestamp_column: str = "timestamp"
+    zone: str | None = None
+    local_clock: bool = False
+    frame: str = "pandas"
+    reading: dict[str, Any] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """Series that share their channels and their frequency.
+
+    Attributes:
+        series: the items, in order of first appearance in the table they came from.
+        channels: C names; the first is the main target.
+        offset: the grid's frequency as a pandas offset (text is turned into one); None for integer timestamps.
+        origin: what the source called things.
+    """
+
+    series: tuple[Series, ...]
+    channels: tuple[str, ...]
+    offset: Offset | str | None
+    origin: Origin = field(default_factory=Origin)
+
+    def __post_init__(self) -> None:
+        if self.offset is not None:
+            object.__setattr__(self, "offset", as_offset(self.offset))
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    def __iter__(self) -> Iterator[Series]:
+        return iter(self.series)
+
+    @property
+    def freq(self) -> str | None:
+        """The frequency as text (see `offset_text`), None for integer timestamps."""
+        return None if self.offset is None else offset_text(as_offset(self.offset))
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """Names of the items, in order."""
+        return tuple(series.item_id for series in self.series)
+
+    @property
+    def item_column(self) -> str:
+        """What the items are called: the names of the item columns of the source, in one."""
+        return "/".join(self.origin.id_columns) or "item_id"
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Steps of each series, in order."""
+        return tuple(len(series) for series in self.series)
+
+    def cut(self, start: int | None, stop: int | None) -> "Panel":
+        """Return the steps ``[start:stop]`` of every series as views; negative numbers count from the end."""
+        return replace(self, series=tuple(series.cut(start, stop) for series in self.series))
+
+    def future_timestamps(self, series: Series, horizon: int) -> np.ndarray:
+        """Return the ``horizon`` timestamps [H] that follow the last one of ``series``.
+
+        Raises:
+            InputError: they go past the year 2262, where timestamps in nanoseconds end.
+        """
+        last = series.timestamps[-1]
+        if self.offset is None:
+            step = last - series.timestamps[-2] if len(series) > 1 else 1
+            return last + step * np.arange(1, horizon + 1, dtype=np.int64)
+        try:
+            future = pd.date_range(last, periods=horizon + 1, freq=as_offset(self.offset))
+        except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
+            raise InputError(
+                f"{horizon} steps of {self.freq!r} after {pd.Timestamp(last)} go past the year 2262, the last that "
+                "timestamps can hold. Use a shorter prediction_length, or integers as timestamps."
+            ) from error
+        return future.to_numpy("datetime64[ns]")[1:]

@@ -1,0 +1,65 @@
+"""What is no data and left out before anything is decided: empty columns and rows, rows of totals and sources."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from tracetune.base.errors import InputError
+from tracetune.data.reading.numbers import is_textual
+from tracetune.data.reading.raw import RawTable, shown
+
+_TOTAL = re.compile(
+    r"(grand |sub)?totals?( "
+    r".*)?|sums?|summe|gesamt|average|mean|mittelwert|(source|note|notes|quelle|footnote)s?\b.*|\*.*|"
+    r"last updated.*|data from.*",
+    re.IGNORECASE,
+)
+_LAST_ROWS = 12
+
+
+def clean(raw: RawTable, keep_rows: bool = False) -> tuple[RawTable, list[str]]:
+    """Return the table without what is no data, and what was left out.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    notes = list(raw.notes)
+    frame = raw.frame
+    empty = [name for name in frame.columns if re.fullmatch(r"Unnamed: \d+", str(name)) and _blank(frame[name]).all()]
+    if empty:
+        frame = frame.drop(columns=empty)
+        notes.append(f"left out {len(empty)} empty {'column' if len(empty) == 1 else 'columns'} without a name")
+    if not len(frame.columns):
+        raise InputError("Expected columns with names, found none.")
+    if not keep_rows:
+        frame, said = _without_last_rows(frame, raw)
+        notes += said
+    return replace(raw, frame=frame), notes
+
+
+def _without_last_rows(frame: pd.DataFrame, raw: RawTable) -> tuple[pd.DataFrame, list[str]]:
+    """The frame without empty rows and rows of totals at its end."""
+    last = len(frame)
+    notes = []
+    while last > 0 and len(frame) - last < _LAST_ROWS:
+        cells = frame.iloc[last - 1]
+        filled = [cell for cell in cells if not _is_blank(cell)]
+        if filled and not any(isinstance(cell, str) and _TOTAL.fullmatch(cell.strip()) for cell in filled[:2]):
+            break
+        if filled:
+            notes.append(f"left out {raw.row(last - 1)} at the end, which begins with {shown(filled[0])}")
+        last -= 1
+    if last == 0:
+        return frame, []
+    return frame.iloc[:last], notes
+
+
+def _blank(cells: pd.Series) -> np.ndarray:
+    blank = cells.isna()
+    return (blank | cells.eq("") if is_textual(cells) else blank).to_numpy(bool)
+
+
+def _is_blank(cell: object) -> bool:
+    return cell is None or cell == "" or (pd.api.types.is_scalar(cell) and bool(pd.isna(cell)))  # type: ignore[call-overload]

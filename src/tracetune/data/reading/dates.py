@@ -1,0 +1,400 @@
+"""A column as points in time: every way in which the whole column can be read.
+
+One format holds for a whole column. Where several formats fit all of its cells (01/02/2024), each of them is a
+`DateReading`, and what they make of the time grid decides between them (see `date_choice`).
+"""
+
+import datetime
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tracetune.base.errors import InputError
+from tracetune.base.spelling import option
+from tracetune.data.reading.numbers import is_missing, is_textual
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import RawTable, shown
+
+INTEGERS = "integers"
+_MINUTE = 60_000_000_000
+_PROBED = 40  # distinct cells that a format is tried on before all are
+_ISO = re.compile(r"\d{4}-\d{2}(-\d{2}([T ]\d{2}(:?\d{2}(:?\d{2}([.,]\d+)?)?)?)?)?")
+_ZONE = re.compile(r"(?<=\d)\s*(Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d)$")
+_CLOCK = re.compile(r"\d{1,2}:\d\d|T\d{4}")
+_FIELDS = {
+    "%Y": r"\d{4}", "%m": r"\d{1,2}", "%d": r"\d{1,2}", "%y": r"\d{2}", "%b": "[A-Za-z]{3}", "%B": "[A-Za-z]{3,9}",
+    "%A": "[A-Za-z]+",
+    "%a": "[A-Za-z]{3}", "%H": r"\d{1,2}", "%I": r"\d{1,2}", "%M": r"\d{2}", "%S": r"\d{2}", "%f": r"\d{1,9}",
+    "%p": "[AaPp][Mm]",
+}  # fmt: skip
+_DATES = (
+    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y-%m", "%Y/%m", "%Y.%m", "%Y%m",
+    "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y",
+    "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%m.%d.%y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d",
+    "%m/%Y", "%m-%Y", "%m.%Y",
+    "%b-%y", "%b-%Y", "%b %Y", "%b %y", "%B %Y", "%B-%Y", "%B-%y", "%Y-%b", "%Y %b", "%Y %B", "%y-%b", "%b/%Y", "%b/%y",
+    "%Y-%B", "%b. %Y", "%b'%y", "%Y/%b", "%YM%m", "%Ym%m", "%Y M%m",
+    "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d %B %Y", "%d-%B-%Y", "%d%b%Y", "%d %b %y", "%d/%b/%Y", "%d. %B %Y",
+    "%Y-%b-%d",
+    "%d. %b %Y", "%b %d, %Y", "%b %d %Y", "%B %d, %Y", "%B %d %Y", "%b %d %y", "%A, %B %d, %Y", "%A, %d %B %Y",
+    "%a, %d %b %Y",
+    "%a %d %b %Y", "%a %b %d %Y", "%Y年%m月%d日",
+)  # fmt: skip
+_TIMES = (
+    "", " %H:%M:%S", " %H:%M", "T%H:%M:%S", "T%H:%M", "T%H%M%S", "T%H%M", " %H:%M:%S.%f", "T%H:%M:%S.%f",
+    " %I:%M:%S %p", " %I:%M %p",
+    " %I:%M%p", " %H", "T%H", ":%H", ":%H:%M:%S", " %H.%M.%S", " %H.%M", "%H%M", "%H", "%H%M%S", " %H%M",
+    ", %H:%M", ", %I:%M %p", "-%H",
+)  # fmt: skip
+_WEEKS = re.compile(r"(?P<year>\d{4})[- ]?W(?P<week>\d{1,2})(-?(?P<day>[1-7]))?")
+_QUARTERS = re.compile(
+    r"(?P<year>\d{4})[-/ ]?[Qq](?P<quarter>[1-4])|[Qq](?P<quarter2>[1-4])[-/ ]?(?P<year2>\d{4}|\d\d)"
+)
+_EPOCHS = {"seconds": (10, 1), "milliseconds": (13, 1_000), "microseconds": (16, 10**6), "nanoseconds": (19, 10**9)}
+
+
+@dataclass(frozen=True, eq=False)
+class DateReading:
+    """One way to read a column.
+
+    Attributes:
+        form: how it is written: a format such as "%d/%m/%Y", "ISO 8601", "epoch seconds", "integers", ...
+        times: [rows], datetime64[ns] on the clock they were written by, or int64.
+        offsets: [rows], nanoseconds by which that clock is ahead of UTC; None without a zone.
+        zone: name of the zone, None without one.
+        note: what a user should know, "" for nothing.
+    """
+
+    form: str
+    times: np.ndarray
+    offsets: np.ndarray | None = None
+    zone: str | None = None
+    note: str = ""
+
+    @property
+    def is_dates(self) -> bool:
+        """Whether the times are dates, not integer steps."""
+        return bool(np.issubdtype(self.times.dtype, np.datetime64))
+
+
+def readings(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
+    """Return every way in which all cells of a column are points in time; none if some are not.
+
+    Missing cells make a column unreadable; see `refuse_unreadable` for what to say then.
+    """
+    cells = _plain(cells)
+    if len(cells) == 0 or is_missing(cells).any():
+        return []
+    if isinstance(cells.dtype, pd.DatetimeTZDtype):
+        return [_zoned(cells)]
+    if pd.api.types.is_datetime64_dtype(cells.dtype):
+        return [DateReading("dates", cells.to_numpy("datetime64[ns]"))]
+    if pd.api.types.is_bool_dtype(cells.dtype):
+        return []
+    if pd.api.types.is_numeric_dtype(cells.dtype):
+        return _of_numbers(cells, options)
+    if not is_textual(cells):
+        return []
+    if not cells.map(lambda cell: isinstance(cell, str)).all():
+        return _of_objects(cells, options)
+    return _of_text(cells, options)
+
+
+def looks_like_dates(cells: pd.Series, options: ReadingOptions) -> bool:
+    """Whether some of the cells, and so perhaps all, are dates (integers that count steps are none)."""
+    sample = cells[~is_missing(cells)].head(2 * _PROBED)
+    return any(reading.is_dates for reading in readings(sample, options))
+
+
+def refuse_unreadable(cells: pd.Series, raw: RawTable, options: ReadingOptions) -> None:
+    """Raise InputError for a time column without any reading: names the first cell that does not fit the others."""
+    name = shown(cells.name)
+    missing = is_missing(cells)
+    if missing.any():
+        place = int(missing.argmax())
+        raise InputError(
+            f"Column {name} must hold a date or an integer in each row, found {shown(cells.iloc[place])} in "
+            f"{raw.row(place)} ({missing.sum():,} such cells). Fill them in, or drop these rows."
+        )
+    place, form = _first_odd(cells, options)
+    if options.date_format is not None:
+        found = f"found {shown(cells.iloc[place])} in {raw.row(place)}"
+        raise InputError(f"Expected column {name} to hold dates as {options.date_format!r}, {found}.")
+    like = f"The other cells fit {form}. " if form else ""
+    raise InputError(
+        f"Column {name} must hold a date or an integer in each row, found {shown(cells.iloc[place])} in "
+        f"{raw.row(place)}. {like}Write all dates in one form, best as 2024-01-31 13:00, or say how they are written "
+        f"with {option('date_format', '%d.%m.%Y')}."
+    )
+
+
+def _first_odd(cells: pd.Series, options: ReadingOptions) -> tuple[int, str]:
+    """The first cell that the form of most cells does not fit, and that form."""
+    text = _plain(cells).astype(str).reset_index(drop=True)
+    best: tuple[int, int, str] = (0, 0, "")
+    probe = text.drop_duplicates().head(_PROBED)
+    for form in _formats(options):
+        if not any(map(_shape(form).fullmatch, probe)):
+            continue
+        fitting = int(_parsed(probe, form).notna().sum())
+        if fitting > best[0]:
+            wrong = _parsed(text, form).isna().to_numpy()
+            if wrong.any():
+                best = (fitting, int(wrong.argmax()), form)
+    return best[1], best[2]
+
+
+def _plain(cells: pd.Series) -> pd.Series:
+    """A column in types of pandas: arrow's, categories and periods become what they hold."""
+    if isinstance(cells.dtype, pd.ArrowDtype):
+        cells = pd.Series(
+            pa.array(cells.array).to_pandas().to_numpy(dtype=object), cells.index, name=cells.name
+        ).infer_objects()
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        cells = cells.astype(cells.cat.categories.dtype)
+    if isinstance(cells.dtype, pd.PeriodDtype):
+        return cells.dt.to_timestamp().astype("datetime64[ns]")
+    if isinstance(cells.dtype, pd.StringDtype):
+        return cells.astype(object)
+    return cells
+
+
+def _zoned(cells: pd.Series) -> DateReading:
+    zone = str(cells.dt.tz)
+    clock = cells.dt.tz_localize(None).to_numpy("datetime64[ns]")
+    utc = cells.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[ns]")
+    return DateReading("dates with a zone", clock, clock.astype(np.int64) - utc.astype(np.int64), zone)
+
+
+def _of_objects(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
+    """Columns of Python objects: dates, stamps with and without zones, numbers among text."""
+    if cells.map(lambda cell: isinstance(cell, (int, np.integer)) and not isinstance(cell, bool)).all():
+        return _of_numbers(cells, options)
+    if not cells.map(lambda cell: isinstance(cell, datetime.date)).all():
+        return []
+    zoned = cells.map(lambda cell: getattr(cell, "tzinfo", None) is not None)
+    try:
+        if not zoned.any():
+            return [DateReading("dates", pd.to_datetime(cells).to_numpy("datetime64[ns]"))]
+        if not zoned.all():
+            return []
+        ahead = cells.map(lambda cell: int(cell.utcoffset().total_seconds())).to_numpy(np.int64) * 1_000_000_000
+        utc = pd.to_datetime(cells, utc=True).dt.tz_localize(None).to_numpy("datetime64[ns]")
+        zones = {str(cell.tzinfo) for cell in cells.drop_duplicates().head(1000)}
+    except (ValueError, TypeError, OverflowError):
+        return []
+    zone = zones.pop() if len(zones) == 1 else _fixed_zone(int(ahead[-1]))
+    return [DateReading("dates with a zone", utc + ahead.astype("timedelta64[ns]"), ahead, _known_zone(zone, ahead))]
+
+
+def _of_numbers(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
+    """Integers: dates written without marks, seconds since 1970, or steps."""
+    try:
+        values = cells.to_numpy(np.float64)
+        if not np.isfinite(values).all() or np.abs(values).max() >= 2**63:
+            return []
+        if (values != np.round(values)).any():
+            return _of_fractions(values)
+        numbers = cells.to_numpy(np.int64)
+    except (ValueError, TypeError, OverflowError):
+        return []
+    if options.date_format is not None:
+        return list(_by_formats(pd.Series(numbers).astype(str), options))
+    digits = len(str(numbers.min())), len(str(numbers.max()))
+    found: list[DateReading] = []
+    if numbers.min() > 0 and digits[0] == digits[1]:
+        written = {6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(digits[0])
+        if written and int(str(numbers.min())[:4]) >= 1800 and int(str(numbers.max())[:4]) <= 2200:
+            found += _by_format(pd.Series(numbers).astype(str), written)
+    found += _epochs(numbers, digits) if not found else []
+    return found or [DateReading(INTEGERS, numbers)]
+
+
+def _of_fractions(seconds: np.ndarray) -> list[DateReading]:
+    if seconds.min() >= 1e8 and seconds.max() < 5e9:
+        times = np.round(seconds * 1e3).astype(np.int64).astype("datetime64[ms]").astype("datetime64[ns]")
+        return [DateReading("epoch seconds", times, note="read as seconds since 1970 (epoch seconds, UTC)")]
+    return []
+
+
+def _epochs(numbers: np.ndarray, digits: tuple[int, int]) -> list[DateReading]:
+    for unit, (length, parts) in _EPOCHS.items():
+        if {*digits} <= {length, length - 1} and 1e8 * parts <= numbers.min() and numbers.max() < 5e9 * parts:
+            times = numbers.astype(f"datetime64[{ {1: 's', 1_000: 'ms', 10**6: 'us', 10**9: 'ns'}[parts] }]")
+            return [
+                DateReading(
+                    f"epoch {unit}",
+                    times.astype("datetime64[ns]"),
+                    note=f"read as {unit} since 1970 (epoch {unit}, UTC)",
+                )
+            ]
+    return []
+
+
+def _of_text(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
+    text = cells.str.strip()
+    codes, distinct = pd.factorize(text)
+    unique = pd.Series(distinct, dtype=object)
+    zoned = unique.map(_has_zone)
+    if zoned.any() and not zoned.all():
+        return []
+    offsets, zone = None, None
+    if zoned.all():
+        ahead = np.array([_offset_of(zone) for zone in unique.str.extract(_ZONE)[0]], dtype=np.int64)
+        offsets = ahead[codes]
+        unique = unique.str.replace(_ZONE, "", regex=True)
+        zone = "UTC" if not offsets.any() else _fixed_zone(int(offsets[-1]))
+    found = _integers_as_text(unique, options) or list(_by_formats(unique, options))
+    return [
+        DateReading(
+            each.form, each.times[codes], offsets if each.is_dates else None, zone if each.is_dates else None, each.note
+        )
+        for each in found
+    ]
+
+
+def _has_zone(cell: str) -> bool:
+    return bool(_CLOCK.search(cell) and _ZONE.search(cell))
+
+
+def _integers_as_text(unique: pd.Series, options: ReadingOptions) -> list[DateReading]:
+    """Whole numbers that were read as text; those with leading zeros are none."""
+    if options.date_format is not None or not unique.str.fullmatch(r"[-+]?\d{1,19}(\.0*)?").all():
+        return (
+            _of_fractions(unique.astype(np.float64).to_numpy()) if unique.str.fullmatch(r"\d{9,10}\.\d+").all() else []
+        )
+    if unique.str.fullmatch(r"0\d+").any():
+        return []
+    numbers = pd.to_numeric(unique.str.replace(r"\.0*$", "", regex=True), errors="coerce")
+    return [] if numbers.isna().any() or numbers.dtype.kind not in "iu" else _of_numbers(numbers, options)
+
+
+def _by_formats(unique: pd.Series, options: ReadingOptions) -> Iterator[DateReading]:
+    if options.date_format is not None:
+        yield from _by_format(unique, options.date_format)
+        return
+    if unique.str.fullmatch(_ISO).all():
+        times = pd.to_datetime(unique, format="ISO8601", errors="coerce")
+        if times.notna().all():
+            yield DateReading("ISO 8601", times.to_numpy("datetime64[ns]"))
+            return
+    for special in (_weeks, _quarters):
+        if (reading := special(unique)) is not None:
+            yield reading
+            return
+    probe = unique.head(_PROBED)
+    for form in _formats(options):
+        if all(map(_shapes()[form].fullmatch, probe)):
+            yield from _by_format(unique, form)
+
+
+def _formats(options: ReadingOptions) -> Iterator[str]:
+    """Formats that the options admit."""
+    if options.date_format is not None:
+        yield options.date_format
+        return
+    for form in _shapes():
+        day_first = _says_day_first(form)
+        if options.day_first is None or day_first is None or day_first == options.day_first:
+            yield form
+
+
+def _says_day_first(form: str) -> bool | None:
+    """Whether a format puts the day before the month, in numbers; None where months are names or years come first."""
+    order = form[:2], form[3:5]
+    return order == ("%d", "%m") if set(order) == {"%d", "%m"} else None
+
+
+@cache
+def _shapes() -> dict[str, re.Pattern[str]]:
+    """Every known format, with a pattern that all its dates have: a quick look before the slow one."""
+    forms = [date + time for date in _DATES for time in _TIMES if date.endswith("%Y%m%d") or not time.startswith("%")]
+    return {form: _shape(form) for form in forms}
+
+
+def _shape(form: str) -> re.Pattern[str]:
+    parts = re.split(r"(%[A-Za-z])", form)
+    return re.compile("".join(_FIELDS.get(part, re.escape(part)) for part in parts))
+
+
+def _by_format(unique: pd.Series, form: str) -> Iterator[DateReading]:
+    times = _parsed(unique, form)
+    if times.isna().any():
+        return
+    notes = []
+    if "%y" in form:
+        years = times.dt.year
+        notes.append(f"two-digit years are {years.min()} to {years.max()}")
+    if "%H" in form and unique.str.contains(r"(?:^|\D)24(?:[:.]00|$)").any():
+        notes.append("24:00 is read as 0:00 of the next day")
+    yield DateReading(form, times.to_numpy("datetime64[ns]"), note="; ".join(notes))
+
+
+def _parsed(text: pd.Series, form: str) -> pd.Series:
+    """Dates by one format, NaT where it does not fit; hour 24 is midnight at the end of the day."""
+    late = text.str.contains(r"(?<!\d)24[:.]00") if "%H" in form else pd.Series(False, text.index)
+    if late.any():
+        text = text.mask(late, text.str.replace(r"(?<!\d)24([:.]00)", r"00\1", regex=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            times = pd.to_datetime(text, format=form, errors="coerce")
+        except (ValueError, TypeError, OverflowError, re.error):
+            return pd.Series(pd.NaT, text.index)
+    if not pd.api.types.is_datetime64_dtype(times.dtype):
+        return pd.Series(pd.NaT, text.index)
+    if "%Y" in form and "%y" not in form:
+        times = times.where(times.isna() | (times.dt.year >= 1678))
+    return times + pd.to_timedelta(late.astype(int), unit="D") if late.any() else times
+
+
+def _weeks(unique: pd.Series) -> DateReading | None:
+    """ISO weeks such as 2020-W05, by their Mondays."""
+    parts = unique.str.extract(rf"^{_WEEKS.pattern}$")
+    if parts["year"].isna().any():
+        return None
+    text = parts["year"] + "-" + parts["week"].str.zfill(2) + "-" + parts["day"].fillna("1")
+    times = _parsed(text, "%G-%V-%u")
+    note = "weeks are the ISO ones, dated by their Mondays"
+    return None if times.isna().any() else DateReading("ISO weeks", times.to_numpy("datetime64[ns]"), note=note)
+
+
+def _quarters(unique: pd.Series) -> DateReading | None:
+    parts = unique.str.extract(rf"^(?:{_QUARTERS.pattern})$")
+    year = parts["year"].where(parts["year"].notna(), parts["year2"])
+    quarter = parts["quarter"].where(parts["quarter"].notna(), parts["quarter2"])
+    if year.isna().any():
+        return None
+    form = "%Y-%m" if year.str.len().eq(4).all() else "%y-%m"
+    times = _parsed(year + "-" + (3 * quarter.astype(int) - 2).astype(str).str.zfill(2), form)
+    note = "quarters are dated by their first days"
+    return None if times.isna().any() else DateReading("quarters", times.to_numpy("datetime64[ns]"), note=note)
+
+
+def _offset_of(zone: str) -> int:
+    """Nanoseconds by which the clock of ``+02:00`` is ahead of UTC."""
+    if zone in ("Z", "UTC", "GMT"):
+        return 0
+    digits = zone[1:].replace(":", "")
+    minutes = 60 * int(digits[:2]) + int(digits[2:] or 0)
+    return (-1 if zone[0] == "-" else 1) * minutes * _MINUTE
+
+
+def _fixed_zone(ahead: int) -> str:
+    minutes = abs(ahead) // _MINUTE
+    return "UTC" if ahead == 0 else f"{'-' if ahead < 0 else '+'}{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def _known_zone(zone: str, ahead: np.ndarray) -> str:
+    """``zone`` where pandas knows it, else the offset of the last row."""
+    try:
+        pd.Timestamp("2024-01-01").tz_localize(zone)
+    except Exception:  # whatever libraries of zones raise about unknown names
+        return _fixed_zone(int(ahead[-1]))
+    return zone

@@ -1,0 +1,368 @@
+"""Files of tables: which kind one is by its content, and its cells as a `RawTable`."""
+
+import codecs
+import csv
+import gzip
+import io
+import json
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
+
+from tracetune.base.errors import InputError
+from tracetune.base.spelling import option
+from tracetune.data.reading.dialect import SAMPLE_BYTES, Dialect, find_dialect, find_encoding
+from tracetune.data.reading.frames import frame_of
+from tracetune.data.reading.options import Decision, ReadingOptions
+from tracetune.data.reading.raw import RawTable, listed, refuse_duplicate_names, shown
+
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data")
+SUFFIXES = (
+    ".csv",
+    ".tsv",
+    ".txt",
+    ".csv.gz",
+    ".zip",
+    ".xlsx",
+    ".xls",
+    ".ods",
+    ".parquet",
+    ".feather",
+    ".json",
+    ".jsonl",
+)
+_WORKBOOKS = (".xlsx", ".xls", ".ods", ".xlsm", ".xlsb")
+_BLOCK = 1 << 20
+
+
+def read_raw(path: str | Path, options: ReadingOptions) -> RawTable:
+    """Read the cells of a file.
+
+    Raises:
+        InputError: the file is missing, empty, damaged or of an unknown kind, or its dialect can be two.
+    """
+    source = Path(path)
+    kind = file_kind(source)
+    with damage_explained(source, kind):
+        if kind == "text":
+            return _read_text(source, options)
+        if kind == "workbook":
+            return _read_workbook(source, options)
+        if kind == "json":
+            frame = _read_json(source)
+        elif kind == "feather":
+            frame = frame_of(pa.ipc.open_file(source).read_all())
+        else:
+            frame = frame_of(parquet.read_table(source))
+    return RawTable(frame, 0 if kind in ("parquet", "feather") else 1)
+
+
+def file_kind(source: Path) -> str:
+    """Return which kind of table a file holds: text, workbook, json, parquet or feather; content counts, then suffix.
+
+    Raises:
+        InputError: the file is missing, empty, or of another kind.
+    """
+    try:
+        if not source.is_file():
+            found = "that is a folder" if source.is_dir() else "there is no such file"
+            raise InputError(f"Expected a table at {shown_path(source)}; {found}.")
+        with open(source, "rb") as file:
+            begin = file.read(512)
+    except OSError as error:
+        raise InputError(f"{shown_path(source)} cannot be opened: {error.strerror}.") from error
+    if not begin:
+        raise InputError(f"Expected a table in {shown_path(source)}, found an empty file.")
+    suffixes = "".join(source.suffixes[-2:]).lower()
+    if begin.startswith(b"PAR1"):
+        return "parquet"
+    if begin.startswith(b"ARROW1"):
+        return "feather"
+    if begin.startswith(b"\xd0\xcf\x11\xe0") or (begin.startswith(b"PK\x03\x04") and _is_workbook(source)):
+        return "workbook"
+    if begin.lstrip()[:9].lower() in (b"<!doctype", b"<html>") or begin.lstrip()[:5].lower() == b"<html":
+        raise InputError(f"{shown_path(source)} is a web page, not a table. Download the table itself.")
+    inner = source.suffix.lower() if source.suffix.lower() not in (".gz", ".zip") else Path(source.stem).suffix.lower()
+    if inner in (".json", ".jsonl", ".ndjson"):
+        return "json"
+    if inner in TEXT_SUFFIXES or source.suffix.lower() == ".zip":
+        return "text"
+    if inner in (".parquet", ".feather", *_WORKBOOKS):
+        raise InputError(
+            f"{shown_path(source)} cannot be read as {inner[1:]}: it does not begin like one. It is damaged or cut "
+            "short; restore it from its source, or give it the suffix of what it is."
+        )
+    raise InputError(
+        f"Expected a table file ending in one of {', '.join(SUFFIXES)}, found {shown_path(suffixes or source.name)!r}."
+    )
+
+
+def shown_path(path: object) -> str:
+    """Return a path for a message, shortened where it is very long."""
+    text = str(path)
+    return text if len(text) <= 200 else f"{text[:60]}...{text[-60:]}"
+
+
+@contextmanager
+def damage_explained(source: Path, kind: str) -> Iterator[None]:
+    """Turn what readers raise about a file of this kind into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except ImportError as error:
+        raise InputError(
+            f"Reading {shown_path(source)} needs a package: pip install 'tracetune[excel]' ({error})."
+        ) from error
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:  # readers raise nearly anything on damaged files
+        text = str(error).replace("\n", " ")
+        raise InputError(
+            f"{shown_path(source)} cannot be read as {kind}: {text[:300]}. It is damaged or cut short; restore it from "
+            "its source."
+        ) from error
+
+
+# Text
+
+
+@contextmanager
+def open_bytes(source: Path) -> Iterator[BinaryIO]:
+    """Open a text file for reading its bytes, unpacked where it is packed."""
+    with open(source, "rb") as file:
+        magic = file.read(4)
+        file.seek(0)
+        if magic.startswith(b"\x1f\x8b"):
+            with gzip.open(file) as unpacked:
+                yield unpacked  # type: ignore[misc]
+        elif magic == b"PK\x03\x04":
+            with zipfile.ZipFile(file) as archive, archive.open(_member(source, archive)) as unpacked:
+                yield unpacked  # type: ignore[misc]
+        else:
+            yield file
+
+
+def text_dialect(source: Path, options: ReadingOptions) -> Dialect:
+    """Return the dialect of a text file, by its beginning; all of it is checked for what no text has.
+
+    Raises:
+        InputError: NUL bytes, bytes of another encoding than was given, no columns, marks that can be two.
+    """
+    with open_bytes(source) as file:
+        sample = file.read(SAMPLE_BYTES)
+    valid, whole = _scan(source, marked=sample[:2] in (b"\xff\xfe", b"\xfe\xff"))
+    encoding = find_encoding(sample, valid, options.encoding)
+    text = codecs.getincrementaldecoder(encoding.found)(errors="replace").decode(sample)
+    dialect = find_dialect(text, whole, encoding, options)
+    refuse_duplicate_names([name for name in dialect.names if name])
+    return dialect
+
+
+def text_frames(source: Path, dialect: Dialect, rows: int | None = None) -> Iterator[pd.DataFrame]:
+    """Yield a text table as frames of text cells, ``rows`` rows each (None: one frame), as the dialect cuts it."""
+    names = list(range(len(dialect.names)))
+    arguments: dict[str, Any] = {
+        "sep": r"\s+" if dialect.separator == " " else dialect.separator,
+        "header": None, "names": names, "index_col": False, "dtype": str, "keep_default_na": False, "na_filter": False,
+        "skipinitialspace": True, "skip_blank_lines": True, "on_bad_lines": "error",
+        "comment": None, "engine": "c",
+    }  # fmt: skip
+    with open_bytes(source) as file, io.TextIOWrapper(file, dialect.encoding, newline="") as text:
+        for _ in range(dialect.skipped + dialect.has_header):
+            text.readline()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            try:
+                if rows is None:
+                    yield _tidy(pd.read_csv(text, **arguments), dialect)
+                    return
+                with pd.read_csv(text, chunksize=rows, **arguments) as blocks:
+                    for block in blocks:
+                        yield _tidy(block, dialect)
+            except pd.errors.EmptyDataError:
+                yield pd.DataFrame(columns=list(_unique_names(dialect)), dtype=object)
+            except (pd.errors.ParserWarning, pd.errors.ParserError) as error:
+                raise _ragged(source, dialect, error) from error
+
+
+def _read_text(source: Path, options: ReadingOptions) -> RawTable:
+    dialect = text_dialect(source, options)
+    (frame,) = text_frames(source, dialect)
+    return text_table(frame, dialect)
+
+
+def text_table(frame: pd.DataFrame, dialect: Dialect, before: int = 0) -> RawTable:
+    """Return the table of a frame of text cells; ``before`` rows of the file stand above it."""
+    first_row = dialect.skipped + dialect.has_header + 1 + before
+    return RawTable(frame, first_row, dialect.decisions, dialect.notes, dialect.decimal, dialect.thousands)
+
+
+def _tidy(frame: pd.DataFrame, dialect: Dialect) -> pd.DataFrame:
+    """Cells without blanks around them, under their names."""
+    frame = frame.fillna("").set_axis(list(_unique_names(dialect)), axis=1)
+    frame = frame.apply(lambda column: column.str.strip() if _has_blanks(column) else column)
+    if dialect.comments and len(frame.columns):
+        first = frame.iloc[:, 0]
+        frame = frame[~first.str.startswith("#")]
+    return frame
+
+
+def _has_blanks(column: pd.Series) -> bool:
+    return bool((column.str[-1:] == " ").any() or (column.str[:1] == " ").any())
+
+
+def _unique_names(dialect: Dialect) -> list[str]:
+    return [name or f"Unnamed: {place}" for place, name in enumerate(dialect.names)]
+
+
+def _scan(source: Path, marked: bool) -> tuple[bool, bool]:
+    """Whether all bytes of a file fit UTF-8, and whether they fit into a sample; NUL bytes are refused."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    valid, size, lines = True, 0, 0
+    with open_bytes(source) as file:
+        while block := file.read(_BLOCK):
+            if not marked and (place := block.find(b"\0")) >= 0:
+                lines += block.count(b"\n", 0, place)
+                raise InputError(
+                    f"{shown_path(source)} holds a NUL byte in line {lines + 1:,}, which no text has. Remove it, or "
+                    "restore "
+                    "the file from its source."
+                )
+            lines += block.count(b"\n")
+            size += len(block)
+            if valid:
+                try:
+                    decoder.decode(block)
+                except UnicodeDecodeError:
+                    valid = False
+    return valid, size <= SAMPLE_BYTES
+
+
+def _ragged(source: Path, dialect: Dialect, error: Exception) -> InputError:
+    """The error for a line with more cells than the header, with the line as the file counts it."""
+    width = len(dialect.names)
+    with open_bytes(source) as file, io.TextIOWrapper(file, dialect.encoding, newline="") as text:
+        reader = csv.reader(text, delimiter=dialect.separator, skipinitialspace=True)
+        try:
+            for row in reader:
+                if reader.line_num > dialect.skipped + 1 and len(row) > width:
+                    return InputError(
+                        f"{shown_path(source)}: expected {width} cells in each line as in the header, found "
+                        f"{len(row)} in line "
+                        f"{reader.line_num:,} ({shown(dialect.separator.join(row))}). Correct the line, or put quotes "
+                        f"around cells that hold {dialect.separator!r}."
+                    )
+        except csv.Error:
+            pass
+    return InputError(f"{shown_path(source)} cannot be cut into cells: {str(error)[:200]}. Correct it, or restore it.")
+
+
+def _member(source: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    """The one table of an archive."""
+    tables = [
+        info for info in archive.infolist()
+        if info.filename.lower().endswith(TEXT_SUFFIXES) and not info.filename.startswith("__MACOSX")
+    ]  # fmt: skip
+    if len(tables) != 1:
+        names = [info.filename for info in archive.infolist()]
+        raise InputError(
+            f"Expected one text table in {shown_path(source)}, found {len(tables)} ({listed('file', names)}). Unpack "
+            "the archive."
+        )
+    return tables[0]
+
+
+# Workbooks and JSON
+
+
+def _is_workbook(source: Path) -> bool:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            names = set(archive.namelist())
+            return "xl/workbook.xml" in names or "xl/workbook.bin" in names or "content.xml" in names
+    except zipfile.BadZipFile:
+        return source.suffix.lower() in _WORKBOOKS
+
+
+def _read_workbook(source: Path, options: ReadingOptions) -> RawTable:
+    import python_calamine
+
+    with python_calamine.CalamineWorkbook.from_path(str(source)) as book:
+        name = _sheet(book.sheet_names, options.sheet)
+        cells = book.get_sheet_by_name(name).to_python(skip_empty_area=True)
+    rows: list[list[Any]] = [[None if cell == "" else cell for cell in row] for row in cells]
+    width = max((sum(cell is not None for cell in row) for row in rows), default=0)
+    if width == 0:
+        raise InputError(f"Expected a table in sheet {name!r} of {shown_path(source)}, found no cells.")
+    header = next(
+        place
+        for place, row in enumerate(rows)
+        if sum(cell is not None for cell in row) >= max(2, width - 1) or width == 1
+    )
+    names = [
+        str(cell.date() if hasattr(cell, "date") and _midnight(cell) else cell) if cell is not None else ""
+        for cell in rows[header]
+    ]
+    last = max(place for row in rows[header:] for place, cell in enumerate(row) if cell is not None) + 1
+    names = [name or f"Unnamed: {place}" for place, name in enumerate(names[:last])]
+    refuse_duplicate_names(names)
+    body = [row[:last] for row in rows[header + 1 :]]
+    frame = pd.DataFrame(body, columns=names, dtype=object).infer_objects()
+    notes = [f"left out {header} rows before the header"] if header else []
+    others = [each for each in book.sheet_names if each != name]
+    reason = (
+        "it was given"
+        if options.sheet
+        else "it is the first of " + str(1 + len(others))
+        if others
+        else "it is the only one"
+    )
+    decision = Decision("sheet", name, reason, "sheet", name)
+    return RawTable(frame, header + 2, (decision,), tuple(notes))
+
+
+def _midnight(cell: Any) -> bool:
+    return not hasattr(cell, "hour") or (cell.hour, cell.minute, cell.second) == (0, 0, 0)
+
+
+def _sheet(names: list[str], wanted: str | None) -> str:
+    if wanted is None:
+        return names[0]
+    if wanted in names:
+        return wanted
+    if str(wanted).isdecimal() and 1 <= int(wanted) <= len(names):
+        return names[int(wanted) - 1]
+    raise InputError(f"Expected {option('sheet')} as one of {listed('sheet', names)}, found {wanted!r}.")
+
+
+def _read_json(source: Path) -> pd.DataFrame:
+    """Records, one object a line, or an object of columns."""
+    with open_bytes(source) as file:
+        text = file.read().decode("utf-8-sig")
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError:
+        content = [json.loads(line) for line in text.splitlines() if line.strip()]
+    if isinstance(content, dict):
+        tables = [
+            value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)
+        ]
+        content = tables[0] if len(tables) == 1 else content
+    if isinstance(content, dict) and content and all(isinstance(value, (list, dict)) for value in content.values()):
+        return pd.DataFrame(content).reset_index(drop=not all(isinstance(v, dict) for v in content.values()))
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise InputError(f"Expected records in {shown_path(source)}: a list of objects, or one object a line.")
+    frame = pd.DataFrame.from_records(content)
+    return frame.set_axis(list(map(str, frame.columns)), axis=1)
+
+
+UNREADABLE = (EOFError, OSError, zlib.error)

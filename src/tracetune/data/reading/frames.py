@@ -1,0 +1,117 @@
+"""Frames of pandas, polars and pyarrow as a `RawTable`: items and times that stand in the index become columns."""
+
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tracetune.base.errors import InputError
+from tracetune.data.reading.raw import RawTable, refuse_duplicate_names
+from tracetune.data.reading.time_column import TIME_NAMES, is_named
+
+
+def raw_of_frame(frame: Any) -> RawTable:
+    """Return any eager frame as a raw table.
+
+    Raises:
+        InputError: no frame, or columns of the same name.
+    """
+    if isinstance(frame, pa.Table):
+        return RawTable(frame_of(frame), kind="pyarrow")
+    if isinstance(frame, pd.Series):
+        frame = frame.to_frame(frame.name if frame.name is not None else "target")
+    if not isinstance(frame, pd.DataFrame):
+        try:
+            narrow = nw.from_native(frame)
+            narrow = narrow.collect() if isinstance(narrow, nw.LazyFrame) else narrow
+            kind = str(narrow.implementation.value)
+            return RawTable(
+                raw_of_frame(narrow.to_pandas()).frame, kind=kind if kind in ("polars", "pyarrow") else "pandas"
+            )
+        except (TypeError, AttributeError) as error:
+            raise InputError(
+                f"Expected a table (pandas, polars or pyarrow) or a path, found {type(frame).__name__}. Arrays are "
+                "forecast by predict_arrays; for a table give them names: "
+                "pandas.DataFrame({'timestamp': ..., 'target': ...})."
+            ) from error
+    frame = _index_as_columns(frame)
+    names = [_flat(name) for name in frame.columns]
+    refuse_duplicate_names(names)
+    return RawTable(frame.set_axis(names, axis=1).reset_index(drop=True))
+
+
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """Return an Arrow table as a frame with items and times in columns.
+
+    Damaged metadata of pandas, which only names the index, is left out.
+    """
+    refuse_duplicate_names(table.column_names)
+    try:
+        frame = table.to_pandas()
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        frame = table.to_pandas(ignore_metadata=True)
+    frame = _index_as_columns(frame)
+    return frame.set_axis([_flat(name) for name in frame.columns], axis=1).reset_index(drop=True)
+
+
+def _flat(name: object) -> str:
+    """A name of a column; the levels of a name are joined."""
+    return "_".join(str(part) for part in name if str(part)) if isinstance(name, tuple) else str(name)
+
+
+def _index_as_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """A frame with its index moved to columns, but for one that only numbers the rows."""
+    index = frame.index
+    if isinstance(index, pd.MultiIndex):
+        taken = {_flat(name) for name in frame.columns}
+        levels = [level for level, name in enumerate(index.names) if str(name) not in taken]
+        named = index.set_names(
+            [name if name is not None else f"level_{level}" for level, name in enumerate(index.names)]
+        )
+        return _reset(frame.set_axis(named, axis=0), levels)
+    dated = isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)) or _objects_of_dates(index)
+    if index.name is None:
+        if not dated or any(is_named(name, TIME_NAMES[:6]) for name in frame.columns):
+            return frame
+        return _reset(frame.rename_axis(index="timestamp"), [0])
+    if str(index.name) in {_flat(name) for name in frame.columns}:
+        return frame
+    numbers = isinstance(index, pd.RangeIndex) and index.step == 1 and index.start == 0
+    return frame if numbers and not is_named(index.name, TIME_NAMES) else _reset(frame, [0])
+
+
+def _reset(frame: pd.DataFrame, levels: list[int]) -> pd.DataFrame:
+    return frame.reset_index(level=levels) if levels else frame
+
+
+def _objects_of_dates(index: pd.Index) -> bool:
+    return (
+        index.dtype == object
+        and len(index) > 0
+        and all(hasattr(label, "year") for label in index[: min(20, len(index))])
+    )
+
+
+def without_objects(raw: RawTable) -> RawTable:
+    """Return the table; cells that hold lists, mappings or arrays are refused where they would be names.
+
+    Raises:
+        InputError: a column whose cells cannot be compared, unless it is numeric.
+    """
+    for name in raw.frame.columns:
+        cells = raw.frame[name]
+        if (
+            cells.dtype == object
+            and cells.head(1000).map(lambda cell: isinstance(cell, (list, dict, set, tuple, np.ndarray))).any()
+        ):
+            place = int(
+                cells.map(lambda cell: isinstance(cell, (list, dict, set, tuple, np.ndarray))).to_numpy().argmax()
+            )
+            raise InputError(
+                f"Column {str(name)!r} holds {type(cells.iloc[place]).__name__} in {raw.row(place)}; expected one "
+                "number, text "
+                "or date a cell. Leave the column out, or spread it over rows or columns."
+            )
+    return raw

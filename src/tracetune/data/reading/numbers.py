@@ -1,0 +1,144 @@
+"""Cells as numbers: marks of missing values, decimal and thousands marks, units."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tracetune.base.errors import InputError
+from tracetune.base.spelling import option
+from tracetune.data.reading.raw import RawTable, shown
+
+MISSING_MARKS = frozenset(
+    ("", "?", "-", "--", ".", "..", "NA", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "NAN",
+     "null", "NULL", "Null", "None", "none",
+     "NaT", "<NA>", "missing", "#NV", "#DIV/0!", "#VALUE!")
+)  # fmt: skip
+_NUMBER = re.compile(r"[-+]?(\d[\d ']*([.,]\d+)*|[.,]\d+)(e[-+]?\d+)?", re.IGNORECASE)
+_UNITS = re.compile(r"^[$€£¥]\s*|\s*[%$€£¥]$")
+_SENTINELS = (-200.0, -99.0, -999.0, -9999.0, -99999.0, 9999.0, 99999.0, 999999.0)
+
+
+def looks_like_number(cell: str) -> bool:
+    """Whether a cell is written like a number, whatever its marks."""
+    return bool(_NUMBER.fullmatch(cell))
+
+
+def is_missing(cells: pd.Series, marks: Sequence[str] = ()) -> np.ndarray:
+    """Return which cells [rows] hold no value: empty ones and those with a mark of missing values."""
+    missing = cells.isna().to_numpy(bool)
+    if is_textual(cells):
+        missing |= cells.isin(MISSING_MARKS | set(marks)).to_numpy(bool)
+    return missing
+
+
+def is_textual(cells: pd.Series) -> bool:
+    """Whether cells may hold text."""
+    return pd.api.types.is_object_dtype(cells.dtype) or isinstance(cells.dtype, (pd.StringDtype, pd.CategoricalDtype))
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """A column as numbers.
+
+    Attributes:
+        values: [rows] float64, NaN where missing or not a number.
+        wrong: [rows], which cells hold something that is no number.
+        units: whether a percent or currency sign was taken away.
+    """
+
+    values: np.ndarray
+    wrong: np.ndarray
+    units: bool = False
+
+
+def as_numbers(cells: pd.Series, raw: RawTable, marks: Sequence[str] = ()) -> Numbers:
+    """Return a column of ``raw`` as numbers, with the cells that are none; ``marks`` are further missing values."""
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        cells = cells.astype(object)
+    if not is_textual(cells):
+        if not pd.api.types.is_numeric_dtype(cells.dtype) or pd.api.types.is_complex_dtype(cells.dtype):
+            return Numbers(np.full(len(cells), np.nan), cells.notna().to_numpy(bool))
+        return Numbers(_without(cells.to_numpy(np.float64, na_value=np.nan), marks), np.zeros(len(cells), bool))
+    missing = is_missing(cells, marks)
+    kept = cells.where(~missing)
+    units = False
+    if raw.decimal != "." or raw.thousands:
+        kept = _plain(kept, raw.decimal, raw.thousands)
+    numbers = pd.to_numeric(kept, errors="coerce")
+    wrong = (numbers.isna() & kept.notna()).to_numpy(bool)
+    if wrong.any() and (signed := kept[wrong].astype(str).str.contains(_UNITS)).any():
+        stripped = kept[wrong].astype(str).where(~signed, kept[wrong].astype(str).str.replace(_UNITS, "", regex=True))
+        numbers = pd.to_numeric(kept.where(~wrong, stripped.reindex(kept.index)), errors="coerce")
+        wrong = (numbers.isna() & kept.notna()).to_numpy(bool)
+        units = not wrong.all()
+    return Numbers(_without(numbers.to_numpy(np.float64, na_value=np.nan), marks), wrong, units)
+
+
+def required_numbers(cells: pd.Series, raw: RawTable, marks: Sequence[str] = ()) -> np.ndarray:
+    """Return a column as numbers [rows].
+
+    Raises:
+        InputError: a cell holds text or an infinity; names its row and column.
+    """
+    found = as_numbers(cells, raw, marks)
+    if found.wrong.any():
+        place = int(found.wrong.argmax())
+        cell = cells.iloc[place]
+        hint = f", or give {option('missing', str(cell))} if it means that" if len(str(cell)) <= 20 else ""
+        raise InputError(
+            f"Column {shown(cells.name)} must hold numbers, found {shown(cell)} in {raw.row(place)} "
+            f"({found.wrong.sum():,} such cells). Correct them, or leave the cells empty: missing values are "
+            f"fine{hint}."
+        )
+    infinite = np.isinf(found.values)
+    if infinite.any():
+        raise InputError(
+            f"Column {shown(cells.name)} has {infinite.sum():,} infinite values (first: "
+            f"{raw.row(infinite.argmax())}). Replace them by numbers, or leave the cells empty: missing values are "
+            "fine."
+        )
+    return found.values
+
+
+def sentinels(values: np.ndarray) -> list[tuple[float, int]]:
+    """Return values that often stand for "missing" (-200, ...), far from all others, and how often they occur."""
+    observed = values[np.isfinite(values)]
+    found = []
+    for sentinel in _SENTINELS:
+        count = int((observed == sentinel).sum())
+        rest = observed[observed != sentinel]
+        if count < 2 or len(rest) < 4:
+            continue
+        low, high = rest.min(), rest.max()
+        spread = max(high - low, 1e-12)
+        if sentinel < low - spread / 2 or sentinel > high + 2 * spread or (sentinel < 0 <= low):
+            found.append((sentinel, count))
+    return found
+
+
+def _plain(cells: pd.Series, decimal: str, thousands: str) -> pd.Series:
+    """Numbers with a decimal point and without thousands marks; other cells stay what they are."""
+    text = cells.astype(object)
+    strings = text.map(lambda cell: isinstance(cell, str)).to_numpy(bool)
+    written = text[strings]
+    if thousands:
+        written = written.str.replace("[ \u00a0\u202f]" if thousands == " " else re.escape(thousands), "", regex=True)
+    if decimal != ".":
+        other = written.str.contains(".", regex=False)  # 1.5 is no number where commas are decimal marks
+        written = written.where(other, written.str.replace(decimal, ".", regex=False))
+        written = written.mask(other, written + "?")
+    return text.mask(strings, written.reindex(text.index))
+
+
+def _without(values: np.ndarray, marks: Sequence[str]) -> np.ndarray:
+    """Values with NaN for those that ``marks`` name as numbers."""
+    for mark in marks:
+        try:
+            number = float(mark)
+        except ValueError:
+            continue
+        values = np.where(values == number, np.nan, values)
+    return values

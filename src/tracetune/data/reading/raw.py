@@ -1,0 +1,67 @@
+"""A table as it stands in its source, before anything but the dialect is decided."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tracetune.base.errors import InputError
+from tracetune.data.reading.options import Decision
+
+_SHOWN_CELL = 60
+
+
+@dataclass(frozen=True, eq=False)
+class RawTable:
+    """Cells and how to name their rows.
+
+    Attributes:
+        frame: the cells; text as it was written where the source is text, else of the source's types.
+        first_row: what the source calls the first of them: files count from 1, with the header; frames from 0.
+        decisions: what was decided about the dialect.
+        notes: what a user should know of it.
+        decimal: decimal mark of numbers that are text.
+        thousands: thousands mark of numbers that are text, "" for none.
+        kind: kind of table: ``pandas``, ``polars`` or ``pyarrow``.
+        text_ids: item columns whose cells are text, even where all of them look like numbers.
+    """
+
+    frame: pd.DataFrame
+    first_row: int = 0
+    decisions: tuple[Decision, ...] = ()
+    notes: tuple[str, ...] = ()
+    decimal: str = "."
+    thousands: str = ""
+    kind: str = "pandas"
+    text_ids: tuple[str, ...] = ()
+
+    def row(self, position: int | np.integer) -> str:
+        """Return how the source calls the row at ``position``."""
+        return f"row {self.first_row + int(position):,}"
+
+
+def shown(cell: Any) -> str:
+    """Return a cell for a message: short, whatever it holds."""
+    if cell is None or (pd.api.types.is_scalar(cell) and pd.isna(cell)) or cell == "":
+        return "an empty cell"
+    plain = cell.item() if isinstance(cell, np.generic) else cell
+    text = repr(str(plain)) if isinstance(plain, (str, pd.Timestamp)) else repr(plain)
+    return text if len(text) <= _SHOWN_CELL else f"{text[: _SHOWN_CELL - 20]}... ({len(text):,} characters)"
+
+
+def listed(noun: str, names: Iterable[object], most: int = 12) -> str:
+    """Return names for a message: ``columns 'a', 'b'``, shortened where they are many or long."""
+    every = list(names)
+    text = ", ".join(shown(str(name)) if str(name) else "''" for name in every[:most])
+    more = f", ... ({len(every)} in all)" if len(every) > most else ""
+    return f"{noun}{'s' if len(every) > 1 else ''} {text}{more}"
+
+
+def refuse_duplicate_names(names: Iterable[object]) -> None:
+    """Raise InputError if a column name occurs twice."""
+    index = pd.Index(list(map(str, names)), dtype=object)
+    if index.has_duplicates:
+        repeated = index[index.duplicated()].unique()
+        raise InputError(f"Expected distinct column names, found {listed('column', repeated)} more than once.")

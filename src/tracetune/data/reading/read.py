@@ -1,0 +1,257 @@
+"""The entry: a file or a frame becomes a `Reading`: a panel of regular series, and what was understood of the table."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.spelling import Remark, option
+from tracetune.data.frequency import Offset, as_offset, offset_text
+from tracetune.data.panels import Origin, Panel, Series
+from tracetune.data.reading.assemble import Rows, panel_series
+from tracetune.data.reading.cleaning import clean
+from tracetune.data.reading.date_choice import Times, choose_times
+from tracetune.data.reading.files import read_raw
+from tracetune.data.reading.frames import raw_of_frame, without_objects
+from tracetune.data.reading.items import Items, find_items, single_item
+from tracetune.data.reading.layout import HeaderTimes, find_header_times, row_series
+from tracetune.data.reading.numbers import required_numbers, sentinels
+from tracetune.data.reading.options import Decision, ReadingOptions
+from tracetune.data.reading.raw import RawTable, shown
+from tracetune.data.reading.summary import Understood, panel_warnings, summary_line
+from tracetune.data.reading.targets import find_targets
+from tracetune.data.reading.time_column import TimeColumn, find_time
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A table as it was read.
+
+    Attributes:
+        panel: its series on a regular grid; gaps are NaN.
+        understood: what was decided, why, and the option that pins each decision.
+        notes: what was done to the table on the way.
+        warnings: what is likely wrong with it.
+        options: the options given, with names, roles, frequency and dialect as they were decided: what a model keeps.
+    """
+
+    panel: Panel
+    understood: Understood
+    notes: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
+    options: ReadingOptions
+
+    @property
+    def line(self) -> str:
+        """One line that says what was understood."""
+        return self.understood.line
+
+
+def read_table(
+    source: str | Path | Any,
+    options: ReadingOptions | None = None,
+    *,
+    remembered: ReadingOptions | None = None,
+    rows_as_steps: bool = False,
+) -> Reading:
+    """Read a file or a frame as a panel of regular series.
+
+    Args:
+        source: path of a table (see `SUFFIXES` in `files`), or a frame of pandas, polars or pyarrow.
+        options: what is pinned; everything else is found out.
+        remembered: what a model remembers of the table it was trained on; ``options`` come first.
+        rows_as_steps: take each row as one step whatever its timestamp says: no gap is filled, and repeated or
+            unordered timestamps are allowed. For benchmark files whose published splits count rows.
+
+    Raises:
+        InputError: the table cannot be understood, can be understood in two ways, or would spoil a model; says what
+            was seen and which option decides.
+    """
+    given = options or ReadingOptions()
+    pinned = given.over(remembered) if remembered is not None else given
+    raw = read_raw(source, pinned) if isinstance(source, (str, Path)) else raw_of_frame(source)
+    if remembered is not None:
+        pinned = given.over(remembered.fitting(raw.frame.columns))
+    return read_cells(raw, pinned, rows_as_steps=rows_as_steps)
+
+
+def panel_from_frame(
+    frame: Any, *, remembered: ReadingOptions | None = None, rows_as_steps: bool = False, **options: Any
+) -> Panel:
+    """Return the panel of a frame or path; ``options`` are the fields of `ReadingOptions`. See `read_table`.
+
+    A panel is returned as it is. What is likely wrong with a table is logged as a warning.
+    """
+    if isinstance(frame, Panel):
+        return frame
+    unknown = [name for name in options if name not in ReadingOptions.__dataclass_fields__]
+    if unknown:
+        raise unknown_name("reading option", unknown[0], ReadingOptions.__dataclass_fields__)
+    given = {name: value for name, value in options.items() if value is not None}
+    reading = read_table(frame, ReadingOptions(**given), remembered=remembered, rows_as_steps=rows_as_steps)
+    logger.info("%s", reading.line)
+    for warning in reading.warnings:
+        logger.warning("%s", warning)
+    return reading.panel
+
+
+def read_cells(
+    raw: RawTable,
+    options: ReadingOptions,
+    *,
+    rows_as_steps: bool = False,
+    partial: bool = False,
+    text_ids: Sequence[str] = (),
+) -> Reading:
+    """Read a table whose cells are there.
+
+    ``partial``: it is a piece of a larger one; the item columns ``text_ids`` hold text there, even if not here.
+    """
+    if raw.frame.empty:
+        names = ", ".join(shown(str(name)) for name in raw.frame.columns[:12])
+        raise InputError(f"Expected a table with rows, found none (columns: {names}).")
+    raw, notes = clean(raw, keep_rows=partial or rows_as_steps)
+    without_objects(raw)
+    raw = replace(raw, text_ids=tuple(text_ids))
+    header = find_header_times(raw, options)
+    if header is not None:
+        return _read_row_series(raw, header, options, notes)
+    return _read_steps(raw, options, notes, rows_as_steps, partial)
+
+
+def _read_steps(
+    raw: RawTable, options: ReadingOptions, notes: Sequence[str], rows_as_steps: bool, partial: bool
+) -> Reading:
+    """Read a table with one step of one item a row."""
+    freq = None if options.freq is None else as_offset(options.freq)
+    if options.layout == "rows":
+        time, items, times = _rows_as_time(raw, options)
+    else:
+        time = find_time(raw, options)
+        items = find_items(raw, time, freq, options)
+        times = choose_times(time, items.codes, freq, options)
+    targets = find_targets(raw, time, items, times.values, options)
+    values = np.stack([required_numbers(raw.frame[name], raw, options.missing) for name in targets.columns])
+    if not partial:
+        _refuse_unobserved(targets.columns, values)
+    rows = Rows(items.codes, items.names, times.values, values, raw)
+    made = panel_series(rows, freq, options, rows_as_steps=rows_as_steps)
+    series = [Series(items.names[code], moments, kept, items.keys[code]) for code, moments, kept in made.series]
+    origin = Origin(items.columns, _time_name(time), times.zone, times.local_clock, raw.kind)
+    panel = Panel(tuple(series), targets.columns, made.offset, origin)
+    decisions = [*raw.decisions, time.decision, *times.decisions, items.decision, targets.decision, made.decision]
+    said = [*notes, *time.notes, *items.notes, *times.notes, *made.notes]
+    found = [
+        f"{shown(name)} has {count:,} cells of {value:g}, which often stands for missing: give "
+        f"{option('missing', f'{value:g}')} if it does"
+        for name, column in zip(targets.columns, values, strict=True)
+        for value, count in sentinels(column)
+    ]
+    return _reading(panel, decisions, targets.ignored, said, [*targets.warnings, *found, *made.warnings], options)
+
+
+def _refuse_unobserved(columns: Sequence[str], values: np.ndarray) -> None:
+    """Raise InputError if one of several channels [C, rows] has no value."""
+    empty = np.isnan(values).all(axis=1)
+    if empty.any() and not empty.all():
+        raise InputError(
+            f"Column {shown(columns[int(empty.argmax())])} has no value at all. Leave it out of {option('target')}."
+        )
+
+
+def _rows_as_time(raw: RawTable, options: ReadingOptions) -> tuple[TimeColumn, Items, Times]:
+    """Steps by the order of the rows, for tables without dates."""
+
+    rows = len(raw.frame)
+    decision = Decision("time column", "none: each row is one step", "layout rows was given", "layout", "rows")
+    time = TimeColumn((), pd.Series(np.arange(rows)), [], decision)
+    items = find_items(raw, time, None, options) if options.id_column else single_item(rows, "layout rows was given")
+    order = np.argsort(items.codes, kind="stable")
+    counts = np.bincount(items.codes)
+    steps = np.empty(rows, np.int64)
+    steps[order] = np.concatenate([np.arange(count) for count in counts])
+    return time, items, Times(steps, None, False, (), ())
+
+
+def _time_name(time: TimeColumn) -> str:
+    return time.columns[0] if len(time.columns) == 1 else "timestamp"
+
+
+def _read_row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions, notes: Sequence[str]) -> Reading:
+    """Read a table with one series a row: each cell is one step, blanks before and after the values are none."""
+    freq = None if options.freq is None else as_offset(options.freq)
+    if freq is not None and header.kind == "steps_in_header":
+        raise InputError(
+            f"{option('freq', offset_text(freq))} was given, but the steps in the header have no dates. Leave it out."
+        )
+    found = row_series(raw, header, options)
+    column = TimeColumn(header.columns, _header_cells(header), header.readings, header.decision)
+    times = choose_times(column, np.zeros(len(header.columns), np.int64), freq, options)
+    names = ["/".join(map(str, key)) for key in found.keys]
+    observed = ~np.isnan(found.values)
+    order = np.argsort(times.values, kind="stable")
+    codes, cells = [], []
+    for number, seen in enumerate(observed):
+        ends = np.flatnonzero(seen[order])
+        chosen = order[ends[0] if header.kind == "dates_in_header" else 0 : ends[-1] + 1] if len(ends) else order[:1]
+        codes.append(np.full(len(chosen), number))
+        cells.append(chosen)
+    at = np.concatenate(cells)
+    rows = Rows(np.concatenate(codes), names, times.values[at], found.values[np.concatenate(codes), at][None], raw)
+    made = panel_series(rows, freq, options)
+    series = [Series(names[code], moments, kept, found.keys[code]) for code, moments, kept in made.series]
+    origin = Origin(found.id_columns, "timestamp", times.zone, times.local_clock, raw.kind)
+    panel = Panel(tuple(series), ("target",), made.offset, origin)
+    target = Decision("target", "the cells", "one series a row")
+    decisions = [*raw.decisions, header.decision, *times.decisions, found.decision, target, made.decision]
+    return _reading(
+        panel, decisions, found.ignored, [*notes, *header.notes, *times.notes, *made.notes], made.warnings, options
+    )
+
+
+def _header_cells(header: HeaderTimes) -> Any:
+
+    return pd.Series(header.columns, dtype=object, name="header")
+
+
+def _reading(
+    panel: Panel,
+    decisions: Sequence[Decision],
+    ignored: Sequence[tuple[str, str]],
+    notes: Sequence[str],
+    warnings: Sequence[str],
+    options: ReadingOptions,
+) -> Reading:
+    understood = Understood(summary_line(panel, ignored), tuple(decisions), tuple(ignored))
+    warned = [*warnings, *panel_warnings(panel)]
+    kept = _kept(decisions, panel.offset, options)
+    panel = replace(panel, origin=replace(panel.origin, reading=kept.to_json()))
+    return Reading(panel, understood, tuple(map(Remark, notes)), tuple(map(Remark, warned)), kept)
+
+
+def _kept(decisions: Sequence[Decision], offset: Offset | str | None, options: ReadingOptions) -> ReadingOptions:
+    """The options with what was decided; forms that another file can have otherwise are kept only where they tell."""
+    found: dict[str, Any] = {}
+    for decision in decisions:
+        if decision.name in ("id_column", "timestamp_column", "target", "layout", "separator", "thousands"):
+            found[decision.name] = decision.value
+        if decision.name == "decimal" and decision.value != ".":
+            found["decimal"] = decision.value
+        if (
+            decision.name == "date_format"
+            and decision.value[:2] in ("%d", "%m")
+            and decision.value[3:5] in ("%d", "%m")
+        ):
+            found["day_first"] = decision.value.startswith("%d")
+    if offset is not None:
+        found["freq"] = offset_text(as_offset(offset))
+    if options.date_format is not None:
+        found.pop("day_first", None)
+    return options.over(replace(ReadingOptions(), **found))

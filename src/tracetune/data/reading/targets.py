@@ -1,0 +1,176 @@
+"""Which columns are forecast, and what is left out and why: ids, counters, constants, the calendar."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tracetune.base.errors import InputError
+from tracetune.base.spelling import any_of
+from tracetune.data.reading.items import ITEM_NAMES, Items
+from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual
+from tracetune.data.reading.options import Decision, ReadingOptions
+from tracetune.data.reading.raw import RawTable, listed
+from tracetune.data.reading.time_column import TimeColumn, is_named
+
+_TARGET_NAMES = ("target", "y")
+_CALENDAR = re.compile(
+    r"^(is_?)?(year|yr|yyyy|month|mnth|mon|day|dd|hour|hr|minute|weekday|week_?day|day_?of_?week|dow|wday|d_?o_?w|day_?of_?year|doy|yday|"
+    r"week|week_?of_?year|woy|week_?num|quarter|qtr|season|holiday|working_?day|weekend|holiday_?flag|hour_?of_?day|day_?of_?month|dst)$",
+    re.IGNORECASE,
+)
+_IDS = re.compile(
+    r"^(.*_)?(id|ids|index|idx|instant|no|nr|number|row|rowid|row_number|rownames|record|key|code)$", re.I
+)
+_PLACES = re.compile(r"^(.*_)?(id|ids|zip|zipcode|lat|latitude|lon|lng|long|longitude)$", re.IGNORECASE)
+_LIKELY = re.compile(
+    r"sales|demand|value|target|qty|quantity|units|count|cnt|load|consumption|volume|price|close|amount|total|power|cases",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What is forecast.
+
+    Attributes:
+        columns: channels, the main target first.
+        decision: why these.
+        ignored: (column, why) of every other column that is neither item nor time.
+        warnings: what is likely wrong.
+    """
+
+    columns: tuple[str, ...]
+    decision: Decision
+    ignored: tuple[tuple[str, str], ...]
+    warnings: tuple[str, ...] = ()
+
+
+def find_targets(raw: RawTable, time: TimeColumn, items: Items, times: np.ndarray, options: ReadingOptions) -> Targets:
+    """Return the channels of a table with one step a row.
+
+    Raises:
+        InputError: no such column, no numeric one, or, with items, several that could be meant.
+    """
+    taken = {*time.columns, *items.columns}
+    others = [str(name) for name in raw.frame.columns if name not in taken]
+    if options.target:
+        _refuse_unusable(raw, options.target, taken)
+        return Targets(options.target, _decided(options.target, "it was given"), _rest(others, options.target))
+    usual = next((n for name in _TARGET_NAMES for n in others if is_named(n, (name,))), None)
+    if usual is not None:
+        return Targets((usual,), _decided((usual,), "it has the usual name"), _rest(others, (usual,)))
+    reasons = {name: _why_not(raw, name, items, times) for name in others}
+    sensible = [name for name, reason in reasons.items() if not reason]
+    if not sensible and (
+        counters := [n for n, reason in reasons.items() if reason == "a counter" and not _IDS.search(n)]
+    ):
+        warning = f"target {counters[0]} counts the rows up by one, which a series of measurements hardly does"
+        ignored = tuple((name, reason) for name, reason in reasons.items() if reason and name != counters[0])
+        return Targets((counters[0],), _decided((counters[0],), "no other column is numeric"), ignored, (warning,))
+    ignored = tuple((name, reason) for name, reason in reasons.items() if reason)
+    if not sensible:
+        found = f" ({'; '.join(f'{name}: {reason}' for name, reason in ignored[:6])})" if ignored else ""
+        raise InputError(
+            f"Found no numeric column to use as target among {listed('column', raw.frame.columns)}{found}. "
+            f"Name it: {any_of('target', [n for n, _ in ignored] or ['NAME'])}."
+        )
+    if len(sensible) == 1:
+        reason = "it is the only numeric column that is no id, counter, constant or part of the calendar"
+        return Targets(tuple(sensible), _decided(tuple(sensible), reason), ignored)
+    if items.columns:
+        likely = sorted(sensible, key=lambda name: not _LIKELY.search(name))
+        raise InputError(
+            f"Several columns could be the target: {listed('column', likely)}. Say which: "
+            f"{any_of('target', likely, 3)}."
+        )
+    return Targets(tuple(sensible), _decided(tuple(sensible), "each numeric column is a channel of its own"), ignored)
+
+
+def _decided(columns: tuple[str, ...], reason: str) -> Decision:
+    value = columns[0] if len(columns) == 1 else columns
+    shown = ", ".join(columns[:6]) + (f", ... ({len(columns)} in all)" if len(columns) > 6 else "")
+    return Decision("target", shown, reason, "target", value)
+
+
+def _refuse_unusable(raw: RawTable, targets: tuple[str, ...], taken: set[str]) -> None:
+    absent = [name for name in targets if name not in raw.frame.columns]
+    if absent:
+        raise InputError(f"Expected {listed('column', absent)}; found {listed('column', raw.frame.columns)}.")
+    repeated = sorted({name for name in targets if name in taken or targets.count(name) > 1})
+    if repeated:
+        raise InputError(f"Expected a different column for each part, found {listed('column', repeated)} named twice.")
+
+
+def _rest(others: list[str], kept: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, "not the target") for name in others if name not in kept)
+
+
+def _why_not(raw: RawTable, name: str, items: Items, times: np.ndarray) -> str:
+    """Why a column is no channel; "" if it may be one."""
+    cells = raw.frame[name]
+    if re.fullmatch(r"Unnamed: \d+|row_name", name):
+        return "an index without a name" if not is_missing(cells).all() else "empty"
+    if is_missing(cells).all():
+        return "empty"
+    if pd.api.types.is_bool_dtype(cells.dtype):
+        return "true or false"
+    numbers = as_numbers(cells, raw)
+    observed = cells[~is_missing(cells)] if is_textual(cells) else cells
+    if 2 * int(numbers.wrong.sum()) > len(observed):
+        return "not numbers"
+    values = numbers.values
+    seen = values[np.isfinite(values)]
+    if len(seen) and (seen == seen[0]).all() and len(raw.frame) > 1:
+        return "constant"
+    if is_named(name, ITEM_NAMES):
+        return "an id"
+    if (_IDS.search(name) or len(seen) > 20) and _counts_rows(values, items.codes):
+        return "a counter"
+    if _PLACES.search(name):
+        return "an id or a place"
+    if items.columns and _constant_per_item(values, items.codes):
+        return "constant in each item"
+    if _CALENDAR.match(name) or _calendar_part(values, times):
+        return "part of the calendar"
+    if set(np.unique(seen).tolist()) <= {0.0, 1.0} and len(seen) > 2:
+        return "a flag"
+    return ""
+
+
+def _counts_rows(values: np.ndarray, codes: np.ndarray) -> bool:
+    """Whether a column counts rows up by one, over the table or within each item."""
+    if not np.isfinite(values).all() or len(values) < 3:
+        return False
+    steps = np.diff(values)
+    return bool((steps == 1).all() or ((steps[codes[1:] == codes[:-1]] == 1).all() and len(np.unique(codes)) > 1))
+
+
+def _constant_per_item(values: np.ndarray, codes: np.ndarray) -> bool:
+    if len(np.unique(codes)) < 2:
+        return False
+    table = pd.DataFrame({"item": codes, "value": values}).groupby("item")["value"]
+    return bool((table.min() == table.max()).all())
+
+
+def _calendar_part(values: np.ndarray, times: np.ndarray) -> bool:
+    """Whether a column tells the year, month, day, weekday or hour of its row's time."""
+    if not np.issubdtype(times.dtype, np.datetime64) or len(values) < 8 or not np.isfinite(values).all():
+        return False
+    dates = pd.DatetimeIndex(times)
+    weekday = dates.dayofweek.to_numpy()
+    season = dates.month.to_numpy() % 12 // 3 + 1
+    parts: list[Any] = [
+        dates.year,
+        dates.month,
+        dates.day,
+        dates.hour,
+        dates.dayofyear,
+        dates.quarter,
+        dates.isocalendar().week,
+    ]
+    parts += [weekday, weekday + 1, (weekday + 1) % 7, (weekday + 1) % 7 + 1, season, dates.isocalendar().week]
+    known = [np.asarray(part, dtype=np.float64) for part in parts]
+    return any(np.array_equal(values, part) for part in known if len(np.unique(part)) > 1)

@@ -1,0 +1,326 @@
+"""Which columns are the time: by content, then by name; parts of a date in several columns are put together."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from tracetune.base.errors import InputError
+from tracetune.base.spelling import any_of, option
+from tracetune.data.reading.dates import DateReading, looks_like_dates, readings, refuse_unreadable
+from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual
+from tracetune.data.reading.options import Decision, ReadingOptions
+from tracetune.data.reading.raw import RawTable, listed, shown
+
+TIME_NAMES = (
+    "timestamp", "ds", "datetime", "date_time", "date", "time", "day", "week", "month", "quarter", "year", "period",
+    "t",
+    "step", "time_idx", "time_index", "hour", "index",
+)  # fmt: skip
+_HINT = re.compile(
+    r"time|date|^ts$|_ts$|epoch|unix|stamp|^ds$|month|period|week|quarter|^day$|^dt$|yyyy|index", re.IGNORECASE
+)
+_HOURS = ("hour", "hr", "hours", "hour_of_day", "hourofday", "hh", "he", "hour_ending")
+_PART_NAMES = {
+    "year": ("year", "yr", "yyyy", "jahr", "annee", "ano"),
+    "month": ("month", "mnth", "mon", "mm", "monat", "mois", "mes", "month_number"),
+    "day": ("day", "dd", "dom", "day_of_month", "mday", "tag"),
+    "hour": _HOURS,
+    "minute": ("minute", "min", "minutes", "mi"),
+}
+_RANGES = {"year": (1600, 2262), "month": (1, 12), "day": (1, 31), "hour": (0, 24), "minute": (0, 59)}
+_CLOCK_TEXT = r"\d{1,2}[:.h]\d{2}([:.]\d{2}([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?"
+
+
+@dataclass(frozen=True, eq=False)
+class TimeColumn:
+    """The time of each row, by one column or by several.
+
+    Attributes:
+        columns: which columns it is in; none where rows are steps.
+        cells: [rows], what distinguishes times before they are read: the cells, joined if there are several columns.
+        readings: every way to read all of them.
+        decision: why these columns.
+        notes: what a user should know.
+    """
+
+    columns: tuple[str, ...]
+    cells: pd.Series
+    readings: list[DateReading]
+    decision: Decision
+    notes: tuple[str, ...] = ()
+
+
+def is_named(name: object, names: Sequence[str]) -> bool:
+    """Return whether a column is called one of ``names``, whatever the case and the blanks around it."""
+    return str(name).strip().casefold().replace(" ", "_") in names
+
+
+def find_time(raw: RawTable, options: ReadingOptions) -> TimeColumn:
+    """Return the time column of a table with one step a row.
+
+    Raises:
+        InputError: there is none, or several that differ, or it cannot be read in all rows.
+    """
+    frame = raw.frame
+    if options.timestamp_column:
+        columns = options.timestamp_column
+        found = _of_columns(raw, columns, options)
+        return replace(found, decision=_decision(columns, "it was given"))
+    dates = [name for name in frame.columns if _holds_dates(frame[name], raw, options)]
+    if dates:
+        name, reason = _best_of(dates, raw, options)
+        hour = _hour_beside(raw, name, options)
+        if hour is not None:
+            together = _of_columns(raw, (name, hour), options)
+            return replace(together, decision=_decision((name, hour), f"{reason}, and {shown(hour)} has the hours"))
+        found = _of_columns(raw, (name,), options)
+        return replace(found, decision=_decision((name,), reason))
+    parts = _parts_by_name(raw)
+    if len(parts) > 1:
+        found = _of_columns(raw, tuple(parts.values()), options)
+        return replace(found, decision=_decision(tuple(parts.values()), "they hold the parts of a date"))
+    named = [name for usual in TIME_NAMES for name in frame.columns if is_named(name, (usual,))]
+    for name in named:
+        if readings(frame[name], options):
+            found = _of_columns(raw, (name,), options)
+            return replace(found, decision=_decision((name,), "it has a usual name and holds whole numbers"))
+    if named:
+        refuse_unreadable(frame[named[0]], raw, options)
+    raise InputError(
+        f"Found no time column among {listed('column', frame.columns)}: none holds dates. Name it with "
+        f"{option('timestamp_column', 'NAME')}, or, if each row is one step, give {option('layout', 'rows')}."
+    )
+
+
+def _decision(columns: tuple[str, ...], reason: str) -> Decision:
+    value = columns[0] if len(columns) == 1 else columns
+    return Decision("time column", ", ".join(columns), reason, "timestamp_column", value)
+
+
+def _holds_dates(cells: pd.Series, raw: RawTable, options: ReadingOptions) -> bool:
+    """Whether a column is one of dates: most cells of a sample are, and numbers only under a name that says so."""
+    name = str(cells.name)
+    if pd.api.types.is_numeric_dtype(cells.dtype) or is_textual(cells):
+        sample = cells[~is_missing(cells)].head(80)
+        numbers = as_numbers(sample, raw)
+        numeric = not numbers.wrong.any() and len(sample) > 0 and not sample.map(_is_stamp).any()
+        if numeric and not (_HINT.search(name) or _compact(numbers.values)):
+            return False
+    if not looks_like_dates(cells, options):
+        sample = cells[~is_missing(cells)]
+        if not _HINT.search(name) or len(sample) < 4:
+            return False
+        places = np.unique(np.linspace(0, len(sample) - 1, 12).astype(int))
+        alike = [looks_like_dates(sample.iloc[[place]], options) for place in places]
+        return sum(alike) * 4 >= 3 * len(alike)
+    return True
+
+
+def _is_stamp(cell: object) -> bool:
+    return hasattr(cell, "year")
+
+
+def _compact(values: np.ndarray) -> bool:
+    """Whether numbers are days written as 20240131, which hardly anything else looks like."""
+    return len(values) >= 4 and bool((values >= 19000101).all() and (values <= 21001231).all())
+
+
+def _best_of(names: Sequence[str], raw: RawTable, options: ReadingOptions) -> tuple[str, str]:
+    """The one of several columns of dates that is the time of the rows, and why."""
+    if len(names) == 1:
+        return names[0], "it holds dates and no other column does"
+    distinct = {name: raw.frame[name].nunique() for name in names}
+    finest = [name for name in names if 2 * distinct[name] > max(distinct.values())]
+    if len(finest) == 1:
+        return finest[0], "it has the most dates of " + listed("column", names)
+    for usual in TIME_NAMES[:6]:
+        usuals = [name for name in finest if is_named(name, (usual,))]
+        if usuals:
+            return usuals[0], "it holds dates and has a usual name"
+    first = raw.frame[finest[0]]
+    if all(_paired(first, raw.frame[name]) for name in finest[1:]):
+        return finest[0], f"it is the first of {listed('column', finest)}, which tell the same times"
+    raise InputError(
+        f"Found dates in {listed('column', finest)}. Say which is the time of the rows: "
+        f"{any_of('timestamp_column', finest)}."
+    )
+
+
+def _paired(first: pd.Series, second: pd.Series) -> bool:
+    pairs = pd.DataFrame({"a": first.astype(str), "b": second.astype(str)}).drop_duplicates()
+    return len(pairs) <= 1.01 * min(first.nunique(), second.nunique()) + 1
+
+
+def _hour_beside(raw: RawTable, date: str, options: ReadingOptions) -> str | None:
+    """A column of hours or clock times that goes with a column of days."""
+    frame = raw.frame
+    found = readings(frame[date].drop_duplicates().head(200), options)
+    if not found or not all(each.is_dates and _whole_days(each.times) for each in found):
+        return None
+    if not frame[date].duplicated().any():
+        return None
+    for name in frame.columns:
+        if name == date or is_missing(frame[name]).any():
+            continue
+        sample = frame[name].drop_duplicates().head(200)
+        hours = is_named(name, _HOURS) and _in_range(as_numbers(sample, raw).values, "hour")
+        if len(sample) > 1 and (hours or _clock_times(sample)):
+            return str(name)
+    return None
+
+
+def _clock_times(cells: pd.Series) -> bool:
+    """Whether cells are times of day: 18:00, or 18.00.00 and 18.00 under a name that says so."""
+    if cells.map(lambda cell: hasattr(cell, "hour") and not hasattr(cell, "year")).all():
+        return True
+    if not is_textual(cells) or not cells.astype(str).str.strip().str.fullmatch(_CLOCK_TEXT).all():
+        return False
+    return not cells.astype(str).str.fullmatch(r"\d+\.\d+").all() or bool(_HINT.search(str(cells.name)))
+
+
+def _whole_days(times: np.ndarray) -> bool:
+    return bool((times == times.astype("datetime64[D]")).all())
+
+
+def _in_range(values: np.ndarray, part: str) -> bool:
+    low, high = _RANGES[part]
+    return bool(
+        np.isfinite(values).all()
+        and (values == np.round(values)).all()
+        and (values >= low).all()
+        and (values <= high).all()
+    )
+
+
+def _parts_by_name(raw: RawTable) -> dict[str, str]:
+    """Columns of a year, then a month, day, hour and minute where they are there, by name and range."""
+    found: dict[str, str] = {}
+    for part, names in _PART_NAMES.items():
+        named = [name for name in raw.frame.columns if is_named(name, names)]
+        fitting = [name for name in named if _part_values(raw.frame[name], part, raw) is not None]
+        if not fitting and part in ("year", "month"):
+            break
+        if fitting and (part != "minute" or "hour" in found):
+            found[part] = str(fitting[0])
+    return found if len(found) > 1 else {}
+
+
+def _part_values(cells: pd.Series, part: str, raw: RawTable) -> np.ndarray | None:
+    """Whole numbers of a part of dates, None if the cells are none; months may be names."""
+    values = as_numbers(cells, raw).values
+    if np.isfinite(values).all() and _in_range(values, part):
+        return values.astype(np.int64)
+    if part == "month" and is_textual(cells):
+        text = cells.astype(str).str.strip().str[:3].str.title()
+        months = text.map({name: number for number, name in enumerate(_MONTHS, 1)})
+        if months.notna().all():
+            return months.to_numpy(np.int64)
+    return None
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _of_columns(raw: RawTable, columns: tuple[str, ...], options: ReadingOptions) -> TimeColumn:
+    """The time that one column tells, or several together.
+
+    Raises:
+        InputError: no such column, or cells that are no points in time.
+    """
+    absent = [name for name in columns if name not in raw.frame.columns]
+    if absent:
+        raise InputError(f"Expected {listed('column', absent)}; found {listed('column', raw.frame.columns)}.")
+    decision = _decision(columns, "")
+    if len(columns) == 1:
+        cells = raw.frame[columns[0]]
+        found = readings(cells, options)
+        if not found:
+            refuse_unreadable(cells, raw, options)
+        return TimeColumn(columns, cells, found, decision)
+    cells = raw.frame[list(columns)].astype(str).agg(" ".join, axis=1).rename(" ".join(columns))
+    first = readings(raw.frame[columns[0]], options)
+    if first and any(each.is_dates for each in first):
+        times, note = _with_clock(raw, columns, first, options)
+        return TimeColumn(columns, cells, times, decision, (note,) if note else ())
+    return TimeColumn(columns, cells, [_of_parts(raw, columns)], decision)
+
+
+def _with_clock(
+    raw: RawTable, columns: tuple[str, ...], first: list[DateReading], options: ReadingOptions
+) -> tuple[list[DateReading], str]:
+    """Days of the first column, with the time of day of the second."""
+    if len(columns) != 2:
+        raise InputError(f"Expected a column of dates and one of hours, found {listed('column', columns)}.")
+    cells = raw.frame[columns[1]]
+    note = ""
+    values = as_numbers(cells, raw).values
+    if _in_range(values, "hour") and not (is_textual(cells) and cells.astype(str).str.contains(":").any()):
+        into = values.astype(np.int64) * 3_600_000_000_000
+        if values.max() == 24:
+            note = f"hour 24 of {shown(columns[1])} is midnight at the end of the day"
+    else:
+        text = (
+            cells.astype(str)
+            .str.strip()
+            .str.replace("h", ":")
+            .str.replace(r"^(\d{1,2})\.(\d{2})", r"\1:\2", regex=True)
+        )
+        text = text.str.replace(r"^(\d{1,2}:\d{2})\.(\d{2})$", r"\1:\2", regex=True)
+        into_text = _clock_ticks(text)
+        if into_text is None:
+            wrong = int(text.str.fullmatch(_CLOCK_TEXT).eq(False).to_numpy().argmax())
+            raise InputError(
+                f"Column {shown(columns[1])} must hold the hour or the clock time of each row, found "
+                f"{shown(cells.iloc[wrong])} in {raw.row(wrong)}."
+            )
+        into = into_text
+    moved = into.astype("timedelta64[ns]")
+    return [replace(each, times=each.times + moved) for each in first if each.is_dates], note
+
+
+def _clock_ticks(text: pd.Series) -> np.ndarray | None:
+    """Nanoseconds since midnight of clock times such as 18:00, 18:00:30 or 6:00 PM; None if a cell is none."""
+    if text.str.contains(r"[AaPp]\.?[Mm]").any():
+        for form in ("%I:%M %p", "%I:%M%p", "%I:%M:%S %p"):
+            times = pd.to_datetime(text.str.replace(".", ""), format=form, errors="coerce")
+            if times.notna().all():
+                return (times - times.dt.normalize()).to_numpy("timedelta64[ns]").astype(np.int64)
+        return None
+    full = text.where(text.str.count(":") > 1, text + ":00")
+    ticks = pd.to_timedelta(full, errors="coerce")
+    return None if ticks.isna().any() else ticks.to_numpy("timedelta64[ns]").astype(np.int64)
+
+
+def _of_parts(raw: RawTable, columns: tuple[str, ...]) -> DateReading:
+    """Dates from columns of years, months, days, hours and minutes, told apart by name, else by order."""
+    order = ["year", "month", "day", "hour", "minute"]
+    named = {name: part for name in columns for part, names in _PART_NAMES.items() if is_named(name, names)}
+    parts = {named.get(name, order[place]): name for place, name in enumerate(columns)}
+    values = {}
+    for part, name in parts.items():
+        found = _part_values(raw.frame[name], part, raw)
+        if found is None:
+            low, high = _RANGES[part]
+            numbers = as_numbers(raw.frame[name], raw).values
+            wrong = int((~((numbers >= low) & (numbers <= high))).argmax())
+            raise InputError(
+                f"Column {shown(name)} must hold the {part} of each row as a number from {low} to {high}, found "
+                f"{shown(raw.frame[name].iloc[wrong])} in {raw.row(wrong)}."
+            )
+        values[part] = found
+    if "year" not in values:
+        raise InputError(f"Expected a column of dates or of years first, found {listed('column', columns)}.")
+    rows = len(raw.frame)
+    table = pd.DataFrame({part: values.get(part, np.ones(rows, np.int64)) for part in ("year", "month", "day")})
+    dates = pd.to_datetime(table, errors="coerce")
+    if dates.isna().any():
+        wrong = int(dates.isna().to_numpy().argmax())
+        day = "-".join(str(cell) for cell in table.iloc[wrong])
+        raise InputError(f"Expected a date in {listed('column', columns)}, found {day} in {raw.row(wrong)}.")
+    for part, unit in (("hour", "h"), ("minute", "min")):
+        if part in values:
+            dates = dates + pd.to_timedelta(values[part], unit=unit)  # type: ignore[call-overload]
+    return DateReading("parts of dates", dates.to_numpy("datetime64[ns]"))
