@@ -147,6 +147,13 @@ def test_a_tuned_model_is_not_tuned_on_unmerged(tuned: Forecaster) -> None:
     assert "--model with" in raised.value.for_command_line()
 
 
+def test_losses_that_are_not_finite_do_not_stop_a_model_from_being_saved(tuned: Forecaster, tmp_path: Path) -> None:
+    candidates = [*tuned.trace["candidates"], {**tuned.trace["candidates"][-1], "validation_loss": float("inf")}]
+    broken = Forecaster(tuned.model, tuned.base_name, trace={**tuned.trace, "candidates": candidates}, device="cpu")
+    loaded = came_back(broken, tmp_path / "run")
+    assert loaded.trace["candidates"][-1]["validation_loss"] is None
+
+
 def test_used_folders_are_refused_and_left_alone(tuned: Forecaster, tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
     with pytest.raises(InputError, match="is not empty"):

@@ -40,6 +40,7 @@ def record(model: ForecastModel, base: str, digest: str | None) -> dict[str, Any
         "context_length": model.context_length,
         "head": vars(model.head_config),
         "candidates": [{"name": "lora", "validation_loss": 0.5}],
+        "validation": {"margin": 1.0},
         "parameters": {"head": 1, "adapters": 2},
         "seconds": {"lora": 0.5},
         "selection": None,

@@ -13,6 +13,7 @@ of every other file and of itself: whatever was exchanged or edited is found out
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -127,7 +128,7 @@ def save_model(folder: str | Path, model: nn.Module, record: Mapping[str, Any], 
             "weights": "adapter" if isinstance(model, PeftModel) else "whole",
             "files": {str(path.relative_to(staged).as_posix()): file_digest(path) for path in files},
         }
-        content = json.loads(json.dumps({**record, **header}))  # tuples become lists, as they come back
+        content = _as_json({**record, **header})
         write_json(staged / RECORD_FILE, {**content, "record_sha256": _record_digest(content)})
         (staged / _CARD_FILE).write_text(card, encoding="utf-8")
 
@@ -257,6 +258,15 @@ def _check_file(path: Path, digest: str) -> None:
         f"{path} is not the file that was saved with {RECORD_FILE}: its SHA-256 differs. Restore the folder from its "
         "source."
     )
+
+
+def _as_json(value: Any) -> Any:
+    """What comes back when ``value`` is written and read: tuples as lists; a number that is not finite as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _record_digest(record: Mapping[str, Any]) -> str:
