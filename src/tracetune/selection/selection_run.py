@@ -1,16 +1,14 @@
 """TRACE's selection beside a training: told of every step, it scores, chooses, opens and closes modules."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-
 from tracetune.base.errors import InputError
 from tracetune.base.step_files import StepFiles
-from tracetune.selection.best_model import BestModel, best_round
+from tracetune.selection.auto_keep import AutoKeep, shown_to_help
 from tracetune.selection.budget import Budget, TimeBudget, budget_of
 from tracetune.selection.compilation import RecompileLimits
 from tracetune.selection.cost import Spent
@@ -18,17 +16,15 @@ from tracetune.selection.evidence import verdict
 from tracetune.selection.gates import Gates
 from tracetune.selection.plan import ScoringPlan, passes_for_masks, plan_rounds
 from tracetune.selection.preconditions import check_base_weights, check_deletable, check_wrapper
-from tracetune.selection.rounds import RoundRecord, mean_over_processes, selection_round, shared_profile
+from tracetune.selection.rounds import RoundRecord, selection_round, shared_profile
 from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
 from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD, find_score
 from tracetune.selection.step_time import StepTimeProfile, measure_step_time, profile_passes
 from tracetune.selection.validation import (
     LossFunction,
     batch_size,
-    mean_loss,
     model_loss,
     on_device,
-    sample_losses,
     undisturbed,
 )
 from tracetune.selection.validation_batches import ScoringBatches
@@ -91,13 +87,12 @@ class SelectionRun:
         self._loss_fn = loss_fn
         self._precision = precision
         self._log = log
-        self._files = files
         self._training = FORWARD_BACKWARD * total_steps * samples_per_step
         self._parameters = gates.parameter_counts()
         self.budget = self._begin(_last(past, BEGIN))
         self._asked = config.schedule(total_steps, self.budget)
         self._plan = ScoringPlan.from_json(_last(past, PLAN)) if _last(past, PLAN) else None
-        self._best = BestModel()
+        self._auto = AutoKeep(gates, loss_fn, precision, files)
         self._limits = RecompileLimits()
         if self.records:
             self._go_on()
@@ -118,8 +113,8 @@ class SelectionRun:
         """Come down to the final budget, or back to the best model, and delete what is closed."""
         plan = self._planned()
         if self.config.keep == AUTO:
-            self._best.offer(self.gates, self._validation_loss(plan), step)
-            self._best.restore(self.gates)
+            self._offer(plan, step)
+            self._auto.restore()
             self._close_what_does_not_help(plan)
         elif not self.records or self.records[-1].budget > plan.schedule.final:
             self._round(plan, step, plan.schedule.final)
@@ -144,7 +139,7 @@ class SelectionRun:
             "step_time_share": None if profile is None else profile.seconds(kept) / profile.full,
             "step_time_profile": None if profile is None else profile.to_json(),
             "evidence": self._verdict(kept),
-            "best_step": self._best.step if self.config.keep == AUTO else None,
+            "best_step": self._auto.best_step if self.config.keep == AUTO else None,
             "scoring_seconds": self.spent.seconds,
             "forward_equivalents": self.spent.passes,
             "rounds": [record.to_json() for record in self.records],
@@ -152,9 +147,7 @@ class SelectionRun:
 
     def keep_best_models(self, checkpoints: Sequence[int], running: bool = True) -> None:
         """Remove the best models that no checkpoint of these steps needs, nor the run while it is ``running``."""
-        if self._files is not None:
-            needed = {best_round(self.records, until=step) for step in checkpoints}
-            self._files.keep({step for step in (*needed, self._best.step if running else None) if step is not None})
+        self._auto.keep_files(self.records, checkpoints, running)
 
     def _begin(self, begun: LogEntry) -> Budget:
         """The budget, by the step times that the first process measured; its settings and times are logged once."""
@@ -173,9 +166,7 @@ class SelectionRun:
         """Open what the last round opened, and take up the best model so far."""
         self.gates.set_open(self.records[-1].open)
         self._limits.make_room()
-        best = best_round(self.records)
-        if self._files is not None and best is not None:
-            self._best = BestModel.load(self._files.path(best))
+        self._auto.go_on(self.records)
 
     def _planned(self) -> ScoringPlan:
         """The plan of the rounds, made before the first one and logged.
@@ -198,7 +189,7 @@ class SelectionRun:
 
     def _round(self, plan: ScoringPlan, step: int, amount: int) -> RoundRecord:
         with self.spent.timed():
-            loss = self._offered(plan, step) if self.config.keep == AUTO else None
+            loss = self._offer(plan, step) if self.config.keep == AUTO else None
             with self._precision():
                 record, importance = selection_round(
                     self.gates,
@@ -219,44 +210,24 @@ class SelectionRun:
         self._log({ROUND: record.to_json(), SPENT: self.spent.to_json()})
         return record
 
-    def _offered(self, plan: ScoringPlan, step: int) -> float:
-        """Validation loss of the model as it is, which competes for the best one."""
-        loss = self._validation_loss(plan)
-        better = self._best.offer(self.gates, loss, step)
-        if better and self._files is not None and self._files.writable:
-            self._best.save(self._files.new(step))
-        return loss
-
     def _close_what_does_not_help(self, plan: ScoringPlan) -> None:
-        """Close the modules that were not shown to help, unless that is shown to raise the validation loss."""
-        shown = set(self.records[-1].evidence.helpful(self.config.significance)) if self.records else set()
-        opened = self.gates.open_names
-        helpful = [name for name in opened if name in shown]
-        if not (find_score(self.config.score).signed and helpful and len(helpful) < len(opened)):
+        """Close the modules of the best model that were not shown to help, unless it is worse without them."""
+        if not (self.records and find_score(self.config.score).signed):
             return
-        before = self._losses(plan)
-        self.gates.set_open(helpful)
-        worse = self._losses(plan) - before
-        error = worse.std(ddof=1) / np.sqrt(len(worse)) if len(worse) > 1 else 0.0
-        mean, error = mean_over_processes(np.array([worse.mean(), error])).tolist()
-        if mean > error:
-            self.gates.set_open(opened)
+        opened = self.gates.open_names
+        helpful = shown_to_help(self.records[-1].evidence, opened, self.config.significance)
+        if 0 < len(helpful) < len(opened):
+            self._auto.close_all_but(helpful, self._measured(plan))
+            self.spent.passes += 2 * FORWARD * plan.batches
 
-    def _validation_loss(self, plan: ScoringPlan) -> float:
-        """Mean loss on the batches that all candidates are measured on."""
-        batches = self._batches.draw(plan.batches, self.config.seed)
-        with self._precision():
-            loss = mean_loss(self.gates.model, batches, self._loss_fn)
+    def _offer(self, plan: ScoringPlan, step: int) -> float:
+        """Let the model as it is compete; returns its validation loss."""
         self.spent.passes += FORWARD * plan.batches
-        return float(mean_over_processes(np.array(loss)))
+        return self._auto.offer(self._measured(plan), step)
 
-    def _losses(self, plan: ScoringPlan) -> np.ndarray:
-        """Losses of the single samples on the same batches."""
-        batches = self._batches.draw(plan.batches, self.config.seed)
-        with self._precision():
-            losses = sample_losses(self.gates.model, batches, self._loss_fn)
-        self.spent.passes += FORWARD * plan.batches
-        return losses
+    def _measured(self, plan: ScoringPlan) -> Iterable[Any]:
+        """The batches that all competing models are measured on."""
+        return self._batches.draw(plan.batches, self.config.seed)
 
     def _verdict(self, kept: Sequence[str]) -> str | None:
         if not self.records:
