@@ -10,11 +10,15 @@ from torch import nn
 from tests.tiny import CONTEXT, HORIZON, tiny_backbone
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
 from tracetune.adapters.lora import LoraOptions, add_lora
+from tracetune.base.errors import InputError
+from tracetune.data.windows import Windows
 from tracetune.evaluation.periods import SampleGroups
+from tracetune.fitting.config import FitConfig
 from tracetune.fitting.interpolation import WeightPath, adapter_path, head_path
-from tracetune.fitting.shrinkage import FACTORS, choose_factor, shrink
+from tracetune.fitting.shrinkage import FACTORS, choose_factor, shrink, shrink_modules
 from tracetune.heads.head import HeadConfig
 from tracetune.tasks.forecasting import ForecastModel
+from tracetune.training.measure import sample_losses
 
 PERIODS = np.repeat(np.arange(4), 5)
 GROUPS = SampleGroups(PERIODS, np.zeros_like(PERIODS))
@@ -122,6 +126,24 @@ def test_the_forecast_of_a_solved_head_is_linear_in_the_factor() -> None:
     trained = forecast(model)
     head_path(model).go_to(0.5)
     torch.testing.assert_close(forecast(model), (zero_shot + trained) / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_each_module_has_a_factor_of_its_own() -> None:
+    start = ForecastModel.from_backbone(tiny_backbone(), HORIZON).requires_grad_(False)
+    tuned = add_lora(copy.deepcopy(start), LoraOptions(target_modules=("*.0.layer.0.SelfAttention.q", "*.wo")))
+    stir(tuned)
+    series = np.random.default_rng(0).normal(size=(1, 300)).astype(np.float32)
+    windows = Windows([series], CONTEXT, HORIZON, stride=9)
+    groups = SampleGroups(np.arange(len(windows)) * 3 // len(windows), np.zeros(len(windows), dtype=int))
+    before, at_start = (sample_losses(model, windows).mean() for model in (tuned, start))
+    shrink_modules(tuned, windows, groups)
+    assert sample_losses(tuned, windows).mean() <= min(before, at_start) + 1e-6
+
+
+@pytest.mark.parametrize("method", ["dora", "full", "adalora", "linear_probe"])
+def test_a_factor_on_each_module_is_refused_where_it_could_not_be_folded_in(method: str) -> None:
+    with pytest.raises(InputError, match="plain LoRA modules for shrink='modules'"):
+        FitConfig(method=method, shrink="modules")
 
 
 def test_a_head_on_tokens_of_the_context_has_no_way_from_zero_shot() -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # PyTorch comes with it
 ZERO_SHOT, HEAD, BEST = "zero-shot", "head", "best"
 STARTS = (BEST, HEAD, ZERO_SHOT)
 HEAD_STARTS = ("gradient", "solved")
+TOGETHER, MODULES, NONE = "together", "modules", "none"
+SHRINKS = (TOGETHER, MODULES, NONE)
 CACHE_DTYPES = (None, "float32", "bfloat16")
 
 
@@ -43,8 +45,9 @@ class FitConfig:
         validation: "rolling" holds back several periods at the end of each series, "last" one stretch; a validation
             part that is given is cut into periods, or not. See ``fit_split`` and ``cut_periods``.
         validation_windows: most windows that choose the model, drawn from all periods, items and times of day.
-        shrink: whether a trained model is moved back towards its start as far as validation says, see
-            fitting/shrinkage.py.
+        shrink: how a trained model is moved back towards its start, as far as validation says: "together" by one
+            factor (fitting/shrinkage.py); "modules" before that by one for each LoRA module, head aside
+            (selection/soft_gates.py; "trace" and "lora", two periods or more); "none" leaves it as trained.
         guard_margin: by how many standard errors of the difference a model must be better than a simpler one to come
             out instead; 0: by anything at all.
         checkpoints: folder for checkpoints, from which an interrupted run goes on; None keeps none. Those of another
@@ -64,7 +67,7 @@ class FitConfig:
     train_stride: int = 1
     validation: str = "rolling"
     validation_windows: int | None = 2048
-    shrink: bool = True
+    shrink: str = TOGETHER
     guard_margin: float = 1.0
     checkpoints: str | None = None
     restart: bool = False
@@ -85,9 +88,21 @@ class FitConfig:
             )
         if self.validation not in VALIDATIONS:
             raise unknown_name("validation", self.validation, VALIDATIONS)
+        if self.shrink not in SHRINKS:
+            raise unknown_name("shrink", self.shrink, SHRINKS)
+        if self.shrink == MODULES and not _plain_lora(self.method):
+            raise InputError(
+                f"Expected a method with plain LoRA modules for shrink={MODULES!r} ('trace' or 'lora'), found "
+                f"{self.method.name!r}. Use shrink={TOGETHER!r}."
+            )
         if not (math.isfinite(self.guard_margin) and self.guard_margin >= 0):
             raise InputError(f"Expected a guard_margin of at least 0, such as 1.0, found {self.guard_margin}.")
         if self.head_start not in HEAD_STARTS:
             raise unknown_name("head_start", self.head_start, HEAD_STARTS)
         if self.cache_dtype not in CACHE_DTYPES:
             raise unknown_name("cache_dtype", str(self.cache_dtype), [name for name in CACHE_DTYPES if name])
+
+
+def _plain_lora(method: Method) -> bool:
+    """Whether a factor on a module's ``lora_B`` is a factor on all that it adds."""
+    return method.name in ("trace", "lora") and not getattr(method, "lora", None).use_dora  # type: ignore[union-attr]

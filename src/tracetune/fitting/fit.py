@@ -13,13 +13,13 @@ from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
 from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidate, Candidates
-from tracetune.fitting.config import HEAD, ZERO_SHOT, FitConfig
+from tracetune.fitting.config import HEAD, MODULES, NONE, ZERO_SHOT, FitConfig
 from tracetune.fitting.head_phase import TrainedHead, train_head
 from tracetune.fitting.identity import fit_identity
 from tracetune.fitting.interpolation import adapter_path
 from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
-from tracetune.fitting.shrinkage import shrink
+from tracetune.fitting.shrinkage import shrink, shrink_modules
 from tracetune.tasks.task import Task, TaskModel, TrainingData
 
 
@@ -101,10 +101,12 @@ def _add_starts(
 def _add_tuned(candidates: Candidates, start: Candidate, model: nn.Module, config: FitConfig) -> None:
     """Let compete what the method made, moved back towards its start as far as validation says."""
     name = config.method.name
-    if not config.shrink:
+    if config.shrink == NONE:
         candidates.add(name, model)
         return
     assert isinstance(start.model, TaskModel), "what a method starts from has no adapters"
+    if config.shrink == MODULES:
+        shrink_modules(model, candidates.validation, candidates.groups)
     path = adapter_path(start.model, model)
     shrinkage = shrink(path, lambda: candidates.measure(model), candidates.groups, {0.0: start.losses})
     candidates.add(name, model, shrinkage.losses, shrinkage)

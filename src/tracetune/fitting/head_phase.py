@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tracetune.base.errors import InputError
 from tracetune.data.windows import BatchSource, batches
-from tracetune.fitting.config import FitConfig
+from tracetune.fitting.config import NONE, FitConfig
 from tracetune.fitting.interpolation import head_path
 from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import Shrinkage, shrink
@@ -86,7 +86,7 @@ def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConf
     def measure() -> np.ndarray:
         return sample_losses(trained_module, parts.validation)
 
-    path = head_path(model) if config.shrink else None
+    path = head_path(model) if config.shrink != NONE else None
     shrinkage = None if path is None else shrink(path, measure, data.known_groups)
     losses = measure() if shrinkage is None else shrinkage.losses
     return TrainedHead(trainer.state.log_history, time.perf_counter() - started, losses, shrinkage)

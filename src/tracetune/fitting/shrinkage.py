@@ -8,13 +8,20 @@ each period under the factor that the *others* chose is what the model is compar
 Shapes: G factors, S samples.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from torch import nn
 
+from tracetune.data.windows import BatchSource, batches, chosen_rows
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.interpolation import WeightPath
+from tracetune.selection.gates import Gates
+from tracetune.selection.soft_gates import fold_gates, soft_gates
+
+logger = logging.getLogger(__name__)
 
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)
 _FOLDS = 5  # of items, where there is one period
@@ -75,6 +82,19 @@ def shrink(
     means = {float(each): _mean(losses[each]) for each in sorted(losses)}
     tried = {each: mean if np.isfinite(mean) else None for each, mean in means.items()}
     return Shrinkage(factor, losses[factor], choice.held_out_losses, tried)
+
+
+def shrink_modules(model: nn.Module, validation: BatchSource, groups: SampleGroups) -> None:
+    """Fold a factor of its own into each LoRA module, see selection/soft_gates.py; without two periods, do nothing.
+
+    The factors are chosen on all periods, so that losses of these periods flatter what comes out.
+    """
+    periods = [np.flatnonzero(groups.periods == period).tolist() for period in np.unique(groups.periods)]
+    if len(periods) < 2:
+        logger.warning("One validation period is too little for a factor on each module: all have one in common.")
+        return
+    found = soft_gates(Gates(model), [list(batches(chosen_rows(validation, rows), 256)) for rows in periods])
+    fold_gates(model, found.factors)
 
 
 @dataclass(frozen=True, eq=False)

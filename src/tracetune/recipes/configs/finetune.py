@@ -35,7 +35,8 @@ class MethodChoice:
     Attributes:
         method: trace, lora, adalora, dora, linear_probe or full.
         start: what the method trains on from: head, zero-shot (no new head), or best of the two.
-        shrink: move the trained model back towards its start as far as validation says.
+        shrink: move the trained model back towards its start, as far as validation says: together (by one factor),
+            modules (by one for each LoRA module first) or none.
         guard_margin: by how many standard errors a model must beat a simpler one on validation to come out instead.
         validation: rolling holds back several periods at the end of each series, last one stretch.
         validation_windows: most windows that choose the model, drawn from all periods, items and times of day.
@@ -43,7 +44,7 @@ class MethodChoice:
 
     method: str = "trace"
     start: str = FitConfig.start
-    shrink: bool = FitConfig.shrink
+    shrink: str = FitConfig.shrink
     guard_margin: float = FitConfig.guard_margin
     validation: str = FitConfig.validation
     validation_windows: int | None = FitConfig.validation_windows
