@@ -1,7 +1,7 @@
 """From the cells of ``benchmarks/next_period.py`` to a table of rules: what each would have returned, and how that did.
 
 A rule reads the losses on validation, by period and channel, and says how far to go from zero-shot (0) to the trained
-model (1); what it said is looked up on test. Factors between those that were measured are rounded to the nearest one.
+model (1); what it said is looked up on test. Losses between the factors that were measured are interpolated.
 
     python -m benchmarks.next_period_report --cells FOLDER --output docs/results/next_period
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.interpolate import PchipInterpolator
 
 from benchmarks.common import grouped
 from benchmarks.next_period import FACTORS
@@ -49,18 +50,25 @@ def best_factor(losses: np.ndarray, groups: SampleGroups) -> float:
     return FACTORS[int(losses.mean(axis=1).argmin())]
 
 
-def left_out(losses: np.ndarray, groups: SampleGroups) -> float:
-    """The mean of the factors that were best on all periods but one."""
-    factor = choose_factor(np.array(FACTORS), losses, groups).factor
-    nearest = int(np.abs(np.array(FACTORS) - factor).argmin())
-    return FACTORS[nearest] if losses[nearest].mean() < losses[0].mean() else 0.0
+def two_thirds(losses: np.ndarray, groups: SampleGroups) -> float:
+    """Two thirds of the best factor."""
+    return choose_factor(np.array(FACTORS), losses, groups).factor
 
 
-def left_out_and_one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
-    """As before, and zero-shot unless what periods left out say is better by more than a standard error."""
+def two_thirds_if_better(losses: np.ndarray, groups: SampleGroups) -> float:
+    """As before, and zero-shot unless periods left out find it better by anything."""
+    return _guarded(losses, groups, 0.0)
+
+
+def two_thirds_and_one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
+    """As before, and zero-shot unless periods left out find it better by more than a standard error."""
+    return _guarded(losses, groups, 1.0)
+
+
+def _guarded(losses: np.ndarray, groups: SampleGroups, margin: float) -> float:
     choice = choose_factor(np.array(FACTORS), losses, groups)
     difference = paired_difference(losses[0], choice.held_out_losses, groups)
-    return left_out(losses, groups) if difference.mean > (difference.error or 0.0) else 0.0
+    return choice.factor if difference.mean > margin * (difference.error or 0.0) else 0.0
 
 
 def smallest_within_one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
@@ -74,9 +82,9 @@ def smallest_within_one_standard_error(losses: np.ndarray, groups: SampleGroups)
 
 
 def half_way_to_a_half(losses: np.ndarray, groups: SampleGroups) -> float:
-    """The mean of 1/2 and the factor with the lowest mean loss, rounded towards zero-shot; 0 where that is 0."""
+    """The mean of 1/2 and the factor with the lowest mean loss; 0 where that is 0."""
     best = best_factor(losses, groups)
-    return 0.0 if best == 0 else FACTORS[int(np.floor((best + 0.5) / 2 * (len(FACTORS) - 1)))]
+    return 0.0 if best == 0 else (best + 0.5) / 2
 
 
 def half(losses: np.ndarray, groups: SampleGroups) -> float:
@@ -89,8 +97,9 @@ RULES: dict[str, Rule] = {
     "lower loss (guard_margin=0, no shrinking)": point_estimate,
     "one standard error (no shrinking)": one_standard_error,
     "best factor": best_factor,
-    "factor from periods left out": left_out,
-    "the same, and one standard error": left_out_and_one_standard_error,
+    "two thirds of the best factor": two_thirds,
+    "the same, if better (guard_margin=0)": two_thirds_if_better,
+    "the same, by one standard error (default)": two_thirds_and_one_standard_error,
     "smallest factor within one standard error": smallest_within_one_standard_error,
     "best factor, half-way to 1/2": half_way_to_a_half,
     "factor 1/2": half,
@@ -111,10 +120,11 @@ def judged(cell: Cell) -> dict[str, float]:
     seen = ~np.isnan(flat).any(axis=0)
     groups = SampleGroups(periods[seen], items[seen])
     base = test[0].mean()
+    between = PchipInterpolator(FACTORS, test, axis=0)
     ratios = {}
     for name, rule in RULES.items():
         factor = rule(flat[:, seen], groups)
-        ratios[name] = float(test[FACTORS.index(factor)].mean() / base)
+        ratios[name] = float(between(factor).mean() / base)
     if cell.get("soft_gates"):
         ratios["soft gates"] = float(np.mean(cell["soft_gates"]["test"]) / base)
     return ratios
@@ -143,7 +153,7 @@ def rule_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
 def method_rows(cells: list[Cell], control: str = "trace") -> list[dict[str, Any]]:
     """TRACE against each of the others on the cases that both have, as trained and shrunk."""
     rows = []
-    for rule in ("trained (no guard)", "factor from periods left out"):
+    for rule in ("trained (no guard)", "two thirds of the best factor"):
         ratios: dict[str, dict[tuple[Any, ...], float]] = {}
         for cell in cells:
             ratios.setdefault(cell["method"], {})[tuple(cell[name] for name in _CASE)] = judged(cell)[rule]

@@ -1,9 +1,9 @@
 """How far to go from where training started to where it ended, by validation: one factor for all weights that trained.
 
 What wins on validation wins by less on the next period, so a trained model is shrunk towards its start: g = 0 is the
-start, g = 1 the trained model. Forecasts at several factors are measured on validation. Each period in turn is left
-out, the factor with the lowest loss on the others is looked for, and the mean of these factors is taken. The loss of
-each period under the factor that the *others* chose is what the model is compared by: the choice does not flatter it.
+start, g = 1 the trained model. Forecasts at several factors are measured on validation, and two thirds of the best
+factor are taken (docs/validation.md says why). A model is compared with others by what it loses in each period under
+the factor that the *other* periods chose: the choice does not flatter it.
 
 Shapes: G factors, S samples.
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 from torch import nn
 
 from tracetune.data.windows import BatchSource, batches, chosen_rows
@@ -24,6 +25,7 @@ from tracetune.selection.soft_gates import fold_gates, soft_gates
 logger = logging.getLogger(__name__)
 
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)
+KEPT_SHARE = 2 / 3  # of the best factor; docs/results/next_period.md
 _FOLDS = 5  # of items, where there is one period
 
 
@@ -68,15 +70,7 @@ def shrink(
             losses[factor] = measure()
         return losses[factor]
 
-    for factor in FACTORS:
-        at(factor)
-    best = min(losses, key=lambda factor: _mean(losses[factor]))
-    for neighbour in (best - 0.125, best + 0.125):
-        if 0 < neighbour < 1:
-            at(neighbour)
-    factors = np.array(sorted(losses))
-    stacked = np.stack([losses[factor] for factor in factors])
-    choice = choose_factor(factors, stacked, groups)
+    choice = choose_factor(np.array(FACTORS), np.stack([at(factor) for factor in FACTORS]), groups)
     factor = choice.factor if _mean(at(choice.factor)) < _mean(at(0.0)) else 0.0
     path.go_to(factor)
     means = {float(each): _mean(losses[each]) for each in sorted(losses)}
@@ -99,11 +93,11 @@ def shrink_modules(model: nn.Module, validation: BatchSource, groups: SampleGrou
 
 @dataclass(frozen=True, eq=False)
 class FactorChoice:
-    """What leaving out periods in turn says.
+    """What the losses at several factors say.
 
     Attributes:
-        factor: mean of the factors that were best on all periods but one.
-        held_out_losses: [S] losses of each period with the factor that was best on the others.
+        factor: two thirds of the best one.
+        held_out_losses: [S] losses of each period with the factor that the other periods chose in the same way.
     """
 
     factor: float
@@ -111,29 +105,33 @@ class FactorChoice:
 
 
 def choose_factor(factors: np.ndarray, losses: np.ndarray, groups: SampleGroups) -> FactorChoice:
-    """Choose a factor by leaving out periods in turn; parts of the items where there is one period.
+    """Choose a factor, and see how well it would have been chosen by leaving out periods in turn.
 
-    With one period of one item nothing can be left out: then the factor is half-way between the best one and 1/2, and
-    the losses are those at the best one.
+    Where there is one period, parts of the items are left out in turn; where there is one item too, nothing is. Losses
+    between factors are interpolated (monotone cubic, Fritsch & Carlson 1980: never below what was measured).
 
     Args:
-        factors: [G].
-        losses: [G, S].
+        factors: [G], ascending from 0.
+        losses: [G, S]; factors at which a model has diverged do not count.
         groups: period and item of each sample.
     """
+    finite = np.isfinite(losses).all(axis=1)
+    if finite.sum() < 2:
+        return FactorChoice(0.0, losses[0])
+    factors, losses = factors[finite], losses[finite]
+    between = PchipInterpolator(factors, losses, axis=0)
+
+    def chosen(samples: np.ndarray) -> float:
+        return float(KEPT_SHARE * factors[losses[:, samples].mean(axis=1).argmin()])
+
+    factor = chosen(np.ones(losses.shape[1], dtype=bool))
+    held_out = np.array(between(factor))
     folds = _folds(groups)
-    names = np.unique(folds)
-    if len(names) < 2:
-        best = _best(losses)
-        return FactorChoice(float(factors[best] + 0.5) / 2, losses[best])
-    held_out = np.empty(losses.shape[1])
-    picks = []
-    for name in names:
-        inside = folds == name
-        best = _best(losses[:, ~inside])
-        held_out[inside] = losses[best, inside]
-        picks.append(factors[best])
-    return FactorChoice(float(np.mean(picks)), held_out)
+    for fold in np.unique(folds):
+        inside = folds == fold
+        if not inside.all():
+            held_out[inside] = between(chosen(~inside))[inside]
+    return FactorChoice(factor, held_out)
 
 
 def _folds(groups: SampleGroups) -> np.ndarray:
@@ -141,11 +139,6 @@ def _folds(groups: SampleGroups) -> np.ndarray:
         return groups.periods
     _, items = np.unique(groups.items, return_inverse=True)
     return np.asarray(items % _FOLDS)
-
-
-def _best(losses: np.ndarray) -> int:
-    """Row [G] with the lowest mean loss; the smaller factor of equals."""
-    return int(np.argmin([_mean(row) for row in losses]))
 
 
 def _mean(losses: np.ndarray) -> float:
