@@ -44,6 +44,11 @@ COMMANDS = {
         "demo:demo",
         "Loading the model and the series ...",
     ),
+    "inspect": Command(
+        "Look at a table: what was understood and why, what is odd, how to go on.",
+        "inspect:InspectConfig",
+        "inspect:inspect_table",
+    ),
     "finetune": Command(
         "Fine-tune a forecasting model on a table or a known data set, and save it.",
         "finetune:FinetuneConfig",

@@ -70,18 +70,12 @@ def seasons(values: Sequence[np.ndarray], most: int = 3) -> list[tuple[int, floa
         values: one array [C, L] an item, NaN where missing.
         most: how many at most.
     """
-    rows = [row for item in values for row in item]
-    spread = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _MOST_SERIES)).astype(int))
-    curves = [curve for index in spread if (curve := autocorrelation(_detrended(_filled(rows[index])))) is not None]
-    if not curves:
+    median, count = median_autocorrelation(values)
+    length = len(median)
+    if not length:
         return []
-    length = int(np.median([len(curve) for curve in curves]))
-    stacked = np.full((len(curves), length), np.nan)
-    for index, curve in enumerate(curves):
-        stacked[index, : min(length, len(curve))] = curve[:length]
-    median = np.nanmedian(stacked, axis=0)
     lowest = np.minimum.accumulate(median)
-    least = max(_LEAST_CORRELATION, 4 / np.sqrt(3 * length * min(len(curves), 25)))
+    least = max(_LEAST_CORRELATION, 4 / np.sqrt(3 * length * min(count, 25)))
     peaks = [
         lag
         for lag in range(2, length - 1)
@@ -95,6 +89,24 @@ def seasons(values: Sequence[np.ndarray], most: int = 3) -> list[tuple[int, floa
         if not any(_is_multiple(shortest, other) or _is_multiple(other, shortest) for other, _ in found):
             found.append((shortest, float(median[shortest])))
     return found[:most]
+
+
+def median_autocorrelation(values: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
+    """Return the median autocorrelation of series without their trend, by lag from 0, and of how many series it is.
+
+    Args:
+        values: one array [C, L] an item, NaN where missing.
+    """
+    rows = [row for item in values for row in item]
+    spread = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _MOST_SERIES)).astype(int))
+    curves = [curve for index in spread if (curve := autocorrelation(_detrended(_filled(rows[index])))) is not None]
+    if not curves:
+        return np.zeros(0), 0
+    length = int(np.median([len(curve) for curve in curves]))
+    stacked = np.full((len(curves), length), np.nan)
+    for index, curve in enumerate(curves):
+        stacked[index, : min(length, len(curve))] = curve[:length]
+    return np.nanmedian(stacked, axis=0), len(curves)
 
 
 def autocorrelation(row: np.ndarray) -> np.ndarray | None:

@@ -60,7 +60,7 @@ def report_run(tuned: Forecaster, source: DataSource, output: str) -> None:
     console.print(verdict(trace))
     console.print(_trained(trace))
     console.print(f"\nSaved to {output}. Go on with:")
-    words = " ".join(map(shlex.quote, source.words()))
+    words = f"--dataset {source.dataset}" if source.dataset else shlex.quote(str(source.data))
     for command, rest in (("predict", "--output forecast.csv --plot forecast.png"), ("evaluate", "")):
         line = f"tracetune {command} {words} --model {shlex.quote(output)} {rest}"
         console.print(f"  {line.rstrip()}", soft_wrap=True, markup=False)

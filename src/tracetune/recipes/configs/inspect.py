@@ -1,0 +1,31 @@
+"""What `tracetune inspect` takes."""
+
+from dataclasses import dataclass, field
+
+from tracetune.base.errors import InputError
+from tracetune.recipes.data_source import DataSource
+
+
+@dataclass(frozen=True)
+class InspectRun:
+    """Where to write.
+
+    Attributes:
+        output: file for the page with pictures: .html; without it only the terminal.
+        overwrite: replace the page if it exists.
+    """
+
+    output: str | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class InspectConfig:
+    """Which table to look at."""
+
+    source: DataSource
+    run: InspectRun = field(default_factory=InspectRun)
+
+    def __post_init__(self) -> None:
+        if self.source.data is None:
+            raise InputError("Expected a table, such as tracetune inspect sales.csv; known data sets are known.")

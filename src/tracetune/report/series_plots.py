@@ -1,0 +1,114 @@
+"""Pictures of series as they are: small multiples with a title and a note each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import StringIO
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+from numpy.typing import ArrayLike
+
+_LINE, _TEXT, _QUIET, _ACCENT = "#0b6bcb", "#1b1f24", "#8a8f98", "#d1495b"
+_MOST_POINTS = 600  # a series that is longer is drawn by its lowest and highest value in each of 300 parts
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesPanel:
+    """One series to draw.
+
+    Attributes:
+        title: stands above it.
+        timestamps: [L], dates or numbers.
+        values: [L], NaN where missing.
+        note: stands beside the title.
+    """
+
+    title: str
+    timestamps: ArrayLike
+    values: ArrayLike
+    note: str = ""
+
+
+def series_figure(panels: Sequence[SeriesPanel]) -> Figure:
+    """Draw up to six series, one below the other in two columns."""
+    across = 1 if len(panels) == 1 else 2
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(11.0, 1.9 * down + 0.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(down, across, squeeze=False).flatten().tolist()
+    for each, panel in zip(axes, panels, strict=False):
+        _draw(each, panel)
+    for each in axes[len(panels) :]:
+        each.set_visible(False)
+    return figure
+
+
+def bars_figure(lags: Sequence[int], values: ArrayLike, marked: Sequence[int]) -> Figure:
+    """Draw an autocorrelation by lag, with the seasons marked."""
+    figure = Figure(figsize=(11.0, 2.1), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    _plain(axes)
+    axes.vlines(list(lags), 0, values, color=_QUIET, linewidth=1.2)
+    chosen = [lag for lag in lags if lag in marked]
+    heights = np.asarray(values)[[list(lags).index(lag) for lag in chosen]] if chosen else np.zeros(0)
+    axes.vlines(chosen, 0, heights, color=_ACCENT, linewidth=2.4)
+    for lag, height in zip(chosen, heights, strict=True):
+        axes.annotate(
+            str(lag), (lag, height), (0, 3), textcoords="offset points", ha="center", fontsize=8, color=_ACCENT
+        )
+    axes.axhline(0, color=_QUIET, linewidth=0.8)
+    axes.set_xlabel("steps apart", fontsize=8)
+    axes.set_ylabel("autocorrelation", fontsize=8)
+    axes.margins(y=0.15)
+    return figure
+
+
+def as_svg(figure: Figure) -> str:
+    """Return a figure as SVG that can stand inside an HTML page; its texts stay texts."""
+    text = StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "tracetune"}):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def _draw(axes: Axes, panel: SeriesPanel) -> None:
+    _plain(axes)
+    timestamps, values = thinned(np.asarray(panel.timestamps), np.asarray(panel.values, dtype=np.float64))
+    few = np.isfinite(values).sum() < 40
+    axes.plot(timestamps, values, color=_LINE, linewidth=1.0, marker="o" if few else "", markersize=2.5)
+    axes.set_title(panel.title, loc="left", fontsize=9, fontweight="bold", color=_TEXT)
+    axes.set_title(panel.note, loc="right", fontsize=8, color=_QUIET)
+    axes.margins(x=0.01)
+    locator = axes.xaxis.get_major_locator()
+    if isinstance(locator, AutoDateLocator):
+        locator = AutoDateLocator(minticks=3, maxticks=7)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    if max(map(abs, axes.get_ylim())) >= 10_000:
+        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def thinned(timestamps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return at most 600 points that look like the series: of each part its lowest and its highest value."""
+    if len(values) <= _MOST_POINTS:
+        return timestamps, values
+    kept = []
+    for part in np.array_split(np.arange(len(values)), _MOST_POINTS // 2):
+        seen = part[~np.isnan(values[part])]
+        kept += sorted({seen[values[seen].argmin()], seen[values[seen].argmax()]}) if len(seen) else [part[0]]
+    return timestamps[kept], values[kept]
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_QUIET)
+    axes.tick_params(colors=_TEXT, labelsize=8)
+    axes.grid(axis="y", color=_QUIET, alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
