@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import rankdata
 
 _SHIFTS = range(-3, 4)
 _FEWEST_STEPS = 20
-_COPY = 0.995  # correlation from which on a column is the target, up to scale
+_COPY = 0.995  # rank correlation from which on a column is the target, up to scale
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Leak:
     Attributes:
         column: its name.
         shift: steps by which it runs ahead of the target; negative where it follows.
-        correlation: with the target shifted so, in the median over items.
+        correlation: of ranks with the target shifted so, in the median over items.
     """
 
     column: str
@@ -52,7 +53,10 @@ def find_leaks(values: Sequence[np.ndarray], columns: Sequence[str]) -> list[Lea
 
 
 def _median_correlation(values: Sequence[np.ndarray], channel: int, shift: int) -> float:
-    """Return the median over items of the correlation of a channel with the target ``shift`` steps later."""
+    """Return the median over items of the rank correlation of a channel with the target ``shift`` steps later.
+
+    Of ranks, because one spike would hide a copy.
+    """
     found = []
     for item in values:
         target, other = item[0], item[channel]
@@ -62,5 +66,5 @@ def _median_correlation(values: Sequence[np.ndarray], channel: int, shift: int) 
             target, other = target[:shift], other[-shift:]
         both = ~np.isnan(target) & ~np.isnan(other)
         if both.sum() >= _FEWEST_STEPS and np.ptp(target[both]) > 0 and np.ptp(other[both]) > 0:
-            found.append(np.corrcoef(target[both], other[both])[0, 1])
+            found.append(np.corrcoef(rankdata(target[both]), rankdata(other[both]))[0, 1])
     return float(np.median(found)) if found else 0.0
