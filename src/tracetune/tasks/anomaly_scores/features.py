@@ -1,0 +1,59 @@
+"""Features of windows, in which normal windows lie near each other: their shape, and their level and spread."""
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tracetune.backbones.backbone import Backbone
+
+_CHUNK = 1024
+_PATCHES = 8
+_LEVEL_FLOOR = 0.1  # deviations of the series: the spread of a window that counts as none
+
+
+class WindowFeatures(Protocol):
+    """A map from windows to rows that distances are taken between."""
+
+    def __call__(self, windows: np.ndarray) -> Tensor:
+        """Return features [K, E] of windows [K, W], in units of the normal part's deviation around its mean."""
+        ...
+
+
+class ShapeFeatures:
+    """Patch embeddings of a backbone, which sees each window by itself, normalised: level and scale do not count.
+
+    Windows are resampled to eight patches, so that one bank costs the same whatever the width.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.backbone = backbone
+
+    def __call__(self, windows: np.ndarray) -> Tensor:
+        """Return unit vectors [K, N D]."""
+        steps = _PATCHES * self.backbone.patch_length
+        device = next(self.backbone.parameters()).device
+        rows = []
+        with torch.inference_mode():
+            for start in range(0, len(windows), _CHUNK):
+                part = torch.as_tensor(windows[start : start + _CHUNK], dtype=torch.float32, device=device)
+                part = functional.interpolate(part[:, None], size=steps, mode="linear", align_corners=True)
+                tokens = self.backbone.encode(part)[0]
+                rows.append(functional.normalize(tokens.flatten(1).float(), dim=-1).cpu())
+        return torch.cat(rows)
+
+
+class LevelFeatures:
+    """Mean, log deviation, highest and lowest value of each window: what instance normalisation takes away."""
+
+    def __call__(self, windows: np.ndarray) -> Tensor:
+        """Return features [K, 4]."""
+        columns = (
+            windows.mean(1),
+            np.log(windows.std(1) + _LEVEL_FLOOR),
+            windows.max(1),
+            windows.min(1),
+        )
+        return torch.as_tensor(np.stack(columns, 1), dtype=torch.float32)
