@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.common import Results, Row
 from tracetune.backbones.loading import load_backbone
-from tracetune.data.datasets import dataset_info, dataset_paths, list_datasets
+from tracetune.data.datasets import dataset_paths, list_datasets
 from tracetune.evaluation.anomaly.volume import volume_under_surface
 from tracetune.tasks.anomaly_scores.neighbour_scorer import fit_neighbour_scorer, window_widths
 from tracetune.tasks.anomaly_scores.series_scorer import fit_series_scorer
@@ -31,10 +31,10 @@ WITHOUT_PERIOD = 125
 
 @dataclass(frozen=True)
 class Labelled:
-    """One series: values [T], labels [T], and how many first steps are known to be normal (all, where none are)."""
+    """One series: signal [T], labels [T], and how many first steps are known to be normal (all, where none are)."""
 
     name: str
-    values: np.ndarray
+    signal: np.ndarray
     labels: np.ndarray
     normal: int
 
@@ -56,7 +56,7 @@ def main() -> None:
 
 def vus_pr(series: Labelled, backbone: torch.nn.Module) -> Row:
     """Return the window of the metric, the share of labelled steps, and VUS-PR by scorer."""
-    window = dominant_period(series.values) or WITHOUT_PERIOD
+    window = dominant_period(series.signal) or WITHOUT_PERIOD
     row: Row = {"window": window, "labelled": float(series.labels.mean())}
     for name, scorer in SCORERS.items():
         scores = scorer(series, backbone)
@@ -66,16 +66,16 @@ def vus_pr(series: Labelled, backbone: torch.nn.Module) -> Row:
 
 def shape_and_level(series: Labelled, backbone: torch.nn.Module) -> np.ndarray:
     """Return the scores of the package: patch embeddings and levels."""
-    normal = series.values[: series.normal]
+    normal = series.signal[: series.normal]
     scorer = fit_series_scorer(normal, backbone, neighbours=_neighbours(series))
-    return scorer.normal_scores if len(normal) == len(series.values) else scorer.score(series.values)
+    return scorer.normal_scores if len(normal) == len(series.signal) else scorer.score(series.signal)
 
 
 def raw_shape(series: Labelled, _: torch.nn.Module) -> np.ndarray:
     """Return distances to the nearest normal windows, z-normalised: what a matrix profile measures."""
-    normal = series.values[: series.normal]
+    normal = series.signal[: series.normal]
     scorer = fit_neighbour_scorer(normal, _z_normalised, neighbours=_neighbours(series))
-    return scorer.normal_scores if len(normal) == len(series.values) else scorer.score(series.values)
+    return scorer.normal_scores if len(normal) == len(series.signal) else scorer.score(series.signal)
 
 
 def sub_pca(series: Labelled, _: torch.nn.Module) -> np.ndarray:
@@ -83,20 +83,20 @@ def sub_pca(series: Labelled, _: torch.nn.Module) -> np.ndarray:
     starts, windows, normal = _windows(series)
     fitted = PCA(0.95, svd_solver="full").fit(windows[normal])
     errors = ((windows - fitted.inverse_transform(fitted.transform(windows))) ** 2).sum(1)
-    return spread(starts, errors, _width(series), len(series.values))
+    return spread(starts, errors, _width(series), len(series.signal))
 
 
 def k_means(series: Labelled, _: torch.nn.Module) -> np.ndarray:
     """Return the distance of each z-normalised window to the nearest of 20 centres of the normal ones."""
     starts, windows, normal = _windows(series)
     centres = MiniBatchKMeans(20, random_state=0, n_init=3).fit(windows[normal])
-    return spread(starts, centres.transform(windows).min(1), _width(series), len(series.values))
+    return spread(starts, centres.transform(windows).min(1), _width(series), len(series.signal))
 
 
 def moving_z_score(series: Labelled, _: torch.nn.Module) -> np.ndarray:
     """Return the moving mean of the distance to the normal part's mean, in its deviations."""
-    normal = series.values[: series.normal]
-    distances = np.abs(series.values - normal.mean()) / (normal.std() or 1.0)
+    normal = series.signal[: series.normal]
+    distances = np.abs(series.signal - normal.mean()) / (normal.std() or 1.0)
     return pd.Series(distances).rolling(_width(series), center=True, min_periods=1).mean().to_numpy()
 
 
@@ -167,21 +167,21 @@ def _marked(length: int, spans: list[tuple[int, int]]) -> np.ndarray:
 
 
 def _neighbours(series: Labelled) -> int:
-    """Return 3, or where anomalies are learned along 3 % of the windows, so that they are not each other's neighbours."""
-    if series.normal < len(series.values):
+    """Return 3, or where anomalies are learned along, 3 % of the windows: more than an anomaly has."""
+    if series.normal < len(series.signal):
         return 3
-    return max(3, round(0.03 * len(series.values) / 16))
+    return max(3, round(0.03 * len(series.signal) / 16))
 
 
 def _width(series: Labelled) -> int:
-    return window_widths(series.values[: series.normal])[1]
+    return window_widths(series.signal[: series.normal])[1]
 
 
 def _windows(series: Labelled) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return starts [K], z-normalised windows [K, W], and which of them are normal [K]."""
     width = _width(series)
-    starts = window_starts(len(series.values), width, max(1, width // 8))
-    windows = np.lib.stride_tricks.sliding_window_view(series.values, width)[starts]
+    starts = window_starts(len(series.signal), width, max(1, width // 8))
+    windows = np.lib.stride_tricks.sliding_window_view(series.signal, width)[starts]
     return starts, _z_normalised(windows).numpy(), starts + width <= series.normal
 
 
