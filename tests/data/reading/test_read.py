@@ -1,10 +1,13 @@
 # ruff: noqa: PD011 - `values` are arrays of series
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from tracetune.base.errors import InputError
 from tracetune.data.forecast_frame import frame_from_forecasts
+from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import panel_from_frame, read_table
 from tracetune.data.splits import Scaler
 from tracetune.data.windows import Windows
@@ -301,3 +304,13 @@ def test_cut_takes_steps_from_either_end():
     tail = panel.cut(-2, None)
     assert [series.values[0].tolist() for series in tail] == [[5, 6], [3, 4]]
     assert np.shares_memory(tail.series[0].values, panel.series[0].values)
+
+
+@pytest.mark.parametrize("options", [ReadingOptions(), ReadingOptions(decimal=","), ReadingOptions(thousands=".")])
+def test_dates_with_points_are_no_grouped_numbers(options: ReadingOptions, tmp_path: Path) -> None:
+    days = pd.date_range("2023-01-05", periods=90)
+    rows = [f"{day:%d.%m.%Y};1.{step:03d},50" for step, day in enumerate(days)]
+    (tmp_path / "umsatz.csv").write_text("\n".join(["Datum;Umsatz", *rows]) + "\n")
+    series = read_table(tmp_path / "umsatz.csv", options).panel.series[0]
+    assert series.values[0].tolist() == [1000.5 + step for step in range(90)]
+    assert series.timestamps[-1] == days[-1].to_datetime64()

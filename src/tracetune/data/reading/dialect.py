@@ -207,8 +207,8 @@ def find_marks(rows: Sequence[Sequence[str]], separator: str, options: ReadingOp
     columns = [column for column in columns if sum(map(_numeric_shape, column)) * 2 > len(column)]
     cells = [cell for column in columns for cell in column if _numeric_shape(cell)]
     if options.decimal is not None or options.thousands is not None:
-        thousands = options.thousands or ""
-        decimal = options.decimal or ("," if thousands == "." else ".")
+        decimal = options.decimal or ("," if options.thousands == "." else ".")
+        thousands = _grouping(cells, decimal) if options.thousands is None else options.thousands
         return _marks(decimal, thousands, "it was given")
     for cell in cells:
         if (both := _BOTH.fullmatch(cell)) and both[1] != both[3]:
@@ -226,6 +226,13 @@ def find_marks(rows: Sequence[Sequence[str]], separator: str, options: ReadingOp
     if doubtful is not None:
         raise _either(".", ",", next(cell for cell in doubtful if "." in cell))
     return _marks(".", "'" if quoted else spaced, "no cell speaks for a comma")
+
+
+def _grouping(cells: Sequence[str], decimal: str) -> str:
+    """Return the thousands mark of cells whose decimal mark is known, "" where there is none."""
+    other = "." if decimal == "," else ","
+    whole = (re.split(re.escape(decimal), cell)[0] for cell in cells)
+    return other if any(map(_GROUPED[other].fullmatch, whole)) else ""
 
 
 def _comma(cells: Sequence[str], commas: Sequence[str], points: Sequence[str], separator: str) -> list[Decision]:

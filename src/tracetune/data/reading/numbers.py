@@ -125,7 +125,9 @@ def _plain(cells: pd.Series, decimal: str, thousands: str) -> pd.Series:
     strings = text.map(lambda cell: isinstance(cell, str)).to_numpy(bool)
     written = text[strings]
     if thousands:
-        written = written.str.replace("[ \u00a0\u202f]" if thousands == " " else re.escape(thousands), "", regex=True)
+        mark = "[ \u00a0\u202f]" if thousands == " " else re.escape(thousands)
+        grouped = written.str.fullmatch(rf"\D*\d{{1,3}}(?:{mark}\d{{3}})+(?:{re.escape(decimal)}\d+)?\D*")
+        written = written.mask(grouped, written.str.replace(mark, "", regex=True))  # 05.01.2023 is no grouped number
     if decimal != ".":
         other = written.str.contains(".", regex=False)  # 1.5 is no number where commas are decimal marks
         written = written.where(other, written.str.replace(decimal, ".", regex=False))
