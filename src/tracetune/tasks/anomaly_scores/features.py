@@ -10,7 +10,7 @@ from torch.nn import functional
 from tracetune.backbones.backbone import Backbone
 
 _CHUNK = 1024
-_PATCHES = 8
+_SHARE_OF_CONTEXT = 4
 _LEVEL_FLOOR = 0.1  # deviations of the series: the spread of a window that counts as none
 
 
@@ -25,7 +25,7 @@ class WindowFeatures(Protocol):
 class ShapeFeatures:
     """Patch embeddings of a backbone, which sees each window by itself, normalised: level and scale do not count.
 
-    Windows are resampled to eight patches, so that one bank costs the same whatever the width.
+    Windows are resampled to a quarter of its context, so that one bank costs the same whatever the width.
     """
 
     def __init__(self, backbone: Backbone) -> None:
@@ -33,7 +33,7 @@ class ShapeFeatures:
 
     def __call__(self, windows: np.ndarray) -> Tensor:
         """Return unit vectors [K, N D]."""
-        steps = _PATCHES * self.backbone.patch_length
+        steps = max(self.backbone.context_length // _SHARE_OF_CONTEXT, 2)
         device = next(self.backbone.parameters()).device
         rows = []
         with torch.inference_mode():
