@@ -29,7 +29,8 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.head_phase import HeadOnFeatures
 from tracetune.fitting.run import Run
-from tracetune.heads.head import HeadConfig, build_head
+from tracetune.heads.config import HeadConfig
+from tracetune.heads.kinds import build_head
 from tracetune.tasks.forecast_data import scale_panel
 from tracetune.tasks.forecasting import Forecasting, ForecastModel
 from tracetune.tasks.task import TrainingData

@@ -30,7 +30,7 @@ from tracetune.data.windows import batches, identity_collate
 from tracetune.evaluation.cost import peak_memory_bytes
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import Trace
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.tasks.forecasting import ForecastModel

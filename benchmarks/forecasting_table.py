@@ -33,7 +33,7 @@ from tracetune.data.windows import batches
 from tracetune.evaluation.dlinear import fit_dlinear
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import Trace, method_named
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.tasks.forecast_evaluation import naive_forecasters

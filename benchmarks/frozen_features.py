@@ -30,7 +30,7 @@ from benchmarks.common import (
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
 from tracetune.data.windows import batches
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.heads.ridge import fit_ridge
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting import ForecastModel

@@ -28,7 +28,7 @@ from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.base.seeds import seed_everything
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting import ForecastModel
 

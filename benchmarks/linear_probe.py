@@ -19,7 +19,7 @@ from tracetune.base.seeds import seed_everything
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.run import Run
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting import Forecasting
 from tracetune.tasks.task import TrainingData

@@ -25,7 +25,7 @@ from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.backbones.loading import load_backbone
 from tracetune.data.windows import Windows
 from tracetune.evaluation.cost import peak_memory_bytes
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.trainer import TrainingConfig, build_trainer

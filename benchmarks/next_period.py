@@ -36,7 +36,7 @@ from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit, Part
 from tracetune.data.windows import BatchSource, Windows, batches, chosen_rows, spread_rows
 from tracetune.evaluation.periods import SampleGroups
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.heads.ridge import fit_ridge
 from tracetune.selection.gates import Gates
 from tracetune.selection.schedule import SelectionConfig

@@ -30,7 +30,7 @@ from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.evaluation.cost import Stopwatch, peak_memory_bytes
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting import ForecastModel
 

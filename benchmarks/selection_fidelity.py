@@ -37,7 +37,7 @@ from benchmarks.score_variants import VARIANTS
 from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.data.windows import Windows
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.selection.gate_masks import CONTEXTS
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules

@@ -36,7 +36,7 @@ from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.backbones.loading import load_backbone
 from tracetune.data.windows import batches
 from tracetune.evaluation.cost import count_parameters
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.training.adalora_callback import AdaLoraCallback
 from tracetune.training.measure import validation_loss

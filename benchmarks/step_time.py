@@ -33,7 +33,7 @@ from tracetune.backbones.moment import Moment
 from tracetune.base.seeds import seed_everything
 from tracetune.evaluation.cost import count_flops, count_parameters, peak_memory_bytes
 from tracetune.fitting.head_phase import HeadOnFeatures
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.selection.gates import Gates
 from tracetune.tasks.forecasting import ForecastModel

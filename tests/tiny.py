@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from tracetune.backbones.moment import Moment, MomentConfig
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.tasks.forecasting import ForecastModel
 
 CONTEXT, PATCH, WIDTH, HORIZON = 64, 8, 16, 12

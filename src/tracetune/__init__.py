@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tracetune.adapters.lora import LoraOptions
     from tracetune.base.errors import InputError
+    from tracetune.estimators.classifier import Classifier
     from tracetune.estimators.forecaster import Forecaster
     from tracetune.evaluation.backtest import Evaluation
     from tracetune.fitting.config import FitConfig
     from tracetune.fitting.methods import AdaLora, Dora, Full, LinearProbe, Lora, Trace
-    from tracetune.heads.head import HeadConfig
+    from tracetune.heads.config import HeadConfig
     from tracetune.selection.schedule import SelectionConfig
     from tracetune.tasks.forecasting import ForecastModel
     from tracetune.training.trace_callback import TraceCallback
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdaLora",
+    "Classifier",
     "Dora",
     "Evaluation",
     "FitConfig",
@@ -40,13 +42,14 @@ __all__ = [
 
 _MODULES = {
     "AdaLora": "fitting.methods",
+    "Classifier": "estimators.classifier",
     "Dora": "fitting.methods",
     "Evaluation": "evaluation.backtest",
     "FitConfig": "fitting.config",
     "ForecastModel": "tasks.forecasting",
     "Forecaster": "estimators.forecaster",
     "Full": "fitting.methods",
-    "HeadConfig": "heads.head",
+    "HeadConfig": "heads.config",
     "InputError": "base.errors",
     "LinearProbe": "fitting.methods",
     "Lora": "fitting.methods",

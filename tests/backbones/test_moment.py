@@ -14,7 +14,7 @@ from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.backbones.normalisation import interpolate_gaps, normalise
 from tracetune.base.errors import InputError
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.tasks.forecasting import ForecastModel
 
 TOLERANCE = 1e-5

@@ -16,7 +16,7 @@ from tracetune.backbones.loading import load_backbone
 from tracetune.base.errors import InputError
 from tracetune.base.files import read_json
 from tracetune.data.windows import batches
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.recipes import pretrain as recipe
 from tracetune.recipes.pretrain import PretrainConfig, moment_config
 

@@ -5,7 +5,7 @@ import torch
 from benchmarks.peers import ALL_LINEAR, MomentfmForecaster, momentfm_lora, random_moment
 
 from tests.tiny import CONTEXT, HORIZON, tiny_backbone
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.tasks.forecasting import ForecastModel
 
 pytest.importorskip("momentfm", reason="the peer, installed with pip install --no-deps momentfm")

@@ -13,7 +13,7 @@ from tests.tiny import CONTEXT, HORIZON, save_tiny, tiny_backbone
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.errors import InputError
 from tracetune.data.windows import batches
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.tasks.reconstruction import MaskedReconstruction, MaskingConfig
 
 

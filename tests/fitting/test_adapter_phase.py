@@ -13,9 +13,10 @@ from tracetune.adapters.adalora import AdaLoraOptions
 from tracetune.adapters.lora import LoraOptions
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import fit_split
-from tracetune.fitting.adapter_phase import TrainedAdapters, _obstacle, train_adapters
+from tracetune.fitting.adapter_phase import _obstacle, train_adapters
 from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
 from tracetune.fitting.run import Run
+from tracetune.fitting.trained import TrainedAdapters
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.tasks.forecast_data import forecast_data
 from tracetune.tasks.forecasting import ForecastModel

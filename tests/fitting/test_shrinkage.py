@@ -16,7 +16,7 @@ from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.interpolation import WeightPath, adapter_path, head_path
 from tracetune.fitting.shrinkage import FACTORS, choose_factor, shrink, shrink_modules
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.measure import sample_losses
 

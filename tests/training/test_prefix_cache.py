@@ -16,7 +16,7 @@ from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.backbones.backbone import frozen_blocks
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.data.windows import Windows
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.selection.gates import Gates
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.prefix_cache import PrefixCache

@@ -14,7 +14,7 @@ from tracetune.data.panels import Panel
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.estimators.saved_model import BaseModel
 from tracetune.fitting.fit import Fitted
-from tracetune.heads.head import HeadConfig
+from tracetune.heads.config import HeadConfig
 from tracetune.tasks.forecast_data import ForecastData
 from tracetune.tasks.forecast_evaluation import naive_losses
 from tracetune.tasks.forecasting import ForecastModel

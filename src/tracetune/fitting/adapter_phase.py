@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from peft import PeftModel
@@ -15,9 +14,8 @@ from tracetune.adapters.lora import trained_head
 from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
 from tracetune.base.seeds import seed_everything
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.head_phase import History
-from tracetune.fitting.methods.method import MethodReport
 from tracetune.fitting.run import Run
+from tracetune.fitting.trained import TrainedAdapters, trained_parameters
 from tracetune.tasks.task import TaskModel, TrainingData
 from tracetune.training.checkpoints import train
 from tracetune.training.prefix_cache import PrefixCache
@@ -25,26 +23,6 @@ from tracetune.training.storage import Storage
 from tracetune.training.trainer import build_trainer
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainedAdapters:
-    """What training with a method leaves beside the model.
-
-    Attributes:
-        history: the Trainer's log.
-        seconds: wall-clock time.
-        adapters_before_selection: parameters of the adapters (or the backbone) that began to train.
-        report: what the method says of its work.
-        prefix_blocks: how many frozen blocks below the lowest open module ran ("computed") and did not have to
-            ("reused"), counted per sample; empty where no prefix was remembered.
-    """
-
-    history: History
-    seconds: float
-    adapters_before_selection: int
-    report: MethodReport
-    prefix_blocks: dict[str, int]
 
 
 def train_adapters(
@@ -90,13 +68,6 @@ def train_adapters(
         prefix_blocks={"computed": cache.computed, "reused": cache.reused} if cache.computed else {},
     )
     return adapted.model, trained
-
-
-def trained_parameters(model: nn.Module) -> dict[str, int]:
-    """Return how many parameters of a model train, in "head" and "adapters" (or the backbone)."""
-    trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
-    head = sum(count for name, count in trained.items() if name.removeprefix("base_model.model.").startswith("head."))
-    return {"head": head, "adapters": sum(trained.values()) - head}
 
 
 @contextmanager

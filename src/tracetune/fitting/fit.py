@@ -14,12 +14,13 @@ from tracetune.base.seeds import seed_everything
 from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidate, Candidates
 from tracetune.fitting.config import HEAD, MODULES, NONE, ZERO_SHOT, FitConfig
-from tracetune.fitting.head_phase import TrainedHead, train_head
+from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.identity import fit_identity
 from tracetune.fitting.interpolation import adapter_path
 from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import shrink, shrink_modules
+from tracetune.fitting.trained import TrainedHead
 from tracetune.tasks.task import Task, TaskModel, TrainingData
 
 

@@ -4,7 +4,6 @@ import copy
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,8 @@ from tracetune.data.windows import BatchSource, batches
 from tracetune.fitting.config import NONE, FitConfig
 from tracetune.fitting.interpolation import head_path
 from tracetune.fitting.run import Run
-from tracetune.fitting.shrinkage import Shrinkage, shrink
+from tracetune.fitting.shrinkage import shrink
+from tracetune.fitting.trained import TrainedHead
 from tracetune.tasks.task import Output, Task, TaskModel, TrainingData
 from tracetune.training.checkpoints import train
 from tracetune.training.feature_cache import CachedBatches, cache_batches
@@ -25,25 +25,6 @@ from tracetune.training.storage import Storage
 from tracetune.training.trainer import build_trainer
 
 logger = logging.getLogger(__name__)
-
-History = list[dict[str, Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedHead:
-    """What training a head leaves beside the head itself.
-
-    Attributes:
-        history: the Trainer's log.
-        seconds: wall-clock time.
-        losses: [samples] validation loss of each sample.
-        shrinkage: how far it was moved back towards zero-shot; None where it was not.
-    """
-
-    history: History
-    seconds: float
-    losses: np.ndarray
-    shrinkage: Shrinkage | None
 
 
 def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConfig, run: Run) -> TrainedHead:

@@ -8,10 +8,9 @@ from torch import nn
 
 from tracetune.evaluation.periods import period_means
 from tracetune.evaluation.protocol import library_versions
-from tracetune.fitting.adapter_phase import TrainedAdapters, trained_parameters
 from tracetune.fitting.candidates import Candidate, Candidates, Comparison
 from tracetune.fitting.config import HEAD, FitConfig
-from tracetune.fitting.head_phase import History, TrainedHead
+from tracetune.fitting.trained import History, TrainedAdapters, TrainedHead, trained_parameters
 from tracetune.tasks.task import TaskModel
 
 

@@ -12,9 +12,6 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor, nn
 
-from tracetune.base.errors import InputError
-from tracetune.heads.config import HeadConfig
-
 _INITIAL_SPREAD = 0.02  # of the first forecasts, in standard deviations of the input series
 
 
@@ -76,42 +73,3 @@ def output_layer(features: int, outputs: int) -> nn.Linear:
     nn.init.normal_(layer.weight, std=_INITIAL_SPREAD / math.sqrt(features))
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def build_head(config: HeadConfig, num_patches: int, width: int, prediction_length: int) -> nn.Module:
-    """A new head [..., N, D] -> [..., H].
-
-    Args:
-        config: which one.
-        num_patches: N.
-        width: D.
-        prediction_length: H.
-
-    Raises:
-        InputError: a size below 1, or a ``beta`` that does not fit N or D.
-    """
-    _check_sizes(num_patches=num_patches, width=width, prediction_length=prediction_length)
-    module: Callable[..., nn.Module] = HEADS[config.kind].module
-    return module(num_patches, width, prediction_length, dropout=config.dropout, **_reduction(config))
-
-
-def head_parameters(config: HeadConfig, num_patches: int, width: int, prediction_length: int) -> int:
-    """Number of weights of a head, in closed form, as the TRACE paper counts them: without biases.
-
-    Every kind has H biases besides, all in its output layer.
-
-    Raises:
-        InputError: a size below 1, or a ``beta`` that does not fit N or D.
-    """
-    _check_sizes(num_patches=num_patches, width=width, prediction_length=prediction_length)
-    return HEADS[config.kind].module.weights(num_patches, width, prediction_length, **_reduction(config))
-
-
-def _reduction(config: HeadConfig) -> dict[str, Any]:
-    return {"beta": config.beta} if HEADS[config.kind].reduces else {}
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise InputError(f"Expected {name} of at least 1, found {size}.")

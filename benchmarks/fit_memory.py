@@ -1,0 +1,77 @@
+"""Peak memory of a fit, in copies of the backbone: random weights at the geometry of MOMENT-1-small, few tiny batches.
+
+Each method runs in a process of its own. The peak is that of the resident set above what the process held when the
+backbone was built, so that 1.0 is one more copy of the backbone (and all else that the fit needs).
+
+    python -m benchmarks.fit_memory
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+
+import numpy as np
+
+from tracetune.backbones.moment import Moment, MomentConfig
+from tracetune.data.windows import Windows
+from tracetune.evaluation.cost import peak_memory_bytes
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.fit import fit
+from tracetune.fitting.run import Run
+from tracetune.report.tables import markdown_table
+from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.task import TrainingData
+from tracetune.training.config import TrainingConfig
+
+SMALL = {"d_model": 512, "d_kv": 64, "d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu"}
+CONTEXT, HORIZON = 64, 8
+METHODS = ("linear_probe", "lora", "trace")
+
+
+def small_backbone() -> Moment:
+    """A MOMENT of that geometry with random weights."""
+    return Moment(MomentConfig(t5_config=SMALL, seq_len=CONTEXT, patch_len=8, partial_patches="fill")).eval()
+
+
+def measure(method: str) -> dict[str, float]:
+    """Megabytes of the backbone, and of the peak above it, in this process."""
+    values = [np.sin(np.arange(240, dtype=np.float32) / 3)[None]]
+    train = Windows(values, CONTEXT, HORIZON, [(0, 160)], stride=16)
+    data = TrainingData(train, Windows(values, CONTEXT, HORIZON, [(160, 240)], stride=16))
+    training = TrainingConfig(max_steps=2, batch_size=2, evaluations=1)
+    config = FitConfig(method=method, head_training=training, training=training)  # type: ignore[arg-type]  # names too
+    backbone = small_backbone()
+    backbone.encode(data.validation.__getitems__([0])["past_values"])  # kernels and thread pools are there
+    before = peak_memory_bytes()
+    with Run.at(None) as run:
+        fit(Forecasting(HORIZON, CONTEXT), backbone, data, config, run)
+    size = sum(weight.nbytes for weight in backbone.parameters())
+    return {"backbone": size / 1e6, "above": (peak_memory_bytes() - before) / 1e6}
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--method", choices=METHODS, help="only this one, in this process, as JSON")
+    arguments = parser.parse_args()
+    if arguments.method is not None:
+        print(json.dumps(measure(arguments.method)))
+        return
+    rows = []
+    for method in METHODS:
+        command = [sys.executable, "-m", "benchmarks.fit_memory", "--method", method]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+        rows.append(
+            {
+                "method": method,
+                "backbone, MB": found["backbone"],
+                "peak of the fit above it, MB": found["above"],
+                "in copies of the backbone": found["above"] / found["backbone"],
+            }
+        )
+    print(markdown_table(rows))
+
+
+if __name__ == "__main__":
+    main()

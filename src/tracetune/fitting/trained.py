@@ -1,0 +1,56 @@
+"""What training leaves beside the model: logs, seconds, losses, counts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from tracetune.fitting.methods.method import MethodReport
+from tracetune.fitting.shrinkage import Shrinkage
+
+History = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedHead:
+    """What training a head leaves beside the head itself.
+
+    Attributes:
+        history: the Trainer's log.
+        seconds: wall-clock time.
+        losses: [samples] validation loss of each sample.
+        shrinkage: how far it was moved back towards zero-shot; None where it was not.
+    """
+
+    history: History
+    seconds: float
+    losses: np.ndarray
+    shrinkage: Shrinkage | None
+
+
+@dataclass(frozen=True)
+class TrainedAdapters:
+    """What training with a method leaves beside the model.
+
+    Attributes:
+        history: the Trainer's log.
+        seconds: wall-clock time.
+        adapters_before_selection: parameters of the adapters (or the backbone) that began to train.
+        report: what the method says of its work.
+        prefix_blocks: how many frozen blocks below the lowest open module ran ("computed") and did not have to
+            ("reused"), counted per sample; empty where no prefix was remembered.
+    """
+
+    history: History
+    seconds: float
+    adapters_before_selection: int
+    report: MethodReport
+    prefix_blocks: dict[str, int]
+
+
+def trained_parameters(model: nn.Module) -> dict[str, int]:
+    """Return how many parameters of a model train, in "head" and "adapters" (or the backbone)."""
+    trained = {name: p.numel() for name, p in model.named_parameters() if p.requires_grad}
+    head = sum(count for name, count in trained.items() if name.removeprefix("base_model.model.").startswith("head."))
+    return {"head": head, "adapters": sum(trained.values()) - head}
