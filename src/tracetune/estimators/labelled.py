@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
-from tracetune.data.columns import ITEM_NAMES
-from tracetune.data.frames import panel_from_frame
+from tracetune.data.reading.items import ITEM_NAMES
+from tracetune.data.reading.read import panel_from_frame
 
 
 def checked_samples(values: Iterable[np.ndarray], channels: int | None = None) -> list[np.ndarray]:
