@@ -18,6 +18,7 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 Offset = pd.offsets.BaseOffset
 
 _BRACKETS = re.compile(r"(?P<count>\d*)(?P<kind>days|offset)\[(?P<inside>[^\]]*)\]")
+_PARTS = "years months weeks days hours minutes seconds day "
 _WORDS = {
     "h": "hourly", "D": "daily", "B": "on working days, Monday to Friday", "MS": "monthly", "ME": "monthly (last days)",
     "min": "each minute", "s": "each second", "YS-JAN": "yearly", "YE-DEC": "yearly (last days)", "QS-OCT": "quarterly",
@@ -59,7 +60,10 @@ def offset_text(offset: "Offset | None") -> str | None:
         holidays = [f"not {np.datetime_as_string(day, 'D')}" for day in offset.holidays]
         return f"{count}days[{','.join([*_weekdays(offset), *holidays])}]"
     if type(offset) is pd.offsets.DateOffset:
-        return f"{count}offset[{','.join(f'{name}={value}' for name, value in offset.kwds.items())}]"
+        parts = sorted(
+            offset.kwds.items(), key=lambda part: _PARTS.index(part[0]) if part[0] in _PARTS else len(_PARTS)
+        )
+        return f"{count}offset[{','.join(f'{name}={value}' for name, value in parts)}]"
     text = offset.freqstr
     if to_offset(text) != offset:
         raise InputError(f"Expected a frequency that can be written as text, found {offset!r}. Use another freq.")

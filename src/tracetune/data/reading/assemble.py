@@ -144,6 +144,8 @@ def _ordered(rows: Rows, options: ReadingOptions, strict: bool) -> tuple[Rows, l
         if (steps <= 0).all() and len(steps) > 2:
             notes.append("rows stood in reverse order of time")
         elif not options.sort:
+            if options.duplicates is None:
+                _refuse_repeats(rows.at(np.lexsort((rows.times, rows.codes))))
             _refuse_disorder(grouped)
     if options.sort or notes:
         return rows.at(np.lexsort((rows.times, rows.codes))), notes

@@ -137,6 +137,9 @@ def refuse_unreadable(cells: pd.Series, raw: RawTable, options: ReadingOptions) 
 def _first_odd(cells: pd.Series, options: ReadingOptions) -> tuple[int, str]:
     """The first cell that the form of most cells does not fit, and that form."""
     text = _plain(cells).astype(str).reset_index(drop=True)
+    with_zone = text.map(_has_zone).to_numpy(bool)
+    if with_zone.any() and not with_zone.all():
+        return int((with_zone != with_zone[0]).argmax()), f"{text[0]!r}"
     best: tuple[int, int, str] = (0, 0, "")
     probe = text.drop_duplicates().head(_PROBED)
     for form in _formats(options):

@@ -92,15 +92,10 @@ def find_dialect(text: str, whole: bool, encoding: Decision, options: ReadingOpt
     separator = _find_separator([line for _, line in kept], options)
     rows = _cells([line for _, line in kept], separator.value)
     width = _usual_width(rows)
-    first = next(
-        (
-            place
-            for place, row in enumerate(rows)
-            if _filled(row) >= min(width, max(_filled(row), 1)) * 0.99 and len(row) >= min(width - 1, 2)
-        ),
-        0,
-    )
+    first = next((place for place, row in enumerate(rows) if _may_be_header(row, width)), 0)
     notes = []
+    if encoding.found not in ("utf-8", "utf-8-sig"):
+        notes.append(f"read in encoding {encoding.found}: {encoding.reason}")
     if first:
         notes.append(f"left out {first} lines before the header (first: {shown(kept[0][1].strip())})")
     has_header = not _is_data_row(rows[first]) or not _same_kinds(rows[first : first + 2])
@@ -158,6 +153,12 @@ def _cells(lines: Sequence[str], separator: str) -> list[list[str]]:
 
 def _usual_width(rows: Sequence[Sequence[str]]) -> int:
     return Counter(map(len, rows)).most_common(1)[0][0]
+
+
+def _may_be_header(row: Sequence[str], width: int) -> bool:
+    """Whether a row has as many cells as most rows, or one less where it lacks a name for row names."""
+    wide = len(row) >= width or (width > 2 and len(row) == width - 1)
+    return wide and 2 * _filled(row) >= min(len(row), width)
 
 
 def _filled(row: Sequence[str]) -> int:

@@ -74,7 +74,8 @@ def find_items(raw: RawTable, time: TimeColumn, freq: Offset | None, options: Re
     good = [(columns, fill) for columns in repeated if (fill := _fill(raw, time, columns, freq)) >= 0.5]
     if not good:
         return _no_items(raw, candidates, repeated)
-    best = _likeliest(raw, [columns for columns, _ in good])
+    chosen = _likeliest(raw, [columns for columns, _ in good])
+    best = tuple(str(name) for name in frame.columns if name in chosen)
     return _items(
         raw, best, f"with {'it' if len(best) == 1 else 'them'} no time repeats and each item has regular steps"
     )
