@@ -313,21 +313,55 @@ def read(example: Example, folder: Path) -> tuple[Reading, str]:
     raise AssertionError("it was read without the hint")
 
 
+def understood(reading: Reading) -> dict[str, object]:
+    """Return what a reading made of a table."""
+    panel = reading.panel
+    first = panel.series[0]
+    begin = first.timestamps[0]
+    return {
+        "items": panel.item_ids,
+        "ids": panel.origin.id_columns,
+        "channels": panel.channels,
+        "freq": panel.freq,
+        "lengths": panel.lengths,
+        "zone": panel.origin.zone,
+        "missing": int(sum(np.isnan(series.values).sum() for series in panel)),
+        "first": pd.Timestamp(begin) if isinstance(begin, np.datetime64) else begin,
+        "values": first.values[0].tolist(),  # noqa: PD011
+    }
+
+
+def misread(example: Example, reading: Reading) -> list[str]:
+    """Return what is not understood as it must be."""
+    found = understood(reading)
+    wrong = []
+    for name, wanted in example.expected.items():
+        if name == "values":
+            right = np.allclose(found[name][: len(wanted)], wanted)
+        else:
+            right = found[name] == (pd.Timestamp(wanted) if name == "first" else wanted)
+        wrong += [] if right else [f"{name}: {found[name]}"]
+    said = " ".join([*reading.notes, *reading.warnings])
+    return wrong + ([] if example.said in said else [f"said: {said}"])
+
+
 def report() -> str:
     """Return what is understood of every table, as Markdown."""
-    counts = {"as it is": 0, "after the hint": 0, "refused": 0}
+    counts = {"as it is": 0, "after the hint": 0, "refused": 0, "wrongly": 0}
     rows = []
     for name, example in EXAMPLES.items():
         with tempfile.TemporaryDirectory() as folder:
             try:
                 reading, message = read(example, Path(folder))
                 outcome = "after the hint" if message else "as it is"
+                outcome = "wrongly" if misread(example, reading) or example.refused else outcome
                 found = reading.line
                 if example.hint:
                     ((flag, value),) = example.hint.items()
                     found = f"hint `{Remark(option(flag, value)).for_command_line()}`: {found}"
             except InputError as error:
-                outcome, found = "refused", error.for_command_line().replace(folder + "/", "")
+                outcome = "refused" if example.refused and example.refused in str(error) else "wrongly"
+                found = error.for_command_line().replace(folder + "/", "")
         counts[outcome] += 1
         rows.append(
             f"| {name} | {example.trait} | {outcome} | {found[:220].replace('|', chr(92) + '|')} |".replace("\n", " ")

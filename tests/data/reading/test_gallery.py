@@ -3,29 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from tests.data.reading.gallery import EXAMPLES, Example, read
+from tests.data.reading.gallery import EXAMPLES, Example, misread, read, understood
 from tracetune.base.errors import InputError
-from tracetune.data.reading.read import Reading, read_table
-
-
-def understood(reading: Reading) -> dict[str, object]:
-    panel = reading.panel
-    first = panel.series[0]
-    begin = first.timestamps[0]
-    return {
-        "items": panel.item_ids,
-        "ids": panel.origin.id_columns,
-        "channels": panel.channels,
-        "freq": panel.freq,
-        "lengths": panel.lengths,
-        "zone": panel.origin.zone,
-        "missing": int(sum(np.isnan(series.values).sum() for series in panel)),
-        "first": pd.Timestamp(begin) if isinstance(begin, np.datetime64) else begin,
-        "values": first.values[0].tolist(),  # noqa: PD011
-    }
+from tracetune.data.reading.read import read_table
 
 
 @pytest.mark.parametrize("example", [pytest.param(each, id=name) for name, each in EXAMPLES.items()])
@@ -36,16 +18,7 @@ def test_gallery(example: Example, tmp_path: Path) -> None:
         assert example.refused in str(caught.value)
         assert len(str(caught.value)) < 2000
         return
-    reading, _ = read(example, tmp_path)
-    found = understood(reading)
-    for name, wanted in example.expected.items():
-        if name == "values":
-            np.testing.assert_allclose(found[name][: len(wanted)], wanted)
-        elif name == "first":
-            assert found[name] == pd.Timestamp(wanted)
-        else:
-            assert found[name] == wanted, name
-    assert example.said in " ".join([*reading.notes, *reading.warnings])
+    assert misread(example, read(example, tmp_path)[0]) == []
 
 
 @pytest.mark.parametrize("example", [pytest.param(each, id=n) for n, each in EXAMPLES.items() if not each.refused])
