@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tracetune.adapters.lora import LoraOptions
+    from tracetune.backbones.any_module import wrap_module
     from tracetune.base.errors import InputError
     from tracetune.estimators.classifier import Classifier
     from tracetune.estimators.forecaster import Forecaster
@@ -38,6 +39,7 @@ __all__ = [
     "Trace",
     "TraceCallback",
     "TrainingConfig",
+    "wrap_module",
 ]
 
 _MODULES = {
@@ -58,6 +60,7 @@ _MODULES = {
     "Trace": "fitting.methods",
     "TraceCallback": "training.trace_callback",
     "TrainingConfig": "training.trainer",
+    "wrap_module": "backbones.any_module",
 }
 
 

@@ -14,6 +14,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import TrainerCallback
 
+from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import MODELS, locate_weights
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, argument, either
@@ -107,7 +108,7 @@ class Forecaster:
         prediction_length: int | None = None,
         context_length: int | None = None,
         *,
-        base: str | None = None,
+        base: str | Backbone | None = None,
         device: str = "auto",
     ) -> "Forecaster":
         """Load a foundation model by name, or a forecaster that was saved.
@@ -117,7 +118,8 @@ class Forecaster:
                 written by :meth:`save_pretrained`.
             prediction_length: H; a saved forecaster knows its own.
             context_length: T; None takes the backbone's.
-            base: for a saved forecaster, where its backbone is now, if not under its recorded name.
+            base: for a saved forecaster, where its backbone is now, if not under its recorded name; or the backbone
+                itself, of which a copy is taken.
             device: "auto", "cpu", "cuda", ...
 
         Raises:
@@ -141,6 +143,32 @@ class Forecaster:
             )
         model = ForecastModel.from_pretrained(str(name_or_folder), prediction_length, None, context_length)
         return cls(model, str(name_or_folder), device=device)
+
+    @classmethod
+    def from_backbone(
+        cls,
+        backbone: Backbone,
+        prediction_length: int,
+        context_length: int | None = None,
+        *,
+        name: str | None = None,
+        device: str = "auto",
+    ) -> "Forecaster":
+        """Return a forecaster on a backbone that is there already, e.g. of :func:`tracetune.wrap_module`.
+
+        Args:
+            backbone: moved to the device and put in evaluation mode; a fit leaves its weights as they are.
+            prediction_length: H.
+            context_length: T; None takes the backbone's.
+            name: as the base model is called in records and cards; None takes that of its class.
+            device: "auto", "cpu", "cuda", ...
+
+        Raises:
+            InputError: lengths below 1.
+        """
+        called = type(backbone).__name__ if name is None else name
+        model = ForecastModel.from_backbone(backbone, prediction_length, None, context_length, called)
+        return cls(model, called, device=device)
 
     def fit(
         self,
@@ -471,7 +499,7 @@ class Forecaster:
         saved: SavedModel[ForecastRecord],
         prediction_length: int | None,
         context_length: int | None,
-        base: str | None,
+        base: str | Backbone | None,
         device: str,
     ) -> "Forecaster":
         record = saved.content
@@ -485,7 +513,7 @@ class Forecaster:
         model = load_model(saved, build, base)
         return cls(
             model,
-            str(base or saved.base_model.name),
+            base if isinstance(base, str) and base else saved.base_model.name,
             trace=saved.record,
             intervals=record.quantiles(),
             non_negative=record.non_negative,

@@ -11,6 +11,7 @@ trained in full carries its backbone; so does a model that was tuned on from suc
 of every other file and of itself: whatever was exchanged or edited is found out before anything is computed.
 """
 
+import copy
 import hashlib
 import json
 import math
@@ -31,6 +32,7 @@ from tracetune.adapters.checkpoint import (
     save_adapter,
     without_adapters,
 )
+from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone, read_weights, weights_digest
 from tracetune.base.errors import InputError, argument, shown
 from tracetune.base.files import read_json_object, staged_folder, write_json
@@ -168,13 +170,15 @@ def read_saved_model(folder: str | Path, task: str, content: Callable[[Mapping[s
     return SavedModel(source, header.weights, header.base_model, record, typed)
 
 
-def load_model(saved: SavedModel[Any], build: Callable[[Any], nn.Module], base: str | Path | None = None) -> nn.Module:
+def load_model(
+    saved: SavedModel[Any], build: Callable[[Any], nn.Module], base: str | Path | Backbone | None = None
+) -> nn.Module:
     """The model of a saved folder, in evaluation mode.
 
     Args:
         saved: from :func:`read_saved_model`.
         build: makes a model with ``backbone`` and ``head`` from a backbone, the head as it was configured.
-        base: where the named backbone is now, if not where it was.
+        base: where the named backbone is now, if not where it was, or the backbone itself, which is copied.
 
     Raises:
         InputError: the backbone cannot be found or has other weights, or the saved weights do not fit.
@@ -208,15 +212,16 @@ def base_of(name: str, backbone: nn.Module, fitted: nn.Module, *, tuned_before: 
     return BaseModel(str(folder.absolute()) if folder.is_dir() else name, weights_digest(backbone))
 
 
-def _backbone_of(saved: SavedModel[Any], base: str | Path | None) -> Any:
+def _backbone_of(saved: SavedModel[Any], base: str | Path | Backbone | None) -> Any:
     expected = saved.base_model.weights_sha256
     if expected is None:
         if base is not None:
             raise InputError(f"{saved.folder} holds its own backbone: leave out {argument('base')}.")
         return load_backbone(saved.folder / BACKBONE_FOLDER)
-    name = str(base or saved.base_model.name)
+    given = isinstance(base, Backbone)
+    name = type(base).__name__ if given else str(base or saved.base_model.name)
     try:
-        backbone = load_backbone(name)
+        backbone = copy.deepcopy(base) if given else load_backbone(name)
     except InputError as error:
         raise InputError(
             f"The backbone that {saved.folder} was fine-tuned from cannot be loaded; say where it is now with "

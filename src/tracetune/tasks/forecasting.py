@@ -135,7 +135,7 @@ class ForecastModel(TaskModel):
         """
         if self.head is None:
             past_values, input_mask = self._fit_context(past_values, input_mask)
-            forecast = self.backbone.forecast(past_values, input_mask, self.prediction_length)
+            forecast = self._zero_shot_forecast(past_values, input_mask)
             scale = _context_scale(past_values, input_mask)
         else:
             tokens, statistics = self.encode(past_values, input_mask)
@@ -191,6 +191,15 @@ class ForecastModel(TaskModel):
         if self.head is None and self.backbone.num_passes(self.context_length, self.prediction_length) > 1:
             return "this horizon takes several passes through the blocks, of which each depends on the one before"
         return None
+
+    def _zero_shot_forecast(self, past_values: Tensor, input_mask: Tensor) -> Tensor:
+        """The forecast [B, C, H] of the backbone by itself."""
+        if not hasattr(self.backbone, "forecast"):
+            raise InputError(
+                f"{type(self.backbone).__name__} does not forecast by itself: expected a head to forecast with, found "
+                "none. Fit it first."
+            )
+        return self.backbone.forecast(past_values, input_mask, self.prediction_length)
 
     def _fit_context(self, past_values: Tensor, input_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         if input_mask is None:
