@@ -244,10 +244,7 @@ def _adapted_layers(backbone: AnyModule, patterns: tuple[str, ...] | None) -> li
 def _layers_called(backbone: AnyModule, layers: dict[str, nn.Linear]) -> set[str]:
     """Return the names of the layers that are called while two series of T random steps are encoded."""
     called: set[str] = set()
-    handles = [
-        layer.register_forward_hook(lambda *_, name=name: called.add(name))  # type: ignore[misc]
-        for name, layer in layers.items()
-    ]
+    handles = [layer.register_forward_hook(lambda *_, name=name: called.add(name)) for name, layer in layers.items()]
     parameter = next(backbone.parameters(), None)
     steps = torch.linspace(0, 20, backbone.context_length, device=None if parameter is None else parameter.device)
     modes = {part: part.training for part in backbone.modules()}

@@ -218,10 +218,9 @@ def _backbone_of(saved: SavedModel[Any], base: str | Path | Backbone | None) -> 
         if base is not None:
             raise InputError(f"{saved.folder} holds its own backbone: leave out {argument('base')}.")
         return load_backbone(saved.folder / BACKBONE_FOLDER)
-    given = isinstance(base, Backbone)
-    name = type(base).__name__ if given else str(base or saved.base_model.name)
+    name = type(base).__name__ if isinstance(base, Backbone) else str(base or saved.base_model.name)
     try:
-        backbone = copy.deepcopy(base) if given else load_backbone(name)
+        backbone: Any = copy.deepcopy(base) if isinstance(base, Backbone) else load_backbone(name)
     except InputError as error:
         raise InputError(
             f"The backbone that {saved.folder} was fine-tuned from cannot be loaded; say where it is now with "
