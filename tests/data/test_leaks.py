@@ -20,6 +20,14 @@ def test_copies_are_found_at_their_shift(shift: int) -> None:
     assert leak.correlation == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("factor", [2.0, -2.0])
+def test_a_spike_does_not_hide_a_copy(factor: float) -> None:
+    target = SOURCE.normal(size=200)
+    copy = factor * target
+    target[70] = 1e6 * factor
+    assert [leak.shift for leak in find_leaks([np.stack([target, copy])], ["copy"])] == [0]
+
+
 def test_related_columns_are_none() -> None:
     target = SOURCE.normal(size=200)
     assert find_leaks([np.stack([target, target + 0.3 * SOURCE.normal(size=200)])], ["temperature"]) == []
