@@ -32,7 +32,16 @@ SYNONYMS = {
     "config": ("yaml", "configuration", "cfg"),
     "model": ("name", "backbone", "checkpoint"),
     "max_tokens": ("max_memory",),
-    "validation_data": ("val_data", "validation", "valid"),
+    "validation_data": ("val_data", "valid"),
+    "decimal": ("decimal_separator", "dec"),
+    "thousands": ("thousands_separator",),
+    "missing": ("na_values", "null_values", "nan"),
+    "day_first": ("dayfirst",),
+    "sheet": ("sheet_name", "tab"),
+    "duplicates": ("dedup", "on_duplicates"),
+    "plot": ("picture", "figure", "png"),
+    "non_negative": ("nonnegative", "positive", "clip"),
+    "dataset": ("data_set",),
 }
 """Our names, and what else a setting is called by users of other tools."""
 
