@@ -1,7 +1,9 @@
 """AdaLoRA through PEFT (Zhang et al. 2023): ranks instead of modules are pruned; here to be compared with."""
 
 import json
+import math
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -10,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tracetune.adapters.lora import LoraOptions, lora_config, target_layers
+from tracetune.adapters.lora import LoraOptions, chosen_layers, linear_layers, lora_config
 from tracetune.adapters.options import AdaLoraOptions
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
@@ -23,7 +25,8 @@ def add_adalora(model: nn.Module, lora: LoraOptions, options: AdaLoraOptions, to
         InputError: a pattern in ``lora.target_modules`` fits no layer, or too few steps.
     """
     tinit, tfinal = options.schedule(total_steps)
-    plain = lora_config(model, target_layers(model, lora.target_modules), lora)
+    layers = chosen_layers(linear_layers(model.get_submodule("backbone")), lora.target_modules)
+    plain = lora_config(model, list(layers), lora)
     config = AdaLoraConfig(
         init_r=options.init_r,
         target_r=options.target_r,
@@ -34,12 +37,39 @@ def add_adalora(model: nn.Module, lora: LoraOptions, options: AdaLoraOptions, to
         beta2=options.beta2,
         orth_reg_weight=options.orth_reg_weight,
         total_step=total_steps,
-        lora_alpha=plain.lora_alpha,
+        lora_alpha=_scale(layers, lora, options),
         lora_dropout=plain.lora_dropout,
         target_modules=sorted(plain.target_modules),
         modules_to_save=plain.modules_to_save,
     )
-    return get_peft_model(model, config)
+    adapted = get_peft_model(model, config)
+    _orthogonal_directions(adapted)
+    return adapted
+
+
+def _scale(layers: Mapping[str, nn.Linear], lora: LoraOptions, options: AdaLoraOptions) -> float:
+    """PEFT's ``lora_alpha`` for AdaLoRA: the one asked for, or the one at which it learns as fast as LoRA.
+
+    Adam moves each singular value by the learning rate, and with unit directions the layer by as much. In LoRA it moves
+    each of the ``out_features`` entries of a column of B, whose rows of A have norm 1 / sqrt(3) at the start: the layer
+    moves by sqrt(out_features / 3) times the learning rate.
+    """
+    if options.lora_alpha is not None:
+        return options.lora_alpha
+    out_features = sum(layer.out_features for layer in layers.values()) / len(layers)
+    return options.init_r * lora.lora_alpha / lora.r * math.sqrt(out_features / 3)
+
+
+@torch.no_grad()
+def _orthogonal_directions(model: PeftModel) -> None:
+    """Begin with orthonormal directions, where the regulariser has its minimum.
+
+    PEFT draws them with norms far below 1, so that singular values act on almost nothing, and the regulariser, whose
+    gradient has the same size however close to its minimum, drives A and B instead of the training loss.
+    """
+    for name, weight in model.named_parameters():
+        if ".lora_A." in name or ".lora_B." in name:
+            nn.init.orthogonal_(weight)
 
 
 def orthogonality(model: PeftModel) -> Tensor:

@@ -47,7 +47,10 @@ class AdaLoraOptions:
         deltaT: steps between two changes.
         beta1: weight of the past in the smoothed sensitivity.
         beta2: weight of the past in its uncertainty.
-        orth_reg_weight: weight of the regulariser that keeps A and B orthogonal.
+        orth_reg_weight: weight of the regulariser that keeps A and B orthogonal. PEFT's default, 0.5, drives them more
+            than the training loss does.
+        lora_alpha: PEFT's scale of the adapter, divided by ``init_r``; None takes the one at which a step changes a
+            layer as much as with LoRA of the given options.
     """
 
     init_r: int = 3
@@ -57,7 +60,8 @@ class AdaLoraOptions:
     deltaT: int = 1
     beta1: float = 0.85
     beta2: float = 0.85
-    orth_reg_weight: float = 0.5
+    orth_reg_weight: float = 0.01
+    lora_alpha: float | None = None
 
     def __post_init__(self) -> None:
         # With nothing to take away PEFT looks for the 0th smallest score and fails in the middle of the run.
@@ -69,6 +73,8 @@ class AdaLoraOptions:
         for name in ("beta1", "beta2"):
             if not 0 < getattr(self, name) < 1:
                 raise InputError(f"Expected {name} between 0 and 1, found {getattr(self, name)}.")
+        if self.lora_alpha is not None and not (math.isfinite(self.lora_alpha) and self.lora_alpha > 0):
+            raise InputError(f"Expected lora_alpha above 0, or none, found {self.lora_alpha}.")
         if self.deltaT < 1 or self.orth_reg_weight < 0 or self.tinit < 0 or self.tfinal < 0:
             raise InputError(f"Expected deltaT of at least 1 and nothing negative, found {self}.")
 
