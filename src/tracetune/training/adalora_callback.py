@@ -35,7 +35,7 @@ class AdaLoraCallback(TrainerCallback):
 
     @property
     def run(self) -> "_Allocation":
-        """The allocation of the training that has begun last."""
+        """The allocation of the training that is under way."""
         if self._run is None:
             raise InputError("AdaLoRA allocates ranks while training runs: call trainer.train() first.")
         return self._run
@@ -73,8 +73,9 @@ class AdaLoraCallback(TrainerCallback):
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Drop the masked ranks for good."""
-        self.run.finish()
-        self.run.files.keep(checkpoint_steps(Path(args.output_dir)))
+        run, self._run = self.run, None
+        run.finish()
+        run.files.keep(checkpoint_steps(Path(args.output_dir)))
 
 
 class _Allocation:
