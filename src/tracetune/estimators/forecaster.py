@@ -1,6 +1,5 @@
 """Forecaster: load, fit, predict, evaluate, save."""
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,9 +14,8 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
-from tracetune.backbones.loading import MODELS, locate_weights
 from tracetune.base.device import resolve_device
-from tracetune.base.errors import InputError, argument, either
+from tracetune.base.errors import InputError
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
@@ -25,35 +23,21 @@ from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import PanelSplit
 from tracetune.estimators.backtest import BacktestModel, backtest, test_part
 from tracetune.estimators.card import forecaster_card
-from tracetune.estimators.fit_data import is_non_negative, split_frames
-from tracetune.estimators.forecast_record import ForecastRecord, fit_record, inner_model
-from tracetune.estimators.intervals import ResidualQuantiles, checked_levels, residual_quantiles
+from tracetune.estimators.fit_data import split_frames
+from tracetune.estimators.forecast_record import inner_model
+from tracetune.estimators.forecaster_state import ForecasterState, fit_forecaster, load_forecaster
+from tracetune.estimators.intervals import ResidualQuantiles, checked_levels, quantile_offsets
 from tracetune.estimators.prediction import checked_arrays, forecast_panels, forecast_series
-from tracetune.estimators.saved_model import (
-    SavedModel,
-    base_of,
-    is_saved_model,
-    load_model,
-    merged_model,
-    read_saved_model,
-    save_model,
-)
+from tracetune.estimators.saved_model import merged_model, save_model
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.fit import fit
 from tracetune.fitting.methods import Method
-from tracetune.fitting.run import Run
-from tracetune.tasks.forecast_data import forecast_data
-from tracetune.tasks.forecasting import Forecasting, ForecastModel, ForecastOutput
+from tracetune.tasks.forecasting import ForecastModel, ForecastOutput
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 QuantileLevels = Sequence[float] | np.ndarray | float | None
-
-logger = logging.getLogger(__name__)
-
-_TASK = "forecasting"
 
 
 class Forecaster:
@@ -71,6 +55,7 @@ class Forecaster:
         trace: dict[str, Any] | None = None,
         intervals: ResidualQuantiles | None = None,
         non_negative: bool = False,
+        history: dict[str, list[dict[str, Any]]] | None = None,
         device: str = "auto",
     ) -> None:
         self.device = resolve_device(device)
@@ -79,7 +64,7 @@ class Forecaster:
         self.trace = trace
         self.intervals = intervals
         self.non_negative = non_negative
-        self.history: dict[str, list[dict[str, Any]]] = {}
+        self.history = history or {}
 
     @property
     def forecast_model(self) -> ForecastModel:
@@ -126,23 +111,8 @@ class Forecaster:
             InputError: unknown or damaged model, another horizon than the saved head has, or a backbone
                 other than the one that was fine-tuned.
         """
-        if is_saved_model(name_or_folder):
-            saved = read_saved_model(name_or_folder, _TASK, ForecastRecord.from_json)
-            return cls._from_saved(saved, prediction_length, context_length, base, device)
-        if base is not None:
-            raise InputError(
-                f"{str(name_or_folder)!r} is no fine-tuned model, whose backbone {argument('base')} would name. Leave "
-                f"{argument('base')} out."
-            )
-        if str(name_or_folder) not in MODELS:
-            locate_weights(name_or_folder)  # a name that does not exist needs no prediction_length
-        if prediction_length is None:
-            raise InputError(
-                f"Expected {argument('prediction_length')}: how many steps to forecast. Only a fine-tuned model knows "
-                f"its own; {str(name_or_folder)!r} is a foundation model."
-            )
-        model = ForecastModel.from_pretrained(str(name_or_folder), prediction_length, None, context_length)
-        return cls(model, str(name_or_folder), device=device)
+        state = load_forecaster(name_or_folder, prediction_length, context_length, base)
+        return cls(**vars(state), device=device)
 
     @classmethod
     def from_backbone(
@@ -222,51 +192,17 @@ class Forecaster:
         ``min_context`` admits training windows with that few real context steps, of every series or of each; None
         wants full contexts.
         """
-        config = FitConfig() if config is None else config
-        if isinstance(self.model, PeftModel):
-            merge = either(
-                "forecaster.merge().fit(...)", "in Python: Forecaster.from_pretrained(FOLDER).merge(), saved anew"
-            )
-            again = either("Forecaster.from_pretrained(...)", "--model")
-            raise InputError(
-                f"This forecaster is fine-tuned already. To train on from it, fold its adapters in first ({merge}); to "
-                f"start again, take its base ({again} with {self.base_name!r})."
-            )
-        if non_negative is None:
-            non_negative = self.non_negative
-            if not non_negative and is_non_negative(panel):
-                logger.warning(
-                    "No value is below 0; non_negative=True (--non-negative) keeps forecasts at or above 0 too."
-                )
-        data = forecast_data(
+        fitted = fit_forecaster(
+            self._state,
             panel,
             split,
-            self.context_length,
-            self.prediction_length,
-            config.train_stride,
-            min_context,
-            config.validation_windows,
-            rolling=config.validation == "rolling",
-            seed=config.training.seed,
-        )
-        if data.counts is not None:
-            logger.info("%s", data.counts.describe())
-        start = None if self.trace is None else self.forecast_model
-        task = Forecasting(self.prediction_length, self.context_length, self.base_name, start)
-        with Run.at(config.checkpoints, str(self.device), callbacks, restart=config.restart) as run:
-            fitted = fit(task, self.forecast_model.backbone, data, config, run)
-        base = base_of(self.base_name, self.forecast_model.backbone, fitted.model, tuned_before=self.trace is not None)
-        intervals = residual_quantiles(fitted.model, data.validation)
-        tuned = Forecaster(
-            fitted.model,
-            self.base_name,
-            trace=fit_record(panel, data, fitted, base),
-            intervals=intervals,
+            FitConfig() if config is None else config,
+            min_context=min_context,
             non_negative=non_negative,
             device=str(self.device),
+            callbacks=callbacks,
         )
-        tuned.history = fitted.record.history
-        return tuned
+        return Forecaster(**vars(fitted), device=str(self.device))
 
     def predict_df(
         self,
@@ -334,7 +270,7 @@ class Forecaster:
     ) -> Iterator[pd.DataFrame]:
         """Forecast panels one after the other; see :meth:`predict_frames`."""
         levels = checked_levels(quantile_levels)
-        offsets = self._quantile_offsets(levels)
+        offsets = quantile_offsets(self.intervals, levels)
         lowest = self._lowest(non_negative)
         return forecast_panels(self._output, panels, self.context_length, batch_size, levels, offsets, lowest)
 
@@ -371,14 +307,7 @@ class Forecaster:
             raise InputError(
                 f"Nothing to save: {self.base_name!r} is a foundation model as it was loaded. Call fit first."
             )
-        intervals = None if self.intervals is None else self.intervals.to_dict()
-        trace = {
-            **self.trace,
-            "task": _TASK,
-            "weights": "adapter" if isinstance(self.model, PeftModel) else "whole",
-            "intervals": intervals,
-            "non_negative": self.non_negative,
-        }
+        trace = self._state.record()
         save_model(folder, self.model, trace, forecaster_card(trace))
 
     def merge(self) -> "Forecaster":
@@ -389,14 +318,7 @@ class Forecaster:
         if not isinstance(self.model, PeftModel) or self.trace is None:
             return self
         model, trace = merged_model(self.model, self.trace)
-        return Forecaster(
-            model,
-            self.base_name,
-            trace=trace,
-            intervals=self.intervals,
-            non_negative=self.non_negative,
-            device=str(self.device),
-        )
+        return Forecaster(**vars(replace(self._state, model=model, trace=trace)), device=str(self.device))
 
     def plot(
         self,
@@ -493,32 +415,9 @@ class Forecaster:
         counted = ranges if bounded_weights else None
         return backtest(model, panel, ranges, scaler_ranges, counted, stride, season, batch_size)
 
-    @classmethod
-    def _from_saved(
-        cls,
-        saved: SavedModel[ForecastRecord],
-        prediction_length: int | None,
-        context_length: int | None,
-        base: str | Backbone | None,
-        device: str,
-    ) -> "Forecaster":
-        record = saved.content
-        record.require(str(saved.folder), prediction_length=prediction_length, context_length=context_length)
-
-        def build(backbone: Any) -> ForecastModel:
-            return ForecastModel.from_backbone(
-                backbone, record.prediction_length, record.head, record.context_length, saved.base_model.name
-            )
-
-        model = load_model(saved, build, base)
-        return cls(
-            model,
-            base if isinstance(base, str) and base else saved.base_model.name,
-            trace=saved.record,
-            intervals=record.quantiles(),
-            non_negative=record.non_negative,
-            device=device,
-        )
+    @property
+    def _state(self) -> ForecasterState:
+        return ForecasterState(self.model, self.base_name, self.trace, self.intervals, self.non_negative)
 
     def _lowest(self, non_negative: bool | None) -> float:
         """What forecasts are clipped at."""
@@ -527,14 +426,3 @@ class Forecaster:
     def _output(self, batch: Mapping[str, Tensor]) -> ForecastOutput:
         with torch.inference_mode():
             return self.model(batch["past_values"].to(self.device), batch["input_mask"].to(self.device))
-
-    def _quantile_offsets(self, levels: Sequence[float]) -> np.ndarray | None:
-        if not levels:
-            return None
-        if self.intervals is None:
-            raise InputError(
-                "Quantiles need a fitted forecaster: they come from its validation errors. "
-                f"{either('Call fit first', 'Run tracetune finetune first')}, or leave out "
-                f"{argument('quantile_levels', flag='--quantiles')}."
-            )
-        return self.intervals.at(levels)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tracetune.base.errors import InputError, argument, shown
+from tracetune.base.errors import InputError, argument, either, shown
 from tracetune.base.schema import from_json
 from tracetune.data.windows import BatchSource, batches, chosen_rows
 
@@ -107,6 +107,23 @@ def checked_levels(quantile_levels: Any) -> tuple[float, ...]:
         if not 0 < levels[-1] < 1:
             raise InputError(f"Expected {name} between 0 and 1, found {shown(level)}.")
     return tuple(dict.fromkeys(levels))
+
+
+def quantile_offsets(intervals: ResidualQuantiles | None, levels: Sequence[float]) -> np.ndarray | None:
+    """Offsets [H, Q] of quantiles from the point forecast; None where none are wanted.
+
+    Raises:
+        InputError: quantiles are wanted of a forecaster that has none, or of other levels than it has.
+    """
+    if not levels:
+        return None
+    if intervals is None:
+        raise InputError(
+            "Quantiles need a fitted forecaster: they come from its validation errors. "
+            f"{either('Call fit first', 'Run tracetune finetune first')}, or leave out "
+            f"{argument('quantile_levels', flag='--quantiles')}."
+        )
+    return intervals.at(levels)
 
 
 def residual_quantiles(model: nn.Module, validation: BatchSource, batch_size: int = 256) -> ResidualQuantiles:

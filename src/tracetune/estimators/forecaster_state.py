@@ -1,0 +1,160 @@
+"""All that a forecaster is: how it is loaded, and how a new one is fitted from it."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+from torch import nn
+from transformers import TrainerCallback
+
+from tracetune.backbones.backbone import Backbone
+from tracetune.backbones.loading import MODELS, locate_weights
+from tracetune.base.errors import InputError, argument, either
+from tracetune.data.panels import Panel
+from tracetune.data.splits import PanelSplit
+from tracetune.estimators.fit_data import is_non_negative
+from tracetune.estimators.forecast_record import ForecastRecord, fit_record, inner_model
+from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
+from tracetune.estimators.saved_model import SavedModel, base_of, is_saved_model, load_model, read_saved_model
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.fit import fit
+from tracetune.fitting.run import Run
+from tracetune.tasks.forecast_data import forecast_data
+from tracetune.tasks.forecasting import Forecasting, ForecastModel
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class ForecasterState:
+    """All that a forecaster is.
+
+    Attributes:
+        model: a ForecastModel, or one with adapters.
+        base_name: name or folder of the foundation model that it is, or was tuned from.
+        trace: its record, as in trace.json; None for a foundation model as it was loaded.
+        intervals: where its quantiles lie; None if it has none.
+        non_negative: whether its forecasts are clipped at 0.
+        history: the Trainer's log of each phase of its fit, if it was just fitted.
+    """
+
+    model: nn.Module
+    base_name: str
+    trace: dict[str, Any] | None = None
+    intervals: ResidualQuantiles | None = None
+    non_negative: bool = False
+    history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """What trace.json says of it as it is now."""
+        assert self.trace is not None, "a foundation model has no record"
+        return {
+            **self.trace,
+            "task": Forecasting.name,
+            "weights": "adapter" if isinstance(self.model, PeftModel) else "whole",
+            "intervals": None if self.intervals is None else self.intervals.to_dict(),
+            "non_negative": self.non_negative,
+        }
+
+
+def load_forecaster(
+    name_or_folder: str | Path, prediction_length: int | None, context_length: int | None, base: str | Backbone | None
+) -> ForecasterState:
+    """A foundation model by name, or a forecaster that was saved; see :meth:`Forecaster.from_pretrained`."""
+    if is_saved_model(name_or_folder):
+        saved = read_saved_model(name_or_folder, Forecasting.name, ForecastRecord.from_json)
+        saved.content.require(str(saved.folder), prediction_length=prediction_length, context_length=context_length)
+        return _load_saved(saved, base)
+    if base is not None:
+        raise InputError(
+            f"{str(name_or_folder)!r} is no fine-tuned model, whose backbone {argument('base')} would name. Leave "
+            f"{argument('base')} out."
+        )
+    if str(name_or_folder) not in MODELS:
+        locate_weights(name_or_folder)  # a name that does not exist needs no prediction_length
+    if prediction_length is None:
+        raise InputError(
+            f"Expected {argument('prediction_length')}: how many steps to forecast. Only a fine-tuned model knows its "
+            f"own; {str(name_or_folder)!r} is a foundation model."
+        )
+    model = ForecastModel.from_pretrained(str(name_or_folder), prediction_length, None, context_length)
+    return ForecasterState(model, str(name_or_folder))
+
+
+def fit_forecaster(
+    start: ForecasterState,
+    panel: Panel,
+    split: PanelSplit,
+    config: FitConfig,
+    *,
+    min_context: int | Sequence[int] | None,
+    non_negative: bool | None,
+    device: str,
+    callbacks: Sequence[TrainerCallback],
+) -> ForecasterState:
+    """Fine-tune on a panel whose parts are given; see :meth:`Forecaster.fit_panel`. ``start`` stays as it is."""
+    _require_unadapted(start)
+    clips = _clips(start, panel, non_negative)
+    model = inner_model(start.model)
+    data = forecast_data(
+        panel,
+        split,
+        model.context_length,
+        model.prediction_length,
+        config.train_stride,
+        min_context,
+        config.validation_windows,
+        rolling=config.validation == "rolling",
+        seed=config.training.seed,
+    )
+    if data.counts is not None:
+        logger.info("%s", data.counts.describe())
+    tuned_before = start.trace is not None
+    task = Forecasting(model.prediction_length, model.context_length, start.base_name, model if tuned_before else None)
+    with Run.at(config.checkpoints, device, callbacks, restart=config.restart) as run:
+        fitted = fit(task, model.backbone, data, config, run)
+    base = base_of(start.base_name, model.backbone, fitted.model, tuned_before=tuned_before)
+    return ForecasterState(
+        fitted.model,
+        start.base_name,
+        fit_record(panel, data, fitted, base),
+        residual_quantiles(fitted.model, data.validation),
+        clips,
+        fitted.record.history,
+    )
+
+
+def _load_saved(saved: SavedModel[ForecastRecord], base: str | Backbone | None) -> ForecasterState:
+    record, name = saved.content, saved.base_model.name
+
+    def build(backbone: Any) -> ForecastModel:
+        return ForecastModel.from_backbone(backbone, record.prediction_length, record.head, record.context_length, name)
+
+    model = load_model(saved, build, base)
+    named = base if isinstance(base, str) and base else name
+    return ForecasterState(model, named, saved.record, record.quantiles(), record.non_negative)
+
+
+def _require_unadapted(start: ForecasterState) -> None:
+    """Refuse a model with adapters, with the two ways on."""
+    if not isinstance(start.model, PeftModel):
+        return
+    in_python = "in Python: Forecaster.from_pretrained(FOLDER).merge(), saved anew"
+    merge = either("forecaster.merge().fit(...)", in_python)
+    again = either("Forecaster.from_pretrained(...)", "--model")
+    raise InputError(
+        f"This forecaster is fine-tuned already. To train on from it, fold its adapters in first ({merge}); to start "
+        f"again, take its base ({again} with {start.base_name!r})."
+    )
+
+
+def _clips(start: ForecasterState, panel: Panel, non_negative: bool | None) -> bool:
+    """Whether forecasts will be clipped at 0; suggests it where nothing was said and no value is below."""
+    if non_negative is not None:
+        return non_negative
+    if not start.non_negative and is_non_negative(panel):
+        logger.warning("No value is below 0; non_negative=True (--non-negative) keeps forecasts at or above 0 too.")
+    return start.non_negative
