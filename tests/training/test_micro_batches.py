@@ -156,6 +156,29 @@ def test_every_step_has_the_rows_of_its_batch(size: int, batch_size: int, most: 
     assert steps == [list(range(start, min(start + batch_size, size))) for start in range(0, size, batch_size)]
 
 
+@pytest.mark.parametrize(
+    ("size", "batch_size", "most", "processes"), [(29, 8, 8, 2), (29, 7, 2, 3), (9, 8, 8, 4), (24, 8, 8, 2)]
+)
+def test_processes_share_every_batch(size: int, batch_size: int, most: int, processes: int) -> None:
+    rows = Rows(size)
+    micro = MicroBatches(rows, batch_size, most, None, processes)
+    parts = micro.parts_per_batch
+    assert parts % processes == 0
+    assert len(micro) == -(-size // batch_size) * parts
+    seen: list[list[int]] = []
+    for item in range(len(micro)):
+        labels = counted(micro.__getitems__([item]))["labels"]
+        assert len(labels) == len(rows.read[-1]) <= most
+        seen.append(rows.read[-1] if int(labels[0]) == 0 else [])
+    steps = [list(chain(*seen[first : first + parts])) for first in range(0, len(micro), parts)]
+    assert steps == [list(range(start, min(start + batch_size, size))) for start in range(0, size, batch_size)]
+
+
+def test_a_row_that_does_not_count_adds_nothing() -> None:
+    share = share_of_step({"loss": torch.tensor(3.0)}, torch.tensor([-100]), torch.tensor(7))
+    assert float(share) == 0.0
+
+
 def test_the_order_is_that_of_the_trainer(tmp_path: Path) -> None:
     """Over two epochs, with and without micro-batches."""
     orders = []

@@ -65,3 +65,12 @@ def wait_for_all() -> None:
 
         if dist.is_initialized():
             dist.barrier()
+
+
+def leave_processes() -> None:
+    """Disconnect from the other processes, where there was a connection."""
+    if process_count() > 1:
+        import torch.distributed as dist
+
+        if dist.is_initialized():
+            dist.destroy_process_group()

@@ -15,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from tracetune.base.config import from_mapping, read_yaml
 from tracetune.base.disk import is_disk_full
 from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.processes import is_main_process, leave_processes
 from tracetune.base.setting_names import near_settings
 from tracetune.base.signals import Stopped, stopped_by_signals
 from tracetune.cli.flags import signature, values_of, with_lists_repeated
@@ -164,7 +165,10 @@ def main() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes are for those who call it themselves
     try:
         with stopped_by_signals():
-            app()
+            try:
+                app()
+            finally:
+                leave_processes()
     except Stopped as stop:
         _leave(str(stop) if hasattr(stop, "__notes__") else f"{stop} Nothing was kept.", stop.status)
     except InputError as error:
@@ -183,7 +187,7 @@ def _say_what_begins(command: Command, config: Any) -> None:
     """Say at once what is under way: importing PyTorch alone takes seconds."""
     source = getattr(config, "source", None)
     words = f"Reading {source.data or source.dataset} ..." if source is not None else command.first_words
-    if words:
+    if words and is_main_process():
         Console(highlight=False).print(words, markup=False)
 
 
@@ -193,5 +197,6 @@ def _imported(place: str) -> Any:
 
 
 def _leave(message: str, status: int) -> None:
-    Console(stderr=True, highlight=False).print(f"Error: {message}", style="red", markup=False, soft_wrap=True)
+    if is_main_process() or status == 1:  # what all processes refuse is said once
+        Console(stderr=True, highlight=False).print(f"Error: {message}", style="red", markup=False, soft_wrap=True)
     sys.exit(status)

@@ -201,7 +201,7 @@ def _training_config(config: PretrainConfig, windows_per_step: int, device: torc
     return TrainingConfig(
         learning_rate=config.learning_rate,
         max_steps=max(1, config.windows // windows_per_step),
-        batch_size=config.batch_size,
+        batch_size=config.batch_size * process_count(),
         weight_decay=config.weight_decay,
         warmup_share=0.05,
         evaluations=config.evaluations,

@@ -19,7 +19,7 @@ class TrainingConfig:
         max_steps: optimiser steps; overrides the epochs where positive.
         epoch_windows: windows that count as one epoch, a fresh random part of all windows each time; none comes
             again before all have been seen. None, or more than there are, counts all windows.
-        batch_size: windows per optimiser step and device.
+        batch_size: windows per optimiser step, over all processes; for each GPU where one process uses several.
         max_tokens: most tokens (windows x patches N) in one forward pass, of training and of validation. A larger
             batch is trained in micro-batches whose accumulated gradient is that of the whole batch. None for no limit.
         weight_decay: decoupled weight decay (AdamW).

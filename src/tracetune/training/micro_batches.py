@@ -1,4 +1,4 @@
-"""Optimizer steps in micro-batches: a step of any size within a memory target, with the gradient of the whole batch."""
+"""Optimizer steps in micro-batches: in turn, within a memory target, or by several processes; the same gradient."""
 
 import math
 from collections.abc import Mapping
@@ -14,6 +14,8 @@ from tracetune.data.windows import BatchSource
 
 COUNTED = "labels"  # the entry that the Trainer counts over the micro-batches of a step, and keeps from the model
 _TASK_LABELS = "task_labels"  # where a task's own entry of that name waits
+_NOT_COUNTED = -100  # the Trainer's mark in it
+_EMPTY = "micro_batch_is_empty"
 
 
 class MicroBatches(Dataset):
@@ -23,21 +25,28 @@ class MicroBatches(Dataset):
     never reaches into the next batch. So with one item per DataLoader batch, and :attr:`parts_per_batch` of them per
     optimizer step, each step sees exactly its batch, whatever the divisors of ``batch_size``.
 
+    Several processes read every so-manieth item each. There all batches are cut into as many parts, of about the same
+    size; one without rows, at the end of an epoch, holds a row that does not count.
+
     Args:
         dataset: its ``__getitems__`` returns whole batches.
         batch_size: rows of an optimizer step.
         most_rows: most rows of a micro-batch.
         seed: fixes the random order, which is that of Accelerate's sampler with this seed; None keeps the data set's.
+        processes: that share the parts of each batch.
 
     Attributes:
-        parts_per_batch: micro-batches of a whole batch, as few as ``most_rows`` allows.
+        parts_per_batch: micro-batches of a whole batch, as few as ``most_rows`` allows, as many for each process.
         rows: rows of a micro-batch; the last one of a batch may have fewer.
     """
 
-    def __init__(self, dataset: BatchSource, batch_size: int, most_rows: int, seed: int | None) -> None:
+    def __init__(
+        self, dataset: BatchSource, batch_size: int, most_rows: int, seed: int | None, processes: int = 1
+    ) -> None:
         self.dataset = dataset
         self.batch_size = batch_size
-        self.parts_per_batch = math.ceil(batch_size / most_rows)
+        self.parts_per_batch = math.ceil(math.ceil(batch_size / most_rows) / processes) * processes
+        self.processes = processes
         self.rows = math.ceil(batch_size / self.parts_per_batch)
         self.seed = seed
         self._size = len(dataset)
@@ -45,6 +54,8 @@ class MicroBatches(Dataset):
         self._order: Tensor | None = None
 
     def __len__(self) -> int:
+        if self.processes > 1:
+            return math.ceil(self._size / self.batch_size) * self.parts_per_batch
         whole, rest = divmod(self._size, self.batch_size)
         return whole * self.parts_per_batch + math.ceil(rest / self.rows)
 
@@ -55,12 +66,19 @@ class MicroBatches(Dataset):
 
     def __getitems__(self, items: list[int]) -> Any:
         """The micro-batches ``items`` as one batch, as the data set makes it."""
-        return self.dataset.__getitems__([row for item in items for row in self._rows_of(item)])
+        rows = [row for item in items for row in self._rows_of(item)]
+        if rows:
+            return self.dataset.__getitems__(rows)
+        return {**self.dataset.__getitems__([0]), _EMPTY: True}
 
     def _rows_of(self, item: int) -> list[int]:
         batch, part = divmod(item, self.parts_per_batch)
-        start = batch * self.batch_size + part * self.rows
-        stop = min(start + self.rows, (batch + 1) * self.batch_size, self._size)
+        first = batch * self.batch_size
+        size = min(self.batch_size, self._size - first)
+        if self.processes > 1:
+            start, stop = first + size * part // self.parts_per_batch, first + size * (part + 1) // self.parts_per_batch
+        else:
+            start, stop = first + part * self.rows, first + min((part + 1) * self.rows, size)
         if self.seed is None:
             return list(range(start, stop))
         if self._order is None:
@@ -69,15 +87,16 @@ class MicroBatches(Dataset):
         return self._order[start:stop].tolist()
 
 
-def counted(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def counted(batch: Mapping[str, Any]) -> dict[str, Tensor]:
     """Collate function: the batch, and an entry [B] by which the Trainer counts its rows.
 
     The Trainer takes it out again before the model sees the batch, since it has a loss function. An entry of the same
     name that the batch has already waits under another one until :class:`TaskLabels` gives it back.
     """
-    rows = len(next(iter(batch.values())))
-    renamed = {_TASK_LABELS if name == COUNTED else name: entry for name, entry in batch.items()}
-    return {**renamed, COUNTED: torch.zeros(rows, dtype=torch.int64)}
+    entries = {_TASK_LABELS if name == COUNTED else name: entry for name, entry in batch.items() if name != _EMPTY}
+    rows = len(next(iter(entries.values())))
+    value = _NOT_COUNTED if _EMPTY in batch else 0
+    return {**entries, COUNTED: torch.full((rows,), value, dtype=torch.int64)}
 
 
 class TaskLabels(TrainerCallback):
@@ -110,4 +129,5 @@ def share_of_step(outputs: Any, labels: Tensor, num_items_in_batch: Tensor, devi
         num_items_in_batch: rows of the whole step, over all micro-batches and processes.
         devices: GPUs that one process shares a batch among; the Trainer multiplies by their number afterwards.
     """
-    return outputs["loss"].mean() * (len(labels) / (num_items_in_batch.float().mean() * devices))
+    rows = (labels != _NOT_COUNTED).sum()
+    return outputs["loss"].mean() * (rows / (num_items_in_batch.float().mean() * devices))

@@ -140,11 +140,10 @@ def _log(state: TrainerState, entry: dict[str, Any]) -> None:
 
 def _samples_per_step(args: TrainingArguments, train_dataloader: DataLoader | None) -> int:
     """Samples of one optimizer step, over all processes."""
-    samples = args.train_batch_size * args.gradient_accumulation_steps
     dataset = getattr(train_dataloader, "dataset", None)
     if isinstance(dataset, MicroBatches):  # one item of it is a part of a batch
-        samples = dataset.batch_size * max(1, args.n_gpu)
-    return samples * args.world_size
+        return dataset.batch_size * max(1, args.n_gpu) * args.world_size // dataset.processes
+    return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
 
 
 def _looks_for_unused(args: TrainingArguments, model: nn.Module) -> bool:

@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from tracetune.base.device import resolve_device, supports_bf16
 from tracetune.base.errors import InputError
+from tracetune.base.processes import process_count
 from tracetune.data.windows import BatchSource
 from tracetune.training.checkpoints import WholeCheckpoints
 from tracetune.training.config import TrainingConfig
@@ -68,8 +70,9 @@ def build_trainer(
     )
     most = config.most_windows(tokens_per_window)
     micro = None
-    if most is not None and most < config.batch_size:
-        micro = MicroBatches(train, config.batch_size, most, config.seed if shuffle else None)
+    if process_count() > 1 or (most is not None and most < config.batch_size):
+        order = config.seed if shuffle else None
+        micro = MicroBatches(train, config.batch_size, most or config.batch_size, order, process_count())
     arguments = _arguments(config, steps, Path(folder), list(labels), shuffle, device, most, micro, first_evaluation)
     trainer = Trainer(
         model=model,
@@ -87,6 +90,8 @@ def build_trainer(
         ],
     )
     trainer.remove_callback(PrinterCallback)
+    if process_count() > 1:
+        trainer.get_eval_dataloader = partial(_whole_validation, trainer)
     logging.getLogger("transformers.trainer_utils").addFilter(_says_nothing_of_file_times)
     return trainer
 
@@ -125,7 +130,7 @@ def _arguments(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=config.batch_size if micro is None else 1,  # an item is a micro-batch
-        gradient_accumulation_steps=1 if micro is None else micro.parts_per_batch,
+        gradient_accumulation_steps=1 if micro is None else micro.parts_per_batch // micro.processes,
         per_device_eval_batch_size=evaluated if most_windows is None else min(evaluated, most_windows),
         max_grad_norm=config.max_grad_norm,
         seed=config.seed,
@@ -155,6 +160,12 @@ def _arguments(
 def _says_nothing_of_file_times(record: logging.LogRecord) -> bool:
     """Drop the Trainer's note that it orders checkpoints by their numbers: so it should."""
     return "mtime may not be reliable" not in record.getMessage()
+
+
+def _whole_validation(trainer: Trainer, dataset: Any = None) -> DataLoader:
+    """All of the validation data for each process, so that its losses are those of a single process."""
+    rows = trainer.eval_dataset if dataset is None else dataset
+    return DataLoader(rows, batch_size=trainer.args.eval_batch_size, collate_fn=trainer.data_collator)
 
 
 def _identity(batch: Any) -> Any:
