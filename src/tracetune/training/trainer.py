@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from accelerate.data_loader import prepare_data_loader
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -91,7 +92,7 @@ def build_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     if process_count() > 1:
-        trainer.get_eval_dataloader = partial(_whole_validation, trainer)
+        _validate_in_each_process(trainer)
     logging.getLogger("transformers.trainer_utils").addFilter(_says_nothing_of_file_times)
     return trainer
 
@@ -162,10 +163,23 @@ def _says_nothing_of_file_times(record: logging.LogRecord) -> bool:
     return "mtime may not be reliable" not in record.getMessage()
 
 
-def _whole_validation(trainer: Trainer, dataset: Any = None) -> DataLoader:
-    """All of the validation data for each process, so that its losses are those of a single process."""
-    rows = trainer.eval_dataset if dataset is None else dataset
-    return DataLoader(rows, batch_size=trainer.args.eval_batch_size, collate_fn=trainer.data_collator)
+def _validate_in_each_process(trainer: Trainer) -> None:
+    """Let each process measure the validation loss on all rows, so that it is that of a single process.
+
+    Accelerate would share them out, and fill up the last batch with rows that are there already.
+    """
+
+    def all_rows(dataset: Any = None) -> DataLoader:
+        rows = trainer.eval_dataset if dataset is None else dataset
+        loader = DataLoader(rows, batch_size=trainer.args.eval_batch_size, collate_fn=trainer.data_collator)
+        return prepare_data_loader(loader, num_processes=1, process_index=0, put_on_device=False)
+
+    def own(losses: Tensor, **options: Any) -> Tensor:
+        state = trainer.accelerator.gradient_state
+        return losses[: state.remainder] if state.end_of_dataloader and state.remainder > 0 else losses
+
+    trainer.get_eval_dataloader = all_rows
+    trainer.gather_function = own
 
 
 def _identity(batch: Any) -> Any:
