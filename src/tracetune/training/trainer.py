@@ -179,7 +179,7 @@ def _validate_in_each_process(trainer: Trainer) -> None:
         return losses[: state.remainder] if state.end_of_dataloader and state.remainder > 0 else losses
 
     trainer.get_eval_dataloader = all_rows
-    trainer.gather_function = own
+    trainer.gather_function = trainer.accelerator.gather_for_metrics = own  # the Trainer goes back to the latter
 
 
 def _identity(batch: Any) -> Any:
