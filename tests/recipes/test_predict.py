@@ -69,6 +69,7 @@ def test_wide_tables_do_not_come_in_pieces(model: str, tmp_path: Path) -> None:
     frame = pd.DataFrame({"date": dates, "a": np.arange(80.0), "b": np.arange(80.0)})
     frame.to_csv(tmp_path / "wide.csv", index=False)
     options = {"data": str(tmp_path / "wide.csv"), "model": model, "output": str(tmp_path / "new" / "out.csv")}
+    options |= {"target": ("a", "b")}
     with pytest.raises(InputError, match=r"found no item column .* 'date', 'a', 'b'.* leave chunk_rows out"):
         predict(config_of(**options, chunk_rows=10))
     assert not (tmp_path / "new").exists()
@@ -99,6 +100,6 @@ def test_a_picture_is_drawn_with_intervals_that_the_table_does_not_get(model: st
     assert list(pd.read_csv(output).columns) == ["item_id", "timestamp", "target_name", "predictions"]
     found = texts(plot)
     assert {"history", "forecast", "80 % interval", "item0"} <= set(found)
-    assert "Forecast of data.csv, 12 steps, 6 of 18 series" in found
+    assert "Forecast of data.csv, 12 steps, 6 of 9 series" in found
     with pytest.raises(InputError, match="exists already"):
         predict(config_of(data=str(tmp_path / "data.csv"), model=model, output=str(tmp_path / "b.csv"), plot=str(plot)))

@@ -159,6 +159,41 @@ def one_row_each(names: list[str], rows: int = 4) -> pd.DataFrame:
     return pd.DataFrame(VALUES[: rows * len(names)].reshape(rows, -1), columns=names)
 
 
+def unordered_load() -> pd.DataFrame:
+    hours = pd.date_range("2002-01-01 01:00", periods=200, freq="h")
+    frame = pd.DataFrame({"Datetime": hours.strftime("%Y-%m-%d %H:%M:%S"), "PJME_MW": VALUES[:200]})
+    return pd.concat([frame[100:], frame[:100], frame[30:31]])
+
+
+def weather_twice() -> pd.DataFrame:
+    hours = pd.date_range("2012-10-02 09:00", periods=100, freq="h").strftime("%Y-%m-%d %H:%M:%S")
+    frame = pd.DataFrame(
+        {"weather": RNG.choice(["Clouds", "Rain", "Mist"], 100), "date_time": hours, "traffic_volume": VALUES[:100]}
+    )
+    return pd.concat([frame, frame.iloc[[5, 6, 50]].assign(weather="Fog")]).sort_values("date_time")
+
+
+def shops_newest_first() -> pd.DataFrame:
+    frame = long({"Store": [1, 2, 3]}).assign(
+        DayOfWeek=lambda f: pd.to_datetime(f["date"]).dt.dayofweek + 1, Open=1, Customers=VALUES[100:190]
+    )
+    return frame.sort_values(["date", "Store"], ascending=[False, True])
+
+
+def households() -> pd.DataFrame:
+    minutes = pd.date_range("2006-12-16 17:24", periods=900, freq="min")
+    frame = pd.DataFrame(
+        {
+            "Date": minutes.strftime("%-d/%-m/%Y"),
+            "Time": minutes.strftime("%H:%M:%S"),
+            "power": [f"{v / 100:.3f}" for v in VALUES[:900]],
+            "Voltage": [f"{v + 200:.3f}" for v in VALUES[:900]],
+        }
+    )
+    frame.loc[100:110, ["power", "Voltage"]] = "?"
+    return frame
+
+
 def hour_repeated() -> pd.DataFrame:
     local = pd.date_range("2023-10-28", periods=72, freq="h", tz="Europe/Berlin").tz_localize(None)
     return pd.DataFrame({"Datetime": local.strftime("%Y-%m-%d %H:%M:%S"), "MW": VALUES[:72]})
@@ -263,6 +298,12 @@ EXAMPLES = {
     "bikes": Example("a counter, calendar columns, constants", csv("a.csv", bikes()), {"channels": ("cnt",), "freq": "D", "lengths": (200,)}),
     "walmart": Example("several columns that could be the target", csv("a.csv", walmart()), {"channels": ("Weekly_Sales",), "items": ("1", "2", "3"), "freq": "W-FRI"}, hint={"target": "Weekly_Sales"}),
     "leading zeros": Example("items called 007", csv("a.csv", long({"item_id": ["007", "8"]})), {"items": ("007", "8")}),
+    "unordered load": Example("rows of years in any order, one hour twice", csv("a.csv", unordered_load()), {"freq": "h", "lengths": (200,)}, hint={"duplicates": "mean"}, said="not in order of time"),
+    "weather twice": Example("hours that repeat with another text", csv("a.csv", weather_twice()), {"freq": "h", "lengths": (100,), "channels": ("traffic_volume",)}, hint={"duplicates": "mean"}),
+    "shops newest first": Example("newest first, shops in turn, weekdays, constants", csv("a.csv", shops_newest_first()), {"items": ("1", "2", "3"), "lengths": (30,) * 3, "channels": ("sales",)}, hint={"target": "sales"}),
+    "households": Example("minutes, 16/12/2006, semicolons, three decimals, ?", raw("a.txt", households().to_csv(index=False, sep=";").encode()), {"freq": "min", "lengths": (900,), "channels": ("power", "Voltage"), "missing": 22}),
+    "quarter hours": Example("no name over the dates, quotes, decimal commas", raw("a.txt", pd.DataFrame({"": stamps(200, "15min", "2011-01-01 00:15", "%Y-%m-%d %H:%M:%S"), "MT_001": [f"{v:.4f}".replace(".", ",") for v in VALUES[:200]]}).to_csv(index=False, sep=";", quoting=2).encode()), {"freq": "15min", "lengths": (200,), "channels": ("MT_001",)}),
+    "two clocks": Example("the same times on two clocks", text("a.csv", {"utc_timestamp": HOURS.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%SZ"), "local": HOURS.strftime("%Y-%m-%dT%H:%M:%S%z"), "load": VALUES[:72]}), {"freq": "h", "lengths": (72,), "zone": "UTC", "channels": ("load",)}),
     # Layouts
     "wide": Example("a column a series", text("a.csv", {"date": stamps(), "a": series(), "b": VALUES[50:90]}), {"channels": ("a", "b"), "ids": ()}),
     "dates in header": Example(

@@ -143,9 +143,10 @@ def _ordered(rows: Rows, options: ReadingOptions, strict: bool) -> tuple[Rows, l
     if strict and len(steps) and (steps < 0).any():
         if (steps <= 0).all() and len(steps) > 2:
             notes.append("rows stood in reverse order of time")
-        elif not options.sort:
-            if options.duplicates is None:
-                _refuse_repeats(rows.at(np.lexsort((rows.times, rows.codes))))
+        elif options.sort or options.duplicates is not None:
+            notes.append("rows were not in order of time, and are sorted")
+        else:
+            _refuse_repeats(rows.at(np.lexsort((rows.times, rows.codes))))
             _refuse_disorder(grouped)
     if options.sort or notes:
         return rows.at(np.lexsort((rows.times, rows.codes))), notes

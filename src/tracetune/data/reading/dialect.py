@@ -223,6 +223,10 @@ def find_marks(rows: Sequence[Sequence[str]], separator: str, options: ReadingOp
     quoted = next((cell for cell in cells if _GROUPED["'"].fullmatch(cell)), None)
     if with_comma:
         return _comma(cells, with_comma, with_point, separator)
+    if any(not _GROUPED["."].fullmatch(cell) or re.match(r"[-+]?0", cell) for cell in with_point):
+        return _marks(
+            ".", "'" if quoted else spaced, "cells have other than three digits after a point, or begin with 0"
+        )
     doubtful = next((column for column in columns if _points_may_group(column, separator)), None)
     if doubtful is not None:
         raise _either(".", ",", next(cell for cell in doubtful if "." in cell))

@@ -73,6 +73,8 @@ def find_items(raw: RawTable, time: TimeColumn, freq: Offset | None, options: Re
     repeated = _unique_sets(frame, cells, candidates)
     good = [(columns, fill) for columns in repeated if (fill := _fill(raw, time, columns, freq)) >= 0.5]
     if not good:
+        if options.duplicates is not None or options.resample is not None:
+            return single_item(len(frame), "no column tells rows of the same time apart")
         return _no_items(raw, candidates, repeated)
     chosen = _likeliest(raw, [columns for columns, _ in good])
     best = tuple(str(name) for name in frame.columns if name in chosen)

@@ -141,11 +141,14 @@ def _why_not(raw: RawTable, name: str, items: Items, times: np.ndarray) -> str:
 
 
 def _counts_rows(values: np.ndarray, codes: np.ndarray) -> bool:
-    """Whether a column counts rows up by one, over the table or within each item."""
+    """Whether a column counts rows up (or down) by one, over the table or within each item."""
     if not np.isfinite(values).all() or len(values) < 3:
         return False
-    steps = np.diff(values)
-    return bool((steps == 1).all() or ((steps[codes[1:] == codes[:-1]] == 1).all() and len(np.unique(codes)) > 1))
+    order = np.argsort(codes, kind="stable")
+    rows, within = np.diff(values), np.diff(values[order])[np.diff(codes[order]) == 0]
+    return any(
+        len(steps) > 1 and bool((steps == steps[0]).all()) and abs(steps[0]) == 1 for steps in (np.diff(values), within)
+    )
 
 
 def _constant_per_item(values: np.ndarray, codes: np.ndarray) -> bool:
