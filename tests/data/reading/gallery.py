@@ -413,7 +413,7 @@ def report() -> str:
         "what must be "
         f"understood of each is held by a test): {counts['as it is']} are read as they are, "
         f"{counts['after the hint']} after the "
-        f"one option that the message itself names, {counts['refused']} are refused, as they must be; 0 are read "
+        f"one option that the message itself names, {counts['refused']} are refused, as they must be; {counts['wrongly']} are read "
         "wrongly.\n\n"
         "| table | trait | read | what is understood, or why it is refused |\n|---|---|---|---|\n"
     )

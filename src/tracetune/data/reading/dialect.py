@@ -129,8 +129,8 @@ def _find_separator(lines: Sequence[str], options: ReadingOptions) -> Decision:
             continue
         width, agreeing = Counter(widths).most_common(1)[0]
         share = agreeing / len(widths)
-        header = widths[0] == width or widths[0] == width - 1
-        score = (round(share + (0.5 if header else 0), 2), width, -place)
+        header = 0.5 if widths[0] == width else 0.4 if widths[0] == width - 1 else 0.0
+        score = (round(share + header, 2), width, -place)
         if width > 1 and score > best and not (separator == " " and best[0] > 1):
             best, chosen = score, separator
     reason = f"it cuts the lines into {max(best[1], 1)} cells"

@@ -146,9 +146,7 @@ def _counts_rows(values: np.ndarray, codes: np.ndarray) -> bool:
         return False
     order = np.argsort(codes, kind="stable")
     rows, within = np.diff(values), np.diff(values[order])[np.diff(codes[order]) == 0]
-    return any(
-        len(steps) > 1 and bool((steps == steps[0]).all()) and abs(steps[0]) == 1 for steps in (np.diff(values), within)
-    )
+    return any(len(steps) > 1 and bool((steps == steps[0]).all()) and abs(steps[0]) == 1 for steps in (rows, within))
 
 
 def _constant_per_item(values: np.ndarray, codes: np.ndarray) -> bool:
