@@ -66,6 +66,21 @@ class ZeroShotForecaster(Protocol):
 
 
 @runtime_checkable
+class QuantileForecaster(ZeroShotForecaster, Protocol):
+    """A backbone that forecasts quantiles by itself; its point forecast is the median.
+
+    Attributes:
+        quantile_levels: Q levels in (0, 1), ascending, 0.5 among them.
+    """
+
+    quantile_levels: tuple[float, ...]
+
+    def forecast_quantiles(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Tensor:
+        """Return the zero-shot quantiles [B, C, H, Q] of past values [B, C, T], at ``quantile_levels``."""
+        ...
+
+
+@runtime_checkable
 class MaskedBackbone(ZeroShotForecaster, Protocol):
     """A backbone that forecasts by rebuilding patches that are hidden from it."""
 

@@ -24,5 +24,9 @@ MODELS = {
         ModelInfo("AutonLab/MOMENT-1-small", "moment", "38 M", "MIT", "MOMENT, T5-small geometry; Hugging Face hub"),
         ModelInfo("AutonLab/MOMENT-1-base", "moment", "114 M", "MIT", "MOMENT, T5-base geometry; Hugging Face hub"),
         ModelInfo("AutonLab/MOMENT-1-large", "moment", "348 M", "MIT", "MOMENT, T5-large geometry; Hugging Face hub"),
+        ModelInfo("amazon/chronos-bolt-tiny", "chronos-bolt", "9 M", "Apache-2.0", "Chronos-Bolt; extra 'chronos'"),
+        ModelInfo("amazon/chronos-bolt-mini", "chronos-bolt", "21 M", "Apache-2.0", "Chronos-Bolt; extra 'chronos'"),
+        ModelInfo("amazon/chronos-bolt-small", "chronos-bolt", "48 M", "Apache-2.0", "Chronos-Bolt; extra 'chronos'"),
+        ModelInfo("amazon/chronos-bolt-base", "chronos-bolt", "205 M", "Apache-2.0", "Chronos-Bolt; extra 'chronos'"),
     )
 }

@@ -4,7 +4,7 @@ import hashlib
 import importlib
 import pkgutil
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -48,18 +48,31 @@ def load_backbone(name_or_folder: str | Path) -> Any:
     """
     folder = locate_weights(name_or_folder)
     config = read_json_object(folder / CONFIG_FILE)
-    family = config.get("model_name", config.get("model_type"))
     _import_families()
+    family = _family(config)
     if not isinstance(family, str):
         raise InputError(
-            f"Expected {folder / CONFIG_FILE} to name its family of models in 'model_name' or 'model_type', "
-            f"found {shown(family)}. Known: {', '.join(sorted(_LOADERS))}."
+            f"Expected {folder / CONFIG_FILE} to name its family of models in 'model_name', 'architectures' or "
+            f"'model_type', found {shown(family)}. Known: {', '.join(sorted(_LOADERS))}."
         )
     if family.lower() not in _LOADERS:
         raise unknown_name(f"backbone family in {folder / CONFIG_FILE}:", family, _LOADERS)
     backbone = _LOADERS[family.lower()](folder, config)
     _refuse_non_finite(backbone, folder)
     return backbone
+
+
+def _family(config: Mapping[str, Any]) -> Any:
+    """Return the family that config.json names: the first known one of model_name, architectures and model_type."""
+    architectures = config.get("architectures")
+    named = [
+        config.get("model_name"),
+        *(architectures if isinstance(architectures, list) else []),
+        config.get("model_type"),
+    ]
+    given = [name for name in named if name is not None]
+    known = (name for name in given if isinstance(name, str) and name.lower() in _LOADERS)
+    return next(known, given[0] if given else None)
 
 
 def _import_families() -> None:

@@ -26,7 +26,7 @@ from tracetune.estimators.card import forecaster_card
 from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.forecast_record import inner_model
 from tracetune.estimators.forecaster_state import ForecasterState, fit_forecaster, load_forecaster
-from tracetune.estimators.intervals import ResidualQuantiles, checked_levels, quantile_offsets
+from tracetune.estimators.intervals import ResidualQuantiles, checked_levels, quantile_offsets, quantiles_between
 from tracetune.estimators.prediction import checked_arrays, forecast_panels, forecast_series
 from tracetune.estimators.saved_model import merged_model, save_model
 from tracetune.evaluation.backtest import Evaluation
@@ -75,6 +75,16 @@ class Forecaster:
     def prediction_length(self) -> int:
         """Steps H of every forecast."""
         return self.forecast_model.prediction_length
+
+    @property
+    def has_quantiles(self) -> bool:
+        """Whether there are quantiles: of validation errors after a fit, or of the model's own."""
+        return self.intervals is not None or self._own_levels is not None
+
+    @property
+    def _own_levels(self) -> tuple[float, ...] | None:
+        """Levels of the quantiles that the model forecasts, where they are used: validation errors come first."""
+        return None if self.intervals is not None else self.forecast_model.own_quantile_levels
 
     @property
     def context_length(self) -> int:
@@ -217,7 +227,8 @@ class Forecaster:
 
         Args:
             df: history, in any of the layouts that :meth:`fit` takes.
-            quantile_levels: also give these quantiles, e.g. [0.1, 0.5, 0.9]; needs a fitted forecaster.
+            quantile_levels: also give these quantiles, e.g. [0.1, 0.5, 0.9]; needs a fitted forecaster, or one that
+                forecasts quantiles by itself.
             batch_size: series and channels per forward pass.
             non_negative: whether point forecasts and quantiles are clipped at 0; None does as was fitted.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
@@ -270,9 +281,10 @@ class Forecaster:
     ) -> Iterator[pd.DataFrame]:
         """Forecast panels one after the other; see :meth:`predict_frames`."""
         levels = checked_levels(quantile_levels)
-        offsets = quantile_offsets(self.intervals, levels)
+        offsets = quantile_offsets(self.intervals, levels, self._own_levels)
         lowest = self._lowest(non_negative)
-        return forecast_panels(self._output, panels, self.context_length, batch_size, levels, offsets, lowest)
+        model = partial(self._output, levels=levels)
+        return forecast_panels(model, panels, self.context_length, batch_size, levels, offsets, lowest)
 
     def predict_arrays(
         self, values: Iterable[np.ndarray], *, batch_size: int = 256, non_negative: bool | None = None
@@ -349,7 +361,7 @@ class Forecaster:
         from tracetune.report.forecast_plots import forecast_figure
 
         panel = panel_from_frame(df, remembered=self.remembered, **columns)
-        levels = None if self.intervals is None else (0.1, 0.9)
+        levels = (0.1, 0.9) if self.has_quantiles else None
         drawn = forecasts_of(lambda past: next(self.predict_panels([past], levels)), panel, rows, hold_back, notes)
         return forecast_figure(drawn, title, path)
 
@@ -423,6 +435,10 @@ class Forecaster:
         """What forecasts are clipped at."""
         return 0.0 if (self.non_negative if non_negative is None else non_negative) else -np.inf
 
-    def _output(self, batch: Mapping[str, Tensor]) -> ForecastOutput:
+    def _output(self, batch: Mapping[str, Tensor], levels: Sequence[float] = ()) -> ForecastOutput:
+        """Forecast a batch; quantiles of the model's own are those at ``levels``."""
         with torch.inference_mode():
-            return self.model(batch["past_values"].to(self.device), batch["input_mask"].to(self.device))
+            output = self.model(batch["past_values"].to(self.device), batch["input_mask"].to(self.device))
+        if (own := self._own_levels) is not None:
+            output.quantiles = quantiles_between(output.quantiles, own, levels) if levels else None
+        return output

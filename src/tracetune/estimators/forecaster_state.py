@@ -19,8 +19,8 @@ from tracetune.estimators.fit_data import is_non_negative
 from tracetune.estimators.forecast_record import ForecastRecord, fit_record, inner_model
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
 from tracetune.estimators.saved_model import SavedModel, base_of, is_saved_model, load_model, read_saved_model
-from tracetune.fitting.config import FitConfig
-from tracetune.fitting.fit import fit
+from tracetune.fitting.config import ZERO_SHOT, FitConfig
+from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.run import Run
 from tracetune.tasks.forecast_data import forecast_data
 from tracetune.tasks.forecasting import Forecasting, ForecastModel
@@ -113,7 +113,9 @@ def fit_forecaster(
     if data.counts is not None:
         logger.info("%s", data.counts.describe())
     tuned_before = start.trace is not None
-    task = Forecasting(model.prediction_length, model.context_length, start.base_name, model if tuned_before else None)
+    tuned = model if tuned_before else None
+    quantile_loss = config.start == ZERO_SHOT and model.own_quantile_levels is not None
+    task = Forecasting(model.prediction_length, model.context_length, start.base_name, tuned, quantile_loss)
     with Run.at(config.checkpoints, device, callbacks, restart=config.restart) as run:
         fitted = fit(task, model.backbone, data, config, run)
     base = base_of(start.base_name, model.backbone, fitted.model, tuned_before=tuned_before)
@@ -121,9 +123,16 @@ def fit_forecaster(
         fitted.model,
         start.base_name,
         fit_record(panel, data, fitted, base),
-        residual_quantiles(fitted.model, data.validation),
+        None if _keeps_own_quantiles(fitted, quantile_loss) else residual_quantiles(fitted.model, data.validation),
         clips,
         fitted.record.history,
+    )
+
+
+def _keeps_own_quantiles(fitted: Fitted, quantile_loss: bool) -> bool:
+    """Whether a model that forecasts quantiles still does: training on squared error leaves them to chance."""
+    return inner_model(fitted.model).own_quantile_levels is not None and (
+        quantile_loss or fitted.record.winner == ZERO_SHOT
     )
 
 

@@ -53,10 +53,7 @@ class ResidualQuantiles:
         Raises:
             InputError: a level lies outside of those that were estimated.
         """
-        low, high = self.levels[0], self.levels[-1]
-        for level in levels:
-            if not low <= level <= high:
-                raise InputError(f"Expected quantile levels between {low} and {high}, found {level}.")
+        require_between(levels, self.levels[0], self.levels[-1])
         offsets = np.stack([np.interp(levels, self.levels, row) for row in self.values])
         side = np.sign(np.asarray(levels) - 0.5)  # -1 below the median, 0 at it, 1 above
         return side * np.maximum(side * offsets, 0)
@@ -109,13 +106,23 @@ def checked_levels(quantile_levels: Any) -> tuple[float, ...]:
     return tuple(dict.fromkeys(levels))
 
 
-def quantile_offsets(intervals: ResidualQuantiles | None, levels: Sequence[float]) -> np.ndarray | None:
-    """Offsets [H, Q] of quantiles from the point forecast; None where none are wanted.
+def quantile_offsets(
+    intervals: ResidualQuantiles | None, levels: Sequence[float], own: Sequence[float] | None = None
+) -> np.ndarray | None:
+    """Offsets [H, Q] of quantiles from the point forecast; None where none are wanted, or the model forecasts them.
+
+    Args:
+        intervals: of validation errors, if there are any.
+        levels: those that are wanted.
+        own: levels of the quantiles that the model forecasts; None where it forecasts points.
 
     Raises:
         InputError: quantiles are wanted of a forecaster that has none, or of other levels than it has.
     """
     if not levels:
+        return None
+    if own is not None:
+        require_between(levels, own[0], own[-1])
         return None
     if intervals is None:
         raise InputError(
@@ -124,6 +131,33 @@ def quantile_offsets(intervals: ResidualQuantiles | None, levels: Sequence[float
             f"{argument('quantile_levels', flag='--quantiles')}."
         )
     return intervals.at(levels)
+
+
+def quantiles_between(quantiles: torch.Tensor, known: Sequence[float], levels: Sequence[float]) -> torch.Tensor:
+    """Quantiles [..., len(levels)] from those [..., Q] at the known levels, interpolated linearly between them.
+
+    Raises:
+        InputError: a level lies outside of the known ones.
+    """
+    require_between(levels, known[0], known[-1])
+    columns = []
+    for level in levels:
+        above = next(index for index, other in enumerate(known) if level <= other)
+        below = above if level == known[above] else above - 1
+        share = (level - known[below]) / (known[above] - known[below]) if above > below else 0.0
+        columns.append(torch.lerp(quantiles[..., below], quantiles[..., above], share))
+    return torch.stack(columns, dim=-1)
+
+
+def require_between(levels: Sequence[float], low: float, high: float) -> None:
+    """Refuse quantile levels that are not known.
+
+    Raises:
+        InputError: a level lies outside of the known ones.
+    """
+    for level in levels:
+        if not low <= level <= high:
+            raise InputError(f"Expected quantile levels between {low} and {high}, found {level}.")
 
 
 def residual_quantiles(model: nn.Module, validation: BatchSource, batch_size: int = 256) -> ResidualQuantiles:

@@ -38,12 +38,14 @@ class SeriesForecast:
         deviation: [C, 1] of its context, in the same units.
         scaled: leads back to the units of the series.
         lowest: no forecast is below.
+        own_quantiles: [C, H, Q] in the same units, where the model forecasts quantiles.
     """
 
     forecast: np.ndarray
     deviation: np.ndarray
     scaled: Scaled
     lowest: float = -np.inf
+    own_quantiles: np.ndarray | None = None
 
     def points(self) -> np.ndarray:
         """Forecast [C, H] in the units of the series.
@@ -53,12 +55,15 @@ class SeriesForecast:
         """
         return self._in_units(self.forecast)
 
-    def quantiles(self, offsets: np.ndarray) -> np.ndarray:
-        """Quantiles [C, H, Q], given offsets [H, Q] in deviations of the context.
+    def quantiles(self, offsets: np.ndarray | None) -> np.ndarray:
+        """Quantiles [C, H, Q], given offsets [H, Q] in deviations of the context; None for those of the model.
 
         Raises:
             InputError: one is beyond the largest number.
         """
+        if offsets is None:
+            assert self.own_quantiles is not None, "without offsets the model forecasts quantiles"
+            return np.moveaxis(self._in_units(np.moveaxis(self.own_quantiles, -1, 0)), 0, -1)
         return np.moveaxis(self._in_units(self.forecast + self.deviation * offsets.T[:, None, :]), 0, -1)
 
     def _in_units(self, values: np.ndarray) -> np.ndarray:
@@ -101,17 +106,22 @@ def forecast_series(
     """
     waiting: deque[Scaled] = deque()
     forecasts, deviations = np.empty((0, 0), np.float32), np.empty((0, 1), np.float32)
+    quantiles: np.ndarray | None = None  # [rows, H, Q]
     for batch in context_batch(_scaled_contexts(values, context_length, waiting), context_length, batch_size):
         with torch.inference_mode():
             output = model(batch)
         forecasts = _after(forecasts, output["forecast"])  # [rows, H], those of a series cut by the batch first
         deviations = _after(deviations, output["scale"])
+        if output.quantiles is not None:
+            quantiles = _after(np.empty(0) if quantiles is None else quantiles, output.quantiles)
         done = 0
         while waiting and done + len(waiting[0].constant) <= len(forecasts):
             scaled = waiting.popleft()
             rows = slice(done, done := done + len(scaled.constant))
-            yield SeriesForecast(forecasts[rows], deviations[rows], scaled, lowest)
+            own = None if quantiles is None else quantiles[rows]
+            yield SeriesForecast(forecasts[rows], deviations[rows], scaled, lowest, own)
         forecasts, deviations = forecasts[done:], deviations[done:]
+        quantiles = None if quantiles is None else quantiles[done:]
 
 
 def forecast_panels(
@@ -131,7 +141,7 @@ def forecast_panels(
         context_length: T.
         batch_size: series and channels per forward pass.
         quantile_levels: Q levels, whose columns the tables get too.
-        offsets: [H, Q], where these quantiles lie in deviations of the context; None for no quantiles.
+        offsets: [H, Q], where these quantiles lie in deviations of the context; None where the model forecasts them.
         lowest: no forecast is below.
 
     Raises:
@@ -142,7 +152,7 @@ def forecast_panels(
     quantiles: list[np.ndarray] = []
     for forecast in forecast_series(model, _values_of(panels, waiting), context_length, batch_size, lowest):
         points.append(forecast.points())
-        if offsets is not None:
+        if quantile_levels:
             quantiles.append(forecast.quantiles(offsets))
         if len(points) == len(waiting[0]):
             panel = waiting.popleft()
@@ -218,7 +228,7 @@ def _scaled_contexts(values: Iterable[np.ndarray], context_length: int, waiting:
 
 
 def _after(kept: np.ndarray, rows: torch.Tensor | None) -> np.ndarray:
-    """New rows [B, 1, n] after those [k, n] that were kept."""
+    """New rows [B, 1, ...] after those [k, ...] that were kept."""
     assert rows is not None, "forecast models give forecast and scale"
     new = rows.squeeze(1).cpu().numpy()
     return np.concatenate([kept, new]) if len(kept) else new

@@ -51,7 +51,7 @@ def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> int:
     panel = config.source.panel(forecaster.remembered)
     levels = run.quantile_levels()
     how: dict[str, Any] = {"batch_size": run.batch_size, "non_negative": run.non_negative}
-    drawn = [level for level in _DRAWN_LEVELS if run.plot and forecaster.intervals is not None and level not in levels]
+    drawn = [level for level in _DRAWN_LEVELS if run.plot and forecaster.has_quantiles and level not in levels]
     forecast = next(forecaster.predict_panels([panel], [*levels, *drawn] or None, **how))
     write_frame(forecast.drop(columns=[str(level) for level in drawn]), run.output)
     if run.plot is not None:

@@ -1,7 +1,7 @@
 """Forecasting: a backbone, a head, and the loss of their forecast."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracetune.backbones.backbone import Backbone, Encoded, MaskedBackbone, ZeroShotForecaster
+from tracetune.backbones.backbone import Backbone, Encoded, MaskedBackbone, QuantileForecaster, ZeroShotForecaster
 from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.normalisation import InstanceStatistics, normalise, per_channel
 from tracetune.base.errors import InputError
@@ -27,13 +27,16 @@ class ForecastOutput(Output):
 
     Attributes:
         loss: [] mean of ``sample_losses``; None without future values.
-        sample_losses: [B] mean squared error of each sample over its observed future steps.
+        sample_losses: [B] mean squared error (or quantile loss) of each sample over its observed future steps.
         forecast: [B, C, H] in the units of the input.
         scale: [B, C, 1] standard deviation of each input series.
+        quantiles: [B, C, H, Q] where the backbone forecasts quantiles by itself, at its own levels, in the units of the
+            input; None where it does not, and with a head.
     """
 
     forecast: Tensor | None = None
     scale: Tensor | None = None
+    quantiles: Tensor | None = None
 
 
 class ForecastModel(TaskModel):
@@ -47,6 +50,8 @@ class ForecastModel(TaskModel):
         head_config: what the head was built from; None for the zero-shot forecast.
         kept_directions: how many rows of a compact head's projection make up the zero-shot forecast, with which the
             head starts; None where it starts from random weights.
+        quantile_loss: whether the loss is that of the backbone's quantiles; else it is the squared error of the
+            forecast.
     """
 
     labels = ("future_values",)
@@ -64,6 +69,7 @@ class ForecastModel(TaskModel):
         self.head_tokens = head_tokens
         self.head_config: HeadConfig | None = None
         self.kept_directions: int | None = None
+        self.quantile_loss = False
         self.prediction_length = prediction_length
         self.context_length = context_length
 
@@ -114,6 +120,12 @@ class ForecastModel(TaskModel):
         return model
 
     @property
+    def own_quantile_levels(self) -> tuple[float, ...] | None:
+        """The Q levels of the quantiles that the model forecasts; None where it forecasts points only."""
+        own = self.head is None and isinstance(self.backbone, QuantileForecaster)
+        return tuple(self.backbone.quantile_levels) if own else None
+
+    @property
     def tokens_per_sample(self) -> int:
         """N of a context: samples have one channel."""
         return int(self.backbone.num_patches(self.context_length))
@@ -135,15 +147,15 @@ class ForecastModel(TaskModel):
         """
         if self.head is None:
             past_values, input_mask = self._fit_context(past_values, input_mask)
-            forecast = self._zero_shot_forecast(past_values, input_mask)
+            forecast, quantiles = self._zero_shot_forecast(past_values, input_mask)
             scale = _context_scale(past_values, input_mask)
         else:
             tokens, statistics = self.encode(past_values, input_mask)
-            forecast, scale = self.decode(tokens, statistics), statistics.scale
+            forecast, scale, quantiles = self.decode(tokens, statistics), statistics.scale, None
         if future_values is None:
-            return ForecastOutput(forecast=forecast, scale=scale)
-        losses = squared_error_per_sample(forecast, future_values, future_mask)
-        return ForecastOutput(loss=losses.mean(), sample_losses=losses, forecast=forecast, scale=scale)
+            return ForecastOutput(forecast=forecast, scale=scale, quantiles=quantiles)
+        losses = self._sample_losses(forecast, quantiles, future_values, future_mask)
+        return ForecastOutput(losses.mean(), losses, forecast, scale, quantiles)
 
     def encode(self, past_values: Tensor, input_mask: Tensor | None = None) -> Encoded:
         """The tokens [B, C, N, D] of past values [B, C, T] that the head reads, and the statistics of the values."""
@@ -192,14 +204,26 @@ class ForecastModel(TaskModel):
             return "this horizon takes several passes through the blocks, of which each depends on the one before"
         return None
 
-    def _zero_shot_forecast(self, past_values: Tensor, input_mask: Tensor) -> Tensor:
-        """The forecast [B, C, H] of the backbone by itself."""
+    def _sample_losses(
+        self, forecast: Tensor, quantiles: Tensor | None, future_values: Tensor, future_mask: Tensor | None
+    ) -> Tensor:
+        """The loss [B] of each sample."""
+        if not self.quantile_loss:
+            return squared_error_per_sample(forecast, future_values, future_mask)
+        assert quantiles is not None, "only what forecasts quantiles by itself is trained on their loss"
+        return quantile_loss_per_sample(quantiles, self.backbone.quantile_levels, future_values, future_mask)
+
+    def _zero_shot_forecast(self, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The forecast [B, C, H] of the backbone by itself, and its quantiles [B, C, H, Q] where it has some."""
         if not hasattr(self.backbone, "forecast"):
             raise InputError(
                 f"{type(self.backbone).__name__} does not forecast by itself: expected a head to forecast with, found "
                 "none. Fit it first."
             )
-        return self.backbone.forecast(past_values, input_mask, self.prediction_length)
+        if self.own_quantile_levels is None:
+            return self.backbone.forecast(past_values, input_mask, self.prediction_length), None
+        quantiles = self.backbone.forecast_quantiles(past_values, input_mask, self.prediction_length)
+        return quantiles[..., self.own_quantile_levels.index(0.5)], quantiles
 
     def _fit_context(self, past_values: Tensor, input_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         if input_mask is None:
@@ -230,6 +254,22 @@ def squared_error_per_sample(forecast: Tensor, future_values: Tensor, future_mas
     return (errors * future_mask).flatten(1).sum(dim=1) / future_mask.flatten(1).sum(dim=1).clamp(min=1)
 
 
+def quantile_loss_per_sample(
+    quantiles: Tensor, levels: Sequence[float], future_values: Tensor, future_mask: Tensor | None
+) -> Tensor:
+    """Twice the quantile loss [B] of quantiles [B, C, H, Q] at Q levels, mean over levels and observed future steps.
+
+    Koenker & Bassett 1978: q (y - f) where the value y is above the quantile f, else (1 - q) (f - y). Twice, so that at
+    the median it is the absolute error.
+    """
+    level = torch.tensor(levels, dtype=quantiles.dtype, device=quantiles.device)
+    above = future_values.unsqueeze(-1) - quantiles
+    losses = 2 * torch.maximum(level * above, (level - 1) * above).mean(dim=-1)  # [B, C, H]
+    if future_mask is None:
+        return losses.flatten(1).mean(dim=1)
+    return (losses * future_mask).flatten(1).sum(dim=1) / future_mask.flatten(1).sum(dim=1).clamp(min=1)
+
+
 def _context_scale(past_values: Tensor, input_mask: Tensor) -> Tensor:
     observed = per_channel(input_mask, past_values).bool() & ~past_values.isnan()
     return normalise(past_values, observed)[1].scale
@@ -245,12 +285,15 @@ class Forecasting:
         name_or_path: where the backbone comes from.
         tuned: what is tuned on, head included, in place of the zero-shot forecast of its backbone; None for a backbone
             that was not tuned before.
+        quantile_loss: models of the backbone by itself train, and are compared, by the loss of its quantiles. Heads
+            forecast points: where they compete, the loss of all is the squared error.
     """
 
     prediction_length: int
     context_length: int
     name_or_path: str = ""
     tuned: ForecastModel | None = None
+    quantile_loss: bool = False
     name: ClassVar[str] = "forecasting"
 
     @property
@@ -267,10 +310,14 @@ class Forecasting:
     def zero_shot(self, backbone: Backbone) -> ForecastModel | None:
         """Return the backbone forecasting by itself, or the model that is tuned on; None where there is neither."""
         if self.tuned is not None:
-            return self.tuned
+            tuned = copy.copy(self.tuned)  # same weights, with the loss of this task
+            tuned.quantile_loss = self.quantile_loss
+            return tuned
         if not isinstance(backbone, ZeroShotForecaster):
             return None
-        return ForecastModel(backbone, None, self.prediction_length, self.context_length, self.name_or_path)
+        model = ForecastModel(backbone, None, self.prediction_length, self.context_length, self.name_or_path)
+        model.quantile_loss = self.quantile_loss
+        return model
 
     def solve_head(self, model: TaskModel, train: Features, validation: Features) -> float:
         """Solve the head by ridge regression, see heads/ridge.py; returns the validation loss."""
