@@ -1,0 +1,72 @@
+"""Files of the UCR and UEA archives (.ts): labelled series, a line each.
+
+    @classLabel true Standing Running
+    @data
+    0.1,0.2,0.3:1.0,?,1.2:Standing
+
+Channels are separated by colons, missing values are question marks or NaN, the last part is the class. Series with time
+stamps and regression targets are refused.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tracetune.base.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledFile:
+    """What a .ts file holds.
+
+    Attributes:
+        values: one array [C, L] a series, NaN where missing.
+        labels: class of each series.
+    """
+
+    values: list[np.ndarray]
+    labels: list[str]
+
+
+def read_ts(path: str | Path) -> LabelledFile:
+    """Read a .ts file.
+
+    Raises:
+        InputError: the file is missing, has no data, time stamps or no classes, or a line that is no series.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise InputError(f"Expected a .ts file at {source}; it does not exist.")
+    lines = source.read_text(encoding="utf-8", errors="replace").splitlines()
+    header = [line.strip().lower() for line in lines if line.strip().startswith("@")]
+    if "@data" not in header:
+        raise InputError(f"Expected a line @data in {source}, found none: this is no .ts file.")
+    if "@timestamps true" in header:
+        raise InputError(f"Expected series without time stamps in {source}: series with them are not read.")
+    if not any(line.split()[:2] == ["@classlabel", "true"] for line in header):
+        raise InputError(f"Expected '@classLabel true ...' in {source}: only files with classes are read.")
+    start = next(number for number, line in enumerate(lines) if line.strip().lower() == "@data") + 1
+    values, labels = [], []
+    for number, line in enumerate(lines[start:], start + 1):
+        if line.strip():
+            *channels, label = line.strip().split(":")
+            values.append(_series(channels, f"line {number} of {source}"))
+            labels.append(label.strip())
+    if not values:
+        raise InputError(f"Expected series after @data in {source}, found none.")
+    return LabelledFile(values, labels)
+
+
+def _series(channels: list[str], where: str) -> np.ndarray:
+    """The array [C, L] of one line; channels of unequal lengths end with NaN."""
+    if not channels:
+        raise InputError(f"Expected values and a class, separated by a colon, in {where}.")
+    try:
+        rows = [[np.nan if cell.strip() == "?" else float(cell) for cell in channel.split(",")] for channel in channels]
+    except ValueError as error:
+        raise InputError(f"Expected numbers in {where}, found something else: {error}.") from error
+    found = np.full((len(rows), max(map(len, rows))), np.nan)
+    for row, cells in zip(found, rows, strict=True):
+        row[: len(cells)] = cells
+    return found

@@ -1,0 +1,49 @@
+"""Files of labelled series: channels, gaps, classes, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tracetune.base.errors import InputError
+from tracetune.data.ts_files import read_ts
+
+HEADER = "# a comment\n@problemName Toy\n@timeStamps false\n@classLabel true up down\n@data\n"
+
+
+def written(folder: Path, text: str) -> Path:
+    (folder / "toy.ts").write_text(text)
+    return folder / "toy.ts"
+
+
+def test_channels_gaps_and_classes_are_read(tmp_path: Path) -> None:
+    found = read_ts(written(tmp_path, HEADER + "1,2,3:4,?,6:up\n\n0.5,NaN:1e3,2:down\n"))
+    assert found.labels == ["up", "down"]
+    np.testing.assert_array_equal(found.values[0], [[1, 2, 3], [4, np.nan, 6]])
+    np.testing.assert_array_equal(found.values[1], [[0.5, np.nan], [1000, 2]])
+
+
+def test_channels_of_unequal_lengths_end_with_gaps(tmp_path: Path) -> None:
+    (series,) = read_ts(written(tmp_path, HEADER + "1,2,3:4:up\n")).values
+    np.testing.assert_array_equal(series, [[1, 2, 3], [4, np.nan, np.nan]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,2:up\n", "no .ts file"),
+        (HEADER.replace("false", "true") + "(0,1):up\n", "without time stamps"),
+        (HEADER.replace("@classLabel true up down", "@targetLabel true") + "1:2\n", "only files with classes"),
+        (HEADER, "series after @data"),
+        (HEADER + "1,x:up\n", "line 6 of"),
+        (HEADER + "up\n", "separated by a colon"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_ts(written(tmp_path, text))
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        read_ts(tmp_path / "none.ts")
