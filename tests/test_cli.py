@@ -82,14 +82,14 @@ def test_trace_is_the_default_method_and_importance_reads_what_it_wrote(
     arguments = ["--model", base, "--prediction-length", HORIZON, "--output", folder, *QUICK]
     # a head that has hardly trained leaves the adapters something to gain
     arguments += ["--head-start", "gradient", "--head-tokens", "context", "--max-steps", 12, "--learning-rate", 0.01]
-    arguments += ["--keep", 5, "--interval", 2, "--warmup-steps", 0.2]
+    arguments += ["--keep", 5, "--interval", 2, "--warmup-steps", 0.2, "--guard-margin", 0]
     assert run(monkeypatch, "finetune", table, *arguments) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "Best: trace" in printed
+    assert "trace comes out." in printed
     assert "TRACE kept 5 of 14 modules" in printed
     assert (folder / "history.png").is_file()
     assert "TRACE kept 5 of 14 LoRA modules" in (folder / "README.md").read_text()
-    selection = json.loads((folder / "trace.json").read_text())["config"]["selection"]
+    selection = json.loads((folder / "trace.json").read_text())["config"]["method"]["selection"]
     assert (selection["keep"], selection["interval"], selection["warmup_steps"]) == (5, 2, 0.2)
 
     arguments = ["--model", folder, "--output", output, "--scores", "gated_dsic", "--scores", "adalora"]
@@ -261,7 +261,7 @@ def test_damaged_models_are_refused(
     assert run(monkeypatch, "finetune", table, *arguments) == 0
     capsys.readouterr()
     wrong = ["--model", folder, "--output", tmp_path / "forecast.csv", "--prediction-length", 5]
-    assert "fine-tuned for prediction_length=12" in fails(monkeypatch, capsys, "predict", table, *wrong)
+    assert "fine-tuned for --prediction-length 12" in fails(monkeypatch, capsys, "predict", table, *wrong)
     weights = folder / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:200])
     message = fails(monkeypatch, capsys, "predict", table, "--model", folder, "--output", tmp_path / "forecast.csv")
@@ -357,8 +357,12 @@ print("HEAVY", [name for name in {HEAVY!r} if name in sys.modules])
     assert f"STATUS {status}\nHEAVY []" in finished.stdout
 
 
-def test_what_begins_is_said_first(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_what_begins_is_said_first(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+) -> None:
     monkeypatch.setattr("tracetune.recipes.predict.predict", lambda config: print("recipe runs"))
+    monkeypatch.chdir(tmp_path)
+    Path("sales.csv").touch()
     assert run(monkeypatch, "predict", "sales.csv") == 0
     assert capsys.readouterr().out.splitlines() == ["Reading sales.csv ...", "recipe runs"]
 

@@ -19,7 +19,7 @@ def test_each_comparison_is_put_into_words() -> None:
     }
     assert verdict(trace) == (
         "head is better than zero-shot by 0.05, standard error 0.01. trace is better than head by 0.001, standard "
-        "error 0.002: less than 1 standard errors, which may be noise. head comes out."
+        "error 0.002: less than one standard error, which may be noise. head comes out."
     )
     rows = candidate_rows(trace)
     assert (rows[1]["factor"], rows[1]["beside"], rows[1]["better by"]) == (0.75, "zero-shot", 0.05)

@@ -57,4 +57,8 @@ def _sentence(candidate: Row, margin: float) -> str:
     by = f"by {difference:.4g}, standard error {error:.2g}"
     if candidate["better"]:
         return f"{name} is better than {simpler} {by}."
-    return f"{name} is better than {simpler} {by}: less than {margin:g} standard errors, which may be noise."
+    return f"{name} is better than {simpler} {by}: less than {_errors(margin)}, which may be noise."
+
+
+def _errors(margin: float) -> str:
+    return "one standard error" if margin == 1 else f"{margin:g} standard errors"
