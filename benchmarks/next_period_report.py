@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.interpolate import PchipInterpolator
 
-from benchmarks.common import grouped
+from benchmarks.common import grouped, processor_name
 from benchmarks.next_period import FACTORS
 from tracetune.base.files import read_json, staged_file, write_json
 from tracetune.evaluation.periods import SampleGroups, paired_difference
@@ -203,12 +203,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", required=True, help="folder of finished cells")
     parser.add_argument("--output", required=True, help="path without suffix")
+    parser.add_argument("--commit", default="unknown", help="at which the cells were made")
     options = parser.parse_args()
     cells = [read_json(path) for path in sorted(Path(options.cells).glob("*.json"))]
     cells.sort(key=lambda cell: (cell["method"], *(cell[name] for name in _CASE)))
-    write_json(Path(options.output).with_suffix(".json"), {"factors": FACTORS, "cells": cells})
+    command = "python -m benchmarks.next_period --cells FOLDER"
+    made = {"command": command, "commit": options.commit, "processor": processor_name()}
+    write_json(Path(options.output).with_suffix(".json"), {**made, "factors": FACTORS, "cells": cells})
+    first = f"`{command}` at commit {options.commit}, on {processor_name()}"
     with staged_file(Path(options.output).with_suffix(".md")) as temporary:
-        temporary.write_text(summarise(cells) + "\n", encoding="utf-8")
+        temporary.write_text(f"{first}\n\n{summarise(cells)}\n", encoding="utf-8")
     print(summarise(cells))
 
 
