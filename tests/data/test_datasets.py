@@ -131,6 +131,7 @@ def test_a_compressed_origin_is_checked_by_its_content(empty_machine, origin):
         (gzip.compress(CONTENT)[:30], "damaged or cut short"),
         (None, "cannot be fetched"),
     ],
+    ids=["other", "cut", "missing"],  # a compressed file has its time in it: workers would not agree on a name
 )
 def test_a_wrong_download_leaves_no_file(empty_machine, origin, content, message):
     if content is None:
