@@ -34,18 +34,18 @@ from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.report.tables import markdown_table
 
+_TRACE = ["--method", "trace", "--start", "zero-shot", "--warmup-steps", "2", "--interval", "3", "--cost-share", "1"]
 CASES = {
     "checkpoints": ["--method", "lora", "--start", "zero-shot"],
     "head and adapters": ["--method", "lora", "--start", "head"],
-    "rounds": ["--method", "trace", "--start", "zero-shot"],
-    "keep auto": ["--method", "trace", "--start", "zero-shot", "--keep", "auto"],
-    "time budget": ["--method", "trace", "--start", "zero-shot", "--budget-unit", "time"],
+    "rounds": _TRACE,
+    "keep auto": [*_TRACE, "--keep", "auto"],
+    "time budget": [*_TRACE, "--budget-unit", "time"],
     "ranks": ["--method", "adalora", "--start", "zero-shot"],
 }
 SETTINGS = [
     "--device", "cpu", "--prediction-length", "12", "--context-length", "64", "--max-steps", "20", "--head-epochs", "1",
-    "--batch-size", "16", "--validation-windows", "32", "--learning-rate", "3e-3", "--warmup-steps", "2",
-    "--interval", "3", "--cost-share", "1",
+    "--batch-size", "16", "--validation-windows", "32", "--learning-rate", "3e-3",
 ]  # fmt: skip
 _STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 _TIMED = ("seconds", "scoring_seconds", "step_time_profile")  # entries of a record that no two runs share
