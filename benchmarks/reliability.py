@@ -48,7 +48,7 @@ SETTINGS = [
     "--batch-size", "16", "--validation-windows", "32", "--learning-rate", "3e-3",
 ]  # fmt: skip
 _STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-_TIMED = ("seconds", "scoring_seconds", "step_time_profile")  # entries of a record that no two runs share
+_TIMED = ("seconds", "scoring_seconds", "step_time_profile", "record_sha256")  # entries of a record that no two runs share
 _OF_THE_PROCESS = ("prefix_blocks", "checkpoints")  # what its cache did, and where it kept its state
 _MOST_KILLS = 3  # of one run
 
