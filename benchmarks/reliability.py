@@ -48,7 +48,8 @@ SETTINGS = [
     "--batch-size", "16", "--validation-windows", "32", "--learning-rate", "3e-3",
 ]  # fmt: skip
 _STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
-_TIMED = ("seconds", "scoring_seconds", "step_time_profile", "record_sha256")  # entries of a record that no two runs share
+# entries of a record that no two runs share, and the hash that covers them
+_TIMED = ("seconds", "scoring_seconds", "step_time_profile", "record_sha256")
 _OF_THE_PROCESS = ("prefix_blocks", "checkpoints")  # what its cache did, and where it kept its state
 _MOST_KILLS = 3  # of one run
 
@@ -249,7 +250,8 @@ def markdown(rows: list[Row]) -> str:
             }
             for (case,), of_case in grouped(of_campaign, "case")
         ]
-        parts.append(f"## {campaign.capitalize()}\n\n{markdown_table(table)}")
+        commits = ", ".join(sorted({row["commit"] for row in of_campaign}))
+        parts.append(f"## {campaign.capitalize()}\n\nAt commit {commits}.\n\n{markdown_table(table)}")
     return "\n\n".join(parts)
 
 
