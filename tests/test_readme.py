@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FLAGS = {
-    name: {flag for parameter in build_command(name).params for flag in parameter.opts} | {"--help"}
+    name: {"--help", *(flag for each in build_command(name).params for flag in (*each.opts, *each.secondary_opts))}
     for name in COMMANDS
 }
 
