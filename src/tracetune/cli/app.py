@@ -18,6 +18,7 @@ from tracetune.base.errors import InputError, unknown_name
 from tracetune.base.processes import is_main_process, leave_processes
 from tracetune.base.setting_names import near_settings
 from tracetune.base.signals import Stopped, stopped_by_signals
+from tracetune.base.spelling import Remark
 from tracetune.cli.flags import signature, values_of, with_lists_repeated
 
 
@@ -161,7 +162,9 @@ def main() -> None:
 
     Where a signal ended it, 128 and its number: 130 (SIGINT), 143 (SIGTERM), 129 (SIGHUP).
     """
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Messages())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes are for those who call it themselves
     try:
         with stopped_by_signals():
@@ -181,6 +184,13 @@ def main() -> None:
         if os.environ.get("TRACETUNE_DEBUG"):
             raise
         _leave(f"{type(error).__name__}: {error} (set TRACETUNE_DEBUG=1 for the traceback)", 1)
+
+
+class _Messages(logging.Formatter):
+    """Messages alone, in the words of the command line where they have some."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return record.msg.for_command_line() if isinstance(record.msg, Remark) else super().format(record)
 
 
 def _say_what_begins(command: Command, config: Any) -> None:

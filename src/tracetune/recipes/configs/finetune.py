@@ -62,7 +62,8 @@ class SelectionChoice:
         warmup_steps: steps with all modules open: a share of the run such as 0.1, or a number.
         final_step: from here on the choice is final: a share of the run, or a number.
         interval: steps between two rounds of scoring: a share of the run, or a number.
-        cost_share: the most that selection may cost, as a share of training; rounds and batches are fewer where needed.
+        cost_share: what selection may cost, as a share of training; rounds and batches are fewer where needed,
+            but never so few that the choice is left to chance.
         ema: weight of the past in the smoothed scores.
     """
 
