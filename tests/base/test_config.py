@@ -139,3 +139,9 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         read_yaml(tmp_path / "absent.yaml")
     with pytest.raises(InputError, match="that is a folder"):
         read_yaml(tmp_path)
+
+
+@pytest.mark.parametrize("values", [{"size": 10**400}, {"size": 1, "rate": 10**400}, {"size": 1, "name": 10**400}])
+def test_numbers_without_end_are_refused(values: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="at most"):
+        from_mapping(Example, values)

@@ -151,13 +151,13 @@ def _fitted(name: str, value: Any, hint: Any) -> Any:
     kind, parts = get_origin(hint) or hint, get_args(hint)
     if kind in (tuple, list) and isinstance(value, (tuple, list)):
         return kind(_fitted(name, part, parts[0]) for part in value)
+    if kind in _WORDS and isinstance(value, int) and abs(value) > _LARGEST:
+        raise InputError(f"Expected {argument(name)} of at most {_LARGEST:,}, found {shown(value, 30)}.")
     if kind in (str, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
         return kind(value)
     if kind is float and isinstance(value, str) and _is_number(value):
         return float(value)
     if kind in _WORDS and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        if kind is int and abs(value) > _LARGEST:
-            raise InputError(f"Expected {argument(name)} of at most {_LARGEST:,}, found {value:.3g}.")
         return value
     if kind in _WORDS or kind in (tuple, list):
         raise InputError(f"Expected {argument(name)} to be {_WORDS.get(kind, 'a list')}, found {shown(value)}.")

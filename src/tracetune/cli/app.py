@@ -99,7 +99,12 @@ class _Command(TyperCommand):
         lists = {flag for each in self.params if getattr(each, "multiple", False) for flag in each.opts}
         switches = {flag for each in self.params if getattr(each, "is_flag", False) for flag in each.opts}
         switches |= {flag for each in self.params for flag in each.secondary_opts} | {"--help"}
-        return super().parse_args(ctx, with_lists_repeated(args, lists, switches))
+        try:
+            return super().parse_args(ctx, with_lists_repeated(args, lists, switches))
+        except Exception as error:
+            if not hasattr(error, "format_message"):  # the class of Typer's own errors is private
+                raise
+            raise InputError(f"{error.format_message()} All flags: tracetune {self.name} --help") from error
 
 
 class _Commands(TyperGroup):
