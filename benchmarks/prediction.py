@@ -25,6 +25,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from benchmarks.common import CONTEXT, Results, Row, grouped
+from tracetune.adapters.checkpoint import merged
 from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
@@ -53,8 +54,7 @@ def variants(backbone: nn.Module) -> dict[str, ForecastModel | PeftModel]:
         for name, weight in unmerged.named_parameters():
             if ".lora_B." in name:
                 weight.normal_(std=0.02)
-    merged = Forecaster(unmerged, "", device="cpu").merge().model
-    return {"bare": bare, "adapter": unmerged, "adapter merged": merged.eval()}
+    return {"bare": bare, "adapter": unmerged, "adapter merged": merged(unmerged).eval()}
 
 
 def adapter_rows(backbone: nn.Module, batch_size: int, rounds: int, repeats: int) -> Iterator[Row]:

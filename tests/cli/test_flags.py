@@ -10,15 +10,16 @@ from tracetune.recipes.configs.predict import PredictConfig
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("x.csv --ids store item --output run", "x.csv --output run --ids store --ids item"),
+        ("x.csv --ids store item --output run", "x.csv --ids store --ids item --output run"),
         ("--ids store item x.csv", "x.csv --ids store --ids item"),
         ("--ids store x.csv", "x.csv --ids store"),
-        ("--ids store item x.csv --sort", "--sort x.csv --ids store --ids item"),
-        ("--ids store item --output run x.csv", "--output run x.csv --ids store --ids item"),
-        ("--sort x.csv --ids store item", "--ids store --ids item --sort x.csv"),
+        ("--ids store item x.csv --sort", "x.csv --ids store --ids item --sort"),
+        ("--ids store item --output run x.csv", "--ids store --ids item --output run x.csv"),
+        ("--sort x.csv --ids store item", "--sort x.csv --ids store --ids item"),
         ("--ids store,item x.csv", "x.csv --ids store,item"),
         ("--ids=store x.csv", "--ids=store x.csv"),
-        ("x.csv --steps -1 --ids a", "x.csv --ids a --steps -1"),
+        ("x.csv --steps -1 --ids a", "x.csv --steps -1 --ids a"),
+        ("x.csv --ids a --model b --ids c --model d", "x.csv --ids a --model b --ids c --model d"),
         ("", ""),
     ],
 )

@@ -33,12 +33,15 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def fine_tuned(base: str, folder: Path, method: str) -> str:
-    training = TrainingConfig(max_steps=8, batch_size=16, evaluations=4, learning_rate=5e-3)
+    training = TrainingConfig(max_steps=12, batch_size=16, evaluations=4, learning_rate=1e-2)
     config = FitConfig(
         method=Trace(SelectionConfig(keep=4)) if method == "trace" else method,
-        head=HeadConfig("projection", beta=2),
+        head=HeadConfig("projection", beta=2, tokens="context"),
+        head_start="gradient",  # a head that has hardly trained leaves the adapters something to gain
         head_training=training,
         training=training,
+        guard_margin=0.0,
+        shrink="none",
     )
     tuned = Forecaster.from_pretrained(base, HORIZON, device="cpu").fit(seasonal_frame(), config=config)
     assert tuned.trace["winner"] == ("head" if method == "linear_probe" else method)

@@ -21,7 +21,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
         raise InputError(f"Expected a device such as 'cpu', 'cuda' or 'auto', found {shown(name)}.") from error
     try:
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # each kind of device has its own
+    except (RuntimeError, AssertionError, NotImplementedError, ImportError) as error:  # each kind of device has its own
         raise InputError(
             f"Device {str(device)!r} was asked for, but PyTorch finds no such device here. Use 'cpu' or 'auto'."
         ) from error

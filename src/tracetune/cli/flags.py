@@ -62,16 +62,16 @@ def with_lists_repeated(arguments: Sequence[str], lists: Collection[str], switch
     for flag, *words in groups[1:]:
         if flag not in lists:
             lone += words if flag in switches or "=" in flag else words[1:]
-    made = list(groups[0])
+    made: list[list[str]] = []
     for flag, *words in reversed(groups[1:]):
         if flag not in lists or len(words) < 2:
-            made += [flag, *words]
+            made.append([flag, *words])
             continue
         if not lone:
             lone = [words.pop()]
-            made.append(lone[0])
-        made += [part for word in words for part in (flag, word)]
-    return made
+            groups[0].append(lone[0])
+        made.append([part for word in words for part in (flag, word)])
+    return [word for group in (groups[0], *reversed(made)) for word in group]
 
 
 def _annotation(kind: Any) -> tuple[Any, Any]:

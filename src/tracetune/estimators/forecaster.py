@@ -13,6 +13,7 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import TrainerCallback
 
+from tracetune.adapters.checkpoint import merged
 from tracetune.backbones.backbone import Backbone
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError
@@ -327,9 +328,9 @@ class Forecaster:
 
         It can be saved, and tuned on.
         """
-        if not isinstance(self.model, PeftModel) or self.trace is None:
+        if not isinstance(self.model, PeftModel):
             return self
-        model, trace = merged_model(self.model, self.trace)
+        model, trace = (merged(self.model), None) if self.trace is None else merged_model(self.model, self.trace)
         return Forecaster(**vars(replace(self._state, model=model, trace=trace)), device=str(self.device))
 
     def plot(
