@@ -166,7 +166,7 @@ def test_forecasts_are_clipped_at_zero_where_asked(base: Forecaster, tmp_path: P
     frame = seasonal_frame(items=1)[:-HORIZON]  # what follows is the low half of a day
     frame["target"] = np.maximum(frame["target"] - 1.2, 0.0)
     tuned = base.fit(frame, config=quick("linear_probe"))
-    assert "non_negative=True (--non-negative) keeps forecasts at or above 0" in caplog.text
+    assert "non_negative=True keeps forecasts at or above 0" in caplog.text
     levels = [0.05, 0.5, 0.95]
     columns = ["predictions", *map(str, levels)]
     free = tuned.predict_df(frame, levels)[columns]
