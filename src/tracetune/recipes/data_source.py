@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracetune.base.errors import InputError, nearest_names
+from tracetune.base.processes import is_main_process
 
 if TYPE_CHECKING:  # what follows needs pandas; help and mistyped flags do not
     from collections.abc import Iterator
@@ -110,7 +111,7 @@ class DataSource:
         path = data or self.data
         assert path is not None, "a data set is read by known()"
         reading = read_table(path, self.options(), remembered=remembered)
-        console = Console(highlight=False, soft_wrap=True)
+        console = Console(highlight=False, soft_wrap=True, quiet=not is_main_process())
         console.print(f"{Path(path).name}: {reading.line}", markup=False)
         for note in reading.notes:
             console.print(f"  {note.for_command_line()}", markup=False, style="dim")
