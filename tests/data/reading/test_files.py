@@ -1,7 +1,10 @@
 """Files of tables: recognised by their content, refused with a reason."""
 
 import gzip
+import zipfile
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from tests.data.reading.test_read import long_frame
@@ -44,3 +47,36 @@ def test_unreadable_files_are_refused(tmp_path, name, prepare, message):
     prepare(tmp_path / name)
     with pytest.raises(InputError, match=message):
         read_table(tmp_path / name)
+
+
+def test_feather_and_open_document_tables_are_read(tmp_path):
+    frame = pd.DataFrame({"date": pd.date_range("2020-01-01", periods=40), "v": np.arange(40) % 7 + 0.5})
+    frame.to_feather(tmp_path / "a.feather")
+    _write_ods(tmp_path / "a.ods", frame)
+    for name in ("a.feather", "a.ods"):
+        reading = read_table(tmp_path / name)
+        assert "daily (D), 2020-01-01 to 2020-02-09, 40 steps" in reading.line
+        (values,) = reading.panel.series[0].values  # noqa: PD011
+        assert values.tolist() == frame["v"].tolist()
+
+
+def _write_ods(path, frame):
+    """The smallest OpenDocument spreadsheet: no library here writes one."""
+    cell = '<table:table-cell office:value-type="{}" {}><text:p>{}</text:p></table:table-cell>'
+    rows = ["".join(cell.format("string", "", name) for name in frame.columns)]
+    for day, value in zip(frame["date"].dt.strftime("%Y-%m-%d"), frame["v"], strict=True):
+        date = cell.format("date", f'office:date-value="{day}"', day)
+        rows.append(date + cell.format("float", f'office:value="{value}"', value))
+    table = "".join(f"<table:table-row>{row}</table:table-row>" for row in rows)
+    names = {"office": "office", "table": "table", "text": "text"}
+    spaces = " ".join(f'xmlns:{key}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for key, name in names.items())
+    body = f'<office:body><office:spreadsheet><table:table table:name="a">{table}</table:table></office:spreadsheet>'
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr(
+            "META-INF/manifest.xml",
+            '<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>',
+        )
+        archive.writestr(
+            "content.xml", f"<office:document-content {spaces}>{body}</office:body></office:document-content>"
+        )
