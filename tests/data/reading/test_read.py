@@ -314,3 +314,12 @@ def test_dates_with_points_are_no_grouped_numbers(options: ReadingOptions, tmp_p
     series = read_table(tmp_path / "umsatz.csv", options).panel.series[0]
     assert series.values[0].tolist() == [1000.5 + step for step in range(90)]
     assert series.timestamps[-1] == days[-1].to_datetime64()
+
+
+def test_one_wrong_date_is_named_whatever_its_column_is_called(tmp_path: Path) -> None:
+    days = [f"{day:%d.%m.%Y}" for day in pd.date_range("2024-03-01", periods=40)]
+    days[18] = "31.13.2024"
+    rows = [f"{day};{step}" for step, day in enumerate(days)]
+    (tmp_path / "kiosk.csv").write_text("\n".join(["Tag;Umsatz", *rows]) + "\n")
+    with pytest.raises(InputError, match=r"Column 'Tag' must hold a date .*found '31.13.2024' in row 20"):
+        read_table(tmp_path / "kiosk.csv")

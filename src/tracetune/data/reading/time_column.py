@@ -87,12 +87,17 @@ def find_time(raw: RawTable, options: ReadingOptions) -> TimeColumn:
         if readings(frame[name], options):
             found = _of_columns(raw, (name,), options)
             return replace(found, decision=_decision((name,), "it has a usual name and holds whole numbers"))
-    if named:
-        refuse_unreadable(frame[named[0]], raw, options)
+    for name in named[:1] or [name for name in frame.columns if _looks_like_dates(frame[name])][:1]:
+        refuse_unreadable(frame[name], raw, options)
     raise InputError(
         f"Found no time column among {listed('column', frame.columns)}: none holds dates. Name it with "
         f"{option('timestamp_column', 'NAME')}, or, if each row is one step, give {option('layout', 'rows')}."
     )
+
+
+def _looks_like_dates(cells: pd.Series) -> bool:
+    """Return whether most cells are written like dates, though some are none."""
+    return bool(cells.astype(str).str.fullmatch(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?").mean() > 0.8)
 
 
 def _decision(columns: tuple[str, ...], reason: str) -> Decision:
