@@ -40,7 +40,7 @@ from tracetune.training.trainer import TrainingConfig
 
 DATASETS = ("ETTh1", "ETTh2", "ETTm1", "ETTm2", "weather")
 HORIZON = 96
-OWN = "zero-shot"
+ZERO_SHOT = "zero-shot"
 HEADS = {
     "linear probe": HeadConfig("flatten"),
     "compact, beta 8": HeadConfig("projection", beta=8),
@@ -81,8 +81,8 @@ def frozen_row(case: Case, backbone: Any, sgd_epochs: float) -> Row:
 
 def _fitted_heads(case: Case, backbone: Any, sgd_epochs: float) -> Iterator[tuple[str, tuple[ForecastModel, float]]]:
     """Name -> (model with a fitted head, validation loss)."""
-    own = ForecastModel.from_backbone(backbone, HORIZON, None, CONTEXT).eval()
-    yield OWN, (own, validation_loss(own, case.validation))
+    zero_shot = ForecastModel.from_backbone(backbone, HORIZON, None, CONTEXT).eval()
+    yield ZERO_SHOT, (zero_shot, validation_loss(zero_shot, case.validation))
     for tokens, parts in _features(case, backbone).items():
         for name, config in HEADS.items():
             if config.tokens != tokens:

@@ -97,7 +97,7 @@ def peak_after(case: Case, model: str, optimizer_steps: int) -> int:
     return peak_memory_bytes()
 
 
-def peak_in_own_process(case: Case, model: str, optimizer_steps: int) -> int:
+def peak_in_new_process(case: Case, model: str, optimizer_steps: int) -> int:
     """Peak bytes of a new process that runs a case."""
     arguments = ["--model", model, "--steps", str(optimizer_steps), "--case", json.dumps(asdict(case))]
     command = [sys.executable, "-m", "benchmarks.memory", *arguments]
@@ -154,8 +154,8 @@ def main() -> None:
         if results.find(**identity) is not None:
             continue
         if idle is None:
-            idle = peak_in_own_process(IDLE, arguments.model, arguments.steps)
-        peak = peak_in_own_process(case, arguments.model, arguments.steps)
+            idle = peak_in_new_process(IDLE, arguments.model, arguments.steps)
+        peak = peak_in_new_process(case, arguments.model, arguments.steps)
         results.add(
             {
                 **identity,

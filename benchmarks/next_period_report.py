@@ -133,8 +133,8 @@ def judged(cell: Cell) -> dict[str, float]:
 def rule_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
     """One row a method and rule."""
     rows = []
-    for (method,), own in grouped(cells, "method"):
-        judgements = [judged(cell) for cell in own]
+    for (method,), group in grouped(cells, "method"):
+        judgements = [judged(cell) for cell in group]
         for rule in dict.fromkeys(name for each in judgements for name in each):
             ratios = np.array([each[rule] for each in judgements if rule in each])
             rows.append(

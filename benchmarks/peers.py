@@ -44,10 +44,10 @@ class MomentfmForecaster(nn.Module):
         options = {"task_name": "forecasting", "forecast_horizon": prediction_length, "head_dropout": 0.1}
         self.moment = MOMENTPipeline(config, model_kwargs=options)
         self.moment.init()
-        own = dict(self.moment.named_parameters())
+        parameters = dict(self.moment.named_parameters())
         for name, tensor in backbone.named_parameters():
             if not name.startswith("reconstruction."):
-                own[name].data.copy_(tensor)
+                parameters[name].data.copy_(tensor)
 
     def forward(self, past_values: Tensor, input_mask: Tensor, future_values: Tensor, future_mask: Tensor) -> Any:
         """Mean squared error over the observed future, as ``loss``."""

@@ -197,7 +197,7 @@ def _timed(call: Callable[[], object]) -> Seconds:
 
 
 def _ratios(times: list[Seconds], reference: list[Seconds], clock: int) -> list[float]:
-    return [own[clock] / other[clock] for own, other in zip(times, reference, strict=True)]
+    return [first[clock] / other[clock] for first, other in zip(times, reference, strict=True)]
 
 
 def _call(model: nn.Module, batch: Tensor) -> Callable[[], object]:

@@ -244,7 +244,7 @@ def markdown(rows: list[Row]) -> str:
             {
                 "case": case,
                 "runs": len(of_case),
-                **_OWN_COLUMNS[campaign](of_case),
+                **_CAMPAIGN_COLUMNS[campaign](of_case),
                 "same to the bit": sum(row["same"] for row in of_case),
                 "with something left behind": sum(bool(row["left"]) for row in of_case),
             }
@@ -277,7 +277,7 @@ def _of_disks(rows: list[Row]) -> Row:
     }
 
 
-_OWN_COLUMNS = {"kills": _of_kills, "stops": _of_stops, "disks": _of_disks}
+_CAMPAIGN_COLUMNS = {"kills": _of_kills, "stops": _of_stops, "disks": _of_disks}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -67,13 +67,13 @@ def train(
     config = TrainingConfig(
         max_steps=options.steps, batch_size=options.batch_size, learning_rate=rate, head_learning_rate=2e-4, seed=seed
     )
-    model, callbacks = prepare(start, method, keep, evenly(case.validation, options.scoring_windows), seed, config)
+    model, callbacks = adapted(start, method, keep, evenly(case.validation, options.scoring_windows), seed, config)
     seconds = train_to_the_end(model, trained_head(model), case.train, config, callbacks)
     selection = sum(callback.run.spent.seconds for callback in callbacks if isinstance(callback, TraceCallback))
     return Trained(model, validation_loss(model, case.validation), seconds, selection)
 
 
-def prepare(
+def adapted(
     start: HeadStart, method: str, keep: float, scoring: list[Batch], seed: int, config: TrainingConfig
 ) -> tuple[Any, list[TrainerCallback]]:
     """The model with its adapters, and the callbacks that select among them."""

@@ -103,7 +103,7 @@ class LastLayer:
 
     layers: int = 1
     name: ClassVar[str] = "last_layer"
-    trains_more_than_head: ClassVar[bool] = True
+    adapts_backbone: ClassVar[bool] = True
 
     def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
         if not 1 <= self.layers <= len(layers):

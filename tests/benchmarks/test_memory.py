@@ -30,7 +30,7 @@ def test_a_limit_of_tokens_lowers_the_peak(tmp_path: Path) -> None:
     """One step on 400 windows of 64 patches; the batch alone has 400 x 608 values and as many in its masks."""
     model = save_tiny(tmp_path)
     idle, whole, limited = (
-        memory.peak_in_own_process(case, model, 1)
+        memory.peak_in_new_process(case, model, 1)
         for case in (memory.IDLE, memory.Case(1, 1607, 400), memory.Case(1, 1607, 400, 640))
     )
     batch = 2 * 4 * 400 * (CONTEXT + HORIZON)

@@ -48,7 +48,7 @@ def test_the_head_is_chosen_by_validation_and_beats_zero() -> None:
     assert row["validation_losses"][row["chosen"]] == row["validation"] == min(row["validation_losses"].values())
     truth = torch.cat([batch["future_values"] for batch in batches(case.test, 64)])
     assert row["mse"] < truth.square().mean()
-    assert set(row["validation_losses"]) == {frozen_features.OWN, "linear probe, ridge", "compact, beta 4, ridge"}
+    assert set(row["validation_losses"]) == {frozen_features.ZERO_SHOT, "linear probe, ridge", "compact, beta 4, ridge"}
 
 
 def test_test_windows_are_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,13 +88,13 @@ def test_periods_follow_one_another_and_each_has_room_for_a_window(parts, horizo
     periods = cut_periods(ranges, horizon)
     assert len(periods) <= 5
     for series, whole in enumerate(ranges):
-        own = [period[series] for period in periods if period[series].stop > period[series].start]
-        assert bool(own) == (whole.stop - whole.start >= horizon)
-        if own:
-            assert (own[0].start, own[-1].stop) == whole
-            assert all(first.stop == second.start for first, second in pairwise(own))
-            assert min(part.stop - part.start for part in own) >= horizon
-            assert own[-1] == periods[-1][series]  # the latest period is the latest of every series
+        parts = [period[series] for period in periods if period[series].stop > period[series].start]
+        assert bool(parts) == (whole.stop - whole.start >= horizon)
+        if parts:
+            assert (parts[0].start, parts[-1].stop) == whole
+            assert all(first.stop == second.start for first, second in pairwise(parts))
+            assert min(part.stop - part.start for part in parts) >= horizon
+            assert parts[-1] == periods[-1][series]  # the latest period is the latest of every series
 
 
 def test_at_most_five_periods_and_three_of_a_few_series_where_they_fit():

@@ -26,10 +26,10 @@ def test_what_is_measured_is_what_is_predicted(forecaster: Forecaster) -> None:
     found = forecaster.evaluate(frame, test_length=HORIZON)
     history, truth = frame.groupby("item_id").head(240 - HORIZON), frame.groupby("item_id").tail(HORIZON)
     errors = forecaster.predict_df(history)["predictions"].to_numpy() - truth["target"].to_numpy()
-    own = found.items[found.items["forecaster"] == "model"]
-    np.testing.assert_allclose(own["mae"], np.abs(errors).reshape(2, -1).mean(axis=1), rtol=1e-9)
-    np.testing.assert_allclose(own["bias"], errors.reshape(2, -1).mean(axis=1), rtol=1e-9)
-    assert own["item_id"].tolist() == ["item0", "item1"]
+    rows = found.items[found.items["forecaster"] == "model"]
+    np.testing.assert_allclose(rows["mae"], np.abs(errors).reshape(2, -1).mean(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(rows["bias"], errors.reshape(2, -1).mean(axis=1), rtol=1e-9)
+    assert rows["item_id"].tolist() == ["item0", "item1"]
     assert found.items["forecaster"].tolist() == ["model", "repeat last", "seasonal naive (24)"] * 2
 
 
@@ -51,8 +51,8 @@ def test_short_series_have_fewer_origins_and_the_shortest_none(
     frame = pd.concat([long, short[short["item_id"] == "item1"][:30], short[short["item_id"] == "item2"][:HORIZON]])
     with caplog.at_level(logging.WARNING):
         found = forecaster.evaluate(frame)
-    own = found.items[found.items["forecaster"] == "model"].set_index("item_id")["windows"]
-    assert own.to_dict() == {"item0": 5, "item1": 1}
+    rows = found.items[found.items["forecaster"] == "model"].set_index("item_id")["windows"]
+    assert rows.to_dict() == {"item0": 5, "item1": 1}
     assert "1 of 3 items are too short or empty for a test" in caplog.text
 
 

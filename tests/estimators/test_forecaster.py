@@ -251,8 +251,8 @@ def test_fitting_follows_the_units_of_the_series(base: Forecaster) -> None:
     for magnitude in (1e250, 1e-250):
         scaled = frame.assign(target=frame["target"] * magnitude)
         tuned = base.fit(scaled, config=quick("linear_probe"))
-        for own, expected in zip(tuned.trace["candidates"], plain.trace["candidates"], strict=True):
-            assert own["validation_loss"] == pytest.approx(expected["validation_loss"], rel=1e-3)
+        for found, expected in zip(tuned.trace["candidates"], plain.trace["candidates"], strict=True):
+            assert found["validation_loss"] == pytest.approx(expected["validation_loss"], rel=1e-3)
         forecast = tuned.predict_df(scaled, [0.1])[["predictions", "0.1"]] / magnitude
         np.testing.assert_allclose(forecast, plain.predict_df(frame, [0.1])[["predictions", "0.1"]], atol=1e-3)
     with pytest.raises(InputError, match=r"at most 1e\+300 in magnitude, found larger ones in item 'item0'"):

@@ -79,9 +79,9 @@ def test_frames_give_the_forecast_of_one_frame(forecaster: Forecaster, batch_siz
     )
     whole = forecaster.predict_df(frame_of(series), **options)
     frames = [frame_of(series[:1]), frame_of(series[1:4], 1), frame_of(series[4:], 4)]
-    pieces = list(forecaster.predict_frames(iter(frames), **options))
-    assert [piece["item_id"].nunique() for piece in pieces] == [1, 3, 3]
-    pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True), whole, check_exact=True)
+    chunks = list(forecaster.predict_frames(iter(frames), **options))
+    assert [chunk["item_id"].nunique() for chunk in chunks] == [1, 3, 3]
+    pd.testing.assert_frame_equal(pd.concat(chunks, ignore_index=True), whole, check_exact=True)
 
 
 def test_the_forecast_is_what_the_model_says_of_the_scaled_context(forecaster: Forecaster) -> None:

@@ -40,7 +40,7 @@ METHODS: tuple[Method, ...] = (
 CASES = {
     f"{method.name} from {start}": (method, start)
     for method in METHODS
-    for start in ("head", "zero-shot" if method.trains_more_than_head else "best")
+    for start in ("head", "zero-shot" if method.adapts_backbone else "best")
 }
 
 

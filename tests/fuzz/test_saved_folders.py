@@ -60,7 +60,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     base = save_tiny(root / "base")
     values = np.sort(np.random.default_rng(0).normal(size=(HORIZON, len(LEVELS))), axis=1)
     intervals = ResidualQuantiles(np.array(LEVELS), values)
-    for name, digest in (("adapter", weights_digest(tiny_backbone())), ("own", None), ("whole", None)):
+    for name, digest in (("adapter", weights_digest(tiny_backbone())), ("with_backbone", None), ("whole", None)):
         model = ForecastModel.from_backbone(tiny_backbone(), HORIZON, HeadConfig("projection", beta=2))
         trace = record(model, base, digest)
         adapted = model if name == "whole" else add_lora(model, LoraOptions())
@@ -68,12 +68,12 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             if parameter.requires_grad:
                 torch.nn.init.normal_(parameter, std=0.1)
         Forecaster(adapted, base, trace=trace, intervals=intervals, device="cpu").save_pretrained(root / name)
-    return {name: root / name for name in ("base", "adapter", "own", "whole")}
+    return {name: root / name for name in ("base", "adapter", "with_backbone", "whole")}
 
 
 def forecast(folder: Path) -> np.ndarray:
-    own = (folder / "trace.json").exists()
-    model = Forecaster.from_pretrained(folder, None if own else HORIZON, device="cpu")
+    fitted = (folder / "trace.json").exists()
+    model = Forecaster.from_pretrained(folder, None if fitted else HORIZON, device="cpu")
     return next(model.predict_arrays([SERIES]))
 
 

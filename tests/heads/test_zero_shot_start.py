@@ -13,7 +13,7 @@ from tracetune.tasks.forecasting import ForecastModel
 CONTEXT, WIDTH, PATCH = 64, 16, 8
 
 
-def own_forecast(past: torch.Tensor, horizon: int) -> torch.Tensor:
+def zero_shot_forecast(past: torch.Tensor, horizon: int) -> torch.Tensor:
     return tiny_backbone().forecast(past, None, horizon)
 
 
@@ -24,7 +24,7 @@ def test_the_first_forecast_is_the_backbones_own(kind: str, beta: int, tokens: s
     past = torch.randn(3, 2, CONTEXT).cumsum(-1)
     model = ForecastModel.from_backbone(tiny_backbone(), horizon, HeadConfig(kind, beta, tokens=tokens)).eval()
     with torch.no_grad():
-        torch.testing.assert_close(model(past).forecast, own_forecast(past, horizon), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(model(past).forecast, zero_shot_forecast(past, horizon), rtol=1e-4, atol=1e-4)
     assert model.kept_directions == PATCH
 
 

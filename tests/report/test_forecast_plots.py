@@ -66,13 +66,13 @@ def test_steps_may_be_numbers_and_truth_and_intervals_absent(tmp_path: Path) -> 
 
 
 def test_missing_values_leave_a_gap_in_the_line(tmp_path: Path) -> None:
-    pieces = []
+    lengths = []
     for name, missing in (("whole.svg", []), ("gap.svg", [10, 11, 12])):
         values = VALUES[:30].copy()
         values[missing] = np.nan
         forecast_figure([panel(history=values)], path=tmp_path / name)
-        pieces.append(max(line.count("M") for line in lines(tmp_path / name, HISTORY_COLOUR)))
-    assert pieces == [1, 2]
+        lengths.append(max(line.count("M") for line in lines(tmp_path / name, HISTORY_COLOUR)))
+    assert lengths == [1, 2]
 
 
 def test_a_single_step_is_drawn_as_a_point_with_its_interval(tmp_path: Path) -> None:

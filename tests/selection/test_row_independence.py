@@ -10,31 +10,31 @@ from tracetune.selection.row_independence import INDEPENDENCE_PASSES, rows_indep
 from tracetune.selection.validation import LossFunction, model_loss
 
 
-def own(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+def losses_of(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     return model(**batch)["sample_losses"]
 
 
 def centred(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-    losses = own(model, batch)
+    losses = losses_of(model, batch)
     return losses - losses.mean()
 
 
 def grouped(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     """Row 0 is alone; the others share their losses in pairs."""
-    losses = own(model, batch)
+    losses = losses_of(model, batch)
     pairs = losses[1:].view(-1, 2)
     return torch.cat([losses[:1], ((pairs + pairs.flip(1)) / 2).flatten()])
 
 
 def last_two(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     """The last row takes part in the loss of the one before it."""
-    losses = own(model, batch)
+    losses = losses_of(model, batch)
     return torch.cat([losses[:-2], losses[-2:-1] + losses[-1:], losses[-1:]])
 
 
 def scaled_by_a_constant_of_the_batch(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     """No gradient passes between rows, but values do."""
-    losses = own(model, batch)
+    losses = losses_of(model, batch)
     return losses / losses.mean().detach()
 
 
@@ -44,7 +44,7 @@ def mean(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
 
 def test_rows_that_keep_to_themselves_are_independent() -> None:
     for size in (1, 2, 6, 33):
-        assert rows_independent(Gates(lora_forecaster().eval()), forecast_batches((size,))[0], own)
+        assert rows_independent(Gates(lora_forecaster().eval()), forecast_batches((size,))[0], losses_of)
 
 
 @pytest.mark.parametrize("loss_fn", [centred, grouped, last_two, scaled_by_a_constant_of_the_batch, mean])
@@ -59,7 +59,7 @@ def test_interacting_rows_are_scored_by_masks_per_batch() -> None:
         return 5 - 2 * gates[:, 0]
 
     def loss_fn(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        losses = own(model, batch)
+        losses = losses_of(model, batch)
         pairs = losses[1:].view(-1, 2)
         return torch.cat([losses[:1], pairs.prod(1).sqrt().repeat_interleave(2)])
 

@@ -77,7 +77,7 @@ def adalora_model(config: TrainingConfig) -> tuple[nn.Module, list[TrainerCallba
 def train(folder: Path, config: TrainingConfig, make: Any = lora_model, *callbacks: TrainerCallback) -> Any:
     """The trained weights, the log and the sizes of forward passes."""
     seed_everything(0)
-    model, own = make(config)
+    model, first = make(config)
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0  # its numbers depend on the shape of a batch
@@ -89,7 +89,7 @@ def train(folder: Path, config: TrainingConfig, make: Any = lora_model, *callbac
         Rows(11, seed=1),
         folder,
         head=trained_head(model),
-        callbacks=[*own, *callbacks],
+        callbacks=[*first, *callbacks],
         tokens_per_window=PATCHES,
     )
     checkpoints.train(trainer)
@@ -103,9 +103,9 @@ def test_the_weights_are_those_of_one_big_batch(tmp_path: Path, make: Any, most:
     """29 windows in batches of 8: the last batch of an epoch is smaller, and so is the last piece of each batch."""
     whole, history, _ = train(tmp_path / "whole", CONFIG, make)
     split = replace(CONFIG, max_tokens=most * PATCHES + 1)
-    pieces, split_history, sizes = train(tmp_path / "pieces", split, make)
+    weights_of_parts, split_history, sizes = train(tmp_path / "pieces", split, make)
     for name, weight in whole.items():
-        torch.testing.assert_close(pieces[name], weight, rtol=0, atol=1e-7)
+        torch.testing.assert_close(weights_of_parts[name], weight, rtol=0, atol=1e-7)
     assert max(sizes[True]) == max(sizes[False]) == most
     for name in ("loss", "eval_loss", "grad_norm"):
         logged, again = ([entry[name] for entry in log if name in entry] for log in (history, split_history))
@@ -210,7 +210,7 @@ def test_shares_add_up_to_the_mean(devices: int) -> None:
     shares = []
     for part in losses.split([4, 4, 2]):
         labels = counted({"past_values": part})["labels"]
-        loss = torch.stack([piece.mean() for piece in part.chunk(devices)]).squeeze()
+        loss = torch.stack([rows.mean() for rows in part.chunk(devices)]).squeeze()
         rows = torch.tensor(10).unsqueeze(0).expand(devices, -1) if devices > 1 else torch.tensor(10)
         shares.append((share_of_step({"loss": loss}, labels, rows, devices) * devices).mean())
     torch.testing.assert_close(sum(shares), losses.mean())

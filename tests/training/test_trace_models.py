@@ -106,7 +106,7 @@ def test_chronos_2_takes_the_callback_in_its_own_fit(tmp_path: Path) -> None:
     Chronos2Pipeline(Chronos2Model(config)).save_pretrained(tmp_path / "base")
     pipeline = Chronos2Pipeline.from_pretrained(tmp_path / "base")
     series = [{"target": np.sin(np.arange(64) / 3 + phase).astype("float32")} for phase in range(6)]
-    prepared = Chronos2Dataset(
+    batches = Chronos2Dataset(
         from_list_of_dicts(series, prediction_length=8),
         context_length=32,
         prediction_length=8,
@@ -115,7 +115,7 @@ def test_chronos_2_takes_the_callback_in_its_own_fit(tmp_path: Path) -> None:
         min_past=8,
         mode="validation",
     )
-    callback = TraceCallback(selection(keep=4, interval=5), prepared)
+    callback = TraceCallback(selection(keep=4, interval=5), batches)
     tuned = pipeline.fit(
         series,
         prediction_length=8,

@@ -120,8 +120,8 @@ Parts = tuple[Tensor, Tensor | None, Tensor, Tensor, float]
 def _may_fuse(module: nn.Module) -> bool:
     if type(module) is not Linear or _plain_parts(module) is None:
         return False
-    own = vars(module).get("forward")  # somebody else's, unless it is what a deep copy was given
-    return own is None or isinstance(own, _FusedForward) or own == MethodType(Linear.forward, module)
+    forward = vars(module).get("forward")  # somebody else's, unless it is what a deep copy was given
+    return forward is None or isinstance(forward, _FusedForward) or forward == MethodType(Linear.forward, module)
 
 
 def _plain_parts(layer: Linear) -> Parts | None:
@@ -144,16 +144,16 @@ def _plain_parts(layer: Linear) -> Parts | None:
     if base is None or a is None or b is None or a[1] is not None or b[1] is not None:
         return None
     weight, bias = base
-    trains = weight.requires_grad or (bias is not None and bias.requires_grad)
-    return None if trains else (weight, bias, a[0], b[0], layer.scaling[name])
+    trainable = weight.requires_grad or (bias is not None and bias.requires_grad)
+    return None if trainable else (weight, bias, a[0], b[0], layer.scaling[name])
 
 
 def _plain_parameters(module: nn.Module) -> tuple[Tensor, Tensor | None] | None:
     """Weight and bias of an ``nn.Linear`` whose forward and backward pass nobody watches or replaces."""
-    own = vars(module)
-    if type(module) is not nn.Linear or "forward" in own or any(own[hooks] for hooks in _HOOKS):
+    attributes = vars(module)
+    if type(module) is not nn.Linear or "forward" in attributes or any(attributes[hooks] for hooks in _HOOKS):
         return None
-    parameters = own["_parameters"]
+    parameters = attributes["_parameters"]
     weight = parameters.get("weight")
     return (weight, parameters.get("bias")) if type(weight) is nn.Parameter else None
 

@@ -119,5 +119,5 @@ class BlockwiseBackbone(Protocol):
 
 def frozen_blocks(blocks: Sequence[nn.Module] | nn.ModuleList) -> int:
     """How many of the first blocks have nothing that trains."""
-    trains = (any(parameter.requires_grad for parameter in block.parameters()) for block in blocks)
-    return next((number for number, trainable in enumerate(trains) if trainable), len(blocks))
+    trainable = (any(parameter.requires_grad for parameter in block.parameters()) for block in blocks)
+    return next((number for number, is_trainable in enumerate(trainable) if is_trainable), len(blocks))

@@ -143,15 +143,15 @@ class Moment(Backbone):
         The oldest patches make room for the suffix. A horizon longer than half of the context is
         forecast in pieces, each continuing from the one before.
         """
-        longest = self._longest_piece(past_values.shape[-1])
-        pieces: list[Tensor] = []
+        longest = self._longest_suffix(past_values.shape[-1])
+        parts: list[Tensor] = []
         observed = per_channel(torch.ones_like(past_values) if input_mask is None else input_mask, past_values)
-        while (done := sum(piece.shape[-1] for piece in pieces)) < prediction_length:
-            piece = self._forecast_suffix(past_values, observed, min(longest, prediction_length - done))
-            pieces.append(piece)
-            past_values = torch.cat([past_values, piece], dim=-1)[..., piece.shape[-1] :]
-            observed = torch.cat([observed, torch.ones_like(piece)], dim=-1)[..., piece.shape[-1] :]
-        return torch.cat(pieces, dim=-1)
+        while (done := sum(part.shape[-1] for part in parts)) < prediction_length:
+            part = self._forecast_suffix(past_values, observed, min(longest, prediction_length - done))
+            parts.append(part)
+            past_values = torch.cat([past_values, part], dim=-1)[..., part.shape[-1] :]
+            observed = torch.cat([observed, torch.ones_like(part)], dim=-1)[..., part.shape[-1] :]
+        return torch.cat(parts, dim=-1)
 
     def encode_future(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Encoded:
         """Tokens [B, C, N, D] of a context whose last patches are hidden ones in place of the next H steps.
@@ -176,7 +176,7 @@ class Moment(Backbone):
 
     def num_passes(self, context_length: int, prediction_length: int) -> int:
         """How many passes through the encoder :meth:`forecast` takes."""
-        return math.ceil(prediction_length / self._longest_piece(context_length))
+        return math.ceil(prediction_length / self._longest_suffix(context_length))
 
     def run_blocks(self, hidden: Tensor, attended: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """Hidden states [B, C, N, D] after blocks ``start`` to ``stop``, given those before; ``attended`` is [B, C, N].
@@ -210,7 +210,7 @@ class Moment(Backbone):
             save_file(state, temporary, metadata={"format": "pt"})
         write_json(Path(folder) / "config.json", self.config.to_dict())
 
-    def _longest_piece(self, context_length: int) -> int:
+    def _longest_suffix(self, context_length: int) -> int:
         return max(self.num_patches(context_length) // 2, 1) * self.patch_length
 
     def _forecast_suffix(self, past_values: Tensor, observed: Tensor, prediction_length: int) -> Tensor:
@@ -263,7 +263,9 @@ def load_moment(folder: Path, config: dict[str, Any]) -> Moment:
     """
     path = folder / "model.safetensors"
     state = {
-        _own_key(key): tensor.to(torch.float32) for key, tensor in read_weights(path).items() if key not in _UNUSED_KEYS
+        _module_key(key): tensor.to(torch.float32)
+        for key, tensor in read_weights(path).items()
+        if key not in _UNUSED_KEYS
     }
     geometry = MomentConfig.from_dict(config)
     misfit = f"The weights in {path} do not fit {folder / 'config.json'}"
@@ -307,7 +309,7 @@ def _attention_kernels(device: torch.device) -> AbstractContextManager[Any]:
     return sdpa_kernel(SDPBackend.MATH) if slow and not torch.compiler.is_compiling() else nullcontext()
 
 
-def _own_key(key: str) -> str:
+def _module_key(key: str) -> str:
     return f"reconstruction.{key.removeprefix('head.')}" if key.startswith("head.") else key
 
 

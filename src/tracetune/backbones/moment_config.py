@@ -97,17 +97,17 @@ class MomentConfig:
         """
         if "t5_config" not in values:
             raise InputError("config.json has no 't5_config': expected a MOMENT configuration, as AutonLab publishes.")
-        own = {key: value for key, value in values.items() if key in cls.__dataclass_fields__ and key != "other"}
-        other = {key: value for key, value in values.items() if key not in own}
-        return from_json(cls, {**own, "other": other}, "config.json")
+        known = {key: value for key, value in values.items() if key in cls.__dataclass_fields__ and key != "other"}
+        other = {key: value for key, value in values.items() if key not in known}
+        return from_json(cls, {**known, "other": other}, "config.json")
 
     def to_dict(self) -> dict[str, Any]:
         """The mapping that config.json holds."""
-        own = {key: getattr(self, key) for key in self.__dataclass_fields__ if key != "other"}
-        own["t5_config"] = dict(self.t5_config)
-        own["d_model"] = self.width
-        own["patch_stride_len"] = self.patch_len
-        return {"model_name": "MOMENT", "transformer_type": "encoder_only", **self.other, **own}
+        known = {key: getattr(self, key) for key in self.__dataclass_fields__ if key != "other"}
+        known["t5_config"] = dict(self.t5_config)
+        known["d_model"] = self.width
+        known["patch_stride_len"] = self.patch_len
+        return {"model_name": "MOMENT", "transformer_type": "encoder_only", **self.other, **known}
 
     @property
     def width(self) -> int:

@@ -181,12 +181,12 @@ def _registry() -> dict[str, DatasetInfo]:
 
 
 def _info(entry: dict[str, Any]) -> DatasetInfo:
-    own = {
+    parsed = {
         "files": tuple(DatasetFile(**file) for file in entry["files"]),
         "horizons": tuple(entry["horizons"]),
         "borders": Borders(*entry["borders"]) if entry["borders"] else None,
     }
-    return DatasetInfo(**(entry | own))
+    return DatasetInfo(**(entry | parsed))
 
 
 def _search_folders() -> list[Path]:

@@ -102,10 +102,10 @@ class _CsvFile:
         with (
             staged_file(self._path) as temporary,
             closing(_CsvFile(temporary, self._kind, units)) as finer,
-            pd.read_csv(self._path, dtype=str, keep_default_na=False, chunksize=_REWRITTEN_ROWS) as pieces,
+            pd.read_csv(self._path, dtype=str, keep_default_na=False, chunksize=_REWRITTEN_ROWS) as chunks,
         ):
-            for piece in pieces:
-                finer.write(piece.assign(**{name: pd.to_datetime(piece[name], format="ISO8601") for name in units}))
+            for chunk in chunks:
+                finer.write(chunk.assign(**{name: pd.to_datetime(chunk[name], format="ISO8601") for name in units}))
         self._stream = self._open("a")
 
 

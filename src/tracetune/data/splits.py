@@ -74,17 +74,17 @@ def split_panel(
     """
     parts = []
     for series in panel:
-        own = borders or Borders.from_fractions(len(series), train_fraction, test_fraction)
-        if len(series) < own.test_end:
+        cuts = borders or Borders.from_fractions(len(series), train_fraction, test_fraction)
+        if len(series) < cuts.test_end:
             raise InputError(
-                f"The split needs {own.test_end} steps, but item {series.item_id!r} has {len(series)}. "
+                f"The split needs {cuts.test_end} steps, but item {series.item_id!r} has {len(series)}. "
                 "Give borders that fit, or leave them out to cut by fractions."
             )
         parts.append(
             (
-                Part(0, own.train_end),
-                Part(own.train_end, own.validation_end),
-                Part(own.validation_end, own.test_end),
+                Part(0, cuts.train_end),
+                Part(cuts.train_end, cuts.validation_end),
+                Part(cuts.validation_end, cuts.test_end),
             )
         )
     return _by_part(parts)
@@ -158,8 +158,8 @@ def cut_periods(ranges: Sequence[Part], prediction_length: int) -> list[tuple[Pa
     for part, count in zip(ranges, counts, strict=True):
         borders = np.linspace(part.start, part.stop, count + 1).astype(int).tolist() if count else []
         for place, period in enumerate(periods):
-            own = place - (most - count)
-            period.append(Part(borders[own], borders[own + 1]) if own >= 0 else Part(part.stop, part.stop))
+            index = place - (most - count)
+            period.append(Part(borders[index], borders[index + 1]) if index >= 0 else Part(part.stop, part.stop))
     return [tuple(period) for period in periods]
 
 

@@ -72,8 +72,8 @@ class Windows(Dataset[Batch]):
         targets = [(0, length) for length in lengths] if ranges is None else _checked_ranges(ranges, lengths)
         least = _checked_contexts(min_context, len(lengths), context_length)
         first = [
-            first_origin(*bounds, context_length, prediction_length, own)
-            for bounds, own in zip(targets, least, strict=True)
+            first_origin(*bounds, context_length, prediction_length, shortest)
+            for bounds, shortest in zip(targets, least, strict=True)
         ]
         self._first = np.array(first, dtype=np.int64)
         stops = np.array([stop for _, stop in targets], dtype=np.int64)

@@ -80,12 +80,12 @@ class Forecaster:
     @property
     def has_quantiles(self) -> bool:
         """Whether there are quantiles: of validation errors after a fit, or of the model's own."""
-        return self.intervals is not None or self._own_levels is not None
+        return self.intervals is not None or self._quantile_levels is not None
 
     @property
-    def _own_levels(self) -> tuple[float, ...] | None:
+    def _quantile_levels(self) -> tuple[float, ...] | None:
         """Levels of the quantiles that the model forecasts, where they are used: validation errors come first."""
-        return None if self.intervals is not None else self.forecast_model.own_quantile_levels
+        return None if self.intervals is not None else self.forecast_model.zero_shot_quantile_levels
 
     @property
     def context_length(self) -> int:
@@ -282,7 +282,7 @@ class Forecaster:
     ) -> Iterator[pd.DataFrame]:
         """Forecast panels one after the other; see :meth:`predict_frames`."""
         levels = checked_levels(quantile_levels)
-        offsets = quantile_offsets(self.intervals, levels, self._own_levels)
+        offsets = quantile_offsets(self.intervals, levels, self._quantile_levels)
         lowest = self._lowest(non_negative)
         model = partial(self._output, levels=levels)
         return forecast_panels(model, panels, self.context_length, batch_size, levels, offsets, lowest)
@@ -440,6 +440,6 @@ class Forecaster:
         """Forecast a batch; quantiles of the model's own are those at ``levels``."""
         with torch.inference_mode():
             output = self.model(batch["past_values"].to(self.device), batch["input_mask"].to(self.device))
-        if (own := self._own_levels) is not None:
-            output.quantiles = quantiles_between(output.quantiles, own, levels) if levels else None
+        if (available := self._quantile_levels) is not None:
+            output.quantiles = quantiles_between(output.quantiles, available, levels) if levels else None
         return output

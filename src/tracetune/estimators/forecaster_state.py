@@ -115,7 +115,7 @@ def fit_forecaster(
         logger.info("%s", data.counts.describe())
     tuned_before = start.trace is not None
     tuned = model if tuned_before else None
-    quantile_loss = config.start == ZERO_SHOT and model.own_quantile_levels is not None
+    quantile_loss = config.start == ZERO_SHOT and model.zero_shot_quantile_levels is not None
     task = Forecasting(model.prediction_length, model.context_length, start.base_name, tuned, quantile_loss)
     with Run.at(config.checkpoints, device, callbacks, restart=config.restart) as run:
         fitted = fit(task, model.backbone, data, config, run)
@@ -124,15 +124,15 @@ def fit_forecaster(
         fitted.model,
         start.base_name,
         fit_record(panel, data, fitted, base),
-        None if _keeps_own_quantiles(fitted, quantile_loss) else residual_quantiles(fitted.model, data.validation),
+        None if _keeps_quantiles(fitted, quantile_loss) else residual_quantiles(fitted.model, data.validation),
         clips,
         fitted.record.history,
     )
 
 
-def _keeps_own_quantiles(fitted: Fitted, quantile_loss: bool) -> bool:
+def _keeps_quantiles(fitted: Fitted, quantile_loss: bool) -> bool:
     """Whether a model that forecasts quantiles still does: training on squared error leaves them to chance."""
-    return inner_model(fitted.model).own_quantile_levels is not None and (
+    return inner_model(fitted.model).zero_shot_quantile_levels is not None and (
         quantile_loss or fitted.record.winner == ZERO_SHOT
     )
 

@@ -107,22 +107,22 @@ def checked_levels(quantile_levels: Any) -> tuple[float, ...]:
 
 
 def quantile_offsets(
-    intervals: ResidualQuantiles | None, levels: Sequence[float], own: Sequence[float] | None = None
+    intervals: ResidualQuantiles | None, levels: Sequence[float], available: Sequence[float] | None = None
 ) -> np.ndarray | None:
     """Offsets [H, Q] of quantiles from the point forecast; None where none are wanted, or the model forecasts them.
 
     Args:
         intervals: of validation errors, if there are any.
         levels: those that are wanted.
-        own: levels of the quantiles that the model forecasts; None where it forecasts points.
+        available: levels of the quantiles that the model forecasts; None where it forecasts points.
 
     Raises:
         InputError: quantiles are wanted of a forecaster that has none, or of other levels than it has.
     """
     if not levels:
         return None
-    if own is not None:
-        require_between(levels, own[0], own[-1])
+    if available is not None:
+        require_between(levels, available[0], available[-1])
         return None
     if intervals is None:
         raise InputError(

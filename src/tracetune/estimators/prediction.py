@@ -38,14 +38,14 @@ class SeriesForecast:
         deviation: [C, 1] of its context, in the same units.
         scaled: leads back to the units of the series.
         lowest: no forecast is below.
-        own_quantiles: [C, H, Q] in the same units, where the model forecasts quantiles.
+        model_quantiles: [C, H, Q] in the same units, where the model forecasts quantiles.
     """
 
     forecast: np.ndarray
     deviation: np.ndarray
     scaled: Scaled
     lowest: float = -np.inf
-    own_quantiles: np.ndarray | None = None
+    model_quantiles: np.ndarray | None = None
 
     def points(self) -> np.ndarray:
         """Forecast [C, H] in the units of the series.
@@ -62,22 +62,22 @@ class SeriesForecast:
             InputError: one is beyond the largest number.
         """
         if offsets is None:
-            assert self.own_quantiles is not None, "without offsets the model forecasts quantiles"
-            return np.moveaxis(self._in_units(np.moveaxis(self.own_quantiles, -1, 0)), 0, -1)
+            assert self.model_quantiles is not None, "without offsets the model forecasts quantiles"
+            return np.moveaxis(self._in_units(np.moveaxis(self.model_quantiles, -1, 0)), 0, -1)
         return np.moveaxis(self._in_units(self.forecast + self.deviation * offsets.T[:, None, :]), 0, -1)
 
     def _in_units(self, values: np.ndarray) -> np.ndarray:
         """Scaled values [..., C, H] in the units of the series; those of constant channels are that constant."""
         constant = self.scaled.constant[:, None]
         with np.errstate(over="ignore"):
-            own = self.scaled.scaler.inverse_transform(values.astype(np.float64))
-        own = np.maximum(np.where(np.isnan(constant), own, constant), self.lowest)
-        if not np.isfinite(own).all():
+            restored = self.scaled.scaler.inverse_transform(values.astype(np.float64))
+        restored = np.maximum(np.where(np.isnan(constant), restored, constant), self.lowest)
+        if not np.isfinite(restored).all():
             raise InputError(
                 "A forecast is not finite: the series has values near the largest number there is, or the model is "
                 "damaged. Divide the series by a constant first, or try another model."
             )
-        return own
+        return restored
 
 
 Model = Callable[[Batch], ForecastOutput]
@@ -118,8 +118,8 @@ def forecast_series(
         while waiting and done + len(waiting[0].constant) <= len(forecasts):
             scaled = waiting.popleft()
             rows = slice(done, done := done + len(scaled.constant))
-            own = None if quantiles is None else quantiles[rows]
-            yield SeriesForecast(forecasts[rows], deviations[rows], scaled, lowest, own)
+            of_series = None if quantiles is None else quantiles[rows]
+            yield SeriesForecast(forecasts[rows], deviations[rows], scaled, lowest, of_series)
         forecasts, deviations = forecasts[done:], deviations[done:]
         quantiles = None if quantiles is None else quantiles[done:]
 

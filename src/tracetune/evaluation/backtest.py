@@ -43,9 +43,9 @@ class Evaluation:
         return ranked.iloc[[(len(ranked) - 1) // 2]] if len(ranked) else ranked
 
     def _ranked(self) -> pd.DataFrame:
-        own = self.items[self.items["forecaster"] == "model"]
-        by = "mase" if own["mase"].notna().any() else "wape"
-        return own.dropna(subset=[by]).sort_values(by, kind="stable")
+        model = self.items[self.items["forecaster"] == "model"]
+        by = "mase" if model["mase"].notna().any() else "wape"
+        return model.dropna(subset=[by]).sort_values(by, kind="stable")
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class FitConfig:
             object.__setattr__(self, "method", method_named(self.method))
         if self.start not in STARTS:
             raise unknown_name("start", self.start, STARTS)
-        if self.start == ZERO_SHOT and not self.method.trains_more_than_head:
+        if self.start == ZERO_SHOT and not self.method.adapts_backbone:
             raise InputError(
                 f"Method {self.method.name!r} trains a head only: start={ZERO_SHOT!r} leaves it nothing to train."
             )

@@ -54,12 +54,12 @@ def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, r
     trained = None
     with _frozen(backbone):
         trained_head = _add_starts(candidates, task, backbone, data, config, run)
-        if method.trains_more_than_head:
+        if method.adapts_backbone:
             start = candidates.named(config.start)
             model, trained = train_adapters(_copy(start), data, config, run.part(method.name))
             _add_tuned(candidates, start, model, config)
             del start, model  # only the candidates hold them, so that they can be let go
-        model = _own_model(candidates.take_best(), backbone)
+        model = _with_separate_backbone(candidates.take_best(), backbone)
     head = config.head or task.default_head
     record = FitRecord.of(config, head, candidates, model, trained_head, trained)
     return Fitted(model, record)
@@ -72,7 +72,7 @@ def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, 
         InputError: as :func:`fit`; also for a method that trains nothing but the head.
     """
     method = config.method
-    if not method.trains_more_than_head:
+    if not method.adapts_backbone:
         raise InputError(f"Expected a method that trains more than the head, found {method.name!r}. Use 'lora'.")
     method.check(linear_layers(backbone), config.training.total_steps(len(data.train)))
     run.claim(fit_identity(task, backbone, data, config))
@@ -125,7 +125,7 @@ def _frozen(backbone: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _own_model(winner: Candidate, backbone: Backbone) -> nn.Module:
+def _with_separate_backbone(winner: Candidate, backbone: Backbone) -> nn.Module:
     """The winner's model in evaluation mode, apart from the backbone that was fitted."""
     assert winner.model is not None
     shares = isinstance(winner.model, TaskModel) and winner.model.backbone is backbone

@@ -44,14 +44,15 @@ def verdict(overall: pd.DataFrame) -> str:
     by = "mase" if overall["mase"].notna().all() else "mae"
     errors = overall.set_index("forecaster")[by]
     naive = errors.drop(_MODEL)
-    best, own = str(naive.idxmin()), float(errors[_MODEL])
+    best, error = str(naive.idxmin()), float(errors[_MODEL])
     least = float(naive.min())
-    if own < least:
+    if error < least:
         return (
-            f"The model has {by} {own:.4g}, the best naive forecast ({best}) {least:.4g}: {1 - own / least:.0%} less."
+            f"The model has {by} {error:.4g}, the best naive forecast ({best}) {least:.4g}: "
+            f"{1 - error / least:.0%} less."
         )
     return (
-        f"A naive forecast does at least as well: {best} has {by} {least:.4g}, the model {own:.4g}. "
+        f"A naive forecast does at least as well: {best} has {by} {least:.4g}, the model {error:.4g}. "
         "Fine-tune on these data, or use the naive forecast."
     )
 

@@ -43,22 +43,22 @@ def replicates(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> I
     """
     batches = iter(batches)
     first = list(islice(batches, LEAST_REPLICATES))
-    pieces = math.ceil(LEAST_REPLICATES / max(1, len(first)))
-    if pieces == 1 or all(batch_size(batch) == 1 for batch in first):
+    num_parts = math.ceil(LEAST_REPLICATES / max(1, len(first)))
+    if num_parts == 1 or all(batch_size(batch) == 1 for batch in first):
         yield from (Replicate(batch, batch_size(batch)) for batch in chain(first, batches))
         return
-    parts = [_parts(batch, pieces) for batch in first]
+    parts = [_parts(batch, num_parts) for batch in first]
     if not _adds_up(gates, first[0], parts[0], loss_fn):
         parts = [[Replicate(batch, batch_size(batch))] for batch in first]
     yield Replicate(parts[0][0].batch, parts[0][0].samples, parts[0][0].share, SPLIT_PASSES)
     yield from list(chain.from_iterable(parts))[1:]
 
 
-def _parts(batch: Any, pieces: int) -> list[Replicate]:
+def _parts(batch: Any, num_parts: int) -> list[Replicate]:
     """The rows of a batch in so many parts of about the same size, or as many as there are rows."""
     size = batch_size(batch)
-    pieces = min(pieces, size)
-    borders = [place * size // pieces for place in range(pieces + 1)]
+    num_parts = min(num_parts, size)
+    borders = [place * size // num_parts for place in range(num_parts + 1)]
     return [
         Replicate(chosen_rows(batch, slice(start, stop)), stop - start, (stop - start) / size)
         for start, stop in pairwise(borders)

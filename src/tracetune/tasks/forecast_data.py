@@ -50,8 +50,8 @@ def scale_panel(
     fitted = whole if ranges is None else ranges
     bounds = [None] * len(panel) if counted is None else counted
     scalers = tuple(
-        Scaler.fit(series.values, *own, counted=bound)
-        for series, own, bound in zip(panel.series, fitted, bounds, strict=True)
+        Scaler.fit(series.values, *bounds_of_fit, counted=bound)
+        for series, bounds_of_fit, bound in zip(panel.series, fitted, bounds, strict=True)
     )
     values = tuple(
         scaler.transform(series.values).astype(np.float32) for series, scaler in zip(panel.series, scalers, strict=True)

@@ -120,10 +120,10 @@ class ForecastModel(TaskModel):
         return model
 
     @property
-    def own_quantile_levels(self) -> tuple[float, ...] | None:
+    def zero_shot_quantile_levels(self) -> tuple[float, ...] | None:
         """The Q levels of the quantiles that the model forecasts; None where it forecasts points only."""
-        own = self.head is None and isinstance(self.backbone, QuantileForecaster)
-        return tuple(self.backbone.quantile_levels) if own else None
+        zero_shot = self.head is None and isinstance(self.backbone, QuantileForecaster)
+        return tuple(self.backbone.quantile_levels) if zero_shot else None
 
     @property
     def tokens_per_sample(self) -> int:
@@ -220,10 +220,10 @@ class ForecastModel(TaskModel):
                 f"{type(self.backbone).__name__} does not forecast by itself: expected a head to forecast with, found "
                 "none. Fit it first."
             )
-        if self.own_quantile_levels is None:
+        if self.zero_shot_quantile_levels is None:
             return self.backbone.forecast(past_values, input_mask, self.prediction_length), None
         quantiles = self.backbone.forecast_quantiles(past_values, input_mask, self.prediction_length)
-        return quantiles[..., self.own_quantile_levels.index(0.5)], quantiles
+        return quantiles[..., self.zero_shot_quantile_levels.index(0.5)], quantiles
 
     def _fit_context(self, past_values: Tensor, input_mask: Tensor | None) -> tuple[Tensor, Tensor]:
         if input_mask is None:

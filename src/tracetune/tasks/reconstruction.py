@@ -81,8 +81,8 @@ def draw_patch_mask(
     ranks = (torch.rand(batch, num_patches, generator=generator) + absent).argsort(dim=1).argsort(dim=1)
     longest = min(max(1, round(config.longest_suffix * num_patches)), num_patches - 1)
     suffix = torch.randint(1, longest + 1, (batch, 1), generator=generator)
-    own_longest = torch.minimum((config.longest_suffix * present).round().clamp(min=1), present - 1)
-    suffix = (suffix * own_longest / longest).ceil()
+    longest_of_row = torch.minimum((config.longest_suffix * present).round().clamp(min=1), present - 1)
+    suffix = (suffix * longest_of_row / longest).ceil()
     is_random = torch.rand(batch, 1, generator=generator) < config.random_share
     in_suffix = torch.arange(num_patches).expand(batch, -1) >= num_patches - suffix
     return torch.where(is_random, ranks < hidden_random, in_suffix).unsqueeze(1)

@@ -174,12 +174,14 @@ def _validate_in_each_process(trainer: Trainer) -> None:
         loader = DataLoader(rows, batch_size=trainer.args.eval_batch_size, collate_fn=trainer.data_collator)
         return prepare_data_loader(loader, num_processes=1, process_index=0, put_on_device=False)
 
-    def own(losses: Tensor, **options: Any) -> Tensor:
+    def without_padding(losses: Tensor, **options: Any) -> Tensor:
         state = trainer.accelerator.gradient_state
         return losses[: state.remainder] if state.end_of_dataloader and state.remainder > 0 else losses
 
     trainer.get_eval_dataloader = all_rows
-    trainer.gather_function = trainer.accelerator.gather_for_metrics = own  # the Trainer goes back to the latter
+    trainer.gather_function = trainer.accelerator.gather_for_metrics = (
+        without_padding  # the Trainer goes back to the latter
+    )
 
 
 def _identity(batch: Any) -> Any:

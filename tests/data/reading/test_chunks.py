@@ -57,13 +57,13 @@ def saved(frame: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-def assert_same(pieces: list[Panel], whole: Panel) -> None:
-    series = [one for panel in pieces for one in panel]
+def assert_same(chunks: list[Panel], whole: Panel) -> None:
+    series = [one for panel in chunks for one in panel]
     assert [one.item_id for one in series] == list(whole.item_ids)
     for one, expected in zip(series, whole, strict=True):
         np.testing.assert_array_equal(one.timestamps, expected.timestamps)
         np.testing.assert_array_equal(one.values, expected.values)
-    for panel in pieces:
+    for panel in chunks:
         for name in ("channels", "freq", "origin"):
             assert getattr(panel, name) == getattr(whole, name)
 
@@ -74,9 +74,9 @@ def test_pieces_are_the_whole_table(tmp_path: Path, name: str, chunk_rows: int) 
     frame = long_frame().drop(index=[8, 20])  # gaps
     frame.loc[[3, 30], "target"] = np.nan
     path = saved(frame, tmp_path / name)
-    pieces = list(read_panels(path, chunk_rows, freq="h"))
-    assert_same(pieces, whole_panel(path, freq="h"))
-    assert len(pieces) == 1 if chunk_rows == 1000 else len(pieces) > 1
+    chunks = list(read_panels(path, chunk_rows, freq="h"))
+    assert_same(chunks, whole_panel(path, freq="h"))
+    assert len(chunks) == 1 if chunk_rows == 1000 else len(chunks) > 1
 
 
 def test_pieces_have_about_the_asked_size(tmp_path: Path) -> None:

@@ -43,8 +43,8 @@ def damaged(path):
         ),
     ],
 )
-def test_unreadable_files_are_refused(tmp_path, name, prepare, message):
-    prepare(tmp_path / name)
+def test_unreadable_files_are_refused(tmp_path, name, write, message):
+    write(tmp_path / name)
     with pytest.raises(InputError, match=message):
         read_table(tmp_path / name)
 

@@ -50,7 +50,7 @@ def test_poisson_counts_have_mean_and_variance_of_their_rate(rate: float) -> Non
 
 def test_chance_and_integers() -> None:
     source = RandomSource(0)
-    assert source.chance(0.2, N).float().mean().item() == pytest.approx(0.2, abs=0.02)
+    assert source.bernoulli(0.2, N).float().mean().item() == pytest.approx(0.2, abs=0.02)
     assert source.integers(2, 5, N).unique().tolist() == [2, 3, 4]
 
 

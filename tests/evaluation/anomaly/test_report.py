@@ -131,16 +131,16 @@ def monte_carlo_affiliation(predicted: np.ndarray, labels: np.ndarray) -> tuple[
         alarms = grid[zone & alarm]
         if len(alarms):
             distance = np.maximum(np.maximum(start - alarms, alarms - stop), 0)
-            chance = (to_anomaly[None] > distance[:, None]).mean(1)
-            precisions.append(np.where(distance > 0, chance, 1).mean())
+            farther = (to_anomaly[None] > distance[:, None]).mean(1)
+            precisions.append(np.where(distance > 0, farther, 1).mean())
         points = grid[zone & truth]
         if not len(alarms):
             recalls.append(0.0)
             continue
         nearest = np.abs(points[:, None] - alarms[None]).min(1)
         inside = alarm[zone & truth]
-        chance = (np.abs(uniform[None] - points[:, None]) > nearest[:, None]).mean(1)
-        recalls.append(np.where(inside, 1, chance).mean())
+        farther = (np.abs(uniform[None] - points[:, None]) > nearest[:, None]).mean(1)
+        recalls.append(np.where(inside, 1, farther).mean())
     return float(np.mean(precisions)), float(np.mean(recalls))
 
 

@@ -29,8 +29,8 @@ def quadratic(gates: Tensor) -> Tensor:
 
 def quadratic_importance(q: float) -> np.ndarray:
     """phi_m = -(c_m + Q_mm / 2 + q * sum of Q_mj over j != m)."""
-    own = CURVED.diagonal()
-    return -(LINEAR + own / 2 + q * (CURVED.sum(1) - own)).double().numpy()
+    diagonal = CURVED.diagonal()
+    return -(LINEAR + diagonal / 2 + q * (CURVED.sum(1) - diagonal)).double().numpy()
 
 
 def product(gates: Tensor) -> Tensor:

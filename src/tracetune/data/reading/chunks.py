@@ -87,11 +87,11 @@ def _panels(
         if remembered is not None:
             options = given.over(remembered.fitting(begin[0].frame.columns))
         reading = _sample_reading(begin, options)
-        pieces = _Pieces(reading, options)
-        for piece in _whole_items(chain(_release(begin), blocks), pieces, chunk_rows):
-            yield pieces.panel(piece, source)
-            del piece
-    pieces.finish()
+        chunks = _Chunks(reading, options)
+        for chunk in _whole_items(chain(_release(begin), blocks), chunks, chunk_rows):
+            yield chunks.panel(chunk, source)
+            del chunk
+    chunks.finish()
 
 
 def _release(blocks: list[RawTable]) -> Iterator[RawTable]:
@@ -136,7 +136,7 @@ def _sample_reading(blocks: Sequence[RawTable], options: ReadingOptions) -> Read
     return reading
 
 
-def _whole_items(blocks: Iterator[RawTable], pieces: "_Pieces", chunk_rows: int) -> Iterator[RawTable]:
+def _whole_items(blocks: Iterator[RawTable], chunks: "_Chunks", chunk_rows: int) -> Iterator[RawTable]:
     """Pieces of about ``chunk_rows`` rows, cut where the item changes."""
     held: list[RawTable] = []
     wanted = chunk_rows
@@ -146,7 +146,7 @@ def _whole_items(blocks: Iterator[RawTable], pieces: "_Pieces", chunk_rows: int)
         del block
         if sum(len(each.frame) for each in held) < wanted:
             continue
-        held = _cut_at_last_item(_joined(held), pieces)
+        held = _cut_at_last_item(_joined(held), chunks)
         wanted = max(chunk_rows, 2 * len(held[-1].frame))  # an item of many blocks is not put together again at each
         if len(held) > 1:
             yield held.pop(0)  # so that it is not kept here while it is worked on
@@ -163,9 +163,9 @@ def _joined(held: Sequence[RawTable]) -> RawTable:
     )
 
 
-def _cut_at_last_item(raw: RawTable, pieces: "_Pieces") -> list[RawTable]:
+def _cut_at_last_item(raw: RawTable, chunks: "_Chunks") -> list[RawTable]:
     """What stands before the last item, if anything, and the rows of the last item, which may go on."""
-    begin = int(np.flatnonzero(pieces.begins(raw.frame))[-1])
+    begin = int(np.flatnonzero(chunks.begins(raw.frame))[-1])
     if not begin:
         return [raw]
     rest = RawTable(
@@ -177,8 +177,8 @@ def _cut_at_last_item(raw: RawTable, pieces: "_Pieces") -> list[RawTable]:
     return [replace(raw, frame=raw.frame.iloc[:begin]), rest]
 
 
-class _Pieces:
-    """Makes panels of pieces of one table, each read as the first rows settled."""
+class _Chunks:
+    """Panels of the chunks of one table, each read with the decisions of the first rows."""
 
     def __init__(self, sample: Reading, options: ReadingOptions) -> None:
         pins = {decision.name: decision.value for decision in sample.understood.decisions if decision.name}

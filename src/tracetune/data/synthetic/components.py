@@ -66,7 +66,7 @@ def autoregress(shocks: Tensor, coefficient: Tensor) -> Tensor:
 
 def remembering_noise(n: int, length: int, source: RandomSource) -> Tensor:
     """AR(1) noise of deviation 1 with a memory between one and some hundred steps, some of it heavy-tailed."""
-    heaviness = source.uniform(n, 1, low=0.2, high=0.9) * source.chance(0.25, n, 1)
+    heaviness = source.uniform(n, 1, low=0.2, high=0.9) * source.bernoulli(0.25, n, 1)
     coefficient = 1 - source.log_uniform(n, 1, low=0.004, high=1.0)
     return standardise(autoregress(source.heavy_tailed(n, length, heaviness=heaviness), coefficient))
 
@@ -79,7 +79,7 @@ def noise(n: int, length: int, source: RandomSource) -> Tensor:
         coloured_noise(n, length, source, 0.3, 2.0),
     ]
     shocks = choose(source.integers(0, 3, n, 1), kinds)
-    volatile = source.chance(0.33, n, 1)
+    volatile = source.bernoulli(0.33, n, 1)
     return torch.where(volatile, shocks * slow_factor(n, length, source, 1.0), shocks)
 
 
@@ -103,7 +103,7 @@ def level_shifts(n: int, length: int, source: RandomSource, count: int = 3) -> T
     time = source.time(length)
     shifts = torch.zeros(n, length, device=source.device)
     for index in range(count):
-        jump = source.normal(n, 1) * source.chance(1 / (1 + index), n, 1)
+        jump = source.normal(n, 1) * source.bernoulli(1 / (1 + index), n, 1)
         shifts += jump * (time >= source.uniform(n, 1) * length)
     return shifts
 
@@ -112,5 +112,5 @@ def pulses(n: int, length: int, source: RandomSource, low: float = 0.002, high: 
     """Rare events of random rate and size: zero but at the event, or decaying after it."""
     rate = source.log_uniform(n, 1, low=low, high=high)
     events = (source.uniform(n, length) < rate) * source.exponential(n, length)
-    decay = source.uniform(n, 1, high=0.9) * source.chance(0.5, n, 1)
+    decay = source.uniform(n, 1, high=0.9) * source.bernoulli(0.5, n, 1)
     return autoregress(events, decay)

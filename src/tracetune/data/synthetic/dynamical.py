@@ -20,7 +20,7 @@ def waves(n: int, length: int, source: RandomSource) -> Tensor:
     sine = torch.sin(2 * torch.pi * cycles)
     triangle = 4 * (phase - 0.5).abs() - 1
     wave = choose(source.integers(0, 5, n, 1), [sine, sine, torch.sign(sine), triangle, 2 * phase - 1])
-    decay = source.uniform(n, 1, low=-1.5, high=4) * source.chance(0.5, n, 1)
+    decay = source.uniform(n, 1, low=-1.5, high=4) * source.bernoulli(0.5, n, 1)
     wave = wave * torch.exp(-decay * source.time(length) / length)
     return wave + source.normal(n, length) * source.log_uniform(n, 1, low=0.003, high=0.5)
 
@@ -84,5 +84,5 @@ def logistic_map(n: int, length: int, source: RandomSource) -> Tensor:
         state = rate * state * (1 - state)
         orbit[step] = state
     series = orbit.T.contiguous()
-    smooth = source.uniform(n, 1, high=0.9) * source.chance(0.5, n, 1)
+    smooth = source.uniform(n, 1, high=0.9) * source.bernoulli(0.5, n, 1)
     return series + smooth * (series.roll(1, 1) - series)

@@ -13,12 +13,12 @@ def intermittent(n: int, length: int, source: RandomSource) -> Tensor:
     rate = source.log_uniform(n, 1, low=0.03, high=0.5)
     period = calendar_periods(n, source)[:, :1]
     rhythm = (1 + 0.7 * season(n, length, source, period)).clamp(min=0)
-    rate = rate * torch.where(source.chance(0.5, n, 1), rhythm, torch.ones_like(rhythm))
+    rate = rate * torch.where(source.bernoulli(0.5, n, 1), rhythm, torch.ones_like(rhythm))
     size = torch.exp(source.normal(n, length) * source.uniform(n, 1, high=0.8)) * source.log_uniform(
         n, 1, low=1, high=9
     )
     demand = (source.uniform(n, length) < rate) * size
-    return torch.where(source.chance(0.6, n, 1), demand.ceil(), demand)
+    return torch.where(source.bernoulli(0.6, n, 1), demand.ceil(), demand)
 
 
 def counts(n: int, length: int, source: RandomSource) -> Tensor:
@@ -26,7 +26,7 @@ def counts(n: int, length: int, source: RandomSource) -> Tensor:
     period = calendar_periods(n, source)[:, :1]
     logarithm = season(n, length, source, period) * source.uniform(n, 1, low=0.1, high=1)
     logarithm = logarithm + coloured_noise(n, length, source, 1.0, 2.5) * source.uniform(n, 1, high=0.8)
-    excess = source.normal(n, length) * source.uniform(n, 1, high=0.6) * source.chance(0.5, n, 1)
+    excess = source.normal(n, length) * source.uniform(n, 1, high=0.6) * source.bernoulli(0.5, n, 1)
     rate = torch.exp((logarithm + excess).clamp(-4, 4)) * source.log_uniform(n, 1, low=0.3, high=60)
     return source.poisson(rate)
 
@@ -37,7 +37,7 @@ def spikes_and_shifts(n: int, length: int, source: RandomSource) -> Tensor:
     base = season(n, length, source, period) * source.uniform(n, 1)
     base = base + noise(n, length, source) * source.log_uniform(n, 1, low=0.05, high=0.6)
     bursts = pulses(n, length, source) * source.log_uniform(n, 1, low=1, high=8)
-    shifts = level_shifts(n, length, source) * 2 * source.chance(0.5, n, 1)
+    shifts = level_shifts(n, length, source) * 2 * source.bernoulli(0.5, n, 1)
     return base + bursts + shifts
 
 
@@ -47,7 +47,7 @@ def duty_cycle(n: int, length: int, source: RandomSource) -> Tensor:
     rhythmic = season(n, length, source, period, wander=0.1) > source.uniform(n, 1, low=-0.8, high=0.8)
     switches = source.uniform(n, length) < 1 / source.log_uniform(n, 1, low=8, high=120)
     haphazard = switches.cumsum(1) % 2 == 1
-    running = torch.where(source.chance(0.6, n, 1), rhythmic, haphazard)
+    running = torch.where(source.bernoulli(0.6, n, 1), rhythmic, haphazard)
     level = slow_factor(n, length, source, 0.5)
     fluctuation = noise(n, length, source) * source.log_uniform(n, 1, low=0.005, high=0.2)
     return standardise(running * level) + fluctuation * (0.2 + 0.8 * running)

@@ -22,7 +22,7 @@ def gaussian_process(n: int, length: int, source: RandomSource) -> Tensor:
     first, second = _stationary(n, length, source), _stationary(n, length, source)
     linear = 1 + source.normal(n, 1) * (source.time(length) / length)
     composed = choose(source.integers(0, 4, n, 1), [first, first * linear, first * second, first + second])
-    return composed + trend(n, length, source) * source.chance(0.3, n, 1)
+    return composed + trend(n, length, source) * source.bernoulli(0.3, n, 1)
 
 
 def _stationary(n: int, length: int, source: RandomSource) -> Tensor:

@@ -30,7 +30,7 @@ class RandomSource:
         shocks = self.normal(*shape)
         return torch.where(heaviness > 0, torch.sinh(heaviness * shocks) / heaviness.clamp(min=1e-3), shocks)
 
-    def chance(self, probability: float, *shape: int) -> Tensor:
+    def bernoulli(self, probability: float, *shape: int) -> Tensor:
         """True with this probability."""
         return torch.rand(*shape, generator=self.generator, device=self.device) < probability
 

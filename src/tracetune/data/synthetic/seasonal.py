@@ -43,7 +43,7 @@ def calendar_periods(n: int, source: RandomSource) -> Tensor:
     shortest = source.log_uniform(n, 1, low=4, high=120)
     ratios = source.log_uniform(n, 2, low=2, high=10).cumprod(1)
     arbitrary = torch.cat([shortest, shortest * ratios], 1)
-    return torch.where(source.chance(0.2, n, 1), arbitrary, rows)
+    return torch.where(source.bernoulli(0.2, n, 1), arbitrary, rows)
 
 
 def day_and_week(n: int, source: RandomSource) -> Tensor:
@@ -66,7 +66,7 @@ def sharp_shape(n: int, source: RandomSource, period: Tensor) -> Tensor:
     shape = smooth_shape(n, source, period)
     peaked = torch.exp(shape * source.uniform(n, 1, low=0.3, high=1.3))
     plateau = torch.tanh(shape * source.uniform(n, 1, low=1, high=4))
-    return standardise(torch.where(source.chance(0.5, n, 1), peaked, plateau))
+    return standardise(torch.where(source.bernoulli(0.5, n, 1), peaked, plateau))
 
 
 def repeat_shape(shape: Tensor, cycles: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ def season(n: int, length: int, source: RandomSource, period: Tensor, wander: fl
     cycles = source.time(length) / period + source.uniform(n, 1)
     if wander:
         cycles = cycles + slow_curve(n, length, source) * source.uniform(n, 1, high=wander)
-    sharp = source.chance(0.4, n, 1)
+    sharp = source.bernoulli(0.4, n, 1)
     shape = torch.where(sharp, sharp_shape(n, source, period), smooth_shape(n, source, period))
     return repeat_shape(shape, cycles)
 
@@ -102,12 +102,12 @@ def nested_seasons(n: int, length: int, source: RandomSource) -> Tensor:
     periods = calendar_periods(n, source)
     series = torch.zeros(n, length, device=source.device)
     for column in range(periods.shape[1]):
-        strength = source.uniform(n, 1, low=0.1) * source.chance(0.7, n, 1)
+        strength = source.uniform(n, 1, low=0.1) * source.bernoulli(0.7, n, 1)
         series += strength * season(n, length, source, periods[:, column : column + 1])
     series = series * slow_factor(n, length, source, 0.5)
-    series = series + trend(n, length, source) * source.uniform(n, 1, high=1.5) * source.chance(0.5, n, 1)
+    series = series + trend(n, length, source) * source.uniform(n, 1, high=1.5) * source.bernoulli(0.5, n, 1)
     series = series + noise(n, length, source) * source.log_uniform(n, 1, low=0.02, high=0.8)
-    multiplicative = source.chance(0.2, n, 1)
+    multiplicative = source.bernoulli(0.2, n, 1)
     return torch.where(multiplicative, torch.exp(standardise(series) * source.uniform(n, 1, low=0.2)), series)
 
 
@@ -133,12 +133,12 @@ def transformer_load(n: int, length: int, source: RandomSource) -> Tensor:
     """Oil temperature and load of transformers: a level near a unit root, a daily rhythm that comes and goes."""
     day = day_and_week(n, source)
     memory = 1 - source.log_uniform(n, 1, low=0.002, high=0.05)
-    shocks = torch.where(source.chance(0.5, n, 1), source.normal(n, length), remembering_noise(n, length, source))
+    shocks = torch.where(source.bernoulli(0.5, n, 1), source.normal(n, length), remembering_noise(n, length, source))
     level = standardise(autoregress(shocks, memory))
     rhythm = season(n, length, source, day, wander=0.05) * slow_factor(n, length, source, 0.8)
-    weekly = season(n, length, source, _WEEK * day) * source.uniform(n, 1, high=0.4) * source.chance(0.4, n, 1)
+    weekly = season(n, length, source, _WEEK * day) * source.uniform(n, 1, high=0.4) * source.bernoulli(0.4, n, 1)
     series = level + rhythm * source.log_uniform(n, 1, low=0.1, high=1.5) + weekly
-    series = series + level_shifts(n, length, source) * source.chance(0.15, n, 1)
+    series = series + level_shifts(n, length, source) * source.bernoulli(0.15, n, 1)
     return series + source.normal(n, length) * source.log_uniform(n, 1, low=0.02, high=0.4)
 
 

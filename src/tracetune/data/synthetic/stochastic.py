@@ -19,12 +19,12 @@ from tracetune.data.synthetic.seasonal import season
 
 def random_walk(n: int, length: int, source: RandomSource) -> Tensor:
     """Prices and exchange rates: a unit root, some with drift, some with heavy tails, some geometric."""
-    heaviness = source.uniform(n, 1, low=0.2, high=1.0) * source.chance(0.4, n, 1)
+    heaviness = source.uniform(n, 1, low=0.2, high=1.0) * source.bernoulli(0.4, n, 1)
     steps = source.heavy_tailed(n, length, heaviness=heaviness)
-    drift = source.normal(n, 1) * 0.1 * source.chance(0.4, n, 1)
+    drift = source.normal(n, 1) * 0.1 * source.bernoulli(0.4, n, 1)
     walk = (steps + drift).cumsum(1)
     geometric = torch.exp(walk * source.log_uniform(n, 1, low=0.003, high=0.05))
-    return torch.where(source.chance(0.4, n, 1), geometric, walk)
+    return torch.where(source.bernoulli(0.4, n, 1), geometric, walk)
 
 
 def arima(n: int, length: int, source: RandomSource) -> Tensor:
@@ -43,7 +43,7 @@ def _roots(n: int, source: RandomSource) -> tuple[Tensor, Tensor]:
     radius = 1 - source.log_uniform(n, 1, low=0.005, high=0.6)
     angle = 2 * torch.pi / source.log_uniform(n, 1, low=5, high=100)
     other = source.uniform(n, 1, low=-0.5, high=0.9)
-    cyclic = source.chance(0.5, n, 1)
+    cyclic = source.bernoulli(0.5, n, 1)
     first = torch.where(cyclic, 2 * radius * torch.cos(angle), radius + other)
     second = torch.where(cyclic, -radius.square(), -radius * other)
     return first, second
@@ -62,7 +62,7 @@ def volatility_clusters(n: int, length: int, source: RandomSource) -> Tensor:
     """Markets: GARCH(1, 1) returns (Bollerslev 1986), or the prices that they add up to."""
     returns = garch(source.normal(n, length), source.uniform(n, 1, low=0.03, high=0.25), source.uniform(n, 1, low=0.6))
     drift = 0.05 * source.normal(n, 1)
-    return torch.where(source.chance(0.4, n, 1), returns, (returns + drift).cumsum(1))
+    return torch.where(source.bernoulli(0.4, n, 1), returns, (returns + drift).cumsum(1))
 
 
 def garch(shocks: Tensor, reaction: Tensor, memory: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def coloured(n: int, length: int, source: RandomSource) -> Tensor:
 
 def growth(n: int, length: int, source: RandomSource) -> Tensor:
     """Macro-economic aggregates: exponential growth, business cycles, a year of 4 or 12 steps, crises that last."""
-    year = torch.where(source.chance(0.6, n, 1), 12.0, 4.0)
+    year = torch.where(source.bernoulli(0.6, n, 1), 12.0, 4.0)
     rate = source.normal(n, 1) * 0.01 + 0.005
     cycle = slow_curve(n, length, source) * source.uniform(n, 1, high=0.15)
     yearly = season(n, length, source, year) * source.log_uniform(n, 1, low=0.005, high=0.15)

@@ -16,59 +16,59 @@ def mix_rows(series: Tensor, source: RandomSource, share: float = 0.2) -> Tensor
     mixed = weights[0] * series
     for weight in weights[1:]:
         mixed = mixed + weight * series[source.permutation(n)]
-    return torch.where(source.chance(share, n, 1), mixed, series)
+    return torch.where(source.bernoulli(share, n, 1), mixed, series)
 
 
 def flip_sign(series: Tensor, source: RandomSource, share: float = 0.3) -> Tensor:
     """Upside down."""
-    return torch.where(source.chance(share, len(series), 1), -series, series)
+    return torch.where(source.bernoulli(share, len(series), 1), -series, series)
 
 
 def reverse_time(series: Tensor, source: RandomSource, share: float = 0.1) -> Tensor:
     """Backwards."""
-    return torch.where(source.chance(share, len(series), 1), series.flip(1), series)
+    return torch.where(source.bernoulli(share, len(series), 1), series.flip(1), series)
 
 
 def add_noise(series: Tensor, source: RandomSource, share: float = 0.3) -> Tensor:
     """White noise of a random level, from hardly seen to as large as the signal."""
     n, length = series.shape
-    level = source.log_uniform(n, 1, low=0.01, high=1.0) * source.chance(share, n, 1)
+    level = source.log_uniform(n, 1, low=0.01, high=1.0) * source.bernoulli(share, n, 1)
     return series + level * source.normal(n, length)
 
 
 def add_trend(series: Tensor, source: RandomSource, share: float = 0.15) -> Tensor:
     """A trend of a random kind."""
     n, length = series.shape
-    return series + trend(n, length, source) * 2 * source.chance(share, n, 1)
+    return series + trend(n, length, source) * 2 * source.bernoulli(share, n, 1)
 
 
 def modulate(series: Tensor, source: RandomSource, share: float = 0.15) -> Tensor:
     """An amplitude that wanders."""
     n, length = series.shape
-    return torch.where(source.chance(share, n, 1), series * slow_factor(n, length, source, 0.8), series)
+    return torch.where(source.bernoulli(share, n, 1), series * slow_factor(n, length, source, 0.8), series)
 
 
 def add_events(series: Tensor, source: RandomSource, share: float = 0.08) -> Tensor:
     """Spikes of either sign, and lasting level shifts."""
     n, length = series.shape
     spikes = pulses(n, length, source, high=0.02) * source.normal(n, 1) * 4
-    series = series + spikes * source.chance(share, n, 1)
-    return series + level_shifts(n, length, source) * 2 * source.chance(share, n, 1)
+    series = series + spikes * source.bernoulli(share, n, 1)
+    return series + level_shifts(n, length, source) * 2 * source.bernoulli(share, n, 1)
 
 
 def censor(series: Tensor, source: RandomSource, share: float = 0.06) -> Tensor:
     """Clipped below, above or on both sides: ranges of sensors, capacity limits."""
     n = len(series)
-    low = torch.where(source.chance(0.6, n, 1), source.uniform(n, 1, low=-1.5, high=0.0), -torch.inf)
-    high = torch.where(source.chance(0.6, n, 1), source.uniform(n, 1, low=0.3, high=1.5), torch.inf)
-    return torch.where(source.chance(share, n, 1), series.clamp(low, high), series)
+    low = torch.where(source.bernoulli(0.6, n, 1), source.uniform(n, 1, low=-1.5, high=0.0), -torch.inf)
+    high = torch.where(source.bernoulli(0.6, n, 1), source.uniform(n, 1, low=0.3, high=1.5), torch.inf)
+    return torch.where(source.bernoulli(share, n, 1), series.clamp(low, high), series)
 
 
 def quantise(series: Tensor, source: RandomSource, share: float = 0.1) -> Tensor:
     """Rounded to a coarse resolution."""
     resolution = source.log_uniform(len(series), 1, low=0.05, high=0.6)
     rounded = (series / resolution).round() * resolution
-    return torch.where(source.chance(share, len(series), 1), rounded, series)
+    return torch.where(source.bernoulli(share, len(series), 1), rounded, series)
 
 
 def hold(series: Tensor, source: RandomSource, share: float = 0.04) -> Tensor:
@@ -77,7 +77,7 @@ def hold(series: Tensor, source: RandomSource, share: float = 0.04) -> Tensor:
     start = (source.uniform(n, 1) * length).long()
     width = (source.uniform(n, 1, high=0.125) * length).long()
     time = source.time(length)
-    stuck = (time >= start) & (time < start + width) & source.chance(share, n, 1)
+    stuck = (time >= start) & (time < start + width) & source.bernoulli(share, n, 1)
     return torch.where(stuck, series.gather(1, start.clamp(max=length - 1)), series)
 
 
@@ -85,7 +85,7 @@ def smooth(series: Tensor, source: RandomSource, share: float = 0.1) -> Tensor:
     """A moving average over 5 steps."""
     padded = functional.pad(series.unsqueeze(1), (2, 2), mode="replicate")
     average = functional.avg_pool1d(padded, 5, stride=1).squeeze(1)
-    return torch.where(source.chance(share, len(series), 1), average, series)
+    return torch.where(source.bernoulli(share, len(series), 1), average, series)
 
 
 def warp_time(series: Tensor, source: RandomSource, share: float = 0.1) -> Tensor:
@@ -97,7 +97,7 @@ def warp_time(series: Tensor, source: RandomSource, share: float = 0.1) -> Tenso
     position = (elapsed * span + source.uniform(n, 1) * (1 - span)) * (length - 1)
     left = position.long().clamp_(max=length - 2)
     warped = torch.lerp(series.gather(1, left), series.gather(1, left + 1), position - left)
-    return torch.where(source.chance(share, n, 1), warped, series)
+    return torch.where(source.bernoulli(share, n, 1), warped, series)
 
 
 TRANSFORMS = (

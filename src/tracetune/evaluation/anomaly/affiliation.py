@@ -33,7 +33,7 @@ def affiliation(predicted: np.ndarray, labels: np.ndarray) -> tuple[float, float
 
 
 class _Zones:
-    """The zones of the anomalies, and the chance of every half step."""
+    """The zones of the anomalies, and the precision of a random prediction at every half step."""
 
     def __init__(self, labels: np.ndarray) -> None:
         first, last = segments(labels)
@@ -43,7 +43,7 @@ class _Zones:
         self.right = np.concatenate([middles, [float(len(labels))]])
         halves = np.arange(2 * len(labels)) / 2 + 0.25  # the middles of half steps
         self.zone = np.searchsorted(middles, halves, side="right")
-        self.precision_chance = self._farther_from_anomaly(halves)
+        self.random_precision = self._farther_from_anomaly(halves)
         quarters = np.arange(4 * len(labels)) / 4 + 0.125
         self.anomalous = quarters[np.repeat(labels, 4)]
         self.anomalous_zone = np.searchsorted(middles, self.anomalous, side="right")
@@ -62,9 +62,9 @@ class _Zones:
         halves = np.repeat(predicted, 2)
         zones, count = self.zone[halves], len(self.start)
         sizes = np.bincount(zones, minlength=count)
-        chances = np.bincount(zones, self.precision_chance[halves], count)
-        precision = float(np.mean(chances[sizes > 0] / sizes[sizes > 0]))
-        near = self._nearer_than_chance(self._distance(halves))
+        precisions = np.bincount(zones, self.random_precision[halves], count)
+        precision = float(np.mean(precisions[sizes > 0] / sizes[sizes > 0]))
+        near = self._nearer_than_random(self._distance(halves))
         recalls = np.bincount(self.anomalous_zone, near, count) / np.bincount(self.anomalous_zone, minlength=count)
         return precision, float(recalls.mean())
 
@@ -90,7 +90,7 @@ class _Zones:
             distance = np.where(usable, np.minimum(distance, gap), distance)
         return distance
 
-    def _nearer_than_chance(self, distance: np.ndarray) -> np.ndarray:
+    def _nearer_than_random(self, distance: np.ndarray) -> np.ndarray:
         """Return P(dist(U, y) > distance) of the anomalous points y; 0 where the distance is infinite."""
         left, right = self.left[self.anomalous_zone], self.right[self.anomalous_zone]
         covered = np.minimum(self.anomalous + distance, right) - np.maximum(self.anomalous - distance, left)

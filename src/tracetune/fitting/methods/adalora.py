@@ -27,7 +27,7 @@ class AdaLora:
     adalora: AdaLoraOptions = field(default_factory=AdaLoraOptions)
     lora: LoraOptions = field(default_factory=LoraOptions)
     name: ClassVar[str] = "adalora"
-    trains_more_than_head: ClassVar[bool] = True
+    adapts_backbone: ClassVar[bool] = True
 
     def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
         """Refuse patterns that fit no layer, and runs that are too short for ranks to fall."""

@@ -23,7 +23,7 @@ class Dora:
 
     lora: LoraOptions = field(default_factory=LoraOptions)
     name: ClassVar[str] = "dora"
-    trains_more_than_head: ClassVar[bool] = True
+    adapts_backbone: ClassVar[bool] = True
 
     def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
         """Refuse patterns that fit no layer."""

@@ -17,7 +17,7 @@ class Full:
     """All weights train."""
 
     name: ClassVar[str] = "full"
-    trains_more_than_head: ClassVar[bool] = True
+    adapts_backbone: ClassVar[bool] = True
 
     def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
         """Accept any model."""

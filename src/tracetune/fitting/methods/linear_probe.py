@@ -17,7 +17,7 @@ class LinearProbe:
     """Only the head trains."""
 
     name: ClassVar[str] = "linear_probe"
-    trains_more_than_head: ClassVar[bool] = False
+    adapts_backbone: ClassVar[bool] = False
 
     def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
         """Accept any model."""

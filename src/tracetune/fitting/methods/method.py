@@ -52,11 +52,11 @@ class Method(Protocol):
 
     Attributes:
         name: as in commands and records.
-        trains_more_than_head: whether there is anything to do once the head is trained.
+        adapts_backbone: whether there is anything to do once the head is trained.
     """
 
     name: ClassVar[str]
-    trains_more_than_head: ClassVar[bool]
+    adapts_backbone: ClassVar[bool]
 
     def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
         """Refuse options that fit neither the model's ``layers`` (full names) nor a run of ``steps``.

@@ -30,7 +30,7 @@ class Trace:
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     lora: LoraOptions = field(default_factory=LoraOptions)
     name: ClassVar[str] = "trace"
-    trains_more_than_head: ClassVar[bool] = True
+    adapts_backbone: ClassVar[bool] = True
 
     def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
         """Refuse patterns that fit no layer, a budget that fits no module, and rounds beyond the run."""
