@@ -16,7 +16,7 @@ from tracetune.base.config import settings
 from tracetune.cli import app as cli
 from tracetune.heads.config import FORECASTING_HEAD
 from tracetune.recipes.configs.finetune import FinetuneConfig
-from tracetune.recipes.finetune import fit_config
+from tracetune.recipes.fit_settings import fit_config as fit_settings
 
 QUICK = ["--head-epochs", "1", "--num-train-epochs", "1", "--max-steps", "3", "--beta", "2", "--device", "cpu"]
 
@@ -107,6 +107,10 @@ def test_amounts_are_shares_numbers_or_words(
     keep = fit_config(taken_by_finetune(monkeypatch, "--keep", text)).method.selection.keep
     assert keep == expected
     assert type(keep) is type(expected)
+
+
+def fit_config(config: FinetuneConfig) -> FitConfig:
+    return fit_settings(config, config.head.config(), config.windows)
 
 
 def taken_by_finetune(monkeypatch: pytest.MonkeyPatch, *flags: str) -> FinetuneConfig:
@@ -293,9 +297,11 @@ def test_a_full_disk_is_wrong_use_and_other_failures_are_not(
     assert "RuntimeError: bug" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", cli.COMMANDS)
-def test_every_flag_is_explained(command: str) -> None:
-    assert all(setting.text for setting in settings(cli.config_of(command)).values())
+@pytest.mark.parametrize(
+    ("command", "task"), [(name, task) for name, command in cli.COMMANDS.items() for task in command.variants]
+)
+def test_every_flag_is_explained(command: str, task: str) -> None:
+    assert all(setting.text for setting in settings(cli.config_of(command, task)).values())
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,14 @@ from tracetune.cli.app import COMMANDS, build_command, config_of
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+VARIANTS = {name: list(command.variants) for name, command in COMMANDS.items()}
 FLAGS = {
-    name: {"--help", *(flag for each in build_command(name).params for flag in (*each.opts, *each.secondary_opts))}
-    for name in COMMANDS
+    name: {
+        "--help",
+        *(flag for task in variants for each in build_command(name, task).params for flag in each.opts),
+        *(flag for task in variants for each in build_command(name, task).params for flag in each.secondary_opts),
+    }
+    for name, variants in VARIANTS.items()
 }
 
 
@@ -101,7 +106,8 @@ def test_flags_named_in_passing_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_keys_of_configuration_files_exist(page: Path) -> None:
-    known = {name for command in COMMANDS for name in settings(config_of(command))}
+    known = {name for command in COMMANDS for task in VARIANTS[command] for name in settings(config_of(command, task))}
+    known.add("task")
     for block in fenced(page, "yaml"):
         assert not sorted(set(yaml.safe_load(block)) - known)
 

@@ -20,7 +20,7 @@ WORDS = (
     "", " ", "0", "1", "-1", "3", "0.5", "-0.5", "1e20", "1e-20", "1" + "0" * 400, "nan", "inf", "-inf", "true",
     "False", "auto", "none", "null", "trace", "lora", "a,b", ",", ",,", "=", "--", "-", "--help", "-h", "x" * 3000,
     "ä€😀", "\x00", "\n", "[]", "{}", "[1,", "'", '"', "$HOME", "../..", "/", "/dev/null", "data.csv", "sales.csv",
-    "2020-01-01", "h:mean",
+    "2020-01-01", "h:mean", "classification", "forecasting",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 0.5, float("nan"), float("inf"), 10**400, "", "auto", "x", "x" * 3000, "sales.csv",
@@ -29,8 +29,10 @@ VALUES: tuple[Any, ...] = (
 
 
 def flags(name: str) -> list[str]:
-    command = app.build_command(name)
-    return [flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)] + ["--help"]
+    """Flags of a command, whatever the task."""
+    commands = [app.build_command(name, task) for task in app.COMMANDS[name].variants]
+    every = [flag for command in commands for each in command.params for flag in (*each.opts, *each.secondary_opts)]
+    return [*dict.fromkeys(every), "--help"]
 
 
 def arguments(rng: random.Random, names: list[str], known: dict[str, list[str]], folder: Path) -> list[str]:

@@ -4,7 +4,6 @@ import importlib
 import logging
 import os
 import sys
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -19,67 +18,9 @@ from tracetune.base.processes import is_main_process, leave_processes
 from tracetune.base.setting_names import near_settings
 from tracetune.base.signals import Stopped, stopped_by_signals
 from tracetune.base.spelling import Remark
+from tracetune.cli.commands import COMMANDS, Variant
 from tracetune.cli.flags import signature, values_of, with_lists_repeated
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command: what it says of itself, and where its configuration and its recipe are.
-
-    Attributes:
-        summary: what it does, in one line.
-        config: "module:class" below tracetune.recipes.configs, which imports neither PyTorch nor pandas.
-        recipe: "module:function" below tracetune.recipes, imported when the command runs.
-        first_words: what it says before that, where it reads no table (then it says which).
-    """
-
-    summary: str
-    config: str
-    recipe: str
-    first_words: str = ""
-
-
-COMMANDS = {
-    "demo": Command(
-        "Fine-tune, forecast and compare with the truth on a real series that ships with it (about two minutes).",
-        "demo:DemoConfig",
-        "demo:demo",
-        "Loading the model and the series ...",
-    ),
-    "inspect": Command(
-        "Look at a table: what was understood and why, what is odd, how to go on.",
-        "inspect:InspectConfig",
-        "inspect:inspect_table",
-    ),
-    "finetune": Command(
-        "Fine-tune a forecasting model on a table or a known data set, and save it.",
-        "finetune:FinetuneConfig",
-        "finetune:finetune",
-    ),
-    "predict": Command(
-        "Forecast the steps after the end of every series in a table.", "predict:PredictConfig", "predict:predict"
-    ),
-    "evaluate": Command(
-        "Backtest a model on a table or a known data set, beside the naive forecasts.",
-        "evaluate:EvaluateConfig",
-        "evaluate:evaluate",
-    ),
-    "importance": Command(
-        "Score the LoRA modules of a model by several methods, and compare them with Shapley values.",
-        "importance:ImportanceConfig",
-        "importance:importance",
-    ),
-    "pretrain": Command(
-        "Pretrain a backbone on synthetic series, or go on with an interrupted run.",
-        "pretrain:PretrainConfig",
-        "pretrain:pretrain",
-        "Preparing ...",
-    ),
-    "models": Command("List the foundation models known by name.", "models:ModelsConfig", "models:show_models"),
-    "datasets": Command(
-        "List the known benchmark data sets, or download one.", "datasets:DatasetsConfig", "datasets:show_datasets"
-    ),
-}
+from tracetune.cli.task_choice import chosen_task
 
 
 class _Command(TyperCommand):
@@ -115,10 +56,19 @@ class _Commands(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Build one command; refuse unknown names with the nearest."""
-        if cmd_name not in COMMANDS:
-            raise unknown_name("command", cmd_name, COMMANDS)
-        return build_command(cmd_name)
+        """Build one command as it is without ``--task``; refuse unknown names with the nearest."""
+        return build_command(_known(cmd_name), next(iter(COMMANDS[cmd_name].variants)))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str, Any, list[str]]:
+        """Build the command that the arguments name, for the task that they mean."""
+        name, *rest = args
+        return name, build_command(_known(name), chosen_task(name, rest)), rest
+
+
+def _known(name: str) -> str:
+    if name not in COMMANDS:
+        raise unknown_name("command", name, COMMANDS)
+    return name
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -140,23 +90,27 @@ def _describe(
     """Fine-tune time-series foundation models with few parameters."""
 
 
-def config_of(name: str) -> Any:
-    """Return the configuration class of the command ``name``."""
-    return _imported(f"tracetune.recipes.configs.{COMMANDS[name].config}")
+def config_of(name: str, task: str) -> Any:
+    """Return the configuration class of the command ``name`` for a task, "" where it has none."""
+    return _imported(f"tracetune.recipes.configs.{COMMANDS[name].variants[task].config}")
 
 
-def build_command(name: str) -> Any:
-    """Return the Typer command ``name``, whose flags are the settings of its configuration."""
-    command, config_class = COMMANDS[name], config_of(name)
+def build_command(name: str, task: str) -> Any:
+    """Return the Typer command ``name`` for a task, whose flags are the settings of its configuration."""
+    command, config_class = COMMANDS[name], config_of(name, task)
+    variant = command.variants[task]
 
-    def run(config: str | None, **flags: Any) -> None:
+    def run(config: str | None, task: str | None = None, **flags: Any) -> None:
+        del task  # it has chosen the variant, from here or from the file
         values = read_yaml(config) if config else {}
+        if command.tasks:
+            values.pop("task", None)
         chosen = from_mapping(config_class, values | values_of(flags, config_class))
-        _say_what_begins(command, chosen)
-        _imported(f"tracetune.recipes.{command.recipe}")(chosen)
+        _say_what_begins(variant, chosen)
+        _imported(f"tracetune.recipes.{variant.recipe}")(chosen)
 
-    run.__signature__ = signature(config_class)  # type: ignore[attr-defined]
-    run.__doc__ = command.summary
+    run.__signature__ = signature(config_class, command.tasks, task)  # type: ignore[attr-defined]
+    run.__doc__ = command.summary + (f" These are the flags for {task}." if len(command.tasks) > 1 else "")
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     single.command(name, cls=_Command)(run)
     return typer.main.get_command(single)
@@ -198,10 +152,10 @@ class _Messages(logging.Formatter):
         return record.msg.for_command_line() if isinstance(record.msg, Remark) else super().format(record)
 
 
-def _say_what_begins(command: Command, config: Any) -> None:
+def _say_what_begins(variant: Variant, config: Any) -> None:
     """Say at once what is under way: importing PyTorch alone takes seconds."""
     source = getattr(config, "source", None)
-    words = f"Reading {source.data or source.dataset} ..." if source is not None else command.first_words
+    words = f"Reading {source.data or source.dataset} ..." if source is not None else variant.first_words
     if words and is_main_process():
         Console(highlight=False).print(words, markup=False)
 

@@ -12,22 +12,35 @@ from tracetune.base.config import Setting, settings
 _GROUPS = {
     "source": "Data",
     "forecaster": "Model",
+    "classifier": "Model",
     "backbone": "Model",
     "head": "Model",
     "method": "Method",
     "lora": "Method",
     "selection": "Selection of modules (method trace)",
     "training": "Training",
+    "windows": "Training",
+    "labels": "Training",
     "scoring": "Scoring",
     "run": "Run",
 }
 _METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
 
-def signature(config_class: type) -> inspect.Signature:
-    """Return the parameters of a command: one a setting that a flag can give, and ``config``."""
+def signature(config_class: type, tasks: Sequence[str], task: str) -> inspect.Signature:
+    """Return the parameters of a command: one a setting that a flag can give, ``config``, and ``task``.
+
+    Args:
+        config_class: its configuration.
+        tasks: which it serves; with fewer than two there is no choice to explain.
+        task: the one whose flags these are.
+    """
     option = typer.Option(help="YAML file with the same names; flags win over it.", metavar="FILE", show_default=False)
     parameters = [_parameter("config", str | None, None, option)]
+    if tasks:
+        text = f"What the model is for: {', '.join(tasks)}; without it as --model was saved, or {tasks[0]}."
+        option = typer.Option(help=text, metavar="TASK", show_default=False, hidden=len(tasks) < 2)
+        parameters.append(_parameter("task", str | None, None, option))
     for setting in settings(config_class).values():
         if (kind := _flag_type(setting.hint)) is not None:
             parameters.append(_parameter(setting.name, *_annotation(kind), _option(setting, kind)))

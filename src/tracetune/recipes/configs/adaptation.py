@@ -1,9 +1,14 @@
-"""Which backbone, head and adapters: what commands that train have in common; defaults are those of the library."""
+"""How to fine-tune: what commands that train have in common, whatever the task; defaults are those of the library."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tracetune.adapters.options import LoraOptions
+from tracetune.base.errors import InputError
+from tracetune.fitting.config import FitConfig
 from tracetune.heads.config import FORECASTING_HEAD, HeadConfig
+from tracetune.selection.schedule import SelectionConfig
+from tracetune.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -43,3 +48,108 @@ class LoraChoice:
     def options(self) -> LoraOptions:
         """Return them as the library takes them."""
         return LoraOptions(self.r, self.lora_alpha, target_modules=self.target_modules or None)
+
+
+@dataclass(frozen=True)
+class MethodChoice:
+    """What trains, and what it is compared with.
+
+    Attributes:
+        method: trace, lora, adalora, dora, linear_probe or full.
+        start: what the method trains on from: head, zero-shot (no new head), or best of the two.
+        shrink: move the trained model back towards its start, as far as validation says: together (by one factor),
+            modules (by one for each LoRA module first) or none.
+        guard_margin: by how many standard errors a model must beat a simpler one on validation to come out instead.
+    """
+
+    method: str = "trace"
+    start: str = FitConfig.start
+    shrink: str = FitConfig.shrink
+    guard_margin: float = FitConfig.guard_margin
+
+
+@dataclass(frozen=True)
+class SelectionChoice:
+    """Which LoRA modules the method trace keeps, and how it finds them.
+
+    Attributes:
+        keep: LoRA modules to keep: a share such as 0.5, a number such as 12, or auto.
+        budget_unit: what keep counts: modules, their parameters, or time (a share of a training step's, measured).
+        score: importance score to follow, e.g. gated_dsic, leave_one_out, adalora, random.
+        context: which other modules are open when gated_dsic scores one: budget or shapley.
+        warmup_steps: steps with all modules open: a share of the run such as 0.1, or a number.
+        final_step: from here on the choice is final: a share of the run, or a number.
+        interval: steps between two rounds of scoring: a share of the run, or a number.
+        cost_share: what selection may cost, as a share of training; rounds and batches are fewer where needed,
+            but never so few that the choice is left to chance.
+        ema: weight of the past in the smoothed scores.
+    """
+
+    keep: float | int | str = SelectionConfig.keep
+    budget_unit: Literal["modules", "parameters", "time"] = SelectionConfig.budget_unit
+    score: str = SelectionConfig.score
+    context: str = SelectionConfig.context
+    warmup_steps: float | int = SelectionConfig.warmup_steps
+    final_step: float | int = SelectionConfig.final_step
+    interval: float | int = SelectionConfig.interval
+    cost_share: float = SelectionConfig.cost_share
+    ema: float = SelectionConfig.ema
+
+
+@dataclass(frozen=True)
+class TrainingChoice:
+    """How head and adapters train.
+
+    Attributes:
+        learning_rate: peak learning rate of the adapters.
+        head_learning_rate: peak learning rate of the head when it trains with the adapters; without it 1e-5.
+        head_start: what the head trains on from: solved (in closed form) or gradient (its first weights).
+        head_epochs: passes over frozen features that train the head first.
+        num_train_epochs: passes over the data with adapters and head.
+        max_steps: stop after this many optimiser steps, whatever the epochs; -1: no such limit.
+        epoch_windows: samples that count as one epoch, a fresh random part each time; without it all of them.
+        batch_size: samples (windows, series, texts) per optimiser step.
+    """
+
+    learning_rate: float = TrainingConfig.learning_rate
+    head_learning_rate: float | None = TrainingConfig.head_learning_rate
+    head_start: str = FitConfig.head_start
+    head_epochs: float = 10.0
+    num_train_epochs: float = TrainingConfig.num_train_epochs
+    max_steps: int = TrainingConfig.max_steps
+    epoch_windows: int | None = TrainingConfig.epoch_windows
+    batch_size: int = TrainingConfig.batch_size
+
+
+@dataclass(frozen=True)
+class FinetuneRun:
+    """Where to write, and on which machine.
+
+    Attributes:
+        output: new folder for the fine-tuned model, its card, its record and pictures.
+        checkpoints: folder for checkpoints; the same command goes on from there after an interruption, one that would
+            give another result is refused.
+        restart: discard what is in the folder for checkpoints, whichever run it is of.
+        seed: fixes the result.
+        device: auto, cpu or cuda.
+        bf16: bfloat16 autocast while adapters train: true, false, or auto (where the hardware computes in bfloat16).
+        max_tokens: most tokens (samples x patches) in one forward pass; larger batches are trained in parts, with the
+            gradient of the whole batch.
+        cache_bytes: room for outputs of frozen layers, in memory first, then in files; without it a third of the
+            free memory, 0 for none.
+        cache_dtype: precision of cached states of frozen blocks: float32 or bfloat16; without it that of training.
+    """
+
+    output: str | None = None
+    checkpoints: str | None = FitConfig.checkpoints
+    restart: bool = FitConfig.restart
+    seed: int = TrainingConfig.seed
+    device: str = "auto"
+    bf16: bool | Literal["auto"] = TrainingConfig.bf16
+    max_tokens: int | None = TrainingConfig.max_tokens
+    cache_bytes: int | None = FitConfig.cache_bytes
+    cache_dtype: str | None = FitConfig.cache_dtype
+
+    def __post_init__(self) -> None:
+        if self.output is None:
+            raise InputError("Expected --output FOLDER: where to save the fine-tuned model.")

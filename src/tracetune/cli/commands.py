@@ -1,0 +1,87 @@
+"""All commands: what each says of itself, and for every task it serves where its configuration and its recipe are."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A command as it is for one task.
+
+    Attributes:
+        config: "module:class" below tracetune.recipes.configs, which imports neither PyTorch nor pandas.
+        recipe: "module:function" below tracetune.recipes, imported when the command runs.
+        first_words: what it says before that, where it reads no table (then it says which).
+    """
+
+    config: str
+    recipe: str
+    first_words: str = ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    Attributes:
+        summary: what it does, in one line.
+        variants: by task, the one that is meant without ``--task`` first; "" for a command without any task.
+    """
+
+    summary: str
+    variants: dict[str, Variant]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Tasks that it serves; none for a command without any."""
+        return [task for task in self.variants if task]
+
+
+FORECASTING, CLASSIFICATION = "forecasting", "classification"
+
+COMMANDS = {
+    "demo": Command(
+        "Fine-tune, predict and compare with the truth on real data that ships with it (about two minutes).",
+        {FORECASTING: Variant("demo:DemoConfig", "demo:demo", "Loading the model and the series ...")},
+    ),
+    "inspect": Command(
+        "Look at a table: what was understood and why, what is odd, how to go on.",
+        {"": Variant("inspect:InspectConfig", "inspect:inspect_table")},
+    ),
+    "finetune": Command(
+        "Fine-tune a foundation model on a table or a known data set, and save it.",
+        {
+            FORECASTING: Variant("finetune:FinetuneConfig", "finetune:finetune"),
+            CLASSIFICATION: Variant("classification:FinetuneConfig", "classification:finetune"),
+        },
+    ),
+    "predict": Command(
+        "Forecast the steps after the end of every series in a table.",
+        {FORECASTING: Variant("predict:PredictConfig", "predict:predict")},
+    ),
+    "classify": Command(
+        "Name the class of every series in a table or .ts file.",
+        {CLASSIFICATION: Variant("classification:ClassifyConfig", "classification:classify")},
+    ),
+    "evaluate": Command(
+        "Measure a model on a table or a known data set, beside what needs no training.",
+        {
+            FORECASTING: Variant("evaluate:EvaluateConfig", "evaluate:evaluate"),
+            CLASSIFICATION: Variant("classification:EvaluateConfig", "classification:evaluate"),
+        },
+    ),
+    "importance": Command(
+        "Score the LoRA modules of a model by several methods, and compare them with Shapley values.",
+        {FORECASTING: Variant("importance:ImportanceConfig", "importance:importance")},
+    ),
+    "pretrain": Command(
+        "Pretrain a backbone on synthetic series, or go on with an interrupted run.",
+        {"": Variant("pretrain:PretrainConfig", "pretrain:pretrain", "Preparing ...")},
+    ),
+    "models": Command(
+        "List the foundation models known by name.", {"": Variant("models:ModelsConfig", "models:show_models")}
+    ),
+    "datasets": Command(
+        "List the known benchmark data sets, or download one.",
+        {"": Variant("datasets:DatasetsConfig", "datasets:show_datasets")},
+    ),
+}

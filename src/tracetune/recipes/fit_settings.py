@@ -1,0 +1,146 @@
+"""From the settings of a command that fine-tunes to the library's, and the frame in which it runs; for every task."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import Any, Protocol, TypeVar
+
+from tracetune.adapters.options import AdaLoraOptions
+from tracetune.base.config import flat_values
+from tracetune.base.device import resolve_device
+from tracetune.base.errors import InputError, argument
+from tracetune.base.places import require_apart, require_empty, require_place
+from tracetune.base.processes import from_main, join_processes
+from tracetune.base.signals import Stopped
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.methods import Method, method_named
+from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.selection.schedule import SelectionConfig
+from tracetune.training.checkpoints import what_was_kept
+from tracetune.training.config import TrainingConfig
+
+T = TypeVar("T")
+
+
+class FitChoices(Protocol):
+    """The parts that the configurations of all commands that fine-tune have."""
+
+    @property
+    def method(self) -> MethodChoice:
+        """What trains."""
+        ...
+
+    @property
+    def lora(self) -> LoraChoice:
+        """The LoRA modules."""
+        ...
+
+    @property
+    def selection(self) -> SelectionChoice:
+        """Which of them TRACE keeps."""
+        ...
+
+    @property
+    def training(self) -> TrainingChoice:
+        """How head and adapters train."""
+        ...
+
+    @property
+    def run(self) -> FinetuneRun:
+        """Where and how the command runs."""
+        ...
+
+
+@contextmanager
+def finetune_run(run: FinetuneRun) -> Iterator[str]:
+    """Join the processes of a run and check its places; yields the device.
+
+    Inside, a signal that stops the run says what it kept and how it goes on.
+
+    Raises:
+        InputError: a place that cannot be written, or a device that is not there.
+    """
+    device = str(resolve_device(run.device))
+    join_processes(device)
+    from_main(lambda: _check_places(run))
+    with _says_what_was_kept(run.checkpoints):
+        yield device
+
+
+def _check_places(run: FinetuneRun) -> None:
+    """Refuse, before the work, folders that could not be written afterwards."""
+    assert run.output is not None, "checked with the configuration"
+    require_empty(run.output)
+    if run.checkpoints is not None:
+        require_place(run.checkpoints)
+        require_apart(run.output, run.checkpoints)
+
+
+@contextmanager
+def _says_what_was_kept(checkpoints: str | None) -> Iterator[None]:
+    """Inside, a signal that stops the run says what it kept and how it goes on."""
+    try:
+        yield
+    except Stopped as stop:
+        if checkpoints is None:
+            stop.add_note("Nothing was kept: give --checkpoints FOLDER, and a run that was stopped can go on.")
+        else:
+            stop.add_note(what_was_kept(checkpoints))
+        raise
+
+
+def fit_config(choices: FitChoices, head: Any = None, *more: Any) -> FitConfig:
+    """Return how to fine-tune, as the library takes it.
+
+    Args:
+        choices: settings of the command.
+        head: configuration of the head; None takes the task's.
+        more: further parts of the configuration, whose settings go under their own names.
+
+    Raises:
+        InputError: an option was given that the method does not have.
+    """
+    values: dict[str, Any] = {}
+    for part in (choices.method, choices.training, choices.run, *more):
+        values |= flat_values(part)
+    both = {name: values[name] for name in ("epoch_windows", "batch_size", "max_tokens", "seed")}
+    parts = {
+        "method": _method(choices),
+        "head": head,
+        "head_training": TrainingConfig(num_train_epochs=choices.training.head_epochs, **both),
+        "training": _same_names(TrainingConfig, values),
+    }
+    return _same_names(FitConfig, values | parts)
+
+
+def _method(choices: FitChoices) -> Method:
+    """Return the method with those of the options that it has.
+
+    Raises:
+        InputError: an option was given that the method does not have.
+    """
+    r = choices.lora.r
+    options = {
+        "lora": choices.lora.options(),
+        "selection": _same_names(SelectionConfig, flat_values(choices.selection) | {"seed": choices.run.seed}),
+        "adalora": AdaLoraOptions(init_r=r + (r + 1) // 2, target_r=r),
+    }
+    method: Any = type(method_named(choices.method.method))
+    taken = {field.name for field in fields(method)}
+    for part in {"lora", "selection"} - taken:
+        _refuse_given(getattr(choices, part), choices.method.method)
+    return method(**{name: options[name] for name in taken})
+
+
+def _refuse_given(options: Any, method: str) -> None:
+    """Refuse options that were given although they change nothing with this method."""
+    defaults = flat_values(type(options)())
+    for name, value in flat_values(options).items():
+        if value != defaults[name]:
+            raise InputError(f"{argument(name, value)} changes nothing with the method {method!r}. Leave it out.")
+
+
+def _same_names(kind: type[T], values: Mapping[str, Any]) -> T:
+    """Return a ``kind`` with those of its fields that there are values for."""
+    named = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: values[name] for name in named if name in values})
