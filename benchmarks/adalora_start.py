@@ -53,7 +53,7 @@ VARIANTS = (
 
 
 def windows(values: np.ndarray, part: tuple[int, int], count: int, seed: int) -> Batch:
-    """Windows of single channels at random origins, from ``values`` [T, C]."""
+    """Return windows of single channels at random origins, from ``values`` [T, C]."""
     source = np.random.default_rng(seed)
     origins = source.integers(part[0], part[1] - CONTEXT - HORIZON, count)
     channels = source.integers(0, values.shape[1], count)
@@ -63,7 +63,7 @@ def windows(values: np.ndarray, part: tuple[int, int], count: int, seed: int) ->
 
 
 def train(start: ForecastModel, variant: Variant, values: np.ndarray, steps: int) -> tuple[float, float, float]:
-    """Mean training loss of the last quarter of the steps, validation loss, mean gradient norm."""
+    """Return the mean training loss of the last quarter of the steps, validation loss, mean gradient norm."""
     torch.manual_seed(0)
     model = adapted(copy.deepcopy(start), variant, steps).train()
     weights = [weight for weight in model.parameters() if weight.requires_grad]
@@ -86,7 +86,7 @@ def train(start: ForecastModel, variant: Variant, values: np.ndarray, steps: int
 
 
 def adapted(model: ForecastModel, variant: Variant, steps: int) -> nn.Module:
-    """The model with the adapters of a variant."""
+    """Return the model with the adapters of a variant."""
     if variant.adalora is None:
         return add_lora(model, LoraOptions())
     found = add_adalora(model, LoraOptions(), variant.adalora, steps)
@@ -98,14 +98,14 @@ def adapted(model: ForecastModel, variant: Variant, steps: int) -> nn.Module:
 
 
 def rates(steps: int) -> Iterator[float]:
-    """The learning rate of each step."""
+    """Yield the learning rate of each step."""
     for step in range(steps):
         yield RATE * min(1, (step + 1) / WARMUP) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 @torch.no_grad()
 def validation_loss(model: nn.Module, values: np.ndarray) -> float:
-    """Loss on 192 windows of the validation part."""
+    """Return the loss on 192 windows of the validation part."""
     return float(model.eval()(**windows(values, VALIDATION, 192, 7)).loss)
 
 

@@ -51,7 +51,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def variant_config(variant: str, windows: int, batch_size: int, seed: int, device: str, output: str) -> PretrainConfig:
-    """The recipe with the changes of a variant, and as many windows as the compute of ``windows`` of the base buys.
+    """Return the recipe of a variant, with as many windows as the base could read of ``windows`` at equal compute.
 
     Raises:
         InputError: there is no such variant.
@@ -67,7 +67,7 @@ def variant_config(variant: str, windows: int, batch_size: int, seed: int, devic
 
 
 def flops_per_window(config: PretrainConfig) -> int:
-    """Operations of one forward pass over one window; training costs about three times that, whatever the variant."""
+    """Return operations of one forward pass over one window; training costs about three times that."""
     window = torch.zeros(1, 1, config.context_length)
     with torch.no_grad():
         return count_flops(Moment(moment_config(config)), window)
@@ -94,7 +94,7 @@ def study_row(variant: str, config: PretrainConfig, cases: dict[str, Case]) -> R
 
 
 def ridge_error(case: Case, backbone: Moment) -> float:
-    """Validation MSE of a compact head in closed form on frozen features."""
+    """Return validation MSE of a compact head in closed form on frozen features."""
     model = ForecastModel.from_backbone(backbone, case.horizon, HeadConfig("flatten"), case.context).eval()
     seed_everything(0)
     head = build_head(HEAD, backbone.num_patches(case.context), backbone.width, case.horizon)
@@ -103,7 +103,7 @@ def ridge_error(case: Case, backbone: Moment) -> float:
 
 
 def zero_shot_error(case: Case, backbone: Moment) -> float:
-    """Validation MSE of the zero-shot forecast."""
+    """Return validation MSE of the zero-shot forecast."""
     return validation_loss(ForecastModel.from_backbone(backbone, case.horizon, None, case.context), case.validation)
 
 
@@ -111,13 +111,13 @@ JUDGES: dict[str, Callable[[Case, Moment], float]] = {"ridge": ridge_error, "zer
 
 
 def validation_fingerprint(case: Case, seed: int) -> ProtocolFingerprint:
-    """The protocol of a data set, with the stride of its validation windows in the place of the test ones'."""
+    """Return the protocol of a data set, with the stride of its validation windows in the place of the test ones'."""
     name = f"{case.known.info.name}, validation part"
     return replace(fingerprint(case, seed), dataset=name, stride=case.validation.stride)
 
 
 def markdown(rows: list[Row]) -> str:
-    """Variants of the first seed by mean rank, what they are and cost, and further seeds."""
+    """Return variants of the first seed by mean rank, what they are and cost, and further seeds."""
     first = rows[0]["seed"] if rows else 0
     ranked = by_rank([row for row in rows if row["seed"] == first])
     further = [{"variant": row["variant"], "seed": row["seed"], **row["validation"]} for row in rows]
@@ -135,7 +135,7 @@ def markdown(rows: list[Row]) -> str:
 
 
 def by_rank(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Errors and mean rank of each variant, the best first; equal errors share their ranks' mean."""
+    """Return errors and mean rank of each variant, the best first; equal errors share their ranks' mean."""
     if not rows:
         return []
     errors = np.array([list(row["validation"].values()) for row in rows])

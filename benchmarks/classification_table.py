@@ -21,7 +21,7 @@ SETS = ("ECG200", "GunPoint", "ItalyPowerDemand", "ArrowHead", "SyntheticControl
 
 
 def row(name: str, methods: list[str], model: str, seed: int) -> dict[str, Any]:
-    """Accuracy of each method on the test part of a set."""
+    """Return accuracy of each method on the test part of a set."""
     folder = Path(os.environ["TRACETUNE_DATA"]) / "classification" / name
     train, test = (read_ts(folder / f"{name}_{part}.ts") for part in ("TRAIN", "TEST"))
     found: dict[str, Any] = {"set": name, "classes": len(set(train.labels)), "train": len(train.labels)}

@@ -29,7 +29,7 @@ class ClosedFormGates:
 
     @contextmanager
     def apply(self, values: Tensor) -> Iterator[None]:
-        """Gates [M], or [M, B], inside."""
+        """Set gates [M], or [M, B], inside the context."""
         outer, self.values = self.values, values
         yield
         self.values = outer
@@ -56,7 +56,7 @@ class Game:
     exponents: Tensor
 
     def losses(self, gates: Tensor, noise: Tensor, scale: Tensor) -> Tensor:
-        """Losses [..., B] at gates [..., M, B], with noise x [..., M, B] and scale z [..., B] of the samples."""
+        """Return losses [..., B] at gates [..., M, B], with noise x [..., M, B] and scale z [..., B] of the samples."""
         alone = (((self.linear[:, None] + noise) + self.square[:, None] * gates) * gates).sum(-2)
         together = (gates * (self.pairs @ gates)).sum(-2) / 2
         if len(self.weights):
@@ -65,12 +65,12 @@ class Game:
         return alone + (1 + scale) * together
 
     def subset_losses(self) -> np.ndarray:
-        """Losses [2^M] of all sets without noise; module m is open in those whose digit m in base two is 1."""
+        """Return losses [2^M] of all sets without noise; module m is open in those whose digit m in base two is 1."""
         gates = torch.tensor(_subsets(len(self.linear)).T, dtype=torch.float32)
         return self.losses(gates, torch.zeros(()), torch.zeros(())).double().numpy()
 
     def importance(self, keep: float | None) -> np.ndarray:
-        """phi [M] from the losses of all 2^M sets: at share ``keep`` of the others, or Shapley's for None."""
+        """Return phi [M] from the losses of all 2^M sets: at share ``keep`` of the others, or Shapley's for None."""
         modules = len(self.linear)
         sets, losses = _subsets(modules), self.subset_losses()
         others = sets.sum(1)
@@ -83,7 +83,7 @@ class Game:
 
 
 def make_game(kind: str, modules: int = 10, seed: int = 0) -> Game:
-    """A random game.
+    """Return a random game.
 
     Every kind holds what the kinds before it hold, except the last: "additive" over modules and quadratic in each,
     "quadratic" with a product for every pair, "high order" with products of three to five gates. "own curvature" is
@@ -103,7 +103,7 @@ def make_game(kind: str, modules: int = 10, seed: int = 0) -> Game:
 
 
 def loss_of_copies(game: Game, gates: ClosedFormGates, batch: Batch) -> Tensor:
-    """Losses [B] of S copies of a game together, whose gates are those of one model with S * M modules.
+    """Return losses [B] of S copies of a game together, whose gates are those of one model with S * M modules.
 
     Every copy has noise of its own, and modules of one copy do not meet those of another: a score of this model is a
     score of S games, each with samples and masks of its own. At gates that all samples share, their mean [].
@@ -117,7 +117,7 @@ def loss_of_copies(game: Game, gates: ClosedFormGates, batch: Batch) -> Tensor:
 
 
 def draw_batches(modules: int, copies: int, batches: int, size: int, seed: int) -> list[Batch]:
-    """Validation batches whose samples differ in every module's effect, by standard normal noise."""
+    """Return validation batches whose samples differ in every module's effect, by standard normal noise."""
     generator = torch.Generator().manual_seed(seed)
     return [
         {
@@ -129,5 +129,5 @@ def draw_batches(modules: int, copies: int, batches: int, size: int, seed: int) 
 
 
 def _subsets(modules: int) -> np.ndarray:
-    """All sets [2^M, M], 1 where open."""
+    """Return all sets [2^M, M], 1 where open."""
     return (np.arange(2**modules)[:, None] >> np.arange(modules)) & 1

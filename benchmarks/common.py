@@ -62,7 +62,7 @@ def load_case(
     test_stride: int = 1,
     context: int = CONTEXT,
 ) -> Case:
-    """Windows of a data set, those of training and validation thinned evenly to about these numbers."""
+    """Return windows of a data set, those of training and validation thinned evenly to about these numbers."""
     known = load_dataset(name)
     split = split_panel(known.panel, known.borders)
     values = scale_panel(known.panel, split.train).values
@@ -79,7 +79,7 @@ def load_case(
 
 
 def fingerprint(case: Case, seed: int) -> ProtocolFingerprint:
-    """What must agree for two rows to compare."""
+    """Return what must agree for two rows to compare."""
     borders = case.known.borders
     assert borders is not None, "cases are data sets with published borders"
     return ProtocolFingerprint(
@@ -102,7 +102,7 @@ def fit_case(case: Case, backbone: Any, config: FitConfig, callbacks: Sequence[T
 
 
 def cached_features(model: ForecastModel, windows: Windows) -> CachedBatches:
-    """Features of the frozen backbone for every window."""
+    """Return features of the frozen backbone for every window."""
     cached = cache_batches(model.features, windows, batch_size=256)
     assert cached is not None, "features do not fit in memory: use fewer training windows"
     return cached
@@ -127,7 +127,7 @@ class HeadStart:
 
 
 def head_starts(case: Case, backbone: Any, head: HeadConfig, epochs: float) -> Callable[[int], HeadStart]:
-    """A function from seed to head start; the features are computed once, at the first call."""
+    """Return a function from seed to head start; the features are computed once, at the first call."""
     features: list[CachedBatches] = []
 
     def start(seed: int) -> HeadStart:
@@ -163,7 +163,7 @@ def train_to_the_end(
 
 
 def test_errors(forecast: Callable[[Batch], Tensor], test: Iterable[Batch]) -> dict[str, float]:
-    """Exact MSE and MAE over all test windows."""
+    """Return exact MSE and MAE over all test windows."""
     metrics = MetricAccumulator(("mse", "mae"))
     with torch.inference_mode():
         for batch in test:
@@ -175,18 +175,18 @@ test_errors.__test__ = False  # type: ignore[attr-defined]  # pytest would take 
 
 
 def evenly(windows: Windows, count: int, batch_size: int = 64) -> list[Batch]:
-    """About ``count`` windows, evenly spread, in batches."""
+    """Return about ``count`` windows, evenly spread, in batches."""
     return chosen(windows, spread(np.arange(len(windows)), count), batch_size)
 
 
 def chosen(windows: Windows, indices: np.ndarray, batch_size: int = 64) -> list[Batch]:
-    """The windows at ``indices`` in batches."""
+    """Return the windows at ``indices`` in batches."""
     parts = (indices[start : start + batch_size].tolist() for start in range(0, len(indices), batch_size))
     return [windows.__getitems__(part) for part in parts]
 
 
 def spread(candidates: np.ndarray, count: int) -> np.ndarray:
-    """One of the candidates drawn from each of ``count`` equal parts; all of them where there are fewer.
+    """Return one of the candidates drawn from each of ``count`` equal parts; all of them where there are fewer.
 
     Drawn, because a fixed step could meet the same channel or hour of the day each time.
     """
@@ -238,7 +238,7 @@ class Results:
             self._take_up(read_json(self._json))
 
     def find(self, **identity: Any) -> Row | None:
-        """The row of this identity, None where it has yet to be made."""
+        """Return the row of this identity, None where it has yet to be made."""
         return next((row for row in self.rows if all(row[name] == identity[name] for name in self.identity)), None)
 
     def add(self, row: Row) -> None:
@@ -269,13 +269,13 @@ class Results:
 
 
 def flags(arguments: argparse.Namespace) -> str:
-    """The command line that gives these arguments."""
+    """Return the command line that gives these arguments."""
     values = {name: value if isinstance(value, list) else [value] for name, value in vars(arguments).items()}
     return " ".join(f"--{name.replace('_', '-')} {' '.join(map(str, value))}" for name, value in values.items())
 
 
 def grouped(rows: Iterable[Row], *names: str) -> Iterator[tuple[tuple[Any, ...], list[Row]]]:
-    """Rows by their values of ``names``, in order of first appearance."""
+    """Yield rows by their values of ``names``, in order of first appearance."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
@@ -283,7 +283,7 @@ def grouped(rows: Iterable[Row], *names: str) -> Iterator[tuple[tuple[Any, ...],
 
 
 def processor_name() -> str:
-    """Name of the processor, with the widest vector instructions that PyTorch uses on it."""
+    """Return name of the processor, with the widest vector instructions that PyTorch uses on it."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -292,6 +292,6 @@ def processor_name() -> str:
 
 
 def commit() -> str:
-    """Short hash of the present commit."""
+    """Return the short hash of the present commit."""
     found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return found.stdout.strip()

@@ -40,20 +40,20 @@ Batch = dict[str, Tensor]
 
 
 def training_windows(dataset: str) -> Windows:
-    """All training windows of a data set, stride 1."""
+    """Return all training windows of a data set, stride 1."""
     if dataset == MANY:
         return Windows([random_walks(*_SHAPE)], CONTEXT, HORIZON)
     return load_case(dataset, HORIZON, train_windows=10**9, validation_windows=1).train
 
 
 def random_walks(channels: int, steps: int) -> np.ndarray:
-    """Random walks [channels, steps], float32."""
+    """Return random walks [channels, steps], float32."""
     noise = np.random.default_rng(0).standard_normal((channels, steps), dtype=np.float32)
     return np.cumsum(noise, axis=1, out=noise)
 
 
 def loading_row(windows: Windows, backbone: Any, batch_size: int, rounds: int) -> Row:
-    """Microseconds a window of loading, of a training step and of a frozen forward pass."""
+    """Return microseconds a window of loading, of a training step and of a frozen forward pass."""
     frozen = ForecastModel.from_backbone(backbone, HORIZON, HeadConfig("projection", beta=8), windows.context_length)
     frozen.eval().requires_grad_(False)
     adapted = add_lora(copy.deepcopy(frozen), LoraOptions()).train()
@@ -87,7 +87,7 @@ def loading_row(windows: Windows, backbone: Any, batch_size: int, rounds: int) -
 
 
 def training_step(model: nn.Module, batch: Batch) -> Callable[[], None]:
-    """Forward, backward and AdamW on a batch."""
+    """Return forward, backward and AdamW on a batch."""
     optimizer = torch.optim.AdamW([parameter for parameter in model.parameters() if parameter.requires_grad], lr=1e-4)
 
     def step() -> None:
@@ -99,7 +99,7 @@ def training_step(model: nn.Module, batch: Batch) -> Callable[[], None]:
 
 
 def interleaved(actions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
-    """Median processor seconds of every action, over rounds that go through all after one that warms up."""
+    """Return the median processor seconds of every action, over rounds that go through all after one that warms up."""
     seconds: dict[str, list[float]] = {name: [] for name in actions}
     for _ in range(rounds + 1):
         for name, action in actions.items():
@@ -110,7 +110,7 @@ def interleaved(actions: dict[str, Callable[[], Any]], rounds: int) -> dict[str,
 
 
 def markdown(rows: list[Row]) -> str:
-    """One line a data set."""
+    """Return one line a data set."""
     lines = [
         {
             "data set": row["dataset"],

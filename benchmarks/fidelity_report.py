@@ -16,7 +16,7 @@ _RESAMPLES = 1000
 
 
 def markdown(rows: list[Row]) -> str:
-    """All tables."""
+    """Return all tables."""
     if not rows:
         return "No row yet."
     parts = {
@@ -46,7 +46,7 @@ def markdown(rows: list[Row]) -> str:
 
 
 def verdict(rows: list[Row]) -> str:
-    """Whether the target is met, in one paragraph."""
+    """Return whether the target is met, in one paragraph."""
     means = {dataset: _mean([_spearman(row, OURS) for row in group]) for (dataset,), group in grouped(rows, "dataset")}
     met = all(value >= TARGET for value in means.values())
     overall = {label: _mean([_spearman(row, label) for row in rows]) for label in _one_pass_labels(rows)}
@@ -60,7 +60,7 @@ def verdict(rows: list[Row]) -> str:
 
 
 def agreement_table(rows: list[Row]) -> list[Row]:
-    """One line a score."""
+    """Return one line a score."""
     p_values = _against_ours(rows, lambda row, label: 1 - _spearman(row, label))
     table = []
     for label in rows[0]["scores"]:
@@ -80,7 +80,7 @@ def agreement_table(rows: list[Row]) -> list[Row]:
 
 
 def deletion_table(rows: list[Row]) -> list[Row]:
-    """One line a way to choose."""
+    """Return one line a way to choose."""
     p_values = _against_ours(rows, lambda row, label: row["deletion"]["kept"][label]["0.5"], ("shapley",))
     shares = list(rows[0]["deletion"]["kept"][OURS])
     table: list[Row] = [
@@ -98,7 +98,7 @@ def deletion_table(rows: list[Row]) -> list[Row]:
 
 
 def loss_table(rows: list[Row]) -> list[Row]:
-    """One line a way to choose, one column a data set."""
+    """Return one line a way to choose, one column a data set."""
     groups = {dataset: group for (dataset,), group in grouped(rows, "dataset")}
     table: list[Row] = [
         {
@@ -114,7 +114,7 @@ def loss_table(rows: list[Row]) -> list[Row]:
 
 
 def error_table(rows: list[Row]) -> list[Row]:
-    """One line a data set."""
+    """Return one line a data set."""
     table = []
     for (dataset,), group in grouped(rows, "dataset"):
         clear = [_clear(row) for row in group]
@@ -144,7 +144,7 @@ def _above_open(row: Row, label: str, share: str, windows: str = "deletion") -> 
 
 
 def _percent(deletion: Row, loss: float) -> float:
-    """How far a loss lies above that with all modules open."""
+    """Return how far a loss lies above that with all modules open."""
     return float(100 * (loss / deletion["all_open"] - 1))
 
 
@@ -163,7 +163,7 @@ def _one_pass(rows: list[Row], context: str) -> str:
 
 
 def _module_interval(rows: list[Row], label: str) -> str:
-    """Mean over seeds, with the interval from modules drawn anew within each case."""
+    """Return the mean over seeds, with the interval from modules drawn anew within each case."""
     random = np.random.default_rng(0)
     pairs = [(np.array(row["scores"][label]["values"]), np.array(row["shapley"]["values"])) for row in rows]
     means = np.mean([_resampled(random, *pair) for pair in pairs], axis=0)
@@ -172,7 +172,7 @@ def _module_interval(rows: list[Row], label: str) -> str:
 
 
 def _resampled(random: np.random.Generator, values: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Spearman correlations of resampled modules; 0 where a sample holds one value only."""
+    """Return the Spearman correlations of resampled modules; 0 where a sample holds one value only."""
     drawn = random.integers(len(values), size=(_RESAMPLES, len(values)))
     first, second = (_centred(rankdata(array[drawn], axis=1)) for array in (values, reference))
     norms = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
@@ -195,7 +195,7 @@ def _spearman_within(row: Row, mask: np.ndarray) -> float | None:
 
 
 def _against_ours(rows: list[Row], error: Any, more: tuple[str, ...] = ()) -> dict[str, float]:
-    """Corrected p-value of each label against ours; none from fewer than six cases, where none can be small."""
+    """Return corrected p-value of each label against ours; none from fewer than six cases, where none can be small."""
     if len(rows) < 6:
         return {}
     labels = [*rows[0]["scores"], *more]

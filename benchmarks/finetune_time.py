@@ -63,7 +63,7 @@ class Clock(TrainerCallback):
 
 
 def train_peer(model: nn.Module, case: Case, epochs: int, evaluations: int, bf16: bool) -> list[tuple[float, float]]:
-    """momentfm's loop: seconds and validation loss at each evaluation."""
+    """Return momentfm's loop: seconds and validation loss at each evaluation."""
     loader = DataLoader(case.train, batch_size=BATCH, shuffle=True, collate_fn=identity_collate)
     steps = epochs * len(loader)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
@@ -88,14 +88,14 @@ def train_peer(model: nn.Module, case: Case, epochs: int, evaluations: int, bf16
 
 @torch.inference_mode()
 def peer_loss(model: nn.Module, case: Case) -> float:
-    """Mean validation loss."""
+    """Return the mean validation loss."""
     model.eval()
     losses = [model(**batch)["sample_losses"] for batch in batches(case.validation, 4 * BATCH)]
     return float(torch.cat(losses).mean())
 
 
 def train_ours(name: str, case: Case, epochs: int, evaluations: int, bf16: bool) -> tuple[list[Any], dict[str, Any]]:
-    """A fit of the package: seconds and validation losses, and what it says about itself."""
+    """Return a fit of the package: seconds and validation losses, and what it says about itself."""
     training = TrainingConfig(num_train_epochs=epochs, batch_size=BATCH, evaluations=evaluations, bf16=bf16)
     head_training = TrainingConfig(num_train_epochs=epochs, batch_size=BATCH, evaluations=evaluations)
     config = FitConfig(training=training, head_training=head_training, **OURS[name])
@@ -112,7 +112,7 @@ def train_ours(name: str, case: Case, epochs: int, evaluations: int, bf16: bool)
 
 
 def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
-    """One method in this process."""
+    """Return one method in this process."""
     torch.set_num_threads(arguments.threads)
     case = load_case(DATASET, HORIZON, arguments.train_windows, arguments.validation_windows)
     backbone = load_backbone("tracetune/tiny")
@@ -137,7 +137,7 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def forward_seconds(model: ForecastModel, case: Case, windows: int = 1024) -> float:
-    """Seconds of one frozen forward pass over all training windows, from some of them."""
+    """Return seconds of one frozen forward pass over all training windows, from some of them."""
     model.eval()
     windows = min(windows, len(case.train))
     few = list(batches(Subset(case.train, range(windows)), 256))
@@ -152,12 +152,12 @@ def forward_seconds(model: ForecastModel, case: Case, windows: int = 1024) -> fl
 
 
 def seconds_to(curve: list[list[float]], loss: float) -> float | None:
-    """When a curve of (seconds, loss) is first at or below a loss; None where never."""
+    """Return when a curve of (seconds, loss) is first at or below a loss; None where never."""
     return next((seconds for seconds, value in curve if value <= loss), None)
 
 
 def markdown(rows: list[Row]) -> str:
-    """One table a precision, each beside the peer in float32 and the same precision."""
+    """Return one table a precision, each beside the peer in float32 and the same precision."""
     parts = []
     for precision in dict.fromkeys(row["precision"] for row in rows):
         group = [row for row in rows if row["precision"] == precision]
@@ -226,7 +226,7 @@ def main() -> None:
 
 
 def child(arguments: argparse.Namespace, method: str, precision: str, repeat: int) -> Row:
-    """The result of one method in a process of its own."""
+    """Return the result of one method in a process of its own."""
     passed = ("train_windows", "validation_windows", "epochs", "evaluations", "threads")
     flags = [text for name in passed for text in (f"--{name.replace('_', '-')}", str(getattr(arguments, name)))]
     command = [sys.executable, "-m", "benchmarks.finetune_time", *flags]

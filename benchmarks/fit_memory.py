@@ -30,12 +30,12 @@ METHODS = ("linear_probe", "lora", "trace")
 
 
 def small_backbone() -> Moment:
-    """A MOMENT of that geometry with random weights."""
+    """Return a MOMENT of that geometry with random weights."""
     return Moment(MomentConfig(t5_config=SMALL, seq_len=CONTEXT, patch_len=8, partial_patches="fill")).eval()
 
 
 def measure(method: str) -> dict[str, float]:
-    """Megabytes of the backbone, and of the peak above it, in this process."""
+    """Return megabytes of the backbone, and of the peak above it, in this process."""
     values = [np.sin(np.arange(240, dtype=np.float32) / 3)[None]]
     train = Windows(values, CONTEXT, HORIZON, [(0, 160)], stride=16)
     data = TrainingData(train, Windows(values, CONTEXT, HORIZON, [(160, 240)], stride=16))

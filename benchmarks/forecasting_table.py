@@ -59,13 +59,13 @@ PARTS = {
 
 
 def naive_rows(case: Case) -> Iterator[dict[str, Any]]:
-    """Repeat-last and the seasonal naive forecast."""
+    """Yield repeat-last and the seasonal naive forecast."""
     for name, forecast in naive_forecasters(case.horizon, case.known.info.seasonality).items():
         yield {"method": name, "seed": None, "parameters": 0, **test_errors(forecast, batches(case.test, 4096))}
 
 
 def dlinear_row(case: Case, seed: int) -> dict[str, Any]:
-    """DLinear, trained in full on the same windows."""
+    """Return DLinear, trained in full on the same windows."""
     started = time.perf_counter()
     seed_everything(seed)
     model = fit_dlinear(case.train, case.validation, case.context, case.horizon)
@@ -76,13 +76,13 @@ def dlinear_row(case: Case, seed: int) -> dict[str, Any]:
 
 
 def zero_shot_row(case: Case, backbone: nn.Module) -> dict[str, Any]:
-    """The zero-shot forecast."""
+    """Return the zero-shot forecast."""
     model = ForecastModel.from_backbone(backbone, case.horizon, None, case.context).eval()
     return {"method": "zero-shot", "seed": None, "parameters": 0, **_model_errors(case, model)}
 
 
 def head_rows(case: Case, backbone: nn.Module, seeds: list[int], epochs: float) -> Iterator[dict[str, Any]]:
-    """Every head on features that are computed once for all heads which read the same tokens."""
+    """Yield every head on features that are computed once for all heads which read the same tokens."""
     features: dict[str, tuple[CachedBatches, CachedBatches]] = {}
     for name, config in HEADS.items():
         for seed in seeds:
@@ -106,7 +106,7 @@ def head_rows(case: Case, backbone: nn.Module, seeds: list[int], epochs: float) 
 
 
 def adapted_row(case: Case, backbone: nn.Module, method: str, seed: int, steps: int) -> dict[str, Any]:
-    """A method of the package with its defaults, guard and all, at the rate that validation chooses."""
+    """Return a method of the package with its defaults, guard and all, at the rate that validation chooses."""
     chosen = Trace(SelectionConfig(seed=seed)) if method == Trace.name else method_named(method)
     results = []
     for rate in RATES:
@@ -137,7 +137,7 @@ def _count(module: nn.Module) -> int:
 
 
 def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and deviation over seeds, one row a data set and method."""
+    """Return the mean and deviation over seeds, one row a data set and method."""
     return [
         {
             "data set": dataset,
@@ -185,7 +185,7 @@ def main() -> None:
 
 
 def _rows(case: Case, backbone: nn.Module, part: str, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The rows of one part of the table."""
+    """Yield the rows of one part of the table."""
     if part == "naive":
         yield from naive_rows(case)
     elif part == "zero-shot":

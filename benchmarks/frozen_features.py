@@ -53,7 +53,7 @@ _ROWS = 512  # windows in a batch of features
 
 
 def thinned_case(dataset: str, arguments: argparse.Namespace) -> Case:
-    """A data set with about the asked numbers of windows in each part, evenly spread."""
+    """Return a data set with about the asked numbers of windows in each part, evenly spread."""
     case = load_case(dataset, HORIZON, arguments.train_windows, arguments.validation_windows)
     stride = max(1, round(len(case.test) / arguments.test_windows))
     if stride == 1:
@@ -62,7 +62,7 @@ def thinned_case(dataset: str, arguments: argparse.Namespace) -> Case:
 
 
 def frozen_row(case: Case, backbone: Any, sgd_epochs: float) -> Row:
-    """Validation loss of every head, and the test errors of the one with the lowest."""
+    """Return validation loss of every head, and the test errors of the one with the lowest."""
     started = time.perf_counter()
     fitted = dict(_fitted_heads(case, backbone, sgd_epochs))
     losses = {name: loss for name, (_, loss) in fitted.items()}
@@ -80,7 +80,7 @@ def frozen_row(case: Case, backbone: Any, sgd_epochs: float) -> Row:
 
 
 def _fitted_heads(case: Case, backbone: Any, sgd_epochs: float) -> Iterator[tuple[str, tuple[ForecastModel, float]]]:
-    """Name -> (model with a fitted head, validation loss)."""
+    """Yield name -> (model with a fitted head, validation loss)."""
     zero_shot = ForecastModel.from_backbone(backbone, HORIZON, None, CONTEXT).eval()
     yield ZERO_SHOT, (zero_shot, validation_loss(zero_shot, case.validation))
     for tokens, parts in _features(case, backbone).items():
@@ -97,7 +97,7 @@ def _fitted_heads(case: Case, backbone: Any, sgd_epochs: float) -> Iterator[tupl
 
 
 def _features(case: Case, backbone: Any) -> dict[str, tuple[CachedBatches, CachedBatches]]:
-    """Features of training and validation windows, by the tokens that a head reads."""
+    """Return features of training and validation windows, by the tokens that a head reads."""
     features = {}
     for tokens in ("context", "all"):
         model = _new_model(HeadConfig("flatten", tokens=tokens), backbone).eval()
@@ -111,7 +111,7 @@ def _last_tokens(features: CachedBatches, count: int) -> CachedBatches:
 
 
 def list_batches(cached: CachedBatches) -> list[dict[str, Tensor]]:
-    """Views of cached features in batches, which can be read more than once."""
+    """Return views of cached features in batches, which can be read more than once."""
     starts = range(0, len(cached), _ROWS)
     return [{name: tensor[start : start + _ROWS] for name, tensor in cached.tensors.items()} for start in starts]
 
@@ -127,7 +127,7 @@ def _forecast(model: ForecastModel, batch: dict[str, Tensor]) -> Tensor:
 
 
 def markdown(rows: list[Row]) -> str:
-    """One line a data set, and their mean."""
+    """Return one line a data set, and their mean."""
     lines = [
         {
             "data set": row["dataset"],
@@ -149,7 +149,7 @@ def markdown(rows: list[Row]) -> str:
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Flags that say how much is read."""
+    """Add the flags that say how much is read."""
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS))
     parser.add_argument("--train-windows", type=int, default=20_000, help="about how many, evenly spread")
     parser.add_argument("--validation-windows", type=int, default=4096, help="about how many, evenly spread")

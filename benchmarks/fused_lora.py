@@ -66,7 +66,7 @@ class _MergedForward(torch.autograd.Function):
 
 
 def candidates(layer: Linear, autocast: bool) -> dict[str, Callable[[Tensor], Tensor]]:
-    """PEFT's layer, and the same function of x [rows, in] written in other ways, by name."""
+    """Return PEFT's layer, and the same function of x [rows, in] written in other ways, by name."""
     weight, scaling = layer.base_layer.weight, layer.scaling["default"]
     a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
 
@@ -95,7 +95,7 @@ def candidates(layer: Linear, autocast: bool) -> dict[str, Callable[[Tensor], Te
 
 
 def adapted_layer(width_in: int, width_out: int, rank: int) -> Linear:
-    """PEFT's layer over random frozen weights, B away from zero."""
+    """Return PEFT's layer over random frozen weights, B away from zero."""
     seed_everything(0)
     base = nn.Linear(width_in, width_out, bias=False).requires_grad_(False)
     layer = Linear(base, "default", LoraConfig(r=rank, lora_alpha=2 * rank), r=rank, lora_alpha=2 * rank)
@@ -104,7 +104,7 @@ def adapted_layer(width_in: int, width_out: int, rank: int) -> Linear:
 
 
 def layer_rows(shape: tuple[int, int], rank: int, rows: int, rounds: int) -> Iterator[Row]:
-    """One row for each number type and pass over one layer."""
+    """Yield one row for each number type and pass over one layer."""
     layer = adapted_layer(*shape, rank)
     for type_name, autocast in TYPES.items():
         for pass_name in PASSES:
@@ -128,7 +128,7 @@ def _pass(function: Callable[[Tensor], Tensor], x: Tensor, weights: Tensor, back
 
 
 def step_rows(name: str, backbone: Any, batch: int, rounds: int) -> Iterator[Row]:
-    """One row for each number type: whole training steps with LoRA on all layers, and of full fine-tuning."""
+    """Yield one row for each number type: whole training steps with LoRA on all layers, and of full fine-tuning."""
     seed_everything(0)
     head = HeadConfig("projection", beta=8)
     full = ForecastModel.from_backbone(backbone, HORIZON, head, CONTEXT)
@@ -150,7 +150,7 @@ def step_rows(name: str, backbone: Any, batch: int, rounds: int) -> Iterator[Row
 
 
 def training_step(model: nn.Module, values: Tensor, future: Tensor, autocast: bool, fused: bool) -> Callable[[], None]:
-    """A function that runs forward pass, backward pass and AdamW on one batch."""
+    """Return a function that runs forward pass, backward pass and AdamW on one batch."""
     optimizer = torch.optim.AdamW([parameter for parameter in model.parameters() if parameter.requires_grad], lr=1e-6)
 
     def step() -> None:
@@ -165,20 +165,20 @@ def training_step(model: nn.Module, values: Tensor, future: Tensor, autocast: bo
 
 
 def _twin(backbone: Moment) -> Moment:
-    """Another backbone of the same geometry and weights."""
+    """Return another backbone of the same geometry and weights."""
     twin = Moment(backbone.config)
     twin.load_state_dict(backbone.state_dict())
     return twin
 
 
 def random_moment(geometry: dict[str, int]) -> Moment:
-    """A MOMENT backbone of a published geometry with random weights, without dropout."""
+    """Return a MOMENT backbone of a published geometry with random weights, without dropout."""
     t5_config = {**geometry, "model_type": "t5", "feed_forward_proj": "gated-gelu", "dropout_rate": 0.0}
     return Moment(MomentConfig(t5_config=t5_config, seq_len=CONTEXT, patch_len=8, patch_dropout=0.0))
 
 
 def interleaved(calls: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of CPU time of each call in each round; every other round runs in the opposite order."""
+    """Return seconds of CPU time of each call in each round; every other round runs in the opposite order."""
     repeats = {name: max(1, round(_CALL_SECONDS / max(_seconds(call, 2), 1e-9))) for name, call in calls.items()}
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds):
@@ -196,7 +196,7 @@ def _seconds(call: Callable[[], None], repeats: int) -> float:
 
 
 def summary(seconds: dict[str, list[float]], reference: str) -> Row:
-    """Median milliseconds, and quartiles of the ratio to the reference in the same round."""
+    """Return the median milliseconds, and quartiles of the ratio to the reference in the same round."""
     against = np.array(seconds[reference])
     return {
         "milliseconds": {name: 1e3 * float(np.median(values)) for name, values in seconds.items()},
@@ -209,7 +209,7 @@ def summary(seconds: dict[str, list[float]], reference: str) -> Row:
 
 
 def markdown(rows: list[Row]) -> str:
-    """Tables of steps and of layers."""
+    """Return tables of steps and of layers."""
     parts = [
         "CPU time of one thread relative to PEFT's LoRA: median over rounds [quartiles]; below 1 is faster. "
         "A step is forward pass, backward pass and AdamW, LoRA of rank 2 on all linear layers of the encoder, "

@@ -36,7 +36,7 @@ class HeadDropout(TrainerCallback):
 
 
 def row(case: Case, backbone: nn.Module, dropout: float, head_rate: float, arguments: argparse.Namespace) -> Row:
-    """Validation losses of the head alone and of TRACE from it."""
+    """Return validation losses of the head alone and of TRACE from it."""
     training = TrainingConfig(
         num_train_epochs=arguments.epochs, learning_rate=arguments.learning_rate, head_learning_rate=head_rate
     )
@@ -56,7 +56,7 @@ def row(case: Case, backbone: nn.Module, dropout: float, head_rate: float, argum
 
 
 def markdown(rows: list[Row]) -> str:
-    """One line a case."""
+    """Return one line a case."""
     lines = [
         {
             "data": each["dataset"],

@@ -29,7 +29,7 @@ DATASET, HORIZON = "ETTh1", 96
 
 
 def probe(case: Case, backbone: Moment, epochs: int, cached: bool) -> tuple[float, list[float]]:
-    """Seconds of a linear probe, and its validation losses."""
+    """Return seconds of a linear probe, and its validation losses."""
     training = TrainingConfig(num_train_epochs=epochs, evaluations=epochs, early_stopping_patience=epochs)
     config = FitConfig(
         method="linear_probe",
@@ -48,7 +48,7 @@ def probe(case: Case, backbone: Moment, epochs: int, cached: bool) -> tuple[floa
 
 
 def probe_row(case: Case, backbone: Moment, epochs: int) -> Row:
-    """One line: seconds with and without the cache, and the largest difference of their losses."""
+    """Return one line: seconds with and without the cache, and the largest difference of their losses."""
     slow, expected = probe(case, backbone, epochs, cached=False)
     fast, losses = probe(case, backbone, epochs, cached=True)
     return {
@@ -65,7 +65,7 @@ def probe_row(case: Case, backbone: Moment, epochs: int) -> Row:
 
 
 def markdown(rows: list[Row]) -> str:
-    """One table a geometry."""
+    """Return one table a geometry."""
     parts = []
     for geometry in dict.fromkeys(row["geometry"] for row in rows):
         group = sorted((row for row in rows if row["geometry"] == geometry), key=lambda row: row["epochs"])

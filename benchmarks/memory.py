@@ -51,7 +51,7 @@ class Case:
 
     @property
     def windows(self) -> int:
-        """How many windows of stride 1 there are."""
+        """Return how many windows of stride 1 there are."""
         return self.channels * max(0, self.steps - CONTEXT - HORIZON + 1)
 
 
@@ -59,7 +59,7 @@ IDLE = Case(0, 0)
 
 
 def cases() -> Iterator[tuple[str, Case]]:
-    """All cases, each under the question that it answers."""
+    """Yield all cases, each under the question that it answers."""
     for channels in (1, 7, 100, 862):
         for max_tokens in (None, 512):
             yield "channels", Case(channels, 17_000, max_tokens=max_tokens)
@@ -71,7 +71,7 @@ def cases() -> Iterator[tuple[str, Case]]:
 
 
 def peak_after(case: Case, model: str, optimizer_steps: int) -> int:
-    """Peak bytes of this process after a few steps of a case; it must have trained nothing before."""
+    """Return the peak bytes of this process after a few steps of a case; it must have trained nothing before."""
     backbone = load_backbone(model)
     forecaster = ForecastModel.from_backbone(backbone, HORIZON, HeadConfig("projection", beta=8), CONTEXT)
     adapted = add_lora(forecaster, LoraOptions())
@@ -98,14 +98,14 @@ def peak_after(case: Case, model: str, optimizer_steps: int) -> int:
 
 
 def peak_in_new_process(case: Case, model: str, optimizer_steps: int) -> int:
-    """Peak bytes of a new process that runs a case."""
+    """Return the peak bytes of a new process that runs a case."""
     arguments = ["--model", model, "--steps", str(optimizer_steps), "--case", json.dumps(asdict(case))]
     command = [sys.executable, "-m", "benchmarks.memory", *arguments]
     return int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
 
 
 def markdown(rows: list[Row]) -> str:
-    """A table for each question."""
+    """Return a table for each question."""
     titles = {
         "channels": "Channels, 17,000 steps each",
         "windows": "Training windows, one channel",

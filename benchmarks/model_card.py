@@ -125,7 +125,7 @@ class Cycle:
 
 
 def model_card(cycles: Sequence[Cycle], scores: Mapping[str, Any], folder: Path) -> str:
-    """The card.
+    """Return the card.
 
     Args:
         cycles: how the weights were pretrained, in order.
@@ -160,7 +160,7 @@ def model_card(cycles: Sequence[Cycle], scores: Mapping[str, Any], folder: Path)
 
 
 def _losses(log: Log) -> list[Mapping[str, Any]]:
-    """Entries with a validation loss, of a run that ended."""
+    """Return entries with a validation loss, of a run that ended."""
     losses = [entry for entry in log if "eval_loss" in entry]
     if not losses or "train_runtime" not in log[-1]:
         raise InputError("Expected the log of a finished pretraining run, found one without its end.")
@@ -168,7 +168,7 @@ def _losses(log: Log) -> list[Mapping[str, Any]]:
 
 
 def _cycle(number: int, cycle: Cycle) -> dict[str, Any]:
-    """One line of the table of cycles."""
+    """Return one line of the table of cycles."""
     best = min(_losses(cycle.log), key=lambda entry: entry["eval_loss"])
     return {
         "cycle": number,
@@ -185,7 +185,7 @@ def _cycle(number: int, cycle: Cycle) -> dict[str, Any]:
 
 
 def plot_cycles(path: Path, cycles: Sequence[Cycle]) -> None:
-    """Training and validation losses against windows seen, one panel a cycle."""
+    """Draw training and validation losses against windows seen, one panel a cycle."""
     figure = Figure(figsize=(2.4 + 2.6 * len(cycles), 3.2), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     seen = 0

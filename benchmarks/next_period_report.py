@@ -30,38 +30,38 @@ _CASE = ("dataset", "horizon", "cut", "seed")
 
 
 def trained(losses: np.ndarray, groups: SampleGroups) -> float:
-    """The trained model, whatever validation says."""
+    """Return the trained model, whatever validation says."""
     return 1.0
 
 
 def point_estimate(losses: np.ndarray, groups: SampleGroups) -> float:
-    """The trained model where its mean loss is lower."""
+    """Return the trained model where its mean loss is lower."""
     return float(losses[-1].mean() < losses[0].mean())
 
 
 def one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
-    """The trained model where its mean loss is lower by more than a standard error of the difference."""
+    """Return the trained model where its mean loss is lower by more than a standard error of the difference."""
     difference = paired_difference(losses[0], losses[-1], groups)
     return float(difference.mean > (difference.error or 0.0))
 
 
 def best_factor(losses: np.ndarray, groups: SampleGroups) -> float:
-    """The factor with the lowest mean loss."""
+    """Return the factor with the lowest mean loss."""
     return FACTORS[int(losses.mean(axis=1).argmin())]
 
 
 def two_thirds(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Two thirds of the best factor."""
+    """Return two thirds of the best factor."""
     return choose_factor(np.array(FACTORS), losses, groups).factor
 
 
 def two_thirds_if_better(losses: np.ndarray, groups: SampleGroups) -> float:
-    """As before, and zero-shot unless periods left out find it better by anything."""
+    """Return two thirds of the best factor, or 0 unless periods left out find it better by anything."""
     return _guarded(losses, groups, 0.0)
 
 
 def two_thirds_and_one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
-    """As before, and zero-shot unless periods left out find it better by more than a standard error."""
+    """Return two thirds of the best factor, or 0 unless periods left out find it better beyond a standard error."""
     return _guarded(losses, groups, 1.0)
 
 
@@ -72,7 +72,7 @@ def _guarded(losses: np.ndarray, groups: SampleGroups, margin: float) -> float:
 
 
 def smallest_within_one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
-    """The smallest factor whose loss is above the lowest one by at most a standard error of the difference."""
+    """Return the smallest factor whose loss is above the lowest one by at most a standard error of the difference."""
     best = losses[int(losses.mean(axis=1).argmin())]
     for factor, row in zip(FACTORS, losses, strict=True):
         above = paired_difference(row, best, groups)
@@ -82,13 +82,13 @@ def smallest_within_one_standard_error(losses: np.ndarray, groups: SampleGroups)
 
 
 def half_way_to_a_half(losses: np.ndarray, groups: SampleGroups) -> float:
-    """The mean of 1/2 and the factor with the lowest mean loss; 0 where that is 0."""
+    """Return the mean of 1/2 and the factor with the lowest mean loss; 0 where that is 0."""
     best = best_factor(losses, groups)
     return 0.0 if best == 0 else (best + 0.5) / 2
 
 
 def half(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Half-way, whatever validation says."""
+    """Return half-way, whatever validation says."""
     return 0.5
 
 
@@ -107,13 +107,13 @@ RULES: dict[str, Rule] = {
 
 
 def path_of(cell: Cell, part: str) -> np.ndarray:
-    """Losses [factors, periods, items] between zero-shot and the trained model."""
+    """Return losses [factors, periods, items] between zero-shot and the trained model."""
     losses = np.array(cell[part])  # [adapter factors, head factors, periods, items]
     return losses[-1] if losses.shape[0] == 1 else losses[:, -1]
 
 
 def judged(cell: Cell) -> dict[str, float]:
-    """Test loss over that of zero-shot, by rule; soft gates where they were measured."""
+    """Return test loss over that of zero-shot, by rule; soft gates where they were measured."""
     validation, test = path_of(cell, "validation"), path_of(cell, "test")
     periods, items = (axis.ravel() for axis in np.indices(validation.shape[1:]))
     flat = validation.reshape(len(FACTORS), -1)
@@ -131,7 +131,7 @@ def judged(cell: Cell) -> dict[str, float]:
 
 
 def rule_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    """One row a method and rule."""
+    """Return one row a method and rule."""
     rows = []
     for (method,), group in grouped(cells, "method"):
         judgements = [judged(cell) for cell in group]
@@ -151,7 +151,7 @@ def rule_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
 
 
 def method_rows(cells: list[Cell], control: str = "trace") -> list[dict[str, Any]]:
-    """TRACE against each of the others on the cases that both have, as trained and shrunk."""
+    """Return TRACE against each of the others on the cases that both have, as trained and shrunk."""
     rows = []
     for rule in ("trained (no guard)", "two thirds of the best factor"):
         ratios: dict[str, dict[tuple[Any, ...], float]] = {}
@@ -178,7 +178,7 @@ def method_rows(cells: list[Cell], control: str = "trace") -> list[dict[str, Any
 
 
 def summarise(cells: list[Cell]) -> str:
-    """The report in Markdown."""
+    """Return the report in Markdown."""
     cases = {tuple(cell[name] for name in _CASE) for cell in cells}
     sets = sorted({cell["dataset"] for cell in cells})
     settings = ", ".join(f"{name} {value}" for name, value in cells[0]["settings"].items())

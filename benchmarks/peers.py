@@ -16,7 +16,7 @@ GEOMETRIES: dict[str, dict[str, int]] = {  # of AutonLab/MOMENT-1-*
 
 
 def random_moment(geometry: str, seed: int = 0) -> Moment:
-    """A backbone of MOMENT's published geometry with random weights: enough to measure speed."""
+    """Return a backbone of MOMENT's published geometry with random weights: enough to measure speed."""
     t5_config = {"model_type": "t5", "feed_forward_proj": "gated-gelu", "dropout_rate": 0.1, **GEOMETRIES[geometry]}
     torch.manual_seed(seed)
     return Moment(MomentConfig(t5_config=t5_config)).eval()
@@ -50,7 +50,7 @@ class MomentfmForecaster(nn.Module):
                 parameters[name].data.copy_(tensor)
 
     def forward(self, past_values: Tensor, input_mask: Tensor, future_values: Tensor, future_mask: Tensor) -> Any:
-        """Mean squared error over the observed future, as ``loss``."""
+        """Return the mean squared error over the observed future, as ``loss``."""
         forecast = self.moment(x_enc=past_values, input_mask=input_mask[:, 0]).forecast
         errors = (forecast - future_values).square() * future_mask
         losses = errors.flatten(1).sum(1) / future_mask.flatten(1).sum(1).clamp(min=1)
@@ -58,7 +58,7 @@ class MomentfmForecaster(nn.Module):
 
 
 def momentfm_lora(backbone: Moment, prediction_length: int, targets: tuple[str, ...], rank: int) -> PeftModel:
-    """momentfm under PEFT; unlike in its tutorial the head trains."""
+    """Return momentfm under PEFT; unlike in its tutorial the head is trained."""
     model = MomentfmForecaster(backbone, prediction_length)
     # PEFT matches the ends of names, and "o" or "q" must not match anything outside of the encoder.
     layers = "|".join(targets)

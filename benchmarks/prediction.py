@@ -46,7 +46,7 @@ Seconds = tuple[float, float]
 
 
 def variants(backbone: nn.Module) -> dict[str, ForecastModel | PeftModel]:
-    """The same forecast model bare, with an adapter whose weights are not zero, and with that adapter merged."""
+    """Return the same forecast model bare, with an adapter whose weights are not zero, and with that adapter merged."""
     seed_everything(0)
     bare = ForecastModel.from_backbone(backbone, HORIZON, HEAD, CONTEXT).eval()
     unmerged = add_lora(copy.deepcopy(bare), LORA).eval()
@@ -58,7 +58,7 @@ def variants(backbone: nn.Module) -> dict[str, ForecastModel | PeftModel]:
 
 
 def adapter_rows(backbone: nn.Module, batch_size: int, rounds: int, repeats: int) -> Iterator[Row]:
-    """Milliseconds of a batch for each variant, and its ratio to bare in the same round."""
+    """Yield milliseconds of a batch for each variant, and its ratio to bare in the same round."""
     models = variants(backbone)
     batch = torch.from_numpy(np.stack(list(series(batch_size))).astype(np.float32))  # [B, 1, T]
     with torch.inference_mode():
@@ -82,7 +82,7 @@ def adapter_rows(backbone: nn.Module, batch_size: int, rounds: int, repeats: int
 
 
 def interleaved(calls: dict[str, Callable[[], object]], rounds: int, repeats: int) -> dict[str, list[Seconds]]:
-    """Median seconds of each call in each round; the calls take turns, and a different one begins each time."""
+    """Return the median seconds of each call in each round; the calls take turns to begin."""
     names = list(calls)
     times: dict[str, list[Seconds]] = {name: [] for name in names}
     for name in names:
@@ -99,7 +99,7 @@ def interleaved(calls: dict[str, Callable[[], object]], rounds: int, repeats: in
 
 
 def series(count: int, length: int = CONTEXT) -> Iterator[np.ndarray]:
-    """Series [1, L], each with another level, scale and stretch of seasonal noise."""
+    """Yield series [1, L], each with another level, scale and stretch of seasonal noise."""
     rng = np.random.default_rng(0)
     bank = np.sin(2 * np.pi * np.arange(_BANK + length) / 24) + rng.normal(size=_BANK + length)
     for number in range(count):
@@ -108,7 +108,7 @@ def series(count: int, length: int = CONTEXT) -> Iterator[np.ndarray]:
 
 
 def series_row(model: str, count: int, batch_size: int, threads: int | None) -> Row:
-    """Speed and peak memory of forecasting ``count`` series in this process, which should be a new one."""
+    """Return speed and peak memory of forecasting ``count`` series in this process, which should be a new one."""
     if threads is not None:
         torch.set_num_threads(threads)
     seed_everything(0)
@@ -133,13 +133,13 @@ def series_row(model: str, count: int, batch_size: int, threads: int | None) -> 
 
 
 def in_new_process(function: Callable[..., Row], *arguments: Any) -> Row:
-    """Result of a call in a new process: peaks of memory never go down again."""
+    """Return the result of a call in a new process: peaks of memory never go down again."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 
 
 def markdown(rows: list[Row]) -> str:
-    """A table per task."""
+    """Return a table per task."""
     parts = []
     for (task,), group in grouped(rows, "task"):
         title, text, line = _TASKS[task]

@@ -281,7 +281,7 @@ _CAMPAIGN_COLUMNS = {"kills": _of_kills, "stops": _of_stops, "disks": _of_disks}
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--kills", type=int, default=12, help="killed runs of each case")
     result.add_argument("--stops", type=int, default=6, help="stopped runs of each of two cases")

@@ -78,7 +78,7 @@ def row_shapley(
 
 
 def agreement(gains: list[list[float]]) -> float:
-    """Spearman correlation of the means over even and over odd pairs [K, M]; NaN from a single pair."""
+    """Return the Spearman correlation of the means over even and over odd pairs [K, M]; NaN from a single pair."""
     if len(gains) < 2:
         return float("nan")
     values = np.array(gains)
@@ -94,7 +94,7 @@ def _enough(gains: list[list[float]], least: int, most: int, wanted: float) -> b
 def _pair(
     gates: Gates, batches: list[dict[str, Tensor]], ends: list[Tensor], loss_fn: LossFunction, seed: int, index: int
 ) -> np.ndarray:
-    """Mean gain [M] over all windows, each with an order of its own and with its reverse."""
+    """Return the mean gain [M] over all windows, each with an order of its own and with its reverse."""
     random = np.random.default_rng([seed, index])
     total, windows = np.zeros(gates.M), 0
     for batch, end in zip(batches, ends, strict=True):
@@ -109,13 +109,13 @@ def _pair(
 
 
 def _partial_losses(gates: Gates, places: np.ndarray, batch: dict[str, Tensor], loss_fn: LossFunction) -> Iterator:
-    """Losses [B] with the first 1, 2, ..., M - 1 modules of each window's order open."""
+    """Yield losses [B] with the first 1, 2, ..., M - 1 modules of each window's order open."""
     for opened in range(1, gates.M):
         yield _losses(gates, torch.from_numpy(places < opened), batch, loss_fn)
 
 
 def _end_losses(gates: Gates, batch: dict[str, Tensor], loss_fn: LossFunction) -> Tensor:
-    """Losses [2, B] with all modules closed and with all open."""
+    """Return losses [2, B] with all modules closed and with all open."""
     return torch.stack([_losses(gates, torch.full((gates.M,), value), batch, loss_fn) for value in (0.0, 1.0)])
 
 

@@ -27,7 +27,7 @@ from tracetune.report.tables import markdown_table
 
 
 def load_snapshot(folder: Path, geometry: str) -> Any:
-    """The backbone in a folder: a saved model, or the weights of a Trainer checkpoint of pretraining."""
+    """Return the backbone in a folder: a saved model, or the weights of a Trainer checkpoint of pretraining."""
     if (folder / "config.json").is_file():
         return load_backbone(folder)
     backbone = load_backbone(geometry)
@@ -37,7 +37,7 @@ def load_snapshot(folder: Path, geometry: str) -> Any:
 
 
 def snapshot_folders(folder: Path) -> dict[int, Path]:
-    """Folders of snapshots by the number of windows seen, in ascending order.
+    """Return folders of snapshots by the number of windows seen, in ascending order.
 
     Raises:
         InputError: there is none.
@@ -49,7 +49,7 @@ def snapshot_folders(folder: Path) -> dict[int, Path]:
 
 
 def markdown(rows: list[Row]) -> str:
-    """Test MSE by windows seen (lines) and data set (columns), and the picture."""
+    """Return test MSE by windows seen (lines) and data set (columns), and the picture."""
     lines = []
     for (windows,), group in grouped(sorted(rows, key=lambda row: row["windows"]), "windows"):
         lines.append(
@@ -68,7 +68,7 @@ def markdown(rows: list[Row]) -> str:
 
 
 def plot(path: Path, rows: list[Row]) -> None:
-    """Validation and test error of each data set, relative to the first snapshot, against windows seen."""
+    """Draw validation and test error of each data set, relative to the first snapshot, against windows seen."""
     figure = Figure(figsize=(6.5, 3.8), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

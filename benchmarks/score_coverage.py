@@ -44,7 +44,7 @@ Draw = Callable[[int], tuple[np.ndarray, np.ndarray]]
 
 
 def rows(seeds: int) -> Iterator[Row]:
-    """Coverage of every score on every game."""
+    """Yield coverage of every score on every game."""
     for kind in KINDS:
         game = make_game(kind, MODULES)
         shapley = game.importance(None)
@@ -65,7 +65,7 @@ def rows(seeds: int) -> Iterator[Row]:
 
 
 def gated(game: Game, layout: tuple[int, int], options: dict[str, Any], score: str) -> Draw:
-    """A score on fresh samples: from losses per sample where masks are per sample, otherwise from their mean."""
+    """Return a score on fresh samples: from losses per sample where masks are per sample, otherwise from their mean."""
     modules = len(game.linear)
     gates = ClosedFormGates(COPIES * modules)
 
@@ -83,7 +83,7 @@ def gated(game: Game, layout: tuple[int, int], options: dict[str, Any], score: s
 
 
 def permutations(game: Game, pairs: int) -> Draw:
-    """Shapley values of the game without noise, by this many pairs of permutations."""
+    """Return Shapley values of the game without noise, by this many pairs of permutations."""
     modules, losses = len(game.linear), game.subset_losses()
     powers = 2 ** np.arange(modules)
 
@@ -99,7 +99,7 @@ def permutations(game: Game, pairs: int) -> Draw:
 
 
 def coverage(draw: Draw, truth: np.ndarray, seeds: int) -> dict[str, float]:
-    """Shares of seeds in which the true value is within two standard errors, up to rounding: mean and lowest module.
+    """Return shares of seeds in which the true value is within two standard errors: mean and lowest module.
 
     Beside them the root mean squared error, the errors claimed in units of it, and the largest bias of a module in
     units of the standard deviation of its estimates.
@@ -122,7 +122,7 @@ def coverage(draw: Draw, truth: np.ndarray, seeds: int) -> dict[str, float]:
 
 
 def markdown(found: list[Row], seeds: int) -> str:
-    """A table a game, and how many rows reach the target."""
+    """Return a table a game, and how many rows reach the target."""
     inexact = [row for row in found if np.isfinite(row["bias"])]
     sound = [row for row in inexact if row["game"] != "own curvature"]
     within = sum(0.9 <= row["coverage"] <= 0.99 for row in sound)

@@ -24,12 +24,12 @@ Batches = list[dict[str, Tensor]]
 
 
 def independent_masks(gates: Gates, batches: Batches, loss_fn: LossFunction, *, seed: int = 0) -> ScoreValues:
-    """Two masks for each window, drawn apart: plain gated DSIC at twice the cost."""
+    """Return the score from two masks for each window, drawn apart: plain gated DSIC at twice the cost."""
     return _two_masks(gates, batches, loss_fn, seed, lambda opened, generator: _draw(gates, opened.shape[1], generator))
 
 
 def complementary_masks(gates: Gates, batches: Batches, loss_fn: LossFunction, *, seed: int = 0) -> ScoreValues:
-    """A mask for each window, and its complement: what modules do to each other cancels to first order."""
+    """Return the score from a mask for each window and its complement: interactions cancel to first order."""
     return _two_masks(gates, batches, loss_fn, seed, lambda opened, generator: ~opened)
 
 
@@ -59,7 +59,7 @@ def _two_masks(
 
 
 def _mean_of_both_ends(reads: Tensor, opened: Tensor) -> Tensor:
-    """Mean [M] of the mean reads at the open and at the closed end, from reads and masks [M, K]."""
+    """Return the mean [M] of the mean reads at the open and at the closed end, from reads and masks [M, K]."""
     return ((reads * opened).sum(1) / opened.sum(1) + (reads * ~opened).sum(1) / (~opened).sum(1)) / 2
 
 

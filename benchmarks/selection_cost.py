@@ -46,7 +46,7 @@ _CHEAP = 3.0  # passes over a batch: scores that cost no more are drawn several 
 
 
 def case_row(case: Case, start: HeadStart, seed: int, arguments: argparse.Namespace) -> Row:
-    """Everything that is measured on one adapted model."""
+    """Return everything that is measured on one adapted model."""
     gates, _ = adapted(case, start, seed, arguments)
     most = max(*arguments.windows, arguments.reference_windows)
     pool, others = (stacked(part) for part in disjoint_windows(case, most))
@@ -78,7 +78,7 @@ def case_row(case: Case, start: HeadStart, seed: int, arguments: argparse.Namesp
 def score_rows(
     gates: Gates, pool: Batch, reference: np.ndarray, step: float, arguments: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
-    """Cost and agreement of each score on each number of windows, where it takes few enough passes."""
+    """Yield the cost and agreement of each score on each number of windows, where it takes few enough passes."""
     for label in SCORES:
         for windows in arguments.windows:
             draws: list[dict[str, Any]] = []
@@ -107,7 +107,7 @@ def _passes(label: str, modules: int) -> float:
 
 
 def step_time_row(gates: Gates, batch: Batch, step: float, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Steps with random sets of open modules in shares of the step with all: predicted as in a run, and measured."""
+    """Return steps with random sets of open modules as shares of the step with all: predicted, and measured."""
     sets = random_sets(gates.names, arguments.sets)
     with fuse_lora(gates.model):
         started = time.perf_counter()
@@ -131,7 +131,7 @@ def step_time_row(gates: Gates, batch: Batch, step: float, arguments: argparse.N
 
 
 def random_sets(names: tuple[str, ...], count: int, seed: int = 0) -> list[tuple[str, ...]]:
-    """Sets of open modules, each from a random block up, with a random share of the modules there."""
+    """Return sets of open modules, each from a random block up, with a random share of the modules there."""
     random = np.random.default_rng(seed)
     blocks = sorted({module_place(name).depth for name in names})
     sets = []
@@ -144,7 +144,7 @@ def random_sets(names: tuple[str, ...], count: int, seed: int = 0) -> list[tuple
 
 
 def seconds_of_a_step(gates: Gates, batch: Batch, rounds: int) -> float:
-    """Median seconds of whole optimizer steps with all modules open."""
+    """Return the median seconds of whole optimizer steps with all modules open."""
     step = training_step(copy.deepcopy(gates.model), batch)
     seconds = []
     for _ in range(rounds + 1):
@@ -155,23 +155,23 @@ def seconds_of_a_step(gates: Gates, batch: Batch, rounds: int) -> float:
 
 
 def stacked(parts: list[Batch]) -> Batch:
-    """Batches as one."""
+    """Return batches as one."""
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def batches(windows: Batch, rows: np.ndarray) -> list[Batch]:
-    """These rows, in batches."""
+    """Return these rows, in batches."""
     parts = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     return [{name: values[part] for name, values in windows.items()} for part in parts]
 
 
 def size(batch: Batch) -> int:
-    """Number of windows."""
+    """Return the number of windows."""
     return len(next(iter(batch.values())))
 
 
 def score_table(rows: list[Row]) -> list[dict[str, Any]]:
-    """One line a score and number of windows, means over data sets and seeds."""
+    """Return one line a score and number of windows, means over data sets and seeds."""
     flat = [score for row in rows for score in row["scores"]]
     return [
         {
@@ -188,7 +188,7 @@ def score_table(rows: list[Row]) -> list[dict[str, Any]]:
 
 
 def step_table(rows: list[Row]) -> list[dict[str, Any]]:
-    """One line a model: how well its profile predicts steps."""
+    """Return one line a model: how well its profile predicts steps."""
     return [
         {
             "data": row["dataset"],
@@ -210,7 +210,7 @@ def _range(values: list[float]) -> str:
 
 
 def markdown(rows: list[Row]) -> str:
-    """Both tables."""
+    """Return both tables."""
     if not rows:
         return "No rows yet."
     first = rows[0]
@@ -227,7 +227,7 @@ def markdown(rows: list[Row]) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command line."""
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--datasets", nargs="+", default=["ETTh1"])
     result.add_argument("--model", default="tracetune/tiny")

@@ -68,7 +68,7 @@ SCORED: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def case_row(case: Case, start: HeadStart, seed: int, arguments: argparse.Namespace) -> Row:
-    """Everything that is measured on one adapted model."""
+    """Return everything that is measured on one adapted model."""
     gates, seconds = adapted(case, start, seed, arguments)
     scoring, held_out = disjoint_windows(case, arguments.scoring_windows)
     scores = {label: timed_score(gates, scoring, label, seed) for label in (*SCORED, *VARIANTS)}
@@ -105,7 +105,7 @@ def case_row(case: Case, start: HeadStart, seed: int, arguments: argparse.Namesp
 
 
 def adapted(case: Case, start: HeadStart, seed: int, arguments: argparse.Namespace) -> tuple[Gates, float]:
-    """LoRA on every linear layer of the encoder, trained with the head from its head start; and the seconds."""
+    """Return LoRA on every linear layer of the encoder, trained with the head, and the seconds that took."""
     model = add_lora(copy.deepcopy(start.model), LoraOptions(r=2))
     config = TrainingConfig(
         max_steps=arguments.lora_steps,
@@ -119,7 +119,7 @@ def adapted(case: Case, start: HeadStart, seed: int, arguments: argparse.Namespa
 
 
 def disjoint_windows(case: Case, count: int) -> tuple[list[Batch], list[Batch]]:
-    """Scoring and held-out windows, both evenly spread over the validation part, without a common target step.
+    """Return scoring and held-out windows, both evenly spread over the validation part, without a common target step.
 
     Origins alternate in blocks of H, with a block of H left out between them.
     """
@@ -131,7 +131,7 @@ def disjoint_windows(case: Case, count: int) -> tuple[list[Batch], list[Batch]]:
 
 
 def timed_score(gates: Gates, scoring: list[Batch], label: str, seed: int) -> dict[str, Any]:
-    """One score, its standard errors and its cost; passes are forward passes over the scoring windows."""
+    """Return one score, its standard errors and its cost; passes are forward passes over the scoring windows."""
     if label in VARIANTS:
         began = time.perf_counter()
         with undisturbed(gates.model):
@@ -153,13 +153,13 @@ def timed_score(gates: Gates, scoring: list[Batch], label: str, seed: int) -> di
 
 
 def agreement(values: np.ndarray, reference: np.ndarray) -> dict[str, float]:
-    """Rank correlations with the Shapley values; 0 for a score that is the same for all modules."""
+    """Return rank correlations with the Shapley values; 0 for a score that is the same for all modules."""
     correlations = {"spearman": spearmanr(values, reference), "kendall": kendalltau(values, reference)}
     return {name: float(np.nan_to_num(result.statistic)) for name, result in correlations.items()}
 
 
 def reference_row(reference: RowShapley, seconds: float) -> dict[str, Any]:
-    """The Shapley values as JSON."""
+    """Return the Shapley values as JSON."""
     return {
         "values": reference.values.tolist(),
         "standard_errors": reference.standard_errors.tolist(),
@@ -171,14 +171,14 @@ def reference_row(reference: RowShapley, seconds: float) -> dict[str, Any]:
 
 
 def averaged(passes: np.ndarray, reference: RowShapley) -> dict[str, float]:
-    """Agreement of each of the passes [passes, M], and of their mean: what is left there is not the masks' noise."""
+    """Return agreement of each of the passes [passes, M], and of their mean, which has less of the masks' noise."""
     single = [agreement(values, reference.values)["spearman"] for values in passes]
     together = agreement(passes.mean(axis=0), reference.values)["spearman"]
     return {"one_pass": float(np.mean(single)), "one_pass_lowest": min(single), "all_passes": together}
 
 
 def transfer(scoring: np.ndarray, held_out: np.ndarray) -> float:
-    """Spearman correlation between mean importances [passes, M] on the scoring and on the held-out windows.
+    """Return the Spearman correlation between mean importances [passes, M] on the scoring and on the held-out windows.
 
     It tells how far the choice of windows, and not the score, decides the ranking.
     """
@@ -186,7 +186,7 @@ def transfer(scoring: np.ndarray, held_out: np.ndarray) -> float:
 
 
 def several_passes(gates: Gates, windows: list[Batch], context: str) -> np.ndarray:
-    """Gated DSIC [passes, M], each pass with masks of its own."""
+    """Return gated DSIC [passes, M], each pass with masks of its own."""
     options = {"gates": gates, "masks": "per_sample", "context": context}
     importances = (
         score_modules(gates.model, windows, model_loss, "gated_dsic", seed=1000 + draw, **options)
@@ -203,7 +203,7 @@ def deletion(
     seed: int,
     random_draws: int,
 ) -> dict[str, Any]:
-    """Loss with the best share of the modules open, by every ranking [M] and by random ones ("random")."""
+    """Return the loss with the best share of the modules open, by every ranking [M] and by random ones ("random")."""
     random = np.random.default_rng(seed)
     draws = [random.permutation(gates.M) for _ in range(random_draws)]
 
@@ -223,7 +223,7 @@ def deletion(
 
 
 def parser() -> argparse.ArgumentParser:
-    """Flags; their defaults are the published run."""
+    """Return flags; their defaults are the published run."""
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--datasets", nargs="+", default=["ETTh1", "ETTm1", "ETTm2", "weather"])
     result.add_argument("--model", default="tracetune/tiny")
@@ -258,7 +258,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def add_missing_rows(results: Results, backbone: Any, options: argparse.Namespace, make_row: MakeRow) -> None:
-    """A row for each data set and seed that has none yet, from a head that is trained on frozen features."""
+    """Add a row for each data set and seed that has none yet, from a head trained on frozen features."""
     for name in options.datasets:
         missing = [seed for seed in options.seeds if results.find(dataset=name, seed=seed) is None]
         if missing:

@@ -63,7 +63,7 @@ class Trained:
 def train(
     case: Case, start: HeadStart, method: str, keep: float, rate: float, seed: int, options: argparse.Namespace
 ) -> Trained:
-    """Adapters by one method and the head, from the head start to the last step."""
+    """Return adapters by one method and the head, from the head start to the last step."""
     config = TrainingConfig(
         max_steps=options.steps, batch_size=options.batch_size, learning_rate=rate, head_learning_rate=2e-4, seed=seed
     )
@@ -76,7 +76,7 @@ def train(
 def adapted(
     start: HeadStart, method: str, keep: float, scoring: list[Batch], seed: int, config: TrainingConfig
 ) -> tuple[Any, list[TrainerCallback]]:
-    """The model with its adapters, and the callbacks that select among them."""
+    """Return the model with its adapters, and the callbacks that select among them."""
     model = copy.deepcopy(start.model)
     torch.manual_seed(seed)
     if method == "adalora":
@@ -95,7 +95,7 @@ def adapted(
 def method_row(
     case: Case, start: HeadStart, method: str, keep: float, seed: int, rate: float | None, options: argparse.Namespace
 ) -> Row:
-    """One method: learning rate chosen by validation unless it is given, then the test errors of that one run."""
+    """Return a method's row: learning rate chosen by validation unless given, and the test errors of that run."""
     rates = options.learning_rates if rate is None else [rate]
     runs = {candidate: train(case, start, method, keep, candidate, seed, options) for candidate in rates}
     best = min(runs, key=lambda candidate: runs[candidate].validation_loss)
@@ -112,7 +112,7 @@ def method_row(
 
 
 def head_row(case: Case, start: HeadStart) -> Row:
-    """The head start as it is."""
+    """Return the head start as it is."""
     return {
         "learning_rate": None,
         "validation": validation_loss(start.model, case.validation),
@@ -125,7 +125,7 @@ def head_row(case: Case, start: HeadStart) -> Row:
 
 
 def parameters(model: Any) -> dict[str, int]:
-    """Parameters of head and adapters that are left after training."""
+    """Return parameters of head and adapters that are left after training."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(".lora_" in name or ".modules_to_save." in name)
     counts = count_parameters(model, trained_head(model))
@@ -133,7 +133,7 @@ def parameters(model: Any) -> dict[str, int]:
 
 
 def model_errors(case: Case, model: nn.Module) -> dict[str, float]:
-    """MSE and MAE over the test windows."""
+    """Return MSE and MAE over the test windows."""
     model.eval()
     return test_errors(
         lambda batch: model(past_values=batch["past_values"], input_mask=batch["input_mask"]).forecast,
@@ -142,7 +142,7 @@ def model_errors(case: Case, model: nn.Module) -> dict[str, float]:
 
 
 def planned(options: argparse.Namespace) -> Iterator[tuple[str, float]]:
-    """Methods with the share of the modules that they keep."""
+    """Yield methods with the share of the modules that they keep."""
     yield HEAD_ONLY, 0.0
     yield "lora", 1.0
     for keep in options.keep:
@@ -151,7 +151,7 @@ def planned(options: argparse.Namespace) -> Iterator[tuple[str, float]]:
 
 
 def run_case(name: str, backbone: Any, results: Results, options: argparse.Namespace) -> None:
-    """Every row of one data set that is missing, seed by seed."""
+    """Make every row of one data set that is missing, seed by seed."""
     stride = dict(pair.split("=") for pair in options.test_stride).get(name, 1)
     case = load_case(
         name, options.horizon, options.train_windows, options.validation_windows, int(stride), options.context
@@ -186,7 +186,7 @@ def run_case(name: str, backbone: Any, results: Results, options: argparse.Names
 
 
 def parser() -> argparse.ArgumentParser:
-    """Flags; their defaults are the published run."""
+    """Return flags; their defaults are the published run."""
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--datasets", nargs="+", default=["ETTh1"])
     result.add_argument("--model", default="tracetune/tiny")

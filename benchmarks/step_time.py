@@ -79,7 +79,7 @@ class Batches:
 
 
 def training_step(model: nn.Module, batch: Batch) -> Callable[[], Any]:
-    """A whole optimizer step on a batch."""
+    """Return a whole optimizer step on a batch."""
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
 
     def step() -> None:
@@ -92,7 +92,7 @@ def training_step(model: nn.Module, batch: Batch) -> Callable[[], Any]:
 
 
 def forecaster(backbone: Moment, head: str) -> ForecastModel:
-    """A forecast model with a copy of the backbone, frozen but for its head."""
+    """Return a forecast model with a copy of the backbone, frozen but for its head."""
     config = HeadConfig("flatten") if head == "linear" else HeadConfig("projection", beta=8)
     model = ForecastModel.from_backbone(copy.deepcopy(backbone), HORIZON, config).requires_grad_(False)
     model.get_submodule("head").requires_grad_(True)
@@ -100,7 +100,7 @@ def forecaster(backbone: Moment, head: str) -> ForecastModel:
 
 
 def build(name: str, backbone: Moment, rows: int) -> Case:
-    """The case of a name in :func:`case_names`."""
+    """Return the case of a name in :func:`case_names`."""
     seed_everything(0)
     data = Batches(backbone, rows)
     if name == "forward, frozen":
@@ -127,7 +127,7 @@ def build(name: str, backbone: Moment, rows: int) -> Case:
 
 
 def _lora_case(name: str, model: ForecastModel, data: Batches) -> Case:
-    """LoRA on all modules, or what TRACE has kept of them at its end, as the package trains it."""
+    """Return LoRA on all modules, or what TRACE has kept of them at its end, as the package trains it."""
     cache = PrefixCache(model.backbone, Storage())
     batch = cache.indexed(data).__getitems__(list(range(len(data))))
     peft_model = add_lora(model, LoraOptions())
@@ -150,7 +150,7 @@ def _as_trained(model: ForecastModel, peft_model: nn.Module, cache: PrefixCache,
 
 
 def kept(names: Sequence[str], keep: float, where: str) -> list[str]:
-    """A share of the modules: the first or the last ones, or drawn from all."""
+    """Return a share of the modules: the first or the last ones, or drawn from all."""
     count = round(keep * len(names))
     if where == "early":
         return list(names[:count])
@@ -160,7 +160,7 @@ def kept(names: Sequence[str], keep: float, where: str) -> list[str]:
 
 
 def case_names() -> list[str]:
-    """All cases, in the order of the table."""
+    """Return all cases, in the order of the table."""
     trace = [f"TRACE, keep {keep}, {where}" for keep in (0.25, 0.5, 0.75) for where in ("spread", "early", "late")]
     return [
         REFERENCE, "LoRA on all", "momentfm + PEFT: q and v, r 64 (its tutorial)", "momentfm + PEFT: all linear, r 2",
@@ -170,7 +170,7 @@ def case_names() -> list[str]:
 
 
 def interleaved(cases: dict[str, Case], rounds: int, bf16: bool) -> dict[str, list[float]]:
-    """Seconds of every case in every round; two rounds before warm up."""
+    """Return seconds of every case in every round; two rounds before warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(rounds + 2):
         for name, case in cases.items():
@@ -184,7 +184,7 @@ def interleaved(cases: dict[str, Case], rounds: int, bf16: bool) -> dict[str, li
 
 
 def matmul_rate(dtype: torch.dtype, size: int = 1024, repeats: int = 20) -> float:
-    """Operations a second of a large matrix product, the best of some repeats."""
+    """Return operations a second of a large matrix product, the best of some repeats."""
     left, right = (torch.randn(size, size).to(dtype) for _ in range(2))
     best = float("inf")
     for _ in range(repeats):
@@ -195,12 +195,12 @@ def matmul_rate(dtype: torch.dtype, size: int = 1024, repeats: int = 20) -> floa
 
 
 def backbone_of(geometry: str) -> Moment:
-    """The embedded model, or random weights in one of MOMENT's geometries."""
+    """Return the embedded model, or random weights in one of MOMENT's geometries."""
     return load_backbone("tracetune/tiny") if geometry == "tiny" else random_moment(geometry)
 
 
 def peak_memory(name: str, arguments: argparse.Namespace) -> int:
-    """Peak resident bytes of a process that takes three steps of a case."""
+    """Return the peak resident bytes of a process that takes three steps of a case."""
     command = [
         sys.executable, "-m", "benchmarks.step_time", "--geometry", arguments.geometry, "--rows", str(arguments.rows),
         "--threads", str(arguments.threads), "--memory-of", name,
@@ -209,7 +209,7 @@ def peak_memory(name: str, arguments: argparse.Namespace) -> int:
 
 
 def markdown(rows: list[Row]) -> str:
-    """One table a geometry: seconds by precision, and what the floor of each is."""
+    """Return one table a geometry: seconds by precision, and what the floor of each is."""
     parts = []
     for geometry in dict.fromkeys(row["geometry"] for row in rows):
         group = [row for row in rows if row["geometry"] == geometry]
@@ -296,7 +296,7 @@ def measure(arguments: argparse.Namespace, backbone: Moment) -> None:
 
 
 def seconds_json(seconds: dict[str, dict[str, list[float]]], name: str) -> dict[str, list[float]]:
-    """The seconds of one case by precision, rounded to a tenth of a millisecond."""
+    """Return the seconds of one case by precision, rounded to a tenth of a millisecond."""
     return {precision: [round(value, 4) for value in by_case[name]] for precision, by_case in seconds.items()}
 
 

@@ -20,7 +20,7 @@ _TEST_NOTE = (
 
 
 def markdown(rows: list[Row]) -> str:
-    """All tables."""
+    """Return all tables."""
     if not rows:
         return "No row yet."
     parts = [_NOTE, *(f"## {dataset}\n\n{markdown_table(means(group))}" for (dataset,), group in _datasets(rows))]
@@ -31,7 +31,7 @@ def markdown(rows: list[Row]) -> str:
 
 
 def means(rows: list[Row]) -> list[Row]:
-    """One line a method and budget."""
+    """Return one line a method and budget."""
     return [
         {
             "method": method,
@@ -52,7 +52,7 @@ def means(rows: list[Row]) -> list[Row]:
 
 
 def comparisons(rows: list[Row]) -> list[Row]:
-    """TRACE at each budget against every method at the same budget, or without one."""
+    """Return TRACE at each budget against every method at the same budget, or without one."""
     lines = []
     for keep in dict.fromkeys(row["keep"] for row in rows if row["method"] == OURS):
         table = _errors([row for row in rows if row["keep"] == keep or row["method"] in ("lora", "head only")])
@@ -75,7 +75,7 @@ def comparisons(rows: list[Row]) -> list[Row]:
 
 
 def _errors(rows: list[Row]) -> pd.DataFrame:
-    """Test MSE, one row a case that all methods have solved, one column a method."""
+    """Return test MSE, one row a case that all methods have solved, one column a method."""
     frame = pd.DataFrame([{name: row[name] for name in ("dataset", "seed", "method", "mse")} for row in rows])
     return frame.pivot_table(index=["dataset", "seed"], columns="method", values="mse").dropna()
 

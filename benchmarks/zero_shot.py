@@ -47,7 +47,7 @@ TITLES = {
 
 
 def short_rows(dataset: str, backbone: Any, with_ets: bool) -> Iterator[Row]:
-    """sMAPE of the model and of the naive forecasts on series that each have one horizon."""
+    """Yield sMAPE of the model and of the naive forecasts on series that each have one horizon."""
     known = load_dataset(dataset)
     assert known.test_panel is not None, "short data sets come with their horizon"
     horizon, season = known.info.horizons[0], known.info.seasonality
@@ -68,7 +68,7 @@ def short_rows(dataset: str, backbone: Any, with_ets: bool) -> Iterator[Row]:
 
 
 def long_rows(dataset: str, backbone: Any) -> Iterator[Row]:
-    """MSE and MAE of the model and of the naive forecasts over every test window."""
+    """Yield MSE and MAE of the model and of the naive forecasts over every test window."""
     case = load_case(dataset, HORIZON, 1, 1)
     model = ForecastModel.from_backbone(backbone, HORIZON, None, CONTEXT).eval()
     forecasters: dict[str, Callable[[Any], Tensor]] = {
@@ -82,7 +82,7 @@ def long_rows(dataset: str, backbone: Any) -> Iterator[Row]:
 
 
 def fill_rows(dataset: str, backbone: Any) -> Iterator[Row]:
-    """MSE and MAE of hidden patches, rebuilt by the model and by linear interpolation."""
+    """Yield MSE and MAE of hidden patches, rebuilt by the model and by linear interpolation."""
     known = load_dataset(dataset)
     windows = _test_windows(known)
     generator = torch.Generator().manual_seed(0)
@@ -112,7 +112,7 @@ def _per_series(past: list[np.ndarray], forecast: Callable[[np.ndarray], np.ndar
 
 
 def _test_windows(known: LoadedDataset) -> Tensor:
-    """Windows [W, 1, T] that cover the scaled test part of every channel; the last one ends with it."""
+    """Return windows [W, 1, T] that cover the scaled test part of every channel; the last one ends with it."""
     split = split_panel(known.panel, known.borders)
     (start, stop), (values,) = split.test[0], scale_panel(known.panel, split.train).values
     starts = sorted({*range(start, stop - CONTEXT, FILL_STRIDE), stop - CONTEXT})
@@ -138,7 +138,7 @@ def _fill_fingerprint(known: LoadedDataset, patch_length: int) -> ProtocolFinger
 
 
 def markdown(rows: list[Row]) -> str:
-    """A table per task."""
+    """Return a table per task."""
     parts = []
     for (task,), group in grouped(rows, "task"):
         title, text = TITLES[task]
@@ -147,7 +147,7 @@ def markdown(rows: list[Row]) -> str:
 
 
 def table(rows: list[Row]) -> list[dict[str, Any]]:
-    """Rows of one task as they are printed."""
+    """Return rows of one task as they are printed."""
     names = {"smape": "sMAPE", "mse": "MSE", "mae": "MAE"}
     return [
         {"data set": row["dataset"], "method": row["method"], **{names[key]: row[key] for key in names if key in row}}

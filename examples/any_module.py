@@ -28,13 +28,13 @@ class PatchTransformer(nn.Module):
         self.next_patch = nn.Linear(WIDTH, PATCH)
 
     def tokens(self, values: Tensor) -> Tensor:
-        """One token [rows, N, D] a patch of values [rows, T]; none sees what comes after it."""
+        """Return one token [rows, N, D] a patch of values [rows, T]; none sees what comes after it."""
         patches = self.embed(values.unflatten(-1, (-1, PATCH)))
         causal = nn.Transformer.generate_square_subsequent_mask(patches.shape[1], device=values.device)
         return self.encoder(patches, mask=causal, is_causal=True)
 
     def forward(self, values: Tensor) -> Tensor:
-        """The next patch at each patch, [rows, N, P]."""
+        """Return the next patch at each patch, [rows, N, P]."""
         return self.next_patch(self.tokens(values))
 
 

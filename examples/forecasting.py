@@ -16,7 +16,7 @@ HORIZON = 24
 
 
 def sea_surface_temperature() -> pd.DataFrame:
-    """Monthly means in degrees Celsius, 1950 to 2010, as a long frame: item_id, timestamp, target."""
+    """Return monthly means in degrees Celsius, 1950 to 2010, as a long frame: item_id, timestamp, target."""
     months = elnino.load_pandas().data.drop(columns="YEAR").to_numpy().ravel()  # one row a year, one column a month
     timestamps = pd.date_range("1950-01-01", periods=len(months), freq="MS")
     return pd.DataFrame({"item_id": "nino", "timestamp": timestamps, "target": months})

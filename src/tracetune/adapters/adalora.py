@@ -48,7 +48,7 @@ def add_adalora(model: nn.Module, lora: LoraOptions, options: AdaLoraOptions, to
 
 
 def _scale(layers: Mapping[str, nn.Linear], lora: LoraOptions, options: AdaLoraOptions) -> float:
-    """PEFT's ``lora_alpha`` for AdaLoRA: the one asked for, or the one at which it learns as fast as LoRA.
+    """Return PEFT's ``lora_alpha`` for AdaLoRA: the one asked for, or the one at which it learns as fast as LoRA.
 
     Adam moves each singular value by the learning rate, and with unit directions the layer by as much. In LoRA it moves
     each of the ``out_features`` entries of a column of B, whose rows of A have norm 1 / sqrt(3) at the start: the layer
@@ -73,7 +73,7 @@ def _orthogonal_directions(model: PeftModel) -> None:
 
 
 def orthogonality(model: PeftModel) -> Tensor:
-    """PEFT's regulariser []: mean over all A and B of ``|A A^T - I|`` and ``|B^T B - I|`` (Frobenius norms)."""
+    """Return PEFT's regulariser []: mean over all A and B of ``|A A^T - I|`` and ``|B^T B - I|`` (Frobenius norms)."""
     norms = []
     for name, weight in model.named_parameters():
         if ".lora_A." in name or ".lora_B." in name:

@@ -42,7 +42,7 @@ def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
 
 
 def load_adapter(model: nn.Module, folder: Path) -> PeftModel:
-    """``model`` with the adapter set of a folder on it, in evaluation mode.
+    """Return ``model`` with the adapter set of a folder on it, in evaluation mode.
 
     Raises:
         InputError: the files do not fit the model, or this version of PEFT cannot read them.
@@ -56,13 +56,13 @@ def load_adapter(model: nn.Module, folder: Path) -> PeftModel:
 
 
 def without_adapters(model: PeftModel) -> nn.Module:
-    """A copy of the base model with the weights it had before the adapters, and the head that was trained."""
+    """Return a copy of the base model with the weights it had before the adapters, and the head that was trained."""
     _require_one_active(model)
     return copy.deepcopy(model).unload()
 
 
 def merged(model: PeftModel) -> nn.Module:
-    """A copy of the model whose active adapters are folded into its weights.
+    """Return a copy of the model whose active adapters are folded into its weights.
 
     Raises:
         InputError: the sum is not finite.
@@ -83,7 +83,7 @@ def check_safetensors(path: Path) -> None:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
+    """Return the SHA-256 of a file's bytes."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

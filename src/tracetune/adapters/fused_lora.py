@@ -15,7 +15,7 @@ from torch.nn import functional
 
 @contextmanager
 def fuse_lora(model: nn.Module) -> Iterator[tuple[str, ...]]:
-    """Within the context, LoRA layers of ``model`` compute ``W x + s B A x`` as one autograd function.
+    """Let LoRA layers of ``model`` compute ``W x + s B A x`` as one autograd function, inside the context.
 
     Outputs and gradients are PEFT's up to rounding; a training step on the CPU takes less time (see
     benchmarks/fused_lora.py). Covered are layers over a plain, frozen ``nn.Linear`` with one active adapter and no
@@ -62,7 +62,7 @@ class _FusedForward:
         return type(layer).forward(layer, x, *args, **kwargs)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """What a copy of the layer gets: nobody would ever take the fused forward from it."""
+        """Return PEFT's forward for a copy of the layer, from which the fused one would never be removed."""
         layer = copy.deepcopy(self.layer, memo)
         return MethodType(type(layer).forward, layer)
 
@@ -98,7 +98,7 @@ class _AdaptedLinear(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of x, a and b from that of the output, [..., out]; autograd casts them to the inputs' dtypes."""
+        """Return gradients of x, a and b from that of the output, [..., out]; autograd casts them."""
         rows, low, weight, a, scaled_b = ctx.saved_tensors
         of_x = of_a = of_b = None
         with torch.autocast(rows.device.type, enabled=False):
@@ -125,7 +125,7 @@ def _may_fuse(module: nn.Module) -> bool:
 
 
 def _plain_parts(layer: Linear) -> Parts | None:
-    """Frozen weight and bias, A, B and scaling, if the one active adapter is no more than that.
+    """Return frozen weight and bias, A, B and scaling, if the one active adapter is no more than that.
 
     Runs at every call of a layer, hence the care for attributes, which ``nn.Module`` is slow to look up.
     """
@@ -149,7 +149,7 @@ def _plain_parts(layer: Linear) -> Parts | None:
 
 
 def _plain_parameters(module: nn.Module) -> tuple[Tensor, Tensor | None] | None:
-    """Weight and bias of an ``nn.Linear`` whose forward and backward pass nobody watches or replaces."""
+    """Return weight and bias of an ``nn.Linear`` whose forward and backward pass nobody watches or replaces."""
     attributes = vars(module)
     if type(module) is not nn.Linear or "forward" in attributes or any(attributes[hooks] for hooks in _HOOKS):
         return None
@@ -162,7 +162,7 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 
 
 def _common_dtype(x: Tensor, weight: Tensor, a: Tensor, b: Tensor) -> torch.dtype | None:
-    """The type that PEFT's path would compute all products in; None where there is none, or off the CPU."""
+    """Return the type that PEFT's path would compute all products in; None where there is none, or off the CPU."""
     if not (x.is_cpu and weight.is_cpu and a.is_cpu and b.is_cpu):
         return None
     dtypes = {x.dtype, weight.dtype, a.dtype, b.dtype}

@@ -30,7 +30,7 @@ def add_head_only(model: nn.Module) -> PeftModel:
 
 
 def lora_config(model: nn.Module, targets: list[str] | str, options: LoraOptions) -> LoraConfig:
-    """PEFT configuration for full layer names ``targets``."""
+    """Return the PEFT configuration for full layer names ``targets``."""
     config: dict[str, Any] = {
         "r": options.r,
         "lora_alpha": options.lora_alpha,
@@ -99,5 +99,5 @@ def _linear(backbone: nn.Module, name: str) -> nn.Linear:
 
 
 def trained_head(model: PeftModel) -> nn.Module:
-    """The head that trains inside a PEFT model: PEFT keeps a copy of the original beside it."""
+    """Return the trained head inside a PEFT model: PEFT keeps a copy of the original beside it."""
     return model.base_model.model.head.modules_to_save[model.active_adapter]

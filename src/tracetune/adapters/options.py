@@ -79,7 +79,7 @@ class AdaLoraOptions:
             raise InputError(f"Expected deltaT of at least 1 and nothing negative, found {self}.")
 
     def schedule(self, total_steps: int) -> tuple[int, int]:
-        """``tinit`` and ``tfinal`` in steps.
+        """Return ``tinit`` and ``tfinal`` in steps.
 
         Raises:
             InputError: ranks could not fall: they are scored in the steps before ``total_steps - tfinal``.

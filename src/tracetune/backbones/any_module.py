@@ -269,7 +269,7 @@ def _layers_called(backbone: AnyModule, layers: dict[str, nn.Linear]) -> set[str
 
 @contextmanager
 def _plain_attention() -> Iterator[None]:
-    """Inside, PyTorch's transformer layers call their linear layers.
+    """Make PyTorch's transformer layers call their linear layers, inside the context.
 
     Their fast path for evaluation reads the weights past the layers, and with them past the adapters.
     """

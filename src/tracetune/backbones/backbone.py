@@ -86,7 +86,7 @@ class MaskedBackbone(ZeroShotForecaster, Protocol):
 
     @property
     def token_to_patch(self) -> nn.Linear:
-        """The map from a token [D] to the P steps of its patch, normalised."""
+        """Return the map from a token [D] to the P steps of its patch, normalised."""
         ...
 
     def encode_future(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Encoded:
@@ -109,15 +109,15 @@ class BlockwiseBackbone(Protocol):
 
     @property
     def blocks(self) -> nn.ModuleList:
-        """The blocks in the order in which they run."""
+        """Return the blocks in the order in which they run."""
         ...
 
     def run_blocks(self, hidden: Tensor, attended: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
-        """Hidden states [B, C, N, D] after blocks ``start`` to ``stop``, given those before."""
+        """Return hidden states [B, C, N, D] after blocks ``start`` to ``stop``, given those before."""
         ...
 
 
 def frozen_blocks(blocks: Sequence[nn.Module] | nn.ModuleList) -> int:
-    """How many of the first blocks have nothing that trains."""
+    """Return how many of the first blocks have no trainable parameter."""
     trainable = (any(parameter.requires_grad for parameter in block.parameters()) for block in blocks)
     return next((number for number, is_trainable in enumerate(trainable) if is_trainable), len(blocks))

@@ -157,7 +157,7 @@ def _load_weights(model: nn.Module, path: Path, where: Path) -> None:
 
 
 def _rows(values: Tensor, input_mask: Tensor | None) -> Tensor:
-    """Series [B, C, T] as rows [B*C, T] in float32, NaN where they are not observed."""
+    """Return series [B, C, T] as rows [B*C, T] in float32, NaN where they are not observed."""
     rows = values.float()
     if input_mask is not None:
         rows = torch.where(per_channel(input_mask, values) > 0, rows, torch.nan)

@@ -28,7 +28,7 @@ _LOADERS: dict[str, Loader] = {}
 
 
 def register_family(family: str) -> Callable[[Loader], Loader]:
-    """Decorator: ``loader(folder, config)`` builds backbones whose config.json belongs to ``family``."""
+    """Register ``loader(folder, config)`` for backbones whose config.json belongs to ``family`` (a decorator)."""
 
     def register(loader: Loader) -> Loader:
         if family in _LOADERS:
@@ -82,7 +82,7 @@ def _import_families() -> None:
 
 
 def locate_weights(name_or_folder: str | Path) -> Path:
-    """Folder with config.json and model.safetensors for a name, downloading hub models into the hub's cache.
+    """Return the folder with config.json and model.safetensors for a name, downloading hub models into the hub's cache.
 
     Raises:
         InputError: there is no such folder and no such model, or the folder holds no model.
@@ -101,7 +101,7 @@ def locate_weights(name_or_folder: str | Path) -> Path:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is such a folder; a name that no file system can hold is none."""
+    """Return whether there is such a folder; a name that no file system can hold is none."""
     try:
         return path.is_dir()
     except OSError:
@@ -109,7 +109,7 @@ def is_folder(path: Path) -> bool:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU.
+    """Return the tensors of a safetensors file, on the CPU.
 
     Raises:
         InputError: the file is missing, damaged or truncated.
@@ -123,7 +123,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def weights_digest(module: nn.Module) -> str:
-    """SHA-256 over names, shapes and values of all parameters: says whether two backbones are the same."""
+    """Return the SHA-256 over names, shapes and values of all parameters: says whether two backbones are the same."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name}:{tuple(tensor.shape)}".encode())
@@ -132,7 +132,7 @@ def weights_digest(module: nn.Module) -> str:
 
 
 def _checked_folder(folder: Path) -> Path:
-    """``folder``, if it holds a backbone; otherwise an error that says what it holds instead."""
+    """Return ``folder``, if it holds a backbone; otherwise an error that says what it holds instead."""
     if (folder / CONFIG_FILE).exists():
         return folder
     inside = sorted(path.name for path in folder.iterdir())
@@ -148,7 +148,7 @@ def _checked_folder(folder: Path) -> Path:
 
 
 def _no_such_model(name: str) -> str:
-    """Says of a name that is neither a folder nor a known model where it was looked for, and what is near."""
+    """Return where a name was looked for that is neither a folder nor a known model, and the names near it."""
     folder = Path(name).expanduser()
     beside = [path.name for path in folder.parent.iterdir() if path.is_dir()] if is_folder(folder.parent) else []
     close = [str(folder.parent / near) for near in nearest_names(folder.name, beside) if not near.startswith(".")]

@@ -86,16 +86,16 @@ class Moment(Backbone):
 
     @property
     def token_to_patch(self) -> nn.Linear:
-        """The map from a token [D] to the P steps of its patch, normalised."""
+        """Return the map from a token [D] to the P steps of its patch, normalised."""
         return self.reconstruction.linear
 
     @property
     def blocks(self) -> nn.ModuleList:
-        """The transformer blocks, in the order in which they run."""
+        """Return the transformer blocks, in the order in which they run."""
         return self.encoder.block
 
     def num_patches(self, context_length: int) -> int:
-        """Number of tokens N for a context of T steps."""
+        """Return the number of tokens N for a context of T steps."""
         return math.ceil(context_length / self.patch_length)
 
     def encode(
@@ -131,14 +131,14 @@ class Moment(Backbone):
         return steps[..., -values.shape[-1] :]
 
     def embed(self, values: Tensor, input_mask: Tensor | None = None) -> Tensor:
-        """One embedding [B, D] a sample: tokens averaged over channels and fully observed patches."""
+        """Return one embedding [B, D] a sample: tokens averaged over channels and fully observed patches."""
         tokens, _ = self.encode(values, input_mask, hide_unobserved=True)
         _, observed = self._align(values, input_mask)
         weights = self._patch_view(observed)[:, :1].transpose(1, 2).float()  # [B, N, 1]
         return (tokens.mean(dim=1) * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
     def forecast(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Tensor:
-        """Zero-shot forecast [B, C, H]: the future is a hidden suffix to be reconstructed.
+        """Return the zero-shot forecast [B, C, H]: the future is a hidden suffix to be reconstructed.
 
         The oldest patches make room for the suffix. A horizon longer than half of the context is
         forecast in pieces, each continuing from the one before.
@@ -154,7 +154,7 @@ class Moment(Backbone):
         return torch.cat(parts, dim=-1)
 
     def encode_future(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Encoded:
-        """Tokens [B, C, N, D] of a context whose last patches are hidden ones in place of the next H steps.
+        """Return tokens [B, C, N, D] of a context whose last patches are hidden ones in place of the next H steps.
 
         The oldest patches make room. The statistics are those of the whole context, [B, C, T].
         """
@@ -170,16 +170,16 @@ class Moment(Backbone):
         return Encoded(self._encode_normalised(normalised, observed, hidden, hide_unobserved=False), statistics)
 
     def adapted_layers(self) -> list[str]:
-        """Names of the linear layers that adapters go on: all of the encoder."""
+        """Return names of the linear layers that adapters go on: all of the encoder."""
         linear = (name for name, module in self.encoder.named_modules() if isinstance(module, nn.Linear))
         return [f"encoder.{name}" for name in linear]
 
     def num_passes(self, context_length: int, prediction_length: int) -> int:
-        """How many passes through the encoder :meth:`forecast` takes."""
+        """Return how many passes through the encoder :meth:`forecast` takes."""
         return math.ceil(prediction_length / self._longest_suffix(context_length))
 
     def run_blocks(self, hidden: Tensor, attended: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
-        """Hidden states [B, C, N, D] after blocks ``start`` to ``stop``, given those before; ``attended`` is [B, C, N].
+        """Return hidden states [B, C, N, D] after blocks ``start`` to ``stop`` from those before; attended [B, C, N].
 
         The loop of ``T5Stack.forward``, which cannot begin in the middle.
         """
@@ -195,7 +195,7 @@ class Moment(Backbone):
         return rows.unflatten(0, hidden.shape[:2])
 
     def train(self, mode: bool = True) -> "Moment":
-        """As usual, but what lies below the lowest trainable block stays in evaluation mode: its outputs are fixed."""
+        """Set the mode as PyTorch does; what lies below the lowest trainable block stays in evaluation mode."""
         super().train(mode)
         frozen = frozen_blocks(self.blocks)
         if frozen and not any(parameter.requires_grad for parameter in self.patch_embedding.parameters()):
@@ -221,7 +221,7 @@ class Moment(Backbone):
     def _encode_normalised(
         self, normalised: Tensor, observed: Tensor, hidden: Tensor | None, hide_unobserved: bool
     ) -> Tensor:
-        """Tokens [B, C, N, D] of normalised series [B, C, N P]."""
+        """Return tokens [B, C, N, D] of normalised series [B, C, N P]."""
         attended = self._patch_view(observed)  # [B, C, N]
         if hide_unobserved:
             hidden = ~attended if hidden is None else hidden | ~attended
@@ -235,20 +235,20 @@ class Moment(Backbone):
         return self.encoder.dropout(self.encoder.final_layer_norm(tokens))
 
     def _align(self, values: Tensor, input_mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Values and observed steps [B, C, N P] as float32 and bool, padded left to whole patches."""
+        """Return values and observed steps [B, C, N P] as float32 and bool, padded left to whole patches."""
         observed = torch.ones_like(values, dtype=torch.bool) if input_mask is None else input_mask.bool()
         observed = per_channel(observed, values) & ~values.isnan()
         padding = -values.shape[-1] % self.patch_length
         return functional.pad(values.float(), (padding, 0), value=torch.nan), functional.pad(observed, (padding, 0))
 
     def _patch_view(self, observed: Tensor) -> Tensor:
-        """Which patches [B, C, N] count as observed, given steps [B, C, N P]."""
+        """Return which patches [B, C, N] count as observed, given steps [B, C, N P]."""
         steps = observed.unflatten(-1, (-1, self.patch_length))
         return steps.any(dim=-1) if self.config.partial_patches == "fill" else steps.all(dim=-1)
 
 
 def sinusoidal_positions(num_patches: int, width: int, device: torch.device) -> Tensor:
-    """Sine and cosine position codes [N, D] (Vaswani et al. 2017, section 3.5)."""
+    """Return sine and cosine position codes [N, D] (Vaswani et al. 2017, section 3.5)."""
     frequencies = torch.exp(torch.arange(0, width, 2, device=device).float() * -(math.log(10000.0) / width))
     angles = torch.arange(num_patches, device=device).float().unsqueeze(1) * frequencies
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
@@ -304,7 +304,7 @@ def _t5_encoder(config: MomentConfig) -> T5Stack:
 
 
 def _attention_kernels(device: torch.device) -> AbstractContextManager[Any]:
-    """Plain attention where the fused one is slow: its backward pass in bfloat16 on the CPU."""
+    """Choose plain attention inside where the fused one is slow: its backward pass in bfloat16 on the CPU."""
     slow = device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled()
     return sdpa_kernel(SDPBackend.MATH) if slow and not torch.compiler.is_compiling() else nullcontext()
 

@@ -102,7 +102,7 @@ class MomentConfig:
         return from_json(cls, {**known, "other": other}, "config.json")
 
     def to_dict(self) -> dict[str, Any]:
-        """The mapping that config.json holds."""
+        """Return the mapping that config.json holds."""
         known = {key: getattr(self, key) for key in self.__dataclass_fields__ if key != "other"}
         known["t5_config"] = dict(self.t5_config)
         known["d_model"] = self.width
@@ -111,12 +111,12 @@ class MomentConfig:
 
     @property
     def width(self) -> int:
-        """Embedding width D."""
+        """Return the embedding width D."""
         return self.d_model or self.t5.d_model
 
     @property
     def t5(self) -> "T5Geometry":
-        """The part of ``t5_config`` that decides what the encoder computes.
+        """Return the part of ``t5_config`` that decides what the encoder computes.
 
         Raises:
             InputError: a key is missing, of another type, or out of range.

@@ -27,7 +27,7 @@ class InstanceStatistics:
 
 
 def normalise(values: Tensor, visible: Tensor, epsilon: float = 1e-5) -> tuple[Tensor, InstanceStatistics]:
-    """Instance normalisation (RevIN without affine part) of values [B, C, T] over their visible steps.
+    """Normalise values [B, C, T] over their visible steps (RevIN without its affine part), and return the statistics.
 
     Always in float32. A series without visible steps has location 0 and scale 1. Missing values become 0.
     """

@@ -6,7 +6,7 @@ from tracetune.base.errors import InputError, shown
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
-    """Device for ``name``; ``"auto"`` takes CUDA, then Apple's MPS, then the CPU.
+    """Return the device for ``name``; ``"auto"`` takes CUDA, then Apple's MPS, then the CPU.
 
     Raises:
         InputError: PyTorch does not know the name, or has no such device.
@@ -31,7 +31,7 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
 
 
 def supports_bf16(device: torch.device | str) -> bool:
-    """Whether a device has instructions for bfloat16; elsewhere it is emulated, or not known to be there.
+    """Return whether a device has instructions for bfloat16; elsewhere it is emulated, or not known to be there.
 
     True for CUDA devices of capability 8.0 and above, and for CPUs with AVX512_BF16, AMX or ARM's bfloat16.
     """

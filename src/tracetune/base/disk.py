@@ -14,7 +14,7 @@ _TEXTS = (
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether ``error``, or what it was raised from, says that there is no room for a file."""
+    """Return whether ``error``, or what it was raised from, says that there is no room for a file."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:
             return True

@@ -35,17 +35,17 @@ class InputError(ValueError):
         return _shortened(_MARK.sub(r"\1", self._message), _LONGEST_MESSAGE)
 
     def for_command_line(self) -> str:
-        """The message in the words of the command line."""
+        """Return the message in the words of the command line."""
         return _shortened(_MARK.sub(r"\2", self._message), _LONGEST_MESSAGE)
 
 
 def either(python: str, command_line: str) -> str:
-    """Words of a message that differ: ``python`` as the text of an error, ``command_line`` on the command line."""
+    """Return words of a message that differ: ``python`` in the error's text, ``command_line`` on the command line."""
     return f"\ue000{python}\ue001{command_line}\ue002"
 
 
 def argument(name: str, value: Any = None, *, flag: str | None = None) -> str:
-    """The argument ``name`` in a message, as an assignment where a value is given.
+    """Return the argument ``name`` in a message, as an assignment where a value is given.
 
     Args:
         name: in Python.
@@ -61,12 +61,12 @@ def argument(name: str, value: Any = None, *, flag: str | None = None) -> str:
 
 
 def shown(value: Any, length: int = 80) -> str:
-    """A value as it stands in a message: its ``repr``, cut to ``length`` characters."""
+    """Return a value as it stands in a message: its ``repr``, cut to ``length`` characters."""
     return _shortened(repr(value), length)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """Error for a name that is not in a registry, with the nearest names and all that exist.
+    """Return the error for a name that is not in a registry, with the nearest names and all that exist.
 
     Args:
         kind: what was looked up, e.g. ``"method"``; begins the message.
@@ -80,7 +80,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
 
 
 def nearest_names(name: str, known: Iterable[str]) -> list[str]:
-    """At most three of the ``known`` names that look like ``name``, the nearest first."""
+    """Return at most three of the ``known`` names that look like ``name``, the nearest first."""
     # "moment" is near "AutonLab/MOMENT-1-small": the case and the owner of a name are easily left out.
     spellings = {spelling: n for n in known for spelling in (n.lower().rpartition("/")[2], n.lower())}
     close = get_close_matches(name[:_LONGEST_NAME].lower(), spellings, n=3, cutoff=0.5)
@@ -88,7 +88,7 @@ def nearest_names(name: str, known: Iterable[str]) -> list[str]:
 
 
 def _shortened(text: str, length: int) -> str:
-    """``text``, its middle left out where it is longer than ``length``: the end of a message says what to do."""
+    """Return ``text``, its middle left out where it is longer than ``length``: the end of a message says what to do."""
     if len(text) <= length:
         return text
     kept = length - len(" ... ")

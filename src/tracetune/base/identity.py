@@ -19,12 +19,12 @@ _MOST_DIFFERENCES = 8
 
 
 def run_identity(**parts: Any) -> dict[str, Any]:
-    """A flat record of what decides a run's result: names with dots to JSON values, and the format of its state."""
+    """Return a flat record of all that decides a run's result: dotted names to JSON values, and the state's format."""
     return {"format": FORMAT, **_flat(json.loads(json.dumps(parts, default=str)))}
 
 
 def identity_digest(identity: Mapping[str, Any]) -> str:
-    """SHA-256 of a record, whatever the order of its entries."""
+    """Return the SHA-256 of a record, whatever the order of its entries."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -69,7 +69,7 @@ def _require_same(folder: Path, identity: Mapping[str, Any]) -> None:
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two records: ``"training.learning_rate 0.003 there, 1e-05 here"``."""
+    """Return what differs between two records: ``"training.learning_rate 0.003 there, 1e-05 here"``."""
     names = [*now, *(name for name in before if name not in now)]
     return [
         f"{name} {_value(before, name)} there, {_value(now, name)} here"

@@ -21,13 +21,13 @@ _ELSEWHERE_SECONDS = 86_400  # a process of another host cannot be asked whether
 
 
 def temporary_name(suffix: str = "", *, hidden: bool = True) -> str:
-    """A new name with process, its start and host in it: ``.tracetune-partial-PID-START-HOST-RANDOM``."""
+    """Return a new name with process, its start and host in it: ``.tracetune-partial-PID-START-HOST-RANDOM``."""
     start = int(psutil.Process().create_time())
     return f"{'.' * hidden}{_MARK}-{os.getpid()}-{start}-{_host()}-{secrets.token_hex(4)}{suffix}"
 
 
 def is_leftover(path: Path) -> bool:
-    """Whether a path has such a name and the process that made it is gone.
+    """Return whether a path has such a name and the process that made it is gone.
 
     A process of another host (or container) counts as gone when it has left the path alone for a day.
     """
@@ -78,7 +78,7 @@ def scratch_folder(parent: str | Path) -> Iterator[Path]:
 
 @cache
 def _host() -> str:
-    """The host as processes see it: its name, and where there are several (containers), the space of process ids."""
+    """Return the host's name, and in containers, which share it, the namespace of process ids."""
     name = re.sub(r"[^A-Za-z0-9_.]", "_", socket.gethostname())[:40]
     try:
         return f"{name}.{os.stat('/proc/self/ns/pid').st_ino}"

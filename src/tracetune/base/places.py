@@ -68,7 +68,7 @@ def require_apart(output: str | Path, state: str | Path, flag: str = "checkpoint
 
 
 def is_renamed_onto(target: Path) -> bool:
-    """Whether a finished folder can take the place of ``target`` by a rename.
+    """Return whether a finished folder can take the place of ``target`` by a rename.
 
     Not so where ``target`` is a mount point or the working directory, or its parent cannot be written to.
     """
@@ -80,7 +80,7 @@ def is_renamed_onto(target: Path) -> bool:
 
 
 def unfinished_path(target: Path) -> Path:
-    """Where the unfinished form of an output folder is kept: beside it, or inside where that is a mount point."""
+    """Return where an output folder is kept while unfinished: beside it, or inside where it is a mount point."""
     return target.with_name(target.name + UNFINISHED) if is_renamed_onto(target) else target / UNFINISHED
 
 

@@ -10,17 +10,17 @@ T = TypeVar("T")
 
 
 def process_count() -> int:
-    """How many processes this run has."""
+    """Return how many processes this run has."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main_process() -> bool:
-    """Whether this process is the one that writes and reports."""
+    """Return whether this process is the one that writes and reports."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def is_one_host() -> bool:
-    """Whether all processes run on this host, so that a local folder is one for all."""
+    """Return whether all processes run on this host, so that a local folder is one for all."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", process_count())) == process_count()
 
 
@@ -33,7 +33,7 @@ def join_processes(device: str = "cpu") -> None:
 
 
 def from_main(make: Callable[[], T]) -> T:
-    """What ``make`` returns in the main process, in all processes.
+    """Return what ``make`` returns in the main process, in all processes.
 
     Raises:
         InputError: ``make`` raised it in the main process; then in all.

@@ -69,7 +69,7 @@ def _value(hint: Any, value: Any, key: str, where: str) -> Any:
 
 
 def _is_kind(hint: Any, value: Any) -> bool:
-    """Whether ``value`` is of the kind of ``hint``, whatever is inside it."""
+    """Return whether ``value`` is of the kind of ``hint``, whatever is inside it."""
     kind = get_origin(hint) or hint
     if kind is Any:
         return True
@@ -92,7 +92,7 @@ def _is_finite(value: float) -> bool:
 
 
 def _described(hint: Any) -> str:
-    """What a hint allows, in words."""
+    """Return what a hint allows, in words."""
     kind = get_origin(hint) or hint
     if kind in (Union, UnionType):
         return " or ".join(_described(part) for part in get_args(hint))

@@ -28,7 +28,7 @@ class Stopped(BaseException):
 
     @property
     def status(self) -> int:
-        """The exit status that says so."""
+        """Return the exit status that says so."""
         return 128 + self.number
 
     def __str__(self) -> str:
@@ -37,7 +37,9 @@ class Stopped(BaseException):
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Inside, SIGINT, SIGTERM and SIGHUP raise :class:`Stopped` in the main thread; afterwards they do what they did.
+    """Raise :class:`Stopped` in the main thread on SIGINT, SIGTERM and SIGHUP, inside the context.
+
+    Former handlers are restored afterwards.
 
     A signal that was ignored stays so (``nohup``). Another one within five seconds is taken for the same: clearing up
     is not cut short by a launcher that passes a signal on. Processes forked inside end as they would without.

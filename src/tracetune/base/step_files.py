@@ -20,11 +20,11 @@ class StepFiles:
         self.writable = writable
 
     def path(self, step: int) -> Path:
-        """Where the file of ``step`` is, or is to be."""
+        """Return where the file of ``step`` is, or is to be."""
         return self.folder / f"{step}.safetensors"
 
     def new(self, step: int) -> Path:
-        """Where to write the file of ``step``, in a folder that exists."""
+        """Return where to write the file of ``step``, in a folder that exists."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.path(step)
 

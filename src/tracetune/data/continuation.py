@@ -42,7 +42,7 @@ def continue_panel(train: Panel, validation: Panel) -> tuple[Panel, PanelSplit]:
 
 
 def _join(series: Series, later: Series | None, panel: Panel) -> Series:
-    """``series`` with the steps of ``later`` after its end; steps between the two are missing values."""
+    """Return ``series`` with the steps of ``later`` after its end; steps between the two are missing values."""
     if later is None:
         return series
     new = later.timestamps > series.timestamps[-1]

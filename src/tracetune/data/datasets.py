@@ -100,7 +100,7 @@ class LoadedDataset:
 
 
 def list_datasets(kind: str | None = None) -> list[str]:
-    """Names of all known data sets, or of those of one kind.
+    """Return names of all known data sets, or of those of one kind.
 
     Raises:
         InputError: no such kind.
@@ -111,7 +111,7 @@ def list_datasets(kind: str | None = None) -> list[str]:
 
 
 def dataset_info(name: str) -> DatasetInfo:
-    """What is known of data set ``name``.
+    """Return what is known of data set ``name``.
 
     Raises:
         InputError: no such data set; the nearest names are suggested.
@@ -122,7 +122,7 @@ def dataset_info(name: str) -> DatasetInfo:
 
 
 def dataset_paths(name: str) -> dict[str, Path]:
-    """The files of data set ``name`` on this machine, by their path inside the data folder.
+    """Return the files of data set ``name`` on this machine, by their path inside the data folder.
 
     Raises:
         InputError: a file is nowhere; says where it was looked for and how to get it.
@@ -213,7 +213,7 @@ def _find(name: str, file: DatasetFile) -> Path:
 
 
 def _panel(info: DatasetInfo, path: Path) -> Panel:
-    """Each row as one step; every column of a wide table but its time is a channel, whatever is in it."""
+    """Return each row as one step; every column of a wide table but its time is a channel, whatever is in it."""
     raw = read_raw(path, ReadingOptions(separator=","))
     if info.timestamp_column is None:
         return read_cells(raw, ReadingOptions(layout="steps_in_header"), rows_as_steps=True).panel
@@ -223,7 +223,7 @@ def _panel(info: DatasetInfo, path: Path) -> Panel:
 
 
 def _continued(train: Panel, test: Panel) -> Panel:
-    """``test`` with its steps counted on from the end of ``train``; both list the same items in the same order."""
+    """Return ``test`` with steps counted on from the end of ``train``; both list the same items in the same order."""
     if train.item_ids != test.item_ids:
         raise InputError("Expected the same items in the train and the test file. Restore both from their source.")
     series = [
@@ -249,7 +249,7 @@ def _download(file: DatasetFile, target: Path) -> Path:
 
 
 def _content_digest(path: Path) -> str | None:
-    """Digest of the uncompressed content of a file, None if it is damaged."""
+    """Return the digest of the uncompressed content of a file, None if it is damaged."""
     try:
         return hashlib.sha256(_uncompressed(path.read_bytes(), str(path))).hexdigest()
     except InputError:

@@ -13,7 +13,7 @@ _ROWS = 1024
 
 
 def data_digest(source: BatchSource) -> str:
-    """SHA-256 of all values, masks and borders of a data set, in its order.
+    """Return the SHA-256 of all values, masks and borders of a data set, in its order.
 
     Windows are told by the series they lie in, rows drawn from another data set by that and their indices; any other
     data set is read once.

@@ -65,14 +65,14 @@ def of_kind(frame: pd.DataFrame, kind: str) -> Any:
 
 
 def _keys(panel: Panel, index: int) -> np.ndarray:
-    """What stands in an item column for each series: numbers where the source had numbers."""
+    """Return what stands in an item column for each series: numbers where the source had numbers."""
     keys = [series.key[index] if series.key else series.item_id for series in panel]
     whole = all(isinstance(key, (int, np.integer)) and not isinstance(key, bool) for key in keys)
     return np.array(keys, dtype=np.int64 if keys and whole else object)
 
 
 def _on_the_clock(panel: Panel, moments: np.ndarray) -> pd.Series:
-    """Timestamps in the zone of the source; a local time that its clock skips is the next that it shows."""
+    """Return timestamps in the zone of the source; a local time that its clock skips is the next that it shows."""
     column, zone = pd.Series(moments), panel.origin.zone
     if zone is None or not np.issubdtype(moments.dtype, np.datetime64):
         return column

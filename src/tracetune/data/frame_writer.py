@@ -110,7 +110,7 @@ class _CsvFile:
 
 
 def _unit(column: pd.Series) -> str:
-    """The coarsest unit that holds all moments."""
+    """Return the coarsest unit that holds all moments."""
     moments = column.dropna().to_numpy("datetime64[ns]")
     return next(unit for unit in _UNITS if (moments.astype(f"datetime64[{unit}]") == moments).all())
 

@@ -84,22 +84,22 @@ class Panel:
 
     @property
     def freq(self) -> str | None:
-        """The frequency as text (see `offset_text`), None for integer timestamps."""
+        """Return the frequency as text (see `offset_text`), None for integer timestamps."""
         return None if self.offset is None else offset_text(as_offset(self.offset))
 
     @property
     def item_ids(self) -> tuple[str, ...]:
-        """Names of the items, in order."""
+        """Return names of the items, in order."""
         return tuple(series.item_id for series in self.series)
 
     @property
     def item_column(self) -> str:
-        """What the items are called: the names of the item columns of the source, in one."""
+        """Return the names of the item columns of the source, joined to one."""
         return "/".join(self.origin.id_columns) or "item_id"
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Steps of each series, in order."""
+        """Return steps of each series, in order."""
         return tuple(len(series) for series in self.series)
 
     def cut(self, start: int | None, stop: int | None) -> "Panel":

@@ -31,12 +31,12 @@ class Borders:
 
     @classmethod
     def from_lengths(cls, train: int, validation: int, test: int) -> "Borders":
-        """Borders of three parts of these lengths."""
+        """Return borders of three parts of these lengths."""
         return cls(train, train + validation, train + validation + test)
 
     @classmethod
     def from_fractions(cls, length: int, train: float = 0.7, test: float = 0.2) -> "Borders":
-        """Borders of ``length`` steps as the long-horizon literature cuts them.
+        """Return borders of ``length`` steps as the long-horizon literature cuts them.
 
         Train and test lengths are rounded down; validation is the rest.
         """
@@ -164,7 +164,7 @@ def cut_periods(ranges: Sequence[Part], prediction_length: int) -> list[tuple[Pa
 
 
 def _period_count(length: int, prediction_length: int, least: int) -> int:
-    """How many periods a range has; fewer than ``least`` only where not so many horizons fit."""
+    """Return how many periods a range has; fewer than ``least`` only where not so many horizons fit."""
     return min(max(2 * length // (3 * prediction_length), min(least, length // prediction_length)), _MOST_PERIODS)
 
 
@@ -233,17 +233,17 @@ class Scaler:
         return values * self.scale[:, None] + self.mean[:, None]
 
     def to_dict(self) -> dict[str, list[float]]:
-        """Content for a JSON file."""
+        """Return the content for a JSON file."""
         return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Scaler":
-        """The scaler that `to_dict` described."""
+        """Return the scaler that `to_dict` described."""
         return cls(np.asarray(content["mean"], dtype=np.float64), np.asarray(content["scale"], dtype=np.float64))
 
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each channel of an array [C, L], missing values left out."""
+    """Return the mean and deviation of each channel of an array [C, L], missing values left out."""
     observed = ~np.isnan(values)
     exponent = _exponent(values)
     unit = np.ldexp(np.where(observed, values, 0.0), -exponent[:, None])
@@ -252,7 +252,7 @@ def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _deviation(values: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Root mean square distance of each channel of an array [C, L] from its mean [C], missing values left out."""
+    """Return the root mean square distance of each channel of [C, L] from its mean [C], missing values left out."""
     observed = ~np.isnan(values)
     distances = np.where(observed, values - mean[:, None], 0.0)
     exponent = _exponent(distances)
@@ -261,7 +261,7 @@ def _deviation(values: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 
 def _exponent(values: np.ndarray) -> np.ndarray:
-    """Power of two [C] just above the largest magnitude of each channel of an array [C, L].
+    """Return the power of two [C] just above the largest magnitude of each channel of an array [C, L].
 
     Divided by it, no magnitude overflows or vanishes when it is summed or squared, and no bit of a result changes.
     """

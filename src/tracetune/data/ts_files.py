@@ -59,7 +59,7 @@ def read_ts(path: str | Path) -> LabelledFile:
 
 
 def _series(channels: list[str], where: str) -> np.ndarray:
-    """The array [C, L] of one line; channels of unequal lengths end with NaN."""
+    """Return the array [C, L] of one line; channels of unequal lengths end with NaN."""
     if not channels:
         raise InputError(f"Expected values and a class, separated by a colon, in {where}.")
     try:

@@ -17,11 +17,11 @@ class BatchSource(Protocol):
     """A data set that hands out whole batches, as PyTorch's DataLoader asks for them where it can."""
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         ...
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """Rows ``indices`` as one batch."""
+        """Return rows ``indices`` as one batch."""
         ...
 
 
@@ -92,11 +92,11 @@ class Windows(Dataset[Batch]):
         return int(self._ends[-1]) if len(self._ends) else 0
 
     def __getitem__(self, index: int) -> Batch:
-        """One window: ``past_values``, ``input_mask`` [1, T] and ``future_values``, ``future_mask`` [1, H]."""
+        """Return one window: ``past_values``, ``input_mask`` [1, T] and ``future_values``, ``future_mask`` [1, H]."""
         return {name: tensor[0] for name, tensor in self.__getitems__([index]).items()}
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """A batch of windows: the tensors of `__getitem__`, stacked to [B, 1, T] and [B, 1, H].
+        """Return a batch of windows: the tensors of `__getitem__`, stacked to [B, 1, T] and [B, 1, H].
 
         A DataLoader calls it with the indices of a batch; give it ``collate_fn=identity_collate``.
         """
@@ -112,17 +112,17 @@ class Windows(Dataset[Batch]):
         return {"past_values": past, "input_mask": past_mask, "future_values": future, "future_mask": future_mask}
 
     def borders(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What tells these windows from others over the same series: first origins, window counts, lengths."""
+        """Return what tells these windows from others over the same series: first origins, window counts, lengths."""
         lengths = np.array([self.context_length, self.prediction_length, self.stride], dtype=np.int64)
         return self._first, self._ends, lengths
 
     def locate(self, index: int) -> tuple[int, int, int]:
-        """Series, channel and origin of window ``index``."""
+        """Return series, channel and origin of window ``index``."""
         series, channel, origin = self.locate_rows(np.array([index], dtype=np.int64))
         return int(series[0]), int(channel[0]), int(origin[0])
 
     def locate_rows(self, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Series, channel and origin of each of the windows ``indices``."""
+        """Return series, channel and origin of each of the windows ``indices``."""
         indices = np.where(indices < 0, indices + len(self), indices)
         if ((indices < 0) | (indices >= len(self))).any():
             raise IndexError(f"window index out of range for {len(self)} windows")
@@ -176,12 +176,12 @@ def spread_rows(size: int, count: int, seed: int) -> np.ndarray:
 
 
 def identity_collate(batch: Batch) -> Batch:
-    """The batch as it is: `Windows` hands out whole batches."""
+    """Return the batch as it is: `Windows` hands out whole batches."""
     return batch
 
 
 def chosen_rows(source: BatchSource, indices: Sequence[int]) -> BatchSource:
-    """Rows ``indices`` of a data set, in this order: torch's Subset, whose types know single rows only."""
+    """Return rows ``indices`` of a data set, in this order: torch's Subset, whose types know single rows only."""
     rows: Any = source
     subset: Any = Subset(rows, indices)
     return subset
@@ -204,7 +204,7 @@ class OtherRows(Dataset[Batch]):
         return self._size
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """Rows ``indices`` of those that are left, as one batch."""
+        """Return rows ``indices`` of those that are left, as one batch."""
         return self.source.__getitems__(self.rows_of(np.asarray(indices, dtype=np.int64)).tolist())
 
     def rows_of(self, indices: np.ndarray) -> np.ndarray:
@@ -213,7 +213,7 @@ class OtherRows(Dataset[Batch]):
 
 
 def batches(source: BatchSource, batch_size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
-    """All rows of a data set in order, in whole batches; the last one may be smaller.
+    """Yield all rows of a data set in order, in whole batches; the last one may be smaller.
 
     Raises:
         InputError: a batch size below 1.
@@ -226,7 +226,7 @@ def batches(source: BatchSource, batch_size: int, device: torch.device | str = "
 
 
 def spread_sample(source: BatchSource, count: int, seed: int = 0) -> BatchSource:
-    """About evenly spread rows of a data set, see :func:`spread_rows`, in random order; all if there are fewer.
+    """Return about evenly spread rows of a data set, see :func:`spread_rows`, in random order; all if there are fewer.
 
     In random order, because whoever reads only the first of them should see all of the time.
     """
@@ -237,7 +237,7 @@ def spread_sample(source: BatchSource, count: int, seed: int = 0) -> BatchSource
 
 
 def context_batch(values: Iterable[np.ndarray], context_length: int, batch_size: int = 1024) -> Iterator[Batch]:
-    """The last T steps of every channel of every series, in batches: what a forecast starts from.
+    """Yield the last T steps of every channel of every series, in batches: what a forecast starts from.
 
     Args:
         values: one array [C, L] a series, NaN where missing.
@@ -269,7 +269,7 @@ def _context(window: np.ndarray) -> Batch:
 
 
 def _masked(window: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Values with 0 for NaN, and the mask of what was observed, both [B, 1, length]."""
+    """Return values with 0 for NaN, and the mask of what was observed, both [B, 1, length]."""
     values = torch.from_numpy(window[:, None])
     return torch.nan_to_num(values, nan=0.0), (~torch.isnan(values)).to(torch.float32)
 

@@ -48,7 +48,7 @@ class BacktestModel:
 def test_part(
     panel: Panel, prediction_length: int, season: int, test_length: int | None, stride: int | None
 ) -> tuple[list[tuple[int, int]], int]:
-    """The target steps of every series (start, stop), and the stride between origins.
+    """Return the target steps of every series (start, stop), and the stride between origins.
 
     Without ``test_length`` there are five origins, fewer in short series: at most the last third is forecast, but one
     horizon at least. Without ``stride`` the next horizon begins about where the last one ended, at another step of the
@@ -144,7 +144,7 @@ def _values(panel: Panel) -> list[np.ndarray]:
 def _origins(
     panel: Panel, values: Sequence[np.ndarray], ranges: Ranges, stride: int, prediction_length: int
 ) -> list[tuple[int, int]]:
-    """Item and origin of every window with something to forecast from and something to compare with."""
+    """Return item and origin of every window with something to forecast from and something to compare with."""
     origins = [
         (item, origin)
         for item, (one, (start, stop)) in enumerate(zip(values, ranges, strict=True))
@@ -168,7 +168,7 @@ def _origins(
 def _naive_forecasters(
     origins: Sequence[tuple[int, int]], season: int, prediction_length: int
 ) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    """From the whole past [C, L] to naive forecasts [C, H]; the seasonal one where pasts hold a season."""
+    """Return functions from a past [C, L] to naive forecasts [C, H]; a seasonal one where pasts hold a season."""
     naive: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "repeat last": lambda past: repeat_last(_recent(past, 1), prediction_length)
     }
@@ -189,7 +189,7 @@ def _naive_forecasters(
 
 
 def _recent(past: np.ndarray, season: int) -> np.ndarray:
-    """The end of a past [C, L] that holds a value for each phase of the season, or all of it where none does."""
+    """Return the end of a past [C, L] that holds a value for each phase of the season, or all of it where none does."""
     steps = season
     while steps < past.shape[1]:
         recent = past[:, -steps:]
@@ -211,7 +211,7 @@ def _coverage(panel: Panel, origins: Sequence[tuple[int, int]], prediction_lengt
 
 
 def _items(panel: Panel, sums: dict[str, ErrorSums]) -> pd.DataFrame:
-    """One table of the errors of every item, channel and forecaster that was measured."""
+    """Return one table of the errors of every item, channel and forecaster that was measured."""
     channels = len(panel.channels)
     tables = []
     for name, total in sums.items():

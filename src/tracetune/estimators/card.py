@@ -60,7 +60,7 @@ _SELECTION = (
 
 
 def forecaster_card(trace: Mapping[str, Any]) -> str:
-    """Model card of a saved forecaster, from its record."""
+    """Return the model card of a saved forecaster, from its record."""
     head = (
         None
         if trace["head"] is None
@@ -93,7 +93,7 @@ def forecaster_card(trace: Mapping[str, Any]) -> str:
 
 
 def _selection(trace: Mapping[str, Any]) -> str:
-    """What TRACE chose, and that it is not in here where another candidate won."""
+    """Return what TRACE chose, and that it is not in here where another candidate won."""
     selection = trace.get("selection")
     if selection is None:
         return ""

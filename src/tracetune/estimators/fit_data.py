@@ -19,7 +19,7 @@ def split_frames(
     validation: str = "rolling",
     **columns: Any,
 ) -> tuple[Panel, PanelSplit, list[int]]:
-    """The series of one or two frames, their ranges, and the least number of real context steps for each series.
+    """Return the series of one or two frames, their ranges, and the least number of real context steps for each series.
 
     Padded windows are admitted: a series little longer than the context would give a handful of full ones. They have
     a horizon or a quarter of the context, or half of what the series itself can give, if that is less; so that a
@@ -47,5 +47,5 @@ def split_frames(
 
 
 def is_non_negative(panel: Panel) -> bool:
-    """Whether no value of a panel is below 0."""
+    """Return whether no value of a panel is below 0."""
     return all(float(np.nanmin(series.values, initial=np.inf)) >= 0 for series in panel)

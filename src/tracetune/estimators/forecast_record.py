@@ -27,7 +27,7 @@ class ForecastRecord:
     Attributes:
         prediction_length: H.
         context_length: T.
-        head: what its head is built from; None for the backbone's own forecast.
+        head: what its head is built from; None for zero-shot forecasts.
         intervals: quantiles of its validation errors, see :class:`ResidualQuantiles`.
         non_negative: whether forecasts are clipped at 0.
         method: how it was fitted.
@@ -79,7 +79,7 @@ class ForecastRecord:
         return typed
 
     def quantiles(self, where: str = "trace.json") -> ResidualQuantiles | None:
-        """The intervals, if there are any."""
+        """Return the intervals, if there are any."""
         return None if self.intervals is None else ResidualQuantiles.from_dict(self.intervals, f"intervals in {where}")
 
     def require(self, folder: str, **wanted: int | None) -> None:
@@ -97,7 +97,7 @@ class ForecastRecord:
 
 
 def fit_record(panel: Panel, data: ForecastData, fitted: Fitted, base: BaseModel) -> dict[str, Any]:
-    """What trace.json says of a fit: the record of the fit itself, of its data, and of what it takes to load it."""
+    """Return what trace.json says of a fit: the record of the fit, of its data, and what loading needs."""
     model = inner_model(fitted.model)
     return {
         **fitted.record.to_json(),
@@ -120,7 +120,7 @@ def fit_record(panel: Panel, data: ForecastData, fitted: Fitted, base: BaseModel
 
 
 def inner_model(model: nn.Module) -> ForecastModel:
-    """The forecasting model inside PEFT's wrapper, or itself."""
+    """Return the forecasting model inside PEFT's wrapper, or itself."""
     found = model.get_base_model() if isinstance(model, PeftModel) else model
     assert isinstance(found, ForecastModel), "a forecaster holds a forecasting model"
     return found

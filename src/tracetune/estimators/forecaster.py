@@ -69,32 +69,32 @@ class Forecaster:
 
     @property
     def forecast_model(self) -> ForecastModel:
-        """The forecasting model itself, inside PEFT's wrapper where there is one."""
+        """Return the forecasting model itself, inside PEFT's wrapper where there is one."""
         return inner_model(self.model)
 
     @property
     def prediction_length(self) -> int:
-        """Steps H of every forecast."""
+        """Return the number of steps H of every forecast."""
         return self.forecast_model.prediction_length
 
     @property
     def has_quantiles(self) -> bool:
-        """Whether there are quantiles: of validation errors after a fit, or of the model's own."""
+        """Return whether there are quantiles, from validation errors after a fit or from the model itself."""
         return self.intervals is not None or self._quantile_levels is not None
 
     @property
     def _quantile_levels(self) -> tuple[float, ...] | None:
-        """Levels of the quantiles that the model forecasts, where they are used: validation errors come first."""
+        """Return the model's quantile levels where they are used: intervals from validation errors come first."""
         return None if self.intervals is not None else self.forecast_model.zero_shot_quantile_levels
 
     @property
     def context_length(self) -> int:
-        """Steps T of history that the model sees."""
+        """Return the number of steps T of history that the model sees."""
         return self.forecast_model.context_length
 
     @property
     def remembered(self) -> ReadingOptions:
-        """How the table was read that this forecaster was trained on; tables to forecast are read alike."""
+        """Return how the table was read that this forecaster was trained on; tables to forecast are read alike."""
         return ReadingOptions.from_json((self.trace or {}).get("reading") or {})
 
     @classmethod
@@ -324,7 +324,7 @@ class Forecaster:
         save_model(folder, self.model, trace, forecaster_card(trace))
 
     def merge(self) -> "Forecaster":
-        """A copy whose adapters are folded into the backbone's weights: same forecasts, no extra work.
+        """Return a copy whose adapters are folded into the backbone's weights: same forecasts, no extra work.
 
         It can be saved, and tuned on.
         """
@@ -416,7 +416,7 @@ class Forecaster:
         season: int | None = None,
         batch_size: int = 256,
     ) -> Evaluation:
-        """Errors over all windows whose targets lie in ``ranges``; see :meth:`evaluate`.
+        """Return errors over all windows whose targets lie in ``ranges``; see :meth:`evaluate`.
 
         ``bounded_weights`` keeps a series that leaves its former level from deciding for all, see ``Scaler.fit``; the
         literature's numbers are without.
@@ -433,7 +433,7 @@ class Forecaster:
         return ForecasterState(self.model, self.base_name, self.trace, self.intervals, self.non_negative)
 
     def _lowest(self, non_negative: bool | None) -> float:
-        """What forecasts are clipped at."""
+        """Return the value that forecasts are clipped at."""
         return 0.0 if (self.non_negative if non_negative is None else non_negative) else -np.inf
 
     def _output(self, batch: Mapping[str, Tensor], levels: Sequence[float] = ()) -> ForecastOutput:

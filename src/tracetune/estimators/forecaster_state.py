@@ -50,7 +50,7 @@ class ForecasterState:
     history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
-        """What trace.json says of it as it is now."""
+        """Return what trace.json says of it as it is now."""
         assert self.trace is not None, "a foundation model has no record"
         return {
             **self.trace,
@@ -64,7 +64,7 @@ class ForecasterState:
 def load_forecaster(
     name_or_folder: str | Path, prediction_length: int | None, context_length: int | None, base: str | Backbone | None
 ) -> ForecasterState:
-    """A foundation model by name, or a forecaster that was saved; see :meth:`Forecaster.from_pretrained`."""
+    """Return a foundation model by name, or a forecaster that was saved; see :meth:`Forecaster.from_pretrained`."""
     if is_saved_model(name_or_folder):
         saved = read_saved_model(name_or_folder, Forecasting.name, ForecastRecord.from_json)
         saved.content.require(str(saved.folder), prediction_length=prediction_length, context_length=context_length)
@@ -131,7 +131,7 @@ def fit_forecaster(
 
 
 def _keeps_quantiles(fitted: Fitted, quantile_loss: bool) -> bool:
-    """Whether a model that forecasts quantiles still does: training on squared error leaves them to chance."""
+    """Return whether a fitted model still forecasts quantiles: training on squared error leaves them untrained."""
     return inner_model(fitted.model).zero_shot_quantile_levels is not None and (
         quantile_loss or fitted.record.winner == ZERO_SHOT
     )
@@ -162,7 +162,7 @@ def _require_unadapted(start: ForecasterState) -> None:
 
 
 def _clips(start: ForecasterState, panel: Panel, non_negative: bool | None) -> bool:
-    """Whether forecasts will be clipped at 0; suggests it where nothing was said and no value is below."""
+    """Return whether forecasts are clipped at 0; suggest it in the log where nothing was said and no value is below."""
     if non_negative is not None:
         return non_negative
     if not start.non_negative and is_non_negative(panel):

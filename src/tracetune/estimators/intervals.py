@@ -45,7 +45,7 @@ class ResidualQuantiles:
             raise InputError("Expected finite quantiles that ascend with their levels, found others.")
 
     def at(self, levels: Sequence[float]) -> np.ndarray:
-        """Offsets [H, len(levels)] from the point forecast, interpolated linearly between the levels estimated.
+        """Return offsets [H, len(levels)] from the point forecast, interpolated linearly between the levels estimated.
 
         The point forecast is the median: lower quantiles are never above it, higher ones never below. (The median
         error of a few validation origins is mostly noise, which each later forecast would carry on as a bias.)
@@ -59,12 +59,12 @@ class ResidualQuantiles:
         return side * np.maximum(side * offsets, 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the levels and offsets as JSON types."""
         return {"levels": self.levels.tolist(), "values": self.values.tolist()}
 
     @classmethod
     def from_dict(cls, content: Any, where: str = "the record") -> "ResidualQuantiles":
-        """From :meth:`to_dict`.
+        """Build them from what :meth:`to_dict` returned.
 
         Raises:
             InputError: other content; ``where`` says of which file.
@@ -88,7 +88,7 @@ class _Table:
 
 
 def checked_levels(quantile_levels: Any) -> tuple[float, ...]:
-    """Quantile levels as given by users: a number, a sequence of numbers, or None.
+    """Return quantile levels as given by users: a number, a sequence of numbers, or None.
 
     Raises:
         InputError: something else, or a level that is not between 0 and 1.
@@ -109,7 +109,7 @@ def checked_levels(quantile_levels: Any) -> tuple[float, ...]:
 def quantile_offsets(
     intervals: ResidualQuantiles | None, levels: Sequence[float], available: Sequence[float] | None = None
 ) -> np.ndarray | None:
-    """Offsets [H, Q] of quantiles from the point forecast; None where none are wanted, or the model forecasts them.
+    """Return offsets [H, Q] of quantiles from the point forecast; None if none are wanted or the model forecasts them.
 
     Args:
         intervals: of validation errors, if there are any.
@@ -134,7 +134,7 @@ def quantile_offsets(
 
 
 def quantiles_between(quantiles: torch.Tensor, known: Sequence[float], levels: Sequence[float]) -> torch.Tensor:
-    """Quantiles [..., len(levels)] from those [..., Q] at the known levels, interpolated linearly between them.
+    """Return quantiles [..., len(levels)] from those [..., Q] at the known levels, interpolated linearly between them.
 
     Raises:
         InputError: a level lies outside of the known ones.
@@ -161,7 +161,7 @@ def require_between(levels: Sequence[float], low: float, high: float) -> None:
 
 
 def residual_quantiles(model: nn.Module, validation: BatchSource, batch_size: int = 256) -> ResidualQuantiles:
-    """Error quantiles of ``model`` over (at most 4,096 evenly spaced) validation windows.
+    """Return the error quantiles of ``model`` over (at most 4,096 evenly spaced) validation windows.
 
     From fewer than 20 windows the errors of all horizon steps make one sample: a short series has a single window,
     whose one error a step would be every quantile at once. So they do for a step that was never observed. Windows whose
@@ -191,7 +191,7 @@ def residual_quantiles(model: nn.Module, validation: BatchSource, batch_size: in
 
 
 def _varies(values: torch.Tensor, input_mask: torch.Tensor) -> torch.Tensor:
-    """Whether the observed steps of contexts [B, C, T] differ from each other: [B, C, 1]."""
+    """Return whether the observed steps of contexts [B, C, T] differ from each other: [B, C, 1]."""
     seen = input_mask > 0
     lowest = torch.where(seen, values, torch.inf).amin(dim=-1, keepdim=True)
     return torch.where(seen, values, -torch.inf).amax(dim=-1, keepdim=True) > lowest

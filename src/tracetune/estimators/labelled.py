@@ -126,7 +126,7 @@ def _name(label: Any) -> str:
 
 
 def _order(name: str) -> tuple[int, float, str]:
-    """Numbers by size, then texts by letters."""
+    """Return numbers by size, then texts by letters."""
     try:
         return 0, float(name), name
     except ValueError:

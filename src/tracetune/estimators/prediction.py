@@ -56,7 +56,7 @@ class SeriesForecast:
         return self._in_units(self.forecast)
 
     def quantiles(self, offsets: np.ndarray | None) -> np.ndarray:
-        """Quantiles [C, H, Q], given offsets [H, Q] in deviations of the context; None for those of the model.
+        """Return quantiles [C, H, Q], given offsets [H, Q] in deviations of the context; None for those of the model.
 
         Raises:
             InputError: one is beyond the largest number.
@@ -67,7 +67,7 @@ class SeriesForecast:
         return np.moveaxis(self._in_units(self.forecast + self.deviation * offsets.T[:, None, :]), 0, -1)
 
     def _in_units(self, values: np.ndarray) -> np.ndarray:
-        """Scaled values [..., C, H] in the units of the series; those of constant channels are that constant."""
+        """Return scaled values [..., C, H] in the units of the series; those of constant channels are that constant."""
         constant = self.scaled.constant[:, None]
         with np.errstate(over="ignore"):
             restored = self.scaled.scaler.inverse_transform(values.astype(np.float64))
@@ -161,12 +161,12 @@ def forecast_panels(
 
 
 def last_steps(panel: Panel, steps: int = 2) -> Panel:
-    """The end of every series, copied, so that the rest can be freed: enough to tell what comes after it."""
+    """Return the end of every series, copied, so that the rest can be freed: enough to tell what comes after it."""
     return replace(panel, series=tuple(_copied(series.cut(-steps, None)) for series in panel))
 
 
 def checked_arrays(values: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The arrays [C, L] as float64, refused where no table could hold such a series.
+    """Yield the arrays [C, L] as float64, refused where no table could hold such a series.
 
     Raises:
         InputError: another shape, something else than numbers, an infinity, values beyond 1e300, or a channel without
@@ -189,7 +189,7 @@ def checked_arrays(values: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def scaled_context(past: np.ndarray, context_length: int) -> tuple[np.ndarray, Scaled]:
-    """The last T steps [C, T] of a series [C, L] as float32, scaled by their own mean and deviation; what leads back.
+    """Return the last T steps [C, T] of a series [C, L] as float32, scaled by their mean and deviation, and the scale.
 
     Where a channel has no value in its last T steps, mean and deviation are those of all its values.
     """
@@ -219,7 +219,7 @@ def require_usable(past: np.ndarray, name: str) -> None:
 
 
 def _scaled_contexts(values: Iterable[np.ndarray], context_length: int, waiting: deque[Scaled]) -> Iterator[np.ndarray]:
-    """The last T steps of every series, scaled; what leads back is put into ``waiting``."""
+    """Yield the last T steps of every series, scaled, and append their scale to ``waiting``."""
     for array in values:
         series = np.ascontiguousarray(array, dtype=np.float64)  # sums depend on the order in memory in their last bits
         context, scaled = scaled_context(series, context_length)
@@ -228,7 +228,7 @@ def _scaled_contexts(values: Iterable[np.ndarray], context_length: int, waiting:
 
 
 def _after(kept: np.ndarray, rows: torch.Tensor | None) -> np.ndarray:
-    """New rows [B, 1, ...] after those [k, ...] that were kept."""
+    """Return new rows [B, 1, ...] after those [k, ...] that were kept."""
     assert rows is not None, "forecast models give forecast and scale"
     new = rows.squeeze(1).cpu().numpy()
     return np.concatenate([kept, new]) if len(kept) else new
@@ -239,7 +239,7 @@ def _copied(series: Series) -> Series:
 
 
 def _values_of(panels: Iterable[Panel], waiting: deque[Panel]) -> Iterator[np.ndarray]:
-    """Values [C, L] of every series; what its forecast's frame needs of each panel is put into ``waiting``."""
+    """Yield values [C, L] of every series, and append the end of each panel to ``waiting``."""
     for panel in panels:
         if len(panel) == 0:
             raise InputError("Expected panels with series, found an empty one. Leave it out.")

@@ -93,7 +93,7 @@ class SavedModel(Generic[T]):
 
 
 def is_saved_model(folder: str | Path) -> bool:
-    """Whether ``folder`` was written by :func:`save_model`."""
+    """Return whether ``folder`` was written by :func:`save_model`."""
     try:
         return (Path(folder).expanduser() / RECORD_FILE).is_file()
     except OSError:  # no file system holds such a name
@@ -173,7 +173,7 @@ def read_saved_model(folder: str | Path, task: str, content: Callable[[Mapping[s
 def load_model(
     saved: SavedModel[Any], build: Callable[[Any], nn.Module], base: str | Path | Backbone | None = None
 ) -> nn.Module:
-    """The model of a saved folder, in evaluation mode.
+    """Return the model of a saved folder, in evaluation mode.
 
     Args:
         saved: from :func:`read_saved_model`.
@@ -195,13 +195,13 @@ def load_model(
 
 
 def merged_model(model: PeftModel, record: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
-    """A copy with the adapters folded into the backbone, and its record: no name gives this backbone any more."""
+    """Return a copy with the adapters folded into the backbone, and its record, whose backbone has no name any more."""
     base = BaseModel(record["base_model"]["name"], None)
     return merged(model), {**record, "base_model": asdict(base), "merged": True}
 
 
 def base_of(name: str, backbone: nn.Module, fitted: nn.Module, *, tuned_before: bool) -> BaseModel:
-    """The base model of what was fitted from ``backbone``, which ``name`` gave.
+    """Return the base model of what was fitted from ``backbone``, which ``name`` gave.
 
     No name gives a backbone that was tuned before, nor one that was trained in full. Folders go by their absolute path,
     so that they are found from anywhere.
@@ -265,7 +265,7 @@ def _check_file(path: Path, digest: str) -> None:
 
 
 def _as_json(value: Any) -> Any:
-    """What comes back when ``value`` is written and read: tuples as lists; a number that is not finite as null."""
+    """Return ``value`` as JSON would give it back: tuples as lists, numbers that are not finite as null."""
     if isinstance(value, Mapping):
         return {str(key): _as_json(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -274,7 +274,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _record_digest(record: Mapping[str, Any]) -> str:
-    """SHA-256 of a record, without its own digest and the base model's name, which may change its place."""
+    """Return the SHA-256 of a record, without its digest and the base model's name, which may be moved."""
     content = {key: value for key, value in record.items() if key != "record_sha256"}
     content["base_model"] = {**record["base_model"], "name": None}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

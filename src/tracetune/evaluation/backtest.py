@@ -34,11 +34,11 @@ class Evaluation:
     coverage: pd.DataFrame
 
     def worst_items(self, count: int = 3) -> pd.DataFrame:
-        """The rows of ``items`` where the model has its largest errors, by ``mase`` (else ``wape``)."""
+        """Return the rows of ``items`` where the model has its largest errors, by ``mase`` (else ``wape``)."""
         return self._ranked().tail(count)[::-1]
 
     def median_item(self) -> pd.DataFrame:
-        """The row of ``items`` with the model's median error."""
+        """Return the row of ``items`` with the model's median error."""
         ranked = self._ranked()
         return ranked.iloc[[(len(ranked) - 1) // 2]] if len(ranked) else ranked
 
@@ -62,7 +62,7 @@ class Scale:
 
     @classmethod
     def of(cls, past: np.ndarray, season: int, deviation: np.ndarray) -> "Scale":
-        """From the past [C, L] of an item and its deviation [C]."""
+        """Return the scale of an item with past [C, L] and deviation [C]."""
         return cls(
             deviation[:, None], naive_scale(past, season) if past.shape[1] > season else deviation[:, None] * np.nan
         )
@@ -105,7 +105,7 @@ class ErrorSums:
         self._deviation[item], self._naive[item] = scale.deviation[:, 0], scale.naive[:, 0]
 
     def items(self) -> pd.DataFrame:
-        """The errors of each item and channel, by row; see :class:`Evaluation`."""
+        """Return the errors of each item and channel, by row; see :class:`Evaluation`."""
         sums, steps = self._sums, self._sums["steps"]
         mae = _ratio(sums["absolute"], steps)
         table = {
@@ -121,7 +121,7 @@ class ErrorSums:
         return pd.DataFrame({name: values.ravel() for name, values in table.items()})
 
     def overall(self) -> dict[str, float]:
-        """The errors of all items together; see :class:`Evaluation`."""
+        """Return the errors of all items together; see :class:`Evaluation`."""
         steps, items = self._sums["steps"].sum(), self.items()
         return {
             "mse": float(_ratio(self._sums["scaled_square"].sum(), steps)),
@@ -152,7 +152,7 @@ class Coverage:
         self._steps = np.zeros(_PERIODS)
 
     def quantile_levels(self) -> list[float]:
-        """Lower and upper quantile of each interval, in turn."""
+        """Return lower and upper quantile of each interval, in turn."""
         return [round(0.5 + sign * level / 2, 6) for level in self.levels for sign in (-1, 1)]
 
     def add(self, timestamps: np.ndarray, truth: np.ndarray, quantiles: np.ndarray) -> None:
@@ -166,7 +166,7 @@ class Coverage:
             self._inside[index] += np.bincount(period, inside.sum(axis=0), _PERIODS)
 
     def table(self, datetimes: bool) -> pd.DataFrame:
-        """A row per interval for all of the time (period "all"), then one a period; see :class:`Evaluation`."""
+        """Return a row per interval for all of the time (period "all"), then one a period; see :class:`Evaluation`."""
         borders = np.linspace(self.start, self.stop, _PERIODS + 1).astype(np.int64)
         moments = borders.astype("datetime64[ns]") if datetimes else borders
         rows = []
@@ -183,6 +183,6 @@ class Coverage:
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """``part / whole``, NaN where the whole is 0 or NaN."""
+    """Return ``part / whole``, NaN where the whole is 0 or NaN."""
     whole = np.asarray(whole, dtype=np.float64)
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), np.nan)

@@ -11,7 +11,7 @@ _SEASONALITY_THRESHOLD = 1.645  # standard errors of the autocorrelation: 90 % o
 
 
 def repeat_last(past: np.ndarray, prediction_length: int) -> np.ndarray:
-    """The last observed value, H times.
+    """Return the last observed value, H times.
 
     Args:
         past: [..., T], NaN where missing.
@@ -25,7 +25,7 @@ def repeat_last(past: np.ndarray, prediction_length: int) -> np.ndarray:
 
 
 def seasonal_naive(past: np.ndarray, season: int, prediction_length: int) -> np.ndarray:
-    """The last season again and again; each phase takes its last observed value.
+    """Return the last season again and again; each phase takes its last observed value.
 
     Args:
         past: [..., T], NaN where missing.
@@ -47,7 +47,7 @@ def seasonal_naive(past: np.ndarray, season: int, prediction_length: int) -> np.
 
 
 def naive2(past: np.ndarray, season: int, prediction_length: int) -> np.ndarray:
-    """Naive2, the reference of M4: the last seasonally adjusted value, put into season again.
+    """Return the forecast of Naive2, the reference of M4: the last seasonally adjusted value, times the season.
 
     A series is adjusted by classical multiplicative decomposition where it is positive, holds at least three
     seasons, and its autocorrelation at the seasonal lag is significant at 90 % (Makridakis et al. 2020).
@@ -69,7 +69,7 @@ def naive2(past: np.ndarray, season: int, prediction_length: int) -> np.ndarray:
 
 
 def auto_ets(series: Sequence[np.ndarray], season: int, prediction_length: int, workers: int = 1) -> np.ndarray:
-    """Exponential smoothing, its form chosen by AICc for each series (statsforecast's AutoETS).
+    """Return the forecast of exponential smoothing, its form chosen by AICc for each series (statsforecast's AutoETS).
 
     Args:
         series: arrays [T] of any lengths; gaps are filled forward, then backward.
@@ -101,7 +101,7 @@ def auto_ets(series: Sequence[np.ndarray], season: int, prediction_length: int, 
 
 
 def _forward_filled(values: np.ndarray) -> np.ndarray:
-    """Each NaN of [..., T] replaced by the last observed value before it."""
+    """Return each NaN of [..., T] replaced by the last observed value before it."""
     values = np.asarray(values, dtype=np.float64)
     position = np.where(np.isnan(values), 0, np.arange(values.shape[-1]))
     return np.take_along_axis(values, np.maximum.accumulate(position, axis=-1), axis=-1)
@@ -127,7 +127,7 @@ def _is_seasonal(past: np.ndarray, season: int) -> bool:
 
 
 def _seasonal_indices(past: np.ndarray, season: int) -> np.ndarray:
-    """Factor [season] of each phase, their mean 1: mean ratio to the centred moving average over one season."""
+    """Return the factor [season] of each phase, of mean 1: mean ratio to the centred moving average of one season."""
     weights = np.ones(season) if season % 2 else np.array([0.5, *np.ones(season - 1), 0.5])
     trend = np.convolve(past, weights / season, mode="valid")
     start = (len(weights) - 1) // 2

@@ -50,7 +50,7 @@ def count_parameters(module: nn.Module, head: nn.Module | None = None) -> Parame
 
 
 def peak_memory_bytes(device: torch.device | str = "cpu") -> int:
-    """Highest memory use so far: resident set of this process, or what PyTorch allocated on a CUDA device.
+    """Return the highest memory use so far: resident set of this process, or what PyTorch allocated on a CUDA device.
 
     Neither goes down again: to compare methods, measure each in a process of its own.
     """
@@ -95,7 +95,7 @@ class Stopwatch:
 
 
 def count_flops(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> int:
-    """Floating-point operations of the matrix products in one call, a multiply-add counted as two.
+    """Return floating-point operations of the matrix products in one call, a multiply-add counted as two.
 
     Attention is computed step by step for this, because the counter does not know the fused kernels of the CPU.
     """

@@ -45,7 +45,7 @@ class DLinear(nn.Module):
         return self.trend(trend) + self.remainder(past_values - trend)
 
     def moving_average(self, past_values: Tensor) -> Tensor:
-        """Centred moving average [B, C, T] of [B, C, T]."""
+        """Return the centred moving average [B, C, T] of [B, C, T]."""
         half = self.kernel // 2
         padded = functional.pad(past_values, (half, half), mode="replicate")
         return functional.avg_pool1d(padded, self.kernel, stride=1)
@@ -134,7 +134,7 @@ def _train_epoch(model: DLinear, optimizer: torch.optim.Optimizer, batches: Iter
 
 
 def _mean_loss(model: DLinear, batches: Iterator[Batch]) -> float:
-    """Mean squared error over all observed steps of all batches."""
+    """Return the mean squared error over all observed steps of all batches."""
     model.eval()
     with torch.inference_mode():
         sums = [torch.stack(_squared_errors(model, batch)).double() for batch in batches]
@@ -143,7 +143,7 @@ def _mean_loss(model: DLinear, batches: Iterator[Batch]) -> float:
 
 
 def _squared_errors(model: DLinear, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Sum of the squared errors over observed future steps, and how many those are."""
+    """Return the sum of the squared errors over observed future steps, and how many those are."""
     errors = model(batch["past_values"]) - batch["future_values"]
     return (errors.square() * batch["future_mask"]).sum(), batch["future_mask"].sum()
 

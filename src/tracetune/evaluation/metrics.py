@@ -18,17 +18,17 @@ Axis = int | tuple[int, ...] | None
 
 
 def mse(y_true: ArrayLike, y_pred: ArrayLike, future_mask: ArrayLike | None = None, axis: Axis = None) -> np.ndarray:
-    """Mean squared error."""
+    """Return the mean squared error."""
     return _mean(squared_error(y_true, y_pred), y_true, future_mask, axis)
 
 
 def mae(y_true: ArrayLike, y_pred: ArrayLike, future_mask: ArrayLike | None = None, axis: Axis = None) -> np.ndarray:
-    """Mean absolute error."""
+    """Return the mean absolute error."""
     return _mean(absolute_error(y_true, y_pred), y_true, future_mask, axis)
 
 
 def smape(y_true: ArrayLike, y_pred: ArrayLike, future_mask: ArrayLike | None = None, axis: Axis = None) -> np.ndarray:
-    """Symmetric mean absolute percentage error as in M4: mean of 200 |y - f| / (|y| + |f|), from 0 to 200."""
+    """Return the symmetric mean absolute percentage error of M4: mean of 200 |y - f| / (|y| + |f|), from 0 to 200."""
     return _mean(symmetric_percentage_error(y_true, y_pred), y_true, future_mask, axis)
 
 
@@ -40,7 +40,7 @@ def mase(
     *,
     scale: ArrayLike,
 ) -> np.ndarray:
-    """Mean absolute scaled error (Hyndman & Koehler 2006): mean of |y - f| / scale.
+    """Return the mean absolute scaled error (Hyndman & Koehler 2006): mean of |y - f| / scale.
 
     Args:
         y_true: [..., H].
@@ -57,7 +57,7 @@ def mase(
 
 
 def naive_scale(past: ArrayLike, season: int = 1) -> np.ndarray:
-    """Mean absolute error [..., 1] of the seasonal naive forecast within past values [..., T]: the scale of `mase`.
+    """Return the scale of `mase`: mean absolute error [..., 1] of the seasonal naive forecast in past values [..., T].
 
     Pairs with a missing value are left out; NaN where no pair is left.
     """
@@ -67,7 +67,7 @@ def naive_scale(past: ArrayLike, season: int = 1) -> np.ndarray:
 
 
 def owa(smape: float, mase: float, reference_smape: float, reference_mase: float) -> float:
-    """Overall weighted average of M4: mean of sMAPE and MASE, each relative to that of Naive2.
+    """Return the overall weighted average of M4: mean of sMAPE and MASE, each relative to that of Naive2.
 
     Each of the four is an average over all series first; for M4 the reference is `baselines.naive2`.
     """
@@ -82,7 +82,7 @@ def quantile_loss(
     *,
     quantile: float,
 ) -> np.ndarray:
-    """Pinball loss of a forecast of one quantile q: mean of max(q (y - f), (q - 1) (y - f))."""
+    """Return the pinball loss of a forecast of one quantile q: mean of max(q (y - f), (q - 1) (y - f))."""
     return _mean(pinball_error(y_true, y_pred, quantile), y_true, future_mask, axis)
 
 
@@ -94,7 +94,7 @@ def weighted_quantile_loss(
     *,
     quantile_levels: Sequence[float],
 ) -> np.ndarray:
-    """Pinball losses relative to the size of the truth: mean over q of 2 sum(pinball_q) / sum(|y|).
+    """Return pinball losses relative to the size of the truth: mean over q of 2 sum(pinball_q) / sum(|y|).
 
     Twice the pinball loss, averaged over evenly spaced levels, approximates the CRPS. Infinite or NaN where the truth
     is 0 throughout.
@@ -126,30 +126,30 @@ def coverage(
     future_mask: ArrayLike | None = None,
     axis: Axis = None,
 ) -> np.ndarray:
-    """Share of the truth that lies in the interval [lower, upper], both [..., H]."""
+    """Return the share of the truth that lies in the interval [lower, upper], both [..., H]."""
     truth = _float(y_true)
     inside = (truth >= _float(lower)) & (truth <= _float(upper))
     return _mean(inside.astype(np.float64), y_true, future_mask, axis)
 
 
 def squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
-    """(y - f)^2 of each step."""
+    """Return (y - f)^2 of each step."""
     return np.square(_difference(y_true, y_pred))
 
 
 def absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
-    """|y - f| of each step."""
+    """Return |y - f| of each step."""
     return np.abs(_difference(y_true, y_pred))
 
 
 def symmetric_percentage_error(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
-    """200 |y - f| / (|y| + |f|) of each step; 0 where truth and forecast are both 0."""
+    """Return 200 |y - f| / (|y| + |f|) of each step; 0 where truth and forecast are both 0."""
     size = np.abs(_float(y_true)) + np.abs(_float(y_pred))
     return 200 * absolute_error(y_true, y_pred) / np.where(size == 0, 1.0, size)
 
 
 def pinball_error(y_true: ArrayLike, y_pred: ArrayLike, quantile: float) -> np.ndarray:
-    """max(q (y - f), (q - 1) (y - f)) of each step.
+    """Return max(q (y - f), (q - 1) (y - f)) of each step.
 
     Raises:
         InputError: ``quantile`` is not between 0 and 1.
@@ -190,7 +190,7 @@ class MetricAccumulator:
             self._sums[name] += float(POINTWISE[name](y_true, y_pred).sum(where=counted))
 
     def compute(self) -> dict[str, float]:
-        """Each metric over everything added so far; NaN before the first step."""
+        """Return each metric over everything added so far; NaN before the first step."""
         return {name: total / self.steps if self.steps else float("nan") for name, total in self._sums.items()}
 
 

@@ -28,7 +28,7 @@ class SampleGroups:
 
     @classmethod
     def of_single_items(cls, samples: int) -> "SampleGroups":
-        """Groups of samples that have nothing to do with one another: every one is an item, all in one period."""
+        """Return groups of unrelated samples: each is an item, and all are in one period."""
         return cls(np.zeros(samples, dtype=np.int64), np.arange(samples))
 
 

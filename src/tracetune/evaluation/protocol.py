@@ -11,7 +11,7 @@ _DIGEST_LENGTH = 16
 
 
 def library_versions() -> dict[str, str]:
-    """Installed versions of the libraries that can change a result; those that are absent are left out."""
+    """Return installed versions of the libraries that can change a result; those that are absent are left out."""
     versions = {}
     for name in _LIBRARIES:
         try:
@@ -57,11 +57,11 @@ class ProtocolFingerprint:
     versions: dict[str, str] = field(default_factory=library_versions)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON, with the digest."""
+        """Return the fields as JSON types, with the digest."""
         return {**json.loads(self._canonical()), "digest": self.digest()}
 
     def digest(self) -> str:
-        """First 16 hexadecimal digits of the SHA-256 of the canonical JSON form."""
+        """Return first 16 hexadecimal digits of the SHA-256 of the canonical JSON form."""
         return hashlib.sha256(self._canonical().encode()).hexdigest()[:_DIGEST_LENGTH]
 
     def _canonical(self) -> str:

@@ -53,7 +53,7 @@ class Significance:
 def paired_bootstrap_interval(
     first: ArrayLike, second: ArrayLike, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> Interval:
-    """Mean of (first - second) over paired cases [S], with its percentile bootstrap interval (Efron 1979).
+    """Return the mean of (first - second) over paired cases [S], with its percentile bootstrap interval (Efron 1979).
 
     Whole pairs are drawn, so what makes a case hard for both cancels out.
 
@@ -71,7 +71,7 @@ def paired_bootstrap_interval(
 
 
 def wilcoxon_holm(table: pd.DataFrame, control: str | None = None) -> list[PairTest]:
-    """Wilcoxon signed-rank test of each pair of methods, p-values corrected after Holm (1979).
+    """Return Wilcoxon signed-rank test of each pair of methods, p-values corrected after Holm (1979).
 
     Args:
         table: one row a case (data set, horizon, seed), one column a method, errors in the cells.
@@ -98,7 +98,7 @@ def wilcoxon_holm(table: pd.DataFrame, control: str | None = None) -> list[PairT
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Step-down corrected p-values (Holm 1979), in the order given."""
+    """Return step-down corrected p-values (Holm 1979), in the order given."""
     values = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(values)
     adjusted = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
@@ -108,7 +108,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def diebold_mariano(first: ArrayLike, second: ArrayLike, horizon: int = 1, power: int = 2) -> Significance:
-    """Diebold & Mariano's test of equal accuracy of two forecasts of one series, in the form of Harvey et al. (1997).
+    """Test two forecasts of one series for equal accuracy (Diebold & Mariano, in the form of Harvey et al. 1997).
 
     With d_t = |e1_t|^power - |e2_t|^power over n origins, autocovariances c_k and horizon h:
 
@@ -148,7 +148,7 @@ def diebold_mariano(first: ArrayLike, second: ArrayLike, horizon: int = 1, power
 
 
 def average_ranks(table: pd.DataFrame) -> pd.Series:
-    """Mean rank of each method over all cases, best first; rank 1 is the lowest error, ties share their ranks.
+    """Return the mean rank of each method over all cases, best first; rank 1 is the lowest error, ties share ranks.
 
     Args:
         table: one row a case, one column a method, errors in the cells.
@@ -161,7 +161,7 @@ def average_ranks(table: pd.DataFrame) -> pd.Series:
 
 
 def critical_difference(methods: int, cases: int, alpha: float = 0.05) -> float:
-    """Average ranks that lie further apart than this differ significantly (Nemenyi's test, Demsar 2006).
+    """Return average ranks that lie further apart than this differ significantly (Nemenyi's test, Demsar 2006).
 
     q_alpha sqrt(k (k + 1) / (6 S)) for k methods and S cases, q_alpha of the studentised range over sqrt(2).
     """

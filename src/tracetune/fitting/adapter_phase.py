@@ -72,7 +72,7 @@ def train_adapters(
 
 @contextmanager
 def _remembered_prefix(cache: PrefixCache, model: TaskModel, obstacle: str | None) -> Iterator[bool]:
-    """Inside, ``model`` remembers what its frozen blocks make of indexed samples, unless something is in the way."""
+    """Remember what the frozen blocks of ``model`` return for indexed samples, unless something prevents it."""
     if obstacle is not None:
         logger.info("Outputs of frozen blocks are not cached: %s.", obstacle)
         yield False

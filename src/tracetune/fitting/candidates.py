@@ -33,12 +33,12 @@ class Candidate:
 
     @property
     def validation_loss(self) -> float:
-        """Mean loss over all validation samples."""
+        """Return the mean loss over all validation samples."""
         return float(self.losses.mean())
 
     @property
     def compared_losses(self) -> np.ndarray:
-        """Losses [samples] to compare it by: a factor of shrinkage was chosen without the period they are of."""
+        """Return losses [samples] to compare it by: a factor of shrinkage was chosen without the period they are of."""
         return self.losses if self.shrinkage is None else self.shrinkage.held_out_losses
 
 

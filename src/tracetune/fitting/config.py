@@ -104,5 +104,5 @@ class FitConfig:
 
 
 def _plain_lora(method: Method) -> bool:
-    """Whether a factor on a module's ``lora_B`` is a factor on all that it adds."""
+    """Return whether a factor on a module's ``lora_B`` is a factor on all that it adds."""
     return method.name in ("trace", "lora") and not getattr(method, "lora", None).use_dora  # type: ignore[union-attr]

@@ -115,7 +115,7 @@ def _add_tuned(candidates: Candidates, start: Candidate, model: nn.Module, confi
 
 @contextmanager
 def _frozen(backbone: nn.Module) -> Iterator[None]:
-    """Inside, no weight of the backbone trains."""
+    """Freeze every weight of the backbone inside the context."""
     trainable = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
     backbone.eval().requires_grad_(False)
     try:
@@ -126,7 +126,7 @@ def _frozen(backbone: nn.Module) -> Iterator[None]:
 
 
 def _with_separate_backbone(winner: Candidate, backbone: Backbone) -> nn.Module:
-    """The winner's model in evaluation mode, apart from the backbone that was fitted."""
+    """Return the winner's model in evaluation mode, with a copy of the backbone where it shares the one fitted."""
     assert winner.model is not None
     shares = isinstance(winner.model, TaskModel) and winner.model.backbone is backbone
     return add_head_only(_copy(winner)).eval() if shares else winner.model.eval()

@@ -96,7 +96,7 @@ def _cached(model: TaskModel, source: BatchSource, storage: Storage, device: str
 def _solution(
     task: Task, model: TaskModel, train: "_Features", validation: "_Features"
 ) -> tuple[float, dict[str, Any]] | None:
-    """Validation loss and weights of the task's solution, which the head now has; None where there is none."""
+    """Return validation loss and weights of the task's solution, which the head now has; None where there is none."""
     assert model.head is not None
     try:
         loss = task.solve_head(model, train, validation)

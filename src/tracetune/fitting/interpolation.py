@@ -57,7 +57,7 @@ def adapter_path(start: TaskModel, tuned: nn.Module) -> WeightPath:
 
 
 def _layer_ends(layer: Any) -> Iterator[Ends]:
-    """What has to move for one layer's adapters to fade: lora_B; AdaLoRA's singular values; DoRA's magnitudes too."""
+    """Yield the tensors that scale one layer's adapters: lora_B, AdaLoRA's singular values, and DoRA's magnitudes."""
     for adapter in layer.active_adapters:
         if adapter in getattr(layer, "lora_E", {}):
             yield layer.lora_E[adapter], torch.zeros_like(layer.lora_E[adapter])

@@ -142,6 +142,6 @@ def _folds(groups: SampleGroups) -> np.ndarray:
 
 
 def _mean(losses: np.ndarray) -> float:
-    """Mean loss; infinite where a model has diverged."""
+    """Return the mean loss; infinite where a model has diverged."""
     mean = float(losses.mean())
     return mean if np.isfinite(mean) else np.inf

@@ -44,7 +44,7 @@ class ClassificationHead(nn.Module):
         self.output = output_layer(2 * channels * width, classes)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Logits [B, K] from tokens [B, C, N, D]."""
+        """Return logits [B, K] from tokens [B, C, N, D]."""
         return self.output(self.dropout(self.reduce(tokens).flatten(-2)))
 
     def reduce(self, tokens: Tensor) -> Tensor:

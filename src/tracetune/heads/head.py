@@ -52,7 +52,7 @@ H = TypeVar("H", bound=type[nn.Module])
 
 
 def register_head(kind: str, *, reduces: bool = True) -> Callable[[H], H]:
-    """Class decorator: make a head known as ``kind``; see :class:`HeadKind`."""
+    """Make a head known as ``kind`` (a class decorator); see :class:`HeadKind`."""
 
     def register(module: H) -> H:
         if kind in HEADS:

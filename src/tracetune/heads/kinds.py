@@ -14,7 +14,7 @@ __all__ = ["HEADS", "build_head", "convolution", "flatten", "head_parameters", "
 
 
 def build_head(config: HeadConfig, num_patches: int, width: int, prediction_length: int) -> nn.Module:
-    """A new head [..., N, D] -> [..., H].
+    """Return a new head [..., N, D] -> [..., H].
 
     Args:
         config: which one.
@@ -31,7 +31,7 @@ def build_head(config: HeadConfig, num_patches: int, width: int, prediction_leng
 
 
 def head_parameters(config: HeadConfig, num_patches: int, width: int, prediction_length: int) -> int:
-    """Number of weights of a head, in closed form, as the TRACE paper counts them: without biases.
+    """Return the number of weights of a head, in closed form, as the TRACE paper counts them: without biases.
 
     Every kind has H biases besides, all in its output layer.
 

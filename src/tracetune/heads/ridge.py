@@ -97,7 +97,7 @@ class NormalEquations:
 
     @classmethod
     def empty(cls, features: int, prediction_length: int, device: torch.device) -> "NormalEquations":
-        """Sums over no samples.
+        """Return sums over no samples.
 
         Raises:
             InputError: more features than a Gram matrix should have.
@@ -122,7 +122,7 @@ class NormalEquations:
         self.rows += len(features)
 
     def solve(self, penalties: Iterable[float], around: Tensor | None = None) -> list[Tensor]:
-        """Weights and bias [F + 1, H] for each penalty, float64, shrunk towards ``around`` (None: towards 0).
+        """Return weights and bias [F + 1, H] for each penalty, float64, shrunk towards ``around`` (None: towards 0).
 
         Raises:
             InputError: there are no rows.
@@ -140,14 +140,14 @@ class NormalEquations:
         ]
 
     def project(self, down: Tensor, num_patches: int) -> "NormalEquations":
-        """The same equations after every token went through ``down`` [D', D]."""
+        """Return the same equations after every token went through ``down`` [D', D]."""
         reduce = torch.block_diag(*[down.double()] * num_patches, torch.ones(1, 1, dtype=torch.float64))
         reduce = reduce.to(self.gram.device)  # [N D' + 1, N D + 1]
         return NormalEquations(reduce @ self.gram @ reduce.T, reduce @ self.cross, self.rows)
 
 
 def leading_directions(solution: Tensor, covariance: Tensor, count: int) -> Tensor:
-    """The ``count`` directions of a token that carry most of a linear probe's forecast, [D', D], orthonormal.
+    """Return the ``count`` directions of a token that carry most of a linear probe's forecast, [D', D], orthonormal.
 
     With token covariance S and the probe's weights W_n [D, H] per patch, the variance of the forecast is
     sum_n ||S^(1/2) W_n||^2. The span of S^(-1/2) P, P the leading left singular vectors of all S^(1/2) W_n side by
@@ -186,7 +186,7 @@ def _fit_projection(
 
 
 def _normal_equations(batches: Iterable[Batch], head: Head | None) -> NormalEquations:
-    """Sums over all batches, for the features of a head's output layer; of the linear probe for None."""
+    """Return sums over all batches, for the features of a head's output layer; of the linear probe for None."""
     equations: NormalEquations | None = None
     for batch in batches:
         features = _features(head, batch["tokens"])
@@ -200,13 +200,13 @@ def _normal_equations(batches: Iterable[Batch], head: Head | None) -> NormalEqua
 
 @torch.no_grad()
 def _features(head: Head | None, tokens: Tensor) -> Tensor:
-    """What the output layer of a head sees, [..., F]: all tokens side by side, reduced as the head reduces them."""
+    """Return the input of a head's output layer, [..., F]: all tokens side by side, as the head reduces them."""
     tokens = tokens.float()
     return (tokens if head is None else head.reduce(tokens)).flatten(-2)
 
 
 def _equations(features: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows z [R, F + 1], targets y - m [R, H] and what is observed of them, R = B C."""
+    """Return rows z [R, F + 1], targets y - m [R, H] and what is observed of them, R = B C."""
     scale = batch["scale"].double()
     rows = torch.cat([features.double(), torch.ones_like(features[..., :1], dtype=torch.float64)], dim=-1) * scale
     target = batch["future_values"].double() - batch["location"].double()
@@ -214,7 +214,7 @@ def _equations(features: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _validation_losses(head: Head, solutions: list[Tensor], validation: Iterable[Batch]) -> list[float]:
-    """Mean loss of the samples under each solution; a sample's loss is the mean over its observed targets."""
+    """Return the mean loss of the samples under each solution; a sample's loss is its mean over observed targets."""
     stacked = torch.stack(solutions)  # [K, F + 1, H]
     total, samples = torch.zeros(len(solutions), dtype=torch.float64, device=stacked.device), 0
     for batch in validation:
@@ -230,7 +230,7 @@ def _validation_losses(head: Head, solutions: list[Tensor], validation: Iterable
 
 
 def _principal_directions(batches: Iterable[Batch], count: int) -> Tensor:
-    """Leading principal components of the tokens, [D', D], patches pooled."""
+    """Return leading principal components of the tokens, [D', D], patches pooled."""
     second = None
     for batch in batches:
         tokens = (batch["tokens"].double() * batch["scale"].double().unsqueeze(-1)).flatten(0, -2)
@@ -247,13 +247,13 @@ def _probe_fits(batches: Iterable[Batch]) -> bool:
 
 
 def _through(down: nn.Linear, weights: Tensor, num_patches: int) -> Tensor:
-    """Weights [N D' + 1, H] on reduced tokens as weights [N D + 1, H] on whole ones."""
+    """Return weights [N D' + 1, H] on reduced tokens as weights [N D + 1, H] on whole ones."""
     whole = torch.einsum("rd,nrh->ndh", down.weight.data.double(), weights[:-1].unflatten(0, (num_patches, -1)))
     return torch.cat([whole.flatten(0, 1), weights[-1:]])
 
 
 def _read(layer: nn.Linear) -> Tensor:
-    """Weights and bias [F + 1, H] of a layer, float64."""
+    """Return weights and bias [F + 1, H] of a layer, float64."""
     return torch.cat([layer.weight.data.T, layer.bias.data.unsqueeze(0)]).double()
 
 

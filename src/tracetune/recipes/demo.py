@@ -49,7 +49,7 @@ def demo(config: DemoConfig) -> None:
 
 
 def weekly_co2() -> pd.DataFrame:
-    """CO2 at Mauna Loa, 1958 to 2001, 2,284 weeks in ppm, gaps as NaN; ships with statsmodels."""
+    """Return CO2 at Mauna Loa, 1958 to 2001, 2,284 weeks in ppm, gaps as NaN; ships with statsmodels."""
     series = co2.load_pandas().data["co2"]
     return pd.DataFrame({"item_id": "co2", "timestamp": series.index, "target": series.to_numpy()})
 

@@ -47,7 +47,7 @@ _HORIZON = 96
 
 
 def importance(config: ImportanceConfig) -> list[Importance]:
-    """Score the LoRA modules of a model by several methods, and compare them with Shapley values."""
+    """Return the score the LoRA modules of a model by several methods, and compare them with Shapley values."""
     assert config.output is not None
     _check_scores(config.scores)
     saved = is_saved_model(config.model)
@@ -91,7 +91,7 @@ def _check_scores(scores: Sequence[str]) -> None:
 
 
 def _identity(forecaster: Forecaster, data: TrainingData, config: ImportanceConfig) -> dict[str, Any]:
-    """What the Shapley values of an interrupted run belong to; more pairs than before refine them."""
+    """Return what the Shapley values of an interrupted run belong to; more pairs than before refine them."""
     settings = {name: value for name, value in flat_values(config).items() if name not in _MAY_CHANGE}
     return run_identity(
         **settings,
@@ -115,7 +115,7 @@ def _data(forecaster: Forecaster, config: ImportanceConfig) -> TrainingData:
 
 
 def _model(forecaster: Forecaster, data: TrainingData, config: ImportanceConfig) -> nn.Module:
-    """The fine-tuned model as it is, or LoRA trained on a foundation model.
+    """Return the fine-tuned model as it is, or LoRA trained on a foundation model.
 
     Raises:
         InputError: there are no LoRA modules, or too few to compare rankings of.
@@ -143,7 +143,7 @@ def _model(forecaster: Forecaster, data: TrainingData, config: ImportanceConfig)
 
 
 def _score(model: nn.Module, data: TrainingData, config: ImportanceConfig, state_file: Path) -> list[Importance]:
-    """Scores of every method, the Shapley values first where they are wanted; all on the same windows."""
+    """Return the scores of every method, the Shapley values first where they are wanted; all on the same windows."""
     windows = spread_sample(data.validation, config.samples, config.seed)
     validation = list(batches(windows, config.batch_size, next(model.parameters()).device))
     found = []
@@ -163,7 +163,7 @@ def _all_scores() -> list[str]:
 
 
 def _agreement(found: Sequence[Importance]) -> list[dict[str, Any]]:
-    """One row a score: rank correlations with the Shapley values; none without them."""
+    """Return one row a score: rank correlations with the Shapley values; none without them."""
     yardstick = next((each.scores for each in found if each.method == SHAPLEY), None)
     if yardstick is None:
         return []

@@ -48,11 +48,11 @@ class SyntheticWindows(Dataset):
         return self.windows
 
     def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
-        """Rows ``indices`` as one batch ``{"values": [B, 1, T]}``."""
+        """Return rows ``indices`` as one batch ``{"values": [B, 1, T]}``."""
         return {"values": self.corpus.rows(indices).unsqueeze(1)}
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Row ``index`` as ``{"values": [1, T]}``."""
+        """Return row ``index`` as ``{"values": [1, T]}``."""
         return {"values": self.corpus.rows([index])}
 
 
@@ -121,7 +121,7 @@ def pretrain(config: PretrainConfig) -> Moment:
 
 
 def training_windows(config: PretrainConfig, length: int, device: torch.device) -> SyntheticWindows:
-    """The windows to train on; made on the GPU where training runs there.
+    """Return the windows to train on; made on the GPU where training runs there.
 
     They are read in order of position. Several processes (``torchrun``, ``accelerate launch``) read every so-manieth
     batch each, so none sees the windows of another; each generates all blocks, though, which costs little on a GPU.
@@ -131,19 +131,19 @@ def training_windows(config: PretrainConfig, length: int, device: torch.device) 
 
 
 def _validation_windows(config: PretrainConfig, length: int) -> CachedBatches:
-    """Windows of another seed, from the CPU wherever training runs, so that losses of all machines compare."""
+    """Return windows of another seed, from the CPU wherever training runs, so that losses of all machines compare."""
     corpus = SyntheticCorpus(length, config.seed, block_size=_BLOCK)
     return CachedBatches({"values": corpus.rows(range(_VALIDATION_WINDOWS)).unsqueeze(1)})
 
 
 def _processes(device: torch.device) -> int:
-    """How many batches make one step: processes of a distributed run, or GPUs that one process shares among."""
+    """Return how many batches make one step: processes of a distributed run, or GPUs that one process shares among."""
     processes = process_count()
     return processes if processes > 1 or device.type != "cuda" else torch.cuda.device_count()
 
 
 def _identity(config: PretrainConfig, start: Moment) -> dict[str, Any]:
-    """What the state in an output folder belongs to."""
+    """Return what the state in an output folder belongs to."""
     settings = {name: value for name, value in asdict(config).items() if name not in _MAY_CHANGE}
     return run_identity(
         **settings, start_weights=weights_digest(start), processes=process_count(), versions=library_versions()
@@ -175,7 +175,7 @@ def _as_json(config: PretrainConfig) -> dict[str, Any]:
 
 
 def moment_config(config: PretrainConfig) -> MomentConfig:
-    """Geometry of the backbone to pretrain; dropout is off, since no window is ever seen twice."""
+    """Return the geometry of the backbone to pretrain; dropout is off, since no window is ever seen twice."""
     t5_config = {
         "model_type": "t5",
         "d_model": config.width,

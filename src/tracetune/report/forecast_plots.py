@@ -132,7 +132,7 @@ def _draw(axes: Axes, panel: ForecastPanel) -> None:
 
 
 def _draw_bands(axes: Axes, timestamps: np.ndarray, quantiles: Mapping[float, ArrayLike]) -> None:
-    """Bands between the quantiles, from the widest pair inwards; a middle one without a partner is left out."""
+    """Draw bands between the quantiles, from the widest pair inwards; a middle one without a partner is left out."""
     levels = sorted(quantiles)
     pairs = list(zip(levels, reversed(levels), strict=True))[: len(levels) // 2]
     for alpha, (low, high) in zip(np.linspace(0.16, 0.36, len(pairs)), pairs, strict=True):
@@ -145,7 +145,7 @@ def _draw_bands(axes: Axes, timestamps: np.ndarray, quantiles: Mapping[float, Ar
 
 
 def _plain_ticks(axes: Axes) -> None:
-    """Short dates, and large numbers as 20k or 1.5M."""
+    """Format ticks as short dates, and large numbers as 20k or 1.5M."""
     locator = axes.xaxis.get_major_locator()
     if isinstance(locator, AutoDateLocator):
         locator = AutoDateLocator(minticks=3, maxticks=7)
@@ -160,7 +160,7 @@ def _plain_ticks(axes: Axes) -> None:
 
 
 def _add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One legend for all panels, below them, where it covers nothing."""
+    """Add one legend for all panels, below them."""
     entries = {label: handle for each in axes for handle, label in zip(*each.get_legend_handles_labels(), strict=True)}
     labels = sorted(entries, key=lambda label: label.endswith("interval"))
     handles = [entries[label] for label in labels]

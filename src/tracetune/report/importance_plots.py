@@ -61,13 +61,13 @@ class ModuleGrid:
     places: dict[str, tuple[int, int]]
 
     def labels(self) -> dict[str, str]:
-        """A short name for every module, such as "3 Query", from the first row of the grid to its last."""
+        """Return a short name for every module, such as "3 Query", from the first row of the grid to its last."""
         ordered = sorted(self.places, key=lambda name: self.places[name])
         return {name: f"{self.rows[self.places[name][0]]} {self.columns[self.places[name][1]]}" for name in ordered}
 
 
 def module_grid(names: Sequence[str]) -> ModuleGrid:
-    """Rows and columns from full names such as ``encoder.block.3.layer.0.SelfAttention.q``.
+    """Return rows and columns from full names such as ``encoder.block.3.layer.0.SelfAttention.q``.
 
     The first number in a name is the block. What follows is the kind: its last part, translated for T5, or all of it
     where blocks hold several of the same last part. T5's seven kinds keep the order of the paper.

@@ -22,7 +22,7 @@ _BOOLEAN = (bool, np.bool_)
 
 
 def markdown_table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:
-    """Rows as a Markdown table that is aligned in its source too.
+    """Return rows as a Markdown table that is aligned in its source too.
 
     Args:
         rows: each a mapping from column to value; what is absent stays empty.
@@ -79,7 +79,7 @@ def write_rows(path: str | Path, rows: Sequence[Row], columns: Sequence[str] | N
 
 
 def format_value(value: Any) -> str:
-    """A value for reading: four significant digits, thousands apart, nothing for None."""
+    """Return a value for reading: four significant digits, thousands apart, nothing for None."""
     if value is None:
         return ""
     if isinstance(value, _BOOLEAN):
@@ -130,7 +130,7 @@ def _write_markdown(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> 
 
 
 def _plain(value: Any) -> Any:
-    """NumPy numbers as Python's, and null for what JSON has no number for."""
+    """Return NumPy numbers as Python's, and null for what JSON has no number for."""
     if isinstance(value, _BOOLEAN):
         return bool(value)
     if not isinstance(value, Real):

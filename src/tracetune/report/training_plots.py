@@ -69,7 +69,7 @@ def _write(figure: Figure, axes: Axes, path: str | Path) -> None:
 
 
 def _curve(log_history: Sequence[Mapping[str, Any]], key: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and values of the entries that have ``key``."""
+    """Return steps and values of the entries that have ``key``."""
     points = [(entry["step"], entry[key]) for entry in log_history if key in entry]
     steps, values = np.array(points, dtype=np.float64).reshape(-1, 2).T
     return steps, values

@@ -33,7 +33,7 @@ class Agreement:
 def rank_agreement(
     scores: np.ndarray, yardstick: np.ndarray, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
 ) -> Agreement:
-    """Spearman's rho and Kendall's tau-b of scores [M] with a yardstick [M], and percentile bootstrap intervals.
+    """Return Spearman's rho and Kendall's tau-b of scores [M] with a yardstick [M], and percentile bootstrap intervals.
 
     Modules are drawn with replacement. Noise in the yardstick itself counts as disagreement.
 
@@ -55,7 +55,7 @@ def rank_agreement(
 def _interval(
     statistic: Callable[[np.ndarray, np.ndarray], float], pairs: list[tuple[np.ndarray, np.ndarray]], confidence: float
 ) -> Interval:
-    """The statistic of the first pair, and quantiles of the others where it is defined."""
+    """Return the statistic of the first pair, and quantiles of the others where it is defined."""
     estimate, *resampled = (statistic(*pair) for pair in pairs)
     if np.isnan(resampled).all():
         return Interval(estimate, np.nan, np.nan)

@@ -39,7 +39,7 @@ class AutoKeep:
 
     @property
     def best_step(self) -> int:
-        """Step at which the best model so far was seen."""
+        """Return the step at which the best model so far was seen."""
         return self._best.step
 
     def go_on(self, records: Sequence[RoundRecord]) -> None:
@@ -85,6 +85,6 @@ class AutoKeep:
 
 
 def shown_to_help(evidence: Evidence, opened: Sequence[str], significance: float) -> list[str]:
-    """Those of the open modules that were shown to help."""
+    """Return those of the open modules that were shown to help."""
     helpful = set(evidence.helpful(significance))
     return [name for name in opened if name in helpful]

@@ -73,7 +73,7 @@ class BestModel:
 
 
 def best_round(records: Sequence[RoundRecord], until: int | None = None) -> int | None:
-    """Step of the round before which the validation loss was lowest, the later one of equals; None without a loss.
+    """Return the step of the round before which validation loss was lowest, the latest of equals; None without a loss.
 
     Args:
         records: all rounds so far.

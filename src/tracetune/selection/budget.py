@@ -21,25 +21,25 @@ class Budget(Protocol):
 
     @property
     def unit(self) -> str:
-        """What amounts count, for messages."""
+        """Return what amounts count, for messages."""
 
     @property
     def least(self) -> int:
-        """Amount of the module that takes the least."""
+        """Return the amount of the module that takes the least."""
 
     @property
     def full(self) -> int:
-        """Amount of all modules."""
+        """Return the amount of all modules."""
 
     def choose(self, scores: Mapping[str, float], amount: int) -> tuple[str, ...]:
-        """Names of the modules to open, in the order of ``scores``.
+        """Return names of the modules to open, in the order of ``scores``.
 
         Raises:
             InputError: a score is not finite.
         """
 
     def module_share(self, amount: int) -> float:
-        """Share of the modules that stays open within ``amount``, before any score is known."""
+        """Return the share of the modules that stays open within ``amount``, before any score is known."""
 
 
 class ModuleBudget:
@@ -53,13 +53,13 @@ class ModuleBudget:
         self.full = len(self.counts)
 
     def choose(self, scores: Mapping[str, float], amount: int) -> tuple[str, ...]:
-        """The ``amount`` modules with the highest scores."""
+        """Return the ``amount`` modules with the highest scores."""
         _check_finite(scores)
         ranked = sorted(scores, key=lambda name: (-scores[name], *_cost(name, self.counts)))
         return _in_order(scores, ranked[:amount])
 
     def module_share(self, amount: int) -> float:
-        """Share of the modules that ``amount`` is."""
+        """Return the share of the modules that ``amount`` is."""
         return amount / self.full
 
 
@@ -74,7 +74,7 @@ class ParameterBudget:
         self.full = sum(self.counts.values())
 
     def choose(self, scores: Mapping[str, float], amount: int) -> tuple[str, ...]:
-        """Modules of at most ``amount`` parameters in sum."""
+        """Return modules of at most ``amount`` parameters in sum."""
         _check_finite(scores)
         chosen, left = [], amount
         for name in sorted(scores, key=lambda name: (-scores[name] / self.counts[name], *_cost(name, self.counts))):
@@ -84,7 +84,7 @@ class ParameterBudget:
         return _in_order(scores, chosen)
 
     def module_share(self, amount: int) -> float:
-        """Share of the parameters that ``amount`` is."""
+        """Return the share of the parameters that ``amount`` is."""
         return amount / self.full
 
 
@@ -102,20 +102,20 @@ class TimeBudget:
         self.least = min(PER_MILLE, math.ceil(PER_MILLE * profile.least / profile.full))
 
     def choose(self, scores: Mapping[str, float], amount: int) -> tuple[str, ...]:
-        """Modules whose step takes at most ``amount``, those with positive scores only, but one at least."""
+        """Return modules whose step takes at most ``amount``, those with positive scores only, but one at least."""
         _check_finite(scores)
         from tracetune.selection.knapsack import best_within_time
 
         return best_within_time(scores, self.profile, amount / PER_MILLE)
 
     def module_share(self, amount: int) -> float:
-        """The largest share of the modules that fits."""
+        """Return the largest share of the modules that fits."""
         modules = self.profile.cost
         return len(self.choose(dict.fromkeys(modules, 1.0), amount)) / len(modules)
 
 
 def budget_of(unit: BudgetUnit, parameter_counts: Mapping[str, int], profile: StepTimeProfile | None = None) -> Budget:
-    """The budget that counts in ``unit``.
+    """Return the budget that counts in ``unit``.
 
     Raises:
         InputError: a budget in time without a profile.
@@ -130,7 +130,7 @@ def budget_of(unit: BudgetUnit, parameter_counts: Mapping[str, int], profile: St
 
 
 def amount_of(keep: float | int, budget: Budget) -> int:
-    """What ``keep`` amounts to: a share (float) of all, or a number (int).
+    """Return what ``keep`` amounts to: a share (float) of all, or a number (int).
 
     A share that no module fits into is raised to what one takes.
 
@@ -155,7 +155,7 @@ def _check_finite(scores: Mapping[str, float]) -> None:
 
 
 def _cost(name: str, counts: Mapping[str, int]) -> tuple[int, int]:
-    """What comes first among modules of equal score: fewer parameters, then a shorter way for the gradient."""
+    """Return the sort key of modules with equal scores: fewer parameters first, then later blocks."""
     from tracetune.selection.layers import module_place
 
     return counts[name], -module_place(name).depth

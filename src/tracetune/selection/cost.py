@@ -35,12 +35,12 @@ class Spent:
             self.seconds += time.perf_counter() - started
 
     def to_json(self) -> dict[str, float]:
-        """As a mapping of JSON types."""
+        """Return the fields as JSON types."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Spent":
-        """From what :meth:`to_json` gave, or from nothing."""
+        """Return the cost that :meth:`to_json` wrote; zero for None."""
         return cls(content.get("passes", 0.0), content.get("seconds", 0.0))
 
 
@@ -61,7 +61,7 @@ class SelectionCost:
     beside: float = 0.0
 
     def total(self, rounds: int, batches: int) -> float:
-        """Cost of this many rounds over this many batches."""
+        """Return the cost of this many rounds over this many batches."""
         return self.once + rounds * self.beside + (rounds * self.each + self.last) * batches
 
 
@@ -81,7 +81,7 @@ class SelectionPlan:
 
 
 def selection_cost(config: SelectionConfig, modules: int, masks: str, once: float = 0.0) -> SelectionCost:
-    """Cost of the configured score, and of the validation losses that ``keep="auto"`` looks at.
+    """Return the cost of the configured score, and of the validation losses that ``keep="auto"`` looks at.
 
     Args:
         config: score and its options.
@@ -97,14 +97,14 @@ def selection_cost(config: SelectionConfig, modules: int, masks: str, once: floa
 
 
 def score_passes(config: SelectionConfig, modules: int, masks: str) -> float:
-    """Forward passes over a batch that the configured score of M modules takes."""
+    """Return forward passes over a batch that the configured score of M modules takes."""
     return find_score(config.score).passes_per_batch(modules, masks=masks, n_masks=config.n_masks)
 
 
 def affordable(
     schedule: Schedule, batches: int, cost: SelectionCost, allowed: float, least_evidence: int = 1
 ) -> SelectionPlan:
-    """The rounds asked for where they cost at most ``allowed`` passes, otherwise fewer of them.
+    """Return the rounds asked for where they cost at most ``allowed`` passes, otherwise fewer of them.
 
     First rounds come less often, until there are 3 (or as few as asked for); the first and the last stay where they
     are. Then each reads fewer batches. At least one batch a round, and ``least_evidence`` in all, are read even where
@@ -131,7 +131,7 @@ def affordable(
 
 
 def _spaced(schedule: Schedule, most: int, least: int) -> Schedule:
-    """The same schedule with at most so many rounds, as close to each other as that allows, but at least ``least``."""
+    """Return the schedule with at most ``most`` and at least ``least`` rounds, as close together as that allows."""
     interval = schedule.interval
     for candidate in range(schedule.interval, schedule.stop - schedule.start + 1):
         rounds = len(replace(schedule, interval=candidate).rounds())

@@ -21,7 +21,7 @@ class Evidence:
     errors: Mapping[str, float | None]
 
     def followed_by(self, present: "Evidence", ema: float, overlap: float) -> "Evidence":
-        """The moving average: ``ema`` times this plus ``1 - ema`` times the ``present``, with its standard errors.
+        """Return the moving average, ``ema`` times this plus ``1 - ema`` times the ``present``, with standard errors.
 
         The errors of two rounds that read a share ``overlap`` of their validation data in common are correlated by as
         much: an average over rounds that read the same windows is no surer than one of them.
@@ -40,26 +40,26 @@ class Evidence:
         return Evidence(scores, errors)
 
     def told(self, name: str, significance: float) -> bool:
-        """Whether this score can be told from zero; where nothing is known about its error, it is taken as it is."""
+        """Return whether the score of ``name`` can be told from zero; True where its error is unknown."""
         error = self.errors[name]
         return error is None or abs(self.scores[name]) > significance * error
 
     def share_told(self, significance: float = TWO) -> float | None:
-        """Share of the scores that can be told from zero; None where no error is known."""
+        """Return the share of the scores that can be told from zero; None where no error is known."""
         known = [name for name, error in self.errors.items() if error is not None]
         return sum(self.told(name, significance) for name in known) / len(known) if known else None
 
     def worth(self, significance: float) -> dict[str, float]:
-        """What a choice goes by: the scores, and zero for those that cannot be told from it."""
+        """Return what a choice goes by: the scores, and zero for those that cannot be told from it."""
         return {name: score if self.told(name, significance) else 0.0 for name, score in self.scores.items()}
 
     def helpful(self, significance: float) -> tuple[str, ...]:
-        """Modules whose score is above zero and can be told from it."""
+        """Return modules whose score is above zero and can be told from it."""
         return tuple(name for name, worth in self.worth(significance).items() if worth > 0)
 
 
 def verdict(evidence: Evidence, significance: float, signed: bool, kept: Iterable[str]) -> str:
-    """What the evidence says about a choice, in a sentence or two for the report.
+    """Return what the evidence says about a choice, in a sentence or two for the report.
 
     Args:
         evidence: of the last round.

@@ -41,7 +41,7 @@ class Reads:
     gradients: np.ndarray
 
     def followed_by(self, other: "Reads") -> "Reads":
-        """These points and then those."""
+        """Return these points and then those."""
         return Reads(
             np.concatenate([self.points, other.points]),
             np.concatenate([self.losses, other.losses]),
@@ -49,7 +49,7 @@ class Reads:
         )
 
     def best(self, penalty: float = 0.0) -> int:
-        """The point with the lowest mean loss plus penalty; of equals the one with the smaller sum."""
+        """Return the point with the lowest mean loss plus penalty; of equals the one with the smaller sum."""
         sums = self.points.sum(1)
         return int(np.lexsort((sums, self.losses.mean(1) + penalty * sums))[0])
 
@@ -59,16 +59,16 @@ class LossModel(Protocol):
 
     @property
     def num_periods(self) -> int:
-        """P."""
+        """Return the number of points P."""
 
     def value(self, factors: np.ndarray) -> np.ndarray:
-        """Losses [P] at ``factors`` [M]."""
+        """Return losses [P] at ``factors`` [M]."""
 
     def minimum(self, penalty: float, periods: Sequence[int]) -> np.ndarray:
-        """Factors [M] in [0, 1] with the lowest mean loss over ``periods`` plus ``penalty`` times their sum."""
+        """Return factors [M] in [0, 1] with the lowest mean loss over ``periods`` plus ``penalty`` times their sum."""
 
     def closing_penalty(self) -> float:
-        """The least penalty at which the minimum over all periods is at zero."""
+        """Return the least penalty at which the minimum over all periods is at zero."""
 
 
 @dataclass(frozen=True)
@@ -96,16 +96,16 @@ class Quadratic:
 
     @property
     def num_periods(self) -> int:
-        """P."""
+        """Return the number of points P."""
         return len(self.losses)
 
     def value(self, factors: np.ndarray) -> np.ndarray:
-        """Losses [P] at ``factors`` [M]."""
+        """Return losses [P] at ``factors`` [M]."""
         step = factors - self.at
         return self.losses + self.gradients @ step + 0.5 * np.einsum("i,pij,j->p", step, self.curvatures, step)
 
     def minimum(self, penalty: float, periods: Sequence[int]) -> np.ndarray:
-        """Factors [M] in [0, 1] with the lowest mean loss over ``periods`` plus ``penalty`` times their sum."""
+        """Return factors [M] in [0, 1] with the lowest mean loss over ``periods`` plus ``penalty`` times their sum."""
         chosen = list(periods)
         gradient, curvature = self.gradients[chosen].mean(0) + penalty, self.curvatures[chosen].mean(0)
 
@@ -127,7 +127,7 @@ class Quadratic:
         return np.clip(found.x, 0, 1)
 
     def closing_penalty(self) -> float:
-        """The least penalty at which the minimum over all periods is at zero."""
+        """Return the least penalty at which the minimum over all periods is at zero."""
         slope = self.gradients.mean(0) - self.curvatures.mean(0) @ self.at
         return max(0.0, -float(slope.min()))
 
@@ -155,26 +155,26 @@ class Line:
 
     @property
     def num_periods(self) -> int:
-        """P."""
+        """Return the number of points P."""
         return len(self.losses)
 
     def value(self, factors: np.ndarray) -> np.ndarray:
-        """Losses [P] at ``factors`` [M], all of them equal."""
+        """Return losses [P] at ``factors`` [M], all of them equal."""
         return self.losses[:, int(np.abs(self.grid - factors[0]).argmin())]
 
     def minimum(self, penalty: float, periods: Sequence[int]) -> np.ndarray:
-        """Equal factors [M] with the lowest mean loss over ``periods`` plus ``penalty`` times their sum."""
+        """Return equal factors [M] with the lowest mean loss over ``periods`` plus ``penalty`` times their sum."""
         total = self.losses[list(periods)].mean(0) + penalty * self.size * self.grid
         return np.full(self.size, self.grid[int(total.argmin())])
 
     def closing_penalty(self) -> float:
-        """The least penalty at which the minimum over all periods is at zero."""
+        """Return the least penalty at which the minimum over all periods is at zero."""
         mean = self.losses.mean(0)
         return max(0.0, float(((mean[0] - mean[1:]) / (self.size * self.grid[1:])).max()))
 
 
 def choose_penalty(model: LossModel, standard_errors: float = 0.0) -> float:
-    """The penalty whose factors, from the other periods, have the lowest loss on each period left out.
+    """Return the penalty whose factors, from the other periods, have the lowest loss on each period left out.
 
     Args:
         model: losses of two periods or more.
@@ -193,7 +193,7 @@ def choose_penalty(model: LossModel, standard_errors: float = 0.0) -> float:
 
 
 def _curvature(points: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """Second derivatives [M, M] from gradients [K, M] at the points [K, M], without negative curvature.
+    """Return second derivatives [M, M] from gradients [K, M] at the points [K, M], without negative curvature.
 
     Begins with what fits if no coefficient interacts with another.
     """

@@ -60,21 +60,21 @@ class Gates:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the gated modules, in the order of the model."""
+        """Return names of the gated modules, in the order of the model."""
         return tuple(self.layers)
 
     @property
     def M(self) -> int:
-        """Number of gated modules."""
+        """Return the number of gated modules."""
         return len(self.layers)
 
     @property
     def device(self) -> torch.device:
-        """Where the adapters are."""
+        """Return where the adapters are."""
         return next(iter(adapter_parameters(next(iter(self.layers.values()))).values())).device
 
     def parameter_counts(self) -> dict[str, int]:
-        """Adapter parameters of each module."""
+        """Return adapter parameters of each module."""
         return {
             name: sum(parameter.numel() for parameter in adapter_parameters(layer).values())
             for name, layer in self.layers.items()
@@ -82,7 +82,7 @@ class Gates:
 
     @contextmanager
     def apply(self, values: Tensor) -> Iterator[None]:
-        """Within the context, module m's adapter is multiplied by ``values[m]``; closed modules take part as well.
+        """Multiply module m's adapter by ``values[m]`` inside the context; closed modules take part as well.
 
         Leaving it, also by an exception, brings back what was there: an outer ``apply`` (whose values the inner
         one replaces), no gates at all, closed modules. Backward passes belong inside: gradient checkpointing
@@ -112,17 +112,17 @@ class Gates:
             yield
 
     def is_open(self, name: str) -> bool:
-        """Whether the module takes part in the forward pass."""
+        """Return whether the module takes part in the forward pass."""
         return not self._layer(name).disable_adapters
 
     @property
     def open_names(self) -> tuple[str, ...]:
-        """Names of the open modules, in the order of the model."""
+        """Return names of the open modules, in the order of the model."""
         return tuple(name for name in self.names if self.is_open(name))
 
     @property
     def closed_names(self) -> tuple[str, ...]:
-        """Names of the closed modules, in the order of the model."""
+        """Return names of the closed modules, in the order of the model."""
         return tuple(name for name in self.names if not self.is_open(name))
 
     def close(self, names: Iterable[str]) -> None:
@@ -207,7 +207,7 @@ class Gates:
 
 
 def _per_row(gate: Tensor, output: Tensor) -> Tensor:
-    """Gate [B] as [R, 1, ...] for an output [R, ...] with R = k * B rows, rows of one sample adjacent."""
+    """Return the gate [B] as [R, 1, ...] for an output [R, ...] with R = k * B rows, rows of one sample adjacent."""
     rows, samples = output.shape[0], gate.shape[0]
     if rows % samples:
         raise InputError(

@@ -42,7 +42,7 @@ class Importance:
 
     @property
     def share_beyond_noise(self) -> float | None:
-        """Share of the modules whose score is further from 0 than two standard errors; None without errors.
+        """Return the share of the modules whose score is further from 0 than two standard errors; None without errors.
 
         Where nothing can be told apart it is about 0.05.
         """
@@ -51,7 +51,7 @@ class Importance:
         return float(np.mean(np.abs(self.scores) > 2 * self.standard_errors))
 
     def ranking(self) -> tuple[str, ...]:
-        """Names from the most to the least important; ties keep the order of the model."""
+        """Return names from the most to the least important; ties keep the order of the model."""
         return tuple(self.names[index] for index in np.argsort(-self.scores, kind="stable"))
 
 

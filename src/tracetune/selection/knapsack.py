@@ -21,7 +21,7 @@ _SLACK = 1e-9  # of a unit: whole numbers of units stay whole numbers
 
 
 def best_within_time(scores: Mapping[str, float], profile: StepTimeProfile, share: float) -> tuple[str, ...]:
-    """Modules with the highest sum of scores whose step takes at most ``share`` of the step with all open.
+    """Return modules with the highest sum of scores whose step takes at most ``share`` of the step with all open.
 
     Only modules with positive scores are opened, but one at least: the best that fits, or the one that takes the
     least where none fits. Names come in the order of ``scores``; ties go to the deeper set, which takes less time.
@@ -48,7 +48,7 @@ def best_within_time(scores: Mapping[str, float], profile: StepTimeProfile, shar
 def _knapsack(
     names: list[str], scores: Mapping[str, float], profile: StepTimeProfile, seconds: float
 ) -> tuple[str, ...]:
-    """The names with the highest sum of positive scores and costs of at most ``seconds`` in sum."""
+    """Return the names with the highest sum of positive scores and costs of at most ``seconds`` in sum."""
     unit = profile.full / UNITS
     room = int(np.floor(seconds / unit + _SLACK))
     if room < 0:

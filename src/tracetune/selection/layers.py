@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 
 def lora_modules(model: nn.Module) -> dict[str, LoraLayer]:
-    """Every layer of ``model`` with an active LoRA adapter made of linear A and B, by its name in the base model.
+    """Return the layers of ``model`` with an active LoRA adapter of linear A and B, by their names in the base model.
 
     Names carry no prefix of ``PeftModel``, ``DistributedDataParallel`` or ``torch.compile``, so they fit
     ``LoraConfig.target_modules`` as they are. LoRA on embeddings, convolutions, bare parameters and
@@ -40,12 +40,12 @@ class ModulePlace(NamedTuple):
 
     @property
     def depth(self) -> int:
-        """Number of the block, as far as a model has blocks: 0 otherwise."""
+        """Return the number of the block, as far as a model has blocks: 0 otherwise."""
         return max(self.block, 0)
 
 
 def module_place(name: str) -> ModulePlace:
-    """Place of a full name: ``encoder.block.3.layer.0.SelfAttention.q`` is in block 3, ``layer.0.SelfAttention.q``."""
+    """Return the place of a name; ``encoder.block.3.layer.0.SelfAttention.q`` is in block 3."""
     found = re.search(r"(?:^|\.)(\d+)(?:\.|$)", name)
     if found is None:
         stem, _, kind = name.rpartition(".")
@@ -55,7 +55,7 @@ def module_place(name: str) -> ModulePlace:
 
 
 def adapter_parameters(layer: LoraLayer) -> dict[str, nn.Parameter]:
-    """Parameters of the active adapters of a LoRA layer (A, B, and DoRA's magnitudes), by name."""
+    """Return parameters of the active adapters of a LoRA layer (A, B, and DoRA's magnitudes), by name."""
     return {
         f"{kind}.{adapter}.{key}": parameter
         for kind in layer.adapter_layer_names
@@ -66,18 +66,18 @@ def adapter_parameters(layer: LoraLayer) -> dict[str, nn.Parameter]:
 
 
 def active_b(layer: LoraLayer) -> list[nn.Module]:
-    """The linear ``lora_B`` of each active adapter of a layer."""
+    """Return the linear ``lora_B`` of each active adapter of a layer."""
     pairs = [(layer.lora_A[name], layer.lora_B[name]) for name in layer.active_adapters if name in layer.lora_B]
     return [b for a, b in pairs if isinstance(a, nn.Linear) and isinstance(b, nn.Linear)]
 
 
 def adapter_names(layer: LoraLayer) -> list[str]:
-    """Names of all adapters of a layer, active or not."""
+    """Return names of all adapters of a layer, active or not."""
     return [*layer.lora_A.keys(), *layer.lora_embedding_A.keys()]
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model inside ``DistributedDataParallel`` and ``torch.compile``."""
+    """Return the model inside ``DistributedDataParallel`` and ``torch.compile``."""
     while True:
         if isinstance(model, DistributedDataParallel):
             model = model.module
@@ -88,14 +88,14 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def base_model(model: nn.Module) -> nn.Module:
-    """The model that module names refer to: without wrappers and without ``PeftModel``."""
+    """Return the model that module names refer to: without wrappers and without ``PeftModel``."""
     model = unwrapped(model)
     return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 @contextmanager
 def enabled(layer: LoraLayer) -> Iterator[None]:
-    """A closed layer computes its adapter for a while; what is trainable stays as it is."""
+    """Let a closed layer compute its adapter inside the context; what is trainable stays as it is."""
     flags = {parameter: parameter.requires_grad for parameter in adapter_parameters(layer).values()}
     layer.enable_adapters(True)
     for parameter, flag in flags.items():

@@ -38,12 +38,12 @@ class ScoringPlan:
     share: float
 
     def to_json(self) -> dict[str, Any]:
-        """As a mapping of JSON types."""
+        """Return the fields as JSON types."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "ScoringPlan":
-        """From what :meth:`to_json` gave."""
+        """Return the plan that :meth:`to_json` wrote."""
         return cls(**{**content, "schedule": Schedule(**content["schedule"])})
 
 
@@ -56,7 +56,7 @@ def plan_rounds(
     *,
     training: float,
 ) -> ScoringPlan:
-    """As many rounds and batches as ``config.cost_share`` allows; a line in the log says where they are fewer.
+    """Return as many rounds and batches as ``config.cost_share`` allows; log where they are fewer than asked for.
 
     Args:
         config: score and limit.
@@ -88,12 +88,12 @@ def plan_rounds(
 
 
 def passes_for_masks(config: SelectionConfig) -> float:
-    """Cost of finding the masks that fit, in forward passes over a batch."""
+    """Return the cost of finding the masks that fit, in forward passes over a batch."""
     return INDEPENDENCE_PASSES if config.score == "gated_dsic" and config.masks == "auto" else 0.0
 
 
 def _masks(config: SelectionConfig, gates: Gates, batches: ScoringBatches, loss_fn: LossFunction) -> str:
-    """The masks of every round; "auto" is decided before the first one, since the model stays what it is."""
+    """Return the masks of every round; "auto" is decided before the first one, since the model stays what it is."""
     if not passes_for_masks(config):
         return config.masks
     with undisturbed(gates.model):
@@ -102,7 +102,7 @@ def _masks(config: SelectionConfig, gates: Gates, batches: ScoringBatches, loss_
 
 
 def _note(asked: SelectionPlan, plan: SelectionPlan, training: float, config: SelectionConfig) -> tuple[int, str]:
-    """Level and text of the line about a plan that differs from what was asked for, or costs more than allowed."""
+    """Return level and text of the log line about a plan that differs from the settings or costs more than allowed."""
     text = (
         f"Choosing modules takes {plan.passes / training:.0%} as much computation as the training itself: "
         f"{len(plan.schedule.rounds())} rounds that read {plan.batches} batches of validation data each"

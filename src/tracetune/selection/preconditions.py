@@ -99,6 +99,6 @@ def check_wrapper(model: nn.Module) -> None:
 
 
 def _configs(model: nn.Module) -> dict[str, Any]:
-    """PEFT's configuration of each adapter; models with injected adapters have it too."""
+    """Return PEFT's configuration of each adapter; models with injected adapters have it too."""
     found: dict[str, Any] = getattr(unwrapped(model), "peft_config", {})
     return found

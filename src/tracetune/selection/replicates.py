@@ -55,7 +55,7 @@ def replicates(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> I
 
 
 def _parts(batch: Any, num_parts: int) -> list[Replicate]:
-    """The rows of a batch in so many parts of about the same size, or as many as there are rows."""
+    """Return the rows of a batch in so many parts of about the same size, or as many as there are rows."""
     size = batch_size(batch)
     num_parts = min(num_parts, size)
     borders = [place * size // num_parts for place in range(num_parts + 1)]
@@ -66,7 +66,7 @@ def _parts(batch: Any, num_parts: int) -> list[Replicate]:
 
 
 def _adds_up(gates: Gates, batch: Any, parts: list[Replicate], loss_fn: LossFunction) -> bool:
-    """Whether the loss of the batch is the mean of those of its parts, at random gates.
+    """Return whether the loss of the batch is the mean of those of its parts, at random gates.
 
     Equal to 1 / 1000 of the standard deviation between the parts, since passes in half precision differ a little.
     """

@@ -51,16 +51,16 @@ class RoundRecord:
 
     @property
     def evidence(self) -> Evidence:
-        """What the choice followed."""
+        """Return the scores that the choice followed."""
         return Evidence(self.smoothed, self.smoothed_errors)
 
     def to_json(self) -> dict[str, Any]:
-        """As a mapping of JSON types."""
+        """Return the fields as JSON types."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "RoundRecord":
-        """From what :meth:`to_json` gave."""
+        """Return the record that :meth:`to_json` wrote."""
         return cls(**{field.name: content[field.name] for field in fields(cls)})
 
 
@@ -121,14 +121,14 @@ def selection_round(
 
 
 def shared_profile(profile: StepTimeProfile) -> StepTimeProfile:
-    """The mean of the profiles that the training processes have measured, so that all choose the same."""
+    """Return the mean of the profiles that the training processes have measured, so that all choose the same."""
     base = mean_over_processes(np.array(list(profile.base.values()))).tolist()
     cost = mean_over_processes(np.array(list(profile.cost.values()))).tolist()
     return StepTimeProfile(dict(zip(profile.base, base, strict=True)), dict(zip(profile.cost, cost, strict=True)))
 
 
 def mean_over_processes(values: np.ndarray) -> np.ndarray:
-    """Mean of ``values`` over the training processes; the values themselves where there is one."""
+    """Return the mean of ``values`` over the training processes; the values themselves where there is one."""
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
         return values
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -138,7 +138,7 @@ def mean_over_processes(values: np.ndarray) -> np.ndarray:
 
 
 def _options(config: SelectionConfig, share: float, step: int) -> dict[str, Any]:
-    """Options of the configured score; q is the final share of modules, for "auto" the middle of those it visits."""
+    """Return options of the configured score; q is the final share of modules, for "auto" the middle of its range."""
     options = {
         "keep": (1 + share) / 2 if config.keep == AUTO else share,
         "context": config.context,
@@ -151,7 +151,7 @@ def _options(config: SelectionConfig, share: float, step: int) -> dict[str, Any]
 
 
 def _evidence(importance: Importance) -> Evidence:
-    """Scores and errors of one round, the means over the training processes."""
+    """Return scores and errors of one round, the means over the training processes."""
     names = importance.names
     scores = mean_over_processes(importance.scores).tolist()
     errors: list[float | None] = [None] * len(names)

@@ -48,7 +48,7 @@ def rows_independent(gates: Gates, batch: Any, loss_fn: LossFunction) -> bool:
 
 
 def _spread(before: Tensor, after: Tensor, chosen: Tensor) -> bool:
-    """Whether the losses [B] of samples that were not chosen changed as well."""
+    """Return whether the losses [B] of samples that were not chosen changed as well."""
     change = (after - before).abs()
     largest = change[chosen].max() if chosen.any() else change.new_zeros(())
     return bool((change[~chosen] > _NEGLIGIBLE * largest).any())

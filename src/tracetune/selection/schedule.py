@@ -127,11 +127,11 @@ class SelectionConfig:
         self.schedule(total_steps, budget_of(unit, parameter_counts))
 
     def last_round(self, total_steps: int) -> int:
-        """Step t_f of a run of ``total_steps``, after which the choice is final."""
+        """Return the step t_f of a run of ``total_steps``, after which the choice is final."""
         return max(1, _steps(self.final_step, total_steps))
 
     def schedule(self, total_steps: int, budget: Budget) -> "Schedule":
-        """The schedule of a run of ``total_steps`` within ``budget``.
+        """Return the schedule of a run of ``total_steps`` within ``budget``.
 
         Raises:
             InputError: steps out of order or beyond the run, or a ``keep`` that is too large or fits no module.
@@ -162,21 +162,21 @@ class Schedule:
     final: int
 
     def is_round(self, step: int) -> bool:
-        """Whether modules are scored and chosen after this step: every ``interval`` from t_i on, and at t_f."""
+        """Return whether modules are scored and chosen after this step: every ``interval`` from t_i on, and at t_f."""
         return self.start <= step <= self.stop and ((step - self.start) % self.interval == 0 or step == self.stop)
 
     def rounds(self) -> tuple[int, ...]:
-        """The steps after which there is a round."""
+        """Return the steps after which there is a round."""
         first = self.start if self.start else self.interval
         return tuple(sorted({*range(first, self.stop, self.interval), self.stop}))
 
     def budget(self, step: int) -> int:
-        """Budget after this step."""
+        """Return the budget after this step."""
         return budget_at(step, self.start, self.stop, self.full, self.final)
 
 
 def budget_at(step: int, start: int, stop: int, full: int, final: int) -> int:
-    """n(t) of the cubic schedule, rounded up: falls from ``full`` at t_i = ``start`` to ``final`` at t_f = ``stop``."""
+    """Return n(t) of the cubic schedule, rounded up: ``full`` at ``start`` (t_i), ``final`` at ``stop`` (t_f)."""
     if step >= stop:
         return final
     if step <= start:

@@ -99,11 +99,11 @@ class SelectionRun:
 
     @property
     def schedule(self) -> Schedule:
-        """When rounds are: as asked for, and as can be afforded from the first round on."""
+        """Return when rounds are: as asked for, and as can be afforded from the first round on."""
         return self._asked if self._plan is None else self._plan.schedule
 
     def after_step(self, step: int) -> RoundRecord | None:
-        """Score and choose where the schedule says so; the record of that round."""
+        """Score and choose where the schedule has a round, and return its record."""
         if step < self._asked.start:
             return None
         plan = self._planned()
@@ -125,7 +125,7 @@ class SelectionRun:
         self._limits.restore()
 
     def report(self) -> dict[str, Any]:
-        """Configuration, rounds, kept modules and cost as JSON types."""
+        """Return configuration, rounds, kept modules and cost as JSON types."""
         kept = self.gates.open_names
         profile = self.budget.profile if isinstance(self.budget, TimeBudget) else None
         return {
@@ -150,7 +150,7 @@ class SelectionRun:
         self._auto.keep_files(self.records, checkpoints, running)
 
     def _begin(self, begun: LogEntry) -> Budget:
-        """The budget, by the step times that the first process measured; its settings and times are logged once."""
+        """Return the budget, by the step times that the first process measured, and log settings and times once."""
         _check_same_run(begun, self.config, self._parameters)
         profile = None
         if self.config.budget_unit == "time":
@@ -169,7 +169,7 @@ class SelectionRun:
         self._auto.go_on(self.records)
 
     def _planned(self) -> ScoringPlan:
-        """The plan of the rounds, made before the first one and logged.
+        """Return the plan of the rounds, made before the first one and logged.
 
         Not earlier: adapters that have not trained yet add nothing, so that the masks that fit cannot be told.
         """
@@ -226,7 +226,7 @@ class SelectionRun:
         return self._auto.offer(self._measured(plan), step)
 
     def _measured(self, plan: ScoringPlan) -> Iterable[Any]:
-        """The batches that all competing models are measured on."""
+        """Return the batches that all competing models are measured on."""
         return self._batches.draw(plan.batches, self.config.seed)
 
     def _verdict(self, kept: Sequence[str]) -> str | None:
@@ -262,7 +262,7 @@ def _check_model(config: SelectionConfig, gates: Gates) -> None:
 
 
 def _last(entries: Sequence[LogEntry], key: str) -> LogEntry:
-    """The newest entry under ``key``; empty where there is none."""
+    """Return the newest entry under ``key``; empty where there is none."""
     return next((entry[key] for entry in reversed(entries) if key in entry), {})
 
 

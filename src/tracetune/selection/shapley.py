@@ -45,7 +45,7 @@ class ShapleyValues:
 
 
 def subset_loss(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> SubsetLoss:
-    """Mean loss over the samples of ``batches`` as a function of which modules are open."""
+    """Return the mean loss over the samples of ``batches`` as a function of which modules are open."""
     kept = list(on_device(gates.model, batches))
     sizes = np.array([batch_size(batch) for batch in kept])
 
@@ -59,7 +59,7 @@ def subset_loss(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> 
 
 
 def exact_shapley(loss: SubsetLoss, modules: int, *, progress: bool = True) -> ShapleyValues:
-    """Shapley values from all 2^M subsets.
+    """Return Shapley values from all 2^M subsets.
 
     Raises:
         InputError: more than 20 modules, which would take more than a million evaluations.
@@ -86,7 +86,7 @@ def sampled_shapley(
     state_file: str | Path | None = None,
     progress: bool = True,
 ) -> ShapleyValues:
-    """Shapley values from ``pairs`` random orders in which the modules open, each also taken in reverse.
+    """Return Shapley values from ``pairs`` random orders in which the modules open, each also taken in reverse.
 
     A module that opens early in one order opens late in its reverse, which cancels much of the variance. The
     standard error is over pairs. Every estimate adds up to L(no module) - L(all modules) exactly.
@@ -118,7 +118,7 @@ def sampled_shapley(
 
 
 def _gains(loss: SubsetLoss, order: np.ndarray, ends: list[float]) -> np.ndarray:
-    """Loss reduction [M] of each module as the modules open in ``order``."""
+    """Return the loss reduction [M] of each module as the modules open in ``order``."""
     gains = np.empty(len(order))
     losses = [ends[0], *_partial_losses(loss, order), ends[1]]
     gains[order] = -np.diff(losses)

@@ -158,7 +158,7 @@ def check_foldable(gates: Gates, names: Iterable[str]) -> None:
 
 
 def _choose(model: LossModel, penalty: float | None, standard_errors: float) -> tuple[np.ndarray, float]:
-    """Factors [M] and the penalty they were found with."""
+    """Return factors [M] and the penalty they were found with."""
     chosen = choose_penalty(model, standard_errors) if penalty is None else penalty
     return model.minimum(chosen, range(model.num_periods)), chosen
 
@@ -182,14 +182,14 @@ class _Reader:
         check_foldable(gates, self.names)
 
     def diagonal(self) -> Reads:
-        """The four points with equal factors, in rising order."""
+        """Return the four points with equal factors, in rising order."""
         first, *others = (self.read(np.full(len(self.names), factor)) for factor in DIAGONAL)
         for other in others:
             first = first.followed_by(other)
         return first
 
     def read(self, factors: np.ndarray) -> Reads:
-        """One point, at ``factors`` [M]."""
+        """Return one point, at ``factors`` [M]."""
         with undisturbed(self.gates.model):
             self.gates.model.requires_grad_(False)
             found = [self._period(factors, batches) for batches in self.periods]
@@ -197,7 +197,7 @@ class _Reader:
         return Reads(factors[None], losses[None], gradients[None])
 
     def result(self, reads: Reads, penalty: float) -> SoftGates:
-        """The best of all points that were read, by measured losses."""
+        """Return the best of all points that were read, by measured losses."""
         best, ends = reads.best(penalty), (0, len(DIAGONAL) - 1)
         places = dict(zip(("closed", "open", "factors"), (*ends, best), strict=True))
         return SoftGates(
@@ -208,7 +208,7 @@ class _Reader:
         )
 
     def _period(self, factors: np.ndarray, batches: Iterable[Any]) -> tuple[np.ndarray, np.ndarray]:
-        """Mean loss [] and its gradient [M] over the samples of one period."""
+        """Return the mean loss [] and its gradient [M] over the samples of one period."""
         loss, gradient, samples = 0.0, np.zeros(len(self.names)), 0
         for batch in on_device(self.gates.model, batches):
             size = batch_size(batch)

@@ -53,7 +53,7 @@ class StepTimeProfile:
             raise InputError("Expected base seconds that do not rise from a block to a higher one.")
 
     def seconds(self, open_names: Iterable[str]) -> float:
-        """Seconds of a step with these modules open, one at least.
+        """Return seconds of a step with these modules open, one at least.
 
         Raises:
             InputError: no module, or one that is not in the profile.
@@ -68,26 +68,26 @@ class StepTimeProfile:
 
     @property
     def full(self) -> float:
-        """Seconds with every module open."""
+        """Return seconds with every module open."""
         return self.seconds(self.cost)
 
     @property
     def least(self) -> float:
-        """Seconds with the one module open that takes the least."""
+        """Return seconds with the one module open that takes the least."""
         return min(self.seconds([name]) for name in self.cost)
 
     def to_json(self) -> dict[str, Any]:
-        """As a mapping of JSON types."""
+        """Return the fields as JSON types."""
         return {"base": {str(block): value for block, value in self.base.items()}, "cost": self.cost}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "StepTimeProfile":
-        """From what :meth:`to_json` gave."""
+        """Return the profile that :meth:`to_json` wrote."""
         return cls({int(block): value for block, value in content["base"].items()}, dict(content["cost"]))
 
 
 def lowest_block(names: Iterable[str]) -> int:
-    """Block of the lowest of these modules."""
+    """Return the block of the lowest of these modules."""
     return min(module_place(name).depth for name in names)
 
 
@@ -105,7 +105,7 @@ def measure_step_time(gates: Gates, batch: Any, loss_fn: LossFunction, rounds: i
 def step_seconds(
     gates: Gates, sets: Sequence[Sequence[str]], batch: Any, loss_fn: LossFunction, rounds: int = _ROUNDS
 ) -> np.ndarray:
-    """Seconds [sets] of forward and backward passes of the model in training form with these modules open.
+    """Return seconds [sets] of forward and backward passes of the model in training form with these modules open.
 
     Weights, gradients, ``requires_grad``, modes, gates, buffers and random number generators are afterwards what they
     were. The optimizer's own time is left out, and a model under torch.compile runs eagerly. A forward pass that is not
@@ -129,13 +129,13 @@ def step_seconds(
 
 
 def profile_passes(parameter_counts: Mapping[str, int], rows: int, device: torch.device) -> float:
-    """Cost of :func:`measure_step_time` in forward passes over its batch of ``rows`` rows, at most."""
+    """Return the cost of :func:`measure_step_time` in forward passes over its batch of ``rows`` rows, at most."""
     share = _timed_rows(rows, device) / rows
     return len(profile_sets(parameter_counts)) * _ROUNDS * (FORWARD + FORWARD_BACKWARD) * share
 
 
 def profile_sets(parameter_counts: Mapping[str, int]) -> list[tuple[str, ...]]:
-    """Sets of open modules to time, by the parameters of each module.
+    """Return sets of open modules to time, by the parameters of each module.
 
     The smallest module of each of at most 4 evenly spaced blocks alone, all modules, those with fewer parameters than
     the mean module, and the others.
@@ -153,7 +153,7 @@ def profile_sets(parameter_counts: Mapping[str, int]) -> list[tuple[str, ...]]:
 def fit_profile(
     parameter_counts: Mapping[str, int], sets: Sequence[Sequence[str]], seconds: np.ndarray
 ) -> StepTimeProfile:
-    """The profile closest to the ``seconds`` of steps with these sets open, in relative terms.
+    """Return the profile closest to the ``seconds`` of steps with these sets open, in relative terms.
 
     Base seconds are sums of non-negative steps from the highest block down, known at the blocks that
     :func:`profile_sets` takes and interpolated linearly between them.
@@ -183,19 +183,19 @@ def _timed_rows(rows: int, device: torch.device) -> int:
 
 
 def _knots(names: Iterable[str]) -> list[int]:
-    """Blocks whose base seconds are fitted: the first, the last, and evenly spaced ones between."""
+    """Return blocks whose base seconds are fitted: the first, the last, and evenly spaced ones between."""
     blocks = sorted({module_place(name).depth for name in names})
     places = np.linspace(0, len(blocks) - 1, min(_MOST_BLOCKS, len(blocks))).round().astype(int)
     return [blocks[place] for place in places]
 
 
 def _interpolation(block: int, knots: list[int]) -> np.ndarray:
-    """Weights [knots] of the base seconds at the knots in those at ``block``."""
+    """Return weights [knots] of the base seconds at the knots in those at ``block``."""
     return np.array([np.interp(block, knots, row) for row in np.eye(len(knots))])
 
 
 def _timed_step(gates: Gates, opened: Sequence[str], batch: Any, loss_fn: LossFunction) -> float:
-    """Seconds of one forward and backward pass with these modules open."""
+    """Return seconds of one forward and backward pass with these modules open."""
     gates.set_open(opened)
     gates.model.train()  # after opening: what is frozen may stay in evaluation mode
     model, weights = unwrapped(gates.model), [weight for weight in gates.model.parameters() if weight.requires_grad]
@@ -216,7 +216,7 @@ def _wait(device: torch.device) -> None:
 
 @contextmanager
 def _unchanged(gates: Gates) -> Iterator[None]:
-    """Whatever training passes and opening or closing modules change is brought back at the end."""
+    """Restore at the end what training passes and opening or closing modules change."""
     model, before = gates.model, gates.open_names
     gradients = {
         weight: weight.grad for layer in gates.layers.values() for weight in adapter_parameters(layer).values()

@@ -19,7 +19,7 @@ _SAMPLE_LOSSES = ("sample_losses", "loss_per_sample", "losses")
 
 
 def model_loss(model: nn.Module, batch: Any) -> Tensor:
-    """The loss a model reports itself: losses [B] where its output offers them, otherwise their mean.
+    """Return the loss a model reports itself: losses [B] where its output offers them, otherwise their mean.
 
     The losses of the samples are looked for in the output under ``sample_losses``, ``loss_per_sample`` and
     ``losses``; the mean under ``loss``.
@@ -44,12 +44,12 @@ def model_loss(model: nn.Module, batch: Any) -> Tensor:
 
 
 def classification_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-    """Cross entropy [B] of a classifier with ``logits`` [B, classes] for ``batch["labels"]`` [B]."""
+    """Return cross entropy [B] of a classifier with ``logits`` [B, classes] for ``batch["labels"]`` [B]."""
     return functional.cross_entropy(model(**batch).logits, batch["labels"], reduction="none")
 
 
 def checked_loss(model: nn.Module, batch: Any, loss_fn: LossFunction) -> Tensor:
-    """Losses [B], or their mean [], of one batch, in float32 at least.
+    """Return losses [B], or their mean [], of one batch, in float32 at least.
 
     Raises:
         InputError: a loss is not finite, or has more than one dimension.
@@ -66,7 +66,7 @@ def checked_loss(model: nn.Module, batch: Any, loss_fn: LossFunction) -> Tensor:
 
 
 def mean_loss(model: nn.Module, batches: Iterable[Any], loss_fn: LossFunction = model_loss) -> float:
-    """Mean loss over all samples of ``batches``, without gradients; the model is left as it was."""
+    """Return the mean loss over all samples of ``batches``, without gradients; the model is left as it was."""
     total, samples = 0.0, 0
     with undisturbed(model), torch.no_grad():
         for batch in on_device(model, batches):
@@ -84,7 +84,7 @@ def sample_losses(model: nn.Module, batches: Iterable[Any], loss_fn: LossFunctio
 
 
 def on_device(model: nn.Module, batches: Iterable[Any]) -> Iterator[Any]:
-    """The batches, one after the other, on the device of the model.
+    """Yield the batches, one after the other, on the device of the model.
 
     Raises:
         InputError: there is no batch.
@@ -102,7 +102,7 @@ def on_device(model: nn.Module, batches: Iterable[Any]) -> Iterator[Any]:
 
 
 def batch_size(batch: Any) -> int:
-    """Number B of samples: the leading dimension of the first tensor in the batch.
+    """Return the number B of samples: the leading dimension of the first tensor in the batch.
 
     Raises:
         InputError: the batch holds no tensor with a dimension.
@@ -114,14 +114,14 @@ def batch_size(batch: Any) -> int:
 
 
 def chosen_rows(batch: Any, rows: slice) -> Any:
-    """The samples ``rows`` of a batch: those rows of every tensor whose leading dimension is the number of samples."""
+    """Return the samples ``rows`` of a batch: these rows of every tensor with a row for each sample."""
     size = batch_size(batch)
     return _mapped(batch, lambda tensor: tensor[rows] if tensor.ndim and len(tensor) == size else tensor)
 
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; afterwards modes, ``requires_grad`` and random number generators are as before."""
+    """Set evaluation mode inside; restore modes, ``requires_grad`` and random number generators afterwards."""
     modes = {module: module.training for module in model.modules()}
     trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - libraries draw from it
@@ -151,7 +151,7 @@ def _tensors(batch: Any) -> Iterator[Tensor]:
 
 
 def _mapped(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """The batch with each of its tensors changed."""
+    """Return the batch with each of its tensors changed."""
     if isinstance(batch, Tensor):
         return change(batch)
     if isinstance(batch, Mapping):

@@ -28,7 +28,7 @@ class ScoringBatches:
         return islice(iter(self.batches), self.count)
 
     def draw(self, wanted: int, seed: Sequence[int] | int) -> Iterable[Any]:
-        """As many batches as ``wanted``, others for every seed; all of them where there are no more.
+        """Return as many batches as ``wanted``, others for every seed; all of them where there are no more.
 
         Of a list some batches; of a data set that a DataLoader reads in order, samples, one from each of equal parts.
         What can only be read from the beginning is, and a DataLoader that shuffles has another beginning each time.
@@ -44,7 +44,7 @@ class ScoringBatches:
         return ScoringBatches(loader, wanted)
 
     def overlap(self, wanted: int) -> float:
-        """Share of what two draws of ``wanted`` batches have in common, on average; 1 where that is not known."""
+        """Return the mean share that two draws of ``wanted`` batches have in common; 1 where that is not known."""
         loader = self.batches
         drawn = isinstance(loader, (list, tuple)) or (
             isinstance(loader, DataLoader) and isinstance(loader.sampler, (SequentialSampler, RandomSampler))
@@ -53,14 +53,14 @@ class ScoringBatches:
 
 
 def _one_of_each(size: int, parts: int, source: np.random.Generator) -> list[int]:
-    """One place in each of equal parts of ``range(size)``; all places where there are no more than parts."""
+    """Return one place in each of equal parts of ``range(size)``; all places where there are no more than parts."""
     borders = np.linspace(0, size, min(size, parts) + 1).astype(int)
     chosen: list[int] = source.integers(borders[:-1], borders[1:]).tolist()
     return chosen
 
 
 def checked_validation(validation: Any) -> Any:
-    """Validation data that can be read in every round, and are not empty as far as one can see.
+    """Return validation data that can be read in every round, and are not empty as far as one can see.
 
     Raises:
         InputError: none given, or of length 0.
@@ -78,11 +78,11 @@ def checked_validation(validation: Any) -> Any:
 
 
 def as_batches(validation: Any, batch_size: int, collate: Callable[[list[Any]], Any]) -> Any:
-    """Batches (a list, DataLoader or iterable data set) as they are; a data set of single samples in batches."""
+    """Return batches (a list, DataLoader or iterable data set) as they are; a data set of single samples in batches."""
     return DataLoader(validation, batch_size, collate_fn=collate) if _holds_samples(validation) else validation
 
 
 def _holds_samples(validation: Any) -> bool:
-    """Whether these are single samples to be batched: a data set with an index. Everything else yields batches."""
+    """Return whether these are single samples to be batched: a data set with an index. Others yield batches."""
     batches = isinstance(validation, (list, tuple, DataLoader, IterableDataset))
     return not batches and hasattr(validation, "__getitem__")

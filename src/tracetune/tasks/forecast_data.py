@@ -123,7 +123,7 @@ def forecast_data(
     rolling: bool = True,
     seed: int = 0,
 ) -> ForecastData:
-    """Windows of a split panel; the scaler sees the training ranges only.
+    """Return windows of a split panel; the scaler sees the training ranges only.
 
     Args:
         panel: the series.
@@ -198,7 +198,7 @@ class _ValidationWindows:
         prediction_length: int,
         rolling: bool,
     ) -> "_ValidationWindows":
-        """The windows of these ranges, whose targets lie in one period each."""
+        """Return the windows of these ranges, whose targets lie in one period each."""
         lengths = (context_length, prediction_length)
         usable = [Part(min(first_origin(*part, *lengths), part.stop), part.stop) for part in ranges]
         periods = cut_periods(usable, prediction_length) if rolling else []
@@ -212,7 +212,7 @@ class _ValidationWindows:
         return self.kept.rows_of(spread_rows(size, size if count is None else count, seed))
 
     def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Series, channel and period of windows."""
+        """Return series, channel and period of windows."""
         place, channel, _ = self.windows.locate_rows(rows)
         period, series = np.divmod(place, self.series)
         return series, channel, period

@@ -21,7 +21,7 @@ BatchForecaster = Callable[[Batch], Tensor]
 
 
 def compare_forecasters(forecasters: Mapping[str, BatchForecaster], batches: Iterable[Batch]) -> list[dict[str, Any]]:
-    """Mean squared and absolute errors of each forecaster, one row each.
+    """Return the mean squared and absolute errors of each forecaster, one row each.
 
     Args:
         forecasters: by name, functions from a batch of windows to forecasts [B, C, H].
@@ -38,7 +38,7 @@ def compare_forecasters(forecasters: Mapping[str, BatchForecaster], batches: Ite
 
 
 def naive_forecasters(prediction_length: int, season: int) -> dict[str, BatchForecaster]:
-    """The forecasts that need no model: the last value, and the last season where there is one.
+    """Return the forecasts that need no model: the last value, and the last season where there is one.
 
     Raises:
         InputError: a season below 1.
@@ -54,7 +54,7 @@ def naive_forecasters(prediction_length: int, season: int) -> dict[str, BatchFor
 
 
 def naive_losses(validation: BatchSource, prediction_length: int, season: int) -> dict[str, float]:
-    """Validation losses of the naive forecasts: means over windows, as those of models, of the same windows.
+    """Return validation losses of the naive forecasts: means over windows, as those of models, of the same windows.
 
     They see what the model sees, the context; a season that is longer is left out.
 
@@ -85,5 +85,5 @@ def _past_with_gaps(batch: Batch) -> np.ndarray:
 
 
 def _forecast_tensor(forecast: np.ndarray) -> Tensor:
-    """A context without any observation gives no naive forecast; zero is the mean of scaled series."""
+    """Return forecasts with 0, the mean of scaled series, where a context without observations gave NaN."""
     return torch.from_numpy(np.nan_to_num(forecast)).float()

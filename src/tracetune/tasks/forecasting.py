@@ -121,13 +121,13 @@ class ForecastModel(TaskModel):
 
     @property
     def zero_shot_quantile_levels(self) -> tuple[float, ...] | None:
-        """The Q levels of the quantiles that the model forecasts; None where it forecasts points only."""
+        """Return the Q levels of the quantiles that the model forecasts; None where it forecasts points only."""
         zero_shot = self.head is None and isinstance(self.backbone, QuantileForecaster)
         return tuple(self.backbone.quantile_levels) if zero_shot else None
 
     @property
     def tokens_per_sample(self) -> int:
-        """N of a context: samples have one channel."""
+        """Return the number of tokens of a context: samples have one channel."""
         return int(self.backbone.num_patches(self.context_length))
 
     def forward(  # type: ignore[override]  # batches of forecasting have these entries
@@ -158,7 +158,7 @@ class ForecastModel(TaskModel):
         return ForecastOutput(losses.mean(), losses, forecast, scale, quantiles)
 
     def encode(self, past_values: Tensor, input_mask: Tensor | None = None) -> Encoded:
-        """The tokens [B, C, N, D] of past values [B, C, T] that the head reads, and the statistics of the values."""
+        """Return the tokens [B, C, N, D] of past values [B, C, T] that the head reads, and the values' statistics."""
         context = self._fit_context(past_values, input_mask)
         if self.head_tokens == "context":
             return self.backbone.encode(*context)
@@ -207,14 +207,14 @@ class ForecastModel(TaskModel):
     def _sample_losses(
         self, forecast: Tensor, quantiles: Tensor | None, future_values: Tensor, future_mask: Tensor | None
     ) -> Tensor:
-        """The loss [B] of each sample."""
+        """Return the loss [B] of each sample."""
         if not self.quantile_loss:
             return squared_error_per_sample(forecast, future_values, future_mask)
         assert quantiles is not None, "only what forecasts quantiles by itself is trained on their loss"
         return quantile_loss_per_sample(quantiles, self.backbone.quantile_levels, future_values, future_mask)
 
     def _zero_shot_forecast(self, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The forecast [B, C, H] of the backbone by itself, and its quantiles [B, C, H, Q] where it has some."""
+        """Return the zero-shot forecast [B, C, H], and its quantiles [B, C, H, Q] where the backbone has some."""
         if not hasattr(self.backbone, "forecast"):
             raise InputError(
                 f"{type(self.backbone).__name__} does not forecast by itself: expected a head to forecast with, found "
@@ -233,7 +233,7 @@ class ForecastModel(TaskModel):
 
 
 def _resolved_tokens(tokens: str, backbone: Any, context_length: int, prediction_length: int) -> str:
-    """Which tokens a head reads, "auto" decided."""
+    """Return which tokens a head reads, "auto" decided."""
     masked = isinstance(backbone, MaskedBackbone) and backbone.num_passes(context_length, prediction_length) == 1
     if tokens == "auto":
         return "future" if masked else "context"
@@ -247,7 +247,7 @@ def _resolved_tokens(tokens: str, backbone: Any, context_length: int, prediction
 
 
 def squared_error_per_sample(forecast: Tensor, future_values: Tensor, future_mask: Tensor | None) -> Tensor:
-    """Mean squared error [B] of forecasts [B, C, H] over the observed future steps."""
+    """Return the mean squared error [B] of forecasts [B, C, H] over the observed future steps."""
     errors = (forecast - future_values).square()
     if future_mask is None:
         return errors.flatten(1).mean(dim=1)
@@ -257,7 +257,7 @@ def squared_error_per_sample(forecast: Tensor, future_values: Tensor, future_mas
 def quantile_loss_per_sample(
     quantiles: Tensor, levels: Sequence[float], future_values: Tensor, future_mask: Tensor | None
 ) -> Tensor:
-    """Twice the quantile loss [B] of quantiles [B, C, H, Q] at Q levels, mean over levels and observed future steps.
+    """Return twice the quantile loss [B] of quantiles [B, C, H, Q], mean over levels and observed future steps.
 
     Koenker & Bassett 1978: q (y - f) where the value y is above the quantile f, else (1 - q) (f - y). Twice, so that at
     the median it is the absolute error.
@@ -298,7 +298,7 @@ class Forecasting:
 
     @property
     def default_head(self) -> HeadConfig:
-        """A projection on tokens of the future where the backbone has them."""
+        """Return a projection on tokens of the future where the backbone has them."""
         return HeadConfig(**FORECASTING_HEAD)
 
     def model(self, backbone: Backbone, head: HeadConfig) -> ForecastModel:

@@ -51,7 +51,7 @@ class ReconstructionOutput(ModelOutput):
 def draw_observed(
     batch: int, length: int, patch_length: int, config: MaskingConfig, generator: torch.Generator | None
 ) -> Tensor:
-    """Which steps are observed, [B, 1, T] bool: all, or for short series the last ones, two patches at least."""
+    """Return which steps are observed, [B, 1, T] bool: all, or for short series the last ones, two patches at least."""
     if not config.short_share:  # nothing is drawn, so that the masks stay those of runs without short series
         return torch.ones(batch, 1, length, dtype=torch.bool)
     start = torch.randint(0, length - 2 * patch_length + 1, (batch, 1), generator=generator)
@@ -66,7 +66,7 @@ def draw_patch_mask(
     generator: torch.Generator | None,
     present: Tensor | None = None,
 ) -> Tensor:
-    """Patches to hide, [B, 1, N] bool; every sample hides at least one patch and shows at least one.
+    """Return patches to hide, [B, 1, N] bool; every sample hides at least one patch and shows at least one.
 
     Args:
         batch: B.
@@ -103,7 +103,7 @@ class MaskedReconstruction(nn.Module):
         self.huber_delta = huber_delta
 
     def forward(self, values: Tensor) -> ReconstructionOutput:
-        """Loss of rebuilding the hidden patches of values [B, 1, T], T a multiple of the patch length."""
+        """Return the loss of rebuilding the hidden patches of values [B, 1, T], T a multiple of the patch length."""
         generator = None if self.training else torch.Generator().manual_seed(0)
         patch_length = self.backbone.patch_length
         size, num_patches = len(values), values.shape[-1] // patch_length

@@ -47,7 +47,7 @@ class TrainingData:
 
     @property
     def known_groups(self) -> SampleGroups:
-        """The groups; where there are none, each validation sample is an item of its own."""
+        """Return the groups; without any, each validation sample is one item."""
         return SampleGroups.of_single_items(len(self.validation)) if self.groups is None else self.groups
 
 
@@ -79,7 +79,7 @@ class TaskModel(nn.Module, ABC):
     @property
     @abstractmethod
     def tokens_per_sample(self) -> int:
-        """Tokens C N of one sample, by which batches are sized where memory is limited."""
+        """Return tokens C N of one sample, by which batches are sized where memory is limited."""
 
     @abstractmethod
     def features(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -131,7 +131,7 @@ class Task(Protocol):
 
     @property
     def default_head(self) -> Any:
-        """Configuration of the head where none is asked for, a dataclass."""
+        """Return the configuration of the head where none is asked for, a dataclass."""
         ...
 
     def model(self, backbone: Any, head: Any) -> TaskModel:

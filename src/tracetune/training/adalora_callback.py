@@ -35,7 +35,7 @@ class AdaLoraCallback(TrainerCallback):
 
     @property
     def run(self) -> "_Allocation":
-        """The allocation of the training that is under way."""
+        """Return the allocation of the training that is under way."""
         if self._run is None:
             raise InputError("AdaLoRA allocates ranks while training runs: call trainer.train() first.")
         return self._run
@@ -90,7 +90,7 @@ class _Allocation:
 
     @property
     def last_change(self) -> int:
-        """The step after which ranks stay as they are."""
+        """Return the step after which ranks stay as they are."""
         return self._config.total_step - self._config.tfinal
 
     def allocate(self, step: int) -> None:

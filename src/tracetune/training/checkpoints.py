@@ -58,7 +58,7 @@ def train(trainer: Trainer) -> None:
 
 
 def last_checkpoint(folder: str | Path) -> str | None:
-    """Newest whole checkpoint below ``folder``, None where there is none; newer ones that are not whole are removed."""
+    """Return the newest whole checkpoint below ``folder`` or None, and remove newer ones that are not whole."""
     for checkpoint in reversed(_checkpoints(Path(folder))):
         damage = _damage(checkpoint)
         if damage is None:
@@ -96,7 +96,7 @@ def _no_batches(epoch_iterator: Iterator[Any], num_batches: int, device: Any) ->
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """Folders of checkpoints, whole or not, by step."""
+    """Return folders of checkpoints, whole or not, by step."""
     found = [path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if _step(path) >= 0 and path.is_dir()]
     return sorted(found, key=_step)
 
@@ -116,7 +116,7 @@ def _complete(checkpoint: Path) -> None:
 
 
 def _damage(checkpoint: Path) -> str | None:
-    """Why a checkpoint cannot be gone on from; None where it can."""
+    """Return why a checkpoint cannot be gone on from; None where it can."""
     damage = _damaged_file(checkpoint)
     if damage is not None:
         return damage
@@ -144,13 +144,13 @@ def _damaged_file(checkpoint: Path) -> str | None:
 
 
 def _best_of(checkpoint: Path) -> str | None:
-    """Name of the checkpoint with the best model when this one was written."""
+    """Return the name of the checkpoint with the best model when this one was written."""
     path = read_json_object(checkpoint / _STATE_FILE).get("best_model_checkpoint")
     return None if path is None else Path(path).name
 
 
 def _has_ended(checkpoint: Path) -> bool:
-    """Whether training was over when a checkpoint was written: at its last step, or stopped early."""
+    """Return whether training was over when a checkpoint was written: at its last step, or stopped early."""
     state = read_json_object(checkpoint / _STATE_FILE)
     control = state["stateful_callbacks"]["TrainerControl"]["args"]
     return control["should_training_stop"] or state["global_step"] >= state["max_steps"]

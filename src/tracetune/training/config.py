@@ -70,14 +70,14 @@ class TrainingConfig:
             raise InputError(f"Expected bf16 to be true, false or auto, found {self.bf16!r}.")
 
     def total_steps(self, windows: int) -> int:
-        """Optimiser steps of a run over this many training windows."""
+        """Return optimiser steps of a run over this many training windows."""
         if self.max_steps > 0:
             return self.max_steps
         epoch = windows if self.epoch_windows is None else min(windows, self.epoch_windows)
         return max(1, math.ceil(self.num_train_epochs * math.ceil(epoch / self.batch_size)))
 
     def most_windows(self, tokens_per_window: int | None) -> int | None:
-        """Windows that fit into one forward pass; None without limit.
+        """Return windows that fit into one forward pass; None without limit.
 
         Args:
             tokens_per_window: N, the backbone's ``num_patches`` of the context.

@@ -25,12 +25,12 @@ class CachedBatches(Dataset):
         return len(next(iter(self.tensors.values())))
 
     def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
-        """Rows ``indices`` of every tensor, stacked."""
+        """Return rows ``indices`` of every tensor, stacked."""
         rows = torch.as_tensor(indices)
         return {name: tensor[rows] for name, tensor in self.tensors.items()}
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Row ``index`` of every tensor."""
+        """Return row ``index`` of every tensor."""
         return {name: tensor[index] for name, tensor in self.tensors.items()}
 
 

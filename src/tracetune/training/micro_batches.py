@@ -65,7 +65,7 @@ class MicroBatches(Dataset):
             self._epoch, self._order = epoch, None
 
     def __getitems__(self, items: list[int]) -> Any:
-        """The micro-batches ``items`` as one batch, as the data set makes it."""
+        """Return the micro-batches ``items`` as one batch, as the data set makes it."""
         rows = [row for item in items for row in self._rows_of(item)]
         if rows:
             return self.dataset.__getitems__(rows)
@@ -121,7 +121,7 @@ def _give_labels(model: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[A
 
 
 def share_of_step(outputs: Any, labels: Tensor, num_items_in_batch: Tensor, devices: int = 1) -> Tensor:
-    """What a micro-batch adds to the mean loss over all rows of an optimizer step: the Trainer's ``compute_loss_func``.
+    """Return a micro-batch's share of the mean loss of an optimizer step: the Trainer's ``compute_loss_func``.
 
     Args:
         outputs: of the model; ``loss`` is a mean over the rows, with whatever a callback added to it.

@@ -58,7 +58,7 @@ class PrefixCache:
         self._like = torch.empty(0)  # precision and place of states as blocks return them
 
     def indexed(self, windows: BatchSource) -> "IndexedWindows":
-        """The same windows, each with an index of its own in this cache."""
+        """Return the same windows, each with its index in this cache."""
         first = self._windows
         self._windows += len(windows)
         self._depth = torch.zeros(self._windows, dtype=torch.int16)
@@ -67,7 +67,7 @@ class PrefixCache:
 
     @contextmanager
     def attached(self, model: nn.Module) -> Iterator[None]:
-        """Inside, ``model`` takes batches of :meth:`indexed` windows and goes on from what is remembered of them."""
+        """Let ``model`` take batches of :meth:`indexed` windows and go on from what is remembered of them."""
         hook = model.register_forward_pre_hook(self._take_index, with_kwargs=True)
         self._backbone.prefix = self
         try:
@@ -79,7 +79,7 @@ class PrefixCache:
 
     @torch.no_grad()
     def __call__(self, hidden: Tensor, attended: Tensor) -> tuple[Tensor, int]:
-        """Hidden states [B, C, N, D] after the frozen blocks, and how many those are; see ``Prefix``."""
+        """Return hidden states [B, C, N, D] after the frozen blocks, and how many those are; see ``Prefix``."""
         index, self._index = self._index, None
         frozen = 0 if index is None or hidden.requires_grad else self._frozen()  # patches whose embedding trains change
         if index is None or frozen == 0:
@@ -97,7 +97,7 @@ class PrefixCache:
         return result, frozen
 
     def _after(self, start: int, frozen: int, index: Tensor, hidden: Tensor, attended: Tensor) -> Tensor:
-        """States of windows at depth ``frozen``, of which those at depth ``start`` are remembered (0: none are)."""
+        """Return states of windows at depth ``frozen``; those at depth ``start`` are remembered (0: none are)."""
         if start:
             hidden = self._load(self._slot[index])
         self.reused += start * len(index)
@@ -129,7 +129,7 @@ class PrefixCache:
         self._depth[index[kept]] = depth
 
     def _by_part(self, slots: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Which of the slots lie in each part, the part, and where in it."""
+        """Yield which of the slots lie in each part, the part, and where in it."""
         first = 0
         for part in self._parts or ():
             rows = ((slots >= first) & (slots < first + len(part))).nonzero().squeeze(1)
@@ -152,7 +152,7 @@ class PrefixCache:
         return parts
 
     def _frozen(self) -> int:
-        """How many of the first blocks neither train nor carry an open adapter."""
+        """Return how many of the first blocks have neither a trainable weight nor an open adapter."""
         frozen = frozen_blocks(self._backbone.blocks)
         for number, block in enumerate(self._backbone.blocks[:frozen]):
             if any(isinstance(m, BaseTunerLayer) and not m.disable_adapters and not m.merged for m in block.modules()):
@@ -185,5 +185,5 @@ class IndexedWindows(Dataset):
         return len(self.windows)
 
     def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
-        """Windows ``indices`` as one batch."""
+        """Return windows ``indices`` as one batch."""
         return {**self.windows.__getitems__(indices), INDEX: self.first + torch.as_tensor(indices, dtype=torch.int64)}

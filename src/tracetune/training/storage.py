@@ -39,7 +39,7 @@ class Storage:
             self._file = min(self._file, shutil.disk_usage(self._folder).free // 2)
 
     def empty(self, *shape: int, dtype: torch.dtype) -> Tensor | None:
-        """A tensor without values, in memory or in a file; None where there is room for it in neither."""
+        """Return a tensor without values, in memory or in a file; None where there is room for it in neither."""
         needed = math.prod(shape) * dtype.itemsize
         if needed <= self._memory:
             self._memory -= needed
@@ -50,7 +50,7 @@ class Storage:
         return None
 
     def rows(self, count: int, *shape: int, dtype: torch.dtype) -> list[Tensor]:
-        """Up to ``count`` rows of a shape, as many as there is room for: a tensor in memory, then one in a file."""
+        """Return up to ``count`` rows of a shape, as there is room for them: a tensor in memory, then one in a file."""
         row_bytes = math.prod(shape) * dtype.itemsize
         parts = []
         for room in (self._memory, self._file):

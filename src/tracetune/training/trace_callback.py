@@ -74,7 +74,7 @@ class TraceCallback(TrainerCallback):
 
     @property
     def run(self) -> SelectionRun:
-        """The selection of the training that has begun last.
+        """Return the selection of the training that has begun last.
 
         Raises:
             InputError: no training has begun.
@@ -85,11 +85,11 @@ class TraceCallback(TrainerCallback):
 
     @property
     def records(self) -> list[RoundRecord]:
-        """One RoundRecord per round."""
+        """Return one RoundRecord per round."""
         return self.run.records
 
     def report(self) -> dict[str, Any]:
-        """Configuration, rounds, kept modules and cost as JSON types, see :meth:`SelectionRun.report`."""
+        """Return configuration, rounds, kept modules and cost as JSON types, see :meth:`SelectionRun.report`."""
         return self.run.report()
 
     def on_train_begin(
@@ -139,7 +139,7 @@ def _log(state: TrainerState, entry: dict[str, Any]) -> None:
 
 
 def _samples_per_step(args: TrainingArguments, train_dataloader: DataLoader | None) -> int:
-    """Samples of one optimizer step, over all processes."""
+    """Return samples of one optimizer step, over all processes."""
     dataset = getattr(train_dataloader, "dataset", None)
     if isinstance(dataset, MicroBatches):  # one item of it is a part of a batch
         return dataset.batch_size * max(1, args.n_gpu) * args.world_size // dataset.processes
@@ -147,7 +147,7 @@ def _samples_per_step(args: TrainingArguments, train_dataloader: DataLoader | No
 
 
 def _looks_for_unused(args: TrainingArguments, model: nn.Module) -> bool:
-    """Whether closed modules are no obstacle to training in several processes, by the Trainer's own rule."""
+    """Return whether closed modules are no obstacle to training in several processes, by the Trainer's own rule."""
     if args.parallel_mode != ParallelMode.DISTRIBUTED:
         return True
     if args.ddp_find_unused_parameters is not None:
@@ -161,7 +161,7 @@ def _looks_for_unused(args: TrainingArguments, model: nn.Module) -> bool:
 
 
 def _autocast(args: TrainingArguments, device: str) -> AbstractContextManager[Any]:
-    """The precision of training."""
+    """Return the precision of training."""
     if not (args.bf16 or args.fp16):
         return nullcontext()
     return torch.autocast(device, dtype=torch.bfloat16 if args.bf16 else torch.float16)

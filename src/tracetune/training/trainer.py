@@ -39,7 +39,7 @@ def build_trainer(
     tokens_per_window: int | None = None,
     first_evaluation: int = 0,
 ) -> Trainer:
-    """A Trainer that keeps the checkpoint with the best validation loss.
+    """Return a Trainer that keeps the checkpoint with the best validation loss.
 
     Args:
         model: returns a mapping with ``loss`` from a batch of ``train``; only parameters that require
@@ -98,7 +98,7 @@ def build_trainer(
 
 
 def parameter_groups(model: nn.Module, head: nn.Module | None, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Trainable parameters in two groups: the head with its own learning rate, and the rest."""
+    """Return trainable parameters in two groups: the head with its own learning rate, and the rest."""
     of_head = {id(parameter) for parameter in head.parameters()} if head is not None else set()
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trainable:

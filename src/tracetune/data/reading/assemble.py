@@ -134,7 +134,7 @@ def _made(
 
 
 def _ordered(rows: Rows, options: ReadingOptions, strict: bool) -> tuple[Rows, list[str]]:
-    """Rows item by item in order of time; a table that goes back in time throughout is turned around."""
+    """Return rows item by item in order of time; a table that goes back in time throughout is turned around."""
     same = np.argsort(rows.codes, kind="stable")
     grouped = rows.at(same)
     within = grouped.codes[1:] == grouped.codes[:-1]
@@ -185,7 +185,7 @@ def _refuse_repeats(rows: Rows) -> None:
 
 
 def _clock_hint(rows: Rows, again: np.ndarray) -> str:
-    """Whether repeats look like the hour that a clock shows twice in autumn."""
+    """Return whether repeats look like the hour that a clock shows twice in autumn."""
     if not np.issubdtype(rows.times.dtype, np.datetime64):
         return ""
     dates = pd.DatetimeIndex(rows.times[again])
@@ -194,7 +194,7 @@ def _clock_hint(rows: Rows, again: np.ndarray) -> str:
 
 
 def _separator_hint(rows: Rows) -> str:
-    """A column that would make repeated times unique, with the option that names it."""
+    """Return a column that would make repeated times unique, with the option that names it."""
     used = rows.raw.frame
     if rows.places is None or len(rows.places) != len(used):
         return ""
@@ -216,7 +216,7 @@ def _separator_hint(rows: Rows) -> str:
 
 
 def _merged(rows: Rows, how: str) -> tuple[Rows, list[str]]:
-    """One row a time of an item: the mean, the first or the sum of those that repeat it."""
+    """Return one row a time of an item: the mean, the first or the sum of those that repeat it."""
     key = pd.DataFrame({"code": rows.codes, "time": rows.times})
     group = key.groupby(["code", "time"], sort=False).ngroup().to_numpy()
     count = int(group.max()) + 1
@@ -230,7 +230,7 @@ def _merged(rows: Rows, how: str) -> tuple[Rows, list[str]]:
 
 
 def _resampled(rows: Rows, offset: Offset, how: str, dates: bool) -> tuple[Rows, Offset]:
-    """Rows at regular steps, each from those that fall into it."""
+    """Return rows at regular steps, each from those that fall into it."""
     if not dates:
         raise InputError(f"{option('resample')} needs dates, found integer timestamps. Leave it out.")
     frame = pd.DataFrame(rows.values.T, index=pd.DatetimeIndex(rows.times))
@@ -252,7 +252,7 @@ def _resampled(rows: Rows, offset: Offset, how: str, dates: bool) -> tuple[Rows,
 
 
 def _without_empty_items(rows: Rows) -> tuple[Rows, list[str]]:
-    """Rows of items that have a value at all.
+    """Return rows of items that have a value at all.
 
     Raises:
         InputError: no item has one.
@@ -278,7 +278,7 @@ def _refuse_mixed(rows: Rows, bounds: np.ndarray, usual: int | None) -> None:
 
 
 def _on_grid(rows: Rows, bounds: np.ndarray, freq: Offset | None) -> tuple[Rows, Offset, list[str]]:
-    """Rows on a grid of the given or the inferred frequency; times a little off it are moved to it.
+    """Return rows on a grid of the given or the inferred frequency; times a little off it are moved to it.
 
     Raises:
         InputError: they are too far off, or no frequency can be seen.
@@ -304,7 +304,7 @@ def _on_grid(rows: Rows, bounds: np.ndarray, freq: Offset | None) -> tuple[Rows,
 
 
 def _off_grid(rows: Rows, bounds: np.ndarray, offset: Offset | None) -> tuple[int, int]:
-    """How many times lie off the grid (all, where it would be nearly empty), and the first of them."""
+    """Return how many times lie off the grid (all, where it would be nearly empty), and the first of them."""
     if offset is None:
         return len(rows.times), 0
     grid, off, first = Grid(rows.times, bounds, offset), 0, -1
@@ -350,7 +350,7 @@ def _cut(rows: Rows, bounds: np.ndarray) -> list[tuple[int, np.ndarray, np.ndarr
 
 
 def _filled(rows: Rows, grid: Grid) -> list[tuple[int, np.ndarray, np.ndarray]]:
-    """Every series on its full grid, NaN where it has no row."""
+    """Return every series on its full grid, NaN where it has no row."""
     made = []
     off = []
     for code, times, values in _cut(rows, rows.bounds()):

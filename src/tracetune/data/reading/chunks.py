@@ -117,7 +117,7 @@ def _parquet_blocks(source: Path, rows: int) -> Iterator[RawTable]:
 
 
 def _sample_reading(blocks: Sequence[RawTable], options: ReadingOptions) -> Reading:
-    """What the first rows are.
+    """Return what the first rows are.
 
     Raises:
         InputError: they are no long table, or `read_table` refuses them.
@@ -137,7 +137,7 @@ def _sample_reading(blocks: Sequence[RawTable], options: ReadingOptions) -> Read
 
 
 def _whole_items(blocks: Iterator[RawTable], chunks: "_Chunks", chunk_rows: int) -> Iterator[RawTable]:
-    """Pieces of about ``chunk_rows`` rows, cut where the item changes."""
+    """Yield chunks of about ``chunk_rows`` rows, cut where the item changes."""
     held: list[RawTable] = []
     wanted = chunk_rows
     for block in blocks:
@@ -164,7 +164,7 @@ def _joined(held: Sequence[RawTable]) -> RawTable:
 
 
 def _cut_at_last_item(raw: RawTable, chunks: "_Chunks") -> list[RawTable]:
-    """What stands before the last item, if anything, and the rows of the last item, which may go on."""
+    """Return what stands before the last item, if anything, and the rows of the last item, which may go on."""
     begin = int(np.flatnonzero(chunks.begins(raw.frame))[-1])
     if not begin:
         return [raw]

@@ -40,7 +40,7 @@ def clean(raw: RawTable, keep_rows: bool = False) -> tuple[RawTable, list[str]]:
 
 
 def _without_last_rows(frame: pd.DataFrame, raw: RawTable) -> tuple[pd.DataFrame, list[str]]:
-    """The frame without empty rows and rows of totals at its end."""
+    """Return the frame without empty rows and rows of totals at its end."""
     last = len(frame)
     notes = []
     while last > 0 and len(frame) - last < _LAST_ROWS:

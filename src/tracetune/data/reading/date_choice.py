@@ -67,7 +67,7 @@ def _one_reading(time: TimeColumn, codes: np.ndarray, freq: Offset | None) -> tu
 
 
 def _distinct(found: list[DateReading]) -> list[DateReading]:
-    """Readings that give different times; of those that agree, the first."""
+    """Return readings that give different times; of those that agree, the first."""
     kept: list[DateReading] = []
     for reading in found:
         if not any(reading.is_dates == other.is_dates and np.array_equal(reading.times, other.times) for other in kept):
@@ -108,7 +108,7 @@ def _day(moment: np.datetime64) -> str:
 
 
 def _on_clock(reading: DateReading, codes: np.ndarray, freq: Offset | None) -> tuple[np.ndarray, bool, str]:
-    """Times in UTC where their steps are shorter than a day, else on the clock of their zone; the other if that fits.
+    """Return times in UTC if their steps are below a day, else on the clock of their zone; the other if that fits.
 
     Days that begin at 1:00, because the clock skipped midnight, are dated at the usual hour.
     """
@@ -137,7 +137,7 @@ def _shorter_than_a_day(offset: Offset) -> bool:
 
 
 def _whole_local_days(clock: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, str]:
-    """Clock times, with those an hour after the usual time of day moved to it, if the zone's offset changes there."""
+    """Return clock times; those an hour after the usual time of day are moved to it where the zone's offset changes."""
     ticks = clock.astype(np.int64)
     into_day = ticks % _DAY
     usual, counts = np.unique(into_day, return_counts=True)

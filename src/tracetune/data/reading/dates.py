@@ -79,7 +79,7 @@ class DateReading:
 
     @property
     def is_dates(self) -> bool:
-        """Whether the times are dates, not integer steps."""
+        """Return whether the times are dates, not integer steps."""
         return bool(np.issubdtype(self.times.dtype, np.datetime64))
 
 
@@ -107,7 +107,7 @@ def readings(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
 
 
 def looks_like_dates(cells: pd.Series, options: ReadingOptions) -> bool:
-    """Whether some of the cells, and so perhaps all, are dates (integers that count steps are none)."""
+    """Return whether some of the cells, and so perhaps all, are dates (integers that count steps are none)."""
     sample = cells[~is_missing(cells)].head(2 * _PROBED)
     return any(reading.is_dates for reading in readings(sample, options))
 
@@ -135,7 +135,7 @@ def refuse_unreadable(cells: pd.Series, raw: RawTable, options: ReadingOptions) 
 
 
 def _first_odd(cells: pd.Series, options: ReadingOptions) -> tuple[int, str]:
-    """The first cell that the form of most cells does not fit, and that form."""
+    """Return the first cell that the form of most cells does not fit, and that form."""
     text = _plain(cells).astype(str).reset_index(drop=True)
     with_zone = text.map(_has_zone).to_numpy(bool)
     if with_zone.any() and not with_zone.all():
@@ -154,7 +154,7 @@ def _first_odd(cells: pd.Series, options: ReadingOptions) -> tuple[int, str]:
 
 
 def _plain(cells: pd.Series) -> pd.Series:
-    """A column in types of pandas: arrow's, categories and periods become what they hold."""
+    """Return a column in types of pandas: arrow's, categories and periods become what they hold."""
     if isinstance(cells.dtype, pd.ArrowDtype):
         cells = pd.Series(
             pa.array(cells.array).to_pandas().to_numpy(dtype=object), cells.index, name=cells.name
@@ -176,7 +176,7 @@ def _zoned(cells: pd.Series) -> DateReading:
 
 
 def _of_objects(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
-    """Columns of Python objects: dates, stamps with and without zones, numbers among text."""
+    """Return columns of Python objects: dates, stamps with and without zones, numbers among text."""
     if cells.map(lambda cell: isinstance(cell, (int, np.integer)) and not isinstance(cell, bool)).all():
         return _of_numbers(cells, options)
     if not cells.map(lambda cell: isinstance(cell, datetime.date)).all():
@@ -197,7 +197,7 @@ def _of_objects(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
 
 
 def _of_numbers(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
-    """Integers: dates written without marks, seconds since 1970, or steps."""
+    """Return integers: dates written without marks, seconds since 1970, or steps."""
     try:
         values = cells.to_numpy(np.float64)
         if not np.isfinite(values).all() or np.abs(values).max() >= 2**63:
@@ -267,7 +267,7 @@ def _has_zone(cell: str) -> bool:
 
 
 def _integers_as_text(unique: pd.Series, options: ReadingOptions) -> list[DateReading]:
-    """Whole numbers that were read as text; those with leading zeros are none."""
+    """Return whole numbers that were read as text; those with leading zeros are none."""
     if options.date_format is not None or not unique.str.fullmatch(r"[-+]?\d{1,19}(\.0*)?").all():
         return (
             _of_fractions(unique.astype(np.float64).to_numpy()) if unique.str.fullmatch(r"\d{9,10}\.\d+").all() else []
@@ -298,7 +298,7 @@ def _by_formats(unique: pd.Series, options: ReadingOptions) -> Iterator[DateRead
 
 
 def _formats(options: ReadingOptions) -> Iterator[str]:
-    """Formats that the options admit."""
+    """Yield formats that the options admit."""
     if options.date_format is not None:
         yield options.date_format
         return
@@ -309,14 +309,14 @@ def _formats(options: ReadingOptions) -> Iterator[str]:
 
 
 def _says_day_first(form: str) -> bool | None:
-    """Whether a format puts the day before the month, in numbers; None where months are names or years come first."""
+    """Return whether a format puts the day before the month; None where months are names or years come first."""
     order = form[:2], form[3:5]
     return order == ("%d", "%m") if set(order) == {"%d", "%m"} else None
 
 
 @cache
 def _shapes() -> dict[str, re.Pattern[str]]:
-    """Every known format, with a pattern that all its dates have: a quick look before the slow one."""
+    """Return every known format, with a pattern that all its dates have: a quick look before the slow one."""
     forms = [date + time for date in _DATES for time in _TIMES if date.endswith("%Y%m%d") or not time.startswith("%")]
     return {form: _shape(form) for form in forms}
 
@@ -340,7 +340,7 @@ def _by_format(unique: pd.Series, form: str) -> Iterator[DateReading]:
 
 
 def _parsed(text: pd.Series, form: str) -> pd.Series:
-    """Dates by one format, NaT where it does not fit; hour 24 is midnight at the end of the day."""
+    """Return dates by one format, NaT where it does not fit; hour 24 is midnight at the end of the day."""
     late = text.str.contains(r"(?<!\d)24[:.]00") if "%H" in form else pd.Series(False, text.index)
     if late.any():
         text = text.mask(late, text.str.replace(r"(?<!\d)24([:.]00)", r"00\1", regex=True))
@@ -358,7 +358,7 @@ def _parsed(text: pd.Series, form: str) -> pd.Series:
 
 
 def _weeks(unique: pd.Series) -> DateReading | None:
-    """ISO weeks such as 2020-W05, by their Mondays."""
+    """Return ISO weeks such as 2020-W05, by their Mondays."""
     parts = unique.str.extract(rf"^{_WEEKS.pattern}$")
     if parts["year"].isna().any():
         return None
@@ -381,7 +381,7 @@ def _quarters(unique: pd.Series) -> DateReading | None:
 
 
 def _offset_of(zone: str) -> int:
-    """Nanoseconds by which the clock of ``+02:00`` is ahead of UTC."""
+    """Return nanoseconds by which the clock of ``+02:00`` is ahead of UTC."""
     if zone in ("Z", "UTC", "GMT"):
         return 0
     digits = zone[1:].replace(":", "")
@@ -395,7 +395,7 @@ def _fixed_zone(ahead: int) -> str:
 
 
 def _known_zone(zone: str, ahead: np.ndarray) -> str:
-    """``zone`` where pandas knows it, else the offset of the last row."""
+    """Return ``zone`` where pandas knows it, else the offset of the last row."""
     try:
         pd.Timestamp("2024-01-01").tz_localize(zone)
     except Exception:  # whatever libraries of zones raise about unknown names

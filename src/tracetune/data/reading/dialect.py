@@ -156,7 +156,7 @@ def _usual_width(rows: Sequence[Sequence[str]]) -> int:
 
 
 def _may_be_header(row: Sequence[str], width: int) -> bool:
-    """Whether a row has as many cells as most rows, or one less where it lacks a name for row names."""
+    """Return whether a row has as many cells as most rows, or one less where it lacks a name for row names."""
     wide = len(row) >= width or (width > 2 and len(row) == width - 1)
     return wide and 2 * _filled(row) >= min(len(row), width)
 
@@ -166,7 +166,7 @@ def _filled(row: Sequence[str]) -> int:
 
 
 def _is_data_row(row: Sequence[str]) -> bool:
-    """Whether a row holds numbers and dates only, at least one of each or several numbers."""
+    """Return whether a row holds numbers and dates only, at least one of each or several numbers."""
     filled = [cell for cell in row if cell]
     numbers = sum(looks_like_number(cell) for cell in filled)
     dates = sum(bool(_DATE_LIKE.fullmatch(cell)) for cell in filled if not looks_like_number(cell))
@@ -181,7 +181,7 @@ def _same_kinds(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _column_names(rows: Sequence[Sequence[str]], first: int, has_header: bool) -> tuple[tuple[str, ...], bool]:
-    """Names of the columns, and whether the header lacks one for row names in front."""
+    """Return names of the columns, and whether the header lacks one for row names in front."""
     body = rows[first + has_header :]
     if not has_header:
         return tuple(f"column_{number + 1}" for number in range(_usual_width(rows))), False
@@ -273,7 +273,7 @@ def _either(mark: str, other: str, cell: str) -> InputError:
 
 
 def _points_may_group(column: Sequence[str], separator: str) -> bool:
-    """Whether points in a column may be thousands marks: three digits after each, and small numbers without any."""
+    """Return whether points in a column may be thousands marks: three digits after each, small numbers without any."""
     numbers = [cell for cell in column if _numeric_shape(cell)]
     pointed = [cell for cell in numbers if "." in cell]
     if len(pointed) < 3 or not all(

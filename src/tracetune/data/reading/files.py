@@ -207,7 +207,7 @@ def text_table(frame: pd.DataFrame, dialect: Dialect, before: int = 0) -> RawTab
 
 
 def _tidy(frame: pd.DataFrame, dialect: Dialect) -> pd.DataFrame:
-    """Cells without blanks around them, under their names."""
+    """Return cells without blanks around them, under their names."""
     frame = frame.fillna("").set_axis(list(_unique_names(dialect)), axis=1)
     frame = frame.apply(lambda column: column.str.strip() if _has_blanks(column) else column)
     if dialect.comments and len(frame.columns):
@@ -225,7 +225,7 @@ def _unique_names(dialect: Dialect) -> list[str]:
 
 
 def _scan(source: Path, marked: bool) -> tuple[bool, bool]:
-    """Whether all bytes of a file fit UTF-8, and whether they fit into a sample; NUL bytes are refused."""
+    """Return whether all bytes of a file fit UTF-8, and whether they fit into a sample; NUL bytes are refused."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     valid, size, lines = True, 0, 0
     with open_bytes(source) as file:
@@ -248,7 +248,7 @@ def _scan(source: Path, marked: bool) -> tuple[bool, bool]:
 
 
 def _ragged(source: Path, dialect: Dialect, error: Exception) -> InputError:
-    """The error for a line with more cells than the header, with the line as the file counts it."""
+    """Return the error for a line with more cells than the header, with the line as the file counts it."""
     width = len(dialect.names)
     with open_bytes(source) as file, io.TextIOWrapper(file, dialect.encoding, newline="") as text:
         reader = csv.reader(text, delimiter=dialect.separator, skipinitialspace=True)
@@ -267,7 +267,7 @@ def _ragged(source: Path, dialect: Dialect, error: Exception) -> InputError:
 
 
 def _member(source: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    """The one table of an archive."""
+    """Return the one table of an archive."""
     tables = [
         info for info in archive.infolist()
         if info.filename.lower().endswith(TEXT_SUFFIXES) and not info.filename.startswith("__MACOSX")
@@ -345,7 +345,7 @@ def _sheet(names: list[str], wanted: str | None) -> str:
 
 
 def _read_json(source: Path) -> pd.DataFrame:
-    """Records, one object a line, or an object of columns."""
+    """Return records, one object a line, or an object of columns."""
     with open_bytes(source) as file:
         text = file.read().decode("utf-8-sig")
     try:

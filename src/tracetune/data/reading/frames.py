@@ -57,12 +57,12 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
 
 
 def _flat(name: object) -> str:
-    """A name of a column; the levels of a name are joined."""
+    """Return a name of a column; the levels of a name are joined."""
     return "_".join(str(part) for part in name if str(part)) if isinstance(name, tuple) else str(name)
 
 
 def _index_as_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """A frame with its index moved to columns, but for one that only numbers the rows."""
+    """Return a frame with its index moved to columns, but for one that only numbers the rows."""
     index = frame.index
     if isinstance(index, pd.MultiIndex):
         taken = {_flat(name) for name in frame.columns}

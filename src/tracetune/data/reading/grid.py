@@ -48,7 +48,7 @@ class Assessment:
 
     @property
     def regular(self) -> bool:
-        """Whether most steps have a row, and no row lies off the grid."""
+        """Return whether most steps have a row, and no row lies off the grid."""
         return self.fill >= 0.5 and self.off_grid == 0 and self.repeated == 0
 
 
@@ -87,7 +87,7 @@ def repeats(times: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
 
 
 def _by_item(times: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct times of each item in order, and where each item begins."""
+    """Return distinct times of each item in order, and where each item begins."""
     order = np.lexsort((times, codes))
     times, codes = times[order], codes[order]
     new = np.append(True, (codes[1:] != codes[:-1]) | (times[1:] != times[:-1]))
@@ -122,7 +122,7 @@ def _pandas_name(run: np.ndarray) -> str | None:
 
 
 def _days_of_months(times: np.ndarray, step: int) -> Offset | None:
-    """The first, the last or the same day of every so many months."""
+    """Return the first, the last or the same day of every so many months."""
     dates = pd.DatetimeIndex(np.unique(times))
     months = np.unique(dates.year.to_numpy() * 12 + dates.month.to_numpy())
     if len(dates) > len(months):
@@ -138,7 +138,7 @@ def _days_of_months(times: np.ndarray, step: int) -> Offset | None:
 
 
 def _only_some_weekdays(times: np.ndarray) -> Offset | None:
-    """Days that leave out the same days of each week, over two weeks at least (five days: Saturday and Sunday)."""
+    """Return days that leave out the same days of each week, over two weeks at least, such as weekends."""
     dates = pd.DatetimeIndex(times)
     seen = np.bincount(dates.dayofweek, minlength=7)
     weeks = (dates.max() - dates.min()).value / (7 * _DAY)
@@ -178,7 +178,7 @@ def snapped(times: np.ndarray, bounds: np.ndarray) -> tuple[np.ndarray, Offset, 
 
 
 def _usual_phase(ticks: np.ndarray, step: int) -> int:
-    """Where in a step times mostly lie: 0 if they are around full steps, else the middle of them on the circle."""
+    """Return where in a step times mostly lie: 0 if around full steps, else their mean on the circle."""
     angles = (ticks % step) / step * 2 * np.pi
     middle = np.angle(np.exp(1j * angles).mean()) / (2 * np.pi) * step
     return 0 if abs(middle) <= SNAP_SHARE * step else int(round(middle / 1e9) * 1e9)
@@ -287,7 +287,7 @@ def show_moment(moment: np.datetime64 | np.int64) -> str:
 
 
 def _fixed_step(times: np.ndarray, bounds: np.ndarray, offset: Offset | None) -> int | None:
-    """Ticks of one step, None where steps follow the calendar."""
+    """Return ticks of one step, None where steps follow the calendar."""
     if offset is None:
         return usual_step(times, bounds) or 1
     return int(offset.nanos) if isinstance(offset, pd.offsets.Tick) else None
@@ -301,7 +301,7 @@ def usual_step(times: np.ndarray, bounds: np.ndarray) -> int | None:
 
 
 def _longest_run(times: np.ndarray, bounds: np.ndarray, step: int) -> np.ndarray:
-    """The longest stretch of one item whose steps are all close to the usual one."""
+    """Return the longest stretch of one item whose steps are all close to the usual one."""
     deviation = np.abs(np.diff(times.astype(np.int64)) / step - 1)
     regular = _within_items(bounds) & (deviation <= _RUN_TOLERANCE)
     edges = np.flatnonzero(np.diff(regular, prepend=False, append=False))
@@ -311,7 +311,7 @@ def _longest_run(times: np.ndarray, bounds: np.ndarray, step: int) -> np.ndarray
 
 
 def _within_items(bounds: np.ndarray) -> np.ndarray:
-    """For each pair of neighbouring rows, whether both belong to one item."""
+    """Return, for each pair of neighbouring rows, whether both belong to one item."""
     within = np.ones(bounds[-1] - 1, dtype=bool)
     within[bounds[1:-1] - 1] = False
     return within

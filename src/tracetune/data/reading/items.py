@@ -94,7 +94,7 @@ def _usual(frame: pd.DataFrame) -> str | None:
 
 
 def _items(raw: RawTable, columns: tuple[str, ...], reason: str) -> Items:
-    """Items by their columns.
+    """Return items by their columns.
 
     Raises:
         InputError: no such column, or cells that name no item.
@@ -132,7 +132,7 @@ def _python(key: object) -> object:
 
 
 def _named_cells(raw: RawTable, name: str, required: bool) -> pd.Series:
-    """Cells that name items: whole numbers where all are, else text as it is written."""
+    """Return cells that name items: whole numbers where all are, else text as it is written."""
     cells = raw.frame[name]
     missing = cells.isna() | (cells.eq("") if is_textual(cells) else False)
     if required and missing.any():
@@ -151,7 +151,7 @@ def _named_cells(raw: RawTable, name: str, required: bool) -> pd.Series:
 
 
 def _candidates(raw: RawTable, time: TimeColumn, options: ReadingOptions) -> list[str]:
-    """Columns that could name items: text or whole numbers that come again; likely names first."""
+    """Return columns that could name items: text or whole numbers that come again; likely names first."""
     found = []
     for name in raw.frame.columns:
         cells = raw.frame[name]
@@ -179,7 +179,7 @@ def _distinct(cells: pd.Series) -> int | None:
 
 
 def _unique_sets(frame: pd.DataFrame, time_codes: np.ndarray, candidates: Sequence[str]) -> list[tuple[str, ...]]:
-    """The smallest sets of candidates with which no time repeats."""
+    """Return the smallest sets of candidates with which no time repeats."""
     codes = {name: pd.factorize(frame[name].astype(str))[0].astype(np.int64) for name in candidates}
     for size in range(1, _MOST_COLUMNS + 1):
         found = []
@@ -195,7 +195,7 @@ def _unique_sets(frame: pd.DataFrame, time_codes: np.ndarray, candidates: Sequen
 
 
 def _fill(raw: RawTable, time: TimeColumn, columns: tuple[str, ...], freq: Offset | None) -> float:
-    """How full the grids of these items are at best, over all readings of the time; 0 for items of a few rows."""
+    """Return how full the grids of these items are at best, over all readings of the time; 0 if they have few rows."""
     codes = raw.frame[list(columns)].astype(str).groupby(list(columns), sort=False).ngroup().to_numpy()
     counts = np.bincount(codes)
     if np.median(counts) < _ENOUGH_ROWS:
@@ -204,7 +204,7 @@ def _fill(raw: RawTable, time: TimeColumn, columns: tuple[str, ...], freq: Offse
 
 
 def _likeliest(raw: RawTable, sets: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """The one of several sets of columns; those that name the same items are alike, and the first of them counts.
+    """Return one of several sets of columns; of those that name the same items, the first counts.
 
     Raises:
         InputError: sets that name different items, of which no one has likely names.
@@ -244,7 +244,7 @@ def _numeric(raw: RawTable, name: str) -> bool:
 
 
 def _without_repeats(raw: RawTable, time: TimeColumn, candidates: Sequence[str]) -> Items:
-    """Whether rows whose times do not repeat are one series, or items one below the other.
+    """Return whether rows whose times do not repeat are one series, or items one below the other.
 
     Raises:
         InputError: a column of text changes once, as the name of items would, but need not be one.
@@ -266,7 +266,7 @@ def _without_repeats(raw: RawTable, time: TimeColumn, candidates: Sequence[str])
 
 
 def _no_items(raw: RawTable, candidates: Sequence[str], unique: Sequence[tuple[str, ...]]) -> Items:
-    """One series whose times repeat, for the check of repeats to judge, unless some columns would make them unique."""
+    """Return one series whose times repeat, unless some columns would make them unique; repeats are checked later."""
     if unique:
         first = [columns[0] if len(columns) == 1 else columns for columns in unique]
         raise InputError(

@@ -61,7 +61,7 @@ def find_header_times(raw: RawTable, options: ReadingOptions) -> HeaderTimes | N
 
 
 def _dates(names: Sequence[str], raw: RawTable, options: ReadingOptions) -> HeaderTimes | None:
-    """Columns named by dates: most of the header, and values that are numbers."""
+    """Return columns named by dates: most of the header, and values that are numbers."""
     dated = [name for name in names if re.search(r"\d", name) and _is_date(name, options)]
     if len(dated) < _FEWEST_DATES or not _hold_numbers(raw, dated[:20]):
         return None
@@ -80,7 +80,7 @@ def _is_date(name: str, options: ReadingOptions) -> bool:
 
 
 def _steps(names: Sequence[str], raw: RawTable, options: ReadingOptions) -> HeaderTimes | None:
-    """Columns with one stem and consecutive numbers (d_1, d_2, ...); of several groups the longest."""
+    """Return columns with one stem and consecutive numbers (d_1, d_2, ...); of several groups the longest."""
     groups: dict[str, list[tuple[int, str]]] = {}
     for name in names:
         if match := _STEP.fullmatch(name):
@@ -121,7 +121,7 @@ def _is_run(numbers: Sequence[int]) -> bool:
 def _has_time(
     names: Sequence[str], runs: dict[str, list[tuple[int, str]]], raw: RawTable, options: ReadingOptions
 ) -> bool:
-    """Whether a column outside the numbered ones holds a date in each row: the numbered ones are channels then."""
+    """Return whether a column outside the numbered ones holds a date in each row, so that those are channels."""
     numbered = {name for members in runs.values() for _, name in members}
     return any(
         looks_like_dates(raw.frame[name], options)
@@ -131,7 +131,7 @@ def _has_time(
 
 
 def _hold_numbers(raw: RawTable, names: Sequence[str]) -> bool:
-    """Whether most of the filled cells of columns are numbers."""
+    """Return whether most of the filled cells of columns are numbers."""
     filled, wrong = 0, 0
     for name in names:
         cells = raw.frame[name].head(200)
@@ -194,7 +194,7 @@ def row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions) -> R
 
 
 def _key_table(raw: RawTable, columns: Sequence[str]) -> pd.DataFrame:
-    """Cells that name rows: whole numbers where all are, else text."""
+    """Return cells that name rows: whole numbers where all are, else text."""
     table = {}
     for name in columns:
         text = raw.frame[name].astype(object).where(raw.frame[name].notna(), "").astype(str)
@@ -204,7 +204,7 @@ def _key_table(raw: RawTable, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def _id_columns(raw: RawTable, others: Sequence[str], options: ReadingOptions) -> tuple[tuple[str, ...], str]:
-    """The columns that name rows: given, else the fewest of text that are distinct in each row."""
+    """Return the columns that name rows: given, else the fewest of text that are distinct in each row."""
     if options.id_column:
         absent = [name for name in options.id_column if name not in raw.frame.columns]
         if absent:

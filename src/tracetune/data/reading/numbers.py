@@ -22,7 +22,7 @@ _SENTINELS = (-200.0, -99.0, -999.0, -9999.0, -99999.0, 9999.0, 99999.0, 999999.
 
 
 def looks_like_number(cell: str) -> bool:
-    """Whether a cell is written like a number, whatever its marks."""
+    """Return whether a cell is written like a number, whatever its marks."""
     return bool(_NUMBER.fullmatch(cell))
 
 
@@ -35,7 +35,7 @@ def is_missing(cells: pd.Series, marks: Sequence[str] = ()) -> np.ndarray:
 
 
 def is_textual(cells: pd.Series) -> bool:
-    """Whether cells may hold text."""
+    """Return whether cells may hold text."""
     return pd.api.types.is_object_dtype(cells.dtype) or isinstance(cells.dtype, (pd.StringDtype, pd.CategoricalDtype))
 
 
@@ -120,7 +120,7 @@ def sentinels(values: np.ndarray) -> list[tuple[float, int]]:
 
 
 def _plain(cells: pd.Series, decimal: str, thousands: str) -> pd.Series:
-    """Numbers with a decimal point and without thousands marks; other cells stay what they are."""
+    """Return numbers with a decimal point and without thousands marks; other cells stay what they are."""
     text = cells.astype(object)
     strings = text.map(lambda cell: isinstance(cell, str)).to_numpy(bool)
     written = text[strings]
@@ -136,7 +136,7 @@ def _plain(cells: pd.Series, decimal: str, thousands: str) -> pd.Series:
 
 
 def _without(values: np.ndarray, marks: Sequence[str]) -> np.ndarray:
-    """Values with NaN for those that ``marks`` name as numbers."""
+    """Return values with NaN for those that ``marks`` name as numbers."""
     for mark in marks:
         try:
             number = float(mark)

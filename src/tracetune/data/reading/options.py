@@ -157,12 +157,12 @@ class Decision:
 
     @property
     def pin(self) -> Remark:
-        """The option as the user would write it, "" where there is none."""
+        """Return the option as the user would write it, "" where there is none."""
         return Remark(option(self.name, self.value) if self.name else "")
 
     @property
     def said(self) -> Remark:
-        """The decision, its reason and the option that pins it."""
+        """Return the decision, its reason and the option that pins it."""
         pin = f" [{option(self.name, self.value)}]" if self.name else ""
         return Remark(f"{self.subject}: {self.found}, because {self.reason}{pin}")
 

@@ -50,7 +50,7 @@ class Reading:
 
     @property
     def line(self) -> str:
-        """One line that says what was understood."""
+        """Return one line that says what was understood."""
         return self.understood.line
 
 
@@ -167,7 +167,7 @@ def _refuse_unobserved(columns: Sequence[str], values: np.ndarray) -> None:
 
 
 def _rows_as_time(raw: RawTable, options: ReadingOptions) -> tuple[TimeColumn, Items, Times]:
-    """Steps by the order of the rows, for tables without dates."""
+    """Return steps by the order of the rows, for tables without dates."""
 
     rows = len(raw.frame)
     decision = Decision("time column", "none: each row is one step", "layout rows was given", "layout", "rows")
@@ -237,7 +237,7 @@ def _reading(
 
 
 def _kept(decisions: Sequence[Decision], offset: Offset | str | None, options: ReadingOptions) -> ReadingOptions:
-    """The options with what was decided; forms that another file can have otherwise are kept only where they tell."""
+    """Return the options with what was decided, without the forms in which another file may differ."""
     found: dict[str, Any] = {}
     for decision in decisions:
         if decision.name in ("id_column", "timestamp_column", "target", "layout", "separator", "thousands"):

@@ -109,7 +109,7 @@ def _rest(others: list[str], kept: tuple[str, ...]) -> tuple[tuple[str, str], ..
 
 
 def _why_not(raw: RawTable, name: str, items: Items, times: np.ndarray) -> str:
-    """Why a column is no channel; "" if it may be one."""
+    """Return why a column is no channel; "" if it may be one."""
     cells = raw.frame[name]
     if re.fullmatch(r"Unnamed: \d+|row_name", name):
         return "an index without a name" if not is_missing(cells).all() else "empty"
@@ -141,7 +141,7 @@ def _why_not(raw: RawTable, name: str, items: Items, times: np.ndarray) -> str:
 
 
 def _counts_rows(values: np.ndarray, codes: np.ndarray) -> bool:
-    """Whether a column counts rows up (or down) by one, over the table or within each item."""
+    """Return whether a column counts rows up (or down) by one, over the table or within each item."""
     if not np.isfinite(values).all() or len(values) < 3:
         return False
     order = np.argsort(codes, kind="stable")
@@ -157,7 +157,7 @@ def _constant_per_item(values: np.ndarray, codes: np.ndarray) -> bool:
 
 
 def _calendar_part(values: np.ndarray, times: np.ndarray) -> bool:
-    """Whether a column tells the year, month, day, weekday or hour of its row's time."""
+    """Return whether a column tells the year, month, day, weekday or hour of its row's time."""
     if not np.issubdtype(times.dtype, np.datetime64) or len(values) < 8 or not np.isfinite(values).all():
         return False
     dates = pd.DatetimeIndex(times)

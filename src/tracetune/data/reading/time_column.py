@@ -106,7 +106,7 @@ def _decision(columns: tuple[str, ...], reason: str) -> Decision:
 
 
 def _holds_dates(cells: pd.Series, raw: RawTable, options: ReadingOptions) -> bool:
-    """Whether a column is one of dates: most cells of a sample are, and numbers only under a name that says so."""
+    """Return whether a column holds dates: most cells of a sample do; numbers count only under a name that says so."""
     name = str(cells.name)
     if pd.api.types.is_numeric_dtype(cells.dtype) or is_textual(cells):
         sample = cells[~is_missing(cells)].head(80)
@@ -129,12 +129,12 @@ def _is_stamp(cell: object) -> bool:
 
 
 def _compact(values: np.ndarray) -> bool:
-    """Whether numbers are days written as 20240131, which hardly anything else looks like."""
+    """Return whether numbers are days written as 20240131, which hardly anything else looks like."""
     return len(values) >= 4 and bool((values >= 19000101).all() and (values <= 21001231).all())
 
 
 def _best_of(names: Sequence[str], raw: RawTable, options: ReadingOptions) -> tuple[str, str]:
-    """The one of several columns of dates that is the time of the rows, and why."""
+    """Return the one of several columns of dates that is the time of the rows, and why."""
     if len(names) == 1:
         return names[0], "it holds dates and no other column does"
     distinct = {name: raw.frame[name].nunique() for name in names}
@@ -160,7 +160,7 @@ def _paired(first: pd.Series, second: pd.Series) -> bool:
 
 
 def _hour_beside(raw: RawTable, date: str, options: ReadingOptions) -> str | None:
-    """A column of hours or clock times that goes with a column of days."""
+    """Return a column of hours or clock times that goes with a column of days."""
     frame = raw.frame
     found = readings(frame[date].drop_duplicates().head(200), options)
     if not found or not all(each.is_dates and _whole_days(each.times) for each in found):
@@ -178,7 +178,7 @@ def _hour_beside(raw: RawTable, date: str, options: ReadingOptions) -> str | Non
 
 
 def _clock_times(cells: pd.Series) -> bool:
-    """Whether cells are times of day: 18:00, or 18.00.00 and 18.00 under a name that says so."""
+    """Return whether cells are times of day: 18:00, or 18.00.00 and 18.00 under a name that says so."""
     if cells.map(lambda cell: hasattr(cell, "hour") and not hasattr(cell, "year")).all():
         return True
     if not is_textual(cells) or not cells.astype(str).str.strip().str.fullmatch(_CLOCK_TEXT).all():
@@ -201,7 +201,7 @@ def _in_range(values: np.ndarray, part: str) -> bool:
 
 
 def _parts_by_name(raw: RawTable) -> dict[str, str]:
-    """Columns of a year, then a month, day, hour and minute where they are there, by name and range."""
+    """Return columns of a year, then a month, day, hour and minute where they are there, by name and range."""
     found: dict[str, str] = {}
     for part, names in _PART_NAMES.items():
         named = [name for name in raw.frame.columns if is_named(name, names)]
@@ -214,7 +214,7 @@ def _parts_by_name(raw: RawTable) -> dict[str, str]:
 
 
 def _part_values(cells: pd.Series, part: str, raw: RawTable) -> np.ndarray | None:
-    """Whole numbers of a part of dates, None if the cells are none; months may be names."""
+    """Return whole numbers of a part of dates, None if the cells are none; months may be names."""
     values = as_numbers(cells, raw).values
     if np.isfinite(values).all() and _in_range(values, part):
         return values.astype(np.int64)
@@ -230,7 +230,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def _of_columns(raw: RawTable, columns: tuple[str, ...], options: ReadingOptions) -> TimeColumn:
-    """The time that one column tells, or several together.
+    """Return the time that one column tells, or several together.
 
     Raises:
         InputError: no such column, or cells that are no points in time.
@@ -256,7 +256,7 @@ def _of_columns(raw: RawTable, columns: tuple[str, ...], options: ReadingOptions
 def _with_clock(
     raw: RawTable, columns: tuple[str, ...], first: list[DateReading], options: ReadingOptions
 ) -> tuple[list[DateReading], str]:
-    """Days of the first column, with the time of day of the second."""
+    """Return days of the first column, with the time of day of the second."""
     if len(columns) != 2:
         raise InputError(f"Expected a column of dates and one of hours, found {listed('column', columns)}.")
     cells = raw.frame[columns[1]]
@@ -287,7 +287,7 @@ def _with_clock(
 
 
 def _clock_ticks(text: pd.Series) -> np.ndarray | None:
-    """Nanoseconds since midnight of clock times such as 18:00, 18:00:30 or 6:00 PM; None if a cell is none."""
+    """Return nanoseconds since midnight of clock times such as 18:00, 18:00:30 or 6:00 PM; None if a cell is none."""
     if text.str.contains(r"[AaPp]\.?[Mm]").any():
         for form in ("%I:%M %p", "%I:%M%p", "%I:%M:%S %p"):
             times = pd.to_datetime(text.str.replace(".", ""), format=form, errors="coerce")
@@ -300,7 +300,7 @@ def _clock_ticks(text: pd.Series) -> np.ndarray | None:
 
 
 def _of_parts(raw: RawTable, columns: tuple[str, ...]) -> DateReading:
-    """Dates from columns of years, months, days, hours and minutes, told apart by name, else by order."""
+    """Return dates from columns of years, months, days, hours and minutes, told apart by name, else by order."""
     order = ["year", "month", "day", "hour", "minute"]
     named = {name: part for name in columns for part, names in _PART_NAMES.items() if is_named(name, names)}
     parts = {named.get(name, order[place]): name for place, name in enumerate(columns)}

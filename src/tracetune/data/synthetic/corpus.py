@@ -105,7 +105,7 @@ class SyntheticCorpus:
         self._number, self._block = -1, torch.empty(0)
 
     def rows(self, positions: Sequence[int]) -> Tensor:
-        """The series at these positions, [n, L], float32."""
+        """Return the series at these positions, [n, L], float32."""
         return torch.stack(
             [self._load(position // self.block_size)[position % self.block_size] for position in positions]
         )
@@ -118,7 +118,7 @@ class SyntheticCorpus:
 
 
 def generate(n: int, length: int, source: RandomSource, mix: Mapping[str, float] = DEFAULT_MIX) -> Tensor:
-    """n rows [n, L] of the mix in random order: plain and coarse ones, mixed with each other, transformed."""
+    """Draw n rows [n, L] of the mix in random order: plain and coarse ones, mixed with each other, transformed."""
     coarse = round(_COARSE_SHARE * n / 2)
     parts = [_plain(n - 2 * coarse, length, source, mix)]
     for factor in (2, 4):
@@ -131,14 +131,14 @@ def generate(n: int, length: int, source: RandomSource, mix: Mapping[str, float]
 
 
 def _plain(n: int, length: int, source: RandomSource, mix: Mapping[str, float]) -> Tensor:
-    """n standardised rows [n, L] of the mix, generator by generator."""
+    """Draw n standardised rows [n, L] of the mix, generator by generator."""
     counts = source.allocate(n, list(mix.values()))
     rows = [GENERATORS[name](count, length, source) for name, count in zip(mix, counts, strict=True) if count]
     return standardise(torch.cat(rows))
 
 
 def _checked(mix: Mapping[str, float]) -> Mapping[str, float]:
-    """The mix, if it names generators only and can be drawn from."""
+    """Return the mix, or raise InputError unless it names generators and can be drawn from."""
     unknown = sorted(set(mix) - set(GENERATORS))
     if unknown:
         raise InputError(f"Unknown generators in mix: {', '.join(unknown)}. Available: {', '.join(GENERATORS)}.")

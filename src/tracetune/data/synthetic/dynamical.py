@@ -63,7 +63,7 @@ def van_der_pol(n: int, length: int, source: RandomSource) -> Tensor:
 
 
 def integrate(slope: Callable[[Tensor], Tensor], state: Tensor, step: Tensor, length: int) -> Tensor:
-    """The orbit [V, n, L] of ``state`` [V, n] by the classical Runge-Kutta rule with ``step`` [n], after a burn-in."""
+    """Return the orbit [V, n, L] of ``state`` [V, n] by the Runge-Kutta rule with ``step`` [n], after a burn-in."""
     orbit = []
     for _ in range(_BURN_IN + length):
         k1 = slope(state)

@@ -26,7 +26,7 @@ def gaussian_process(n: int, length: int, source: RandomSource) -> Tensor:
 
 
 def _stationary(n: int, length: int, source: RandomSource) -> Tensor:
-    """A sample [n, L] of a sum of three random stationary kernels."""
+    """Draw a sample [n, L] of a sum of three random stationary kernels."""
     frequency = source.time(length + 1) / (2 * length)  # cycles a step, [1, L + 1]
     density = torch.zeros(n, length + 1, device=source.device)
     for _ in range(_KERNELS):
@@ -37,13 +37,13 @@ def _stationary(n: int, length: int, source: RandomSource) -> Tensor:
 
 
 def _rbf(n: int, frequency: Tensor, source: RandomSource) -> Tensor:
-    """Squared exponential kernel: Gaussian spectral density, [n, L + 1]."""
+    """Return the Gaussian spectral density of the squared exponential kernel, [n, L + 1]."""
     length_scale = source.log_uniform(n, 1, low=2, high=150)
     return torch.exp(-2 * (torch.pi * frequency * length_scale).square())
 
 
 def _power_law(n: int, frequency: Tensor, source: RandomSource) -> Tensor:
-    """Matern kernels of smoothness 1/2 to 5/2, close to rational quadratic ones: density falls as a power."""
+    """Return the density of Matern kernels of smoothness 1/2 to 5/2, which falls as a power."""
     length_scale = source.log_uniform(n, 1, low=2, high=300)
     smoothness = source.uniform(n, 1, low=0.5, high=2.5)
     scaled = (2 * torch.pi * frequency * length_scale).square() / (2 * smoothness)
@@ -51,7 +51,7 @@ def _power_law(n: int, frequency: Tensor, source: RandomSource) -> Tensor:
 
 
 def _periodic(n: int, frequency: Tensor, source: RandomSource) -> Tensor:
-    """Periodic kernel times a wide RBF: a narrow bump at each harmonic of a calendar period."""
+    """Return the density of a periodic kernel times a wide RBF: a bump at each harmonic of a calendar period."""
     period = calendar_periods(n, source)[:, :1]
     width = source.log_uniform(n, 1, low=0.0004, high=0.004)
     decay = source.uniform(n, 1, low=0.2, high=0.8)

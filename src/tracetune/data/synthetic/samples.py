@@ -9,21 +9,21 @@ from tracetune.data.synthetic.random_source import RandomSource
 
 
 def phenomenon(name: str) -> str:
-    """What a generator stands for: the first line of its docstring."""
+    """Return what a generator stands for: the first line of its docstring."""
     return inspect.getdoc(GENERATORS[name]).partition("\n")[0]  # type: ignore[union-attr]
 
 
 def sample_rows(count: int, length: int = 512, seed: int = 0) -> dict[str, Tensor]:
-    """``count`` usable rows [count, L] by generator, as they are before mixing and transforms."""
+    """Draw ``count`` usable rows [count, L] of each generator, before mixing and transforms."""
     return {name: _usable(name, count, length, seed) for name in GENERATORS}
 
 
 def finished_rows(count: int, length: int = 512, seed: int = 0) -> Tensor:
-    """The first ``count`` rows [count, L] of a small finished corpus: mixed, transformed, standardised."""
+    """Draw ``count`` rows [count, L] of a small finished corpus: mixed, transformed, standardised."""
     return generate(max(count, 64), length, RandomSource(seed))[:count]
 
 
 def _usable(name: str, count: int, length: int, seed: int) -> Tensor:
-    """Rows of a generator that are finite; it makes more than needed, since some orbits escape."""
+    """Draw finite rows of a generator, more than needed at first, since some orbits escape."""
     rows = GENERATORS[name](4 * count, length, RandomSource(seed))
     return rows[rows.isfinite().all(1)][:count]

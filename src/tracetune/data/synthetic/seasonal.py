@@ -36,7 +36,7 @@ _WEEK = 7
 
 
 def calendar_periods(n: int, source: RandomSource) -> Tensor:
-    """Three nested periods a row, [n, 3]; a fifth of the rows have arbitrary ones."""
+    """Draw three nested periods a row, [n, 3]; a fifth of the rows have arbitrary ones."""
     periods = torch.tensor([periods for periods, _ in CALENDARS.values()], device=source.device)
     weights = torch.tensor([weight for _, weight in CALENDARS.values()], device=source.device)
     rows = periods[torch.multinomial(weights, n, replacement=True, generator=source.generator)]
@@ -47,13 +47,13 @@ def calendar_periods(n: int, source: RandomSource) -> Tensor:
 
 
 def day_and_week(n: int, source: RandomSource) -> Tensor:
-    """The length of a day in steps, [n, 1], for series sampled more often than daily; a week is 7 of them."""
+    """Draw the length of a day in steps, [n, 1], for series sampled more often than daily; a week is 7 of them."""
     days = torch.tensor([24.0, 24, 24, 96, 96, 144, 48, 288], device=source.device)
     return days[source.integers(0, len(days), n, 1)]
 
 
 def smooth_shape(n: int, source: RandomSource, period: Tensor) -> Tensor:
-    """One period of a random smooth shape, [n, 96]: harmonics of falling amplitude, none above what steps resolve."""
+    """Draw one period of a smooth shape, [n, 96]: harmonics of falling amplitude that the steps resolve."""
     order = source.time(_KNOTS // 2 + 1)  # [1, K]
     decay = source.uniform(n, 1, low=0.6, high=2.5)
     amplitude = torch.exp(-decay * order.clamp(min=1).log()) * (order >= 1) * (order <= (period / 2).clamp(max=12))
@@ -62,7 +62,7 @@ def smooth_shape(n: int, source: RandomSource, period: Tensor) -> Tensor:
 
 
 def sharp_shape(n: int, source: RandomSource, period: Tensor) -> Tensor:
-    """As ``smooth_shape``, with peaks: rush hours, opening times, plateaus."""
+    """Draw one period of a shape with peaks, [n, 96]: rush hours, opening times, plateaus."""
     shape = smooth_shape(n, source, period)
     peaked = torch.exp(shape * source.uniform(n, 1, low=0.3, high=1.3))
     plateau = torch.tanh(shape * source.uniform(n, 1, low=1, high=4))
@@ -70,7 +70,7 @@ def sharp_shape(n: int, source: RandomSource, period: Tensor) -> Tensor:
 
 
 def repeat_shape(shape: Tensor, cycles: Tensor) -> Tensor:
-    """The shape [n, K] read at ``cycles`` [n, L], time counted in periods, by linear interpolation; [n, L]."""
+    """Read the shape [n, K] at ``cycles`` [n, L], time counted in periods, by linear interpolation; [n, L]."""
     knots = shape.shape[1]
     position = (cycles - cycles.floor()) * knots
     left = position.long().clamp_(max=knots - 1)
@@ -80,7 +80,7 @@ def repeat_shape(shape: Tensor, cycles: Tensor) -> Tensor:
 
 
 def season(n: int, length: int, source: RandomSource, period: Tensor, wander: float = 0.0) -> Tensor:
-    """A season of ``period`` [n, 1] in steps, from a random phase, [n, L].
+    """Draw a season of ``period`` [n, 1] in steps, from a random phase, [n, L].
 
     Args:
         n: rows.

@@ -39,7 +39,7 @@ def arima(n: int, length: int, source: RandomSource) -> Tensor:
 
 
 def _roots(n: int, source: RandomSource) -> tuple[Tensor, Tensor]:
-    """AR(2) coefficients, [n, 1] each, of stable roots: half of them complex (cycles of 5 to 100 steps)."""
+    """Draw AR(2) coefficients, [n, 1] each, of stable roots: half of them complex (cycles of 5 to 100 steps)."""
     radius = 1 - source.log_uniform(n, 1, low=0.005, high=0.6)
     angle = 2 * torch.pi / source.log_uniform(n, 1, low=5, high=100)
     other = source.uniform(n, 1, low=-0.5, high=0.9)
@@ -50,7 +50,7 @@ def _roots(n: int, source: RandomSource) -> tuple[Tensor, Tensor]:
 
 
 def second_order(shocks: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """AR(2) rows x_t = first x_{t-1} + second x_{t-2} + shock_t; shocks [n, L], coefficients [n, 1]."""
+    """Return AR(2) rows x_t = first x_{t-1} + second x_{t-2} + shock_t; shocks [n, L], coefficients [n, 1]."""
     state = shocks.T.contiguous()
     first, second = first.squeeze(1), second.squeeze(1)
     for step in range(2, len(state)):
@@ -66,7 +66,7 @@ def volatility_clusters(n: int, length: int, source: RandomSource) -> Tensor:
 
 
 def garch(shocks: Tensor, reaction: Tensor, memory: Tensor) -> Tensor:
-    """GARCH(1, 1) returns [n, L] of long-run variance 1 from standard shocks; ``reaction + memory`` is kept below 0.99.
+    """Return GARCH(1, 1) returns [n, L] of variance 1 from standard shocks; ``reaction + memory`` stays below 0.99.
 
     Args:
         shocks: [n, L].

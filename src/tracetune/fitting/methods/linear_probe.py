@@ -23,5 +23,5 @@ class LinearProbe:
         """Accept any model."""
 
     def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:
-        """Never called: nothing is left to do once the head is trained."""
+        """Raise AssertionError: a linear probe is done once the head is trained."""
         raise AssertionError("a linear probe has no second phase")

@@ -76,7 +76,7 @@ M = TypeVar("M", bound=type[Method])
 
 
 def register_method(method: M) -> M:
-    """Class decorator: make a method known by its name."""
+    """Make a method known by its name (a class decorator)."""
     if method.name in METHODS:
         raise AssertionError(f"method {method.name!r} is registered twice")
     METHODS[method.name] = method

@@ -49,7 +49,7 @@ class Trace:
 
 
 def _batches_within(selection: SelectionConfig, most: int | None) -> SelectionConfig:
-    """The selection with batches of at most ``most`` samples: smaller ones, the more of them."""
+    """Return the selection with batches of at most ``most`` samples, and accordingly more of them."""
     if most is None or most >= selection.batch_size:
         return selection
     batches = selection.scoring_batches
