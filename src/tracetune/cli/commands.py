@@ -32,7 +32,7 @@ class Command:
 
     @property
     def tasks(self) -> list[str]:
-        """Tasks that it serves; none for a command without any."""
+        """Return tasks that it serves; none for a command without any."""
         return [task for task in self.variants if task]
 
 

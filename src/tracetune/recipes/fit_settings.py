@@ -27,27 +27,27 @@ class FitChoices(Protocol):
 
     @property
     def method(self) -> MethodChoice:
-        """What trains."""
+        """Return what trains."""
         ...
 
     @property
     def lora(self) -> LoraChoice:
-        """The LoRA modules."""
+        """Return the LoRA modules."""
         ...
 
     @property
     def selection(self) -> SelectionChoice:
-        """Which of them TRACE keeps."""
+        """Return which of them TRACE keeps."""
         ...
 
     @property
     def training(self) -> TrainingChoice:
-        """How head and adapters train."""
+        """Return how head and adapters train."""
         ...
 
     @property
     def run(self) -> FinetuneRun:
-        """Where and how the command runs."""
+        """Return where and how the command runs."""
         ...
 
 
@@ -78,7 +78,7 @@ def _check_places(run: FinetuneRun) -> None:
 
 @contextmanager
 def _says_what_was_kept(checkpoints: str | None) -> Iterator[None]:
-    """Inside, a signal that stops the run says what it kept and how it goes on."""
+    """Print what was kept and how to go on when a signal stops the run."""
     try:
         yield
     except Stopped as stop:
