@@ -32,7 +32,7 @@ class Command:
 
     @property
     def tasks(self) -> list[str]:
-        """Return tasks that it serves; none for a command without any."""
+        """Return the tasks that the command serves; none for a command without tasks."""
         return [task for task in self.variants if task]
 
 

@@ -108,7 +108,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def diebold_mariano(first: ArrayLike, second: ArrayLike, horizon: int = 1, power: int = 2) -> Significance:
-    """Return test two forecasts of one series for equal accuracy (Diebold & Mariano, in the form of Harvey et al. 1997).
+    """Test two forecasts of one series for equal accuracy (Diebold & Mariano, in the form of Harvey et al. 1997).
 
     With d_t = |e1_t|^power - |e2_t|^power over n origins, autocovariances c_k and horizon h:
 

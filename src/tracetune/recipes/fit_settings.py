@@ -27,22 +27,22 @@ class FitChoices(Protocol):
 
     @property
     def method(self) -> MethodChoice:
-        """Return what trains."""
+        """Return the method and what it is compared with."""
         ...
 
     @property
     def lora(self) -> LoraChoice:
-        """Return the LoRA modules."""
+        """Return the options of the LoRA modules."""
         ...
 
     @property
     def selection(self) -> SelectionChoice:
-        """Return which of them TRACE keeps."""
+        """Return how TRACE selects modules."""
         ...
 
     @property
     def training(self) -> TrainingChoice:
-        """Return how head and adapters train."""
+        """Return how head and adapters are trained."""
         ...
 
     @property

@@ -64,7 +64,7 @@ def score_modules(
     gates: Gates | None = None,
     **options: Any,
 ) -> Importance:
-    """Return score the LoRA modules of ``model`` on validation batches, closed modules as well.
+    """Score the LoRA modules of ``model`` on validation batches, closed modules as well.
 
     The model runs in evaluation mode; its mode, gates, gradients and ``requires_grad``, and the random number
     generators, are afterwards what they were, also where an error is raised.

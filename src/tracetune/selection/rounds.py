@@ -78,7 +78,7 @@ def selection_round(
     overlap: float = 1.0,
     validation_loss: float | None = None,
 ) -> tuple[RoundRecord, Importance]:
-    """Return score all modules, smooth over rounds, open the best and close the rest.
+    """Score all modules, smooth over rounds, open the best and close the rest.
 
     Where several processes train together, scores are averaged over them, so that all choose the same.
 

@@ -103,7 +103,7 @@ class SelectionRun:
         return self._asked if self._plan is None else self._plan.schedule
 
     def after_step(self, step: int) -> RoundRecord | None:
-        """Return score and choose where the schedule has a round, and return its record."""
+        """Score and choose where the schedule has a round, and return its record."""
         if step < self._asked.start:
             return None
         plan = self._planned()

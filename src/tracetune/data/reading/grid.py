@@ -311,7 +311,7 @@ def _longest_run(times: np.ndarray, bounds: np.ndarray, step: int) -> np.ndarray
 
 
 def _within_items(bounds: np.ndarray) -> np.ndarray:
-    """Return return, for each pair of neighbouring rows, whether both belong to one item."""
+    """Return, for each pair of neighbouring rows, whether both belong to one item."""
     within = np.ones(bounds[-1] - 1, dtype=bool)
     within[bounds[1:-1] - 1] = False
     return within
