@@ -1,4 +1,4 @@
-"""Why AdaLoRA hardly learned from the zero-shot model: LoRA beside AdaLoRA with PEFT's start and with ours.
+"""AdaLoRA from the zero-shot model, with PEFT's start and with ours, beside LoRA.
 
 Every row trains the adapters of ``tracetune/tiny`` alone, from its zero-shot forecast of ETTh1 (H = 96, context 256):
 the same 16 windows a step, AdamW at a peak rate of 2e-3 (20 steps up, then a cosine down), gradients clipped to norm 1.

@@ -1,8 +1,8 @@
-"""Is the recipe of the embedded model a good one: variants with one change each, pretrained at equal compute.
+"""Variants of the embedded model's recipe with one change each, pretrained at equal compute.
 
 Equal compute is equal numbers of floating-point operations: those of one forward pass over a window are counted, and a
-variant sees as many synthetic windows as cost what the windows of the base cost. Seconds would measure what else the
-machine does. Every variant is judged on validation windows of real series, never on test: by a ridge head on its frozen
+variant sees as many synthetic windows as cost what the windows of the base cost. Seconds would depend on other work of
+the machine. Every variant is judged on validation windows of real series, never on test: by a ridge head on its frozen
 features, the penalty chosen on the same windows, and by its own zero-shot forecast, H = 96, context 512.
 
     python -m benchmarks.architecture_study --windows 150000
@@ -121,7 +121,7 @@ def markdown(rows: list[Row]) -> str:
     first = rows[0]["seed"] if rows else 0
     ranked = by_rank([row for row in rows if row["seed"] == first])
     further = [{"variant": row["variant"], "seed": row["seed"], **row["validation"]} for row in rows]
-    seeds = f"\n\n## Every seed\n\nWhat chance alone does.\n\n{markdown_table(further)}"
+    seeds = f"\n\n## Every seed\n\nThe spread between seeds.\n\n{markdown_table(further)}"
     return (
         f"Validation MSE at H = {HORIZON}, context {CONTEXT}, scaled values; no test value is read. Ridge: compact "
         f"head (beta {HEAD.beta}) in closed form on frozen features. The mean rank is over the columns of errors.\n\n"

@@ -1,4 +1,4 @@
-"""What the benchmarks share: cases and their fingerprint, the head start, training to the last step, result files."""
+"""Parts that benchmarks share: cases and their fingerprint, the head start, training to the last step, result files."""
 
 import argparse
 import platform

@@ -1,4 +1,4 @@
-"""Is data loading ever the bottleneck: windows a second of the Trainer's DataLoader beside those of the model.
+"""Speed of data loading: windows a second of the Trainer's DataLoader beside those of the model.
 
 Windows are read in random order and in the training process (num_workers=0), from ETTh1 and from 862 channels of
 17,000 steps (random walks of the size of the traffic data set). Beside it stand a training step of LoRA on all layers

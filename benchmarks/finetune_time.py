@@ -1,4 +1,4 @@
-"""How long a whole fine-tuning takes, to the last epoch and to a given loss, and what memory: momentfm + PEFT and ours.
+"""Time and memory of a whole fine-tuning, to the last epoch and to a given loss: momentfm + PEFT and ours.
 
 ETTh1, H = 96, the same windows, epochs, batch size, learning rates and validation windows for all; momentfm trains in a
 plain loop as its tutorial does (AdamW, one-cycle schedule, clipped gradients), with the head in training. Seconds are

@@ -1,9 +1,9 @@
-"""What the features of a frozen backbone are worth: heads in closed form on them, H = 96, context 512.
+"""Heads in closed form on the features of a frozen backbone, H = 96, context 512.
 
 Each head is solved by ridge regression, its penalty chosen by validation; beside them is the zero-shot forecast,
 its pretrained head on the same features. The one with the lowest validation loss is the one whose test errors are read.
-With --sgd-epochs the compact heads are also trained by gradient descent. Heads on tokens of the future start as the own
-forecast, see tracetune/heads/zero_shot_start.py.
+With --sgd-epochs the compact heads are also trained by gradient descent. Heads on tokens of the future start as the
+zero-shot forecast, see tracetune/heads/zero_shot_start.py.
 
     python -m benchmarks.frozen_features --model tracetune/tiny
 """

@@ -1,4 +1,4 @@
-"""How a head in closed form should train on beside adapters: with or without dropout, and how fast.
+"""Training of a closed-form head beside adapters: with or without dropout, and at which rate.
 
 TRACE with its defaults, started from the head, with the head's dropout and learning rate varied. Only validation losses
 are looked at: the default of the package was chosen by them.

@@ -1,4 +1,4 @@
-"""How peak memory grows with channels, with windows and with the batch: a few steps of LoRA on all layers.
+"""Peak memory by channels, windows and batch size: a few steps of LoRA on all layers.
 
 Each case runs in a process of its own, whose peak is the operating system's account of it. From it is taken the peak of
 an idle process that has imported and loaded the same. Series are random walks, windows have stride 1; validation is

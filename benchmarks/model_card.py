@@ -93,7 +93,7 @@ Written by `{command}` at commit {commit}.
 
 - Channels are independent: nothing is learnt from one channel about another.
 - Contexts of up to {context} steps in patches of {patch}; longer ones are cut, shorter ones padded. A horizon beyond
-  half of the context is forecast in pieces.
+  half of the context is forecast in parts.
 - As a zero-shot forecaster it has no calibrated uncertainty, and on strongly seasonal series the seasonal naive
   forecast can be better (see the scores): fine-tune it, and compare.
 - The series it knows are those of its generators. What they lack, such as calendar events or dependence on other

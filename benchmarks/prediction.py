@@ -1,4 +1,4 @@
-"""What an adapter costs at prediction time, and whether memory stays flat however many series there are.
+"""Cost of an adapter at prediction time, and memory by the number of series.
 
 Adapter: one batch through the same backbone and compact head, bare, with LoRA (r = 2) on every linear layer, and with
 the adapter merged into the weights. The three take turns; a round gives the median time of each, ratios are taken

@@ -1,4 +1,4 @@
-"""Whether a run can be killed, stopped or starved of disk at any moment and still ends as if nothing had happened.
+"""Runs that are killed, stopped or out of disk space at random moments, compared with uninterrupted ones.
 
 A tiny MOMENT-type model is fine-tuned by the command line, in processes that are forked, so that none imports PyTorch.
 

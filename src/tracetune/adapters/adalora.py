@@ -1,4 +1,4 @@
-"""AdaLoRA through PEFT (Zhang et al. 2023): ranks instead of modules are pruned; here to be compared with."""
+"""AdaLoRA through PEFT (Zhang et al. 2023), which prunes ranks instead of modules; for comparison with TRACE."""
 
 import json
 import math
@@ -83,7 +83,7 @@ def orthogonality(model: PeftModel) -> Tensor:
 
 
 def drop_masked_ranks(model: PeftModel, rank_pattern: dict[str, list[bool]]) -> None:
-    """Take the ranks that AdaLoRA masked out of the weights: same outputs, and what is saved is what is here."""
+    """Remove the masked ranks from the weights: outputs stay the same, and saving writes the other ranks alone."""
     adapter = model.active_adapter
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Initializing zero-element tensors")  # modules without a rank left

@@ -1,4 +1,4 @@
-"""A PEFT model's files: the active adapter set in the layout that plain PEFT loads, and nothing that is not active."""
+"""Files of a PEFT model: the active adapter set, and no other, in the layout that plain PEFT loads."""
 
 import copy
 import hashlib
@@ -51,7 +51,7 @@ def load_adapter(model: nn.Module, folder: Path) -> PeftModel:
         with warnings.catch_warnings():  # an adapter that lacks weights would run with random ones
             warnings.filterwarnings("error", "Found missing adapter keys")
             return PeftModel.from_pretrained(model, str(folder)).eval()
-    except Exception as error:  # PEFT takes its files as they are: an edited one ends in any of them
+    except Exception as error:  # PEFT does not check its files: an edited one raises any of these
         raise InputError(f"The adapter in {folder} does not fit its base model: {error}") from error
 
 

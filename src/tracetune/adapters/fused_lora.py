@@ -20,10 +20,10 @@ def fuse_lora(model: nn.Module) -> Iterator[tuple[str, ...]]:
     Outputs and gradients are PEFT's up to rounding; a training step on the CPU takes less time (see
     benchmarks/fused_lora.py). Covered are layers over a plain, frozen ``nn.Linear`` with one active adapter and no
     dropout. DoRA and other variants, quantised layers, biases of LoRA and several active adapters are left to PEFT,
-    and so is each call in which something wants to see the parts: hooks on them (as in ``Gates.apply``), closed or
-    merged adapters, ``adapter_names``, torch.compile (whose code has no such passes), tensors that are not on
-    the CPU. Layers that are opened or closed inside follow at once. Leaving the context, also by an exception,
-    brings PEFT's forward pass back; a deep copy made inside has it already. First derivatives only.
+    and so is each call that has to run the parts one by one: hooks on them (as in ``Gates.apply``), closed or merged
+    adapters, ``adapter_names``, torch.compile (whose code has no such passes), tensors that are not on the CPU. Layers
+    that are opened or closed inside follow at once. Leaving the context, also by an exception, brings PEFT's forward
+    pass back; a deep copy made inside has it already. First derivatives only.
 
     Args:
         model: any model with PEFT LoRA layers, wrapped in ``PeftModel`` or not.
@@ -120,7 +120,7 @@ Parts = tuple[Tensor, Tensor | None, Tensor, Tensor, float]
 def _may_fuse(module: nn.Module) -> bool:
     if type(module) is not Linear or _plain_parts(module) is None:
         return False
-    forward = vars(module).get("forward")  # somebody else's, unless it is what a deep copy was given
+    forward = vars(module).get("forward")  # replaced by other code, unless by __deepcopy__
     return forward is None or isinstance(forward, _FusedForward) or forward == MethodType(Linear.forward, module)
 
 

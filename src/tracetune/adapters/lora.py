@@ -1,4 +1,4 @@
-"""LoRA through PEFT: which layers, with which options, and how many parameters that trains."""
+"""LoRA through PEFT: which layers, with which options, and how many trainable parameters."""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -11,7 +11,7 @@ from tracetune.adapters.options import LoraOptions
 from tracetune.base.errors import InputError
 
 _HEAD = "head"
-# PEFT's own name for "adapt no layer": a folder that holds nothing but a trained head.
+# PEFT's name for "adapt no layer": a folder that holds only a trained head.
 _NO_TARGETS = "dummy-target-modules"
 
 

@@ -64,7 +64,7 @@ class AdaLoraOptions:
     lora_alpha: float | None = None
 
     def __post_init__(self) -> None:
-        # With nothing to take away PEFT looks for the 0th smallest score and fails in the middle of the run.
+        # Without a rank to remove PEFT asks for the 0th smallest score, and fails in the middle of the run.
         if not 1 <= self.target_r < self.init_r:
             raise InputError(
                 f"Expected 1 <= target_r < init_r: AdaLoRA takes ranks away. Found target_r={self.target_r} and "

@@ -54,7 +54,7 @@ def wrap_module(
 
     Args:
         module: takes normalised series, missing steps interpolated.
-        context_length: T that it is tried with, and used with where no other is asked for.
+        context_length: T, the default context; the module is tried with it.
         width: D of a token.
         patch_length: P, steps that one token stands for; series are padded on the left to whole patches.
         num_tokens: N for T steps, a multiple of P, where it is not T / P (one summary token: ``lambda steps: 1``).
@@ -77,10 +77,10 @@ def wrap_module(
 
 
 class AnyModule(Backbone):
-    """A module that was described, see :func:`wrap_module`.
+    """A module described by :func:`wrap_module`.
 
-    It does not forecast by itself, and cannot hide patches. Batch normalisation keeps its statistics while adapters
-    train, because adapters are saved without them.
+    It has no zero-shot forecast and cannot hide patches. Batch normalisation keeps its statistics while adapters train,
+    because adapters are saved without them.
     """
 
     def __init__(
@@ -271,7 +271,7 @@ def _layers_called(backbone: AnyModule, layers: dict[str, nn.Linear]) -> set[str
 def _plain_attention() -> Iterator[None]:
     """Make PyTorch's transformer layers call their linear layers, inside the context.
 
-    Their fast path for evaluation reads the weights past the layers, and with them past the adapters.
+    Their fast path for evaluation reads the weights without calling the layers, and so skips the adapters.
     """
     enabled = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)

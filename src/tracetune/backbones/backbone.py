@@ -10,7 +10,7 @@ from tracetune.backbones.normalisation import InstanceStatistics
 
 
 class Encoded(NamedTuple):
-    """What a backbone makes of series.
+    """Tokens of series, and the statistics to denormalise with.
 
     Attributes:
         tokens: [B, C, N, D].
@@ -22,7 +22,7 @@ class Encoded(NamedTuple):
 
 
 class Backbone(nn.Module, ABC):
-    """A pretrained encoder of time series. What it can do besides is said by the protocols below.
+    """A pretrained encoder of time series. The protocols below describe what some backbones can do besides.
 
     Attributes:
         context_length: T that it was pretrained with.
@@ -54,7 +54,7 @@ class Backbone(nn.Module, ABC):
 
 @runtime_checkable
 class ZeroShotForecaster(Protocol):
-    """A backbone that forecasts by itself."""
+    """A backbone with a zero-shot forecast."""
 
     def forecast(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Tensor:
         """Return the zero-shot forecast [B, C, H] of past values [B, C, T]."""
@@ -67,7 +67,7 @@ class ZeroShotForecaster(Protocol):
 
 @runtime_checkable
 class QuantileForecaster(ZeroShotForecaster, Protocol):
-    """A backbone that forecasts quantiles by itself; its point forecast is the median.
+    """A backbone with zero-shot quantiles; its point forecast is the median.
 
     Attributes:
         quantile_levels: Q levels in (0, 1), ascending, 0.5 among them.

@@ -24,8 +24,8 @@ _MEDIAN = 0.5
 class ChronosBolt(Backbone):
     """A Chronos-Bolt model; channels are independent.
 
-    It forecasts quantiles, P steps at once (``prediction_length`` in its config.json). Longer horizons go on from the
-    forecast, each quantile as a context of its own, as the original pipeline does.
+    It forecasts quantiles, P steps at once (``prediction_length`` in its config.json). For longer horizons, each
+    quantile is appended to a copy of the context, as in the original pipeline.
 
     Args:
         model: a ``chronos.chronos_bolt.ChronosBoltModelForForecasting``.
@@ -47,7 +47,7 @@ class ChronosBolt(Backbone):
     def encode(self, values: Tensor, input_mask: Tensor | None = None, patch_mask: Tensor | None = None) -> Encoded:
         """Return what the encoder makes of series, see :meth:`Backbone.encode`: a token a patch, then [REG] if it has.
 
-        Of a context longer than the model's, the last steps are read.
+        Contexts longer than the model's are cut to their last steps.
 
         Raises:
             InputError: a ``patch_mask``.
@@ -121,7 +121,7 @@ def load_chronos_bolt(folder: Path, config: dict[str, Any]) -> ChronosBolt:
             f"Expected chronos_config in {where}, as published, found {shown(config.get('chronos_config'))}."
         )
     try:
-        with torch.random.fork_rng(devices=[]):  # first weights that are replaced at once draw no numbers of the run
+        with torch.random.fork_rng(devices=[]):  # initial weights must not use the run's random numbers
             model = build(T5Config.from_dict(config))
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
         raise InputError(f"{where} describes no Chronos-Bolt model: {type(error).__name__}: {error}") from error

@@ -1,4 +1,4 @@
-"""Backbones by name: where their weights are, how they are read and told apart."""
+"""Backbones by name: finding, reading and identifying their weights."""
 
 import hashlib
 import importlib

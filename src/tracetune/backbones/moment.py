@@ -1,7 +1,7 @@
 """MOMENT (Goswami et al. 2024, arXiv 2402.03885) on transformers' T5 encoder.
 
 Reads and writes the layout of ``AutonLab/MOMENT-1-*`` (config.json + model.safetensors); outputs equal
-momentfm's. The token embedding of T5, which no series ever uses, is not kept.
+momentfm's. T5's token embedding is unused and not kept.
 """
 
 import math
@@ -140,8 +140,8 @@ class Moment(Backbone):
     def forecast(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Tensor:
         """Return the zero-shot forecast [B, C, H]: the future is a hidden suffix to be reconstructed.
 
-        The oldest patches make room for the suffix. A horizon longer than half of the context is
-        forecast in pieces, each continuing from the one before.
+        The oldest patches are dropped to make room for the suffix. A horizon longer than half of the context is
+        forecast in parts, each continuing from the one before.
         """
         longest = self._longest_suffix(past_values.shape[-1])
         parts: list[Tensor] = []
@@ -156,7 +156,7 @@ class Moment(Backbone):
     def encode_future(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Encoded:
         """Return tokens [B, C, N, D] of a context whose last patches are hidden ones in place of the next H steps.
 
-        The oldest patches make room. The statistics are those of the whole context, [B, C, T].
+        The oldest patches are dropped. The statistics are those of the whole context, [B, C, T].
         """
         values, observed = self._align(past_values, input_mask)
         normalised, statistics = normalise(values, observed)
@@ -181,7 +181,7 @@ class Moment(Backbone):
     def run_blocks(self, hidden: Tensor, attended: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
         """Return hidden states [B, C, N, D] after blocks ``start`` to ``stop`` from those before; attended [B, C, N].
 
-        The loop of ``T5Stack.forward``, which cannot begin in the middle.
+        This is the loop of ``T5Stack.forward``, which can only start at the first block.
         """
         rows, patches = hidden.flatten(0, 1), hidden.shape[-2]
         attention_mask = create_bidirectional_mask(

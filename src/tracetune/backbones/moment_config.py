@@ -12,7 +12,7 @@ _MOST_PATCHES = 4096
 
 @dataclass(frozen=True)
 class T5Geometry:
-    """The keys of a T5 configuration that bear on its encoder; the others are of no use here."""
+    """The keys of a T5 configuration that change its encoder; others are ignored."""
 
     d_model: int
     d_kv: int = 64

@@ -1,6 +1,6 @@
 """Instance normalisation, which every backbone shares: location and scale of each series, gaps, masks.
 
-The statistics are returned, never kept on a module, so that calls may interleave.
+Statistics are returned instead of kept on a module, so that calls may interleave.
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ from tracetune.base.setting_names import unknown_setting
 T = TypeVar("T")
 
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "a mapping"}
-_LARGEST = 2**40  # of whole numbers: counts and sizes beyond are mistakes, and overflow further down
+_LARGEST = 2**40  # of whole numbers: larger counts and sizes are mistakes, and would overflow later
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 _LONGEST_MESSAGE = 1900
 _LONGEST_NAME = 200
-# Characters of Unicode's private use area: no text that a user gives holds this mark by chance.
+# Characters of Unicode's private use area, which no text of a user contains.
 _MARK = re.compile("\ue000([^\ue000-\ue002]*)\ue001([^\ue000-\ue002]*)\ue002")
 
 
@@ -81,7 +81,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
 
 def nearest_names(name: str, known: Iterable[str]) -> list[str]:
     """Return at most three of the ``known`` names that look like ``name``, the nearest first."""
-    # "moment" is near "AutonLab/MOMENT-1-small": the case and the owner of a name are easily left out.
+    # "moment" is near "AutonLab/MOMENT-1-small": case and owner of a name may be left out.
     spellings = {spelling: n for n in known for spelling in (n.lower().rpartition("/")[2], n.lower())}
     close = get_close_matches(name[:_LONGEST_NAME].lower(), spellings, n=3, cutoff=0.5)
     return list(dict.fromkeys(spellings[spelling] for spelling in close))

@@ -14,7 +14,7 @@ from tracetune.base.leftovers import remove
 logger = logging.getLogger(__name__)
 
 RECORD_FILE = "run.json"
-FORMAT = 1  # of checkpoints and other state; a change of the code that cannot go on from older ones raises it
+FORMAT = 1  # of checkpoints and other state; increased when the code cannot continue from older ones
 _MOST_DIFFERENCES = 8
 
 
@@ -38,7 +38,7 @@ def claim(folder: str | Path, identity: Mapping[str, Any], state: Sequence[str],
         restart: discard the state that is there.
 
     Raises:
-        InputError: the state belongs to another run, or nobody knows to which.
+        InputError: the state belongs to another run, or has no record.
     """
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Names of temporary files that tell whose they are, so that what a killed process left behind can be swept."""
+"""Names of temporary files that contain their process, so that files of killed processes can be removed."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ import psutil
 
 _MARK = "tracetune-partial"
 _PATTERN = re.compile(rf"\.?{_MARK}-(?P<pid>\d+)-(?P<start>\d+)-(?P<host>.+)-[0-9a-f]{{8}}(\..*)?")
-_CLOCK_SECONDS = 3  # start times of one process may differ by as much, since the clock is set on the way
+_CLOCK_SECONDS = 3  # start times of one process may differ by as much when the clock is set meanwhile
 _ELSEWHERE_SECONDS = 86_400  # a process of another host cannot be asked whether it lives
 
 

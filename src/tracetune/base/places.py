@@ -86,7 +86,7 @@ def unfinished_path(target: Path) -> Path:
 
 @contextmanager
 def place_explained(target: Path) -> Iterator[None]:
-    """Turn what is wrong with the place of an output into an InputError; a full disk stays what it is."""
+    """Raise an InputError for an OSError about the place of an output; an error of a full disk is raised as it is."""
     try:
         yield
     except OSError as error:

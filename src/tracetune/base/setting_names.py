@@ -1,4 +1,4 @@
-"""What other tools call a setting, so that whoever comes from there is told its name here."""
+"""Names that other tools use for settings, to suggest ours in errors."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -1,4 +1,4 @@
-"""Signals that end a run, as an exception: whatever is open is closed, and what is temporary goes."""
+"""Signals that end a run, raised as an exception, so that files are closed and temporary ones removed."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # Ctrl-C; docker stop, Slurm, kill; a closed terminal
-_SAME_SECONDS = 5.0  # a launcher passes on what the terminal has sent already
+_SAME_SECONDS = 5.0  # a launcher passes on a signal that the terminal has sent already
 
 
 class Stopped(BaseException):

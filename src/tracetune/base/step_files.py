@@ -1,4 +1,4 @@
-"""Files that belong to checkpoints, one for each step, which outlive whatever moment a run is cut off at."""
+"""Files that belong to checkpoints, one for each step, consistent wherever a run is cut off."""
 
 from collections.abc import Collection
 from pathlib import Path

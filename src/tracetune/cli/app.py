@@ -124,7 +124,7 @@ def main() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Messages())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes are for those who call it themselves
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes are for Python callers
     try:
         with stopped_by_signals():
             try:

@@ -133,7 +133,7 @@ def _is_switch(hint: Any) -> bool:
 
 
 def _spelled(value: Any, hint: Any) -> Any:
-    """Return the value that the text of a flag spells in the type of its setting, or else the text."""
+    """Return the text of a flag converted to the type of its setting; the text itself where it does not fit."""
     if isinstance(value, list):
         parts = [part.strip() for text in value for part in text.split(",")]
         return [part for part in parts if part]

@@ -55,7 +55,7 @@ class DatasetFile:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a data set without opening it.
+    """Facts about a data set, known without opening its files.
 
     Attributes:
         name: how it is called everywhere in the package.

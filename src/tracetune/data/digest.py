@@ -1,4 +1,4 @@
-"""A digest of what a data set holds, so that a run can tell its data from others."""
+"""A digest of the values of a data set, which identifies the data of a run."""
 
 import hashlib
 from typing import Any
@@ -15,8 +15,8 @@ _ROWS = 1024
 def data_digest(source: BatchSource) -> str:
     """Return the SHA-256 of all values, masks and borders of a data set, in its order.
 
-    Windows are told by the series they lie in, rows drawn from another data set by that and their indices; any other
-    data set is read once.
+    Windows are hashed by their series, rows of another data set by that set and their indices; any other data set is
+    read once.
     """
     digest = hashlib.sha256()
     if isinstance(source, Windows):

@@ -1,4 +1,4 @@
-"""What one should know of series before training on them: lengths, gaps, seasons, and which are odd."""
+"""Facts about series before training on them: lengths, gaps, seasons, and which are odd."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ _LONGEST_LAG = 400
 _MOST_SERIES = 200  # more do not change the median of their autocorrelations
 _LEAST_CORRELATION = 0.2
 _LEAST_RISE = 0.2  # from the lowest point before a peak
-_LEAST_SPREAD = 0.6  # of the logarithms of sizes: items that differ by a factor of 4 are no oddity
+_LEAST_SPREAD = 0.6  # of the logarithms of sizes: a factor of 4 between items is usual
 _ODD_SPIKE, _ODD_SHIFT, _ODD_SCALE = 12.0, 3.0, 2.5
 
 

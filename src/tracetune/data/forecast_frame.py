@@ -1,4 +1,4 @@
-"""Forecasts as a table: under the names, in the zone and of the kind of the table they were made from."""
+"""Forecasts as a table, with the names, time zone and kind of the table they were made from."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

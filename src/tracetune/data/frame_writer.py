@@ -1,4 +1,4 @@
-"""Tables that are written piece by piece, as one file that is whole or absent."""
+"""Tables written chunk by chunk, as one file that is whole or absent."""
 
 import gzip
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ def write_frames(frames: Iterable[pd.DataFrame], path: str | Path) -> int:
     target = Path(path)
     kind = table_kind(target, PIECEWISE)
     rest = iter(frames)
-    first = next(rest, None)  # before anything is made: most bad input shows in the first piece
+    first = next(rest, None)  # before a file is made: most bad input shows in the first chunk
     if first is None:
         raise InputError(f"Expected tables to write to {target}, found none.")
     rows = 0

@@ -1,4 +1,4 @@
-"""Columns of a table that give the target away: copies of it, and copies that run ahead of it."""
+"""Columns of a table that leak the target: copies of it, and copies shifted ahead of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

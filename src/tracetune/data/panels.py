@@ -1,4 +1,4 @@
-"""Panels: series on regular grids, with what their source called things."""
+"""Panels: series on regular grids, with the names that their source used."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -37,7 +37,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Origin:
-    """What the source of a panel called things and how it wrote them; forecasts are written alike.
+    """Names and forms that the source of a panel used; forecasts are written with the same.
 
     Attributes:
         id_columns: names of the item columns; none where the table was one series.

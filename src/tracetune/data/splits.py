@@ -10,7 +10,7 @@ from tracetune.base.errors import InputError, unknown_name
 from tracetune.data.panels import Panel
 
 _LARGEST = 1e300
-_ROUNDING = 10 * np.finfo(np.float64).eps  # a deviation this small beside the mean is rounding, not variation
+_ROUNDING = 10 * np.finfo(np.float64).eps  # a deviation this small relative to the mean is rounding error
 _MOST_DEVIATION = 2.0  # scaled; a linear trend is 2.1 away from its mean in the tenth after the steps it was fitted on
 
 
@@ -183,7 +183,7 @@ def require_magnitude(values: np.ndarray, name: str) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Scaler:
-    """Mean and scale per channel; a constant or unobserved channel has scale 1, so nothing ever divides by zero.
+    """Mean and scale per channel; a constant or unobserved channel has scale 1.
 
     Attributes:
         mean: [C].

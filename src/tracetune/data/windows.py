@@ -1,4 +1,4 @@
-"""Windows over series as a data set that is arithmetic, not storage: memory does not grow with their number."""
+"""Windows over series as a data set computed by index: memory does not grow with their number."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
@@ -188,7 +188,7 @@ def chosen_rows(source: BatchSource, indices: Sequence[int]) -> BatchSource:
 
 
 class OtherRows(Dataset[Batch]):
-    """All rows of a data set but a few, in its order; only the few are held in memory.
+    """A data set without a few of its rows, in its order; only the indices of those few are kept.
 
     Args:
         source: the data set.
@@ -228,7 +228,7 @@ def batches(source: BatchSource, batch_size: int, device: torch.device | str = "
 def spread_sample(source: BatchSource, count: int, seed: int = 0) -> BatchSource:
     """Return about evenly spread rows of a data set, see :func:`spread_rows`, in random order; all if there are fewer.
 
-    In random order, because whoever reads only the first of them should see all of the time.
+    The order is random, so that the first of them already come from all of the time.
     """
     if count >= len(source):
         return source

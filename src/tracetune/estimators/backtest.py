@@ -28,7 +28,7 @@ Ranges = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True)
 class BacktestModel:
-    """What a backtest needs of a forecaster.
+    """The parts of a forecaster that a backtest needs.
 
     Attributes:
         model: forecasts a batch of windows.

@@ -22,8 +22,8 @@ def split_frames(
     """Return the series of one or two frames, their ranges, and the least number of real context steps for each series.
 
     Padded windows are admitted: a series little longer than the context would give a handful of full ones. They have
-    a horizon or a quarter of the context, or half of what the series itself can give, if that is less; so that a
-    series of one step more than a horizon still trains.
+    a horizon or a quarter of the context, or half of what the series itself can give, if that is less; so that a series
+    of one step more than a horizon still gives a training window.
 
     Args:
         train_df: the series to learn from.

@@ -1,4 +1,4 @@
-"""What trace.json says of a forecaster, typed: what it takes to load one, and what commands read of its fit."""
+"""The typed record of a forecaster in trace.json: what loading needs, and what commands read of its fit."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -112,7 +112,7 @@ class Forecaster:
         Args:
             name_or_folder: "tracetune/tiny", a Hugging Face hub id, a folder with a backbone, or a folder
                 written by :meth:`save_pretrained`.
-            prediction_length: H; a saved forecaster knows its own.
+            prediction_length: H; None for a saved forecaster, which has one.
             context_length: T; None takes the backbone's.
             base: for a saved forecaster, where its backbone is now, if not under its recorded name; or the backbone
                 itself, of which a copy is taken.
@@ -228,8 +228,8 @@ class Forecaster:
 
         Args:
             df: history, in any of the layouts that :meth:`fit` takes.
-            quantile_levels: also give these quantiles, e.g. [0.1, 0.5, 0.9]; needs a fitted forecaster, or one that
-                forecasts quantiles by itself.
+            quantile_levels: also give these quantiles, e.g. [0.1, 0.5, 0.9]; needs a fitted forecaster, or a model with
+                zero-shot quantiles.
             batch_size: series and channels per forward pass.
             non_negative: whether point forecasts and quantiles are clipped at 0; None does as was fitted.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
@@ -269,7 +269,7 @@ class Forecaster:
             InputError: quantiles that the forecaster does not have; while reading, a frame that cannot be used.
         """
         read = partial(panel_from_frame, remembered=self.remembered, **columns)
-        panels = map(read, frames)  # map keeps no frame once its panel is there
+        panels = map(read, frames)  # map releases each frame once its panel is made
         return self.predict_panels(panels, quantile_levels, batch_size=batch_size, non_negative=non_negative)
 
     def predict_panels(
@@ -418,8 +418,8 @@ class Forecaster:
     ) -> Evaluation:
         """Return errors over all windows whose targets lie in ``ranges``; see :meth:`evaluate`.
 
-        ``bounded_weights`` keeps a series that leaves its former level from deciding for all, see ``Scaler.fit``; the
-        literature's numbers are without.
+        ``bounded_weights`` limits the weight of a series that leaves its former level, see ``Scaler.fit``; numbers in
+        the literature are without.
         """
         model = BacktestModel(
             self._output, self.context_length, self.prediction_length, self.intervals, self._lowest(None)

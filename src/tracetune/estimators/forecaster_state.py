@@ -1,4 +1,4 @@
-"""All that a forecaster is: how it is loaded, and how a new one is fitted from it."""
+"""The state of a forecaster: how it is loaded, and how a new one is fitted from it."""
 
 import logging
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class ForecasterState:
-    """All that a forecaster is.
+    """The state of a forecaster.
 
     Attributes:
         model: a ForecastModel, or one with adapters.

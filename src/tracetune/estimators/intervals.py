@@ -16,7 +16,7 @@ from tracetune.base.schema import from_json
 from tracetune.data.windows import BatchSource, batches, chosen_rows
 
 LEVELS = (0.01, 0.05, *(round(0.1 * step, 1) for step in range(1, 10)), 0.95, 0.99)
-_SMALLEST_SAMPLE = 20  # windows; fewer say nothing about the tails of one horizon step
+_SMALLEST_SAMPLE = 20  # windows; with fewer, the tails of single horizon steps are unknown
 _LARGEST_SAMPLE = 4096  # windows; more do not sharpen the quantiles visibly
 
 
@@ -47,8 +47,8 @@ class ResidualQuantiles:
     def at(self, levels: Sequence[float]) -> np.ndarray:
         """Return offsets [H, len(levels)] from the point forecast, interpolated linearly between the levels estimated.
 
-        The point forecast is the median: lower quantiles are never above it, higher ones never below. (The median
-        error of a few validation origins is mostly noise, which each later forecast would carry on as a bias.)
+        The point forecast is the median: lower quantiles are never above it, higher ones never below. (The median error
+        of a few validation origins is mostly noise, and would bias all later forecasts.)
 
         Raises:
             InputError: a level lies outside of those that were estimated.
@@ -164,8 +164,9 @@ def residual_quantiles(model: nn.Module, validation: BatchSource, batch_size: in
     """Return the error quantiles of ``model`` over (at most 4,096 evenly spaced) validation windows.
 
     From fewer than 20 windows the errors of all horizon steps make one sample: a short series has a single window,
-    whose one error a step would be every quantile at once. So they do for a step that was never observed. Windows whose
-    context is constant are left out: they have no deviation to measure errors in, and are forecast as that constant.
+    whose one error a step would be every quantile at once. The same holds for a step that was never observed. Windows
+    whose context is constant are left out: they have no deviation to measure errors in, and are forecast as that
+    constant.
     """
     size = len(validation)
     chosen = np.unique(np.linspace(0, size - 1, min(size, _LARGEST_SAMPLE)).astype(int)).tolist()

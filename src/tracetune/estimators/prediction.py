@@ -1,4 +1,4 @@
-"""Forecasts of a stream of series: full batches across series, out in order, nothing held that is not needed."""
+"""Forecasts of a stream of series: full batches across series, results in order, memory independent of their number."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ from tracetune.tasks.forecasting import ForecastOutput
 
 @dataclass(frozen=True, eq=False)
 class Scaled:
-    """What a forecast needs of a series besides its context.
+    """Scale of a series, kept until its forecast is there.
 
     Attributes:
         scaler: by mean and deviation of each channel's context.
@@ -221,7 +221,7 @@ def require_usable(past: np.ndarray, name: str) -> None:
 def _scaled_contexts(values: Iterable[np.ndarray], context_length: int, waiting: deque[Scaled]) -> Iterator[np.ndarray]:
     """Yield the last T steps of every series, scaled, and append their scale to ``waiting``."""
     for array in values:
-        series = np.ascontiguousarray(array, dtype=np.float64)  # sums depend on the order in memory in their last bits
+        series = np.ascontiguousarray(array, dtype=np.float64)  # the last bits of sums depend on the order in memory
         context, scaled = scaled_context(series, context_length)
         waiting.append(scaled)
         yield context
@@ -247,4 +247,4 @@ def _values_of(panels: Iterable[Panel], waiting: deque[Panel]) -> Iterator[np.nd
         for series in panel:
             require_usable(series.values, f"item {series.item_id!r}")
             yield series.values  # noqa: PD011 - not a pandas object
-        del panel, series  # or it would stay while the next one is read
+        del panel, series  # releases it before the next one is read

@@ -8,7 +8,7 @@
 
 The backbone of a model with adapters is named, and recognised by the digest of its weights. A model that was merged or
 trained in full carries its backbone; so does a model that was tuned on from such a one. trace.json holds the SHA-256
-of every other file and of itself: whatever was exchanged or edited is found out before anything is computed.
+of every other file and of itself: a file that was exchanged or edited is refused before anything is computed.
 """
 
 import copy
@@ -203,8 +203,8 @@ def merged_model(model: PeftModel, record: Mapping[str, Any]) -> tuple[nn.Module
 def base_of(name: str, backbone: nn.Module, fitted: nn.Module, *, tuned_before: bool) -> BaseModel:
     """Return the base model of what was fitted from ``backbone``, which ``name`` gave.
 
-    No name gives a backbone that was tuned before, nor one that was trained in full. Folders go by their absolute path,
-    so that they are found from anywhere.
+    A backbone that was tuned before or trained in full has no name. Folders go by their absolute path, so that they are
+    found from anywhere.
     """
     if tuned_before or not isinstance(fitted, PeftModel):
         return BaseModel(name, None)

@@ -1,4 +1,4 @@
-"""Forecasts that need no training: what every result is printed beside."""
+"""Naive forecasts without training, the references of every result."""
 
 from collections.abc import Sequence
 

@@ -52,7 +52,7 @@ def count_parameters(module: nn.Module, head: nn.Module | None = None) -> Parame
 def peak_memory_bytes(device: torch.device | str = "cpu") -> int:
     """Return the highest memory use so far: resident set of this process, or what PyTorch allocated on a CUDA device.
 
-    Neither goes down again: to compare methods, measure each in a process of its own.
+    Neither goes down again: to compare methods, measure each in a new process.
     """
     if torch.device(device).type == "cuda":
         return torch.cuda.max_memory_allocated(device)

@@ -4,7 +4,7 @@ Every metric has one signature: ``metric(y_true, y_pred, future_mask=None, axis=
 keywords after that. Arrays are [..., H]; a step counts if ``future_mask`` is not 0 and ``y_true`` is not NaN, and every
 step that counts has the same weight. A mean over no step at all is NaN. Sums are in float64 whatever comes in.
 
-Masked steps may hold anything, but a NaN forecast of a step that counts makes the metric NaN: it is never hidden.
+Masked steps may hold anything; a NaN forecast of a step that counts makes the metric NaN.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Losses of samples that belong to periods of time and to items: their mean, and how far it can be trusted."""
+"""Losses of samples that belong to periods of time and to items: their mean and its standard error."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Everything that two numbers must share to be comparable, in one object with a short digest."""
+"""The protocol of a result: all that two numbers must share to be comparable, with a short digest."""
 
 import hashlib
 import json
@@ -33,12 +33,12 @@ class ProtocolFingerprint:
         prediction_length: H.
         seed: of initial weights, order and dropout.
         stride: steps between test origins.
-        drop_last: whether an incomplete last test batch is dropped; it never is here, others do.
+        drop_last: whether an incomplete last test batch is dropped (always False here).
         scaler: how values are scaled, and on which part that was fitted.
         metric_space: "scaled" or "original" values.
         train_windows: how many training windows were used; None for all.
-        epoch_windows: how many windows counted as one epoch; None for all. None is left out of the digest, which so
-            stays what it was before this field.
+        epoch_windows: how many windows counted as one epoch; None for all. None is left out of the digest, so that
+            older digests stay valid.
         versions: of the libraries.
     """
 

@@ -1,4 +1,4 @@
-"""Is the difference real: intervals and tests for paired results."""
+"""Confidence intervals and significance tests for paired results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

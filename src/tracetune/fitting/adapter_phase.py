@@ -31,10 +31,10 @@ def train_adapters(
     """Adapt ``start`` with ``config.method``, and train adapters and head together.
 
     Returns:
-        The model, with adapters or trained in full, and what is told of its training. ``start`` is part of it.
+        The model, with adapters or trained in full, and the record of its training. It contains ``start``.
     """
     started = time.perf_counter()
-    seed_everything(config.training.seed)  # a resumed run has not drawn the numbers of the phases before
+    seed_everything(config.training.seed)  # a resumed run skips the phases before, and their random numbers
     storage = Storage(config.cache_bytes, folder=run.folder)
     dtype = None if config.cache_dtype is None else getattr(torch, config.cache_dtype)
     cache = PrefixCache(start.backbone, storage, dtype)

@@ -1,4 +1,4 @@
-"""Models that could come out of a fit, the simplest first: a model has to be better than a simpler one beyond noise."""
+"""Candidates of a fit, the simplest first: a model wins only if it is better than a simpler one beyond noise."""
 
 import math
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ from tracetune.training.measure import sample_losses
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A model that could come out of a fit.
+    """A model that a fit may return.
 
     Attributes:
         name: "zero-shot", "head", or the method's name.
-        model: the model itself, a task model or one that PEFT has wrapped; None once it was let go.
+        model: a task model or one that PEFT has wrapped; None once it was released.
         losses: [samples] validation loss of each sample.
         shrinkage: how far it was moved back to its start; None where it was not.
     """

@@ -31,10 +31,10 @@ class FitConfig:
     """How to fine-tune.
 
     Attributes:
-        method: what trains, with its options: ``Trace()``, ``Lora()``, ``Dora()``, ``AdaLora()``, ``LinearProbe()``,
+        method: the method with its options: ``Trace()``, ``Lora()``, ``Dora()``, ``AdaLora()``, ``LinearProbe()``,
             ``Full()``; or its name ("trace", "linear_probe", ...) for the default options.
         head: configuration of the head; None takes the task's default.
-        start: what the method trains on from: "head" (trained on frozen features), "zero-shot" (the backbone by itself,
+        start: the model that the method starts from: "head" (trained on frozen features), "zero-shot" (the backbone
             without a new head), or "best", whichever of the two has the lower validation loss.
         head_start: "solved" trains the head from the solution that the task finds without gradient descent (ridge
             regression, logistic regression) and returns to it where no later step is better, "gradient" trains it from
@@ -48,8 +48,8 @@ class FitConfig:
         shrink: how a trained model is moved back towards its start, as far as validation says: "together" by one
             factor (fitting/shrinkage.py); "modules" before that by one for each LoRA module, head aside
             (selection/soft_gates.py; "trace" and "lora", two periods or more); "none" leaves it as trained.
-        guard_margin: by how many standard errors of the difference a model must be better than a simpler one to come
-            out instead; 0: by anything at all.
+        guard_margin: by how many standard errors of the difference a model must be better than a simpler one to win; 0
+            takes any difference.
         checkpoints: folder for checkpoints, from which an interrupted run goes on; None keeps none. Those of another
             run (other settings, data, backbone or versions) are refused.
         restart: discard what is in ``checkpoints``, whichever run it is of.

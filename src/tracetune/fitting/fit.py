@@ -1,4 +1,4 @@
-"""Fine-tuning, whatever the task: zero-shot, head and method compete on validation, and the best one comes out."""
+"""Fine-tuning for every task: zero-shot, head and method compete on validation, and the best one is returned."""
 
 import copy
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from tracetune.tasks.task import Task, TaskModel, TrainingData
 
 @dataclass(frozen=True)
 class Fitted:
-    """What comes out of a fit.
+    """The result of a fit.
 
     Attributes:
         model: the winner, a PEFT model; a plain task model after full fine-tuning.
@@ -40,7 +40,7 @@ class Fitted:
 def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, run: Run) -> Fitted:
     """Let zero-shot, head and method compete on validation; return the best one.
 
-    The backbone stays as it is. Zero-shot and head share it; the method trains a copy.
+    The backbone is not changed: zero-shot and head share it, and the method gets a copy.
 
     Raises:
         InputError: options of the method that fit neither model nor run, a start that the task does not have,
@@ -58,7 +58,7 @@ def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, r
             start = candidates.named(config.start)
             model, trained = train_adapters(_copy(start), data, config, run.part(method.name))
             _add_tuned(candidates, start, model, config)
-            del start, model  # only the candidates hold them, so that they can be let go
+            del start, model  # only the candidates refer to them, so that they can be released
         model = _with_separate_backbone(candidates.take_best(), backbone)
     head = config.head or task.default_head
     record = FitRecord.of(config, head, candidates, model, trained_head, trained)
@@ -69,7 +69,7 @@ def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, 
     """Return what ``config.method`` trains, whether or not it is better than its start; the backbone stays as it is.
 
     Raises:
-        InputError: as :func:`fit`; also for a method that trains nothing but the head.
+        InputError: as :func:`fit`; also for a method that trains only the head.
     """
     method = config.method
     if not method.adapts_backbone:

@@ -76,7 +76,7 @@ def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConf
 class HeadOnFeatures(nn.Module):
     """A head that trains on features computed beforehand; same losses as in its model."""
 
-    accepts_loss_kwargs = False  # or the Trainer would pass an argument of its own among the features
+    accepts_loss_kwargs = False  # otherwise the Trainer adds an argument to the features
 
     def __init__(self, model: TaskModel) -> None:
         super().__init__()

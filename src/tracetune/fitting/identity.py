@@ -1,4 +1,4 @@
-"""What decides the result of a fit, as the record that stands beside its checkpoints."""
+"""The record of all that decides the result of a fit, saved beside its checkpoints."""
 
 from dataclasses import asdict
 from typing import Any

@@ -1,4 +1,4 @@
-"""The record of a fit: everything that trace.json says about the run itself, in one place."""
+"""The record of a fit: all that trace.json says about the run."""
 
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
@@ -27,7 +27,7 @@ class FitRecord:
         validation: what the comparison rests on: loss of each candidate in each period, losses at every factor tried.
         parameters: how many the winner trained, in "head" and "adapters" (or, fine-tuned in full, the backbone), and
             "adapters_before_selection", how many the method began with.
-        seconds: wall-clock seconds of each phase, what the method names apart from the training it went with.
+        seconds: wall-clock seconds of each phase; what the method reports is listed apart from training.
         method_report: what the method says of its work, e.g. "selection".
         prefix_blocks: see :class:`TrainedAdapters`.
         history: the Trainer's log of each phase; not in trace.json.

@@ -1,4 +1,4 @@
-"""Where and how a fit runs: folder, device, callbacks. What it computes does not depend on any of them."""
+"""Where and how a fit runs: folder, device, callbacks. None of them changes the result."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ class Run:
         with ExitStack() as stack:
             folder = from_main(lambda: stack.enter_context(scratch_folder(tempfile.gettempdir())))
             yield cls(folder, device, tuple(callbacks))
-            wait_for_all()  # nobody reads from it any more
+            wait_for_all()  # until no process reads from it
 
     def claim(self, identity: Mapping[str, Any]) -> None:
         """Make the folder that of the run with this identity, see :func:`tracetune.base.identity.claim`.

@@ -1,9 +1,9 @@
-"""How far to go from where training started to where it ended, by validation: one factor for all weights that trained.
+"""Shrinkage of a trained model towards its start, chosen by validation: one factor for all trained weights.
 
-What wins on validation wins by less on the next period, so a trained model is shrunk towards its start: g = 0 is the
+A gain on validation is smaller on the next period, so the trained model is shrunk towards its start: g = 0 is the
 start, g = 1 the trained model. Forecasts at several factors are measured on validation, and two thirds of the best
-factor are taken (docs/validation.md says why). A model is compared with others by what it loses in each period under
-the factor that the *other* periods chose: the choice does not flatter it.
+factor are taken (docs/validation.md says why). A model is compared with others by its loss in each period at the factor
+that the *other* periods chose, which is unbiased by the choice.
 
 Shapes: G factors, S samples.
 """
@@ -81,7 +81,7 @@ def shrink(
 def shrink_modules(model: nn.Module, validation: BatchSource, groups: SampleGroups) -> None:
     """Fold a factor of its own into each LoRA module, see selection/soft_gates.py; without two periods, do nothing.
 
-    The factors are chosen on all periods, so that losses of these periods flatter what comes out.
+    The factors are chosen on all periods, so that losses on these periods are too low.
     """
     periods = [np.flatnonzero(groups.periods == period).tolist() for period in np.unique(groups.periods)]
     if len(periods) < 2:
@@ -93,7 +93,7 @@ def shrink_modules(model: nn.Module, validation: BatchSource, groups: SampleGrou
 
 @dataclass(frozen=True, eq=False)
 class FactorChoice:
-    """What the losses at several factors say.
+    """The choice from losses at several factors.
 
     Attributes:
         factor: two thirds of the best one.

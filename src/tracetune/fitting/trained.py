@@ -1,4 +1,4 @@
-"""What training leaves beside the model: logs, seconds, losses, counts."""
+"""Results of training besides the model: logs, seconds, losses, counts."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ History = list[dict[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class TrainedHead:
-    """What training a head leaves beside the head itself.
+    """Results of training a head, besides the head.
 
     Attributes:
         history: the Trainer's log.
@@ -31,7 +31,7 @@ class TrainedHead:
 
 @dataclass(frozen=True)
 class TrainedAdapters:
-    """What training with a method leaves beside the model.
+    """Results of training with a method, besides the model.
 
     Attributes:
         history: the Trainer's log.

@@ -1,1 +1,1 @@
-"""Heads: what reads the tokens of a backbone, one file a kind."""
+"""Heads, which read the tokens of a backbone; one file a kind."""

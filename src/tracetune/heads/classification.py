@@ -17,8 +17,8 @@ class ClassificationHeadConfig:
     """Which classification head to put on a backbone.
 
     Attributes:
-        dropout: share of the pooled features that is dropped in training; a head that fine-tuning has solved without
-            gradient descent trains on without.
+        dropout: share of the pooled features that is dropped in training; none is dropped once a solution was found
+            without gradient descent.
     """
 
     dropout: float = 0.1

@@ -17,8 +17,8 @@ class HeadConfig:
     Attributes:
         kind: a name in `HEADS`: "flatten" (linear probe), "projection", "convolution" or "pooling".
         beta: factor by which the compact kinds reduce the features; "flatten" keeps all of them (1).
-        dropout: share of the features before the output layer that is dropped in training; a head that fine-tuning has
-            solved in closed form trains on without.
+        dropout: share of the features before the output layer that is dropped in training; none is dropped once the
+            head was solved in closed form.
         tokens: which tokens the head reads: "context" (those of the context, as MOMENT's linear probe), "future"
             (those of hidden patches in place of the horizon), "all" (both; the oldest patches make room), or "auto":
             "future" where the backbone rebuilds hidden patches and the horizon fits in one pass, else "context". Heads

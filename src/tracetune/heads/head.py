@@ -1,4 +1,4 @@
-"""What a head is, which one is asked for, and the registry of kinds.
+"""The protocol of heads, and the registry of kinds.
 
 A head is one file: a class registered with :func:`register_head`. Compact heads are the reduced heads of TRACE (Li &
 Zhu, arXiv 2503.16991), where most of the trainable parameters of a fine-tuned forecaster are saved; ``beta`` is the
@@ -19,8 +19,8 @@ _INITIAL_SPREAD = 0.02  # of the first forecasts, in standard deviations of the 
 class Head(Protocol):
     """A module that reduces tokens and reads them with one linear layer.
 
-    Calling it maps tokens [..., N, D] to ``output(reduce(tokens).flatten(-2))``, but for dropout: whoever knows the
-    reduction can solve the output layer without gradient descent.
+    Calling it maps tokens [..., N, D] to ``output(reduce(tokens).flatten(-2))``, but for dropout, so that the output
+    layer can be solved without gradient descent.
 
     Attributes:
         output: the last layer, from all N' D' reduced features to the outputs.

@@ -1,8 +1,8 @@
 """Heads that start as the zero-shot forecast.
 
 A masked backbone forecasts by rebuilding patches that are hidden from it: one linear map from the token of a patch to
-its P steps. A head that reads these tokens contains that map, so it can start with it: fine-tuning begins at the
-zero-shot forecast instead of at nothing, and ridge regression shrinks towards it instead of towards 0.
+its P steps. A head that reads these tokens contains that map and can start with it: fine-tuning begins at the zero-shot
+forecast, and ridge regression shrinks towards it instead of towards 0.
 """
 
 import torch

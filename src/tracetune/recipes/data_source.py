@@ -1,4 +1,4 @@
-"""Where the series of a command come from: a table with what is known of it, or a known data set."""
+"""The source of the series of a command: a table with options for reading it, or a known data set."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class DataSource:
         return self.known().panel if self.dataset else self.reading(remembered).panel
 
     def panels(self, chunk_rows: int, remembered: ReadingOptions | None = None) -> Iterator[Panel]:
-        """Read the table in pieces of about ``chunk_rows`` rows; see `read_panels`."""
+        """Read the table in chunks of about ``chunk_rows`` rows; see `read_panels`."""
         from tracetune.data.reading.chunks import read_panels
 
         assert self.data is not None, "a data set fits into memory"

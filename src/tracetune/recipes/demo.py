@@ -1,4 +1,4 @@
-"""The whole story on a real series in a few minutes: fine-tune, forecast, compare with the truth, save, load again."""
+"""A demonstration on a real series in a few minutes: fine-tune, forecast, compare with the truth, save, load again."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Backtest a model on a table or a known data set, beside the naive forecasts; say and draw what came out."""
+"""Backtest a model and naive forecasts on a table or a known data set; print and draw the errors."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Fine-tune a forecasting model on a file or a known data set, save it, and say what came out."""
+"""Fine-tune a forecasting model on a file or a known data set, save it, and print a summary."""
 
 from typing import Any
 

@@ -123,8 +123,8 @@ def pretrain(config: PretrainConfig) -> Moment:
 def training_windows(config: PretrainConfig, length: int, device: torch.device) -> SyntheticWindows:
     """Return the windows to train on; made on the GPU where training runs there.
 
-    They are read in order of position. Several processes (``torchrun``, ``accelerate launch``) read every so-manieth
-    batch each, so none sees the windows of another; each generates all blocks, though, which costs little on a GPU.
+    They are read in order of position. Of P processes (``torchrun``, ``accelerate launch``) each reads every P-th
+    batch, so that none sees the windows of another; each generates all blocks, which costs little on a GPU.
     """
     place, block = ("cuda", _BLOCK_ON_GPU) if device.type == "cuda" else ("cpu", _BLOCK)
     return SyntheticWindows(config.windows, SyntheticCorpus(length, config.seed + 1, place, block_size=block))

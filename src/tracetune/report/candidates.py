@@ -1,4 +1,4 @@
-"""What competed on validation, in a table and in words: who is better than whom, and whether beyond noise."""
+"""The candidates of a fit in a table and in words: their validation losses, and whether differences exceed noise."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ Row = Mapping[str, Any]
 def candidate_rows(trace: Row) -> list[dict[str, Any]]:
     """Return one row a candidate of a record: its loss, its factor of shrinkage, what it is better by than what.
 
-    The naive forecasts stand first: they are no candidates, but who does not beat them has not learnt much.
+    The naive forecasts come first; they are references, not candidates.
     """
     naive = [{"name": name, "loss": loss} for name, loss in trace.get("naive", {}).items()]
     return naive + [

@@ -20,7 +20,7 @@ from tracetune.base.places import require_place
 MOST_PANELS = 6
 _HISTORY, _TRUTH, _FORECAST = "#8a8f98", "#1b1f24", "#0b6bcb"
 _DPI = 150
-_SHOWN_HORIZONS = 3  # of history: more would press the forecast into the corner
+_SHOWN_HORIZONS = 3  # of history: with more, the forecast would be too small
 _FEWEST_STEPS_SHOWN = 48
 
 

@@ -1,4 +1,4 @@
-"""What was found in a table: as text on the terminal, and as one page with pictures that needs no other file."""
+"""Findings about a table: as text on the terminal, and as one self-contained page with pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Which LoRA modules matter: gates, importance scores, Shapley values, schedule."""
+"""Selection of LoRA modules: gates, importance scores, Shapley values, schedule."""

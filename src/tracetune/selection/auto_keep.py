@@ -1,4 +1,4 @@
-"""``keep="auto"``: models with ever fewer modules compete on validation data, and the best one comes back at last."""
+"""``keep="auto"``: models with ever fewer modules compete on validation data, and the best one is restored."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager

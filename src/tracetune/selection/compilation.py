@@ -1,11 +1,11 @@
-"""Room for compiled models: each set of open modules is another program to torch.compile."""
+"""Limits of torch.compile, raised: each set of open modules is compiled anew."""
 
 _VARIANTS = 4
 """Programs for one set of open modules: in training and in evaluation, for a fixed and for any batch size."""
 
 
 class RecompileLimits:
-    """torch.compile's limits on recompilation, raised for a while.
+    """Raise torch.compile's limits on recompilation inside the context.
 
     Beyond its limit (8 by default) torch.compile runs a model eagerly from then on, and says so in a log alone.
     """

@@ -1,4 +1,4 @@
-"""What rounds of selection cost, and how many of them, on how many batches, a run can afford."""
+"""The cost of selection rounds, and how many rounds and batches a run can afford."""
 
 import math
 import time
@@ -107,8 +107,8 @@ def affordable(
     """Return the rounds asked for where they cost at most ``allowed`` passes, otherwise fewer of them.
 
     First rounds come less often, until there are 3 (or as few as asked for); the first and the last stay where they
-    are. Then each reads fewer batches. At least one batch a round, and ``least_evidence`` in all, are read even where
-    that costs more than allowed.
+    are. Then each reads fewer batches. At least one batch a round, and ``least_evidence`` in all, are read even if that
+    costs more than allowed.
 
     Args:
         schedule: the rounds asked for.

@@ -1,11 +1,11 @@
-"""Evidence on modules: scores of several rounds with their standard errors, and what can be told from zero."""
+"""Evidence on modules: scores of several rounds, their standard errors, and which differ from zero."""
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 TWO = 2.0
-"""Standard errors that a score is away from zero by chance in about one case of twenty."""
+"""Standard errors from zero that a random score exceeds in about one case of twenty."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Evidence:
     def followed_by(self, present: "Evidence", ema: float, overlap: float) -> "Evidence":
         """Return the moving average, ``ema`` times this plus ``1 - ema`` times the ``present``, with standard errors.
 
-        The errors of two rounds that read a share ``overlap`` of their validation data in common are correlated by as
-        much: an average over rounds that read the same windows is no surer than one of them.
+        The errors of two rounds are correlated by the share ``overlap`` of validation data they have in common: an
+        average over rounds on the same windows is no more certain than one of them.
         """
         new = 1 - ema
         scores = {name: ema * self.scores[name] + new * score for name, score in present.scores.items()}

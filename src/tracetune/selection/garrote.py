@@ -28,7 +28,7 @@ _GRID = 201
 
 @dataclass(frozen=True)
 class Reads:
-    """What is known of the losses: values and gradients at K points.
+    """Measured losses: values and gradients at K points.
 
     Attributes:
         points: [K, M] factors.

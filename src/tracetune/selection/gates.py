@@ -84,9 +84,9 @@ class Gates:
     def apply(self, values: Tensor) -> Iterator[None]:
         """Multiply module m's adapter by ``values[m]`` inside the context; closed modules take part as well.
 
-        Leaving it, also by an exception, brings back what was there: an outer ``apply`` (whose values the inner
-        one replaces), no gates at all, closed modules. Backward passes belong inside: gradient checkpointing
-        computes the forward pass again, and must find the same gates. Compiled models run eagerly inside.
+        Leaving it, also by an exception, restores the former state: an outer ``apply`` (whose values the inner one
+        replaces), no gates at all, closed modules. Backward passes belong inside: gradient checkpointing computes the
+        forward pass again, and must find the same gates. Compiled models run eagerly inside.
 
         Args:
             values: [M] shared by the batch, or [M, B] one column per sample. A layer may see ``k * B`` rows

@@ -1,4 +1,4 @@
-"""The best modules that a training step of given length has room for.
+"""The modules with the highest scores within a given time of a training step.
 
 For each possible lowest block: an exact 0/1 knapsack over the modules from there up, with capacity what the base
 seconds of that block leave. Costs are counted in whole units, 1/10,000 of the step with all modules open, costs

@@ -1,4 +1,4 @@
-"""LoRA layers of a PEFT model: which there are, where, what they hold, and the configuration that names them."""
+"""LoRA layers of a PEFT model: names, places, parameters, and the configuration that names them."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ def lora_modules(model: nn.Module) -> dict[str, LoraLayer]:
 
     Names carry no prefix of ``PeftModel``, ``DistributedDataParallel`` or ``torch.compile``, so they fit
     ``LoraConfig.target_modules`` as they are. LoRA on embeddings, convolutions, bare parameters and
-    ``nn.MultiheadAttention`` (whose forward pass never calls ``lora_B``) is left out: it stays as it is.
+    ``nn.MultiheadAttention`` (whose forward pass never calls ``lora_B``) is left out and not changed.
     """
     named = dict(base_model(model).named_modules())
     merging = tuple(f"{name}." for name, module in named.items() if isinstance(module, MultiheadAttention))

@@ -1,4 +1,4 @@
-"""How the rounds of a run are carried out: when, on which batches, with which masks, at what cost."""
+"""The plan of the rounds of a run: when, on which batches, with which masks, at what cost."""
 
 import logging
 import math

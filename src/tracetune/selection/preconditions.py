@@ -1,4 +1,4 @@
-"""What selection needs of a model and its training: checked before the first step, not found out at the last."""
+"""Requirements of selection on a model and its training, checked before the first step."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

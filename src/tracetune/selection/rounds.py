@@ -20,7 +20,7 @@ from tracetune.selection.validation import LossFunction
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """What one round of selection saw and did; JSON-able, and enough to go on from.
+    """Record of one round of selection, in JSON types; a run can continue from it.
 
     Attributes:
         step: optimiser step after which the round took place.

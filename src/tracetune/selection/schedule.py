@@ -1,4 +1,4 @@
-"""How much stays open at which step: configuration and schedule.
+"""Configuration of TRACE, and the schedule: how much stays open at which step.
 
 The schedule is a pure function of the step (TRACE, arXiv 2503.16991, and AdaLoRA, Zhang et al. 2023, equation 12):
 

@@ -1,4 +1,4 @@
-"""TRACE's selection beside a training: told of every step, it scores, chooses, opens and closes modules."""
+"""TRACE's selection during a training: after its steps, score modules, and open and close them."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -171,7 +171,7 @@ class SelectionRun:
     def _planned(self) -> ScoringPlan:
         """Return the plan of the rounds, made before the first one and logged.
 
-        Not earlier: adapters that have not trained yet add nothing, so that the masks that fit cannot be told.
+        It cannot be made earlier: untrained adapters add nothing, so that masks cannot be compared.
         """
         if self._plan is None:
             with self.spent.timed(), self._precision():

@@ -1,9 +1,9 @@
 """Soft gates: a factor in [0, 1] on each trained LoRA module, chosen on several periods of validation data.
 
-Factor 0 leaves a module out, 1 keeps it as trained, what is between shrinks it towards the model it started from:
-selection and shrinkage in one, chosen by the non-negative garrote (garrote.py). Losses and gradients are read along
-the diagonal, where all factors are equal, at its ends and at the two Gauss points of (0, 1), and then where the
-minimum seems to be. :func:`fold_gates` multiplies the factors into the weights.
+Factor 0 leaves a module out, 1 keeps it as trained, and factors between shrink it towards its start: selection and
+shrinkage in one, chosen by the non-negative garrote (garrote.py). Losses and gradients are read along the diagonal,
+where all factors are equal, at its ends and at the two Gauss points of (0, 1), and then where the minimum seems to be.
+:func:`fold_gates` multiplies the factors into the weights.
 
 Notation for shapes: M open modules, P periods.
 """
@@ -108,8 +108,8 @@ def fold_gates(model: nn.Module, factors: Mapping[str, float]) -> tuple[str, ...
     """Multiply the adapters of the named modules by their factors, for good, and return those that are now zero.
 
     ``lora_B`` is multiplied (and its bias, where it has one), so that the model stays a plain PEFT model, and its
-    checkpoint loads to the same outputs. Modules at zero do nothing any more: close and delete them
-    (``Gates.close``, ``Gates.delete_closed``) for a smaller checkpoint.
+    checkpoint loads to the same outputs. Modules at zero have no effect: close and delete them (``Gates.close``,
+    ``Gates.delete_closed``) for a smaller checkpoint.
 
     Args:
         model: any model with PEFT LoRA layers that are not merged.

@@ -1,4 +1,4 @@
-"""What a training step takes, by which modules are open: a profile measured on the model itself.
+"""The time of a training step as a function of the open modules, measured on the model.
 
 Blocks below the lowest open module run forward only, so the seconds of a step with the open modules S are taken to be
 
@@ -6,8 +6,8 @@ Blocks below the lowest open module run forward only, so the seconds of a step w
 
 base[k] falls with k: the gradient has a shorter way. cost[m] is linear in the parameters of m: a product with a thin
 matrix takes what it takes to read and write the wide one, a LoRA layer has r parameters for each of those columns, and
-calling it takes time of its own. Steps of a few sets S are timed on a few rows of a batch, and base and cost follow by
-non-negative least squares. Shares of the time of a step are what counts, and they are those of larger batches.
+each call has a fixed cost. Steps of a few sets S are timed on a few rows of a batch, and base and cost follow by
+non-negative least squares. Only shares of the time of a step are used, and they carry over to larger batches.
 """
 
 import time

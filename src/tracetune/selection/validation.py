@@ -1,4 +1,4 @@
-"""Losses on validation batches, computed so that the model is afterwards as it was."""
+"""Losses on validation batches, which leave the model unchanged."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,1 +1,1 @@
-"""What a batch, a loss and an output are, per task."""
+"""Tasks: batch, loss and output of each."""

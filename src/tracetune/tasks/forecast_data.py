@@ -61,7 +61,7 @@ def scale_panel(
 
 @dataclass(frozen=True)
 class WindowCounts:
-    """What trains and what validates, and what does neither.
+    """Counts of training and validation windows, and of those left out.
 
     Attributes:
         series: how many there are.

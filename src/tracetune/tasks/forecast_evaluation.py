@@ -56,7 +56,7 @@ def naive_forecasters(prediction_length: int, season: int) -> dict[str, BatchFor
 def naive_losses(validation: BatchSource, prediction_length: int, season: int) -> dict[str, float]:
     """Return validation losses of the naive forecasts: means over windows, as those of models, of the same windows.
 
-    They see what the model sees, the context; a season that is longer is left out.
+    They see the context only, as the model does; a season longer than it is left out.
 
     Args:
         validation: windows of one or more channels.

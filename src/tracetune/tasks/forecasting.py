@@ -30,8 +30,8 @@ class ForecastOutput(Output):
         sample_losses: [B] mean squared error (or quantile loss) of each sample over its observed future steps.
         forecast: [B, C, H] in the units of the input.
         scale: [B, C, 1] standard deviation of each input series.
-        quantiles: [B, C, H, Q] where the backbone forecasts quantiles by itself, at its own levels, in the units of the
-            input; None where it does not, and with a head.
+        quantiles: [B, C, H, Q] for zero-shot quantiles, at the backbone's levels, in the units of the input; None for
+            point forecasts.
     """
 
     forecast: Tensor | None = None
@@ -42,8 +42,8 @@ class ForecastOutput(Output):
 class ForecastModel(TaskModel):
     """Backbone and forecasting head.
 
-    Without a head (``head=None``) the backbone forecasts by itself, zero-shot. Contexts shorter than T
-    are padded on the left as unobserved, longer ones are cut to their last T steps.
+    Without a head (``head=None``) the forecast is the backbone's zero-shot forecast. Contexts shorter than T are padded
+    on the left as unobserved, longer ones are cut to their last T steps.
 
     Attributes:
         head_tokens: which tokens the head reads, see HeadConfig ("auto" is decided here).
@@ -285,8 +285,8 @@ class Forecasting:
         name_or_path: where the backbone comes from.
         tuned: what is tuned on, head included, in place of the zero-shot forecast of its backbone; None for a backbone
             that was not tuned before.
-        quantile_loss: models of the backbone by itself train, and are compared, by the loss of its quantiles. Heads
-            forecast points: where they compete, the loss of all is the squared error.
+        quantile_loss: models without a head are trained and compared by the loss of their quantiles. Heads forecast
+            points: where they compete, the loss of all is the squared error.
     """
 
     prediction_length: int

@@ -1,4 +1,4 @@
-"""What a task has to say, so that everything else (fit, caches, methods, selection) need not know it.
+"""The protocol of tasks, by which fit, caches, methods and selection work without knowing the task.
 
 A task is one file: a :class:`TaskModel`, which turns batches into losses, and a :class:`Task`, which builds it.
 
@@ -20,7 +20,7 @@ from tracetune.evaluation.periods import SampleGroups
 
 @dataclass
 class Output(ModelOutput):
-    """What every task model returns; a task adds fields of its own.
+    """Output of every task model; tasks add fields.
 
     Attributes:
         loss: [] mean of ``sample_losses``; None without targets.
@@ -33,7 +33,7 @@ class Output(ModelOutput):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What is learned from, and what chooses the model.
+    """Training samples, and validation samples, which choose the model.
 
     Attributes:
         train: training samples.
@@ -61,12 +61,12 @@ class TaskModel(nn.Module, ABC):
     Attributes:
         labels: names of the batch entries without which there is no loss; features have them too.
         backbone: see :class:`tracetune.backbones.backbone.Backbone`.
-        head: see :class:`tracetune.heads.head.Head`; None where the backbone does the task by itself.
+        head: see :class:`tracetune.heads.head.Head`; None for zero-shot models.
         config: what PEFT and the Trainer expect of a model.
     """
 
     labels: ClassVar[tuple[str, ...]]
-    accepts_loss_kwargs: ClassVar[bool] = False  # or the Trainer would pass an argument of its own among the entries
+    accepts_loss_kwargs: ClassVar[bool] = False  # otherwise the Trainer adds an argument to the batch
 
     def __init__(self, backbone: Any, head: nn.Module | None, name_or_path: str = "") -> None:
         super().__init__()
@@ -120,7 +120,7 @@ Features = Iterable[Mapping[str, Tensor]]
 
 
 class Task(Protocol):
-    """How models of a task are built from a backbone.
+    """A task: it builds models from backbones.
 
     Attributes:
         name: as in records.

@@ -43,7 +43,7 @@ class WholeCheckpoints(TrainerCallback):
 def train(trainer: Trainer) -> None:
     """Train, going on from the newest whole checkpoint in the trainer's folder.
 
-    A run that had ended there, at its last step or before, trains no further and comes out as it did.
+    A run that had ended there, at its last step or before, is not trained further and gives the same result.
     """
     folder = Path(trainer.args.output_dir)
     checkpoint = from_main(lambda: last_checkpoint(folder))

@@ -12,9 +12,9 @@ class TrainingConfig:
     """How to train; names as in Hugging Face's TrainingArguments where it has them.
 
     Attributes:
-        learning_rate: peak rate of adapters (or of the backbone, where it trains).
-        head_learning_rate: peak rate of the head. None takes 1e-3 where nothing else trains, and 1e-5 beside adapters:
-            they do more around a head that hardly moves.
+        learning_rate: peak rate of the adapters (of the backbone in full fine-tuning).
+        head_learning_rate: peak rate of the head. None takes 1e-3 where only the head is trained, and 1e-5 beside
+            adapters, which learned more with a slow head.
         num_train_epochs: passes over the training windows.
         max_steps: optimiser steps; overrides the epochs where positive.
         epoch_windows: windows that count as one epoch, a fresh random part of all windows each time; none comes

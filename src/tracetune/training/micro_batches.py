@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from tracetune.data.windows import BatchSource
 
 COUNTED = "labels"  # the entry that the Trainer counts over the micro-batches of a step, and keeps from the model
-_TASK_LABELS = "task_labels"  # where a task's own entry of that name waits
+_TASK_LABELS = "task_labels"  # name of a task's "labels" entry meanwhile
 _NOT_COUNTED = -100  # the Trainer's mark in it
 _EMPTY = "micro_batch_is_empty"
 
@@ -25,8 +25,8 @@ class MicroBatches(Dataset):
     never reaches into the next batch. So with one item per DataLoader batch, and :attr:`parts_per_batch` of them per
     optimizer step, each step sees exactly its batch, whatever the divisors of ``batch_size``.
 
-    Several processes read every so-manieth item each. There all batches are cut into as many parts, of about the same
-    size; one without rows, at the end of an epoch, holds a row that does not count.
+    Of P processes each reads every P-th item. Then all batches are cut into equally many parts of about the same size;
+    a part without rows, at the end of an epoch, holds a row that does not count.
 
     Args:
         dataset: its ``__getitems__`` returns whole batches.
@@ -91,7 +91,7 @@ def counted(batch: Mapping[str, Any]) -> dict[str, Tensor]:
     """Collate function: the batch, and an entry [B] by which the Trainer counts its rows.
 
     The Trainer takes it out again before the model sees the batch, since it has a loss function. An entry of the same
-    name that the batch has already waits under another one until :class:`TaskLabels` gives it back.
+    name in the batch is renamed, and restored by :class:`TaskLabels`.
     """
     entries = {_TASK_LABELS if name == COUNTED else name: entry for name, entry in batch.items() if name != _EMPTY}
     rows = len(next(iter(entries.values())))

@@ -20,7 +20,7 @@ INDEX = "window_index"
 
 
 class PrefixCache:
-    """Remembers what the frozen blocks of a backbone make of each window, and lets the blocks above go on from there.
+    """Cache of the outputs of a backbone's frozen blocks for each window, from which the blocks above go on.
 
     Nothing is computed ahead: a window's states are kept when it first comes by, so that the cache never costs more
     than the passes it saves. They belong to the depth up to which blocks were frozen then. When that depth moves up,
@@ -81,7 +81,8 @@ class PrefixCache:
     def __call__(self, hidden: Tensor, attended: Tensor) -> tuple[Tensor, int]:
         """Return hidden states [B, C, N, D] after the frozen blocks, and how many those are; see ``Prefix``."""
         index, self._index = self._index, None
-        frozen = 0 if index is None or hidden.requires_grad else self._frozen()  # patches whose embedding trains change
+        changing = hidden.requires_grad  # with a trainable embedding
+        frozen = 0 if index is None or changing else self._frozen()
         if index is None or frozen == 0:
             return hidden, 0
         self._forget_if_written_to()

@@ -1,4 +1,4 @@
-"""A progress bar for the Trainer, named after what trains, with the losses beside it."""
+"""A progress bar for the Trainer, named after the trained part, with the losses beside it."""
 
 from pathlib import Path
 from typing import Any

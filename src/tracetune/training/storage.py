@@ -1,4 +1,4 @@
-"""Room for large tensors: memory first, then memory-mapped files, within a limit in bytes."""
+"""Storage for large tensors: memory first, then memory-mapped files, within a limit in bytes."""
 
 import logging
 import math

@@ -34,9 +34,9 @@ class TraceCallback(TrainerCallback):
     budget, close the rest. When training ends the closed modules are deleted (``config.delete_closed``), and
     ``save_pretrained`` writes a plain PEFT LoRA checkpoint.
 
-    - **Resuming** needs nothing: settings, plan and every round are logged in the Trainer's ``log_history``, hence in
-      ``trainer_state.json``, and a resumed run goes on from there. It must be built like the first one, with the same
-      settings and all modules open, so that the optimizer has the same parameters. Checkpoints written before the
+    - **Resuming** needs no setting: settings, plan and every round are logged in the Trainer's ``log_history``, hence
+      in ``trainer_state.json``, and a resumed run goes on from there. It must be built like the first one, with the
+      same settings and all modules open, so that the optimizer has the same parameters. Checkpoints written before the
       end hold all modules.
     - **Cost**: selection takes at most ``config.cost_share`` of the forward and backward passes of training. Where the
       configured rounds would take more, there are fewer, and a line in the log says so.
@@ -50,15 +50,15 @@ class TraceCallback(TrainerCallback):
     - **DistributedDataParallel** needs ``ddp_find_unused_parameters=True``, the Trainer's default for PEFT models:
       closed modules get no gradients.
     - **torch.compile** compiles the model again for each set of open modules; its limit on that is raised.
-    - **What the end could refuse is refused at the beginning**: see selection/preconditions.py.
+    - **Errors come early**: what could fail at the end is checked at the beginning, see selection/preconditions.py.
 
     Args:
         config: how to select.
         validation: batches as the model takes them (list, DataLoader, or iterable data set that yields batches), or a
             data set, which is batched like the training data. A few batches are read in every round.
-        loss_fn: from model and batch to losses [B] of the samples, or to their mean. By default the model's own loss,
-            per sample where its output has ``sample_losses``, ``loss_per_sample`` or ``losses``. A mean loss, or
-            rows of a batch that interact, make ``masks="auto"`` draw masks per batch.
+        loss_fn: from model and batch to losses [B] of the samples, or to their mean. By default the loss in the model's
+            output, per sample where it has ``sample_losses``, ``loss_per_sample`` or ``losses``. A mean loss, or rows
+            of a batch that interact, make ``masks="auto"`` draw masks per batch.
     """
 
     def __init__(

@@ -180,7 +180,7 @@ def _validate_in_each_process(trainer: Trainer) -> None:
 
     trainer.get_eval_dataloader = all_rows
     trainer.gather_function = trainer.accelerator.gather_for_metrics = (
-        without_padding  # the Trainer goes back to the latter
+        without_padding  # the Trainer restores the latter
     )
 
 

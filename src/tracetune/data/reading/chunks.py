@@ -1,7 +1,7 @@
-"""Long tables in pieces: files larger than memory come in as panels of whole items.
+"""Long tables in chunks: files larger than memory are read as panels of whole items.
 
-What a table is (columns, dates, marks, frequency) is decided on its first rows, as `read_table` decides it, and pinned:
-every later piece is read so or refused, never read otherwise.
+Columns, dates, marks and frequency are decided on the first rows, as by `read_table`. Later chunks are read with the
+same decisions, or refused.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,13 +49,13 @@ def read_panels(
 
     Args:
         path: the file.
-        chunk_rows: rows of a piece, about.
+        chunk_rows: about how many rows a chunk has.
         options: what is pinned; everything else is decided by the first rows.
         remembered: what a model remembers of the table it was trained on; ``options`` come first.
 
     Raises:
         InputError: at once, an unusable path or ``chunk_rows`` below 1; while reading, a table without items, an item
-            that comes back, pieces that do not fit what the first rows settled, and whatever `read_table` refuses.
+            that comes back, chunks that do not fit the decisions of the first rows, and whatever `read_table` refuses.
     """
     source = Path(path)
     kind = file_kind(source)
@@ -123,7 +123,7 @@ def _sample_reading(blocks: Sequence[RawTable], options: ReadingOptions) -> Read
         InputError: they are no long table, or `read_table` refuses them.
     """
     raw = replace(blocks[0], frame=pd.concat([block.frame for block in blocks], ignore_index=True))
-    # Disorder and repeats are judged piece by piece, where an item that comes back is known from the others.
+    # Disorder and repeats are checked chunk by chunk, where an item that comes back is recognised.
     reading = read_cells(raw, replace(options, sort=True, duplicates=options.duplicates or "first"), partial=True)
     pinned = {decision.name for decision in reading.understood.decisions}
     if "id_column" not in pinned and "layout" not in pinned:
@@ -306,7 +306,7 @@ def _refuse_sparse(panel: Panel) -> None:
 
 
 class _SeenItems:
-    """Which item names there were: a hash of 8 bytes each, in sorted arrays of which each is longer than the next.
+    """The names of items seen so far: a hash of 8 bytes each, in sorted arrays of falling length.
 
     Of ten million names, two share a hash with a probability of 3 in a million.
     """

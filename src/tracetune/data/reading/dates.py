@@ -1,7 +1,7 @@
-"""A column as points in time: every way in which the whole column can be read.
+"""A column as points in time: all ways in which the whole column can be read.
 
 One format holds for a whole column. Where several formats fit all of its cells (01/02/2024), each of them is a
-`DateReading`, and what they make of the time grid decides between them (see `date_choice`).
+`DateReading`, and the time grids that result decide between them (see `date_choice`).
 """
 
 import datetime
@@ -86,7 +86,7 @@ class DateReading:
 def readings(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
     """Return every way in which all cells of a column are points in time; none if some are not.
 
-    Missing cells make a column unreadable; see `refuse_unreadable` for what to say then.
+    Missing cells make a column unreadable; see `refuse_unreadable` for the error.
     """
     cells = _plain(cells)
     if len(cells) == 0 or is_missing(cells).any():

@@ -16,7 +16,7 @@ from tracetune.data.frequency import WEEKDAYS, Offset, as_offset, offset_text
 
 SNAP_SHARE = 0.1  # a moment this share of a step away from the grid is taken for one on it
 _RUN_TOLERANCE = 0.15  # months have 28 to 31 days: steps this close to the usual one belong to one gap-free run
-_REGULAR_ROWS = 8  # from here on an item whose steps are all alike has a frequency of its own, and not just gaps
+_REGULAR_ROWS = 8  # from here on equal steps of an item are its frequency, not gaps
 _SPARSEST = 100  # grid steps per row above which timestamps are single events, not a series with gaps
 _DAY = pd.Timedelta(1, "D").value
 _MONTH = 28 * _DAY  # from here on a step has no fixed length

@@ -1,4 +1,4 @@
-"""What can be pinned about how a table is read, and what was decided about it."""
+"""Options that pin how a table is read, and decisions made about it."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ _TUPLES = ("id_column", "timestamp_column", "target", "missing")
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """What is pinned about a table; None and () leave a thing to be found out.
+    """Options that pin how a table is read; None and () leave it to be inferred.
 
     Attributes:
         separator: what stands between cells of a text file: ";", ",", "|", " " or "\\t" (also "tab").
@@ -122,7 +122,7 @@ class ReadingOptions:
     def fitting(self, columns: Iterable[str]) -> "ReadingOptions":
         """Return these options, remembered of another table, without names that a table with ``columns`` lacks.
 
-        Only a target stays that the table lacks, unless it has one of a usual name: what is forecast is not guessed.
+        A target that the table lacks stays, unless a column has a usual name: targets are not guessed.
         """
         present = set(columns)
         lacking = [n for n in ("id_column", "timestamp_column") if not present.issuperset(getattr(self, n))]

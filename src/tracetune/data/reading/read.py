@@ -112,7 +112,7 @@ def read_cells(
 ) -> Reading:
     """Read a table whose cells are there.
 
-    ``partial``: it is a piece of a larger one; the item columns ``text_ids`` hold text there, even if not here.
+    ``partial``: the table is a chunk of a larger one, whose item columns ``text_ids`` hold text.
     """
     if raw.frame.empty:
         names = ", ".join(shown(str(name)) for name in raw.frame.columns[:12])

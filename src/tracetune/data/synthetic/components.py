@@ -1,4 +1,4 @@
-"""What series are composed of: noises with memory, slow factors, trends, breaks. All [n, L], rows independent."""
+"""Components of series: noises with memory, slow factors, trends, breaks. All [n, L], rows independent."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""What measurement and life do to series; every transform takes rows [n, L] and changes a random share of them."""
+"""Distortions of measured series; every transform takes rows [n, L] and changes a random share of them."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""AdaLoRA: LoRA whose ranks are taken away where they matter least (Zhang et al. 2023)."""
+"""AdaLoRA: LoRA whose least important ranks are removed in training (Zhang et al. 2023)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Full fine-tuning: every weight of the backbone trains; there is no adapter."""
+"""Full fine-tuning: every weight of the backbone is trained, without adapters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tracetune.training.trainer import TrainingConfig
 @register_method
 @dataclass(frozen=True)
 class Full:
-    """All weights train."""
+    """Full fine-tuning of all weights."""
 
     name: ClassVar[str] = "full"
     adapts_backbone: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Linear probing: only the head trains, on features of the frozen backbone."""
+"""Linear probing: only the head is trained, on features of the frozen backbone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from tracetune.training.trainer import TrainingConfig
 @register_method
 @dataclass(frozen=True)
 class LinearProbe:
-    """Only the head trains."""
+    """A trained head on the frozen backbone."""
 
     name: ClassVar[str] = "linear_probe"
     adapts_backbone: ClassVar[bool] = False

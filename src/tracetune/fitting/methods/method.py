@@ -1,4 +1,4 @@
-"""What a fine-tuning method has to say, and the names under which methods are known.
+"""The protocol of fine-tuning methods, and their registry.
 
 A method is one file: a frozen dataclass with its own options, registered with :func:`register_method`.
 """
@@ -17,11 +17,11 @@ from tracetune.training.trainer import TrainingConfig
 
 @dataclass(frozen=True)
 class MethodReport:
-    """What a method did, once training has ended.
+    """Report of a method after training.
 
     Attributes:
         content: entries of the record, as JSON types.
-        seconds: parts of the training's seconds that went into something else, by name.
+        seconds: parts of the training's seconds that were spent on something else, by name.
     """
 
     content: dict[str, Any] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class MethodReport:
 
 @dataclass(frozen=True)
 class Adapted:
-    """A model as a method trains it.
+    """A model adapted by a method, ready to be trained.
 
     Attributes:
         model: the parameters that require gradients are trained.

@@ -1,4 +1,4 @@
-"""TRACE: LoRA on every layer first; modules are scored while they train, and only the important ones are kept."""
+"""TRACE: LoRA on every layer; modules are scored during training, and only the important ones are kept."""
 
 import math
 from collections.abc import Mapping

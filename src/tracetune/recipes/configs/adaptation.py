@@ -1,4 +1,4 @@
-"""How to fine-tune: what commands that train have in common, whatever the task; defaults are those of the library."""
+"""Settings of fine-tuning that all tasks share; defaults are those of the library."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -52,11 +52,11 @@ class LoraChoice:
 
 @dataclass(frozen=True)
 class MethodChoice:
-    """What trains, and what it is compared with.
+    """The method, and the models it is compared with.
 
     Attributes:
         method: trace, lora, adalora, dora, linear_probe or full.
-        start: what the method trains on from: head, zero-shot (no new head), or best of the two.
+        start: the model that the method starts from: head, zero-shot (no new head), or best of the two.
         shrink: move the trained model back towards its start, as far as validation says: together (by one factor),
             modules (by one for each LoRA module first) or none.
         guard_margin: by how many standard errors a model must beat a simpler one on validation to come out instead.
@@ -81,7 +81,7 @@ class SelectionChoice:
         final_step: from here on the choice is final: a share of the run, or a number.
         interval: steps between two rounds of scoring: a share of the run, or a number.
         cost_share: what selection may cost, as a share of training; rounds and batches are fewer where needed,
-            but never so few that the choice is left to chance.
+            but never so few that the choice would be random.
         ema: weight of the past in the smoothed scores.
     """
 
@@ -98,12 +98,12 @@ class SelectionChoice:
 
 @dataclass(frozen=True)
 class TrainingChoice:
-    """How head and adapters train.
+    """How head and adapters are trained.
 
     Attributes:
         learning_rate: peak learning rate of the adapters.
-        head_learning_rate: peak learning rate of the head when it trains with the adapters; without it 1e-5.
-        head_start: what the head trains on from: solved (in closed form) or gradient (its first weights).
+        head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
+        head_start: what training of the head starts from: solved (closed form) or gradient (initial weights).
         head_epochs: passes over frozen features that train the head first.
         num_train_epochs: passes over the data with adapters and head.
         max_steps: stop after this many optimiser steps, whatever the epochs; -1: no such limit.

@@ -12,7 +12,7 @@ class EvaluateRun:
     """Which part to backtest on, and where to write.
 
     Attributes:
-        output: file for the errors of every item, in its own units: .csv, .parquet or .json.
+        output: file for the errors of every item, in its units: .csv, .parquet or .json.
         plot: file for a picture of the worst items and the median one: .png, .svg or .pdf.
         test_length: with a table, all targets lie in this many last steps; without it five forecast origins.
         stride: steps between forecast origins; without it about one horizon, and 1 for a known data set.

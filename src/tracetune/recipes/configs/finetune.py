@@ -34,7 +34,7 @@ class BackboneChoice:
 
 @dataclass(frozen=True)
 class WindowChoice:
-    """Which windows of the series train, and which ones choose the model.
+    """Which windows are for training, and which ones choose the model.
 
     Attributes:
         validation: rolling holds back several periods at the end of each series, last one stretch.

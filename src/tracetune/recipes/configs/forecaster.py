@@ -16,7 +16,7 @@ class ForecasterChoice:
     Attributes:
         model: folder of a fine-tuned model, or a foundation model's name (see `tracetune models`).
         base: where the foundation model of a fine-tuned one is now, if its folder was moved.
-        prediction_length: steps to forecast; a fine-tuned model knows its own.
+        prediction_length: steps to forecast; a fine-tuned model has its number.
     """
 
     model: str = "tracetune/tiny"

@@ -26,13 +26,13 @@ class ImportanceConfig:
         context: which other modules are open when gated_dsic scores one: budget or shapley.
         samples: validation windows that scores are measured on, evenly spread.
         batch_size: windows per batch, in training and scoring.
-        prediction_length: steps to forecast; a fine-tuned model knows its own, otherwise 96.
+        prediction_length: steps to forecast; without it that of a fine-tuned model, otherwise 96.
         context_length: steps of history the model sees; without it what the model was pretrained with.
-        start: what LoRA is trained on from: head, zero-shot (no new head), or best of the two.
+        start: the model that LoRA starts from: head, zero-shot (no new head), or best of the two.
         head_epochs: passes over frozen features that train the head first.
         max_steps: optimiser steps that train LoRA on a foundation model.
         learning_rate: peak learning rate of the adapters.
-        head_learning_rate: peak learning rate of the head when it trains with the adapters; without it 1e-5.
+        head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
         train_stride: steps between the starts of training windows.
         seed: fixes the result.
         device: auto, cpu or cuda.

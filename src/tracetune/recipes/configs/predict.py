@@ -18,7 +18,7 @@ class PredictRun:
         quantiles: quantile levels to add, e.g. --quantiles 0.1,0.9.
         batch_size: series and channels per forward pass.
         non_negative: clip forecasts and quantiles at 0; without it as the model was fine-tuned.
-        chunk_rows: read the file in pieces of about this many rows, if it does not fit into memory; rows of an item
+        chunk_rows: read the file in chunks of about this many rows, if it does not fit into memory; rows of an item
             must stand together. Output is CSV, CSV.gz or Parquet, the same as without.
         device: auto, cpu or cuda.
         overwrite: replace the output files if they exist.
