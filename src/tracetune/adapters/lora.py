@@ -18,6 +18,12 @@ _NO_TARGETS = "dummy-target-modules"
 def add_lora(model: nn.Module, options: LoraOptions) -> PeftModel:
     """Freeze ``model`` and put LoRA on the linear layers of ``model.backbone``; its head stays trainable.
 
+    >>> from tracetune.tasks.forecasting import ForecastModel
+    >>> model = ForecastModel.from_pretrained("tracetune/tiny", prediction_length=24)
+    >>> adapted = add_lora(model, LoraOptions(r=2, target_modules=("*.q",)))
+    >>> len(adapted.peft_config["default"].target_modules)
+    6
+
     Raises:
         InputError: a pattern in ``options.target_modules`` fits no layer.
     """

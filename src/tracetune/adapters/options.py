@@ -10,6 +10,9 @@ from tracetune.base.errors import InputError
 class LoraOptions:
     """PEFT's LoRA options under PEFT's names.
 
+    >>> LoraOptions(r=8, lora_alpha=16.0, target_modules=("*.q", "*.v")).target_modules
+    ('*.q', '*.v')
+
     Attributes:
         r: rank of every module (the paper's default: 2).
         lora_alpha: the adapter's output is scaled by ``lora_alpha / r``.

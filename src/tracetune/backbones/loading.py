@@ -42,6 +42,10 @@ def register_family(family: str) -> Callable[[Loader], Loader]:
 def load_backbone(name_or_folder: str | Path) -> Any:
     """Load a backbone by registered name, local folder or Hugging Face hub id.
 
+    >>> backbone = load_backbone("tracetune/tiny")
+    >>> backbone.num_patches(512) * backbone.patch_length
+    512
+
     Raises:
         InputError: no such name or folder, the hub cannot be reached, or the files are damaged, of an
             unknown family, or hold a value that is not finite.

@@ -25,6 +25,12 @@ class InputError(ValueError):
 
     The command line maps it to exit status 2; every other exception is a failure (status 1). As text it speaks of
     Python's arguments; the middle of a message that is too long to read is left out.
+
+    >>> error = InputError(f"Expected {argument('stride')} of at least 1, found 0. Use {argument('stride', 1)}.")
+    >>> print(error)
+    Expected stride of at least 1, found 0. Use stride=1.
+    >>> print(error.for_command_line())
+    Expected --stride of at least 1, found 0. Use --stride 1.
     """
 
     def __init__(self, message: str) -> None:

@@ -41,6 +41,12 @@ class Windows(Dataset[Batch]):
 
     The same array may come several times with other ranges: it is not copied.
 
+    >>> windows = Windows([np.arange(12.0)[None]], context_length=4, prediction_length=2, stride=3)
+    >>> len(windows)
+    3
+    >>> windows[0]["past_values"].tolist(), windows[0]["future_values"].tolist()
+    ([[0.0, 1.0, 2.0, 3.0]], [[4.0, 5.0]])
+
     Args:
         values: one array [C, L] a series, NaN where missing; float32 arrays are used as they are, without a copy.
         context_length: T.

@@ -46,6 +46,15 @@ class Forecaster:
 
     ``fit`` returns a new object and leaves this one as it is. Frames are long (item_id, timestamp,
     target), wide (date and a column per channel) or M4 style; see docs/data.md.
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> timestamps = pd.date_range("2024-01-01", periods=200, freq="h")
+    >>> frame = pd.DataFrame({"timestamp": timestamps, "target": np.sin(np.arange(200) * np.pi / 12)})
+    >>> base = Forecaster.from_pretrained("tracetune/tiny", prediction_length=24, device="cpu")
+    >>> tuned = base.fit(frame, method="linear_probe")
+    >>> tuned.predict_df(frame, quantile_levels=[0.1, 0.9]).columns.tolist()
+    ['timestamp', 'target_name', 'predictions', '0.1', '0.9']
     """
 
     def __init__(

@@ -18,6 +18,13 @@ _PERIODS = 4
 class Evaluation:
     """What a backtest found; tables in the order of the forecasters, the model first.
 
+    >>> from tracetune import Forecaster
+    >>> timestamps = pd.date_range("2024-01-01", periods=200, freq="h")
+    >>> frame = pd.DataFrame({"timestamp": timestamps, "target": np.sin(np.arange(200) * np.pi / 12)})
+    >>> found = Forecaster.from_pretrained("tracetune/tiny", prediction_length=24, device="cpu").evaluate(frame)
+    >>> found.overall["forecaster"].tolist()
+    ['model', 'repeat last', 'seasonal naive (24)']
+
     Attributes:
         overall: a row per forecaster. ``mse`` and ``mae`` are pooled over all steps, in deviations of each series;
             ``mase``, ``wape``, ``smape`` and ``relative_bias`` are means over items; ``windows`` were forecast.

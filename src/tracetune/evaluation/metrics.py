@@ -168,6 +168,12 @@ class MetricAccumulator:
 
     It adds up errors and counts, so batches of unequal size or with missing steps keep their weight.
 
+    >>> metrics = MetricAccumulator()
+    >>> metrics.update([1.0, 2.0], [1.0, 4.0])
+    >>> metrics.update([3.0], [4.0])
+    >>> metrics.compute()
+    {'mse': 1.6666666666666667, 'mae': 1.0}
+
     Args:
         metrics: names in `POINTWISE`.
 

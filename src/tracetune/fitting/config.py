@@ -30,6 +30,11 @@ def _trace() -> Method:
 class FitConfig:
     """How to fine-tune.
 
+    >>> from tracetune import SelectionConfig, Trace, TrainingConfig
+    >>> config = FitConfig(method=Trace(SelectionConfig(keep=0.25)), training=TrainingConfig(max_steps=500))
+    >>> config.method.name, config.training.max_steps
+    ('trace', 500)
+
     Attributes:
         method: the method with its options: ``Trace()``, ``Lora()``, ``Dora()``, ``AdaLora()``, ``LinearProbe()``,
             ``Full()``; or its name ("trace", "linear_probe", ...) for the default options.

@@ -16,6 +16,11 @@ __all__ = ["HEADS", "build_head", "convolution", "flatten", "head_parameters", "
 def build_head(config: HeadConfig, num_patches: int, width: int, prediction_length: int) -> nn.Module:
     """Return a new head [..., N, D] -> [..., H].
 
+    >>> import torch
+    >>> head = build_head(HeadConfig("projection", beta=4), num_patches=8, width=16, prediction_length=24)
+    >>> head(torch.randn(2, 3, 8, 16)).shape
+    torch.Size([2, 3, 24])
+
     Args:
         config: which one.
         num_patches: N.

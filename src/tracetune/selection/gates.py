@@ -33,6 +33,16 @@ class Gates:
     classes stay as they are. Layers with a LoRA variant (DoRA and its like) compute more than ``B A x``:
     there the gate multiplies all that the adapter adds to the base layer's output.
 
+    >>> import torch
+    >>> from peft import LoraConfig, get_peft_model
+    >>> layers = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    >>> gates = Gates(get_peft_model(layers, LoraConfig(r=2, target_modules=["0", "2"])))
+    >>> gates.names
+    ('0', '2')
+    >>> gates.close(["0"])
+    >>> gates.open_names
+    ('2',)
+
     Args:
         model: any model with PEFT LoRA layers, wrapped in ``PeftModel`` or not.
 

@@ -69,6 +69,15 @@ def score_modules(
     The model runs in evaluation mode; its mode, gates, gradients and ``requires_grad``, and the random number
     generators, are afterwards what they were, also where an error is raised.
 
+    >>> import torch
+    >>> from peft import LoraConfig, get_peft_model
+    >>> layers = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    >>> model = get_peft_model(layers, LoraConfig(r=2, target_modules=["0", "2"]))
+    >>> batches = [{"x": torch.randn(16, 4), "y": torch.randn(16, 1)}]
+    >>> found = score_modules(model, batches, lambda model, batch: (model(batch["x"]) - batch["y"]).square().mean(1))
+    >>> found.names, found.scores.shape, found.samples
+    (('0', '2'), (2,), 16)
+
     Args:
         model: any model with PEFT LoRA layers.
         batches: validation batches, read once.

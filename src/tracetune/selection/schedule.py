@@ -23,6 +23,12 @@ class SelectionConfig:
 
     Wherever both make sense, a ``float`` is a share (of the modules, or of the training steps) and an ``int`` a number.
 
+    >>> from tracetune.selection.budget import budget_of
+    >>> budget = budget_of("modules", {f"layer{number}": 100 for number in range(12)})
+    >>> schedule = SelectionConfig(keep=3, warmup_steps=10, final_step=50, interval=10).schedule(80, budget)
+    >>> {step: schedule.budget(step) for step in schedule.rounds()}
+    {10: 12, 20: 7, 30: 5, 40: 4, 50: 3}
+
     Attributes:
         keep: what stays open: a share in (0, 1], a number, or "auto", which goes down to ``smallest_share`` and
             then returns to the budget on the way with the lowest validation loss, without the modules that were not

@@ -45,6 +45,14 @@ class ForecastModel(TaskModel):
     Without a head (``head=None``) the forecast is the backbone's zero-shot forecast. Contexts shorter than T are padded
     on the left as unobserved, longer ones are cut to their last T steps.
 
+    >>> import torch
+    >>> from tracetune import HeadConfig
+    >>> head = HeadConfig("projection", beta=4)
+    >>> model = ForecastModel.from_pretrained("tracetune/tiny", prediction_length=24, head=head, context_length=96)
+    >>> output = model(past_values=torch.randn(8, 1, 96), future_values=torch.randn(8, 1, 24))
+    >>> output.forecast.shape, output.sample_losses.shape
+    (torch.Size([8, 1, 24]), torch.Size([8]))
+
     Attributes:
         head_tokens: which tokens the head reads, see HeadConfig ("auto" is decided here).
         head_config: what the head was built from; None for the zero-shot forecast.

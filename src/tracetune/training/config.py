@@ -11,6 +11,9 @@ from tracetune.base.errors import InputError
 class TrainingConfig:
     """How to train; names as in Hugging Face's TrainingArguments where it has them.
 
+    >>> TrainingConfig(num_train_epochs=2, batch_size=32).total_steps(windows=1000)
+    64
+
     Attributes:
         learning_rate: peak rate of the adapters (of the backbone in full fine-tuning).
         head_learning_rate: peak rate of the head. None takes 1e-3 where only the head is trained, and 1e-5 beside

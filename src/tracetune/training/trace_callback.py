@@ -52,6 +52,29 @@ class TraceCallback(TrainerCallback):
     - **torch.compile** compiles the model again for each set of open modules; its limit on that is raised.
     - **Errors come early**: what could fail at the end is checked at the beginning, see selection/preconditions.py.
 
+    >>> import torch
+    >>> from peft import LoraConfig, get_peft_model
+    >>> from transformers import Trainer, TrainingArguments
+    >>> class Regression(torch.nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.layers = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+    ...     def forward(self, x, y):
+    ...         losses = (self.layers(x) - y).square().mean(1)
+    ...         return {"loss": losses.mean(), "losses": losses}
+    >>> _ = torch.manual_seed(0)
+    >>> rows = [{"x": x, "y": x[:1]} for x in torch.randn(64, 4)]
+    >>> batches = [{"x": x, "y": x[:, :1]} for x in torch.randn(3, 16, 4)]
+    >>> model = get_peft_model(Regression(), LoraConfig(r=2, target_modules=["layers.0", "layers.2"]))
+    >>> callback = TraceCallback(SelectionConfig(keep=1, warmup_steps=4, final_step=8, interval=2), batches)
+    >>> arguments = TrainingArguments("runs", max_steps=12, use_cpu=True, save_strategy="no", report_to=[],
+    ...                               remove_unused_columns=False, label_names=["y"], disable_tqdm=True)
+    >>> trainer = Trainer(model, arguments, train_dataset=rows, callbacks=[callback])
+    >>> trainer.train()  # doctest: +ELLIPSIS
+    {'train_runtime': ...
+    >>> len(callback.records), len(callback.records[-1].open)
+    (3, 1)
+
     Args:
         config: how to select.
         validation: batches as the model takes them (list, DataLoader, or iterable data set that yields batches), or a

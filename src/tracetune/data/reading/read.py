@@ -63,6 +63,12 @@ def read_table(
 ) -> Reading:
     """Read a file or a frame as a panel of regular series.
 
+    >>> import pandas as pd
+    >>> days = pd.DataFrame({"day": ["2024-01-01", "2024-01-02", "2024-01-04"], "sales": [3, 5, 4]})
+    >>> reading = read_table(days)
+    >>> reading.panel.freq, reading.panel.series[0].values.tolist()
+    ('D', [[3.0, 5.0, nan, 4.0]])
+
     Args:
         source: path of a table (see `SUFFIXES` in `files`), or a frame of pandas, polars or pyarrow.
         options: what is pinned; everything else is found out.

@@ -19,6 +19,11 @@ from tracetune.training.trainer import TrainingConfig
 class AdaLora:
     """PEFT's AdaLoRA.
 
+    >>> from tracetune import FitConfig
+    >>> config = FitConfig(method=AdaLora(AdaLoraOptions(init_r=6, target_r=3)))
+    >>> config.method.adalora.target_r
+    3
+
     Attributes:
         adalora: ranks and their schedule.
         lora: scale, dropout and layers.

@@ -17,6 +17,10 @@ from tracetune.training.trainer import TrainingConfig
 class Dora:
     """PEFT's DoRA.
 
+    >>> from tracetune import FitConfig
+    >>> FitConfig(method=Dora(LoraOptions(r=4, target_modules=("*.q", "*.v")))).method.lora.r
+    4
+
     Attributes:
         lora: rank, scale and layers.
     """

@@ -14,7 +14,12 @@ from tracetune.training.trainer import TrainingConfig
 @register_method
 @dataclass(frozen=True)
 class Full:
-    """Full fine-tuning of all weights."""
+    """Full fine-tuning of all weights.
+
+    >>> from tracetune import FitConfig, TrainingConfig
+    >>> FitConfig(method=Full(), training=TrainingConfig(learning_rate=1e-5)).method.name
+    'full'
+    """
 
     name: ClassVar[str] = "full"
     adapts_backbone: ClassVar[bool] = True

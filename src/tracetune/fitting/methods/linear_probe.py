@@ -14,7 +14,12 @@ from tracetune.training.trainer import TrainingConfig
 @register_method
 @dataclass(frozen=True)
 class LinearProbe:
-    """A trained head on the frozen backbone."""
+    """A trained head on the frozen backbone.
+
+    >>> from tracetune import FitConfig
+    >>> FitConfig(method="linear_probe").method == LinearProbe()
+    True
+    """
 
     name: ClassVar[str] = "linear_probe"
     adapts_backbone: ClassVar[bool] = False

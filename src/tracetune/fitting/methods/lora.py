@@ -17,6 +17,10 @@ from tracetune.training.trainer import TrainingConfig
 class Lora:
     """PEFT's LoRA.
 
+    >>> from tracetune import FitConfig
+    >>> FitConfig(method=Lora(LoraOptions(r=8, lora_alpha=16.0))).method.lora.r
+    8
+
     Attributes:
         lora: rank, scale and layers.
     """

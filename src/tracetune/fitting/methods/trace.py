@@ -22,6 +22,10 @@ from tracetune.training.trainer import TrainingConfig
 class Trace:
     """Gated LoRA selection (Li & Zhu, arXiv 2503.16991).
 
+    >>> from tracetune import FitConfig
+    >>> FitConfig(method=Trace(SelectionConfig(keep=12))).method.selection.keep  # modules
+    12
+
     Attributes:
         selection: which modules to keep, and how to find them.
         lora: rank, scale and layers of the modules.
