@@ -13,7 +13,11 @@ import torch
 from torch import Tensor, nn
 
 KINDS = ("additive", "quadratic", "high order", "own curvature")
-_PRODUCTS = {"high order": (3, 3, 3, 3, 4, 5), "own curvature": (2, 2, 2)}
+_PRODUCTS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "high order": ((1,) * 3,) * 4 + ((1,) * 4, (1,) * 5),
+    "own curvature": ((2, 1), (2, 1), (2, 1), (2, 1, 1), (2, 2), (2, 2, 1)),
+}
+"""Exponents of the gates of each product."""
 
 Batch = dict[str, Tensor]
 
@@ -81,22 +85,30 @@ class Game:
         without = [np.flatnonzero(sets[:, module] == 0) for module in range(modules)]
         return np.array([weights[w] @ (losses[w] - losses[w + 2**m]) for m, w in enumerate(without)])
 
+    def diagonal_importance(self) -> np.ndarray:
+        """Aumann-Shapley values [M]: minus the integral of the gradient along gates (t, ..., t), t in (0, 1)."""
+        nodes, weights = np.polynomial.legendre.leggauss(8)  # exact to degree 15
+        total = np.zeros(len(self.linear))
+        for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):
+            gates = torch.full((len(self.linear), 1), float(node), requires_grad=True)
+            (gradient,) = torch.autograd.grad(self.losses(gates, torch.zeros(()), torch.zeros(())).sum(), gates)
+            total -= weight * gradient[:, 0].double().numpy()
+        return total
+
 
 def make_game(kind: str, modules: int = 10, seed: int = 0) -> Game:
     """Return a random game.
 
     Every kind holds what the kinds before it hold, except the last: "additive" over modules and quadratic in each,
     "quadratic" with a product for every pair, "high order" with products of three to five gates. "own curvature" is
-    additive with products of one gate and the square of another.
+    additive with products of gates and squares of other gates, so that the curvature of a module depends on others.
     """
     random = np.random.default_rng([seed, KINDS.index(kind)])
     pairs = np.triu(random.normal(size=(modules, modules)) / math.sqrt(modules), 1)
     pairs = pairs + pairs.T if kind in ("quadratic", "high order") else 0 * pairs
     exponents = np.zeros((len(_PRODUCTS.get(kind, ())), modules))
-    for row, size in zip(exponents, _PRODUCTS.get(kind, ()), strict=True):
-        row[random.permutation(modules)[:size]] = 1
-        if kind == "own curvature":
-            row[np.flatnonzero(row)[0]] = 2
+    for row, powers in zip(exponents, _PRODUCTS.get(kind, ()), strict=True):
+        row[random.permutation(modules)[: len(powers)]] = powers
     linear, square = random.normal(size=(2, modules))
     arrays = (linear, square, pairs, random.normal(size=len(exponents)), exponents)
     return Game(*(torch.tensor(array, dtype=torch.float32) for array in arrays))

@@ -64,4 +64,4 @@ def _mean_of_both_ends(reads: Tensor, opened: Tensor) -> Tensor:
 
 
 def _draw(gates: Gates, windows: int, generator: torch.Generator) -> Tensor:
-    return draw_masks(gates.M, windows, 0.5, "budget", generator).opened
+    return draw_masks(gates.M, windows, 0.5, "budget", generator).gates[0].bool()

@@ -68,7 +68,7 @@ def test_shares_and_numbers() -> None:
         ({"cost_share": 0.0}, r"cost_share above 0, such as 0\.05"),
         ({"ema": 1.0}, r"ema in \[0, 1\)"),
         ({"smallest_share": 0.0}, "smallest_share"),
-        ({"n_masks": 2}, "n_masks of at least 3, found 2"),
+        ({"n_masks": 1}, "n_masks of at least 2, found 1"),
         ({"scoring_batches": 0}, "scoring_batches of at least 1"),
         ({"score": "dsic"}, "Did you mean 'gated_dsic'"),
         ({"context": "budgets"}, "Unknown context"),

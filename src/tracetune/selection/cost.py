@@ -98,7 +98,9 @@ def selection_cost(config: SelectionConfig, modules: int, masks: str, once: floa
 
 def score_passes(config: SelectionConfig, modules: int, masks: str) -> float:
     """Return forward passes over a batch that the configured score of M modules takes."""
-    return find_score(config.score).passes_per_batch(modules, masks=masks, n_masks=config.n_masks)
+    keep = config.keep if isinstance(config.keep, float) else 0.5
+    options = {"masks": masks, "n_masks": config.n_masks, "context": config.context, "keep": keep}
+    return find_score(config.score).passes_per_batch(modules, **options)
 
 
 def affordable(

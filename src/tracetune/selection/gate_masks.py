@@ -1,23 +1,35 @@
-"""Random masks that see both ends of every module, and the weights with which they are read.
+"""Random gates at which the gate gradient is read, and the weights with which the reads are added up.
 
-A mask says which modules are open. The gate gradient is read at several masks, and a module's score is a weighted sum
-of its reads. Whatever the masks, for every module
+A mask opens some modules and closes the others. The gate gradient is read at several masks, and a module's score is a
+weighted sum of its reads. Every read serves all modules at once: for each one the others are the context, and its own
+gate is where the integral over it is read. Whatever the draw, for every module
 
-    the weights add up to 1, and those of the reads at which it is open itself add up to 1/2,
+    the weights add up to 1, and weights times its own gates add up to 1/2,
 
-which is the trapezoid rule over the module's own gate: a loss that is additive over modules and quadratic in each gate
-is scored exactly, by any draw. What else is exact in the mean over draws depends on how masks are drawn:
+so that a loss that is additive over modules and quadratic in each gate is scored exactly. In the mean over draws every
+loss is that is quadratic in each gate, whatever its terms of several modules:
 
-- **stratified**, where there are enough masks: each module is open in a share q of them, rounded up or down at random,
-  and closed in the others, independently of the other modules. Exact where the loss is quadratic in each gate.
-- **context and pairs**, where there are too few masks to see each module open and closed (q near 0 or 1): half of the
-  masks are drawn in the context, open with probability q, and mostly see one end. What the other end differs by, the
-  read at the closed minus the read at the open end, is taken from pairs of opposite masks at share 1/2, of which one
-  sees each module open and one closed. Exact where the loss is linear in each gate, or quadratic in them together.
-- **opposite pairs**, for Shapley values: a mask with share u, uniform on (0, 1), and its opposite with share 1 - u.
-  Exact where the loss is linear in each gate; where it is quadratic in them together, by any draw.
+- **stratified**, for context "budget" where there are masks enough: each module is open in a share q of them, rounded
+  up or down at random, and closed in the others, independently of the other modules. Reads at its open end weigh 1/2
+  together, those at its closed end as well (the trapezoid rule).
+- **twins**, where masks mostly see one end (q near 0 or 1, few masks), or where the end that is seen tells of the
+  context (context "shapley": open modules make a large share likelier). Each mask S is read twice: as it is, and at
+  S + z / 8 with a random sign z for every module. For a loss that is quadratic in its own gate, with curvature
+  c_m(S) = d^2 L / dg_m^2,
 
-Notation for tensor shapes: M gated modules, K masks.
+      E_z [ 8 z_m (dL/dg_m (S + z / 8) - dL/dg_m (S)) ] = c_m(S)
+
+  (Hutchinson's estimator of the Hessian's diagonal; exact where c_m is linear in each other gate, and within 1/64 of
+  a coefficient where it is quadratic). The integral over the own gate is then dL/dg_m (S) + (1/2 - S_m) c_m(S): both
+  terms are read in the same context, however the own gate is drawn. For K masks with shares u_k
+
+      phi_m = - mean_k [ dL/dg_m (S_k) + (1/2 - u_k) c_m(S_k) ] - (mean u - mean S_m) mean_k c_m(S_k)
+
+  whose last term is 0 in the mean and makes additive losses exact. Shares are q in context "budget", and in context
+  "shapley" spread over (0, 1), where masks come in pairs, each with its opposite (1 - S, 1 - u, -z): what is quadratic
+  in all gates together is then exact by any draw.
+
+Notation for tensor shapes: M gated modules, K masks, P reads of a mask (1, or 2 where it has a twin).
 """
 
 import math
@@ -27,48 +39,50 @@ import torch
 from torch import Tensor
 
 CONTEXTS = ("budget", "shapley")
-ENOUGH_MASKS = 3
-"""So many masks see both ends of every module in every setting."""
+LEAST_MASKS = 2
+"""So many masks, or one and its twin, see both ends of every module in every setting."""
+
+_STEP = 1 / 8
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Masks and the weights of their reads.
+    """Gates to read at, and the weights of the reads.
 
     Attributes:
-        opened: bool [M, K], True where open.
-        weights: [M, K].
+        gates: [P, M, K], masks of 0 and 1, and their twins; both are to be read on the same samples.
+        weights: [P, M, K].
     """
 
-    opened: Tensor
+    gates: Tensor
     weights: Tensor
 
 
 def draw_masks(modules: int, count: int, keep: float, context: str, generator: torch.Generator) -> Masks:
-    """Draw ``count`` masks, at least :func:`least_masks`.
+    """Draw ``count`` masks: stratified where that sees both ends, otherwise with twins.
 
     Args:
         modules: M.
-        count: K.
+        count: K, at least 1.
         keep: q, the probability with which a module is open in context "budget".
         context: "budget" or "shapley".
         generator: fixes the draw.
     """
-    assert count >= least_masks(keep, context), "too few masks to see both ends"
     if context == "budget" and count >= stratified_masks(keep):
-        return _stratified(modules, count, keep, generator)
+        return _stratified(_balanced(modules, count, keep, generator))
     if context == "budget":
-        pairs = max(1, count // 4)
-        return _context_and_pairs(modules, count - 2 * pairs, keep, pairs, generator)
-    if count % 2 == 0:
-        return _opposite_pairs(modules, count // 2, generator)
-    triple = _context_and_pairs(modules, 1, float(torch.rand((), generator=generator)), 1, generator)
-    return triple if count == ENOUGH_MASKS else _joined(_opposite_pairs(modules, count // 2 - 1, generator), triple)
-
-
-def least_masks(keep: float, context: str) -> int:
-    """Return the smallest number of masks that can see both ends of every module."""
-    return 2 if context == "shapley" or stratified_masks(keep) == 2 else ENOUGH_MASKS
+        opened = _balanced(modules, count, keep, generator).double()
+        return _with_twins(opened, torch.full((count,), keep, dtype=torch.double), _signs(modules, count, generator))
+    pairs, single = divmod(count, 2)
+    shares = (
+        (torch.arange(pairs) + torch.rand(pairs, generator=generator).double()) / pairs / 2
+    )  # u or 1 - u, evenly spread
+    first = (torch.rand(modules, pairs, generator=generator) < shares).double()
+    signs = _signs(modules, pairs, generator)
+    alone = torch.rand(single, generator=generator).double()
+    opened = torch.cat([first, 1 - first, (torch.rand(modules, single, generator=generator) < alone).double()], dim=1)
+    signs = torch.cat([signs, -signs, _signs(modules, single, generator)], dim=1)
+    return _with_twins(opened, torch.cat([shares, 1 - shares, alone]), signs)
 
 
 def stratified_masks(keep: float) -> float:
@@ -77,27 +91,23 @@ def stratified_masks(keep: float) -> float:
     return math.ceil(round(1 / rarer, 9)) if rarer > 0 else math.inf
 
 
-def _stratified(modules: int, count: int, keep: float, generator: torch.Generator) -> Masks:
-    opened = _balanced(modules, count, keep, generator)
+def _stratified(opened: Tensor) -> Masks:
     number = opened.sum(1, keepdim=True)
-    return Masks(opened, torch.where(opened, 0.5 / number, 0.5 / (count - number)).double())
+    weights = torch.where(opened, 0.5 / number, 0.5 / (opened.shape[1] - number))
+    return Masks(opened.double()[None], weights.double()[None])
 
 
-def _context_and_pairs(modules: int, count: int, share: float, pairs: int, generator: torch.Generator) -> Masks:
-    """Masks at this share, and pairs of opposite masks at share 1/2 that tell how far apart the ends are."""
-    context = _balanced(modules, count, share, generator)
-    half = torch.rand(modules, pairs, generator=generator) < 0.5
-    excess = context.double().mean(1, keepdim=True) - 0.5  # weight of open reads beyond 1/2
-    difference = torch.where(half, -1.0, 1.0).double() / pairs  # closed minus open
-    weights = [torch.full(context.shape, 1 / count, dtype=torch.double), excess * difference]
-    return Masks(torch.cat([context, half, ~half], dim=1), torch.cat([*weights, -weights[1]], dim=1))
+def _with_twins(opened: Tensor, shares: Tensor, signs: Tensor) -> Masks:
+    """Masks [M, K] drawn with these shares [K], each with a twin next to it in the direction of ``signs`` [M, K]."""
+    count = opened.shape[1]
+    curvature = (0.5 - shares + shares.mean() - opened.mean(1, keepdim=True)) / count  # weight of 8 z (twin - mask)
+    difference = curvature * signs / _STEP
+    weights = torch.stack([1 / count - difference, difference])
+    return Masks(torch.stack([opened, opened + _STEP * signs]), weights)
 
 
-def _opposite_pairs(modules: int, pairs: int, generator: torch.Generator) -> Masks:
-    strata = (torch.arange(pairs) + torch.rand(pairs, generator=generator)) / pairs / 2  # u or 1 - u, evenly spread
-    first = torch.rand(modules, pairs, generator=generator) < strata
-    opened = torch.cat([first, ~first], dim=1)
-    return Masks(opened, torch.full(opened.shape, 0.5 / pairs, dtype=torch.double))
+def _signs(modules: int, count: int, generator: torch.Generator) -> Tensor:
+    return torch.where(torch.rand(modules, count, generator=generator) < 0.5, -1.0, 1.0).double()
 
 
 def _balanced(modules: int, count: int, share: float, generator: torch.Generator) -> Tensor:
@@ -106,10 +116,3 @@ def _balanced(modules: int, count: int, share: float, generator: torch.Generator
     expected = round(share * count, 9)  # 49 * (1 / 49) is 1
     number = torch.floor(expected + torch.rand(modules, 1, generator=generator).double())
     return uniform.argsort(dim=1).argsort(dim=1) < number
-
-
-def _joined(first: Masks, second: Masks) -> Masks:
-    """Both, each weighing as much as it has masks."""
-    sizes = first.opened.shape[1], second.opened.shape[1]
-    weights = [each.weights * size / sum(sizes) for each, size in zip((first, second), sizes, strict=True)]
-    return Masks(torch.cat([first.opened, second.opened], dim=1), torch.cat(weights, dim=1))

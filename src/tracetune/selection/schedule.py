@@ -50,7 +50,7 @@ class SelectionConfig:
         score: name in ``SCORES``.
         context: context of "gated_dsic": "budget" or "shapley".
         masks: masks of "gated_dsic": "auto", "per_sample" or "per_batch".
-        n_masks: masks per batch where they are per batch; at least 3.
+        n_masks: masks per batch where they are per batch; at least 2.
         scoring_batches: validation batches per round, others in each, drawn from all over; None takes all. Fewer where
             ``cost_share`` says so.
         batch_size: samples per validation batch where the validation data are a data set.
@@ -106,16 +106,13 @@ class SelectionConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"Expected {name} of at least 1, found {value!r}.")
-        from tracetune.selection.gate_masks import (
-            CONTEXTS,
-            ENOUGH_MASKS,
-        )  # with PyTorch; not needed to know the defaults
+        from tracetune.selection.gate_masks import CONTEXTS, LEAST_MASKS  # with PyTorch; not needed for defaults
         from tracetune.selection.scores import SCORES
         from tracetune.selection.scores.gated_dsic import MASKS
 
-        if self.n_masks < ENOUGH_MASKS:
+        if self.n_masks < LEAST_MASKS:
             raise InputError(
-                f"Expected n_masks of at least {ENOUGH_MASKS}, found {self.n_masks!r}: fewer masks per batch cannot "
+                f"Expected n_masks of at least {LEAST_MASKS}, found {self.n_masks!r}: fewer masks per batch cannot "
                 "see every module both open and closed."
             )
         choices = {"budget_unit": UNITS, "score": tuple(SCORES), "context": CONTEXTS, "masks": MASKS}

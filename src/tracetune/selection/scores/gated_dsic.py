@@ -9,20 +9,20 @@ each other module with probability q, the share that is to stay open (Li & Zhu, 
 after pruning). With ``context="shapley"`` q ~ U(0, 1) is drawn first; by the multilinear extension of the game
 (Owen 1972) phi is then the Shapley value.
 
-The estimator reads -dL/dg_m at random 0/1 gates. Reads at which the module itself is open weigh as much as those at
-which it is closed, in every draw of masks (see selection/gate_masks.py). This is the trapezoid rule for the integral
-of -dL/dg_m over g_m in [0, 1], which is L(S without m) - L(S with m): exact where L is quadratic in g_m.
-(With ``context="shapley"`` an open module makes a large q likelier. What is estimated is then the integral over q of
-q * (read at the open end) + (1 - q) * (read at the closed end), which equals phi where the difference of the two ends
-does not depend on other modules.)
+What is claimed is the expectation over contexts of an integral over the own gate,
+
+    phi_m = - E_{S ~ P} [ integral over g in (0, 1) of dL/dg_m (g_m = g, others as in S) dg ],
+
+which is the same phi. The integral is read from gradients at gates of 0 and 1, and close to them, so that it is exact
+where L is quadratic in g_m; its coefficients may depend on the other modules in any way (see selection/gate_masks.py).
+Own gate and context are drawn such that neither tells of the other, or are read together.
 
 Standard errors are between groups of samples with masks of their own: they tell what other masks and other validation
 samples would give, as far as samples are independent of each other.
 
-Notation for tensor shapes: B batch, M gated modules, K masks, R groups.
+Notation for tensor shapes: B batch, M gated modules, K masks, P reads of a mask, R groups.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -34,7 +34,7 @@ from torch import Tensor
 
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.gate_gradient import per_sample_gradient, shared_gradient
-from tracetune.selection.gate_masks import CONTEXTS, draw_masks, least_masks, stratified_masks
+from tracetune.selection.gate_masks import CONTEXTS, LEAST_MASKS, Masks, draw_masks, stratified_masks
 from tracetune.selection.gates import Gates
 from tracetune.selection.replicates import SPLIT_PASSES, replicates
 from tracetune.selection.row_independence import INDEPENDENCE_PASSES, rows_independent
@@ -45,7 +45,8 @@ from tracetune.selection.validation import LossFunction, batch_size, on_device
 MASKS = ("auto", "per_sample", "per_batch")
 _GROUPS = 16  # per batch, where masks are per sample
 _LEAST_GROUPS = 4
-_LEAST_SAMPLES = 4  # of a group that cannot see both ends by stratified masks
+_FEW_MASKS = 4  # stratified masks that a small batch draws even where that leaves fewer groups
+_USUAL_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,11 @@ class _Group:
     passes: float
 
 
-def _passes(modules: int, *, masks: str, n_masks: int, **_: Any) -> float:
+def _passes(modules: int, *, masks: str, n_masks: int, keep: float, context: str, **_: Any) -> float:
     """Return the forward passes over a batch; "auto" as per sample, without the one test of what is valid."""
-    return FORWARD_BACKWARD * (n_masks if masks == "per_batch" else 1)
+    if masks == "per_batch":
+        return FORWARD_BACKWARD * n_masks
+    return FORWARD_BACKWARD * (1 if _stratified_samples(_USUAL_BATCH, keep, context) else 2)
 
 
 def _passes_beside(modules: int, *, masks: str, **_: Any) -> float:
@@ -98,12 +101,14 @@ def gated_dsic(
         keep: q, the probability with which another module is open in context "budget".
         context: "budget" or "shapley".
         masks: "per_sample" draws a mask for each sample, so that one forward and backward pass evaluates B masks;
-            it needs losses [B] and a model that keeps the rows of a batch apart. "per_batch" evaluates ``n_masks``
+            it needs losses [B] and a model that keeps the rows of a batch apart (a second pass reads the twins of the
+            masks, in context "shapley" and where q is within 1/16 of 0 or 1). "per_batch" evaluates ``n_masks``
             masks on every batch (the paper's way) and works for any model; each batch has masks of its own, and
             fewer than 8 batches are split into 8 parts where the loss allows it, for the standard error. "auto"
             tests on the first batch whether "per_sample" is valid, and otherwise falls back to "per_batch".
-        n_masks: number of masks per batch, at least 3 (2 at q = 1/2 and in context "shapley": fewer cannot see both
-            ends of every module); without effect where masks are per sample.
+        n_masks: number of masks per batch, at least 2; without effect where masks are per sample. Where each mask is
+            read with a twin (context "shapley", and fewer than 1 / min(q, 1 - q) masks), half of them are twins, and
+            of an odd number one is left out.
         seed: fixes the masks.
 
     Raises:
@@ -133,43 +138,58 @@ def fitting_masks(gates: Gates, batch: Any, loss_fn: LossFunction) -> str:
 
 
 def _per_sample(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, draw: _Draw) -> Iterator[_Group]:
-    """Groups of samples, each sample with a mask of its own; a batch too small for one group is read repeatedly."""
+    """Groups of samples, each sample with a mask of its own, which a second pass reads with its twin if it has one."""
     for batch in batches:
         size = batch_size(batch)
         sizes = _group_sizes(size, draw)
         drawn = [draw_masks(gates.M, count, draw.keep, draw.context, draw.generator) for count in sizes]
-        opened = torch.cat([masks.opened for masks in drawn], dim=1)
-        passes = opened.split(size, dim=1)
-        reads = torch.cat([per_sample_gradient(gates, values, batch, loss_fn) for values in passes], dim=1)
-        for masks, gradients in zip(drawn, reads.split(sizes, dim=1), strict=True):
-            share = gradients.shape[1] / reads.shape[1]
-            yield _Group(-(masks.weights * gradients).sum(1), share * size, share * FORWARD_BACKWARD * len(passes))
+        values = torch.cat([masks.gates for masks in drawn], dim=2)  # [P, M, B]
+        reads = torch.stack([per_sample_gradient(gates, each, batch, loss_fn) for each in values])
+        for masks, gradients in zip(drawn, reads.split(sizes, dim=2), strict=True):
+            count = gradients.shape[2]
+            yield _Group(_score(masks, gradients), count, count / size * FORWARD_BACKWARD * len(values))
 
 
 def _group_sizes(size: int, draw: _Draw) -> list[int]:
-    """Numbers of masks of the groups of a batch; together ``size``, or a multiple of it."""
-    least = 2 if draw.context == "shapley" else stratified_masks(draw.keep)
-    if size < _LEAST_GROUPS * least:
-        least = min(least, _LEAST_SAMPLES)
-    total = size * math.ceil(least / size)
-    groups = max(1, min(_GROUPS, total // int(least)))
-    borders = [place * total // groups for place in range(groups + 1)]
+    """Numbers of samples of the groups of a batch: all with stratified masks, or all with twins."""
+    least = _stratified_samples(size, draw.keep, draw.context) or min(size, 2 if draw.context == "shapley" else 1)
+    groups = min(_GROUPS, size // least)
+    borders = [place * size // groups for place in range(groups + 1)]
     return [stop - start for start, stop in pairwise(borders)]
+
+
+def _stratified_samples(size: int, keep: float, context: str) -> int | None:
+    """How many samples of a batch of this size a group with stratified masks needs; None where twins are better."""
+    least = stratified_masks(keep)
+    if context != "budget" or size < least or (least > _FEW_MASKS and size < _LEAST_GROUPS * least):
+        return None
+    return int(least)
 
 
 def _per_batch(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, draw: _Draw) -> Iterator[_Group]:
     """Batches, or parts of few ones, each read at masks that all of its samples share."""
-    least = least_masks(draw.keep, draw.context)
-    if draw.n_masks < least:
+    if draw.n_masks < LEAST_MASKS:
         raise InputError(
-            f"Expected n_masks of at least {least} for keep={draw.keep:g} in context {draw.context!r}, found "
-            f"{draw.n_masks}: fewer masks per batch cannot see every module both open and closed."
+            f"Expected n_masks of at least {LEAST_MASKS}, found {draw.n_masks}: fewer masks per batch cannot see every "
+            "module both open and closed."
         )
+    stratified = draw.context == "budget" and draw.n_masks >= stratified_masks(draw.keep)
+    count = draw.n_masks if stratified else draw.n_masks // 2
     for part in replicates(gates, batches, loss_fn):
-        masks = draw_masks(gates.M, draw.n_masks, draw.keep, draw.context, draw.generator)
-        reads = [shared_gradient(gates, opened, part.batch, loss_fn) for opened in masks.opened.unbind(1)]
-        values = -(masks.weights * torch.stack(reads, dim=1)).sum(1)
-        yield _Group(values, part.samples, part.passes + part.share * FORWARD_BACKWARD * draw.n_masks)
+        masks = draw_masks(gates.M, count, draw.keep, draw.context, draw.generator)
+        reads = torch.stack(
+            [
+                torch.stack([shared_gradient(gates, each, part.batch, loss_fn) for each in values.unbind(1)], dim=1)
+                for values in masks.gates
+            ]
+        )
+        cost = FORWARD_BACKWARD * len(masks.gates) * count
+        yield _Group(_score(masks, reads), part.samples, part.passes + part.share * cost)
+
+
+def _score(masks: Masks, reads: Tensor) -> Tensor:
+    """Score [M] from the gate gradients [P, M, K] at these masks."""
+    return -(masks.weights * reads).sum((0, 2))
 
 
 def _check_options(keep: float, context: str, masks: str, n_masks: int) -> None:
