@@ -37,6 +37,16 @@ def test_a_run_finds_its_own_checkpoints_and_no_others(tmp_path: Path) -> None:
         assert list((tmp_path / "lora").iterdir()) == []
 
 
+def test_two_runs_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
+    with Run.at(tmp_path) as first:
+        first.claim(IDENTITY)
+        first.claim(IDENTITY)
+        with pytest.raises(InputError, match="in use by another run"), Run.at(tmp_path, restart=True) as second:
+            second.claim(IDENTITY)
+    with Run.at(tmp_path) as third:
+        third.claim(IDENTITY)
+
+
 def test_hosts_need_a_folder_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tracetune.fitting.run.join_processes", lambda device: None)
     monkeypatch.setenv("WORLD_SIZE", "4")

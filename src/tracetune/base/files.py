@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tracetune.base.errors import InputError
+from tracetune.base.folder_lock import FolderLock
 from tracetune.base.leftovers import remove, sweep, temporary_name
 from tracetune.base.places import is_renamed_onto, place_explained, require_empty, require_place, unfinished_path
 from tracetune.base.signals import Stopped
@@ -81,16 +82,18 @@ def resumed_folder(path: str | Path, nothing: Collection[str] = ()) -> Iterator[
         nothing: names of files that are not worth going on from: with no others the folder goes after an error.
 
     Raises:
-        InputError: as :func:`staged_folder`.
+        InputError: as :func:`staged_folder`; another run is at work in it.
     """
     require_empty(path)
     with place_explained(Path(path)):
         target = Path(path).resolve()
         unfinished = unfinished_path(target)
         unfinished.mkdir(parents=True, exist_ok=True)
+        lock = FolderLock().hold(unfinished)
         sweep(unfinished)
     try:
-        yield unfinished
+        with lock:
+            yield unfinished
         _publish(unfinished, target)
     except BaseException as error:
         if unfinished.is_dir() and not any(each.name not in nothing for each in unfinished.iterdir()):

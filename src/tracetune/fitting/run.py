@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from tracetune.base.errors import InputError, argument
+from tracetune.base.folder_lock import FolderLock
 from tracetune.base.identity import claim
 from tracetune.base.leftovers import scratch_folder, sweep
 from tracetune.base.processes import from_main, is_one_host, join_processes, wait_for_all
@@ -27,12 +28,14 @@ class Run:
         device: "cpu", "cuda", ...
         callbacks: of the Trainer, e.g. a progress bar; every phase has them.
         restart: discard what is in the folder, whichever run it is of.
+        lock: keeps other runs out of the folder, from :meth:`claim` to the end of :meth:`at`.
     """
 
     folder: Path
     device: str = "cpu"
     callbacks: tuple[TrainerCallback, ...] = ()
     restart: bool = False
+    lock: FolderLock = field(default_factory=FolderLock, repr=False)
 
     @classmethod
     @contextmanager
@@ -53,7 +56,8 @@ class Run:
         """
         join_processes(device)
         if checkpoints is not None:
-            yield cls(Path(checkpoints), device, tuple(callbacks), restart)
+            with FolderLock() as lock:
+                yield cls(Path(checkpoints), device, tuple(callbacks), restart, lock)
             return
         if not is_one_host():
             raise InputError(
@@ -69,10 +73,11 @@ class Run:
         """Make the folder that of the run with this identity, see :func:`tracetune.base.identity.claim`.
 
         Raises:
-            InputError: it holds checkpoints of another run.
+            InputError: it holds checkpoints of another run, or another run is at work in it.
         """
 
         def claimed() -> None:
+            self.lock.hold(self.folder)
             claim(self.folder, identity, _STATE, restart=self.restart)
             sweep(self.folder)
 

@@ -15,6 +15,7 @@ from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.base.device import resolve_device
 from tracetune.base.files import write_json
+from tracetune.base.folder_lock import FolderLock
 from tracetune.base.identity import claim, run_identity
 from tracetune.base.processes import from_main, is_main_process, join_processes, process_count
 from tracetune.base.seeds import seed_everything
@@ -90,7 +91,19 @@ def pretrain(config: PretrainConfig) -> Moment:
     join_processes(device.type)
     seed_everything(config.seed)
     backbone = Moment(moment_config(config)) if config.start is None else load_backbone(config.start)
-    from_main(lambda: claim(output, _identity(config, backbone), _STATE, restart=config.restart))
+    with FolderLock() as lock:
+        from_main(lambda: _claim(output, config, backbone, lock))
+        _train(config, backbone, output, device)
+    return backbone
+
+
+def _claim(output: Path, config: PretrainConfig, backbone: Moment, lock: FolderLock) -> None:
+    lock.hold(output)
+    claim(output, _identity(config, backbone), _STATE, restart=config.restart)
+
+
+def _train(config: PretrainConfig, backbone: Moment, output: Path, device: torch.device) -> None:
+    """Train from the last checkpoint, or the beginning; write what comes of it."""
     _begin(output, config, backbone.context_length)
     per_step = config.batch_size * _processes(device)
     trainer = build_trainer(
@@ -117,7 +130,6 @@ def pretrain(config: PretrainConfig) -> Moment:
     if trainer.is_world_process_zero():
         plot_training(output / "learning_curves.png", trainer.state.log_history)
         backbone.save_pretrained(output)
-    return backbone
 
 
 def training_windows(config: PretrainConfig, length: int, device: torch.device) -> SyntheticWindows:

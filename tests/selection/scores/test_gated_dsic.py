@@ -189,7 +189,7 @@ def test_what_is_planned_is_what_a_batch_of_the_usual_size_costs() -> None:
 
 def test_opposite_masks_cancel_what_modules_do_to_each_other() -> None:
     """At q = 1/2, and for Shapley values, a quadratic loss has no error left, and none is claimed."""
-    for options in ({"keep": 0.5}, {"context": "shapley"}, {"context": "shapley", "masks": "per_batch", "n_masks": 2}):
+    for options in ({"keep": 0.5}, {"context": "shapley"}, {"context": "shapley", "masks": "per_batch", "n_masks": 4}):
         result = score_modules(game(5, quadratic), ones(64), **options)
         assert result.standard_errors is not None
         expected = quadratic_importance(0.5)
