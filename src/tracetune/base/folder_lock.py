@@ -17,7 +17,7 @@ LOCK_FILE = "run.lock"
 
 
 class FolderLock:
-    """A folder that no other run may use until it is released; as a context manager, at the end of the block.
+    """Hold a folder, which no other run may use until it is released; as a context manager, at the end of the block.
 
     The lock is the operating system's, on the file run.lock, which names process and host. It goes with its process,
     however that ends, so that no lock is ever stale. Where there are no such locks (Windows, some network file
@@ -61,7 +61,7 @@ class FolderLock:
 
 
 def _locked(path: Path) -> int | None:
-    """The descriptor of the locked file; None where the run that had it has just removed it."""
+    """Return the descriptor of the locked file; None if the run that had it has just removed it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
