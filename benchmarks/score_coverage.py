@@ -135,7 +135,7 @@ def markdown(found: list[Row], seeds: int) -> str:
         "widened after Student's t. Bias: largest of a module, in standard deviations of its estimates "
         f"(up to {3 / np.sqrt(seeds):.2f} is the noise of so many seeds).",
         "In the last game the curvature of a module depends on which others are open (products such as g_1^2 g_2, "
-        "g_1^2 g_2^2 and g_1^2 g_2 g_3).",
+        "g_1^2 g_2^2 and g_1^2 g_2 g_3). The two points of the diagonal are not exact for its product of five factors.",
     ]
     for (kind,), members in grouped(found, "game"):
         table = [{name: value for name, value in row.items() if name != "game"} for row in members]
