@@ -1,0 +1,256 @@
+"""What ``benchmarks/next_period.py`` trains, with the package's own phases, and how it is measured.
+
+A method is trained from its start (zero-shot, or the head as a fit trains it) to the last step, and its losses on
+validation and test are measured on the way from start to end: see ``fitting/interpolation.py``. "fit" is a whole fit,
+whose losses are those of the model that comes out.
+"""
+
+import copy
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from benchmarks.next_period_data import CONTEXT, Cut
+from tracetune.adapters.options import AdaLoraOptions, LoraOptions
+from tracetune.evaluation.periods import SampleGroups
+from tracetune.fitting.adapter_phase import train_adapters
+from tracetune.fitting.config import NONE, TOGETHER, FitConfig
+from tracetune.fitting.fit import fit
+from tracetune.fitting.head_phase import train_head
+from tracetune.fitting.interpolation import WeightPath, adapter_path, head_path
+from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
+from tracetune.fitting.run import Run
+from tracetune.fitting.shrinkage import FACTORS, shrink_modules
+from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.scores import SCORES
+from tracetune.selection.scores.score import ScoreValues, register_score
+from tracetune.tasks.forecasting import Forecasting, ForecastModel
+from tracetune.tasks.task import TaskModel
+from tracetune.training.measure import sample_losses
+from tracetune.training.trainer import TrainingConfig
+
+ZERO_SHOT, HEAD = "zero-shot", "head"
+SEEDS = (0, 1)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What trains, and from where.
+
+    Attributes:
+        method: the package's method, from a seed; None trains the head only.
+        start: "zero-shot" or "head".
+        rate: peak learning rate of the adapters; None for the package's default.
+        modules: whether to measure it with a factor on each module, too (``shrink="modules"``).
+        fit: a whole fit with these settings in place of the defaults.
+    """
+
+    method: Callable[[int], Method] | None = None
+    start: str = ZERO_SHOT
+    rate: float | None = 2e-3
+    modules: bool = False
+    fit: dict[str, Any] | None = None
+
+
+def _trace(keep: float, score: str = "gated_dsic") -> Callable[[int], Method]:
+    """TRACE with as much scoring for every score; names of shuffled scores end in the seed."""
+
+    def method(seed: int) -> Method:
+        name = f"{score} {seed}" if score == SHUFFLED else score
+        return Trace(SelectionConfig(keep=keep, score=name, seed=seed))
+
+    return method
+
+
+def _lora(**options: Any) -> Callable[[int], Method]:
+    return lambda seed: Lora(LoraOptions(**options))
+
+
+SHUFFLED = "shuffled gated_dsic"
+# Of the 6 blocks of tracetune/tiny, with 30,720 parameters in LoRA of rank 2 on all layers.
+LAST_HALF = tuple(f"*.block.{block}.*" for block in (3, 4, 5))
+QUERY_VALUE = ("*.q", "*.v")
+RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
+
+TRIALS = {
+    "default": Trial(fit={}),
+    "default, guard_margin 0": Trial(fit={"guard_margin": 0.0}),
+    "default, shrink none, guard_margin 0": Trial(fit={"guard_margin": 0.0, "shrink": NONE}),
+    "head": Trial(start=HEAD),
+    "trace .25": Trial(_trace(0.25), modules=True),
+    "random .25": Trial(_trace(0.25, "random")),
+    "shuffled .25": Trial(_trace(0.25, SHUFFLED)),
+    "lora": Trial(_lora()),
+    "lora, rank 1, half the blocks": Trial(_lora(r=1, lora_alpha=2.0, target_modules=LAST_HALF)),
+    "lora, rank 1": Trial(_lora(r=1, lora_alpha=2.0)),
+    "lora, q and v": Trial(_lora(target_modules=QUERY_VALUE)),
+    "adalora": Trial(lambda seed: AdaLora(AdaLoraOptions(init_r=2, target_r=1))),
+    "trace .1": Trial(_trace(0.1)),
+    "random .1": Trial(_trace(0.1, "random")),
+    "trace .5": Trial(_trace(0.5)),
+    "random .5": Trial(_trace(0.5, "random")),
+    "head, then trace .25": Trial(_trace(0.25), HEAD, 5e-4),
+    "head, then random .25": Trial(_trace(0.25, "random"), HEAD, 5e-4),
+    "head, then lora": Trial(_lora(), HEAD, 5e-4),
+    "head, then lora, rank 1, half the blocks": Trial(_lora(r=1, lora_alpha=2.0, target_modules=LAST_HALF), HEAD, 5e-4),
+    **{f"lora, rate {rate:g}": Trial(_lora(), rate=rate, modules=True) for rate in RATES},
+}
+
+
+def _shuffled(seed: int) -> None:
+    """Register scores that went to other modules: as noisy, as sparse, and with nothing to say."""
+    score = SCORES["gated_dsic"]
+
+    @functools.wraps(score.function)
+    def shuffled(*arguments: Any, **options: Any) -> ScoreValues:
+        found = score.function(*arguments, **options)
+        order = np.random.default_rng((seed, 7)).permutation(len(found.values))
+        errors = None if found.standard_errors is None else found.standard_errors[order]
+        return ScoreValues(found.values[order], errors, found.samples, found.forward_equivalents)
+
+    shuffled.__qualname__ = f"{SHUFFLED} {seed}"
+    register_score(f"{SHUFFLED} {seed}", passes=score.passes, signed=score.signed, beside=score.beside)(shuffled)
+
+
+for _seed in SEEDS:
+    _shuffled(_seed)
+
+
+@dataclass
+class Bench:
+    """A cut with a backbone, and what trials on it share: zero-shot losses and, for each seed, the head.
+
+    Attributes:
+        cut: the data.
+        backbone: frozen; trials train copies.
+        batch_size: windows a step.
+    """
+
+    cut: Cut
+    backbone: Any
+    batch_size: int
+    _zero_shot: dict[str, Any] | None = None
+    _heads: dict[int, TaskModel] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Forecasting:
+        """Forecasting of the cut's horizon."""
+        return Forecasting(self.cut.horizon, CONTEXT)
+
+    def run(self, trial: Trial, seed: int, steps: int) -> dict[str, Any]:
+        """Train, measure, and return the entries of a cell."""
+        started = time.process_time()
+        if self._zero_shot is None:
+            self._zero_shot = self._measured(self._zero_shot_model())
+        if trial.fit is not None:
+            found = self._fit(trial.fit, seed, steps)
+        elif trial.method is None:
+            found = self._head_trial(seed)
+        else:
+            found = self._method_trial(trial, trial.method(seed), seed, steps)
+        return {"zero_shot": self._zero_shot, **found, "cpu_seconds": time.process_time() - started}
+
+    def _fit(self, settings: dict[str, Any], seed: int, steps: int) -> dict[str, Any]:
+        config = FitConfig(training=self._training(None, seed, steps), **settings)
+        with Run.at(None) as run:
+            fitted = fit(self.task, self.backbone, self.cut.data, config, run)
+        return {
+            "returned": self._measured(fitted.model),
+            "winner": fitted.record.winner,
+            "candidates": fitted.record.candidates,
+            "selection": _selection(fitted.record.method_report),
+        }
+
+    def _head_trial(self, seed: int) -> dict[str, Any]:
+        model = self._trained_head(seed, NONE)
+        path = head_path(model)
+        assert path is not None, "the head of this backbone starts as zero-shot"
+        return {"path": self._along(path, model)}
+
+    def _method_trial(self, trial: Trial, method: Method, seed: int, steps: int) -> dict[str, Any]:
+        start = self._zero_shot_model() if trial.start == ZERO_SHOT else self._head_start(seed)
+        config = FitConfig(method=method, training=self._training(trial.rate, seed, steps, evaluations=1))
+        with Run.at(None) as run:
+            model, trained = train_adapters(copy.deepcopy(start), self.cut.data, config, run)
+        path = adapter_path(start, model)
+        found = {
+            "adapters": trained.adapters_before_selection,
+            "selection": _selection(trained.report.content),
+            "path": self._along(path, model),
+        }
+        if trial.modules:
+            path.go_to(1.0)
+            shrink_modules(model, self.cut.data.validation, self.cut.data.known_groups)
+            found["modules"] = self._along(adapter_path(start, model), model)
+        return found
+
+    def _training(self, rate: float | None, seed: int, steps: int, **settings: Any) -> TrainingConfig:
+        rates = {} if rate is None else {"learning_rate": rate}
+        return TrainingConfig(max_steps=steps, batch_size=self.batch_size, seed=seed, **rates, **settings)
+
+    def _zero_shot_model(self) -> ForecastModel:
+        model = self.task.zero_shot(self.backbone)
+        assert model is not None
+        return model
+
+    def _head_start(self, seed: int) -> TaskModel:
+        if seed not in self._heads:
+            self._heads[seed] = self._trained_head(seed, TOGETHER)
+        return self._heads[seed]
+
+    def _trained_head(self, seed: int, shrink: str) -> TaskModel:
+        config = FitConfig(head_training=TrainingConfig(num_train_epochs=10, seed=seed), shrink=shrink)
+        model = self.task.model(self.backbone, self.task.default_head)
+        with Run.at(None) as run:
+            train_head(self.task, model, self.cut.data, config, run)
+        return model
+
+    def _along(self, path: WeightPath, model: nn.Module) -> dict[str, Any]:
+        """Losses [factor, period, item] on validation and test."""
+        found: dict[str, list[Any]] = {"validation": [], "test": []}
+        for factor in FACTORS:
+            path.go_to(factor)
+            for part, losses in self._measured(model).items():
+                found[part].append(losses)
+        return found
+
+    def _measured(self, model: nn.Module) -> dict[str, Any]:
+        """Losses [period, item] on validation and test."""
+        data = self.cut.data
+        return {
+            "validation": in_groups(sample_losses(model, data.validation), data.known_groups),
+            "test": in_groups(sample_losses(model, self.cut.test), self.cut.test_groups),
+        }
+
+
+def in_groups(losses: np.ndarray, groups: SampleGroups) -> list[list[float | None]]:
+    """Mean losses [periods, items] of windows [S]; None where there is no window."""
+    shape = int(groups.periods.max()) + 1, int(groups.items.max()) + 1
+    place = groups.periods * shape[1] + groups.items
+    counts = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)
+    sums = np.bincount(place, weights=losses, minlength=shape[0] * shape[1]).reshape(shape)
+    means = np.round(sums / np.maximum(counts, 1), 6)
+    return [
+        [mean if count else None for mean, count in zip(*row, strict=True)]
+        for row in zip(means.tolist(), counts.tolist(), strict=True)
+    ]
+
+
+def _selection(report: dict[str, Any]) -> dict[str, Any] | None:
+    """What is left open and how it was scored in the end."""
+    selection = report.get("selection")
+    if not selection:
+        return None
+    last = selection["rounds"][-1]
+    return {
+        "kept": selection["kept"],
+        "kept_parameters": selection["kept_parameters"],
+        "last_round": last,
+        "rounds": len(selection["rounds"]),
+        "seconds": selection["scoring_seconds"],
+    }
