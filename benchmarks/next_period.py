@@ -14,6 +14,7 @@ all sets before the next cut or seed.
 import argparse
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.next_period_data import CONTEXT, horizon_of, load_cut
-from benchmarks.next_period_methods import RATES, TRIALS, Bench
+from benchmarks.next_period_methods import RATES, TRIALS, Bench, Draw
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.base.files import write_json
 
@@ -35,12 +36,21 @@ CORE = (
     "lora",
     "lora, rank 1, half the blocks",
     "lora, q and v",
-    "shuffled .25",
+    "shuffled scores .25",
     "adalora",
 )
-HEADS = ("head", "head, then trace .25", "head, then random .25", "head, then lora")
+HEADS = ("head, then trace .25", "head, then random .25", "head, then lora")
 BUDGETS = ("trace .1", "random .1", "trace .5", "random .5", "lora, rank 1")
 GRID = tuple(f"lora, rate {rate:g}" for rate in RATES)
+VARIANTS = (
+    "trace .25",
+    "lora, q and v",
+    "shuffled scores .25",
+    "trace .25, final .3",
+    "trace .25, every score",
+    "trace .25, final .3, every score",
+    "trace .2 of parameters, final .3",
+)
 RULES = ("default, guard_margin 0", "default, shrink none, guard_margin 0")
 
 
@@ -58,10 +68,13 @@ class Stage:
 
 
 STAGES = (
+    Stage("variants", VARIANTS, ("ETTh1", "ETTh2", "ETTm1", "exchange_rate"), cuts=(2,), seeds=(0,)),
+    Stage("head", ("head",), seeds=(0,)),
     Stage("core", CORE, seeds=(0,)),
     Stage("grid", GRID, ("ETTh1", "exchange_rate"), cuts=(2,), seeds=(0,), steps=(100, 200, 400)),
     Stage("heads", HEADS, seeds=(0,)),
     Stage("core, again", CORE, seeds=(1,)),
+    Stage("far, head", ("head",), horizon=336, seeds=(0,)),
     Stage("panels", ("default", "head", "trace .25", "random .25", "lora"), PANELS, cuts=(2, 1), seeds=(0,)),
     Stage("far", CORE, horizon=336, seeds=(0,)),
     Stage("rules", RULES, seeds=(0,)),
@@ -119,7 +132,8 @@ def main() -> None:
         if place != (cell["dataset"], cell["horizon"], cell["cut"]):
             place = (cell["dataset"], cell["horizon"], cell["cut"])
             bench = Bench(load_cut(*place, options), backbone, options.batch_size)
-        found = bench.run(TRIALS[cell["method"]], cell["seed"], cell["settings"]["steps"])
+        draw = Draw(cell["seed"], zlib.crc32(repr((place, cell["seed"])).encode()))
+        found = bench.run(TRIALS[cell["method"]], draw, cell["settings"]["steps"])
         write_json(target, {**cell, **found})
         end = found["returned"]["test"] if "returned" in found else found["path"]["test"][-1]
         tests = [

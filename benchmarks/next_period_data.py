@@ -78,13 +78,13 @@ def load_cut(name: str, horizon: int, cut: int, options: argparse.Namespace) -> 
 
 
 def _panel_stride(split: PanelSplit, horizon: int, least: list[int]) -> int:
-    """Steps between training origins at which a panel has about as many windows as are wanted."""
+    """Return the steps between training origins at which a panel has about as many windows as are wanted."""
     windows = sum(max(part.stop - horizon - own + 1, 0) for part, own in zip(split.train, least, strict=True))
     return -(-windows // _TRAIN_WINDOWS)
 
 
 def _segment(known: LoadedDataset, cut: int, steps: int) -> tuple[Panel, list[Part]]:
-    """The segment that ends at the cut, its channels thinned evenly, and its last fifth."""
+    """Return the segment that ends at the cut, its channels thinned evenly, and its last fifth."""
     length = max(known.panel.lengths)
     stop = int(_ENDS[cut] * length)
     segment = known.panel.cut(max(0, stop - steps), stop)
@@ -96,7 +96,7 @@ def _segment(known: LoadedDataset, cut: int, steps: int) -> tuple[Panel, list[Pa
 
 
 def _short_panel(known: LoadedDataset, horizon: int, cut: int) -> tuple[Panel, list[Part]]:
-    """Series that are long enough, without what comes after the cut, and the last horizon of each."""
+    """Return series that are long enough, without what comes after the cut, and the last horizon of each."""
     dropped = (CUTS - 1 - cut) * horizon
     usable = [series for series in known.panel if len(series) >= dropped + 2 * horizon + 2]
     chosen = spread_rows(len(usable), _SERIES, 0)

@@ -35,7 +35,19 @@ from tracetune.training.measure import sample_losses
 from tracetune.training.trainer import TrainingConfig
 
 ZERO_SHOT, HEAD = "zero-shot", "head"
-SEEDS = (0, 1)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What random choices depend on.
+
+    Attributes:
+        seed: of the training.
+        case: of set, horizon and cut, too.
+    """
+
+    seed: int
+    case: int
 
 
 @dataclass(frozen=True)
@@ -43,32 +55,30 @@ class Trial:
     """What trains, and from where.
 
     Attributes:
-        method: the package's method, from a seed; None trains the head only.
+        method: the package's method, for a seed and a case; None trains the head only.
         start: "zero-shot" or "head".
         rate: peak learning rate of the adapters; None for the package's default.
         modules: whether to measure it with a factor on each module, too (``shrink="modules"``).
         fit: a whole fit with these settings in place of the defaults.
     """
 
-    method: Callable[[int], Method] | None = None
+    method: Callable[["Draw"], Method] | None = None
     start: str = ZERO_SHOT
     rate: float | None = 2e-3
     modules: bool = False
     fit: dict[str, Any] | None = None
 
 
-def _trace(keep: float, score: str = "gated_dsic") -> Callable[[int], Method]:
-    """TRACE with as much scoring for every score; names of shuffled scores end in the seed."""
-
-    def method(seed: int) -> Method:
-        name = f"{score} {seed}" if score == SHUFFLED else score
-        return Trace(SelectionConfig(keep=keep, score=name, seed=seed))
+def _trace(keep: float, score: str = "gated_dsic", **options: Any) -> Callable[[Draw], Method]:
+    def method(draw: Draw) -> Method:
+        name = _shuffled(draw.case) if score == SHUFFLED else score
+        return Trace(SelectionConfig(keep=keep, score=name, seed=draw.seed, **options))
 
     return method
 
 
-def _lora(**options: Any) -> Callable[[int], Method]:
-    return lambda seed: Lora(LoraOptions(**options))
+def _lora(**options: Any) -> Callable[[Draw], Method]:
+    return lambda draw: Lora(LoraOptions(**options))
 
 
 SHUFFLED = "shuffled gated_dsic"
@@ -82,14 +92,18 @@ TRIALS = {
     "default, guard_margin 0": Trial(fit={"guard_margin": 0.0}),
     "default, shrink none, guard_margin 0": Trial(fit={"guard_margin": 0.0, "shrink": NONE}),
     "head": Trial(start=HEAD),
+    "trace .25, final .3": Trial(_trace(0.25, final_step=0.3)),
+    "trace .25, every score": Trial(_trace(0.25, significance=0.0)),
+    "trace .25, final .3, every score": Trial(_trace(0.25, final_step=0.3, significance=0.0)),
+    "trace .2 of parameters, final .3": Trial(_trace(0.2, final_step=0.3, budget_unit="parameters")),
     "trace .25": Trial(_trace(0.25), modules=True),
     "random .25": Trial(_trace(0.25, "random")),
-    "shuffled .25": Trial(_trace(0.25, SHUFFLED)),
+    "shuffled scores .25": Trial(_trace(0.25, SHUFFLED)),
     "lora": Trial(_lora()),
     "lora, rank 1, half the blocks": Trial(_lora(r=1, lora_alpha=2.0, target_modules=LAST_HALF)),
     "lora, rank 1": Trial(_lora(r=1, lora_alpha=2.0)),
     "lora, q and v": Trial(_lora(target_modules=QUERY_VALUE)),
-    "adalora": Trial(lambda seed: AdaLora(AdaLoraOptions(init_r=2, target_r=1))),
+    "adalora": Trial(lambda draw: AdaLora(AdaLoraOptions(init_r=2, target_r=1))),
     "trace .1": Trial(_trace(0.1)),
     "random .1": Trial(_trace(0.1, "random")),
     "trace .5": Trial(_trace(0.5)),
@@ -102,23 +116,21 @@ TRIALS = {
 }
 
 
-def _shuffled(seed: int) -> None:
-    """Register scores that went to other modules: as noisy, as sparse, and with nothing to say."""
+def _shuffled(case: int) -> str:
+    """Register scores that go to other modules, the same ones throughout a run: as sparse, with nothing to say."""
     score = SCORES["gated_dsic"]
+    name = f"{SHUFFLED} {case}"
 
     @functools.wraps(score.function)
     def shuffled(*arguments: Any, **options: Any) -> ScoreValues:
         found = score.function(*arguments, **options)
-        order = np.random.default_rng((seed, 7)).permutation(len(found.values))
+        order = np.random.default_rng(case).permutation(len(found.values))
         errors = None if found.standard_errors is None else found.standard_errors[order]
         return ScoreValues(found.values[order], errors, found.samples, found.forward_equivalents)
 
-    shuffled.__qualname__ = f"{SHUFFLED} {seed}"
-    register_score(f"{SHUFFLED} {seed}", passes=score.passes, signed=score.signed, beside=score.beside)(shuffled)
-
-
-for _seed in SEEDS:
-    _shuffled(_seed)
+    shuffled.__qualname__ = name
+    register_score(name, passes=score.passes, signed=score.signed, beside=score.beside)(shuffled)
+    return name
 
 
 @dataclass
@@ -142,8 +154,9 @@ class Bench:
         """Forecasting of the cut's horizon."""
         return Forecasting(self.cut.horizon, CONTEXT)
 
-    def run(self, trial: Trial, seed: int, steps: int) -> dict[str, Any]:
+    def run(self, trial: Trial, draw: Draw, steps: int) -> dict[str, Any]:
         """Train, measure, and return the entries of a cell."""
+        seed = draw.seed
         started = time.process_time()
         if self._zero_shot is None:
             self._zero_shot = self._measured(self._zero_shot_model())
@@ -152,7 +165,7 @@ class Bench:
         elif trial.method is None:
             found = self._head_trial(seed)
         else:
-            found = self._method_trial(trial, trial.method(seed), seed, steps)
+            found = self._method_trial(trial, trial.method(draw), seed, steps)
         return {"zero_shot": self._zero_shot, **found, "cpu_seconds": time.process_time() - started}
 
     def _fit(self, settings: dict[str, Any], seed: int, steps: int) -> dict[str, Any]:
@@ -242,7 +255,7 @@ def in_groups(losses: np.ndarray, groups: SampleGroups) -> list[list[float | Non
 
 
 def _selection(report: dict[str, Any]) -> dict[str, Any] | None:
-    """What is left open and how it was scored in the end."""
+    """Return what is left open and how it was scored in the end."""
     selection = report.get("selection")
     if not selection:
         return None

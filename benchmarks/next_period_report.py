@@ -1,219 +1,249 @@
-"""From the cells of ``benchmarks/next_period.py`` to a table of rules: what each would have returned, and how that did.
+"""From the cells of ``benchmarks/next_period.py`` to tables: what each rule would have returned, and how that did.
 
-A rule reads the losses on validation, by period and channel, and says how far to go from zero-shot (0) to the trained
-model (1); what it said is looked up on test. Losses between the factors that were measured are interpolated.
-
-    python -m benchmarks.next_period_report --cells FOLDER --output docs/results/next_period
+python -m benchmarks.next_period_report --cells FOLDER --output docs/results/next_period
 """
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.interpolate import PchipInterpolator
+from scipy.stats import spearmanr
 
 from benchmarks.common import grouped, processor_name
-from benchmarks.next_period import FACTORS
+from benchmarks.next_period_rules import DEFAULT, RULES, SHRUNK, TODAY, TRAINED, Cell, judged, returned
 from tracetune.base.files import read_json, staged_file, write_json
-from tracetune.evaluation.periods import SampleGroups, paired_difference
 from tracetune.evaluation.statistics import wilcoxon_holm
-from tracetune.fitting.shrinkage import choose_factor
 from tracetune.report.tables import markdown_table
 
-Cell = dict[str, Any]
-Rule = Callable[[np.ndarray, SampleGroups], float]
+CONFIRMATION = ("weather", "ETTm2", "national_illness")  # looked at after the choices were made on the others
 _WORSE = 0.01
 _CASE = ("dataset", "horizon", "cut", "seed")
+_PLACE = ("dataset", "horizon", "cut")
+_CONTROLS = {"trace .25": "zero-shot", "head, then trace .25": "head"}
+Row = dict[str, Any]
 
 
-def trained(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Return the trained model, whatever validation says."""
-    return 1.0
+def summary_of(ratios: Iterable[float]) -> Row:
+    """Return how often, and by how much, test losses over those of the start are above 1."""
+    values = np.array(list(ratios))
+    return {
+        "cases": len(values),
+        "worse by over 1 %": f"{(values > 1 + _WORSE).mean():.0%}",
+        "mean skill": f"{1 - np.exp(np.log(values).mean()):.2%}",
+        "worst": f"{1 - values.max():.2%}",
+    }
 
 
-def point_estimate(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Return the trained model where its mean loss is lower."""
-    return float(losses[-1].mean() < losses[0].mean())
-
-
-def one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Return the trained model where its mean loss is lower by more than a standard error of the difference."""
-    difference = paired_difference(losses[0], losses[-1], groups)
-    return float(difference.mean > (difference.error or 0.0))
-
-
-def best_factor(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Return the factor with the lowest mean loss."""
-    return FACTORS[int(losses.mean(axis=1).argmin())]
-
-
-def two_thirds(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Return two thirds of the best factor."""
-    return choose_factor(np.array(FACTORS), losses, groups).factor
-
-
-def two_thirds_if_better(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Return two thirds of the best factor, or 0 unless periods left out find it better by anything."""
-    return _guarded(losses, groups, 0.0)
-
-
-def two_thirds_and_one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Return two thirds of the best factor, or 0 unless periods left out find it better beyond a standard error."""
-    return _guarded(losses, groups, 1.0)
-
-
-def _guarded(losses: np.ndarray, groups: SampleGroups, margin: float) -> float:
-    choice = choose_factor(np.array(FACTORS), losses, groups)
-    difference = paired_difference(losses[0], choice.held_out_losses, groups)
-    return choice.factor if difference.mean > margin * (difference.error or 0.0) else 0.0
-
-
-def smallest_within_one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Return the smallest factor whose loss is above the lowest one by at most a standard error of the difference."""
-    best = losses[int(losses.mean(axis=1).argmin())]
-    for factor, row in zip(FACTORS, losses, strict=True):
-        above = paired_difference(row, best, groups)
-        if above.mean <= (above.error or 0.0):
-            return factor
-    raise AssertionError("the best one is within the error of itself")
-
-
-def half_way_to_a_half(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Return the mean of 1/2 and the factor with the lowest mean loss; 0 where that is 0."""
-    best = best_factor(losses, groups)
-    return 0.0 if best == 0 else (best + 0.5) / 2
-
-
-def half(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Return half-way, whatever validation says."""
-    return 0.5
-
-
-RULES: dict[str, Rule] = {
-    "trained (no guard)": trained,
-    "lower loss (guard_margin=0, no shrinking)": point_estimate,
-    "one standard error (no shrinking)": one_standard_error,
-    "best factor": best_factor,
-    "two thirds of the best factor": two_thirds,
-    "the same, if better (guard_margin=0)": two_thirds_if_better,
-    "the same, by one standard error (default)": two_thirds_and_one_standard_error,
-    "smallest factor within one standard error": smallest_within_one_standard_error,
-    "best factor, half-way to 1/2": half_way_to_a_half,
-    "factor 1/2": half,
-}
-
-
-def path_of(cell: Cell, part: str) -> np.ndarray:
-    """Return losses [factors, periods, items] between zero-shot and the trained model."""
-    losses = np.array(cell[part])  # [adapter factors, head factors, periods, items]
-    return losses[-1] if losses.shape[0] == 1 else losses[:, -1]
-
-
-def judged(cell: Cell) -> dict[str, float]:
-    """Return test loss over that of zero-shot, by rule; soft gates where they were measured."""
-    validation, test = path_of(cell, "validation"), path_of(cell, "test")
-    periods, items = (axis.ravel() for axis in np.indices(validation.shape[1:]))
-    flat = validation.reshape(len(FACTORS), -1)
-    seen = ~np.isnan(flat).any(axis=0)
-    groups = SampleGroups(periods[seen], items[seen])
-    base = test[0].mean()
-    between = PchipInterpolator(FACTORS, test, axis=0)
-    ratios = {}
-    for name, rule in RULES.items():
-        factor = rule(flat[:, seen], groups)
-        ratios[name] = float(between(factor).mean() / base)
-    if cell.get("soft_gates"):
-        ratios["soft gates"] = float(np.mean(cell["soft_gates"]["test"]) / base)
-    return ratios
-
-
-def rule_rows(cells: Iterable[Cell]) -> list[dict[str, Any]]:
-    """Return one row a method and rule."""
+def fit_rows(cells: list[Cell]) -> list[Row]:
+    """Return one row for each kind of fit, on all sets, on those that choices were made on, and on the others."""
     rows = []
-    for (method,), group in grouped(cells, "method"):
-        judgements = [judged(cell) for cell in group]
-        for rule in dict.fromkeys(name for each in judgements for name in each):
-            ratios = np.array([each[rule] for each in judgements if rule in each])
+    for (trial,), own in grouped([cell for cell in cells if "returned" in cell], "method"):
+        for label, part in _parts(own).items():
+            if part:
+                rows.append({"fit": trial, "sets": label, **summary_of(returned(cell) for cell in part)})
+    return rows
+
+
+def _parts(cells: list[Cell]) -> dict[str, list[Cell]]:
+    panels = [cell for cell in cells if cell["dataset"][:3] in ("m1_", "m3_", "m4_")]
+    long = [cell for cell in cells if cell not in panels]
+    return {
+        "long": long,
+        "long, to choose by": [cell for cell in long if cell["dataset"] not in CONFIRMATION],
+        "long, to confirm": [cell for cell in long if cell["dataset"] in CONFIRMATION],
+        "panels": panels,
+    }
+
+
+def rule_rows(cells: Iterable[Cell], rules: Sequence[str] = tuple(RULES)) -> list[Row]:
+    """Return one row a trial and rule; those that begin with the head are held beside the head."""
+    rows = []
+    for (trial,), own in grouped([cell for cell in cells if "path" in cell], "method"):
+        for path in ("path", "modules"):
+            judgements = [judged(cell, path, rules) for cell in own if path in cell]
+            label = trial if path == "path" else f"{trial}, a factor for each module"
+            rows += [
+                {"trial": label, "rule": rule, **summary_of(each[rule] for each in judgements)}
+                for rule in rules
+                if judgements
+            ]
+    return rows
+
+
+def pair_rows(cells: list[Cell]) -> list[Row]:
+    """Return TRACE against each of the others from the same start, paired over sets, horizons and cuts (mean seeds)."""
+    rows = []
+    for control, start in _CONTROLS.items():
+        for rule in (TRAINED, SHRUNK):
+            ratios = {trial: _by_place(own, rule) for (trial,), own in grouped(_of_start(cells, start), "method")}
+            for other in ratios:
+                both = [place for place in ratios.get(control, {}) if place in ratios[other]]
+                if other == control or len(both) < 5:
+                    continue
+                table = pd.DataFrame({name: [ratios[name][place] for place in both] for name in (control, other)})
+                (test,) = wilcoxon_holm(table)
+                rows.append(
+                    {
+                        "trial": control,
+                        "other": other,
+                        "rule": rule,
+                        "cases": len(both),
+                        "better by": f"{1 - np.exp((table[control] - table[other]).mean()):.2%}",
+                        "better in": f"{(table[control] < table[other]).mean():.0%}",
+                        "p": round(test.p_value, 4),
+                    }
+                )
+    return rows
+
+
+def _of_start(cells: list[Cell], start: str) -> list[Cell]:
+    def fits(cell: Cell) -> bool:
+        return "path" in cell and cell["method"].startswith("head, then") == (start == "head")
+
+    return [cell for cell in cells if fits(cell) and cell["method"] != "head" and "rate" not in cell["method"]]
+
+
+def _by_place(cells: list[Cell], rule: str) -> dict[tuple[Any, ...], float]:
+    """Return log ratios by set, horizon and cut: seeds of one case are no cases of their own."""
+    return {
+        place: float(np.mean([np.log(judged(cell, rules=[rule])[rule]) for cell in own]))
+        for place, own in grouped(cells, *_PLACE)
+    }
+
+
+def grid_rows(cells: list[Cell]) -> list[Row]:
+    """Return, for each set, how far the worst of all rates and steps is above the best, by rule."""
+    rows = []
+    for place, own in grouped([cell for cell in cells if ", rate " in cell["method"]], *_PLACE):
+        columns: dict[str, list[float]] = {rule: [] for rule in (TRAINED, SHRUNK, "two thirds, if better", DEFAULT)}
+        modules = f"a factor for each module, {SHRUNK}"
+        for cell in own:
+            ratios = judged(cell)
+            for rule in columns:
+                if rule != modules:
+                    columns[rule].append(ratios[rule])
+            if "modules" in cell:
+                columns.setdefault(modules, []).append(judged(cell, "modules")[SHRUNK])
+        for rule, values in columns.items():
             rows.append(
                 {
-                    "method": method,
+                    "case": f"{place[0]}, H = {place[1]}",
                     "rule": rule,
-                    "cases": len(ratios),
-                    "worse by over 1 %": f"{(ratios > 1 + _WORSE).mean():.0%}",
-                    "mean skill": f"{1 - np.exp(np.log(ratios).mean()):.2%}",
-                    "worst": f"{1 - ratios.max():.2%}",
+                    "settings": len(values),
+                    "best": f"{1 - min(values):.2%}",
+                    "worst": f"{1 - max(values):.2%}",
+                    "worst above best": f"{max(values) / min(values) - 1:.1%}",
                 }
             )
     return rows
 
 
-def method_rows(cells: list[Cell], control: str = "trace") -> list[dict[str, Any]]:
-    """Return TRACE against each of the others on the cases that both have, as trained and shrunk."""
+def agreement_rows(cells: list[Cell]) -> list[Row]:
+    """Return how far the scores of two seeds agree, and their kept modules beyond what random sets would share."""
     rows = []
-    for rule in ("trained (no guard)", "two thirds of the best factor"):
-        ratios: dict[str, dict[tuple[Any, ...], float]] = {}
-        for cell in cells:
-            ratios.setdefault(cell["method"], {})[tuple(cell[name] for name in _CASE)] = judged(cell)[rule]
-        for other in ratios:
-            if other == control or control not in ratios:
+    for (trial,), own in grouped([cell for cell in cells if cell.get("selection")], "method"):
+        found = []
+        for _, pair in grouped(own, *_PLACE):
+            if len(pair) != 2:
                 continue
-            both = [case for case in ratios[control] if case in ratios[other]]
-            if not both:
-                continue
-            table = pd.DataFrame({name: [np.log(ratios[name][case]) for case in both] for name in (control, other)})
-            (test,) = wilcoxon_holm(table)
+            first, second = (cell["selection"]["last_round"] for cell in pair)
+            names = list(first["scores"])
+            scores = [[one["smoothed"][name] for name in names] for one in (first, second)]
+            kept = [set(cell["selection"]["kept"]) for cell in pair]
+            shared, size = len(kept[0] & kept[1]), min(map(len, kept))
+            by_chance = len(kept[0]) * len(kept[1]) / len(names)
+            told = np.mean([one["told_apart"] for one in (first, second)], dtype=float) if first["told_apart"] else 0.0
+            found.append((spearmanr(*scores).statistic, shared / size, by_chance / size, told))
+        if found:
+            means = np.mean(found, axis=0)
             rows.append(
                 {
-                    "other method": other,
-                    "rule": rule,
-                    "cases": len(both),
-                    f"{control} better by": f"{1 - np.exp((table[control] - table[other]).mean()):.2%}",
-                    "p (Wilcoxon, not corrected)": round(test.p_value, 4),
+                    "trial": trial,
+                    "cases": len(found),
+                    "Spearman": f"{means[0]:.2f}",
+                    "kept by both": f"{means[1]:.0%}",
+                    "of random sets": f"{means[2]:.0%}",
+                    "scores beyond 2 SE": f"{means[3]:.0%}",
                 }
             )
     return rows
 
 
-def summarise(cells: list[Cell]) -> str:
+def set_rows(cells: list[Cell]) -> list[Row]:
+    """Return the mean skill by set of the default fit and of some trials, as trained and by two thirds."""
+    rows = []
+    for (name, horizon), own in grouped(cells, "dataset", "horizon"):
+        row: Row = {"set": f"{name}, H = {horizon}"}
+        for (trial,), part in grouped([cell for cell in own if cell["method"] in _SHOWN], "method"):
+            logs = [np.log(returned(cell) if "returned" in cell else judged(cell)[TRAINED]) for cell in part]
+            row[trial] = f"{1 - np.exp(np.mean(logs)):.1%}"
+        rows.append({**{"set": row["set"]}, **{trial: row.get(trial, "") for trial in _SHOWN}})
+    return rows
+
+
+_SHOWN = ("default", "head", "trace .25", "random .25", "shuffled scores .25", "lora", "adalora")
+
+
+def summarise(cells: list[Cell], command: str) -> str:
     """Return the report in Markdown."""
     cases = {tuple(cell[name] for name in _CASE) for cell in cells}
-    sets = sorted({cell["dataset"] for cell in cells})
-    settings = ", ".join(f"{name} {value}" for name, value in cells[0]["settings"].items())
-    seconds = sum(cell["cpu_seconds"]["all"] for cell in cells)
-    return "\n\n".join(
-        [
-            "# Does it hold on the next period?",
-            f"{len(cells)} cells (set, horizon, cut in time, seed, method) of {len(cases)} cases on {', '.join(sets)}; "
-            f"{seconds:.0f} seconds of processor time. Settings: {settings}. "
-            f"Weights {cells[0]['weights']}. Losses are relative to zero-shot on the same test windows: skill is "
-            "1 - the geometric mean of the ratios, positive is better than zero-shot.",
-            "## Rules that read validation only",
-            markdown_table(rule_rows(cells)),
-            "## TRACE beside the others, paired",
-            markdown_table(method_rows(cells)) if len({cell["method"] for cell in cells}) > 1 else "One method only.",
-        ]
-    )
+    seconds = sum(cell["cpu_seconds"] for cell in cells)
+    settings = {name: value for name, value in cells[0]["settings"].items() if name != "steps"}
+    main = [cell for cell in cells if ", rate " not in cell["method"]]
+    parts: list[tuple[str, Callable[[], list[Row]]]] = [
+        ("What comes out of a fit, beside zero-shot", lambda: fit_rows(main)),
+        ("Mean skill by set (trials as trained, without any guard)", lambda: set_rows(main)),
+        ("Rules that read validation only", lambda: rule_rows(main, (TRAINED, TODAY, *list(RULES)[2:8]))),
+        ("TRACE beside others from the same start, paired", lambda: pair_rows(main)),
+        ("Rates from 5e-4 to 8e-3, 100 to 400 steps", lambda: grid_rows(cells)),
+        ("Two seeds", lambda: agreement_rows(main)),
+    ]
+    text = [
+        f"{len(cells)} cells (set, horizon, cut in time, seed, steps, trial) of {len(cases)} cases; {seconds / 60:.0f} "
+        "minutes of processor time. "
+        + ", ".join(f"{name} {value}" for name, value in settings.items())
+        + f". Skill is 1 - the geometric mean of test losses over those of the start; positive is better. {command}"
+    ]
+    for title, rows in parts:
+        if found := rows():
+            text += [f"## {title}", markdown_table(found)]
+    return "\n\n".join(text)
 
 
 def main() -> None:
-    """Write the report of the cells in a folder."""
+    """Write the report of the cells in a folder; what was concluded is written by hand above the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", required=True, help="folder of finished cells")
     parser.add_argument("--output", required=True, help="path without suffix")
     parser.add_argument("--commit", default="unknown", help="at which the cells were made")
     options = parser.parse_args()
     cells = [read_json(path) for path in sorted(Path(options.cells).glob("*.json"))]
-    cells.sort(key=lambda cell: (cell["method"], *(cell[name] for name in _CASE)))
-    command = "python -m benchmarks.next_period --cells FOLDER"
-    made = {"command": command, "commit": options.commit, "processor": processor_name()}
-    write_json(Path(options.output).with_suffix(".json"), {**made, "factors": FACTORS, "cells": cells})
-    first = f"`{command}` at commit {options.commit}, on {processor_name()}"
-    with staged_file(Path(options.output).with_suffix(".md")) as temporary:
-        temporary.write_text(f"{first}\n\n{summarise(cells)}\n", encoding="utf-8")
-    print(summarise(cells))
+    cells.sort(key=lambda cell: (cell["method"], *(cell[name] for name in _CASE), cell["settings"]["steps"]))
+    command = f"`python -m benchmarks.next_period --cells FOLDER` at commit {options.commit}, on {processor_name()}."
+    tables = summarise(cells, command)
+    target = Path(options.output).with_suffix(".md")
+    written = target.read_text(encoding="utf-8").partition(_MARK)[0] if target.is_file() else "# Next period\n\n"
+    with staged_file(target) as temporary:
+        temporary.write_text(f"{written}{_MARK}\n\n{tables}\n", encoding="utf-8")
+    write_json(
+        Path(options.output).with_suffix(".json"), {"command": command, "cells": [_short(cell) for cell in cells]}
+    )
+    print(tables)
+
+
+_MARK = "<!-- tables: written by benchmarks/next_period_report.py -->"
+
+
+def _short(cell: Cell) -> Cell:
+    """Return a cell as it is published: means in place of losses by period and item."""
+    kept = {name: cell[name] for name in (*_CASE, "method", "settings", "cpu_seconds")}
+    if "returned" in cell:
+        return {**kept, "winner": cell["winner"], "ratio": round(returned(cell), 5)}
+    ratios = {path: judged(cell, path) for path in ("path", "modules") if path in cell}
+    return {**kept, **{path: {rule: round(ratio, 5) for rule, ratio in own.items()} for path, own in ratios.items()}}
 
 
 if __name__ == "__main__":

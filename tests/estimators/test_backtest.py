@@ -27,8 +27,8 @@ def test_what_is_measured_is_what_is_predicted(forecaster: Forecaster) -> None:
     history, truth = frame.groupby("item_id").head(240 - HORIZON), frame.groupby("item_id").tail(HORIZON)
     errors = forecaster.predict_df(history)["predictions"].to_numpy() - truth["target"].to_numpy()
     rows = found.items[found.items["forecaster"] == "model"]
-    np.testing.assert_allclose(rows["mae"], np.abs(errors).reshape(2, -1).mean(axis=1), rtol=1e-9)
-    np.testing.assert_allclose(rows["bias"], errors.reshape(2, -1).mean(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(rows["mae"], np.abs(errors).reshape(2, -1).mean(axis=1), rtol=1e-7)
+    np.testing.assert_allclose(rows["bias"], errors.reshape(2, -1).mean(axis=1), rtol=1e-7)  # float32, other batches
     assert rows["item_id"].tolist() == ["item0", "item1"]
     assert found.items["forecaster"].tolist() == ["model", "repeat last", "seasonal naive (24)"] * 2
 

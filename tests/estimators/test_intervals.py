@@ -7,7 +7,7 @@ import torch
 from tests.tiny import CONTEXT, HORIZON, tiny_forecast_model
 from tracetune.base.errors import InputError
 from tracetune.data.windows import Windows
-from tracetune.estimators.intervals import LEVELS, ResidualQuantiles, residual_quantiles
+from tracetune.estimators.intervals import LEVELS, ResidualQuantiles, conformal_levels, residual_quantiles
 
 
 def errors(model: torch.nn.Module, windows: Windows) -> np.ndarray:
@@ -21,16 +21,36 @@ def errors(model: torch.nn.Module, windows: Windows) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("count", "pooled"), [(1, True), (19, True), (20, False)])
-def test_quantiles_equal_numpy_s(count: int, pooled: bool) -> None:
+def test_quantiles_are_numpy_s_at_conformal_levels(count: int, pooled: bool) -> None:
     series = np.random.default_rng(0).normal(size=(1, CONTEXT + HORIZON + count - 1))
     windows, model = Windows([series], CONTEXT, HORIZON), tiny_forecast_model()
     assert len(windows) == count
     found = residual_quantiles(model, windows)
     expected = errors(model, windows)
     expected = np.repeat(expected.reshape(-1, 1), HORIZON, axis=1) if pooled else expected
-    np.testing.assert_allclose(found.values, np.quantile(expected, LEVELS, axis=0).T, atol=1e-5)
+    levels = conformal_levels(LEVELS, count)
+    np.testing.assert_allclose(found.values, np.quantile(expected, levels, axis=0).T, atol=1e-5)
     low, high = found.at([0.1, 0.9]).T
     assert (low < high).all()
+
+
+def test_conformal_levels_hold_a_new_error_as_often_as_they_say() -> None:
+    """Between 9 uniform numbers, each gap is as likely: a level beyond the k-th of them holds k / 10."""
+    np.testing.assert_allclose(conformal_levels([0.1, 0.3, 0.5, 0.9, 0.99], 9), [0.0, 2 / 9, 0.5, 1.0, 1.0])
+    random = np.random.default_rng(0)
+    held = []
+    for _ in range(4000):
+        errors, new = random.normal(size=12), random.normal()
+        low, high = np.quantile(errors, conformal_levels([0.1, 0.9], len(errors)), method="inverted_cdf")
+        held.append(low <= new <= high)
+    assert np.mean(held) == pytest.approx(0.83, abs=0.03)  # of 13 places, at least 10.4 are inside
+    plain = residual_quantiles(tiny_forecast_model(), _windows(40)).values
+    few = residual_quantiles(tiny_forecast_model(), _windows(40), independent=4).values
+    assert (few[:, -3] > plain[:, -3]).all() and (few[:, 2] < plain[:, 2]).all()
+
+
+def _windows(count: int) -> Windows:
+    return Windows([np.random.default_rng(0).normal(size=(1, CONTEXT + HORIZON + count - 1))], CONTEXT, HORIZON)
 
 
 def test_levels_that_were_not_estimated_are_refused() -> None:

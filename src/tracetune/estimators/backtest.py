@@ -5,8 +5,10 @@ Every forecaster sees the whole past of a series up to the origin; the model tak
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,8 @@ from tracetune.base.errors import InputError, argument
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler
 from tracetune.estimators.intervals import ResidualQuantiles
-from tracetune.estimators.prediction import Model, forecast_series, require_usable
+from tracetune.estimators.prediction import Model, SeriesForecast, forecast_series, require_usable
+from tracetune.estimators.recalibration import TRACKED, Recalibration, earlier_origins, origins_before
 from tracetune.evaluation.backtest import Coverage, ErrorSums, Evaluation, Scale
 from tracetune.evaluation.baselines import repeat_last, seasonal_naive
 
@@ -36,6 +39,7 @@ class BacktestModel:
         prediction_length: H.
         intervals: where its quantiles lie; None if it has none.
         lowest: no forecast is below.
+        recalibrate: by how many earlier origins widths of intervals follow each series, see recalibration.py.
     """
 
     model: Model
@@ -43,6 +47,13 @@ class BacktestModel:
     prediction_length: int
     intervals: ResidualQuantiles | None
     lowest: float
+    recalibrate: int = 0
+
+    def recalibration(self) -> Recalibration | None:
+        """Return how widths follow each series; None where they do not."""
+        if self.intervals is None or self.recalibrate == 0:
+            return None
+        return Recalibration(self.intervals.at(TRACKED), self.recalibrate)
 
 
 def test_part(
@@ -115,26 +126,50 @@ def backtest(
     scales = [_scale(one, season, *part, bound) for one, part, bound in zip(values, scaler_ranges, bounds, strict=True)]
     coverage = _coverage(panel, origins, model.prediction_length) if model.intervals is not None else None
     offsets = None if coverage is None or model.intervals is None else model.intervals.at(coverage.quantile_levels())
-    forecasts = forecast_series(
-        model.model,
-        (values[item][:, :origin] for item, origin in origins),
-        model.context_length,
-        batch_size,
-        lowest=model.lowest,
-    )
-    for (item, origin), forecast in zip(origins, forecasts, strict=True):
+    for item, origin, forecast, widths in _forecasts(model, values, origins, batch_size):
         past, steps = values[item][:, :origin], slice(origin, origin + model.prediction_length)
         truth = values[item][:, steps]
         sums["model"].add(item, truth, forecast.points(), scales[item])
         for name, forecaster in naive.items():
             sums[name].add(item, truth, forecaster(past), scales[item])
         if coverage is not None and offsets is not None:
-            coverage.add(panel.series[item].timestamps[steps].astype(np.int64), truth, forecast.quantiles(offsets))
+            moments = panel.series[item].timestamps[steps].astype(np.int64)
+            coverage.add(moments, truth, forecast.quantiles(offsets, widths))
     return Evaluation(
         overall=pd.DataFrame([{"forecaster": name, **total.overall()} for name, total in sums.items()]),
         items=_items(panel, sums),
         coverage=pd.DataFrame() if coverage is None else coverage.table(panel.freq is not None),
     )
+
+
+def _forecasts(
+    model: BacktestModel, values: Sequence[np.ndarray], origins: Sequence[tuple[int, int]], batch_size: int
+) -> Iterator[tuple[int, int, SeriesForecast, np.ndarray | None]]:
+    """Yield item, origin, the forecast from there, and the factors of its widths, by what came before the origin."""
+    recalibration = model.recalibration()
+    if recalibration is None:
+        pasts = (values[item][:, :origin] for item, origin in origins)
+        forecasts = forecast_series(model.model, pasts, model.context_length, batch_size, model.lowest)
+        for (item, origin), forecast in zip(origins, forecasts, strict=True):
+            yield item, origin, forecast, None
+        return
+    length = model.prediction_length
+    asked = [(item, [origin for _, origin in group]) for item, group in groupby(origins, key=itemgetter(0))]
+    available: dict[int, list[int]] = {}
+    for item, own in asked:
+        before = earlier_origins(values[item][:, : own[0]], length, model.context_length, recalibration.origins)
+        available[item] = before + own
+    pasts = (values[item][:, :origin] for item, own in available.items() for origin in own)
+    forecasts = forecast_series(model.model, pasts, model.context_length, batch_size, model.lowest)
+    for item, own in asked:
+        wanted, errors = set(own), {}
+        for origin in available[item]:
+            forecast = next(forecasts)
+            errors[origin] = forecast.errors(values[item][:, origin : origin + length])
+            if origin in wanted:
+                chain = origins_before(origin, available[item], length, recalibration.origins)
+                widths = recalibration.factors((errors[each] for each in chain), len(forecast.forecast))
+                yield item, origin, forecast, widths
 
 
 def _values(panel: Panel) -> list[np.ndarray]:

@@ -29,6 +29,7 @@ from tracetune.estimators.forecast_record import inner_model
 from tracetune.estimators.forecaster_state import ForecasterState, fit_forecaster, load_forecaster
 from tracetune.estimators.intervals import ResidualQuantiles, checked_levels, quantile_offsets, quantiles_between
 from tracetune.estimators.prediction import checked_arrays, forecast_panels, forecast_series
+from tracetune.estimators.recalibration import ORIGINS, TRACKED, Recalibration, checked_origins
 from tracetune.estimators.saved_model import merged_model, save_model
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.fitting.config import FitConfig
@@ -231,6 +232,7 @@ class Forecaster:
         *,
         batch_size: int = 256,
         non_negative: bool | None = None,
+        recalibrate: int = ORIGINS,
         **columns: Any,
     ) -> pd.DataFrame:
         """Forecast the H steps after the end of every series in ``df``.
@@ -241,13 +243,22 @@ class Forecaster:
                 zero-shot quantiles.
             batch_size: series and channels per forward pass.
             non_negative: whether point forecasts and quantiles are clipped at 0; None does as was fitted.
+            recalibrate: with quantiles, also forecast from this many earlier origins of each series, and make its
+                intervals wider or narrower by how they held there; 0 leaves them as validation made them.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
         Returns:
             Columns item_id, timestamp, target_name, predictions, and one a quantile ("0.1", ...).
         """
         return next(
-            self.predict_frames([df], quantile_levels, batch_size=batch_size, non_negative=non_negative, **columns)
+            self.predict_frames(
+                [df],
+                quantile_levels,
+                batch_size=batch_size,
+                non_negative=non_negative,
+                recalibrate=recalibrate,
+                **columns,
+            )
         )
 
     def predict_frames(
@@ -257,6 +268,7 @@ class Forecaster:
         *,
         batch_size: int = 256,
         non_negative: bool | None = None,
+        recalibrate: int = ORIGINS,
         **columns: Any,
     ) -> Iterator[pd.DataFrame]:
         """Forecast frames one after the other; memory does not grow with their number.
@@ -269,6 +281,7 @@ class Forecaster:
             quantile_levels: as for :meth:`predict_df`.
             batch_size: series and channels per forward pass.
             non_negative: whether point forecasts and quantiles are clipped at 0; None does as was fitted.
+            recalibrate: as for :meth:`predict_df`.
             columns: as for :meth:`predict_df`; they hold for every frame.
 
         Yields:
@@ -279,7 +292,8 @@ class Forecaster:
         """
         read = partial(panel_from_frame, remembered=self.remembered, **columns)
         panels = map(read, frames)  # map releases each frame once its panel is made
-        return self.predict_panels(panels, quantile_levels, batch_size=batch_size, non_negative=non_negative)
+        how: dict[str, Any] = {"batch_size": batch_size, "non_negative": non_negative, "recalibrate": recalibrate}
+        return self.predict_panels(panels, quantile_levels, **how)
 
     def predict_panels(
         self,
@@ -288,13 +302,18 @@ class Forecaster:
         *,
         batch_size: int = 256,
         non_negative: bool | None = None,
+        recalibrate: int = ORIGINS,
     ) -> Iterator[pd.DataFrame]:
         """Forecast panels one after the other; see :meth:`predict_frames`."""
         levels = checked_levels(quantile_levels)
         offsets = quantile_offsets(self.intervals, levels, self._quantile_levels)
         lowest = self._lowest(non_negative)
         model = partial(self._output, levels=levels)
-        return forecast_panels(model, panels, self.context_length, batch_size, levels, offsets, lowest)
+        count = checked_origins(recalibrate)
+        recalibration = None
+        if offsets is not None and self.intervals is not None and count:
+            recalibration = Recalibration(self.intervals.at(TRACKED), count)
+        return forecast_panels(model, panels, self.context_length, batch_size, levels, offsets, lowest, recalibration)
 
     def predict_arrays(
         self, values: Iterable[np.ndarray], *, batch_size: int = 256, non_negative: bool | None = None
@@ -383,6 +402,7 @@ class Forecaster:
         stride: int | None = None,
         season: int | None = None,
         batch_size: int = 256,
+        recalibrate: int = ORIGINS,
         **columns: Any,
     ) -> Evaluation:
         """Backtest on the end of every series from several origins, beside the naive forecasts.
@@ -393,6 +413,7 @@ class Forecaster:
             stride: steps between forecast origins; None takes about one horizon H.
             season: period of the seasonal naive forecast; None takes the frequency's.
             batch_size: windows per forward pass.
+            recalibrate: by how many earlier origins intervals are made wider or narrower, as in :meth:`predict_df`.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
         Returns:
@@ -412,6 +433,7 @@ class Forecaster:
             stride=stride,
             season=season,
             batch_size=batch_size,
+            recalibrate=recalibrate,
         )
 
     def evaluate_panel(
@@ -424,6 +446,7 @@ class Forecaster:
         stride: int = 1,
         season: int | None = None,
         batch_size: int = 256,
+        recalibrate: int = ORIGINS,
     ) -> Evaluation:
         """Return errors over all windows whose targets lie in ``ranges``; see :meth:`evaluate`.
 
@@ -431,7 +454,12 @@ class Forecaster:
         the literature are without.
         """
         model = BacktestModel(
-            self._output, self.context_length, self.prediction_length, self.intervals, self._lowest(None)
+            self._output,
+            self.context_length,
+            self.prediction_length,
+            self.intervals,
+            self._lowest(None),
+            checked_origins(recalibrate),
         )
         season = seasonality(panel.freq) if season is None else season
         counted = ranges if bounded_weights else None

@@ -23,7 +23,7 @@ from tracetune.estimators.saved_model import SavedModel, base_of, is_saved_model
 from tracetune.fitting.config import ZERO_SHOT, FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.run import Run
-from tracetune.tasks.forecast_data import forecast_data
+from tracetune.tasks.forecast_data import ForecastData, forecast_data
 from tracetune.tasks.forecasting import Forecasting, ForecastModel
 
 logger = logging.getLogger(__name__)
@@ -124,10 +124,15 @@ def fit_forecaster(
         fitted.model,
         start.base_name,
         fit_record(panel, data, fitted, base),
-        None if _keeps_quantiles(fitted, quantile_loss) else residual_quantiles(fitted.model, data.validation),
+        None if _keeps_quantiles(fitted, quantile_loss) else _intervals(fitted, data),
         clips,
         fitted.record.history,
     )
+
+
+def _intervals(fitted: Fitted, data: ForecastData) -> ResidualQuantiles:
+    """Return where quantiles lie, by the errors on validation."""
+    return residual_quantiles(fitted.model, data.validation, data.disjoint_windows)
 
 
 def _keeps_quantiles(fitted: Fitted, quantile_loss: bool) -> bool:

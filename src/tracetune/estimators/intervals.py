@@ -1,6 +1,8 @@
 """Prediction intervals for point forecasts: quantiles of the validation errors, by horizon step.
 
-Split conformal prediction with errors in units of each series' own deviation (Lei et al. 2018, section 2).
+Split conformal prediction with errors in units of each series' own deviation (Lei et al. 2018, section 2). Of n errors,
+the quantile at (n + 1) / n of a level holds a new one with at least that probability; n counts windows that share no
+target (overlapping ones are nearly the same error), and the level is interpolated instead of rounded up.
 """
 
 from collections.abc import Sequence
@@ -160,13 +162,31 @@ def require_between(levels: Sequence[float], low: float, high: float) -> None:
             raise InputError(f"Expected quantile levels between {low} and {high}, found {level}.")
 
 
-def residual_quantiles(model: nn.Module, validation: BatchSource, batch_size: int = 256) -> ResidualQuantiles:
+def conformal_levels(levels: Sequence[float], independent: float) -> np.ndarray:
+    """Return the levels [Q] to take quantiles of n independent errors at, each further out by (n + 1) / n.
+
+    The median stays; where n is too small for a level, the largest error stands in (level 1).
+    """
+    given = np.asarray(levels)
+    outer = np.minimum((1 + 1 / independent) * np.maximum(given, 1 - given), 1.0)
+    return np.where(given > 0.5, outer, np.where(given < 0.5, 1 - outer, given))
+
+
+def residual_quantiles(
+    model: nn.Module, validation: BatchSource, independent: int | None = None, batch_size: int = 256
+) -> ResidualQuantiles:
     """Return the error quantiles of ``model`` over (at most 4,096 evenly spaced) validation windows.
 
     From fewer than 20 windows the errors of all horizon steps make one sample: a short series has a single window,
     whose one error a step would be every quantile at once. The same holds for a step that was never observed. Windows
     whose context is constant are left out: they have no deviation to measure errors in, and are forecast as that
     constant.
+
+    Args:
+        model: forecasts points, in evaluation mode from here on.
+        validation: windows that it was not trained on.
+        independent: how many of them share no target with another one; None takes all for independent.
+        batch_size: windows per forward pass.
     """
     size = len(validation)
     chosen = np.unique(np.linspace(0, size - 1, min(size, _LARGEST_SAMPLE)).astype(int)).tolist()
@@ -183,11 +203,12 @@ def residual_quantiles(model: nn.Module, validation: BatchSource, batch_size: in
     stacked = stacked[~np.isnan(stacked).all(axis=1)]
     if len(stacked) == 0:
         return ResidualQuantiles(np.asarray(LEVELS), np.zeros((residuals[0].shape[1], len(LEVELS))))
-    pooled = np.broadcast_to(np.nanquantile(stacked, LEVELS), (stacked.shape[1], len(LEVELS)))
+    levels = conformal_levels(LEVELS, min(len(stacked), independent or len(stacked)))
+    pooled = np.broadcast_to(np.nanquantile(stacked, levels), (stacked.shape[1], len(LEVELS)))
     values = pooled
     if len(stacked) >= _SMALLEST_SAMPLE:
         seen = ~np.isnan(stacked).all(axis=0)
-        values = np.where(seen[:, None], np.nanquantile(np.where(seen, stacked, 0.0), LEVELS, axis=0).T, pooled)
+        values = np.where(seen[:, None], np.nanquantile(np.where(seen, stacked, 0.0), levels, axis=0).T, pooled)
     return ResidualQuantiles(np.asarray(LEVELS), np.maximum.accumulate(np.round(values, 6), axis=1))
 
 

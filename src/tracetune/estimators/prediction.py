@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from tracetune.data.forecast_frame import frame_from_forecasts
 from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.data.windows import Batch, context_batch
+from tracetune.estimators.recalibration import Recalibration, earlier_origins
 from tracetune.tasks.forecasting import ForecastOutput
 
 
@@ -55,8 +57,10 @@ class SeriesForecast:
         """
         return self._in_units(self.forecast)
 
-    def quantiles(self, offsets: np.ndarray | None) -> np.ndarray:
+    def quantiles(self, offsets: np.ndarray | None, widths: np.ndarray | None = None) -> np.ndarray:
         """Return quantiles [C, H, Q], given offsets [H, Q] in deviations of the context; None for those of the model.
+
+        ``widths`` [C] multiplies the offsets of each channel.
 
         Raises:
             InputError: one is beyond the largest number.
@@ -64,7 +68,18 @@ class SeriesForecast:
         if offsets is None:
             assert self.model_quantiles is not None, "without offsets the model forecasts quantiles"
             return np.moveaxis(self._in_units(np.moveaxis(self.model_quantiles, -1, 0)), 0, -1)
-        return np.moveaxis(self._in_units(self.forecast + self.deviation * offsets.T[:, None, :]), 0, -1)
+        deviation = self.deviation if widths is None else self.deviation * widths[:, None]
+        return np.moveaxis(self._in_units(self.forecast + deviation * offsets.T[:, None, :]), 0, -1)
+
+    def errors(self, truth: np.ndarray) -> np.ndarray:
+        """Return truth [C, H], in the units of the series, less the forecast, in deviations of the context.
+
+        NaN where the truth is missing, and where the context was constant.
+        """
+        scaled = self.scaled.scaler.transform(truth)
+        varies = np.isnan(self.scaled.constant)[:, None]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(varies, (scaled - self.forecast) / self.deviation, np.nan)
 
     def _in_units(self, values: np.ndarray) -> np.ndarray:
         """Return scaled values [..., C, H] in the units of the series; those of constant channels are that constant."""
@@ -124,6 +139,45 @@ def forecast_series(
         quantiles = None if quantiles is None else quantiles[done:]
 
 
+def recalibrated_series(
+    model: Model,
+    values: Iterable[np.ndarray],
+    context_length: int,
+    batch_size: int,
+    lowest: float = -np.inf,
+    recalibration: Recalibration | None = None,
+) -> Iterator[tuple[SeriesForecast, np.ndarray | None]]:
+    """Yield the forecast of each series as :func:`forecast_series` does, and the factors [C] of its widths.
+
+    Args:
+        model: forecasts a batch of ``past_values`` and ``input_mask`` [B, 1, T].
+        values: one array [C, L] a series, NaN where missing.
+        context_length: T.
+        batch_size: series and channels per forward pass.
+        lowest: no forecast is below.
+        recalibration: from which earlier origins each series is forecast, too; None leaves widths as they are.
+    """
+    if recalibration is None:
+        yield from ((each, None) for each in forecast_series(model, values, context_length, batch_size, lowest))
+        return
+    length = len(recalibration.half_widths)
+    known: deque[list[np.ndarray]] = deque()  # of each series, what came after its earlier origins
+
+    def pasts() -> Iterator[np.ndarray]:
+        for array in values:
+            origins = earlier_origins(array, length, context_length, recalibration.origins)
+            known.append([array[:, origin : origin + length].copy() for origin in origins])
+            yield from (array[:, max(0, origin - context_length) : origin] for origin in origins)
+            yield array
+
+    forecasts = forecast_series(model, pasts(), context_length, batch_size, lowest)
+    for first in forecasts:
+        truths = known.popleft()
+        *earlier, last = [first, *islice(forecasts, len(truths))]
+        errors = (forecast.errors(truth) for forecast, truth in zip(earlier, truths, strict=True))
+        yield last, recalibration.factors(errors, len(last.forecast))
+
+
 def forecast_panels(
     model: Model,
     panels: Iterable[Panel],
@@ -132,6 +186,7 @@ def forecast_panels(
     quantile_levels: Sequence[float] = (),
     offsets: np.ndarray | None = None,
     lowest: float = -np.inf,
+    recalibration: Recalibration | None = None,
 ) -> Iterator[pd.DataFrame]:
     """Forecast panels one after the other, each as a table; see :func:`forecast_series`.
 
@@ -143,6 +198,7 @@ def forecast_panels(
         quantile_levels: Q levels, whose columns the tables get too.
         offsets: [H, Q], where these quantiles lie in deviations of the context; None where the model forecasts them.
         lowest: no forecast is below.
+        recalibration: by which widths follow the last steps of each series; None leaves them as they are.
 
     Raises:
         InputError: a panel without series.
@@ -150,10 +206,11 @@ def forecast_panels(
     waiting: deque[Panel] = deque()
     points: list[np.ndarray] = []
     quantiles: list[np.ndarray] = []
-    for forecast in forecast_series(model, _values_of(panels, waiting), context_length, batch_size, lowest):
+    values = _values_of(panels, waiting)
+    for forecast, widths in recalibrated_series(model, values, context_length, batch_size, lowest, recalibration):
         points.append(forecast.points())
         if quantile_levels:
-            quantiles.append(forecast.quantiles(offsets))
+            quantiles.append(forecast.quantiles(offsets, widths))
         if len(points) == len(waiting[0]):
             panel = waiting.popleft()
             yield frame_from_forecasts(panel, points, quantiles=quantiles or None, quantile_levels=quantile_levels)

@@ -27,7 +27,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     else:
         panel = config.source.panel(forecaster.remembered)
         how: dict[str, Any] = {"test_length": run.test_length, "stride": run.stride, "season": run.season}
-        found = forecaster.evaluate(panel, **how, batch_size=run.batch_size)
+        found = forecaster.evaluate(panel, **how, batch_size=run.batch_size, recalibrate=run.recalibrate)
     if run.output:
         write_frame(found.items, run.output)
     if run.plot:
@@ -44,7 +44,13 @@ def _evaluate_dataset(forecaster: Forecaster, config: EvaluateConfig) -> tuple[P
     split = split_panel(known.panel, known.borders)
     season = run.season or known.info.seasonality
     found = forecaster.evaluate_panel(
-        known.panel, split.test, split.train, stride=run.stride or 1, season=season, batch_size=run.batch_size
+        known.panel,
+        split.test,
+        split.train,
+        stride=run.stride or 1,
+        season=season,
+        batch_size=run.batch_size,
+        recalibrate=run.recalibrate,
     )
     return known.panel.cut(None, known.borders.test_end), found
 

@@ -25,14 +25,18 @@ def predict(config: PredictConfig) -> None:
     if run.chunk_rows is None:
         rows = _predict_whole(config, forecaster)
     else:
-        how: dict[str, Any] = {"batch_size": run.batch_size, "non_negative": run.non_negative}
         panels = config.source.panels(run.chunk_rows, forecaster.remembered)
-        forecasts = forecaster.predict_panels(panels, run.quantile_levels() or None, **how)
+        forecasts = forecaster.predict_panels(panels, run.quantile_levels() or None, **_how(config))
         rows = write_frames(forecasts, run.output)
     console = Console(highlight=False)
     console.print(f"{rows:,} rows written to {run.output}")
     if run.plot is not None:
         console.print(f"Picture: {run.plot}")
+
+
+def _how(config: PredictConfig) -> dict[str, Any]:
+    run = config.run
+    return {"batch_size": run.batch_size, "non_negative": run.non_negative, "recalibrate": run.recalibrate}
 
 
 def _check_outputs(config: PredictConfig) -> None:
@@ -50,7 +54,7 @@ def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> int:
     run = config.run
     panel = config.source.panel(forecaster.remembered)
     levels = run.quantile_levels()
-    how: dict[str, Any] = {"batch_size": run.batch_size, "non_negative": run.non_negative}
+    how = _how(config)
     drawn = [level for level in _DRAWN_LEVELS if run.plot and forecaster.has_quantiles and level not in levels]
     forecast = next(forecaster.predict_panels([panel], [*levels, *drawn] or None, **how))
     write_frame(forecast.drop(columns=[str(level) for level in drawn]), run.output)

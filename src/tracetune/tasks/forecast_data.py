@@ -106,9 +106,12 @@ class ForecastData(TrainingData):
 
     Attributes:
         counts: how many there are of each; None where they were not counted.
+        disjoint_windows: how many validation windows there are that share no target: blocks of H steps, of each series
+            and channel, that origins lie in; None where they were not counted.
     """
 
     counts: WindowCounts | None = None
+    disjoint_windows: int | None = None
 
 
 def forecast_data(
@@ -172,6 +175,7 @@ def forecast_data(
         validation=chosen_rows(validation.windows, rows.tolist()),
         groups=SampleGroups(period, items.reshape(-1)),
         counts=counts,
+        disjoint_windows=validation.disjoint(rows),
     )
 
 
@@ -210,6 +214,12 @@ class _ValidationWindows:
         """Return the rows of at most ``count`` windows, spread over all."""
         size = len(self.kept)
         return self.kept.rows_of(spread_rows(size, size if count is None else count, seed))
+
+    def disjoint(self, rows: np.ndarray) -> int:
+        """Return in how many blocks of H steps, of each series and channel, the origins of windows lie."""
+        place, channel, origin = self.windows.locate_rows(rows)
+        blocks = np.stack([place % self.series, channel, origin // self.windows.prediction_length])
+        return np.unique(blocks, axis=1).shape[1]
 
     def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return series, channel and period of windows."""

@@ -17,6 +17,7 @@ class EvaluateRun:
         test_length: with a table, all targets lie in this many last steps; without it five forecast origins.
         stride: steps between forecast origins; without it about one horizon, and 1 for a known data set.
         season: period of the seasonal naive forecast; without it the frequency's.
+        recalibrate: by how many earlier origins of each series its intervals are made wider or narrower; 0 for none.
         batch_size: windows per forward pass.
         device: auto, cpu or cuda.
         overwrite: replace the output files if they exist.
@@ -27,12 +28,14 @@ class EvaluateRun:
     test_length: int | None = None
     stride: int | None = None
     season: int | None = None
+    recalibrate: int = 8
     batch_size: int = 256
     device: str = "auto"
     overwrite: bool = False
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "stride", "batch_size")
+        require_at_least(self, 0, "recalibrate")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ class PredictRun:
         output: file for the forecast: .csv, .csv.gz, .parquet or .json.
         plot: file for a picture of up to six forecasts: .png, .svg or .pdf.
         quantiles: quantile levels to add, e.g. --quantiles 0.1,0.9.
+        recalibrate: with quantiles, also forecast from this many earlier origins of each series, and make its intervals
+            wider or narrower by how they held there; 0 leaves them as validation made them.
         batch_size: series and channels per forward pass.
         non_negative: clip forecasts and quantiles at 0; without it as the model was fine-tuned.
         chunk_rows: read the file in chunks of about this many rows, if it does not fit into memory; rows of an item
@@ -27,6 +29,7 @@ class PredictRun:
     output: str = "forecast.csv"
     plot: str | None = None
     quantiles: tuple[str, ...] = ()
+    recalibrate: int = 8
     batch_size: int = 256
     non_negative: bool | None = None
     chunk_rows: int | None = None
@@ -37,6 +40,7 @@ class PredictRun:
         require_at_least(self, 1, "batch_size", "chunk_rows")
         if self.plot is not None and self.chunk_rows is not None:
             raise InputError("--plot and --chunk-rows do not go together: a picture needs the whole table. Leave one.")
+        require_at_least(self, 0, "recalibrate")
         self.quantile_levels()
 
     def quantile_levels(self) -> list[float]:
