@@ -1,7 +1,7 @@
 """Candidates of a fit, the simplest first: a model wins only if it is better than a simpler one beyond noise."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,12 +24,14 @@ class Candidate:
         model: a task model or one that PEFT has wrapped; None once it was released.
         losses: [samples] validation loss of each sample.
         shrinkage: how far it was moved back to its start; None where it was not.
+        is_baseline: whether it is there to be compared with: nothing trains on from it.
     """
 
     name: str
     model: nn.Module | None
     losses: np.ndarray
     shrinkage: Shrinkage | None = None
+    is_baseline: bool = False
 
     @property
     def validation_loss(self) -> float:
@@ -83,6 +85,10 @@ class Candidates:
         losses = self.measure(model) if losses is None else losses
         self._all.append(Candidate(name, model, losses, shrinkage))
 
+    def add_baseline(self, name: str, model: nn.Module) -> None:
+        """Let a model compete from which nothing is trained on."""
+        self._all.append(Candidate(name, model, self.measure(model), is_baseline=True))
+
     def measure(self, model: nn.Module) -> np.ndarray:
         """Return the loss of each validation sample."""
         return sample_losses(model, self.validation)
@@ -96,9 +102,12 @@ class Candidates:
         Raises:
             InputError: no candidate has a finite loss.
         """
+        return self._compared(self._all)
+
+    def _compared(self, candidates: Sequence[Candidate]) -> list[Comparison]:
         found: list[Comparison] = []
         best: Candidate | None = None
-        for each in self._all:
+        for each in candidates:
             if not math.isfinite(each.validation_loss) or not np.isfinite(each.compared_losses).all():
                 found.append(Comparison(each.name, None if best is None else best.name, None, better=False))
             elif best is None:
@@ -110,7 +119,7 @@ class Candidates:
                 found.append(Comparison(each.name, best.name, difference, better))
                 best = each if better else best
         if best is None:
-            losses = ", ".join(f"{candidate.name}: {candidate.validation_loss}" for candidate in self._all)
+            losses = ", ".join(f"{candidate.name}: {candidate.validation_loss}" for candidate in candidates)
             raise InputError(f"Expected a finite validation loss, found {losses}. Look for extreme values in the data.")
         return found
 
@@ -120,8 +129,11 @@ class Candidates:
         Raises:
             InputError: no candidate has a finite loss.
         """
-        winner = [comparison.name for comparison in self.comparisons() if comparison.better][-1]
-        return next(candidate for candidate in self._all if candidate.name == winner)
+        return self._best(self._all)
+
+    def _best(self, candidates: Sequence[Candidate]) -> Candidate:
+        winner = [comparison.name for comparison in self._compared(candidates) if comparison.better][-1]
+        return next(candidate for candidate in candidates if candidate.name == winner)
 
     def take_best(self) -> Candidate:
         """Return the best candidate, and let go of all models: the memory of the others is free again."""
@@ -130,15 +142,16 @@ class Candidates:
         return best
 
     def named(self, name: str) -> Candidate:
-        """Return the candidate with this name; "best" is the best of all so far.
+        """Return the candidate with this name to train on from; "best" is the best of all so far.
 
         Raises:
             InputError: there is none: the task has no such start.
         """
+        starts = [candidate for candidate in self._all if not candidate.is_baseline]
         if name == BEST:
-            return self.best()
-        found = [candidate for candidate in self._all if candidate.name == name]
+            return self._best(starts)
+        found = [candidate for candidate in starts if candidate.name == name]
         if not found:
-            names = ", ".join(repr(candidate.name) for candidate in self._all)
+            names = ", ".join(repr(candidate.name) for candidate in starts)
             raise InputError(f"Expected a start among {names}, found {name!r}: this task has no such model.")
         return found[0]

@@ -21,7 +21,7 @@ from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import shrink, shrink_modules
 from tracetune.fitting.trained import TrainedHead
-from tracetune.tasks.task import Task, TaskModel, TrainingData
+from tracetune.tasks.task import ComparedTask, Task, TaskModel, TrainingData
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,10 @@ def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, 
 def _add_starts(
     candidates: Candidates, task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, run: Run
 ) -> TrainedHead | None:
-    """Let compete what a method can train on from: the backbone by itself, and with a trained head."""
+    """Let compete what is simpler than a backbone, then what a method can train on from: zero-shot and trained head."""
+    if isinstance(task, ComparedTask):
+        for name, baseline in task.baselines(backbone).items():
+            candidates.add_baseline(name, baseline.to(run.device))
     if (zero_shot := task.zero_shot(backbone)) is not None:
         candidates.add(ZERO_SHOT, zero_shot.to(run.device))
     if config.start == ZERO_SHOT:

@@ -8,7 +8,7 @@ Shapes: B batch, C channels, N patches, D width.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
@@ -148,4 +148,13 @@ class Task(Protocol):
         Raises:
             InputError: the head or the data do not allow it.
         """
+        ...
+
+
+@runtime_checkable
+class ComparedTask(Protocol):
+    """A task with something simpler than any backbone, which a model must be better than to come out of a fit."""
+
+    def baselines(self, backbone: Any) -> Mapping[str, TaskModel]:
+        """Return these by name, the simplest first, as models that hold the backbone without using it."""
         ...
