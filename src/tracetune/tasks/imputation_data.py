@@ -152,16 +152,17 @@ class MaskedWindows:
         steps = np.arange(self.context_length) >= first - begin
         observed = ~np.isnan(values)
         generator = np.random.default_rng([self.seed, index])
-        hidden = np.zeros_like(observed)
         away = max(place.start, first) - begin  # steps that are only shown
         share = generator.uniform(*self.shares) if self.shares[0] < self.shares[1] else self.shares[0]
         pattern = self.patterns[index % len(self.patterns)]
-        hidden[:, away:] = draw_hidden(pattern, share, (len(series), self.context_length - away), generator)
-        hidden &= observed
-        shown = observed & ~hidden
-        if not hidden.any() or not shown.any():  # of short windows: one step, drawn from those that may be hidden
-            hidden = _one_of(observed & (np.arange(self.context_length) >= away), generator)
-            shown = observed & ~hidden
+        covered = np.zeros_like(observed)
+        covered[:, away:] = draw_hidden(pattern, share, (len(series), self.context_length - away), generator)
+        if pattern == CHANNELS and len(series) > 1:
+            covered |= covered.any(axis=1, keepdims=True)  # the whole window, measured where it may be
+        may = observed & (np.arange(self.context_length) >= away)
+        if not (covered & may).any() or not (observed & ~covered).any():  # of short windows: one step
+            covered = _one_of(may, generator)
+        hidden, shown = covered & may, observed & ~covered
         return values, shown, steps, hidden
 
 
