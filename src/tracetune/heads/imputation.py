@@ -102,7 +102,7 @@ def solve_imputation(head: ImputationHead, train: Iterable[Batch], validation: I
 
 @dataclass(frozen=True)
 class _Rows:
-    """The hidden steps of a batch: their terms [R, F + M], classes and channels [R], and what is still missing [R]."""
+    """Hidden steps of a batch: their terms [R, F + M], classes and channels [R], and what is still missing [R]."""
 
     terms: Tensor
     lengths: Tensor

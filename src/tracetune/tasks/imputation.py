@@ -153,7 +153,7 @@ class ImputationModel(TaskModel):
         )
 
     def _added(self, tokens: Tensor) -> Tensor:
-        """What is added to the straight line, [B, C, T]."""
+        """Return what is added to the straight line, [B, C, T]."""
         if self.head is not None:
             return self.head(tokens).float()
         terms, lengths, distances = split_tokens(tokens)
@@ -185,7 +185,7 @@ class ImputationModel(TaskModel):
         return {"tokens": tokens, "line": straight}
 
     def _of_related(self, values: Tensor, observed: Tensor) -> Iterator[Tensor]:
-        """How far related channels depart from the straight line over the same gap, [B, C, T] each.
+        """Yield how far related channels depart from the straight line over the same gap, [B, C, T] each.
 
         Of a channel without any observed step it is the whole value.
         """

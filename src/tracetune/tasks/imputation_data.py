@@ -60,7 +60,7 @@ def draw_hidden(pattern: str, share: float, shape: tuple[int, int], generator: n
 
 
 def _runs(share: float, length: int, generator: np.random.Generator) -> np.ndarray:
-    """Runs of hidden steps [T]."""
+    """Draw runs of hidden steps [T]."""
     hidden = np.zeros(length, dtype=bool)
     wanted = max(1, round(share * length))
     while hidden.sum() < wanted:
@@ -142,7 +142,7 @@ class MaskedWindows:
         return np.array([not hidden.any() or not shown.any() for _, shown, _, hidden in found])
 
     def _window(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Values [C, T], which of them are shown, which steps the series has [T], which values are hidden [C, T]."""
+        """Return values [C, T], which are shown, which steps the series has [T], and which values are hidden [C, T]."""
         place = self.places[index]
         series = self.values[place.series]
         begin = place.stop - self.context_length
@@ -167,7 +167,7 @@ class MaskedWindows:
 
 
 def _one_of(steps: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """One of the true entries of a mask; none of an empty one."""
+    """Draw one of the true entries of a mask; none of an empty one."""
     chosen = np.zeros_like(steps)
     places = np.flatnonzero(steps)
     if len(places):
@@ -268,7 +268,7 @@ def related_channels(values: Sequence[np.ndarray], ranges: Sequence[Part], most:
 
 
 def _training_places(ranges: Sequence[Part], context_length: int) -> list[Place]:
-    """Windows every quarter of a context, the last one at the end of its range."""
+    """Return windows every quarter of a context, the last one at the end of its range."""
     stride = max(1, context_length // _WINDOWS_PER_CONTEXT)
     found = []
     for number, (start, stop) in enumerate(ranges):
@@ -279,7 +279,7 @@ def _training_places(ranges: Sequence[Part], context_length: int) -> list[Place]
 
 
 def _validation_places(periods: Sequence[Sequence[Part]], context_length: int) -> list[Place]:
-    """Windows that end in a period, and hide steps of that period alone; earlier periods first."""
+    """Return windows that end in a period, and hide steps of that period alone; earlier periods first."""
     stride = max(1, context_length // _WINDOWS_PER_CONTEXT)
     found = []
     for period, ranges in enumerate(periods):
@@ -296,7 +296,7 @@ def _drawn(places: Sequence[Place], count: int | None, seed: int) -> list[Place]
 
 
 def _with_targets(windows: MaskedWindows, part: str) -> MaskedWindows:
-    """The windows that hide and show something; their draws stay."""
+    """Leave out windows that hide or show nothing."""
     empty = windows.without_targets() if len(windows) else np.ones(0, dtype=bool)
     kept = [place for place, nothing in zip(windows.places, empty, strict=True) if not nothing]
     if not kept:
