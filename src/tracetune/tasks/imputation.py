@@ -36,6 +36,7 @@ BACKBONE, LINE, SEASON = "zero-shot", "linear", "seasonal median"
 TERMS = ("rebuilt", "rebuilt to the ends", "seasonal median", "seasonal median to the ends", "cubic")
 _FADING = 4.0  # steps in which the rest of an observed step falls to 1 / e
 _GRIDS = 2  # of patches
+_MOST_TOKENS = 32_768  # in one pass where nothing trains
 
 
 @dataclass
@@ -145,12 +146,20 @@ class ImputationModel(TaskModel):
         hidden = ~seen.unflatten(-1, (-1, patch)).any(dim=-1)
         of_steps = hidden.repeat_interleave(patch, dim=-1)
         # A hidden patch of the series counts as there, so that others may attend to it; padding does not.
-        tokens, statistics = self.backbone.encode(shown, torch.where(of_steps, own, seen), hidden)
-        curves = statistics.denormalise(self.backbone.token_to_patch(tokens).flatten(-2).float())
+        curves = self._curves(shown, torch.where(of_steps, own, seen), hidden)
         parts = curves.chunk(_GRIDS, dim=1)
         return torch.stack([part[..., shift : shift + length] for part, shift in zip(parts, shifts, strict=True)]).mean(
             0
         )
+
+    def _curves(self, values: Tensor, input_mask: Tensor, patch_mask: Tensor) -> Tensor:
+        """Return what the backbone makes of windows; without gradients a few at a time, so that memory is bounded."""
+        rows = len(values) if torch.is_grad_enabled() else max(1, _MOST_TOKENS // patch_mask[0].numel())
+        curves = []
+        for part in zip(values.split(rows), input_mask.split(rows), patch_mask.split(rows), strict=True):
+            tokens, statistics = self.backbone.encode(*part)
+            curves.append(statistics.denormalise(self.backbone.token_to_patch(tokens).flatten(-2).float()))
+        return torch.cat(curves)
 
     def _added(self, tokens: Tensor) -> Tensor:
         """Return what is added to the straight line, [B, C, T]."""
@@ -257,11 +266,13 @@ class Imputation:
         """Solve the head by least squares for each class of gaps; returns the validation loss."""
         assert isinstance(model.head, ImputationHead)
         solve_imputation(model.head, train, validation)
-        losses = []
+        total, samples = 0.0, 0
         with torch.no_grad():
             for batch in validation:
-                losses.append(model.loss(model.head(batch["tokens"].float()), batch).sample_losses)
-        return float(torch.cat(losses).mean())
+                losses = model.loss(model.head(batch["tokens"].float()), batch).sample_losses
+                assert losses is not None, "there are targets"
+                total, samples = total + float(losses.sum()), samples + len(losses)
+        return total / samples
 
     def _model(self, backbone: Backbone, head: nn.Module | None, rule: str = BACKBONE) -> ImputationModel:
         return ImputationModel(
