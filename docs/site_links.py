@@ -7,7 +7,13 @@ from typing import Any
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
-OUTSIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "examples/forecasting.py", "examples/any_module.py", "tests/test_one_file.py")
+OUTSIDE = (
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "examples/forecasting.py",
+    "examples/any_module.py",
+    "tests/test_one_file.py",
+)
 
 
 def on_files(files: Any, config: Any) -> Any:

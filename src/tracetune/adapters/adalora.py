@@ -100,7 +100,7 @@ def save_allocator(path: Path, model: PeftModel, rank_pattern: dict[str, list[bo
 
 
 def load_allocator(path: Path, model: PeftModel) -> dict[str, list[bool]] | None:
-    """Take up what :func:`save_allocator` wrote; returns the ranks.
+    """Take up what `save_allocator` wrote; returns the ranks.
 
     Raises:
         InputError: the file is missing.

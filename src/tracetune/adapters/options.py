@@ -38,7 +38,7 @@ class LoraOptions:
 
 @dataclass(frozen=True)
 class AdaLoraOptions:
-    """PEFT's AdaLoRA options under PEFT's names; scale, dropout and layers come from :class:`LoraOptions`.
+    """PEFT's AdaLoRA options under PEFT's names; scale, dropout and layers come from `LoraOptions`.
 
     PEFT's adapter output is scaled by ``lora_alpha / init_r``, whatever ranks are left.
 

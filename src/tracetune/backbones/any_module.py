@@ -77,7 +77,7 @@ def wrap_module(
 
 
 class AnyModule(Backbone):
-    """A module described by :func:`wrap_module`.
+    """A module described by `wrap_module`.
 
     It has no zero-shot forecast and cannot hide patches. Batch normalisation keeps its statistics while adapters train,
     because adapters are saved without them.
@@ -113,7 +113,7 @@ class AnyModule(Backbone):
         return list(self.layers)
 
     def encode(self, values: Tensor, input_mask: Tensor | None = None, patch_mask: Tensor | None = None) -> Encoded:
-        """Normalise series, fill their gaps, and encode them, see :meth:`Backbone.encode`.
+        """Normalise series, fill their gaps, and encode them, see `Backbone.encode`.
 
         Gaps are interpolated linearly after normalising; the edges repeat the nearest observed step.
 

@@ -45,7 +45,7 @@ class ChronosBolt(Backbone):
             raise InputError(f"Expected ascending quantiles with {_MEDIAN} in chronos_config, found {shown(levels)}.")
 
     def encode(self, values: Tensor, input_mask: Tensor | None = None, patch_mask: Tensor | None = None) -> Encoded:
-        """Return what the encoder makes of series, see :meth:`Backbone.encode`: a token a patch, then [REG] if it has.
+        """Return what the encoder makes of series, see `Backbone.encode`: a token a patch, then [REG] if it has.
 
         Contexts longer than the model's are cut to their last steps.
 
@@ -109,7 +109,7 @@ class ChronosBolt(Backbone):
 
 @register_family("chronosboltmodelforforecasting")
 def load_chronos_bolt(folder: Path, config: dict[str, Any]) -> ChronosBolt:
-    """Build a :class:`ChronosBolt` from a folder with config.json and model.safetensors.
+    """Build a `ChronosBolt` from a folder with config.json and model.safetensors.
 
     Raises:
         InputError: the extra is not installed; weights missing, damaged, or of another geometry than config.json says.

@@ -125,7 +125,7 @@ class Moment(Backbone):
         return Encoded(self._encode_normalised(normalised, observed, hidden, hide_unobserved), statistics)
 
     def forward(self, values: Tensor, input_mask: Tensor | None = None, patch_mask: Tensor | None = None) -> Tensor:
-        """Reconstruct series [B, C, T] (see :meth:`encode` for the arguments) in the units of the input."""
+        """Reconstruct series [B, C, T] (see `encode` for the arguments) in the units of the input."""
         tokens, statistics = self.encode(values, input_mask, patch_mask)
         steps = statistics.denormalise(self.reconstruction(tokens).float())
         return steps[..., -values.shape[-1] :]
@@ -175,7 +175,7 @@ class Moment(Backbone):
         return [f"encoder.{name}" for name in linear]
 
     def num_passes(self, context_length: int, prediction_length: int) -> int:
-        """Return how many passes through the encoder :meth:`forecast` takes."""
+        """Return how many passes through the encoder `forecast` takes."""
         return math.ceil(prediction_length / self._longest_suffix(context_length))
 
     def run_blocks(self, hidden: Tensor, attended: Tensor, start: int = 0, stop: int | None = None) -> Tensor:
@@ -256,7 +256,7 @@ def sinusoidal_positions(num_patches: int, width: int, device: torch.device) -> 
 
 @register_family("moment")
 def load_moment(folder: Path, config: dict[str, Any]) -> Moment:
-    """Build a :class:`Moment` from a folder with model.safetensors.
+    """Build a `Moment` from a folder with model.safetensors.
 
     Raises:
         InputError: weights missing, damaged, or of another geometry than config.json says.

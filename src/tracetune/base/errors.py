@@ -1,7 +1,7 @@
 """The one error class users see, and the words in which it speaks to Python and to the command line.
 
-What is an argument in Python is a flag on the command line. A message names it by :func:`argument`, and any other
-words that differ by :func:`either`; both leave a mark in the text, and :class:`InputError` renders it:
+What is an argument in Python is a flag on the command line. A message names it by `argument`, and any other
+words that differ by `either`; both leave a mark in the text, and `InputError` renders it:
 
     raise InputError(f"Expected {argument('stride')} of at least 1, found {stride}. Use {argument('stride', 1)}.")
 

@@ -82,7 +82,7 @@ def resumed_folder(path: str | Path, nothing: Collection[str] = ()) -> Iterator[
         nothing: names of files that are not worth going on from: with no others the folder goes after an error.
 
     Raises:
-        InputError: as :func:`staged_folder`; another run is at work in it.
+        InputError: as `staged_folder`; another run is at work in it.
     """
     require_empty(path)
     with place_explained(Path(path)):

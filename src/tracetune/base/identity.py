@@ -33,7 +33,7 @@ def claim(folder: str | Path, identity: Mapping[str, Any], state: Sequence[str],
 
     Args:
         folder: made where it does not exist; the record goes into its run.json.
-        identity: from :func:`run_identity`.
+        identity: from `run_identity`.
         state: patterns (``glob``) of the files and folders that hold state of a run; nothing else is touched.
         restart: discard the state that is there.
 

@@ -37,7 +37,7 @@ class Stopped(BaseException):
 
 @contextmanager
 def stopped_by_signals() -> Iterator[None]:
-    """Raise :class:`Stopped` in the main thread on SIGINT, SIGTERM and SIGHUP, inside the context.
+    """Raise `Stopped` in the main thread on SIGINT, SIGTERM and SIGHUP, inside the context.
 
     Former handlers are restored afterwards.
 

@@ -232,7 +232,7 @@ def batches(source: BatchSource, batch_size: int, device: torch.device | str = "
 
 
 def spread_sample(source: BatchSource, count: int, seed: int = 0) -> BatchSource:
-    """Return about evenly spread rows of a data set, see :func:`spread_rows`, in random order; all if there are fewer.
+    """Return about evenly spread rows of a data set, see `spread_rows`, in random order; all if there are fewer.
 
     The order is random, so that the first of them already come from all of the time.
     """

@@ -108,7 +108,7 @@ def backtest(
         scaler_ranges: the steps whose deviation is the unit of pooled errors, and whose seasonal naive error is that
             of ``mase``.
         counted: where a series leaves its former level, these steps bound its weight in pooled errors, see
-            :meth:`Scaler.fit`; None for the plain deviation, as in the literature.
+            `Scaler.fit`; None for the plain deviation, as in the literature.
         stride: steps between origins.
         season: steps of one season, for the naive forecast and ``mase``.
         batch_size: windows and channels per forward pass.

@@ -116,7 +116,7 @@ class Classifier:
 
         Args:
             name_or_folder: "tracetune/tiny", a Hugging Face hub id, a folder with a backbone, or a folder written by
-                :meth:`save_pretrained`.
+                `save_pretrained`.
             context_length: T; None takes the backbone's. A saved classifier knows its own.
             base: for a saved classifier, where its backbone is now, if not under its recorded name.
             device: "auto", "cpu", "cuda", ...
@@ -225,7 +225,7 @@ class Classifier:
         """Classify the items of a long table.
 
         Args:
-            df: as for :meth:`fit`; a label column is passed over.
+            df: as for `fit`; a label column is passed over.
             label_column: its name.
             batch_size: series per forward pass.
             columns: id_column, timestamp_column, target, freq, sort.

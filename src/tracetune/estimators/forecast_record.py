@@ -28,7 +28,7 @@ class ForecastRecord:
         prediction_length: H.
         context_length: T.
         head: what its head is built from; None for zero-shot forecasts.
-        intervals: quantiles of its validation errors, see :class:`ResidualQuantiles`.
+        intervals: quantiles of its validation errors, see `ResidualQuantiles`.
         non_negative: whether forecasts are clipped at 0.
         method: how it was fitted.
         winner: the candidate that came out of the fit.

@@ -121,7 +121,7 @@ class Forecaster:
 
         Args:
             name_or_folder: "tracetune/tiny", a Hugging Face hub id, a folder with a backbone, or a folder
-                written by :meth:`save_pretrained`.
+                written by `save_pretrained`.
             prediction_length: H; None for a saved forecaster, which has one.
             context_length: T; None takes the backbone's.
             base: for a saved forecaster, where its backbone is now, if not under its recorded name; or the backbone
@@ -145,7 +145,7 @@ class Forecaster:
         name: str | None = None,
         device: str = "auto",
     ) -> "Forecaster":
-        """Return a forecaster on a backbone that is there already, e.g. of :func:`tracetune.wrap_module`.
+        """Return a forecaster on a backbone that is there already, e.g. of `tracetune.wrap_module`.
 
         Args:
             backbone: moved to the device and put in evaluation mode; a fit leaves its weights as they are.
@@ -208,7 +208,7 @@ class Forecaster:
         non_negative: bool | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> "Forecaster":
-        """Fine-tune on a panel whose training and validation ranges are given; see :meth:`fit`.
+        """Fine-tune on a panel whose training and validation ranges are given; see `fit`.
 
         ``min_context`` admits training windows with that few real context steps, of every series or of each; None
         wants full contexts.
@@ -238,7 +238,7 @@ class Forecaster:
         """Forecast the H steps after the end of every series in ``df``.
 
         Args:
-            df: history, in any of the layouts that :meth:`fit` takes.
+            df: history, in any of the layouts that `fit` takes.
             quantile_levels: also give these quantiles, e.g. [0.1, 0.5, 0.9]; needs a fitted forecaster, or a model with
                 zero-shot quantiles.
             batch_size: series and channels per forward pass.
@@ -273,19 +273,19 @@ class Forecaster:
     ) -> Iterator[pd.DataFrame]:
         """Forecast frames one after the other; memory does not grow with their number.
 
-        The numbers are those of :meth:`predict_df` on all frames together. Series of neighbouring frames share
+        The numbers are those of `predict_df` on all frames together. Series of neighbouring frames share
         batches: the forecast of a frame comes when the batch with its last series is full, or the frames end.
 
         Args:
-            frames: tables as for :meth:`predict_df`, each with whole items; an iterator is read as needed.
-            quantile_levels: as for :meth:`predict_df`.
+            frames: tables as for `predict_df`, each with whole items; an iterator is read as needed.
+            quantile_levels: as for `predict_df`.
             batch_size: series and channels per forward pass.
             non_negative: whether point forecasts and quantiles are clipped at 0; None does as was fitted.
-            recalibrate: as for :meth:`predict_df`.
-            columns: as for :meth:`predict_df`; they hold for every frame.
+            recalibrate: as for `predict_df`.
+            columns: as for `predict_df`; they hold for every frame.
 
         Yields:
-            One forecast a frame, as :meth:`predict_df` returns it.
+            One forecast a frame, as `predict_df` returns it.
 
         Raises:
             InputError: quantiles that the forecaster does not have; while reading, a frame that cannot be used.
@@ -304,7 +304,7 @@ class Forecaster:
         non_negative: bool | None = None,
         recalibrate: int = ORIGINS,
     ) -> Iterator[pd.DataFrame]:
-        """Forecast panels one after the other; see :meth:`predict_frames`."""
+        """Forecast panels one after the other; see `predict_frames`."""
         levels = checked_levels(quantile_levels)
         offsets = quantile_offsets(self.intervals, levels, self._quantile_levels)
         lowest = self._lowest(non_negative)
@@ -320,13 +320,13 @@ class Forecaster:
     ) -> Iterator[np.ndarray]:
         """Forecast series that are arrays; memory does not grow with their number.
 
-        The numbers are those of :meth:`predict_df` on the same series. Series share batches, and are read at most
+        The numbers are those of `predict_df` on the same series. Series share batches, and are read at most
         one batch ahead.
 
         Args:
             values: one array [C, L] a series, of any length, NaN where missing; an iterator is read as needed.
             batch_size: series and channels per forward pass.
-            non_negative: as for :meth:`predict_df`.
+            non_negative: as for `predict_df`.
 
         Yields:
             One forecast [C, H] a series, in order and in the units of the series.
@@ -413,11 +413,11 @@ class Forecaster:
             stride: steps between forecast origins; None takes about one horizon H.
             season: period of the seasonal naive forecast; None takes the frequency's.
             batch_size: windows per forward pass.
-            recalibrate: by how many earlier origins intervals are made wider or narrower, as in :meth:`predict_df`.
+            recalibrate: by how many earlier origins intervals are made wider or narrower, as in `predict_df`.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
         Returns:
-            Tables ``overall``, ``items`` and ``coverage``; see :class:`tracetune.evaluation.backtest.Evaluation`.
+            Tables ``overall``, ``items`` and ``coverage``; see `tracetune.evaluation.backtest.Evaluation`.
 
         Raises:
             InputError: unusable data, or series too short for the test part.
@@ -448,7 +448,7 @@ class Forecaster:
         batch_size: int = 256,
         recalibrate: int = ORIGINS,
     ) -> Evaluation:
-        """Return errors over all windows whose targets lie in ``ranges``; see :meth:`evaluate`.
+        """Return errors over all windows whose targets lie in ``ranges``; see `evaluate`.
 
         ``bounded_weights`` limits the weight of a series that leaves its former level, see ``Scaler.fit``; numbers in
         the literature are without.

@@ -64,7 +64,7 @@ class ForecasterState:
 def load_forecaster(
     name_or_folder: str | Path, prediction_length: int | None, context_length: int | None, base: str | Backbone | None
 ) -> ForecasterState:
-    """Return a foundation model by name, or a forecaster that was saved; see :meth:`Forecaster.from_pretrained`."""
+    """Return a foundation model by name, or a forecaster that was saved; see `Forecaster.from_pretrained`."""
     if is_saved_model(name_or_folder):
         saved = read_saved_model(name_or_folder, Forecasting.name, ForecastRecord.from_json)
         saved.content.require(str(saved.folder), prediction_length=prediction_length, context_length=context_length)
@@ -96,7 +96,7 @@ def fit_forecaster(
     device: str,
     callbacks: Sequence[TrainerCallback],
 ) -> ForecasterState:
-    """Fine-tune on a panel whose parts are given; see :meth:`Forecaster.fit_panel`. ``start`` stays as it is."""
+    """Fine-tune on a panel whose parts are given; see `Forecaster.fit_panel`. ``start`` stays as it is."""
     _require_unadapted(start)
     clips = _clips(start, panel, non_negative)
     model = inner_model(start.model)

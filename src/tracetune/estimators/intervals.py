@@ -66,7 +66,7 @@ class ResidualQuantiles:
 
     @classmethod
     def from_dict(cls, content: Any, where: str = "the record") -> "ResidualQuantiles":
-        """Build them from what :meth:`to_dict` returned.
+        """Build them from what `to_dict` returned.
 
         Raises:
             InputError: other content; ``where`` says of which file.

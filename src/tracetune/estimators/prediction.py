@@ -147,7 +147,7 @@ def recalibrated_series(
     lowest: float = -np.inf,
     recalibration: Recalibration | None = None,
 ) -> Iterator[tuple[SeriesForecast, np.ndarray | None]]:
-    """Yield the forecast of each series as :func:`forecast_series` does, and the factors [C] of its widths.
+    """Yield the forecast of each series as `forecast_series` does, and the factors [C] of its widths.
 
     Args:
         model: forecasts a batch of ``past_values`` and ``input_mask`` [B, 1, T].
@@ -188,7 +188,7 @@ def forecast_panels(
     lowest: float = -np.inf,
     recalibration: Recalibration | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """Forecast panels one after the other, each as a table; see :func:`forecast_series`.
+    """Forecast panels one after the other, each as a table; see `forecast_series`.
 
     Args:
         model: forecasts a batch of ``past_values`` and ``input_mask`` [B, 1, T].

@@ -93,7 +93,7 @@ class SavedModel(Generic[T]):
 
 
 def is_saved_model(folder: str | Path) -> bool:
-    """Return whether ``folder`` was written by :func:`save_model`."""
+    """Return whether ``folder`` was written by `save_model`."""
     try:
         return (Path(folder).expanduser() / RECORD_FILE).is_file()
     except OSError:  # no file system holds such a name
@@ -139,7 +139,7 @@ def read_saved_model(folder: str | Path, task: str, content: Callable[[Mapping[s
     """Read the record of a saved folder and check every file against it.
 
     Args:
-        folder: from :func:`save_model`.
+        folder: from `save_model`.
         task: what the model must be for.
         content: checks and types what the estimator needs of the record; gets the name of the file for its errors.
 
@@ -176,7 +176,7 @@ def load_model(
     """Return the model of a saved folder, in evaluation mode.
 
     Args:
-        saved: from :func:`read_saved_model`.
+        saved: from `read_saved_model`.
         build: makes a model with ``backbone`` and ``head`` from a backbone, the head as it was configured.
         base: where the named backbone is now, if not where it was, or the backbone itself, which is copied.
 

@@ -112,7 +112,7 @@ class ErrorSums:
         self._deviation[item], self._naive[item] = scale.deviation[:, 0], scale.naive[:, 0]
 
     def items(self) -> pd.DataFrame:
-        """Return the errors of each item and channel, by row; see :class:`Evaluation`."""
+        """Return the errors of each item and channel, by row; see `Evaluation`."""
         sums, steps = self._sums, self._sums["steps"]
         mae = _ratio(sums["absolute"], steps)
         table = {
@@ -128,7 +128,7 @@ class ErrorSums:
         return pd.DataFrame({name: values.ravel() for name, values in table.items()})
 
     def overall(self) -> dict[str, float]:
-        """Return the errors of all items together; see :class:`Evaluation`."""
+        """Return the errors of all items together; see `Evaluation`."""
         steps, items = self._sums["steps"].sum(), self.items()
         return {
             "mse": float(_ratio(self._sums["scaled_square"].sum(), steps)),
@@ -173,7 +173,7 @@ class Coverage:
             self._inside[index] += np.bincount(period, inside.sum(axis=0), _PERIODS)
 
     def table(self, datetimes: bool) -> pd.DataFrame:
-        """Return a row per interval for all of the time (period "all"), then one a period; see :class:`Evaluation`."""
+        """Return a row per interval for all of the time (period "all"), then one a period; see `Evaluation`."""
         borders = np.linspace(self.start, self.stop, _PERIODS + 1).astype(np.int64)
         moments = borders.astype("datetime64[ns]") if datetimes else borders
         rows = []

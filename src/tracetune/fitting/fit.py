@@ -69,7 +69,7 @@ def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, 
     """Return what ``config.method`` trains, whether or not it is better than its start; the backbone stays as it is.
 
     Raises:
-        InputError: as :func:`fit`; also for a method that trains only the head.
+        InputError: as `fit`; also for a method that trains only the head.
     """
     method = config.method
     if not method.adapts_backbone:

@@ -29,7 +29,7 @@ class FitRecord:
             "adapters_before_selection", how many the method began with.
         seconds: wall-clock seconds of each phase; what the method reports is listed apart from training.
         method_report: what the method says of its work, e.g. "selection".
-        prefix_blocks: see :class:`TrainedAdapters`.
+        prefix_blocks: see `TrainedAdapters`.
         history: the Trainer's log of each phase; not in trace.json.
         config: how it was fitted.
     """

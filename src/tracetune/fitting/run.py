@@ -28,7 +28,7 @@ class Run:
         device: "cpu", "cuda", ...
         callbacks: of the Trainer, e.g. a progress bar; every phase has them.
         restart: discard what is in the folder, whichever run it is of.
-        lock: keeps other runs out of the folder, from :meth:`claim` to the end of :meth:`at`.
+        lock: keeps other runs out of the folder, from `claim` to the end of `at`.
     """
 
     folder: Path
@@ -70,7 +70,7 @@ class Run:
             wait_for_all()  # until no process reads from it
 
     def claim(self, identity: Mapping[str, Any]) -> None:
-        """Make the folder that of the run with this identity, see :func:`tracetune.base.identity.claim`.
+        """Make the folder that of the run with this identity, see `tracetune.base.identity.claim`.
 
         Raises:
             InputError: it holds checkpoints of another run, or another run is at work in it.

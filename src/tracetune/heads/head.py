@@ -1,6 +1,6 @@
 """The protocol of heads, and the registry of kinds.
 
-A head is one file: a class registered with :func:`register_head`. Compact heads are the reduced heads of TRACE (Li &
+A head is one file: a class registered with `register_head`. Compact heads are the reduced heads of TRACE (Li &
 Zhu, arXiv 2503.16991), where most of the trainable parameters of a fine-tuned forecaster are saved; ``beta`` is the
 factor by which the N D features of a series shrink.
 """
@@ -38,7 +38,7 @@ class HeadKind:
     """One entry of the registry.
 
     Attributes:
-        module: builds a :class:`Head` from N, D, H, ``dropout`` and, where it ``reduces``, ``beta``; its ``weights``
+        module: builds a `Head` from N, D, H, ``dropout`` and, where it ``reduces``, ``beta``; its ``weights``
             takes N, D, H (and ``beta``) and gives the number of weights in closed form.
         reduces: whether the kind reduces the features by a factor ``beta``.
     """
@@ -52,7 +52,7 @@ H = TypeVar("H", bound=type[nn.Module])
 
 
 def register_head(kind: str, *, reduces: bool = True) -> Callable[[H], H]:
-    """Make a head known as ``kind`` (a class decorator); see :class:`HeadKind`."""
+    """Make a head known as ``kind`` (a class decorator); see `HeadKind`."""
 
     def register(module: H) -> H:
         if kind in HEADS:

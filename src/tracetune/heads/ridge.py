@@ -51,7 +51,7 @@ def fit_ridge(
 
     The output layer of any head is fitted exactly, on whatever its ``reduce`` gives. A projection (of
     ``ProjectionHead`` and ``ConvolutionHead``) is fitted before: the D' directions of the tokens that carry most of
-    the solution of the linear probe, see :func:`leading_directions`; or, where the probe's N D features are too many
+    the solution of the linear probe, see `leading_directions`; or, where the probe's N D features are too many
     for a Gram matrix, the D' leading principal components of the tokens, which takes one more pass over ``train``.
 
     Args:

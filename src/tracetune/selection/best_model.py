@@ -55,7 +55,7 @@ class BestModel:
 
     @classmethod
     def load(cls, path: Path) -> "BestModel":
-        """Read what :meth:`save` wrote.
+        """Read what `save` wrote.
 
         Raises:
             InputError: the file is missing.

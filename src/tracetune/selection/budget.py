@@ -91,7 +91,7 @@ class ParameterBudget:
 class TimeBudget:
     """Counts the time of a training step, in per mille of the step with all modules open.
 
-    Opens the modules with the highest sum of scores that fit, see :func:`best_within_time`.
+    Opens the modules with the highest sum of scores that fit, see `best_within_time`.
     """
 
     unit = "per mille of the step time"

@@ -40,7 +40,7 @@ class Spent:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Spent":
-        """Return the cost that :meth:`to_json` wrote; zero for None."""
+        """Return the cost that `to_json` wrote; zero for None."""
         return cls(content.get("passes", 0.0), content.get("seconds", 0.0))
 
 

@@ -168,7 +168,7 @@ class Gates:
         the full names that are left, so that ``save_pretrained`` writes a plain LoRA checkpoint.
 
         Raises:
-            InputError: something that was trained would be lost, see :func:`check_deletable`.
+            InputError: something that was trained would be lost, see `check_deletable`.
         """
         closed = self.closed_names
         base = base_model(self.model)

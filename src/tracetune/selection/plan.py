@@ -43,7 +43,7 @@ class ScoringPlan:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "ScoringPlan":
-        """Return the plan that :meth:`to_json` wrote."""
+        """Return the plan that `to_json` wrote."""
         return cls(**{**content, "schedule": Schedule(**content["schedule"])})
 
 

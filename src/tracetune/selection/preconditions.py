@@ -92,7 +92,7 @@ def check_wrapper(model: nn.Module) -> None:
     """Refuse a model inside DistributedDataParallel that does not look for unused parameters.
 
     Raises:
-        InputError: see :func:`check_unused_parameters`.
+        InputError: see `check_unused_parameters`.
     """
     if isinstance(model, DistributedDataParallel):
         check_unused_parameters(model.find_unused_parameters and not model.static_graph)

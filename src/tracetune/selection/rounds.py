@@ -60,7 +60,7 @@ class RoundRecord:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "RoundRecord":
-        """Return the record that :meth:`to_json` wrote."""
+        """Return the record that `to_json` wrote."""
         return cls(**{field.name: content[field.name] for field in fields(cls)})
 
 

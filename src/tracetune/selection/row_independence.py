@@ -14,7 +14,7 @@ from tracetune.selection.validation import LossFunction, batch_size, checked_los
 
 _CHANGES = 4
 INDEPENDENCE_PASSES = 1.0 + _CHANGES
-"""Forward passes over a batch that :func:`rows_independent` takes."""
+"""Forward passes over a batch that `rows_independent` takes."""
 
 _NEGLIGIBLE = 1e-4
 

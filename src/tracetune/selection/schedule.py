@@ -124,7 +124,7 @@ class SelectionConfig:
         """Refuse what fits neither a run of ``total_steps`` nor its modules, as far as it is known before training.
 
         Raises:
-            InputError: see :meth:`schedule`; a share of time always fits.
+            InputError: see `schedule`; a share of time always fits.
         """
         unit: BudgetUnit = "modules" if self.budget_unit == "time" else self.budget_unit
         self.schedule(total_steps, budget_of(unit, parameter_counts))

@@ -40,7 +40,7 @@ LogEntry = Mapping[str, Any]
 class SelectionRun:
     """The selection of one training, from its first step to its last.
 
-    Call :meth:`after_step` after every optimizer step and :meth:`finish` after the last one. What a later process
+    Call `after_step` after every optimizer step and `finish` after the last one. What a later process
     needs to go on is in the entries given to ``log``; the best models of ``keep="auto"`` are in ``files``.
 
     Args:

@@ -3,7 +3,7 @@
 Factor 0 leaves a module out, 1 keeps it as trained, and factors between shrink it towards its start: selection and
 shrinkage in one, chosen by the non-negative garrote (garrote.py). Losses and gradients are read along the diagonal,
 where all factors are equal, at its ends and at the two Gauss points of (0, 1), and then where the minimum seems to be.
-:func:`fold_gates` multiplies the factors into the weights.
+`fold_gates` multiplies the factors into the weights.
 
 Notation for shapes: M open modules, P periods.
 """
@@ -69,7 +69,7 @@ def soft_gates(
         loss_fn: from model and batch to losses [B] of the samples, or to their mean.
         steps: points to read beyond the four on the diagonal; each takes a forward and backward pass over all periods.
         penalty: fixes the penalty, which is otherwise chosen on periods left out in turn.
-        standard_errors: see :func:`choose_penalty`; above 0 for factors that are nearer to 0.
+        standard_errors: see `choose_penalty`; above 0 for factors that are nearer to 0.
 
     Raises:
         InputError: fewer than two periods to choose a penalty on, no open module, DoRA or another variant that a
@@ -96,7 +96,7 @@ def common_factor(
 ) -> SoftGates:
     """Choose one factor for all open modules, by a cubic spline between four points of the diagonal.
 
-    Arguments, result and errors are those of :func:`soft_gates`.
+    Arguments, result and errors are those of `soft_gates`.
     """
     reader = _Reader(gates, periods, loss_fn, penalty)
     reads = reader.diagonal()
@@ -135,7 +135,7 @@ def fold_gates(model: nn.Module, factors: Mapping[str, float]) -> tuple[str, ...
 
 
 def scale_adapters(model: nn.Module, factor: float) -> None:
-    """Multiply all adapters of ``model`` by one factor, for good; see :func:`fold_gates`."""
+    """Multiply all adapters of ``model`` by one factor, for good; see `fold_gates`."""
     fold_gates(model, dict.fromkeys(lora_modules(model), factor))
 
 

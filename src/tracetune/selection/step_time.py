@@ -82,7 +82,7 @@ class StepTimeProfile:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "StepTimeProfile":
-        """Return the profile that :meth:`to_json` wrote."""
+        """Return the profile that `to_json` wrote."""
         return cls({int(block): value for block, value in content["base"].items()}, dict(content["cost"]))
 
 
@@ -92,7 +92,7 @@ def lowest_block(names: Iterable[str]) -> int:
 
 
 def measure_step_time(gates: Gates, batch: Any, loss_fn: LossFunction, rounds: int = _ROUNDS) -> StepTimeProfile:
-    """Fit a profile to the times of a few sets of open modules on the first rows of a batch; see :func:`step_seconds`.
+    """Fit a profile to the times of a few sets of open modules on the first rows of a batch; see `step_seconds`.
 
     Seconds are those of that many rows: 16 on a CPU, all of them elsewhere.
     """
@@ -129,7 +129,7 @@ def step_seconds(
 
 
 def profile_passes(parameter_counts: Mapping[str, int], rows: int, device: torch.device) -> float:
-    """Return the cost of :func:`measure_step_time` in forward passes over its batch of ``rows`` rows, at most."""
+    """Return the cost of `measure_step_time` in forward passes over its batch of ``rows`` rows, at most."""
     share = _timed_rows(rows, device) / rows
     return len(profile_sets(parameter_counts)) * _ROUNDS * (FORWARD + FORWARD_BACKWARD) * share
 
@@ -156,7 +156,7 @@ def fit_profile(
     """Return the profile closest to the ``seconds`` of steps with these sets open, in relative terms.
 
     Base seconds are sums of non-negative steps from the highest block down, known at the blocks that
-    :func:`profile_sets` takes and interpolated linearly between them.
+    `profile_sets` takes and interpolated linearly between them.
     """
     names = tuple(parameter_counts)
     knots = _knots(names)

@@ -25,7 +25,7 @@ def compare_forecasters(forecasters: Mapping[str, BatchForecaster], batches: Ite
 
     Args:
         forecasters: by name, functions from a batch of windows to forecasts [B, C, H].
-        batches: windows; see :class:`tracetune.data.windows.Windows`.
+        batches: windows; see `tracetune.data.windows.Windows`.
     """
     metrics = {name: MetricAccumulator(("mse", "mae")) for name in forecasters}
     windows = 0

@@ -1,6 +1,6 @@
 """The protocol of tasks, by which fit, caches, methods and selection work without knowing the task.
 
-A task is one file: a :class:`TaskModel`, which turns batches into losses, and a :class:`Task`, which builds it.
+A task is one file: a `TaskModel`, which turns batches into losses, and a `Task`, which builds it.
 
 Shapes: B batch, C channels, N patches, D width.
 """
@@ -54,14 +54,14 @@ class TrainingData:
 class TaskModel(nn.Module, ABC):
     """Backbone and head as one module, which PEFT, Accelerate and the Trainer take as it is.
 
-    A batch is turned into features (:meth:`features`), the head reads their ``tokens``, and :meth:`loss` compares what
+    A batch is turned into features (`features`), the head reads their ``tokens``, and `loss` compares what
     it puts out with the targets. Features of a frozen backbone are computed once and kept, so that all three steps
     must stand alone.
 
     Attributes:
         labels: names of the batch entries without which there is no loss; features have them too.
-        backbone: see :class:`tracetune.backbones.backbone.Backbone`.
-        head: see :class:`tracetune.heads.head.Head`; None for zero-shot models.
+        backbone: see `tracetune.backbones.backbone.Backbone`.
+        head: see `tracetune.heads.head.Head`; None for zero-shot models.
         config: what PEFT and the Trainer expect of a model.
     """
 
@@ -83,7 +83,7 @@ class TaskModel(nn.Module, ABC):
 
     @abstractmethod
     def features(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return ``tokens``, which the head reads, and whatever else :meth:`loss` needs, targets included; [B, ...]."""
+        """Return ``tokens``, which the head reads, and whatever else `loss` needs, targets included; [B, ...]."""
 
     @abstractmethod
     def loss(self, outputs: Tensor, features: Mapping[str, Tensor]) -> Output:

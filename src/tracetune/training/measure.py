@@ -23,5 +23,5 @@ def sample_losses(model: nn.Module, source: BatchSource, batch_size: int = 256) 
 
 
 def validation_loss(model: nn.Module, source: BatchSource, batch_size: int = 256) -> float:
-    """Return the mean of :func:`sample_losses`."""
+    """Return the mean of `sample_losses`."""
     return float(sample_losses(model, source, batch_size).mean())

@@ -22,7 +22,7 @@ class MicroBatches(Dataset):
     """The batches of every epoch, each cut into micro-batches; item i is the i-th micro-batch.
 
     Batches have ``batch_size`` rows, fewer at the end of an epoch, as a DataLoader would make them; a micro-batch
-    never reaches into the next batch. So with one item per DataLoader batch, and :attr:`parts_per_batch` of them per
+    never reaches into the next batch. So with one item per DataLoader batch, and `parts_per_batch` of them per
     optimizer step, each step sees exactly its batch, whatever the divisors of ``batch_size``.
 
     Of P processes each reads every P-th item. Then all batches are cut into equally many parts of about the same size;
@@ -91,7 +91,7 @@ def counted(batch: Mapping[str, Any]) -> dict[str, Tensor]:
     """Collate function: the batch, and an entry [B] by which the Trainer counts its rows.
 
     The Trainer takes it out again before the model sees the batch, since it has a loss function. An entry of the same
-    name in the batch is renamed, and restored by :class:`TaskLabels`.
+    name in the batch is renamed, and restored by `TaskLabels`.
     """
     entries = {_TASK_LABELS if name == COUNTED else name: entry for name, entry in batch.items() if name != _EMPTY}
     rows = len(next(iter(entries.values())))
@@ -100,7 +100,7 @@ def counted(batch: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 class TaskLabels(TrainerCallback):
-    """Gives the model the ``labels`` of a batch that went through :func:`counted`."""
+    """Gives the model the ``labels`` of a batch that went through `counted`."""
 
     def __init__(self) -> None:
         self._hook: RemovableHandle | None = None

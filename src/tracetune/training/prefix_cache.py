@@ -27,7 +27,7 @@ class PrefixCache:
     because lower modules were closed for good, a window's states are brought up from where they are at its next visit;
     when it moves down, they are computed anew from the window.
 
-    States cannot be stale. The cache hands out the indices of the windows itself (:meth:`indexed`). It holds outputs of
+    States cannot be stale. The cache hands out the indices of the windows itself (`indexed`). It holds outputs of
     base weights only, since adapters of frozen blocks are closed, and forgets everything once a base weight has been
     written to. Blocks below the lowest trainable one run in evaluation mode, see ``Moment.train``, so that there is no
     dropout in what is remembered.
@@ -67,7 +67,7 @@ class PrefixCache:
 
     @contextmanager
     def attached(self, model: nn.Module) -> Iterator[None]:
-        """Let ``model`` take batches of :meth:`indexed` windows and go on from what is remembered of them."""
+        """Let ``model`` take batches of `indexed` windows and go on from what is remembered of them."""
         hook = model.register_forward_pre_hook(self._take_index, with_kwargs=True)
         self._backbone.prefix = self
         try:

@@ -112,7 +112,7 @@ class TraceCallback(TrainerCallback):
         return self.run.records
 
     def report(self) -> dict[str, Any]:
-        """Return configuration, rounds, kept modules and cost as JSON types, see :meth:`SelectionRun.report`."""
+        """Return configuration, rounds, kept modules and cost as JSON types, see `SelectionRun.report`."""
         return self.run.report()
 
     def on_train_begin(

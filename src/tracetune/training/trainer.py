@@ -47,7 +47,7 @@ def build_trainer(
         config: how to train.
         train: windows; its ``__getitems__`` returns whole batches.
         validation: windows whose mean loss chooses the checkpoint.
-        folder: where checkpoints go; :func:`tracetune.training.checkpoints.train` goes on from the last whole one.
+        folder: where checkpoints go; `tracetune.training.checkpoints.train` goes on from the last whole one.
         head: the module that trains with ``head_learning_rate``.
         labels: names of the batch entries without which there is no loss.
         callbacks: further Trainer callbacks.

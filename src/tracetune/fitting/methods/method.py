@@ -1,6 +1,6 @@
 """The protocol of fine-tuning methods, and their registry.
 
-A method is one file: a frozen dataclass with its own options, registered with :func:`register_method`.
+A method is one file: a frozen dataclass with its own options, registered with `register_method`.
 """
 
 from collections.abc import Callable, Mapping

@@ -51,7 +51,7 @@ _USUAL_BATCH = 64
 
 @dataclass(frozen=True)
 class _Draw:
-    """How masks are drawn: options of :func:`gated_dsic`, and their generator."""
+    """How masks are drawn: options of `gated_dsic`, and their generator."""
 
     keep: float
     context: str

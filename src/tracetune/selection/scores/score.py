@@ -102,7 +102,7 @@ SCORES: dict[str, Score] = {}
 def register_score(
     name: str, *, passes: Passes, signed: bool, beside: Passes = 0.0
 ) -> Callable[[ScoreFunction], ScoreFunction]:
-    """Register the decorated function as the score ``name``; see :class:`Score`.
+    """Register the decorated function as the score ``name``; see `Score`.
 
     Raises:
         InputError: another function has this name.

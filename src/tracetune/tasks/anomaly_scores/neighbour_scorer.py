@@ -78,7 +78,7 @@ def fit_neighbour_scorer(
     Args:
         normal: the values to learn.
         features: what windows are compared by.
-        widths: of windows in steps; None for half of, one and two periods, see :func:`window_widths`.
+        widths: of windows in steps; None for half of, one and two periods, see `window_widths`.
         neighbours: how many nearest windows a distance is averaged over.
         bank_size: most windows that are kept of each width.
 

@@ -46,7 +46,7 @@ def fit_series_scorer(
     """Learn the normal part of one channel, values [T]; missing ones are interpolated.
 
     Args:
-        normal: values to learn, see :func:`fit_neighbour_scorer` for parts with anomalies.
+        normal: values to learn, see `fit_neighbour_scorer` for parts with anomalies.
         backbone: whose patch embeddings tell shapes apart.
         widths: of windows in steps; None for half of, one and two periods.
         neighbours: how many nearest windows a distance is averaged over.
