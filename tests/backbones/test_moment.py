@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.backbones.peer import GEOMETRIES, moment_config, peer_model, save_peer
+from tests.tiny import tiny_backbone
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.backbones.normalisation import interpolate_gaps, normalise
@@ -232,3 +233,16 @@ def test_unknown_model_suggests_the_nearest() -> None:
 def test_unreachable_hub_is_reported() -> None:
     with pytest.raises(InputError, match=r"Downloading it from the Hugging Face hub failed"):
         load_backbone("AutonLab/MOMENT-1-smal")
+
+
+def test_empty_patches_before_short_series_make_no_difference() -> None:
+    backbone = tiny_backbone()
+    past = torch.full((2, 1, 64), torch.nan)
+    past[0, 0, -20:], past[1, 0, -9:] = torch.randn(20).cumsum(-1), torch.randn(9)
+    with torch.no_grad():
+        whole, statistics = backbone.encode_future(past, None, 12)
+        only, same = backbone.encode_future(past, None, 12, future_only=True)
+        forecast = backbone.forecast(past, None, 12)
+    torch.testing.assert_close(only, whole[..., -2:, :])
+    torch.testing.assert_close(forecast, statistics.denormalise(backbone.reconstruction(whole[..., -2:, :]))[..., :12])
+    assert torch.equal(same.location, statistics.location)

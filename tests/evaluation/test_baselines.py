@@ -9,7 +9,7 @@ from statsmodels.tsa.stattools import acf
 
 from tracetune.base.errors import InputError
 from tracetune.data.datasets import load_dataset
-from tracetune.evaluation.baselines import auto_ets, naive2, repeat_last, seasonal_naive
+from tracetune.evaluation.baselines import auto_ets, auto_theta, naive2, repeat_last, seasonal_naive
 from tracetune.evaluation.metrics import mase, naive_scale, smape
 
 NAN = np.nan
@@ -125,3 +125,12 @@ def test_auto_ets_keeps_the_order_of_more_than_ten_series():
 def test_auto_ets_refuses_a_series_without_values():
     with pytest.raises(InputError, match="Series 1 has no observed value"):
         auto_ets([np.ones(20), np.full(5, NAN)], season=1, prediction_length=2)
+
+
+def test_auto_theta_forecasts_as_statsforecast_does() -> None:
+    from statsforecast.models import AutoTheta
+
+    values = 100 + np.arange(30) + np.random.default_rng(0).normal(size=30)
+    found = auto_theta([values, values[:20]], 4, 6)
+    np.testing.assert_allclose(found[0], AutoTheta(season_length=4).forecast(values, 6)["mean"])
+    assert found.shape == (2, 6)

@@ -89,8 +89,10 @@ class MaskedBackbone(ZeroShotForecaster, Protocol):
         """Return the map from a token [D] to the P steps of its patch, normalised."""
         ...
 
-    def encode_future(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Encoded:
-        """Encode a context whose last patches are hidden ones in place of the next H steps."""
+    def encode_future(
+        self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int, future_only: bool = False
+    ) -> Encoded:
+        """Encode a context whose last patches are hidden ones in place of the next H steps; or these alone."""
         ...
 
 

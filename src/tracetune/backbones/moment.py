@@ -153,21 +153,32 @@ class Moment(Backbone):
             observed = torch.cat([observed, torch.ones_like(part)], dim=-1)[..., part.shape[-1] :]
         return torch.cat(parts, dim=-1)
 
-    def encode_future(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Encoded:
+    def encode_future(
+        self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int, future_only: bool = False
+    ) -> Encoded:
         """Return tokens [B, C, N, D] of a context whose last patches are hidden ones in place of the next H steps.
 
         The oldest patches are dropped. The statistics are those of the whole context, [B, C, T].
+
+        Args:
+            past_values: [B, C, T].
+            input_mask: [B, C, T] or [B, T], 1 where observed.
+            prediction_length: H.
+            future_only: return the tokens of the hidden patches alone. Where all series begin late, the empty patches
+                before them are left out of the computation: nothing attends to them.
         """
         values, observed = self._align(past_values, input_mask)
         normalised, statistics = normalise(values, observed)
         if self.config.partial_patches == "fill":
             normalised = interpolate_gaps(normalised, observed)
-        suffix = self.num_patches(prediction_length) * self.patch_length
+        future = self.num_patches(prediction_length)
+        suffix = future * self.patch_length
         normalised = functional.pad(normalised[..., suffix:], (0, suffix))
         observed = functional.pad(observed[..., suffix:], (0, suffix), value=True)
         hidden = torch.zeros_like(self._patch_view(observed))
-        hidden[..., -suffix // self.patch_length :] = True
-        return Encoded(self._encode_normalised(normalised, observed, hidden, hide_unobserved=False), statistics)
+        hidden[..., -future:] = True
+        tokens = self._encode_normalised(normalised, observed, hidden, False, skip_empty=future_only)
+        return Encoded(tokens[..., -future:, :] if future_only else tokens, statistics)
 
     def adapted_layers(self) -> list[str]:
         """Return names of the linear layers that adapters go on: all of the encoder."""
@@ -214,14 +225,18 @@ class Moment(Backbone):
         return max(self.num_patches(context_length) // 2, 1) * self.patch_length
 
     def _forecast_suffix(self, past_values: Tensor, observed: Tensor, prediction_length: int) -> Tensor:
-        tokens, statistics = self.encode_future(past_values, observed, prediction_length)
-        hidden = tokens[..., -self.num_patches(prediction_length) :, :]
-        return statistics.denormalise(self.reconstruction(hidden).float())[..., :prediction_length]
+        tokens, statistics = self.encode_future(past_values, observed, prediction_length, future_only=True)
+        return statistics.denormalise(self.reconstruction(tokens).float())[..., :prediction_length]
 
     def _encode_normalised(
-        self, normalised: Tensor, observed: Tensor, hidden: Tensor | None, hide_unobserved: bool
+        self,
+        normalised: Tensor,
+        observed: Tensor,
+        hidden: Tensor | None,
+        hide_unobserved: bool,
+        skip_empty: bool = False,
     ) -> Tensor:
-        """Return tokens [B, C, N, D] of normalised series [B, C, N P]."""
+        """Return tokens [B, C, N, D] of normalised series [B, C, N P], without empty first ones if they are skipped."""
         attended = self._patch_view(observed)  # [B, C, N]
         if hide_unobserved:
             hidden = ~attended if hidden is None else hidden | ~attended
@@ -229,6 +244,9 @@ class Moment(Backbone):
         attended = attended | ~attended.any(dim=-1, keepdim=True)
         patches = normalised.unflatten(-1, (-1, self.patch_length))  # [B, C, N, P]
         tokens = self.patch_embedding(patches.to(self.patch_embedding.value_embedding.weight.dtype), hidden)
+        if skip_empty and self.prefix is None and not torch.compiler.is_compiling():
+            first = int(attended.flatten(0, 1).any(dim=0).int().argmax())
+            tokens, attended = tokens[..., first:, :], attended[..., first:]
         tokens = functional.dropout(tokens, self.encoder.dropout.p, self.patch_embedding.training)
         tokens, done = (tokens, 0) if self.prefix is None else self.prefix(tokens, attended)
         tokens = self.run_blocks(tokens, attended, done)

@@ -44,7 +44,7 @@ from peft import PeftModel
 from tracetune import ForecastModel, HeadConfig
 
 base = ForecastModel.from_pretrained(
-    "{backbone}", prediction_length={prediction_length}, head={head}, context_length={context_length}
+    "{backbone}", prediction_length={prediction_length}, head={head}, context_length={context_length}{resolution}
 )
 model = PeftModel.from_pretrained(base, "this/folder").eval()
 ```"""
@@ -66,6 +66,7 @@ def forecaster_card(trace: Mapping[str, Any]) -> str:
         if trace["head"] is None
         else "HeadConfig({})".format(", ".join(f"{name}={value!r}" for name, value in trace["head"].items()))
     )
+    finer = trace.get("resolutions", [1])
     named = trace["base_model"]["weights_sha256"] is not None
     plain = (
         _WHOLE
@@ -75,6 +76,7 @@ def forecaster_card(trace: Mapping[str, Any]) -> str:
             head=head,
             prediction_length=trace["prediction_length"],
             context_length=trace["context_length"],
+            resolution="" if finer == [1] else f", resolution={finer}",
         )
     )
     return _TEMPLATE.format(

@@ -12,12 +12,14 @@ from tracetune.base.schema import from_json
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.estimators.intervals import ResidualQuantiles
+from tracetune.estimators.resolution_choice import AUTO, Resolution
 from tracetune.estimators.saved_model import BaseModel
 from tracetune.fitting.fit import Fitted
 from tracetune.heads.config import HeadConfig
 from tracetune.tasks.forecast_data import ForecastData
 from tracetune.tasks.forecast_evaluation import naive_losses
 from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.resolution import checked_resolutions
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class ForecastRecord:
         selection: what TRACE did; None for other methods.
         seed: of the fit.
         versions: of the libraries.
+        resolutions: points a step at which the backbone reads series, see tasks/resolution.py.
     """
 
     prediction_length: int
@@ -57,11 +60,13 @@ class ForecastRecord:
     selection: dict[str, Any] | None
     seed: int
     versions: dict[str, str]
+    resolutions: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
         for name, value in (("prediction_length", self.prediction_length), ("context_length", self.context_length)):
             if value < 1:
                 raise InputError(f"Expected {name} of at least 1, found {value}.")
+        checked_resolutions(self.resolutions)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any], where: str) -> "ForecastRecord":
@@ -95,6 +100,20 @@ class ForecastRecord:
                     "Leave it out, or fine-tune again."
                 )
 
+    def require_resolution(self, folder: str, given: Resolution | None) -> None:
+        """Refuse another resolution than was fine-tuned at, where one is given.
+
+        Raises:
+            InputError: names both.
+        """
+        if given is None or given == AUTO or checked_resolutions(given) == tuple(self.resolutions):
+            return
+        kept = list(self.resolutions)
+        raise InputError(
+            f"{folder} was fine-tuned at {argument('resolution', kept)}, found {argument('resolution', given)}. "
+            "Leave it out, or fine-tune again."
+        )
+
 
 def fit_record(panel: Panel, data: ForecastData, fitted: Fitted, base: BaseModel) -> dict[str, Any]:
     """Return what trace.json says of a fit: the record of the fit, of its data, and what loading needs."""
@@ -106,6 +125,7 @@ def fit_record(panel: Panel, data: ForecastData, fitted: Fitted, base: BaseModel
         "base_model": asdict(base),
         "prediction_length": model.prediction_length,
         "context_length": model.context_length,
+        "resolutions": list(model.resolutions),
         "reading": panel.origin.reading,
         "data": {
             "items": len(panel),

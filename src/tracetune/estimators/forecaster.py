@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,10 +27,18 @@ from tracetune.estimators.backtest import BacktestModel, backtest, test_part
 from tracetune.estimators.card import forecaster_card
 from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.forecast_record import inner_model
-from tracetune.estimators.forecaster_state import ForecasterState, fit_forecaster, load_forecaster
+from tracetune.estimators.forecaster_state import (
+    ForecasterState,
+    ends_before,
+    fit_forecaster,
+    foundation_state,
+    load_forecaster,
+    with_chosen_resolution,
+)
 from tracetune.estimators.intervals import ResidualQuantiles, checked_levels, quantile_offsets, quantiles_between
 from tracetune.estimators.prediction import checked_arrays, forecast_panels, forecast_series
 from tracetune.estimators.recalibration import ORIGINS, TRACKED, Recalibration, checked_origins
+from tracetune.estimators.resolution_choice import AUTO, Resolution
 from tracetune.estimators.saved_model import merged_model, save_model
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.fitting.config import FitConfig
@@ -67,6 +76,7 @@ class Forecaster:
         intervals: ResidualQuantiles | None = None,
         non_negative: bool = False,
         history: dict[str, list[dict[str, Any]]] | None = None,
+        chooses_resolution: bool = False,
         device: str = "auto",
     ) -> None:
         self.device = resolve_device(device)
@@ -76,6 +86,7 @@ class Forecaster:
         self.intervals = intervals
         self.non_negative = non_negative
         self.history = history or {}
+        self.chooses_resolution = chooses_resolution
 
     @property
     def forecast_model(self) -> ForecastModel:
@@ -103,6 +114,11 @@ class Forecaster:
         return self.forecast_model.context_length
 
     @property
+    def resolutions(self) -> tuple[int, ...]:
+        """Return how many points a step the model reads series at, see `choose_resolution`."""
+        return self.forecast_model.resolutions
+
+    @property
     def remembered(self) -> ReadingOptions:
         """Return how the table was read that this forecaster was trained on; tables to forecast are read alike."""
         return ReadingOptions.from_json((self.trace or {}).get("reading") or {})
@@ -115,6 +131,7 @@ class Forecaster:
         context_length: int | None = None,
         *,
         base: str | Backbone | None = None,
+        resolution: Resolution | None = None,
         device: str = "auto",
     ) -> "Forecaster":
         """Load a foundation model by name, or a forecaster that was saved.
@@ -126,13 +143,16 @@ class Forecaster:
             context_length: T; None takes the backbone's.
             base: for a saved forecaster, where its backbone is now, if not under its recorded name; or the backbone
                 itself, of which a copy is taken.
+            resolution: points a step at which a foundation model reads series, see docs/forecasting.md: a number,
+                several whose forecasts are averaged, or "auto", chosen by `choose_resolution` on the series that
+                are fitted or forecast. None for series as they are, and for a saved forecaster, which has its own.
             device: "auto", "cpu", "cuda", ...
 
         Raises:
             InputError: unknown or damaged model, another horizon than the saved head has, or a backbone
                 other than the one that was fine-tuned.
         """
-        state = load_forecaster(name_or_folder, prediction_length, context_length, base)
+        state = load_forecaster(name_or_folder, prediction_length, context_length, base, resolution)
         return cls(**vars(state), device=device)
 
     @classmethod
@@ -143,6 +163,7 @@ class Forecaster:
         context_length: int | None = None,
         *,
         name: str | None = None,
+        resolution: Resolution | None = None,
         device: str = "auto",
     ) -> "Forecaster":
         """Return a forecaster on a backbone that is there already, e.g. of `tracetune.wrap_module`.
@@ -152,14 +173,44 @@ class Forecaster:
             prediction_length: H.
             context_length: T; None takes the backbone's.
             name: as the base model is called in records and cards; None takes that of its class.
+            resolution: as for `from_pretrained`.
             device: "auto", "cpu", "cuda", ...
 
         Raises:
             InputError: lengths below 1.
         """
         called = type(backbone).__name__ if name is None else name
-        model = ForecastModel.from_backbone(backbone, prediction_length, None, context_length, called)
-        return cls(model, called, device=device)
+        return cls(
+            **vars(foundation_state(backbone, prediction_length, context_length, resolution, called)), device=device
+        )
+
+    def choose_resolution(self, df: Any, **columns: Any) -> "Forecaster":
+        """Return this forecaster at the resolution at which it forecasts the last part of these series best.
+
+        A series of 20 steps is hardly more than one patch. Stretched to k points a step by linear interpolation, it is
+        many: k H points are forecast, and every k-th is taken. The best three k are averaged.
+
+        Args:
+            df: series, as for `fit`; nothing later than their end is used.
+            columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
+
+        Raises:
+            InputError: a fine-tuned forecaster, or a backbone that does not forecast by itself.
+        """
+        if self.trace is not None:
+            raise InputError(
+                "A fine-tuned forecaster keeps its resolution. Choose it before the fit: "
+                f"Forecaster.from_pretrained(..., resolution={AUTO!r}).fit(...)."
+            )
+        panel = panel_from_frame(df, remembered=self.remembered, **columns)
+        return self._chosen(panel, replace(self._state, chooses_resolution=True))
+
+    def _chosen(self, panel: Panel, state: ForecasterState | None = None) -> "Forecaster":
+        """Return the forecaster at the resolution for these series; itself where it has one."""
+        state = self._state if state is None else state
+        if not state.chooses_resolution:
+            return self
+        return Forecaster(**vars(with_chosen_resolution(state, panel, str(self.device))), device=str(self.device))
 
     def fit(
         self,
@@ -305,6 +356,13 @@ class Forecaster:
         recalibrate: int = ORIGINS,
     ) -> Iterator[pd.DataFrame]:
         """Forecast panels one after the other; see `predict_frames`."""
+        if self.chooses_resolution:
+            panels = iter(panels)
+            for first in panels:  # the first panel chooses
+                how: dict[str, Any] = {"non_negative": non_negative, "recalibrate": recalibrate}
+                return self._chosen(first).predict_panels(
+                    chain([first], panels), quantile_levels, batch_size=batch_size, **how
+                )
         levels = checked_levels(quantile_levels)
         offsets = quantile_offsets(self.intervals, levels, self._quantile_levels)
         lowest = self._lowest(non_negative)
@@ -334,6 +392,11 @@ class Forecaster:
         Raises:
             InputError: while reading, a series of another shape, with infinite values, or without any value.
         """
+        if self.chooses_resolution:
+            raise InputError(
+                f"Arrays come one by one: resolution={AUTO!r} has no series to choose by. Choose first "
+                "(forecaster.choose_resolution(frame)), or give a number."
+            )
         lowest = self._lowest(non_negative)
         forecasts = forecast_series(self._output, checked_arrays(values), self.context_length, batch_size, lowest)
         return (forecast.points() for forecast in forecasts)
@@ -391,7 +454,8 @@ class Forecaster:
 
         panel = panel_from_frame(df, remembered=self.remembered, **columns)
         levels = (0.1, 0.9) if self.has_quantiles else None
-        drawn = forecasts_of(lambda past: next(self.predict_panels([past], levels)), panel, rows, hold_back, notes)
+        chosen = self._chosen(panel.cut(None, -hold_back or None))
+        drawn = forecasts_of(lambda past: next(chosen.predict_panels([past], levels)), panel, rows, hold_back, notes)
         return forecast_figure(drawn, title, path)
 
     def evaluate(
@@ -453,12 +517,13 @@ class Forecaster:
         ``bounded_weights`` limits the weight of a series that leaves its former level, see ``Scaler.fit``; numbers in
         the literature are without.
         """
+        chosen = self._chosen(ends_before(panel, [start for start, _ in ranges]))
         model = BacktestModel(
-            self._output,
-            self.context_length,
-            self.prediction_length,
-            self.intervals,
-            self._lowest(None),
+            chosen._output,
+            chosen.context_length,
+            chosen.prediction_length,
+            chosen.intervals,
+            chosen._lowest(None),
             checked_origins(recalibrate),
         )
         season = seasonality(panel.freq) if season is None else season
@@ -467,7 +532,14 @@ class Forecaster:
 
     @property
     def _state(self) -> ForecasterState:
-        return ForecasterState(self.model, self.base_name, self.trace, self.intervals, self.non_negative)
+        return ForecasterState(
+            self.model,
+            self.base_name,
+            self.trace,
+            self.intervals,
+            self.non_negative,
+            chooses_resolution=self.chooses_resolution,
+        )
 
     def _lowest(self, non_negative: bool | None) -> float:
         """Return the value that forecasts are clipped at."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
-from tracetune.backbones.loading import MODELS, locate_weights
+from tracetune.backbones.loading import MODELS, load_backbone, locate_weights
 from tracetune.base.errors import InputError, argument, either
 from tracetune.base.spelling import Remark, option
 from tracetune.data.panels import Panel
@@ -19,6 +19,7 @@ from tracetune.data.splits import PanelSplit
 from tracetune.estimators.fit_data import is_non_negative
 from tracetune.estimators.forecast_record import ForecastRecord, fit_record, inner_model
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
+from tracetune.estimators.resolution_choice import AUTO, Resolution, choose_resolution
 from tracetune.estimators.saved_model import SavedModel, base_of, is_saved_model, load_model, read_saved_model
 from tracetune.fitting.config import ZERO_SHOT, FitConfig
 from tracetune.fitting.fit import Fitted, fit
@@ -40,6 +41,7 @@ class ForecasterState:
         intervals: where its quantiles lie; None if it has none.
         non_negative: whether its forecasts are clipped at 0.
         history: the Trainer's log of each phase of its fit, if it was just fitted.
+        chooses_resolution: whether it has yet to choose its resolution, by a backtest on the series that it gets.
     """
 
     model: nn.Module
@@ -48,6 +50,7 @@ class ForecasterState:
     intervals: ResidualQuantiles | None = None
     non_negative: bool = False
     history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    chooses_resolution: bool = False
 
     def record(self) -> dict[str, Any]:
         """Return what trace.json says of it as it is now."""
@@ -62,12 +65,17 @@ class ForecasterState:
 
 
 def load_forecaster(
-    name_or_folder: str | Path, prediction_length: int | None, context_length: int | None, base: str | Backbone | None
+    name_or_folder: str | Path,
+    prediction_length: int | None,
+    context_length: int | None,
+    base: str | Backbone | None,
+    resolution: Resolution | None = None,
 ) -> ForecasterState:
     """Return a foundation model by name, or a forecaster that was saved; see `Forecaster.from_pretrained`."""
     if is_saved_model(name_or_folder):
         saved = read_saved_model(name_or_folder, Forecasting.name, ForecastRecord.from_json)
         saved.content.require(str(saved.folder), prediction_length=prediction_length, context_length=context_length)
+        saved.content.require_resolution(str(saved.folder), resolution)
         return _load_saved(saved, base)
     if base is not None:
         raise InputError(
@@ -81,8 +89,40 @@ def load_forecaster(
             f"Expected {argument('prediction_length')}: how many steps to forecast. Only a fine-tuned model knows its "
             f"own; {str(name_or_folder)!r} is a foundation model."
         )
-    model = ForecastModel.from_pretrained(str(name_or_folder), prediction_length, None, context_length)
-    return ForecasterState(model, str(name_or_folder))
+    return foundation_state(
+        load_backbone(str(name_or_folder)), prediction_length, context_length, resolution, str(name_or_folder)
+    )
+
+
+def foundation_state(
+    backbone: Backbone,
+    prediction_length: int,
+    context_length: int | None,
+    resolution: Resolution | None,
+    name: str,
+) -> ForecasterState:
+    """Return a foundation model as a forecaster."""
+    chooses = resolution == AUTO
+    given = 1 if resolution is None or resolution == AUTO else resolution
+    model = ForecastModel.from_backbone(backbone, prediction_length, None, context_length, name, given)
+    return ForecasterState(model, name, chooses_resolution=chooses)
+
+
+def with_chosen_resolution(state: ForecasterState, panel: Panel, device: str) -> ForecasterState:
+    """Return the forecaster at the resolutions that a backtest on these series chooses; itself where it has some."""
+    if not state.chooses_resolution:
+        return state
+    model = inner_model(state.model)
+    choice = choose_resolution(model, panel, device)
+    lengths = model.prediction_length, None, model.context_length
+    chosen = ForecastModel.from_backbone(model.backbone, *lengths, state.base_name, choice.resolutions)
+    return replace(state, model=chosen, chooses_resolution=False)
+
+
+def ends_before(panel: Panel, stops: Sequence[int]) -> Panel:
+    """Return the first steps of each series, of those that have any."""
+    cut = (series.cut(None, stop) for series, stop in zip(panel, stops, strict=True) if stop > 0)
+    return replace(panel, series=tuple(cut))
 
 
 def fit_forecaster(
@@ -98,6 +138,7 @@ def fit_forecaster(
 ) -> ForecasterState:
     """Fine-tune on a panel whose parts are given; see `Forecaster.fit_panel`. ``start`` stays as it is."""
     _require_unadapted(start)
+    start = with_chosen_resolution(start, ends_before(panel, [part.stop for part in split.train]), device)
     clips = _clips(start, panel, non_negative)
     model = inner_model(start.model)
     data = forecast_data(
@@ -116,7 +157,8 @@ def fit_forecaster(
     tuned_before = start.trace is not None
     tuned = model if tuned_before else None
     quantile_loss = config.start == ZERO_SHOT and model.zero_shot_quantile_levels is not None
-    task = Forecasting(model.prediction_length, model.context_length, start.base_name, tuned, quantile_loss)
+    lengths = model.prediction_length, model.context_length
+    task = Forecasting(*lengths, start.base_name, tuned, quantile_loss, model.resolutions)
     with Run.at(config.checkpoints, device, callbacks, restart=config.restart) as run:
         fitted = fit(task, model.backbone, data, config, run)
     base = base_of(start.base_name, model.backbone, fitted.model, tuned_before=tuned_before)
@@ -146,7 +188,8 @@ def _load_saved(saved: SavedModel[ForecastRecord], base: str | Backbone | None) 
     record, name = saved.content, saved.base_model.name
 
     def build(backbone: Any) -> ForecastModel:
-        return ForecastModel.from_backbone(backbone, record.prediction_length, record.head, record.context_length, name)
+        lengths = record.prediction_length, record.head, record.context_length
+        return ForecastModel.from_backbone(backbone, *lengths, name, record.resolutions)
 
     model = load_model(saved, build, base)
     named = base if isinstance(base, str) and base else name

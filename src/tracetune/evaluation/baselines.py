@@ -1,6 +1,7 @@
 """Naive forecasts without training, the references of every result."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,8 +84,28 @@ def auto_ets(series: Sequence[np.ndarray], season: int, prediction_length: int, 
     Raises:
         InputError: a series without an observed value.
     """
-    from statsforecast import StatsForecast  # heavy: compiles on import
-    from statsforecast.models import AutoETS, SeasonalNaive
+    from statsforecast.models import AutoETS  # heavy: compiles on import
+
+    return _statsforecast(AutoETS(season_length=season), series, season, prediction_length, workers)
+
+
+def auto_theta(series: Sequence[np.ndarray], season: int, prediction_length: int, workers: int = 1) -> np.ndarray:
+    """Forecast by the Theta method, its form chosen by its error within each series (statsforecast's AutoTheta).
+
+    Arguments, result and errors are those of `auto_ets`. Seasonal series are adjusted before (multiplicatively where
+    they are positive), as in the original method (Assimakopoulos & Nikolopoulos 2000).
+    """
+    from statsforecast.models import AutoTheta
+
+    return _statsforecast(AutoTheta(season_length=season), series, season, prediction_length, workers)
+
+
+def _statsforecast(
+    model: Any, series: Sequence[np.ndarray], season: int, prediction_length: int, workers: int
+) -> np.ndarray:
+    """Forecasts [len(series), H] of one of statsforecast's models; the seasonal naive one where it fails."""
+    from statsforecast import StatsForecast
+    from statsforecast.models import SeasonalNaive
 
     filled = [_filled(values, index) for index, values in enumerate(series)]
     frame = pd.DataFrame(
@@ -94,10 +115,9 @@ def auto_ets(series: Sequence[np.ndarray], season: int, prediction_length: int, 
             "y": np.concatenate(filled),
         }
     )
-    model = AutoETS(season_length=season, alias="AutoETS")
     forecaster = StatsForecast([model], freq=1, n_jobs=workers, fallback_model=SeasonalNaive(season))
     forecast = forecaster.forecast(df=frame, h=prediction_length)
-    return forecast["AutoETS"].to_numpy().reshape(len(filled), prediction_length)
+    return forecast[str(model)].to_numpy().reshape(len(filled), prediction_length)
 
 
 def _forward_filled(values: np.ndarray) -> np.ndarray:

@@ -14,14 +14,14 @@ from tracetune.fitting.config import FitConfig
 from tracetune.tasks.task import Task, TrainingData
 
 _SURROUNDINGS = ("checkpoints", "restart", "cache_bytes")  # settings that change no result
-_SCALARS = (bool, int, float, str)
+_PLAIN = (bool, int, float, str, tuple)
 
 
 def fit_identity(task: Task, backbone: nn.Module, data: TrainingData, config: FitConfig) -> dict[str, Any]:
     """Return settings, task, digests of backbone and data, number of processes and versions of the libraries."""
     settings = {name: value for name, value in asdict(config).items() if name not in _SURROUNDINGS}
     method = {"name": config.method.name, **settings.pop("method")}
-    of_task = {name: value for name, value in vars(task).items() if isinstance(value, _SCALARS)}
+    of_task = {name: value for name, value in vars(task).items() if isinstance(value, _PLAIN)}
     of_task.pop("name_or_path", None)  # the weights count, not where they are
     start = task.zero_shot(backbone)
     return run_identity(

@@ -5,6 +5,9 @@ its P steps. A head that reads these tokens contains that map and can start with
 forecast, and ridge regression shrinks towards it instead of towards 0.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -13,15 +16,31 @@ from tracetune.heads.flatten import FlattenHead
 from tracetune.heads.projection import ProjectionHead
 
 
-def start_at_zero_shot(head: nn.Module, reconstruction: nn.Linear) -> bool:
+class ZeroShotTokens(NamedTuple):
+    """The tokens of one resolution among those that a head reads.
+
+    Attributes:
+        count: how many they are; the last ceil(k H / P) of them are those of hidden patches.
+        resolution: points a step k, of which every k-th is forecast.
+    """
+
+    count: int
+    resolution: int = 1
+
+
+def start_at_zero_shot(
+    head: nn.Module, reconstruction: nn.Linear, tokens: Sequence[ZeroShotTokens] | None = None
+) -> bool:
     """Give a head the weights with which it forecasts what the backbone rebuilds in the last patches.
 
     Compact heads need a reduced width D' of at least P: their first P directions become those of the
-    reconstruction, the others stay as they are.
+    reconstruction, the others stay as they are. Of several resolutions the head forecasts the average, up to the
+    reconstruction's bias, which counts in units of their mean scale.
 
     Args:
-        head: maps tokens [..., N, D] to a forecast [..., H]; the last ceil(H / P) tokens are those of hidden patches.
+        head: maps tokens [..., N, D] to a forecast [..., H].
         reconstruction: maps a token [D] to the P steps of its patch.
+        tokens: the N tokens by resolution; None where all are of resolution 1.
 
     Returns:
         Whether the head can do so; otherwise it is as before.
@@ -29,23 +48,29 @@ def start_at_zero_shot(head: nn.Module, reconstruction: nn.Linear) -> bool:
     weight, bias = reconstruction.weight.detach(), reconstruction.bias.detach()
     patch_length = len(weight)
     if isinstance(head, FlattenHead):
-        _write(head.output, weight, bias)
+        _write(head.output, weight, bias, tokens)
         return True
     if isinstance(head, ProjectionHead | ConvolutionHead) and head.down.out_features >= patch_length:
         if isinstance(head, ConvolutionHead):
             nn.init.dirac_(head.depthwise.weight, groups=len(head.depthwise.weight))
         head.down.weight.data[:patch_length] = weight
         pick = torch.eye(patch_length, head.down.out_features, dtype=weight.dtype, device=weight.device)
-        _write(head.output, pick, bias)
+        _write(head.output, pick, bias, tokens)
         return True
     return False
 
 
-def _write(layer: nn.Linear, weight: Tensor, bias: Tensor) -> None:
-    """Set a linear layer from all features [N F] to H steps to ``weight`` [P, F] on each of the last patches."""
+def _write(layer: nn.Linear, weight: Tensor, bias: Tensor, tokens: Sequence[ZeroShotTokens] | None) -> None:
+    """Set a linear layer from all features [N F] to H steps to ``weight`` [P, F] on each hidden patch, averaged."""
     steps, (patch_length, features) = layer.out_features, weight.shape
-    patches = -(-steps // patch_length)
-    blocks = torch.block_diag(*[weight] * patches)[:steps]
+    parts = tokens or [ZeroShotTokens(layer.in_features // features)]
     layer.weight.data.zero_()
-    layer.weight.data[:, -patches * features :] = blocks
-    layer.bias.data.copy_(bias.repeat(patches)[:steps])
+    layer.bias.data.zero_()
+    end = 0
+    for count, resolution in parts:
+        end += count * features
+        patches = -(-resolution * steps // patch_length)
+        points = slice(resolution - 1, resolution * steps, resolution)
+        blocks = torch.block_diag(*[weight] * patches)[points]
+        layer.weight.data[:, end - patches * features : end] = blocks / len(parts)
+        layer.bias.data += bias.repeat(patches)[points] / len(parts)

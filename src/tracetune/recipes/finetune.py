@@ -9,6 +9,7 @@ from tracetune.data.splits import PanelSplit
 from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.recipes.configs.finetune import FinetuneConfig
+from tracetune.recipes.configs.forecaster import resolution_of
 from tracetune.recipes.finetune_report import draw_run, report_run
 from tracetune.recipes.fit_settings import finetune_run, fit_config
 from tracetune.training.progress import ProgressBar
@@ -21,7 +22,10 @@ def finetune(config: FinetuneConfig) -> Forecaster:
     """
     with finetune_run(config.run) as device:
         chosen = config.backbone
-        base = Forecaster.from_pretrained(chosen.model, chosen.prediction_length, chosen.context_length, device=device)
+        lengths = chosen.prediction_length, chosen.context_length
+        base = Forecaster.from_pretrained(
+            chosen.model, *lengths, resolution=resolution_of(chosen.resolution), device=device
+        )
         panel, split, least = _data(base, config)
         given: dict[str, Any] = {"min_context": least, "non_negative": chosen.non_negative}
         tuned = base.fit_panel(

@@ -17,7 +17,16 @@ from tracetune.heads.config import FORECASTING_HEAD, HeadConfig
 from tracetune.heads.head import Head
 from tracetune.heads.kinds import build_head
 from tracetune.heads.ridge import fit_ridge
-from tracetune.heads.zero_shot_start import start_at_zero_shot
+from tracetune.heads.zero_shot_start import ZeroShotTokens, start_at_zero_shot
+from tracetune.tasks.resolution import (
+    checked_resolutions,
+    every_step,
+    read_points,
+    read_steps,
+    require_resolutions,
+    stretch,
+    token_counts,
+)
 from tracetune.tasks.task import Features, Output, TaskModel
 
 
@@ -45,6 +54,9 @@ class ForecastModel(TaskModel):
     Without a head (``head=None``) the forecast is the backbone's zero-shot forecast. Contexts shorter than T are padded
     on the left as unobserved, longer ones are cut to their last T steps.
 
+    Inputs, forecasts and losses are in the steps of the series, whatever the resolution at which the backbone reads
+    them (see tasks/resolution.py). Of several resolutions the forecasts are averaged; a head reads the tokens of all.
+
     >>> import torch
     >>> from tracetune import HeadConfig
     >>> head = HeadConfig("projection", beta=4)
@@ -54,6 +66,7 @@ class ForecastModel(TaskModel):
     (torch.Size([8, 1, 24]), torch.Size([8]))
 
     Attributes:
+        resolutions: points a step at which the backbone reads series; (1,) for series as they are.
         head_tokens: which tokens the head reads, see HeadConfig ("auto" is decided here).
         head_config: what the head was built from; None for the zero-shot forecast.
         kept_directions: how many rows of a compact head's projection make up the zero-shot forecast, with which the
@@ -72,9 +85,11 @@ class ForecastModel(TaskModel):
         context_length: int,
         name_or_path: str = "",
         head_tokens: str = "context",
+        resolutions: Sequence[int] = (1,),
     ) -> None:
         super().__init__(backbone, head, name_or_path)
         self.head_tokens = head_tokens
+        self.resolutions = tuple(resolutions)
         self.head_config: HeadConfig | None = None
         self.kept_directions: int | None = None
         self.quantile_loss = False
@@ -88,13 +103,16 @@ class ForecastModel(TaskModel):
         prediction_length: int,
         head: HeadConfig | None = None,
         context_length: int | None = None,
+        resolution: int | Sequence[int] = 1,
     ) -> "ForecastModel":
         """Load a backbone and put a new head on it; ``head=None`` leaves the zero-shot forecast.
 
         Raises:
-            InputError: unknown model, damaged files, or lengths below 1.
+            InputError: unknown model, damaged files, lengths below 1, or a resolution that the backbone cannot forecast
+                at.
         """
-        return cls.from_backbone(load_backbone(name_or_folder), prediction_length, head, context_length, name_or_folder)
+        backbone = load_backbone(name_or_folder)
+        return cls.from_backbone(backbone, prediction_length, head, context_length, name_or_folder, resolution)
 
     @classmethod
     def from_backbone(
@@ -104,26 +122,30 @@ class ForecastModel(TaskModel):
         head: HeadConfig | None = None,
         context_length: int | None = None,
         name_or_path: str = "",
+        resolution: int | Sequence[int] = 1,
     ) -> "ForecastModel":
         """Put a new head on a backbone that is already loaded.
 
         Raises:
-            InputError: lengths below 1, or a head that reads tokens which this backbone does not have.
+            InputError: lengths below 1, a head that reads tokens which this backbone does not have, or a resolution
+                that it cannot forecast at.
         """
+        resolutions = checked_resolutions(resolution)
         context_length = backbone.context_length if context_length is None else context_length
         for name, value in (("prediction_length", prediction_length), ("context_length", context_length)):
             if value < 1:
                 raise InputError(f"Expected {name} of at least 1, found {value}.")
+        require_resolutions(backbone, resolutions, prediction_length)
         if head is None:
-            return cls(backbone, None, prediction_length, context_length, str(name_or_path))
-        tokens = _resolved_tokens(head.tokens, backbone, context_length, prediction_length)
-        patches = backbone.num_patches(prediction_length if tokens == "future" else context_length)
-        module = build_head(head, patches, backbone.width, prediction_length)
-        model = cls(backbone, module, prediction_length, context_length, str(name_or_path), tokens)
+            return cls(backbone, None, prediction_length, context_length, str(name_or_path), resolutions=resolutions)
+        tokens = _resolved_tokens(head.tokens, backbone, resolutions, context_length, prediction_length)
+        counts = token_counts(backbone, resolutions, context_length, prediction_length, tokens)
+        module = build_head(head, sum(counts), backbone.width, prediction_length)
+        model = cls(backbone, module, prediction_length, context_length, str(name_or_path), tokens, resolutions)
         model.head_config = head
         if tokens != "context":
             assert isinstance(backbone, MaskedBackbone), "only these have tokens of the future"
-            if start_at_zero_shot(module, backbone.token_to_patch):
+            if start_at_zero_shot(module, backbone.token_to_patch, model._zero_shot_tokens()):
                 model.kept_directions = backbone.token_to_patch.out_features
         return model
 
@@ -135,8 +157,10 @@ class ForecastModel(TaskModel):
 
     @property
     def tokens_per_sample(self) -> int:
-        """Return the number of tokens of a context: samples have one channel."""
-        return int(self.backbone.num_patches(self.context_length))
+        """Return the number of tokens of a context, over all resolutions: samples have one channel."""
+        return sum(
+            token_counts(self.backbone, self.resolutions, self.context_length, self.prediction_length, "context")
+        )
 
     def forward(  # type: ignore[override]  # batches of forecasting have these entries
         self,
@@ -154,7 +178,7 @@ class ForecastModel(TaskModel):
             future_mask: [B, C, H], 1 where the future is observed.
         """
         if self.head is None:
-            past_values, input_mask = self._fit_context(past_values, input_mask)
+            past_values, input_mask = self._fit_context(past_values, input_mask, self.context_length)
             forecast, quantiles = self._zero_shot_forecast(past_values, input_mask)
             scale = _context_scale(past_values, input_mask)
         else:
@@ -166,14 +190,26 @@ class ForecastModel(TaskModel):
         return ForecastOutput(losses.mean(), losses, forecast, scale, quantiles)
 
     def encode(self, past_values: Tensor, input_mask: Tensor | None = None) -> Encoded:
-        """Return the tokens [B, C, N, D] of past values [B, C, T] that the head reads, and the values' statistics."""
-        context = self._fit_context(past_values, input_mask)
+        """Return the tokens [B, C, N, D] of past values [B, C, T] that the head reads, and the values' statistics.
+
+        Of several resolutions, tokens stand one after the other, each in units of the mean scale, so that what a head
+        makes of them is the average of what it would make of each.
+        """
+        views = [self._encode_at(resolution, past_values, input_mask) for resolution in self.resolutions]
+        if len(views) == 1:
+            return views[0]
+        scale = torch.stack([view.statistics.scale for view in views]).mean(dim=0)
+        location = torch.stack([view.statistics.location for view in views]).mean(dim=0)
+        tokens = [view.tokens * (view.statistics.scale / scale).unsqueeze(-1) for view in views]
+        return Encoded(torch.cat(tokens, dim=-2), InstanceStatistics(location, scale))
+
+    def _encode_at(self, resolution: int, past_values: Tensor, input_mask: Tensor | None) -> Encoded:
+        """Return the tokens that the head reads at one resolution."""
+        context = self._context_at(resolution, past_values, input_mask)
         if self.head_tokens == "context":
             return self.backbone.encode(*context)
-        encoded: Encoded = self.backbone.encode_future(*context, self.prediction_length)
-        if self.head_tokens == "future":
-            future = self.backbone.num_patches(self.prediction_length)
-            return Encoded(encoded.tokens[..., -future:, :], encoded.statistics)
+        points = resolution * self.prediction_length
+        encoded: Encoded = self.backbone.encode_future(*context, points, future_only=self.head_tokens == "future")
         return encoded
 
     def decode(self, tokens: Tensor, statistics: InstanceStatistics) -> Tensor:
@@ -203,11 +239,13 @@ class ForecastModel(TaskModel):
         if self.kept_directions is None or self.head is None:
             return None
         head = copy.deepcopy(self.head)
-        start_at_zero_shot(head, self.backbone.token_to_patch)
+        start_at_zero_shot(head, self.backbone.token_to_patch, self._zero_shot_tokens())
         return head
 
     def cache_obstacle(self) -> str | None:
-        """Return why states of frozen blocks cannot be kept: passes that depend on one another."""
+        """Return why states of frozen blocks cannot be kept: several passes for one sample."""
+        if len(self.resolutions) > 1:
+            return "several resolutions are several passes, and states are kept of one"
         if self.head is None and self.backbone.num_passes(self.context_length, self.prediction_length) > 1:
             return "this horizon takes several passes through the blocks, of which each depends on the one before"
         return None
@@ -228,21 +266,57 @@ class ForecastModel(TaskModel):
                 f"{type(self.backbone).__name__} does not forecast by itself: expected a head to forecast with, found "
                 "none. Fit it first."
             )
+        found = [self._zero_shot_at(resolution, past_values, input_mask) for resolution in self.resolutions]
+        forecasts, quantiles = zip(*found, strict=True)
+        if len(found) == 1:
+            return found[0]
+        return _mean(forecasts), None if self.zero_shot_quantile_levels is None else _mean(quantiles)
+
+    def _zero_shot_at(self, resolution: int, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the forecast of the backbone by itself, and its quantiles where it has some, at one resolution."""
+        context = self._context_at(resolution, past_values, input_mask)
+        points = resolution * self.prediction_length
         if self.zero_shot_quantile_levels is None:
-            return self.backbone.forecast(past_values, input_mask, self.prediction_length), None
-        quantiles = self.backbone.forecast_quantiles(past_values, input_mask, self.prediction_length)
+            return every_step(self.backbone.forecast(*context, points), resolution), None
+        quantiles = every_step(self.backbone.forecast_quantiles(*context, points), resolution)
         return quantiles[..., self.zero_shot_quantile_levels.index(0.5)], quantiles
 
-    def _fit_context(self, past_values: Tensor, input_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _context_at(self, resolution: int, past_values: Tensor, input_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return what the backbone reads of past values at one resolution: values, and which are observed."""
+        longest = self.backbone.context_length
+        steps = read_steps(self.context_length, longest, resolution)
+        values, observed = self._fit_context(past_values, input_mask, steps)
+        if resolution == 1:
+            return values, observed
+        stretched = stretch(values, per_channel(observed, values), resolution)
+        return self._fit_context(*stretched, read_points(steps, longest, resolution))
+
+    def _fit_context(self, past_values: Tensor, input_mask: Tensor | None, length: int) -> tuple[Tensor, Tensor]:
+        """Return past values and mask, cut to their last ``length`` entries, or padded on the left to as many."""
         if input_mask is None:
             input_mask = torch.ones_like(past_values)
-        missing = self.context_length - past_values.shape[-1]  # negative padding cuts
+        missing = length - past_values.shape[-1]  # negative padding cuts
         return functional.pad(past_values, (missing, 0)), functional.pad(input_mask, (missing, 0))
 
+    def _zero_shot_tokens(self) -> list[ZeroShotTokens]:
+        """Return how many tokens the head reads at each resolution."""
+        lengths = (self.context_length, self.prediction_length)
+        counts = token_counts(self.backbone, self.resolutions, *lengths, self.head_tokens)
+        return [ZeroShotTokens(*pair) for pair in zip(counts, self.resolutions, strict=True)]
 
-def _resolved_tokens(tokens: str, backbone: Any, context_length: int, prediction_length: int) -> str:
-    """Return which tokens a head reads, "auto" decided."""
-    masked = isinstance(backbone, MaskedBackbone) and backbone.num_passes(context_length, prediction_length) == 1
+
+def _mean(parts: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(parts)).mean(dim=0)
+
+
+def _resolved_tokens(
+    tokens: str, backbone: Any, resolutions: Sequence[int], context_length: int, prediction_length: int
+) -> str:
+    """Which tokens a head reads, "auto" decided."""
+    masked = isinstance(backbone, MaskedBackbone) and all(
+        backbone.num_passes(read_points(context_length, backbone.context_length, k), k * prediction_length) == 1
+        for k in resolutions
+    )
     if tokens == "auto":
         return "future" if masked else "context"
     if tokens != "context" and not masked:
@@ -295,6 +369,7 @@ class Forecasting:
             that was not tuned before.
         quantile_loss: models without a head are trained and compared by the loss of their quantiles. Heads forecast
             points: where they compete, the loss of all is the squared error.
+        resolutions: points a step at which the backbone reads series.
     """
 
     prediction_length: int
@@ -302,6 +377,7 @@ class Forecasting:
     name_or_path: str = ""
     tuned: ForecastModel | None = None
     quantile_loss: bool = False
+    resolutions: tuple[int, ...] = (1,)
     name: ClassVar[str] = "forecasting"
 
     @property
@@ -312,7 +388,7 @@ class Forecasting:
     def model(self, backbone: Backbone, head: HeadConfig) -> ForecastModel:
         """Put a new head on a backbone."""
         return ForecastModel.from_backbone(
-            backbone, self.prediction_length, head, self.context_length, self.name_or_path
+            backbone, self.prediction_length, head, self.context_length, self.name_or_path, self.resolutions
         )
 
     def zero_shot(self, backbone: Backbone) -> ForecastModel | None:
@@ -323,7 +399,9 @@ class Forecasting:
             return tuned
         if not isinstance(backbone, ZeroShotForecaster):
             return None
-        model = ForecastModel(backbone, None, self.prediction_length, self.context_length, self.name_or_path)
+        model = ForecastModel.from_backbone(
+            backbone, self.prediction_length, None, self.context_length, self.name_or_path, self.resolutions
+        )
         model.quantile_loss = self.quantile_loss
         return model
 

@@ -12,6 +12,7 @@ from tracetune.recipes.configs.adaptation import (
     SelectionChoice,
     TrainingChoice,
 )
+from tracetune.recipes.configs.forecaster import resolution_of
 from tracetune.recipes.data_source import DataSource, require_file
 
 
@@ -24,12 +25,18 @@ class BackboneChoice:
         prediction_length: steps to forecast.
         context_length: steps of history the model sees; without it what the model was pretrained with.
         non_negative: clip forecasts and quantiles at 0, e.g. of counts and sales.
+        resolution: points a step at which the model reads short series: a number such as 4, several whose forecasts are
+            averaged, e.g. 3,6,8, or auto (by a backtest on the training part); without it series as they are.
     """
 
     model: str = "tracetune/tiny"
     prediction_length: int = 96
     context_length: int | None = None
     non_negative: bool | None = None
+    resolution: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        resolution_of(self.resolution)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from tracetune.base.errors import InputError
 
 if TYPE_CHECKING:  # PyTorch comes with it; help and mistyped flags do without
     from tracetune.estimators.forecaster import Forecaster
@@ -22,6 +24,10 @@ class ForecasterChoice:
     model: str = "tracetune/tiny"
     base: str | None = None
     prediction_length: int | None = None
+    resolution: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        resolution_of(self.resolution)
 
     def load(self, device: str) -> Forecaster:
         """Load it.
@@ -31,4 +37,23 @@ class ForecasterChoice:
         """
         from tracetune.estimators.forecaster import Forecaster
 
-        return Forecaster.from_pretrained(self.model, self.prediction_length, base=self.base, device=device)
+        resolution = resolution_of(self.resolution)
+        return Forecaster.from_pretrained(
+            self.model, self.prediction_length, base=self.base, resolution=resolution, device=device
+        )
+
+
+def resolution_of(values: tuple[str, ...]) -> Any:
+    """Return a resolution as the library takes it: "auto", numbers, or None where none was given.
+
+    Raises:
+        InputError: something else.
+    """
+    if not values:
+        return None
+    if values == ("auto",):
+        return "auto"
+    try:
+        return tuple(int(value) for value in values)
+    except ValueError:
+        raise InputError(f"Expected --resolution auto, 4 or 3,6,8, found {','.join(values)!r}.") from None

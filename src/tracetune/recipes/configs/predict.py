@@ -66,3 +66,5 @@ class PredictConfig:
     def __post_init__(self) -> None:
         if self.source.dataset is not None and self.run.chunk_rows is not None:
             raise InputError("--chunk-rows goes with a table: known data sets fit into memory. Leave it out.")
+        if self.forecaster.resolution == ("auto",) and self.run.chunk_rows is not None:
+            raise InputError("--resolution auto chooses by the whole table, --chunk-rows reads parts. Leave one.")

@@ -1,0 +1,282 @@
+"""Forecasts of short series: M1, M3, M4 weekly and hourly by sMAPE, MASE and OWA, beside the classic methods.
+
+Errors are those of the competitions: sMAPE and MASE of each series over its one horizon, then their mean over series;
+OWA is the mean of both, each relative to that of Naive2 on the same series (Makridakis et al. 2020). M4 weekly and
+"other" have season 1. Whoever learns or chooses anything does so on the past of the series; the horizon is read once.
+
+Every cell (a data set and a method) is a file in the folder of cells, so that a run which is cut off goes on.
+
+    python -m benchmarks.short_horizon_table --cells FOLDER
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.common import commit, processor_name
+from tracetune.base.files import read_json, staged_file, write_json
+from tracetune.data.datasets import DatasetInfo, load_dataset
+from tracetune.data.panels import Panel
+from tracetune.evaluation.baselines import auto_ets, auto_theta, naive2, seasonal_naive
+from tracetune.evaluation.metrics import mase, naive_scale, owa, smape
+from tracetune.evaluation.protocol import ProtocolFingerprint
+from tracetune.report.tables import markdown_table
+
+DATASETS = (
+    "m1_yearly", "m1_quarterly", "m1_monthly", "m3_yearly", "m3_quarterly", "m3_monthly", "m3_other", "m4_weekly",
+    "m4_hourly",
+)  # fmt: skip
+REFERENCE = "naive2"
+TRAINING_WINDOWS, TRAINING_STEPS = 1500, 30
+
+
+@dataclass(frozen=True)
+class Case:
+    """The series of one data set that are forecast.
+
+    Attributes:
+        info: what is known of the data set.
+        panel: pasts.
+        truth: [S, H], what came after them.
+        horizon: H.
+        season: steps of one season.
+    """
+
+    info: DatasetInfo
+    panel: Panel
+    truth: np.ndarray
+    horizon: int
+    season: int
+
+    @property
+    def pasts(self) -> list[np.ndarray]:
+        """The past [T] of each series."""
+        return [series.values[0] for series in self.panel]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides a cell, besides its data set and method."""
+
+    model: str
+    series: int
+    seed: int
+
+
+def load_case(name: str, settings: Settings) -> Case:
+    """Return a random part of the series of a data set, the same for every method."""
+    known = load_dataset(name)
+    assert known.test_panel is not None, "short data sets come with their horizon"
+    count = min(settings.series, len(known.panel))
+    chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(known.panel))[:count])
+    truth = np.concatenate([known.test_panel.series[item].values for item in chosen])
+    panel = replace(known.panel, series=tuple(known.panel.series[item] for item in chosen))
+    return Case(known.info, panel, truth, known.info.horizons[0], known.info.seasonality)
+
+
+def forecast_naive2(case: Case, settings: Settings) -> np.ndarray:
+    """Return forecasts [S, H] of Naive2."""
+    return np.stack([naive2(past, case.season, case.horizon) for past in case.pasts])
+
+
+def forecast_seasonal_naive(case: Case, settings: Settings) -> np.ndarray:
+    """Return forecasts [S, H] of the last season."""
+    return np.stack([seasonal_naive(past, case.season, case.horizon) for past in case.pasts])
+
+
+def forecast_auto_ets(case: Case, settings: Settings) -> np.ndarray:
+    """Return forecasts [S, H] of AutoETS."""
+    return auto_ets(case.pasts, case.season, case.horizon)
+
+
+def forecast_auto_theta(case: Case, settings: Settings) -> np.ndarray:
+    """Return forecasts [S, H] of AutoTheta."""
+    return auto_theta(case.pasts, case.season, case.horizon)
+
+
+def forecast_zero_shot(case: Case, settings: Settings) -> np.ndarray:
+    """Return forecasts [S, H] of the foundation model as it is."""
+    return _points(_foundation(case, settings, 1), case)
+
+
+def forecast_at_resolution(case: Case, settings: Settings) -> np.ndarray:
+    """Return forecasts [S, H] of the foundation model at the resolutions that a backtest of the pasts chooses."""
+    return _points(_foundation(case, settings, "auto"), case)
+
+
+def forecast_linear_probe(case: Case, settings: Settings) -> np.ndarray:
+    """Return forecasts [S, H] of the winner among zero-shot and a head in closed form."""
+    return _points(_fitted(case, settings, "linear_probe"), case)
+
+
+def forecast_trace(case: Case, settings: Settings) -> np.ndarray:
+    """Return forecasts [S, H] of the winner among zero-shot, head and TRACE."""
+    return _points(_fitted(case, settings, "trace"), case)
+
+
+def _foundation(case: Case, settings: Settings, resolution: Any) -> Any:
+    from tracetune.estimators.forecaster import Forecaster
+
+    return Forecaster.from_pretrained(settings.model, case.horizon, resolution=resolution, device="cpu")
+
+
+def _fitted(case: Case, settings: Settings, method: str) -> Any:
+    """Return a forecaster that was fitted on the pasts; about ``TRAINING_WINDOWS`` train, evenly spaced."""
+    from tracetune.fitting.config import FitConfig
+    from tracetune.training.config import TrainingConfig
+
+    stride = max(1, sum(case.panel.lengths) // TRAINING_WINDOWS)
+    head = TrainingConfig(num_train_epochs=3, seed=settings.seed)
+    training = TrainingConfig(max_steps=TRAINING_STEPS, batch_size=32, evaluations=3, seed=settings.seed)
+    config = FitConfig(
+        method=method, head_training=head, training=training, train_stride=stride, validation_windows=400
+    )  # type: ignore[arg-type]  # methods go by name too
+    return _foundation(case, settings, "auto").fit(case.panel, config=config)
+
+
+def _points(model: Any, case: Case) -> np.ndarray:
+    """Return point forecasts [S, H] of a forecaster, series of like length in one batch."""
+    order = sorted(range(len(case.panel)), key=lambda item: case.panel.lengths[item])
+    panel = replace(case.panel, series=tuple(case.panel.series[item] for item in order))
+    found = next(model.predict_panels([panel], batch_size=64))["predictions"].to_numpy().reshape(len(order), -1)
+    return found[np.argsort(order)]
+
+
+METHODS: dict[str, Callable[[Case, Settings], np.ndarray]] = {
+    REFERENCE: forecast_naive2,
+    "seasonal naive": forecast_seasonal_naive,
+    "AutoETS": forecast_auto_ets,
+    "AutoTheta": forecast_auto_theta,
+    "zero-shot": forecast_zero_shot,
+    "zero-shot, resolution": forecast_at_resolution,
+    "linear probe": forecast_linear_probe,
+    "TRACE": forecast_trace,
+}
+
+
+def make_cell(dataset: str, method: str, settings: Settings) -> dict[str, Any]:
+    """Return the errors of a method on a data set, with what they depend on."""
+    case = load_case(dataset, settings)
+    started = time.perf_counter()
+    forecast = METHODS[method](case, settings)
+    seconds = time.perf_counter() - started
+    scale = np.stack([naive_scale(past, case.season) for past in case.pasts])
+    mark = ProtocolFingerprint(
+        dataset=dataset, data_sha256=case.info.files[0].content_sha256, borders=(0, 0, case.horizon),
+        context_length=0, prediction_length=case.horizon, seed=settings.seed, scaler="none", metric_space="original",
+        train_windows=0,
+    )  # fmt: skip
+    return {
+        "dataset": dataset,
+        "method": method,
+        "series": len(case.panel),
+        "shortest": min(case.panel.lengths),
+        "longest": max(case.panel.lengths),
+        "smape": float(np.mean(smape(case.truth, forecast, axis=-1))),
+        "mase": float(np.nanmean(mase(case.truth, forecast, axis=-1, scale=scale))),
+        "seconds": seconds,
+        "settings": asdict(settings),
+        "fingerprint": mark.to_dict(),
+        "commit": commit(),
+        "processor": processor_name(),
+    }
+
+
+def cell_path(folder: Path, dataset: str, method: str) -> Path:
+    """Return where a cell is kept."""
+    return folder / f"{dataset}--{method.replace(',', '').replace(' ', '_')}.json"
+
+
+def read_cells(folder: Path, settings: Settings) -> list[dict[str, Any]]:
+    """Return the cells of a folder that were made with these settings."""
+    cells = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    return [cell for cell in cells if cell["settings"] == asdict(settings)]
+
+
+def table(cells: Sequence[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
+    """Return a row a data set and a column a method, and a last row of means over data sets that all methods have."""
+    found = {(cell["dataset"], cell["method"]): cell for cell in with_owa(cells)}
+    methods = [method for method in METHODS if any(other == method for _, other in found)]
+    datasets = [name for name in DATASETS if any(other == name for other, _ in found)]
+    rows = [
+        {"data set": name, **{m: found[name, m][metric] for m in methods if (name, m) in found}} for name in datasets
+    ]
+    whole = [row for row in rows if len(row) == len(methods) + 1]
+    if whole:
+        rows.append(
+            {"data set": f"mean of {len(whole)}", **{m: float(np.mean([r[m] for r in whole])) for m in methods}}
+        )
+    return rows
+
+
+def with_owa(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the cells with their OWA, where Naive2 of the same series is there."""
+    reference = {cell["dataset"]: cell for cell in cells if cell["method"] == REFERENCE}
+    return [
+        {
+            **cell,
+            "owa": owa(
+                cell["smape"], cell["mase"], reference[cell["dataset"]]["smape"], reference[cell["dataset"]]["mase"]
+            ),
+        }
+        for cell in cells
+        if cell["dataset"] in reference
+    ]
+
+
+def summarise(cells: Sequence[dict[str, Any]], settings: Settings) -> str:
+    """Return the tables in Markdown."""
+    commits, processors = ({cell[name] for cell in cells} for name in ("commit", "processor"))
+    made = "python -m benchmarks.short_horizon_table --cells FOLDER --output docs/results/short_horizon.md"
+    counts = {cell["dataset"]: cell["series"] for cell in cells}
+    parts = [
+        f"`{made}` with `{settings.model}`, {settings.series} series a data set (all where there are fewer), seed "
+        f"{settings.seed}, at commits {', '.join(sorted(commits))}, on {' and '.join(sorted(processors))}",
+        "# Short series",
+        (__doc__ or "").partition("\n\n")[2].partition("\n\nEvery cell")[0],
+        f"Series: {', '.join(f'{name} {count}' for name, count in counts.items())}. An empty cell was not made "
+        f"(AutoETS on hourly series takes hours). Fine-tuning saw about {TRAINING_WINDOWS:,} windows of the pasts "
+        f"of the same series and took {TRAINING_STEPS} steps of TRACE; what came out is the best on the last part of "
+        "the pasts.",
+    ]
+    for metric, title in (("owa", "OWA"), ("smape", "sMAPE"), ("mase", "MASE"), ("seconds", "Seconds")):
+        parts.append(f"## {title}\n\n{markdown_table(table(cells, metric))}")
+    return "\n\n".join(parts)
+
+
+def main() -> None:
+    """Make the cells that are not there yet, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=list(DATASETS))
+    parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--model", default="tracetune/tiny")
+    parser.add_argument("--series", type=int, default=150, help="series of each data set, drawn by the seed")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cells", required=True, help="folder of cells; those that are there are kept")
+    parser.add_argument("--output", help="Markdown file for the table; without it it is printed")
+    arguments = parser.parse_args()
+    settings, folder = Settings(arguments.model, arguments.series, arguments.seed), Path(arguments.cells)
+    folder.mkdir(parents=True, exist_ok=True)
+    for dataset in arguments.datasets:
+        for method in arguments.methods:
+            path = cell_path(folder, dataset, method)
+            if path.is_file():
+                continue
+            cell = make_cell(dataset, method, settings)
+            write_json(path, cell)
+            print({name: cell[name] for name in ("dataset", "method", "smape", "mase", "seconds")}, flush=True)
+    text = summarise(read_cells(folder, settings), settings)
+    if arguments.output is None:
+        print(text)
+        return
+    with staged_file(Path(arguments.output)) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

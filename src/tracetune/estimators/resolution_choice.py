@@ -1,0 +1,128 @@
+"""At which resolution a backbone forecasts a group of series best, by a backtest on their own past."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import torch
+
+from tracetune.backbones.backbone import ZeroShotForecaster
+from tracetune.base.errors import InputError, argument
+from tracetune.data.panels import Panel
+from tracetune.data.windows import spread_rows
+from tracetune.estimators.prediction import forecast_series
+from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.resolution import longest_resolution
+
+logger = logging.getLogger(__name__)
+
+Resolution = int | Sequence[int] | Literal["auto"]
+
+AUTO: Final = "auto"
+CANDIDATES = (1, 2, 3, 4, 6, 8, 12, 16)
+_AVERAGED = 3
+_WINDOWS = 200  # of series; more do not change the choice
+_ORIGINS = 5  # of one series
+_LEAST_PAST = 3  # steps; a straight line needs two
+
+
+@dataclass(frozen=True)
+class ResolutionChoice:
+    """Which resolutions were chosen, and why.
+
+    Attributes:
+        resolutions: those whose forecasts are averaged, ascending.
+        errors: of each candidate, relative to the mean of all candidates; empty where nothing could be measured.
+        windows: how many forecasts were compared.
+    """
+
+    resolutions: tuple[int, ...]
+    errors: dict[int, float]
+    windows: int
+
+    def describe(self) -> str:
+        """Return a line for people."""
+        chosen = ", ".join(map(str, self.resolutions))
+        ratio = float(np.mean([self.errors[k] for k in self.resolutions])) / self.errors[1]
+        return (
+            f"Resolution {chosen}{' (averaged)' if len(self.resolutions) > 1 else ''}: error {ratio:.3f} of that at "
+            f"resolution 1, in a backtest of {self.windows} windows on the past of the series."
+        )
+
+
+def choose_resolution(model: ForecastModel, panel: Panel, device: Any, batch_size: int = 64) -> ResolutionChoice:
+    """Backtest the backbone's forecasts at every resolution on the last horizons of the series, and take the best.
+
+    The error of a window is the mean absolute error over its observed targets, relative to the mean of all
+    resolutions: every window counts alike, whatever its magnitude. Forecasts of the best three are averaged.
+
+    Args:
+        model: whose backbone, context and horizon count.
+        panel: nothing later than its end is known.
+        device: where to compute.
+        batch_size: series and channels per forward pass.
+
+    Raises:
+        InputError: the backbone does not forecast by itself.
+    """
+    backbone, horizon = model.backbone, model.prediction_length
+    if not isinstance(backbone, ZeroShotForecaster):
+        raise InputError(
+            f"{argument('resolution', AUTO)} compares forecasts of the foundation model, but this one does not "
+            f"forecast by itself. Give {argument('resolution')} as a number."
+        )
+    windows = backtest_windows([series.values for series in panel], horizon)
+    most = longest_resolution(backbone, horizon)
+    candidates = [k for k in CANDIDATES if k == 1 or k <= most]
+    if not windows:
+        logger.warning("Resolution 1: no series is long enough for a backtest on its own past.")
+        return ResolutionChoice((1,), {}, 0)
+    found = np.stack([_errors(model, k, windows, device, batch_size) for k in candidates])  # [K, W]
+    level = found.mean(axis=0)
+    relative = np.where(level > 0, found / np.where(level > 0, level, 1.0), 1.0).mean(axis=1)
+    errors = dict(zip(candidates, relative.tolist(), strict=True))
+    best = sorted(candidates, key=lambda k: errors[k])[:_AVERAGED]
+    choice = ResolutionChoice(tuple(sorted(best)), errors, len(windows))
+    logger.info("%s", choice.describe())
+    return choice
+
+
+def backtest_windows(values: Sequence[np.ndarray], horizon: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return past [C, any] and truth [C, H] of some windows, spread over the series [C, L]; shortest past first.
+
+    The last horizon of each series, and of a few series some horizons before; only where each channel has a value in
+    its past and one in its truth.
+    """
+    each = max(1, min(_ORIGINS, _WINDOWS // max(len(values), 1)))
+    places = [
+        (item, origin)
+        for item, one in enumerate(values)
+        for origin in range(one.shape[1] - horizon, max(_LEAST_PAST, one.shape[1] - each * horizon) - 1, -horizon)
+    ]
+    cut = [(values[item][:, :origin], values[item][:, origin : origin + horizon]) for item, origin in places]
+    whole = [pair for pair in cut if all((~np.isnan(part)).any(axis=1).all() for part in pair)]
+    chosen = [whole[row] for row in spread_rows(len(whole), _WINDOWS, seed=0)]
+    return sorted(chosen, key=lambda pair: pair[0].shape[1])
+
+
+def _errors(
+    model: ForecastModel,
+    resolution: int,
+    windows: Sequence[tuple[np.ndarray, np.ndarray]],
+    device: Any,
+    batch_size: int,
+) -> np.ndarray:
+    """Mean absolute error of each window at a resolution, [W]."""
+    lengths = model.prediction_length, None, model.context_length
+    reader = ForecastModel.from_backbone(model.backbone, *lengths, resolution=resolution).eval()
+
+    def forecast(batch: Any) -> Any:
+        with torch.inference_mode():
+            return reader(batch["past_values"].to(device), batch["input_mask"].to(device))
+
+    forecasts = forecast_series(forecast, (past for past, _ in windows), model.context_length, batch_size)
+    return np.array(
+        [np.nanmean(np.abs(one.points() - truth)) for one, (_, truth) in zip(forecasts, windows, strict=True)]
+    )
