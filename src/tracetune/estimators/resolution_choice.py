@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import torch
 
-from tracetune.backbones.backbone import ZeroShotForecaster
+from tracetune.backbones.backbone import Backbone, ZeroShotForecaster
 from tracetune.base.errors import InputError, argument
 from tracetune.data.panels import Panel
 from tracetune.data.windows import spread_rows
@@ -67,7 +67,8 @@ def choose_resolution(model: ForecastModel, panel: Panel, device: Any, batch_siz
     Raises:
         InputError: the backbone does not forecast by itself.
     """
-    backbone, horizon = model.backbone, model.prediction_length
+    backbone: Backbone = model.backbone
+    horizon = model.prediction_length
     if not isinstance(backbone, ZeroShotForecaster):
         raise InputError(
             f"{argument('resolution', AUTO)} compares forecasts of the foundation model, but this one does not "

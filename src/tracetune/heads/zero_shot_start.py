@@ -20,11 +20,11 @@ class ZeroShotTokens(NamedTuple):
     """The tokens of one resolution among those that a head reads.
 
     Attributes:
-        count: how many they are; the last ceil(k H / P) of them are those of hidden patches.
+        length: how many they are; the last ceil(k H / P) of them are those of hidden patches.
         resolution: points a step k, of which every k-th is forecast.
     """
 
-    count: int
+    length: int
     resolution: int = 1
 
 
@@ -67,8 +67,8 @@ def _write(layer: nn.Linear, weight: Tensor, bias: Tensor, tokens: Sequence[Zero
     layer.weight.data.zero_()
     layer.bias.data.zero_()
     end = 0
-    for count, resolution in parts:
-        end += count * features
+    for length, resolution in parts:
+        end += length * features
         patches = -(-resolution * steps // patch_length)
         points = slice(resolution - 1, resolution * steps, resolution)
         blocks = torch.block_diag(*[weight] * patches)[points]
