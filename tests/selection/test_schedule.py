@@ -99,3 +99,17 @@ def test_what_only_the_model_and_the_run_can_refuse(config: SelectionConfig, mes
     with pytest.raises(InputError, match=message):
         config.check(100, COUNTS)
     SelectionConfig(budget_unit="time").check(100, COUNTS)
+
+
+def test_messages_name_the_flags_on_the_command_line() -> None:
+    for wrong, words in (
+        ({"keep": 0.0}, "Expected --keep to be"),
+        ({"cost_share": 0.0}, "Expected --cost-share above 0"),
+        ({"ema": 1.0}, "Expected --ema in"),
+        ({"warmup_steps": 0.9}, "Expected --warmup-steps <= --final-step"),
+        ({"keep": 3, "budget_unit": "time"}, "a share such as 0.5 with --budget-unit time"),
+    ):
+        with pytest.raises(InputError) as caught:
+            SelectionConfig(**wrong)  # type: ignore[arg-type]
+        assert words in caught.value.for_command_line()
+        assert "--" not in str(caught.value)

@@ -10,6 +10,8 @@ from typing import Any
 import peft
 import pytest
 import torch
+from accelerate import DistributedType
+from accelerate.state import AcceleratorState
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import (
@@ -164,6 +166,48 @@ def test_processes_that_wait_for_closed_modules_are_refused(tmp_path: Path, monk
     monkeypatch.setattr(type(run.args), "parallel_mode", ParallelMode.DISTRIBUTED)
     with pytest.raises(InputError, match="ddp_find_unused_parameters=True"):
         callback.on_train_begin(run.args, run.state, run.control, model=run.model)
+
+
+def test_a_second_callback_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    run = trainer(tmp_path, TraceCallback(selection(), validation()))
+    run.add_callback(TraceCallback(selection(), validation()))
+    with pytest.raises(InputError, match="one TraceCallback in a Trainer, found a second one"):
+        run.train()
+    assert run.state.global_step == 0
+    run.pop_callback(TraceCallback)
+    run.train()
+
+
+class Closes(TrainerCallback):
+    """Closes a module when training begins, after TraceCallback looked."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        next(iter(lora_modules(kwargs["model"]).values())).enable_adapters(False)
+
+
+class Merges(TrainerCallback):
+    """Merges the adapters when training begins."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        kwargs["model"].merge_adapter()
+
+
+@pytest.mark.parametrize("other", [Closes, Merges])
+def test_a_later_callback_that_changes_modules_is_refused_before_the_first_step(tmp_path: Path, other: Any) -> None:
+    run = trainer(tmp_path, TraceCallback(selection(), validation()))
+    run.add_callback(other())
+    with pytest.raises(InputError, match=r"changed by something else .*put it before TraceCallback"):
+        run.train()
+    assert run.state.global_step == 0
+
+
+@pytest.mark.parametrize("kind", ["FSDP", "DEEPSPEED"])
+def test_training_that_spreads_weights_is_refused(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    callback = TraceCallback(selection(), validation())
+    run = trainer(tmp_path, callback)
+    monkeypatch.setitem(AcceleratorState._shared_state, "distributed_type", getattr(DistributedType, kind))
+    with pytest.raises(InputError, match=f"{kind} spreads them or their gradients. Train with DistributedDataParallel"):
+        callback.on_init_end(run.args, run.state, run.control)
 
 
 def test_a_report_before_training_says_what_to_do() -> None:

@@ -94,7 +94,7 @@ def test_short_runs_read_fewer_batches_from_all_over(tmp_path: Path, caplog: Any
     assert len(callback.records) == 3
     last = reads[-8:]
     assert [index // 4 for index in last] == list(range(8))
-    assert "the choice would be left to chance (least_evidence=12 batches)" in caplog.text
+    assert "the choice would be random (least_evidence=12 batches)" in caplog.text
 
 
 def test_a_step_counts_all_its_samples(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 
 if TYPE_CHECKING:  # PyTorch comes with it
     from tracetune.selection.step_time import StepTimeProfile
@@ -140,7 +140,7 @@ def amount_of(keep: float | int, budget: Budget) -> int:
     amount = max(budget.least, round(keep * budget.full)) if isinstance(keep, float) else int(keep)
     if not budget.least <= amount <= budget.full:
         raise InputError(
-            f"Expected keep between {budget.least} and {budget.full} {budget.unit} in this model, found {amount}. "
+            f"Expected {argument('keep')} between {budget.least} and {budget.full} {budget.unit} in this model, found {amount}. "
             "A share of the model is a float such as 0.5."
         )
     return amount

@@ -79,7 +79,7 @@ def verdict(evidence: Evidence, significance: float, signed: bool, kept: Iterabl
         return (
             f"None of the {len(names)} modules could be told from doing nothing ({significance:g} standard errors): "
             "what was kept is the cheapest choice, not a finding. More validation windows, more rounds "
-            "(least_evidence) or a longer training may tell them apart."
+            "or a longer training may tell them apart."
         )
     chosen = set(kept)
     return (

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tracetune.base.errors import either
+from tracetune.base.spelling import Remark, option
 from tracetune.selection.cost import SelectionPlan, affordable, selection_cost
 from tracetune.selection.gates import Gates
 from tracetune.selection.rounds import mean_over_processes
@@ -113,8 +115,9 @@ def _note(asked: SelectionPlan, plan: SelectionPlan, training: float, config: Se
             f"{asked.passes / training:.0%})"
         )
     if plan.passes <= config.cost_share * training:
-        return logging.INFO, f"{text}. The limit is cost_share={config.cost_share:g}."
-    return logging.WARNING, (
-        f"{text}. That is more than cost_share={config.cost_share:g}, because with less the choice would be left to "
-        f"chance (least_evidence={config.least_evidence} batches). Longer training makes it a smaller part."
+        return logging.INFO, Remark(f"{text}. The limit is {option('cost_share', config.cost_share)}.")
+    evidence = either(f" (least_evidence={config.least_evidence} batches)", "")
+    return logging.WARNING, Remark(
+        f"{text}. That is more than {option('cost_share', config.cost_share)}, because with less the choice would be "
+        f"random{evidence}. Longer training makes it a smaller part."
     )

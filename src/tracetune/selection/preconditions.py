@@ -88,6 +88,44 @@ def check_unused_parameters(allowed: bool) -> None:
         )
 
 
+def check_sharding(kind: str | None) -> None:
+    """Refuse training whose weights or gradients are spread over processes: gates, scores and deletion need them whole.
+
+    Args:
+        kind: what spreads them, None where nothing does.
+
+    Raises:
+        InputError: something does.
+    """
+    if kind is not None:
+        raise InputError(
+            f"TRACE needs the weights whole in every process, and {kind} spreads them or their gradients. Train with "
+            "DistributedDataParallel (torchrun or accelerate launch without FSDP and DeepSpeed; no fsdp or deepspeed "
+            "in TrainingArguments): only the adapters train, so that their optimizer state is small."
+        )
+
+
+def check_undisturbed(model: nn.Module, layers: Mapping[str, LoraLayer], changed: Iterable[str]) -> None:
+    """Refuse LoRA modules that something else has replaced, merged, opened or closed since selection saw them.
+
+    Args:
+        model: as it is now.
+        layers: the gated layers, as selection knows them.
+        changed: modules that selection left open and are closed, or the other way round.
+
+    Raises:
+        InputError: there are such modules.
+    """
+    present = {id(module) for module in model.modules()}
+    gone = [name for name, layer in layers.items() if id(layer) not in present or layer.merged]
+    if names := [*gone, *changed]:
+        raise InputError(
+            f"Expected LoRA modules that only TraceCallback opens, closes and replaces, found {len(names)} changed by "
+            f"something else (first: {names[0]!r}). Remove the callback that does it, or put it before TraceCallback, "
+            "so that its changes come before the selection begins."
+        )
+
+
 def check_wrapper(model: nn.Module) -> None:
     """Refuse a model inside DistributedDataParallel that does not look for unused parameters.
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.errors import InputError, argument, unknown_name
 from tracetune.selection.budget import UNITS, Budget, BudgetUnit, amount_of, budget_of
 
 AUTO = "auto"
@@ -85,7 +85,8 @@ class SelectionConfig:
             _check_amount(name, getattr(self, name), "a share of the steps in (0, 1] or a number of at least 1")
         if self.budget_unit == "time" and isinstance(self.keep, int):
             raise InputError(
-                f"Expected keep to be a share such as 0.5 where budget_unit is 'time', found {self.keep!r}. "
+                f"Expected {argument('keep')} to be a share such as 0.5 with {argument('budget_unit', 'time')}, found "
+                f"{self.keep!r}. "
                 "It is the share of a training step's time with all modules open (1.0: all of it)."
             )
         if self.warmup_steps != 0:
@@ -94,10 +95,10 @@ class SelectionConfig:
             raise _out_of_order(self.warmup_steps, self.final_step)
         if not self.cost_share > 0:
             raise InputError(
-                f"Expected cost_share above 0, such as 0.05 (1 or more: no limit), found {self.cost_share!r}."
+                f"Expected {argument('cost_share')} above 0, such as 0.05 (1 or more: no limit), found {self.cost_share!r}."
             )
         if not 0 <= self.ema < 1:
-            raise InputError(f"Expected ema in [0, 1), found {self.ema!r}.")
+            raise InputError(f"Expected {argument('ema')} in [0, 1), found {self.ema!r}.")
         if not 0 < self.smallest_share <= 1:
             raise InputError(f"Expected smallest_share in (0, 1], found {self.smallest_share!r}.")
         if not 0 <= self.significance < math.inf:
@@ -191,7 +192,7 @@ def budget_at(step: int, start: int, stop: int, full: int, final: int) -> int:
 def _check_amount(name: str, value: object, expected: str) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not number or (isinstance(value, float) and not 0 < value <= 1) or (isinstance(value, int) and value < 1):
-        raise InputError(f"Expected {name} to be {expected}, found {value!r}.")
+        raise InputError(f"Expected {argument(name)} to be {expected}, found {value!r}.")
 
 
 def _steps(value: float | int, total: int) -> int:
@@ -201,5 +202,6 @@ def _steps(value: float | int, total: int) -> int:
 def _out_of_order(start: float, stop: float, total: int | None = None) -> InputError:
     end = "" if total is None else f" <= {total} training steps"
     return InputError(
-        f"Expected warmup_steps <= final_step{end}, found {start} and {stop}. Lower them, or give shares such as 0.6."
+        f"Expected {argument('warmup_steps')} <= {argument('final_step')}{end}, found {start} and {stop}. Lower them, or "
+        "give shares such as 0.6."
     )

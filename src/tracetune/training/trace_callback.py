@@ -1,5 +1,6 @@
 """TRACE as one callback: any Hugging Face Trainer over any PEFT LoRA model selects its modules while it trains."""
 
+import weakref
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.state import AcceleratorState
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, default_collate
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -15,7 +17,7 @@ from transformers.training_args import ParallelMode
 from tracetune.base.errors import InputError
 from tracetune.base.step_files import StepFiles
 from tracetune.selection.gates import Gates
-from tracetune.selection.preconditions import check_trained, check_unused_parameters
+from tracetune.selection.preconditions import check_sharding, check_trained, check_undisturbed, check_unused_parameters
 from tracetune.selection.rounds import RoundRecord
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.selection_run import SelectionRun
@@ -25,6 +27,8 @@ from tracetune.training.checkpoint_steps import checkpoint_steps
 from tracetune.training.micro_batches import MicroBatches
 
 BEST_FOLDER = "trace_best"
+_TRAININGS: weakref.WeakKeyDictionary[nn.Module, weakref.ref[TrainerState]] = weakref.WeakKeyDictionary()
+"""The training that a TraceCallback has begun last with each model."""
 
 
 class TraceCallback(TrainerCallback):
@@ -94,6 +98,7 @@ class TraceCallback(TrainerCallback):
         self.validation = checked_validation(validation)
         self.loss_fn = model_loss if loss_fn is None else loss_fn
         self._run: SelectionRun | None = None
+        self._open: tuple[str, ...] | None = None
 
     @property
     def run(self) -> SelectionRun:
@@ -115,11 +120,17 @@ class TraceCallback(TrainerCallback):
         """Return configuration, rounds, kept modules and cost as JSON types, see `SelectionRun.report`."""
         return self.run.report()
 
+    def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Refuse a Trainer that spreads weights over processes."""
+        check_sharding(_sharding(args))
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Find the modules, and begin or go on with their selection."""
         gates, loader = Gates(kwargs["model"]), kwargs.get("train_dataloader")
+        _begin_once(gates.model, state)
+        check_sharding(_sharding(args))
         check_unused_parameters(_looks_for_unused(args, gates.model))
         if kwargs.get("optimizer") is not None:
             check_trained(gates.layers, gates.closed_names, kwargs["optimizer"])
@@ -137,12 +148,21 @@ class TraceCallback(TrainerCallback):
             past=tuple(state.log_history),
             files=StepFiles(Path(args.output_dir) / BEST_FOLDER, writable=args.should_save),
         )
+        self._open = gates.open_names
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Refuse what other callbacks did to the modules since this one saw them, before anything trains on it."""
+        gates = self.run.gates
+        check_undisturbed(gates.model, gates.layers, sorted(set(self._open or ()) ^ set(gates.open_names)))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Let the best checkpoint wait for the final budget; score and choose where the schedule says so."""
         if state.global_step <= self.run.schedule.stop:
             state.best_metric = state.best_model_checkpoint = state.best_global_step = None
         self.run.after_step(state.global_step)
+        self._open = self.run.gates.open_names
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Let go of best models that neither a checkpoint nor the run needs any more."""
@@ -154,6 +174,27 @@ class TraceCallback(TrainerCallback):
         """Come down to the final budget, or back to the best model, and delete what is closed."""
         self.run.finish(state.global_step)
         self.run.keep_best_models(checkpoint_steps(Path(args.output_dir)), running=False)
+
+
+def _begin_once(model: nn.Module, state: TrainerState) -> None:
+    """Refuse a second callback in the same training: both would open and close the same modules."""
+    begun = _TRAININGS.get(model)
+    if begun is not None and begun() is state:
+        raise InputError(
+            "Expected one TraceCallback in a Trainer, found a second one for the same model: each would undo what the "
+            "other chose. Remove one with trainer.remove_callback(...)."
+        )
+    _TRAININGS[model] = weakref.ref(state)
+
+
+def _sharding(args: TrainingArguments) -> str | None:
+    """Return what spreads weights or gradients over processes, by the arguments or by accelerate's own configuration."""
+    if args.deepspeed:
+        return "DeepSpeed"
+    if args.fsdp:
+        return "FSDP"
+    kind = str(AcceleratorState._shared_state.get("distributed_type", "")).rpartition(".")[2]
+    return kind if kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM") else None
 
 
 def _log(state: TrainerState, entry: dict[str, Any]) -> None:
