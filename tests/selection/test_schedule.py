@@ -64,7 +64,7 @@ def test_shares_and_numbers() -> None:
         ({"warmup_steps": -1}, "Expected warmup_steps"),
         ({"warmup_steps": 0.7}, "warmup_steps <= final_step, found 0.7 and 0.6"),
         ({"warmup_steps": 30, "final_step": 20}, "warmup_steps <= final_step, found 30 and 20"),
-        ({"keep": 12, "budget_unit": "time"}, "share such as 0.5 where budget_unit is 'time', found 12"),
+        ({"keep": 12, "budget_unit": "time"}, "share such as 0.5 with budget_unit='time', found 12"),
         ({"cost_share": 0.0}, r"cost_share above 0, such as 0\.05"),
         ({"ema": 1.0}, r"ema in \[0, 1\)"),
         ({"smallest_share": 0.0}, "smallest_share"),

@@ -140,8 +140,8 @@ def amount_of(keep: float | int, budget: Budget) -> int:
     amount = max(budget.least, round(keep * budget.full)) if isinstance(keep, float) else int(keep)
     if not budget.least <= amount <= budget.full:
         raise InputError(
-            f"Expected {argument('keep')} between {budget.least} and {budget.full} {budget.unit} in this model, found {amount}. "
-            "A share of the model is a float such as 0.5."
+            f"Expected {argument('keep')} between {budget.least} and {budget.full} {budget.unit} in this model, found "
+            f"{amount}. A share of the model is a float such as 0.5."
         )
     return amount
 

@@ -95,7 +95,8 @@ class SelectionConfig:
             raise _out_of_order(self.warmup_steps, self.final_step)
         if not self.cost_share > 0:
             raise InputError(
-                f"Expected {argument('cost_share')} above 0, such as 0.05 (1 or more: no limit), found {self.cost_share!r}."
+                f"Expected {argument('cost_share')} above 0, such as 0.05 (1 or more: no limit), found "
+                f"{self.cost_share!r}."
             )
         if not 0 <= self.ema < 1:
             raise InputError(f"Expected {argument('ema')} in [0, 1), found {self.ema!r}.")
@@ -202,6 +203,6 @@ def _steps(value: float | int, total: int) -> int:
 def _out_of_order(start: float, stop: float, total: int | None = None) -> InputError:
     end = "" if total is None else f" <= {total} training steps"
     return InputError(
-        f"Expected {argument('warmup_steps')} <= {argument('final_step')}{end}, found {start} and {stop}. Lower them, or "
-        "give shares such as 0.6."
+        f"Expected {argument('warmup_steps')} <= {argument('final_step')}{end}, found {start} and {stop}. "
+        "Lower them, or give shares such as 0.6."
     )

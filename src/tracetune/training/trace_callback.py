@@ -188,7 +188,7 @@ def _begin_once(model: nn.Module, state: TrainerState) -> None:
 
 
 def _sharding(args: TrainingArguments) -> str | None:
-    """Return what spreads weights or gradients over processes, by the arguments or by accelerate's own configuration."""
+    """Return what spreads weights or gradients over processes, by the arguments or accelerate's configuration."""
     if args.deepspeed:
         return "DeepSpeed"
     if args.fsdp:
