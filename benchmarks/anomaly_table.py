@@ -17,13 +17,13 @@ import torch
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 from torch import Tensor
+from tracetune.tasks.anomaly_scores.series_scorer import fit_series_scorer
 
 from benchmarks.common import Results, Row
 from tracetune.backbones.loading import load_backbone
 from tracetune.data.datasets import dataset_paths, list_datasets
 from tracetune.evaluation.anomaly.volume import volume_under_surface
 from tracetune.tasks.anomaly_scores.neighbour_scorer import fit_neighbour_scorer, window_widths
-from tracetune.tasks.anomaly_scores.series_scorer import fit_series_scorer
 from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts
 
 WITHOUT_PERIOD = 125

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tracetune.adapters.lora import LoraOptions
     from tracetune.backbones.any_module import wrap_module
     from tracetune.base.errors import InputError
+    from tracetune.estimators.anomaly_detector import AnomalyDetector
     from tracetune.estimators.classifier import Classifier
     from tracetune.estimators.forecaster import Forecaster
     from tracetune.evaluation.backtest import Evaluation
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdaLora",
+    "AnomalyDetector",
     "Classifier",
     "Dora",
     "Evaluation",
@@ -44,6 +46,7 @@ __all__ = [
 
 _MODULES = {
     "AdaLora": "fitting.methods",
+    "AnomalyDetector": "estimators.anomaly_detector",
     "Classifier": "estimators.classifier",
     "Dora": "fitting.methods",
     "Evaluation": "evaluation.backtest",

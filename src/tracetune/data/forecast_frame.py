@@ -42,17 +42,19 @@ def frame_from_forecasts(
     rows = [channels * h for h in steps]
     origin = panel.origin
     columns: dict[str, Any] = {
-        name: np.repeat(_keys(panel, index), rows) for index, name in enumerate(origin.id_columns)
+        name: np.repeat(item_keys(panel, index), rows) for index, name in enumerate(origin.id_columns)
     }
     moments = np.concatenate([np.tile(moment, channels) for moment in timestamps])
-    columns[origin.timestamp_column] = _on_the_clock(panel, moments)
+    columns[origin.timestamp_column] = clock_times(panel, moments)
     names = np.array(panel.channels, dtype=object)
-    columns[_free(_TARGET_NAME, columns)] = np.concatenate([np.repeat(names, h) for h in steps])
-    columns[_free(_PREDICTIONS, columns)] = np.concatenate([np.asarray(one, np.float64).ravel() for one in forecasts])
+    columns[free_name(_TARGET_NAME, columns)] = np.concatenate([np.repeat(names, h) for h in steps])
+    columns[free_name(_PREDICTIONS, columns)] = np.concatenate(
+        [np.asarray(one, np.float64).ravel() for one in forecasts]
+    )
     if quantiles is not None:
         stacked = np.concatenate([np.asarray(one, np.float64).reshape(-1, len(quantile_levels)) for one in quantiles])
         for index, level in enumerate(quantile_levels):
-            columns[_free(str(level), columns)] = stacked[:, index]
+            columns[free_name(str(level), columns)] = stacked[:, index]
     return of_kind(pd.DataFrame(columns), origin.frame)
 
 
@@ -64,14 +66,14 @@ def of_kind(frame: pd.DataFrame, kind: str) -> Any:
     return narrow.to_polars() if kind == "polars" else narrow.to_arrow()
 
 
-def _keys(panel: Panel, index: int) -> np.ndarray:
+def item_keys(panel: Panel, index: int) -> np.ndarray:
     """Return what stands in an item column for each series: numbers where the source had numbers."""
     keys = [series.key[index] if series.key else series.item_id for series in panel]
     whole = all(isinstance(key, (int, np.integer)) and not isinstance(key, bool) for key in keys)
     return np.array(keys, dtype=np.int64 if keys and whole else object)
 
 
-def _on_the_clock(panel: Panel, moments: np.ndarray) -> pd.Series:
+def clock_times(panel: Panel, moments: np.ndarray) -> pd.Series:
     """Return timestamps in the zone of the source; a local time that its clock skips is the next that it shows."""
     column, zone = pd.Series(moments), panel.origin.zone
     if zone is None or not np.issubdtype(moments.dtype, np.datetime64):
@@ -82,7 +84,8 @@ def _on_the_clock(panel: Panel, moments: np.ndarray) -> pd.Series:
     return column.dt.tz_localize("UTC").dt.tz_convert(zone)
 
 
-def _free(name: str, taken: Iterable[str]) -> str:
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """Return ``name`` with as many underscores at its end as make it none of those ``taken``."""
     while name in taken:
         name += "_"
     return name

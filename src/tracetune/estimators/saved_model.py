@@ -3,6 +3,7 @@
     adapter_config.json, adapter_model.safetensors   of a model with adapters: PEFT's own files
     backbone/                                        the backbone, where no name gives its weights
     head.safetensors                                 of a model without adapters: its head, if it has one
+    arrays.safetensors                               what an estimator needs besides, too large for trace.json
     trace.json                                       the record: what an estimator needs, how it was fitted, digests
     README.md                                        the model card
 
@@ -20,7 +21,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+import numpy as np
 from peft import PeftModel
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import save_file
 from torch import nn
 
@@ -44,6 +48,7 @@ RECORD_FILE = "trace.json"
 BACKBONE_FOLDER = "backbone"
 HEAD_FILE = "head.safetensors"
 _CARD_FILE = "README.md"
+_ARRAYS_FILE = "arrays.safetensors"
 _FORMAT = 2
 
 
@@ -100,7 +105,13 @@ def is_saved_model(folder: str | Path) -> bool:
         return False
 
 
-def save_model(folder: str | Path, model: nn.Module, record: Mapping[str, Any], card: str) -> None:
+def save_model(
+    folder: str | Path,
+    model: nn.Module,
+    record: Mapping[str, Any],
+    card: str,
+    arrays: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Write a fine-tuned model, whole or not at all.
 
     Args:
@@ -108,6 +119,7 @@ def save_model(folder: str | Path, model: nn.Module, record: Mapping[str, Any], 
         model: a PEFT model over a model with ``backbone`` and ``head``, or such a model itself.
         record: what the estimator needs to come back, in JSON's types or tuples; with ``task`` and ``base_model``.
         card: text of README.md.
+        arrays: what the estimator needs besides; read again by :func:`saved_arrays`.
 
     Raises:
         InputError: the folder is not empty or cannot be written, or the active adapters are not one set.
@@ -124,6 +136,8 @@ def save_model(folder: str | Path, model: nn.Module, record: Mapping[str, Any], 
             _save_backbone(model, staged)
             if (head := getattr(model, "head", None)) is not None:
                 save_file({key: tensor.contiguous() for key, tensor in head.state_dict().items()}, staged / HEAD_FILE)
+        if arrays is not None:
+            save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}, staged / _ARRAYS_FILE)
         files = sorted(path for path in staged.rglob("*") if path.is_file())
         header = {
             "format": _FORMAT,
@@ -192,6 +206,19 @@ def load_model(
         except RuntimeError as error:
             raise InputError(f"The head in {saved.folder} does not fit its configuration: {error}") from error
     return model.eval()
+
+
+def saved_arrays(saved: SavedModel[Any]) -> dict[str, np.ndarray]:
+    """Return the arrays that were saved beside a model.
+
+    Raises:
+        InputError: the file is damaged or missing.
+    """
+    path = saved.folder / _ARRAYS_FILE
+    if not path.is_file():
+        raise InputError(f"Expected the file {path}; it does not exist. Restore the folder from its source.")
+    check_safetensors(path)
+    return load_arrays(path)
 
 
 def merged_model(model: PeftModel, record: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:

@@ -128,7 +128,7 @@ def _draw(axes: Axes, panel: ForecastPanel) -> None:
     axes.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold", color=_TRUTH)
     axes.set_title(panel.note, loc="right", fontsize=8.5, color=_HISTORY)
     axes.margins(x=0.01)
-    _plain_ticks(axes)
+    plain_ticks(axes)
 
 
 def _draw_bands(axes: Axes, timestamps: np.ndarray, quantiles: Mapping[float, ArrayLike]) -> None:
@@ -144,7 +144,7 @@ def _draw_bands(axes: Axes, timestamps: np.ndarray, quantiles: Mapping[float, Ar
             axes.fill_between(timestamps, *band, color=_FORECAST, alpha=alpha, linewidth=0, label=label)
 
 
-def _plain_ticks(axes: Axes) -> None:
+def plain_ticks(axes: Axes) -> None:
     """Format ticks as short dates, and large numbers as 20k or 1.5M."""
     locator = axes.xaxis.get_major_locator()
     if isinstance(locator, AutoDateLocator):

@@ -28,6 +28,12 @@ class ParetoTail:
     shape: float
     scale: float
 
+    def exceedance(self, excesses: np.ndarray) -> np.ndarray:
+        """Return the probabilities [K] that excesses [K] >= 0 are exceeded."""
+        if abs(self.shape) < 1e-9:
+            return np.exp(-excesses / self.scale)
+        return np.maximum(1 + self.shape * excesses / self.scale, 0) ** (-1 / self.shape)
+
     def quantile(self, probability: float) -> float:
         """Return the excess that is exceeded with this probability."""
         if abs(self.shape) < 1e-9:

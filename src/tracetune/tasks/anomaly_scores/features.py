@@ -11,6 +11,8 @@ from tracetune.backbones.backbone import Backbone
 
 _CHUNK = 1024
 _SHARE_OF_CONTEXT = 4
+_RAW_STEPS = 64
+_SHAPE_FLOOR = 0.05  # deviations of the series: windows that vary less are near to flat
 _LEVEL_FLOOR = 0.1  # deviations of the series: the spread of a window that counts as none
 
 
@@ -22,7 +24,7 @@ class WindowFeatures(Protocol):
         ...
 
 
-class ShapeFeatures:
+class EmbeddedShape:
     """Patch embeddings of a backbone, which sees each window by itself, normalised: level and scale do not count.
 
     Windows are resampled to a quarter of its context, so that one bank costs the same whatever the width.
@@ -43,6 +45,17 @@ class ShapeFeatures:
                 tokens = self.backbone.encode(part)[0]
                 rows.append(functional.normalize(tokens.flatten(1).float(), dim=-1).cpu())
         return torch.cat(rows)
+
+
+class RawShape:
+    """Windows brought to mean 0 and deviation 1, at 64 of their steps: what a matrix profile compares."""
+
+    def __call__(self, windows: np.ndarray) -> Tensor:
+        """Return vectors [K, 64] of about unit length; [K, W] for shorter windows."""
+        picked = np.linspace(0, windows.shape[1] - 1, min(_RAW_STEPS, windows.shape[1])).round().astype(int)
+        deviation = np.maximum(windows.std(1, keepdims=True), _SHAPE_FLOOR)
+        shapes = (windows[:, picked] - windows.mean(1, keepdims=True)) / deviation
+        return torch.as_tensor(shapes / np.sqrt(len(picked)), dtype=torch.float32)
 
 
 class LevelFeatures:

@@ -9,10 +9,15 @@ from torch import Tensor
 
 from tracetune.base.errors import InputError
 from tracetune.tasks.anomaly_scores.features import WindowFeatures
+from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
 from tracetune.tasks.anomaly_scores.neighbours import coreset, nearest_distance
+from tracetune.tasks.anomaly_scores.scaling import Scaling, Spread, mean_of_known
+from tracetune.tasks.anomaly_scores.scorer import Calibration
 from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts
 
 SHORTEST_WINDOW = 8
+_CHUNK = 2048
+_MOST_NUMBERS = 2**24  # of one bank
 
 
 @dataclass(frozen=True)
@@ -23,11 +28,13 @@ class Bank:
         width: W, steps of a window.
         starts: [M] first steps of its windows in the normal part.
         rows: [M, E] their features.
+        neighbours: how many nearest windows a distance is averaged over.
     """
 
     width: int
     starts: Tensor
     rows: Tensor
+    neighbours: int
 
 
 @dataclass(frozen=True)
@@ -36,29 +43,40 @@ class NeighbourScorer:
 
     Attributes:
         features: what windows are compared by.
-        location: mean of the normal part; scores are of values in units of its deviation.
-        scale: deviation of the normal part.
+        scaling: of the normal part.
         banks: one a width.
-        neighbours: how many nearest windows a distance is averaged over.
-        spreads: one a width, median and 0.99 quantile less median of the normal part's own scores.
+        spreads: of the normal part's own scores, one a width.
         normal_scores: [T] scores of the normal part, each window compared with those that do not overlap it.
         repeatability: how much nearer the nearest windows are than any two: 1 where windows repeat each other, 0 where
             the nearest one is as far as any, so that distances say nothing.
     """
 
     features: WindowFeatures
-    location: float
-    scale: float
+    scaling: Scaling
     banks: tuple[Bank, ...]
-    neighbours: int
-    spreads: tuple[tuple[float, float], ...]
+    spreads: tuple[Spread, ...]
     normal_scores: np.ndarray
     repeatability: float
 
-    def score(self, values: np.ndarray) -> np.ndarray:
-        """Return scores [T] of values [T], without missing values; higher is more anomalous."""
-        scaled = (values - self.location) / self.scale
-        per_width = [_scores(scaled, bank, bank.rows, self.features, self.neighbours) for bank in self.banks]
+    @property
+    def reach(self) -> int:
+        """Steps of the widest window."""
+        return max(bank.width for bank in self.banks)
+
+    @property
+    def calibration(self) -> Calibration:
+        """Spreads, normal scores and repeatability."""
+        return {
+            "spreads": np.array([(each.middle, each.unit) for each in self.spreads]),
+            "normal_scores": self.normal_scores,
+            "repeatability": np.array(self.repeatability),
+        }
+
+    def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
+        """Return scores [T] of values [T], see :class:`ChannelScorer`."""
+        scaled = self.scaling.scaled(values)
+        filled = filled_gaps(scaled, self.reach)
+        per_width = [_scores(scaled, filled, bank, self.features, at) for bank in self.banks]
         return _combined(per_width, self.spreads)
 
 
@@ -68,9 +86,11 @@ def fit_neighbour_scorer(
     widths: Sequence[int] | None = None,
     *,
     neighbours: int = 3,
+    contamination: float = 0.0,
     bank_size: int = 4000,
+    calibration: Calibration | None = None,
 ) -> NeighbourScorer:
-    """Learn a normal part: values [T], without missing values.
+    """Learn a normal part: values [T], NaN where missing.
 
     The part need not be free of anomalies: windows are compared with ``neighbours`` others that they do not overlap,
     so that what occurs less often than that is still far from them.
@@ -80,91 +100,124 @@ def fit_neighbour_scorer(
         features: what windows are compared by.
         widths: of windows in steps; None for half of, one and two periods, see `window_widths`.
         neighbours: how many nearest windows a distance is averaged over.
+        contamination: share of the windows that may be anomalous; it raises ``neighbours`` to as many.
         bank_size: most windows that are kept of each width.
+        calibration: of an earlier fit to the same.
 
     Raises:
-        InputError: fewer values than two windows.
+        InputError: fewer values than two windows, or no window that is observed.
     """
+    normal = np.asarray(normal, float)
     widths = window_widths(normal) if widths is None else tuple(widths)
     if len(normal) < 2 * min(widths):
         raise InputError(
             f"Expected at least {2 * min(widths)} normal steps, two windows of {min(widths)}, found {len(normal)}."
         )
-    location, scale = float(normal.mean()), float(normal.std()) or 1.0
-    scaled = (normal - location) / scale
-    banks, per_width = [], []
-    for width in (width for width in widths if 2 * width <= len(normal)):
-        starts = window_starts(len(scaled), width, _stride(width))
-        rows = features(_windows(scaled, starts, width))
-        kept = coreset(rows, bank_size)
-        bank = Bank(width, torch.as_tensor(starts)[kept], rows[kept])
-        banks.append(bank)
-        per_width.append(_scores(scaled, bank, rows, features, neighbours, within=True))
-    spreads = tuple(_spread_of(scores) for scores in per_width)
+    scaling = Scaling.of(normal)
+    scaled = scaling.scaled(normal)
+    fitting = [width for width in widths if 2 * width <= len(normal)]
+    filled = filled_gaps(scaled, max(fitting))
+    banks = tuple(_bank(scaled, filled, width, features, neighbours, contamination, bank_size) for width in fitting)
+    if calibration is not None:
+        spreads = tuple(Spread(*map(float, each)) for each in calibration["spreads"])
+        repeatability = float(calibration["repeatability"])
+        return NeighbourScorer(features, scaling, banks, spreads, calibration["normal_scores"], repeatability)
+    per_width = [_scores(scaled, filled, bank, features, at=0, learned=True) for bank in banks]
+    spreads = tuple(Spread.of(scores) for scores in per_width)
     return NeighbourScorer(
         features=features,
-        location=location,
-        scale=scale,
-        banks=tuple(banks),
-        neighbours=neighbours,
+        scaling=scaling,
+        banks=banks,
         spreads=spreads,
         normal_scores=_combined(per_width, spreads),
-        repeatability=float(np.mean([_repeatability(bank, neighbours) for bank in banks])),
+        repeatability=float(np.mean([_repeatability(bank) for bank in banks])),
     )
 
 
 def window_widths(values: np.ndarray, shortest: int = 64, longest: int = 400) -> tuple[int, ...]:
-    """Return half of, one and two periods of values [T] in steps; periods below ``shortest`` steps count as that."""
+    """Return half of, one and two periods of values [T] in steps; periods below ``shortest`` steps count as that.
+
+    Windows have at least 8 steps, where two of them fit, and at most half of the series.
+    """
+    half = max(len(values) // 2, 1)
     period = max(dominant_period(values) or shortest, shortest)
-    widths = {int(np.clip(period * share, SHORTEST_WINDOW, min(longest, len(values) // 2))) for share in (0.5, 1, 2)}
-    return tuple(sorted(width for width in widths if width >= SHORTEST_WINDOW)) or (SHORTEST_WINDOW,)
+    bounds = min(SHORTEST_WINDOW, half), min(longest, half)
+    return tuple(sorted({int(np.clip(period * share, *bounds)) for share in (0.5, 1, 2)}))
+
+
+def _bank(
+    scaled: np.ndarray,
+    filled: np.ndarray,
+    width: int,
+    features: WindowFeatures,
+    neighbours: int,
+    contamination: float,
+    bank_size: int,
+) -> Bank:
+    starts = window_starts(len(scaled), width, _stride(width))
+    starts = starts[well_observed(scaled, starts, width)]
+    if not len(starts):
+        raise InputError(
+            f"Expected a normal part with windows of {width} steps of which at most a quarter are missing, found none. "
+            "Give a part with fewer gaps."
+        )
+    windows = _windows(filled, width)
+    length = features(windows[starts[:1]]).shape[1]
+    kept = coreset(len(starts), min(bank_size, max(_MOST_NUMBERS // length, 1)))
+    chosen = torch.as_tensor(starts)[kept]
+    return Bank(width, chosen, features(windows[chosen.numpy()]), max(neighbours, round(contamination * len(chosen))))
 
 
 def _scores(
     scaled: np.ndarray,
+    filled: np.ndarray,
     bank: Bank,
-    rows: Tensor,
     features: WindowFeatures,
-    neighbours: int,
+    at: int | None,
     *,
-    within: bool = False,
+    learned: bool = False,
 ) -> np.ndarray:
-    """Return scores [T] of one width; ``within`` the normal part, whose features ``rows`` are known already."""
+    """Return scores [T] of one width; windows at ``at`` are compared with those of the bank that they do not overlap.
+
+    Features of a chunk are forgotten once they are compared: those of all windows would fill the memory. Those of the
+    part that is being ``learned`` are the bank's, where it has them all.
+    """
     width = min(bank.width, len(scaled))
-    starts = window_starts(len(scaled), width, _stride(width))
-    if within:
-        first = torch.as_tensor(starts)
-        distances = nearest_distance(rows, bank.rows, neighbours, (first, bank.starts, bank.width))
-    else:
-        distances = nearest_distance(features(_windows(scaled, starts, width)), bank.rows, neighbours)
-    return spread(starts, distances.numpy(), width, len(scaled))
+    starts = window_starts(len(scaled), width, _stride(bank.width), at or 0)
+    starts = starts[well_observed(scaled, starts, width)]
+    if not len(starts):
+        return np.full(len(scaled), np.nan)
+    windows = _windows(filled, width)
+    found = []
+    for first in range(0, len(starts), _CHUNK):
+        part = starts[first : first + _CHUNK]
+        apart = None if at is None else (torch.as_tensor(part + at), bank.starts, bank.width)
+        known = learned and len(starts) == len(bank.starts)
+        rows = bank.rows[first : first + _CHUNK] if known else features(windows[part])
+        found.append(nearest_distance(rows, bank.rows, bank.neighbours, apart))
+    return spread(starts, torch.cat(found).numpy(), width, len(scaled))
 
 
-def _windows(values: np.ndarray, starts: np.ndarray, width: int) -> np.ndarray:
-    return np.lib.stride_tricks.sliding_window_view(values, width)[starts]
+def _windows(values: np.ndarray, width: int) -> np.ndarray:
+    return np.lib.stride_tricks.sliding_window_view(values, width)
 
 
 def _stride(width: int) -> int:
     return max(1, width // 8)
 
 
-def _repeatability(bank: Bank, neighbours: int, sample: int = 500) -> float:
+def _repeatability(bank: Bank, sample: int = 500) -> float:
     """Return 1 - median distance to the nearest windows / median distance of any two; 0 where all are the same."""
     generator = torch.Generator().manual_seed(0)
     one, other = torch.randint(len(bank.rows), (2, 4 * sample), generator=generator)
     any_two = (bank.rows[one] - bank.rows[other]).norm(dim=1).median()
     part = torch.randperm(len(bank.rows), generator=generator)[:sample]
     nearest = nearest_distance(
-        bank.rows[part], bank.rows, neighbours, (bank.starts[part], bank.starts, bank.width)
+        bank.rows[part], bank.rows, bank.neighbours, (bank.starts[part], bank.starts, bank.width)
     ).median()
-    return float((1 - nearest / any_two).clamp(0, 1)) if any_two > 0 else 0.0
+    return float((1 - nearest / any_two).clamp(0, 1)) if any_two > 1e-4 else 0.0
 
 
-def _spread_of(scores: np.ndarray) -> tuple[float, float]:
-    middle, high = np.quantile(scores, [0.5, 0.99])
-    return float(middle), float(high - middle) or 1.0
-
-
-def _combined(per_width: Sequence[np.ndarray], spreads: Sequence[tuple[float, float]]) -> np.ndarray:
-    scaled = [(scores - middle) / unit for scores, (middle, unit) in zip(per_width, spreads, strict=True)]
-    return np.mean(scaled, axis=0)
+def _combined(per_width: Sequence[np.ndarray], spreads: Sequence[Spread]) -> np.ndarray:
+    """Return the mean [T] over the widths that have a score, in units of their spreads; NaN where none has."""
+    return mean_of_known([each.scaled(scores) for scores, each in zip(per_width, spreads, strict=True)])

@@ -21,19 +21,22 @@ def nearest_distance(
     """
     found = []
     for start in range(0, len(queries), _CHUNK):
-        distances = torch.cdist(queries[start : start + _CHUNK], bank)
+        part = queries[start : start + _CHUNK]
+        distances = torch.cdist(part, bank)
         if apart is not None:
             gaps = (apart[0][start : start + _CHUNK, None] - apart[1][None]).abs()
             allowed = gaps >= torch.minimum(torch.tensor(apart[2]), gaps.amax(1, keepdim=True))
             distances = torch.where(allowed, distances, torch.inf)
-        nearest = distances.topk(min(neighbours, len(bank)), largest=False).values
-        finite = nearest.isfinite()
-        found.append(torch.where(finite, nearest, 0.0).sum(1) / finite.sum(1))
+        nearest = distances.topk(min(neighbours, len(bank)), largest=False)
+        # Those of cdist are rounded: they come from inner products, so that equal rows are not 0 apart.
+        exact = torch.stack([(part - bank[index]).norm(dim=1) for index in nearest.indices.T], dim=1)
+        counted = nearest.values.isfinite()
+        found.append(torch.where(counted, exact, 0.0).sum(1) / counted.sum(1))
     return torch.cat(found)
 
 
-def coreset(rows: Tensor, size: int, seed: int = 0) -> Tensor:
-    """Return the indices [min(size, K)] of a random part of rows [K, E], in order."""
-    if len(rows) <= size:
-        return torch.arange(len(rows))
-    return torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:size].sort().values
+def coreset(count: int, size: int, seed: int = 0) -> Tensor:
+    """Return the indices [min(size, count)] of a random part of ``count`` rows, in order."""
+    if count <= size:
+        return torch.arange(count)
+    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:size].sort().values

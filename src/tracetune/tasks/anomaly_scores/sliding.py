@@ -4,26 +4,38 @@ import numpy as np
 from scipy.signal import find_peaks
 
 
-def window_starts(length: int, width: int, stride: int) -> np.ndarray:
-    """Return the first steps [K] of windows of ``width`` steps, ``stride`` apart; the last window ends the series."""
-    starts = np.arange(0, length - width + 1, stride)
-    return starts if starts[-1] == length - width else np.append(starts, length - width)
+def window_starts(length: int, width: int, stride: int, at: int = 0) -> np.ndarray:
+    """Return the first steps [K] of windows of ``width`` steps, ``stride`` apart; the first and last step are covered.
+
+    Args:
+        length: steps T of the series.
+        width: steps of a window, at most T.
+        stride: steps between windows.
+        at: place of the first step on the grid of windows, whose windows start at multiples of the stride.
+    """
+    last = length - width
+    starts = np.arange(-at % stride, last + 1, stride)
+    return np.unique(np.concatenate([[0], starts, [last]]))
 
 
 def spread(starts: np.ndarray, scores: np.ndarray, width: int, length: int) -> np.ndarray:
-    """Return scores [T] of steps: the mean over the windows [K] that cover a step."""
+    """Return scores [T] of steps: the mean over the windows [K] that cover a step, NaN where none does."""
     sums, counts = np.zeros(length + 1), np.zeros(length + 1)
     for edges, sign in ((starts, 1.0), (starts + width, -1.0)):
         np.add.at(sums, edges, sign * scores)
         np.add.at(counts, edges, sign)
-    return np.cumsum(sums)[:length] / np.cumsum(counts)[:length]
+    covering = np.cumsum(counts)[:length]
+    return np.where(covering > 0, np.cumsum(sums)[:length] / np.maximum(covering, 1), np.nan)
 
 
 def dominant_period(values: np.ndarray, longest: int = 300) -> int | None:
     """Return the lag of the highest peak of the autocorrelation of values [T] between 4 and ``longest``; None without.
 
-    Missing values count as the mean. The lag is looked for as TSB-AD does, so that windows are those of its tables.
+    Missing values count as the mean; where there is nothing else, there is no period. The lag is looked for as TSB-AD
+    does, so that windows are those of its tables.
     """
+    if np.isnan(values).all():
+        return None
     centred = np.nan_to_num(values - np.nanmean(values))[:20_000]
     length = len(centred)
     spectrum = np.fft.rfft(centred, 2 * length)

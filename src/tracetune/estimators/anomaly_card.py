@@ -1,0 +1,54 @@
+"""The README.md of a saved detector: what it knows, how to load it, how it was fine-tuned."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tracetune.report.candidates import candidate_rows, verdict
+from tracetune.report.tables import markdown_table
+
+_CARD = """---
+base_model: {base}
+library_name: peft
+tags:
+- time-series-anomaly-detection
+- tracetune
+---
+
+# {base}, with a normal part learned by tracetune
+
+Tells steps of {items} with {channels} that are unlike its normal part, by scorer `{scorer}`.
+
+```python
+from tracetune import AnomalyDetector
+
+detector = AnomalyDetector.from_pretrained("this/folder")
+events = detector.events(frame)
+```
+
+Alarms are raised above a score of {threshold:.4g}, which {rate:g} of the normal steps exceed. The folder holds the
+normal part itself (`arrays.safetensors`): whoever gets it can read it.
+
+{fitted}{remarks}Everything else about it is in `trace.json`.
+"""
+
+
+def detector_card(trace: Mapping[str, Any]) -> str:
+    """Return the model card of a saved detector, from its record."""
+    items, channels = len(trace["items"]), len(trace["channels"])
+    fitted = "The model is as it was loaded; nothing was fine-tuned.\n\n"
+    if trace["method"] is not None:
+        table = markdown_table(candidate_rows(trace))
+        fitted = (
+            f"## Candidates on validation (squared error of hidden steps, method {trace['method']})\n\n{table}\n\n"
+            f"{verdict(trace)} Seed {trace['seed']}.\n\n"
+        )
+    return _CARD.format(
+        base=trace["base_model"]["name"],
+        items="one series" if items == 1 else f"{items} items",
+        channels="one channel" if channels == 1 else f"{channels} channels",
+        scorer=trace["scorer"]["name"],
+        threshold=trace["threshold"],
+        rate=trace["false_alarm_rate"],
+        fitted=fitted,
+        remarks="".join(f"- {remark}\n" for remark in trace["remarks"]) + ("\n" if trace["remarks"] else ""),
+    )

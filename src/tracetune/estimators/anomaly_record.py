@@ -1,0 +1,194 @@
+"""What a detector keeps besides its model: the normal parts, the scorer, the threshold; and how they are saved."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.schema import from_json
+from tracetune.base.spelling import Remark
+from tracetune.data.panels import Panel
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.estimators.item_scorer import ItemScorer, fit_item, restored_item, total
+from tracetune.evaluation.anomaly.normal_scores import NormalScores, suspicious_stretches
+from tracetune.tasks.anomaly import AnomalyModel
+from tracetune.tasks.anomaly_scores import SCORERS, Scorer, scorer_named
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """The normal parts of a panel's items.
+
+    Attributes:
+        items: by their names.
+        channels: C names.
+        scorer: what scores.
+        contamination: share of the steps that may be anomalous all the same.
+        false_alarm_rate: share of normal steps that raise an alarm.
+        threshold: the score that they exceed with this probability.
+        freq: of the panel; None for steps that are counted.
+        reading: how its table was read.
+        remarks: what is doubtful about it.
+    """
+
+    items: Mapping[str, ItemScorer]
+    channels: tuple[str, ...]
+    scorer: Scorer
+    contamination: float
+    false_alarm_rate: float
+    threshold: float
+    freq: str | None
+    reading: ReadingOptions
+    remarks: tuple[Remark, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the arrays, as JSON types."""
+        options = asdict(self.scorer) if not isinstance(self.scorer, type) else {}  # type: ignore[call-overload]
+        return {
+            "items": [{"item_id": item, "key": list(each.learned.key)} for item, each in self.items.items()],
+            "channels": list(map(str, self.channels)),
+            "scorer": {"name": self.scorer.name, "options": options},
+            "contamination": self.contamination,
+            "false_alarm_rate": self.false_alarm_rate,
+            "threshold": self.threshold,
+            "freq": self.freq,
+            "dated": all(each.learned.timestamps.dtype.kind == "M" for each in self.items.values()),
+            "reading": self.reading.to_json(),
+            "remarks": list(map(str, self.remarks)),
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what is too large for JSON, by name."""
+        return {
+            f"{number}/{name}": array
+            for number, item in enumerate(self.items.values())
+            for name, array in item.arrays().items()
+        }
+
+
+@dataclass(frozen=True)
+class SavedItem:
+    """An item as trace.json names it."""
+
+    item_id: str
+    key: list[Any]
+
+
+@dataclass(frozen=True)
+class SavedScorer:
+    """A scorer as trace.json describes it."""
+
+    name: str
+    options: dict[str, Any]
+
+    def built(self) -> Scorer:
+        """Return the scorer.
+
+        Raises:
+            InputError: unknown name or options.
+        """
+        scorer: Any = scorer_named(self.name)
+        known = {field.name for field in fields(scorer)}
+        for name in self.options:
+            if name not in known:
+                raise unknown_name(f"option of scorer {self.name!r}", name, known)
+        return replace(scorer, **{k: tuple(v) if isinstance(v, list) else v for k, v in self.options.items()})
+
+
+@dataclass(frozen=True)
+class SavedDetector:
+    """The keys of trace.json that a detector needs."""
+
+    items: list[SavedItem]
+    channels: list[str]
+    scorer: SavedScorer
+    contamination: float
+    false_alarm_rate: float
+    threshold: float
+    freq: str | None
+    dated: bool
+    reading: dict[str, Any]
+    remarks: list[str]
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any], where: str) -> "SavedDetector":
+        """Check what was read from the file ``where``."""
+        return from_json(cls, record, where)
+
+    def learned(self, arrays: Mapping[str, np.ndarray], model: AnomalyModel) -> Learned:
+        """Return what was saved."""
+        scorer = self.scorer.built()
+        items = {}
+        for number, item in enumerate(self.items):
+            prefix = f"{number}/"
+            own = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+            try:
+                items[item.item_id] = restored_item(
+                    item.item_id, tuple(item.key), self.dated, own, scorer, model, self.contamination
+                )
+            except KeyError as error:
+                raise InputError(f"The arrays of item {item.item_id!r} lack {error}. Save the model again.") from error
+        return Learned(
+            items=items,
+            channels=tuple(self.channels),
+            scorer=scorer,
+            contamination=self.contamination,
+            false_alarm_rate=self.false_alarm_rate,
+            threshold=self.threshold,
+            freq=self.freq,
+            reading=ReadingOptions.from_json(self.reading),
+            remarks=tuple(map(Remark, self.remarks)),
+        )
+
+
+def learn(
+    panel: Panel, model: AnomalyModel, scorer: Scorer | str, contamination: float, false_alarm_rate: float
+) -> Learned:
+    """Learn the normal parts of a panel's items, and where to raise an alarm.
+
+    The threshold is one for all items: their scores are in units of their own spread.
+
+    Raises:
+        InputError: a share or rate outside its range, or a part that cannot be learned.
+    """
+    scorer = scorer_named(scorer) if isinstance(scorer, str) else scorer
+    if scorer.name not in SCORERS:
+        raise unknown_name("scorer", scorer.name, SCORERS)
+    if not 0 <= contamination < 0.5:
+        raise InputError(f"Expected contamination of at least 0 and below 0.5, found {contamination}.")
+    names = tuple(map(str, panel.channels))
+    items = {each.item_id: fit_item(each, names, scorer, model, contamination) for each in panel}
+    remarks, normal = [], []
+    for item in items.values():
+        scores = total(item.normal_scores)
+        found, left = suspicious_stretches(scores, item.reach)
+        normal.append(scores[left])
+        remarks += [_suspicion(item, start, stop) for start, stop in found if contamination == 0]
+    known = NormalScores(np.concatenate(normal))
+    threshold, fitted = known.alarm_threshold(false_alarm_rate)
+    if not fitted:
+        remarks.append(
+            Remark(
+                f"{len(known.ascending)} normal scores are too few, or too much alike, to say which score one in "
+                f"{1 / false_alarm_rate:,.0f} exceeds: the threshold is the highest of them, {threshold:.3g}."
+            )
+        )
+    reading = ReadingOptions.from_json(panel.origin.reading or {})
+    return Learned(
+        items, names, scorer, contamination, false_alarm_rate, threshold, panel.freq, reading, tuple(remarks)
+    )
+
+
+def _suspicion(item: ItemScorer, start: int, stop: int) -> Remark:
+    times = item.learned.timestamps
+    return Remark(
+        f"The training part of {item.learned.item_id!r} has an anomaly itself, it seems: {_time(times[start])} to "
+        f"{_time(times[stop - 1])} ({stop - start} steps). The threshold leaves it out; anomalies like it will not be "
+        "found, since it counts as normal. Cut it out of the training part if it is not."
+    )
+
+
+def _time(moment: Any) -> str:
+    return str(np.datetime_as_string(moment, unit="s")) if isinstance(moment, np.datetime64) else str(moment)

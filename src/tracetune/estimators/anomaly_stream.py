@@ -1,0 +1,150 @@
+"""Scores of rows as they arrive, without reading the past again."""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import narwhals as nw
+import numpy as np
+
+from tracetune.base.errors import InputError
+from tracetune.data.forecast_frame import free_name
+from tracetune.data.panels import Panel, Series
+from tracetune.estimators.anomaly_frames import Scores, frame_of_scores
+from tracetune.estimators.anomaly_thresholds import Threshold
+from tracetune.estimators.item_scorer import ItemScorer, total
+
+
+@dataclass(frozen=True, eq=False)
+class Arrived:
+    """Scores of the rows whose scores are new or may have changed.
+
+    Attributes:
+        scores: of these rows.
+        settled: [T], whether no row that is still to come can change the score.
+    """
+
+    scores: Scores
+    settled: np.ndarray
+
+
+class ItemStream:
+    """One item, going on from the end of its normal part.
+
+    As many steps are kept as can have a part in a score that is not settled: about twice the reach of the scorer.
+
+    Args:
+        item: the normal part, learned.
+        threshold: where alarms are raised.
+    """
+
+    def __init__(self, item: ItemScorer, threshold: Threshold) -> None:
+        self.item = item
+        self.threshold = threshold
+        length = len(item.learned)
+        self.unsettled = length  # place of the first step whose score can still change; the learned part is not scored
+        self.first = 0  # place of the first step that is kept
+        self.timestamps, self.values = item.learned.timestamps, item.learned.values
+        self.totals = total(item.normal_scores)[-max(threshold.steps, 1) :]  # of settled steps
+        self._forget()
+
+    def update(self, series: Series, panel: Panel) -> Arrived:
+        """Take in further rows and score them, and those before them whose scores were not settled.
+
+        Raises:
+            InputError: rows that do not come after those before.
+        """
+        self._append(*_continued(self.timestamps, series, panel))
+        channels = self.item.score(self.values, self.first)
+        end = self.first + self.values.shape[1]
+        settled = max(self.unsettled, min(self._known_until(), end) - self.item.reach)
+        new = self.unsettled - self.first
+        channels = channels[:, new:]
+        sums = total(channels)
+        scores = Scores(
+            Series(series.item_id, self.timestamps[new:], self.values[:, new:], series.key),
+            channels,
+            sums,
+            self.threshold.of(sums, self.totals),
+        )
+        done = settled - self.unsettled
+        self.totals = np.concatenate([self.totals, sums[:done]])[-max(self.threshold.steps, 1) :]
+        self.unsettled = settled
+        self._forget()
+        return Arrived(scores, np.arange(len(sums)) < done)
+
+    def _append(self, timestamps: np.ndarray, values: np.ndarray) -> None:
+        self.timestamps = np.concatenate([self.timestamps, timestamps])
+        self.values = np.concatenate([self.values, values], axis=1)
+
+    def _known_until(self) -> int:
+        """Return the place after the last step that is known: a gap at the end may be filled by what comes.
+
+        A gap longer than the reach is filled by the value before it, whatever comes.
+        """
+        places = []
+        for row in self.values:
+            observed = np.flatnonzero(np.isfinite(row))
+            last = int(observed[-1]) + 1 if len(observed) else 0
+            places.append(len(row) if len(row) - last > self.item.reach else last)
+        return self.first + min(places)
+
+    def _forget(self) -> None:
+        """Drop the steps that have no part in a score that can still change."""
+        start = max(self.unsettled - self.item.reach - 1 - self.first, 0)
+        for row in self.values:  # gaps are filled from the value before them
+            observed = np.flatnonzero(np.isfinite(row[: start + 1]))
+            start = min(start, int(observed[-1])) if len(observed) else start
+        self.first += start
+        self.timestamps, self.values = self.timestamps[start:], self.values[:, start:]
+
+
+def stream_frame(panel: Panel, streams: Mapping[str, ItemStream], *, counted: bool) -> Any:
+    """Return the scores of the rows of a panel, and of those before that were not settled, with ``settled``.
+
+    ``counted``: the panel's steps are counted from 0, and follow the last one of the stream.
+    """
+    if counted:
+        panel = replace(panel, series=tuple(_shifted(each, streams[each.item_id]) for each in panel))
+    before = {name: copy.copy(stream) for name, stream in streams.items()}
+    try:
+        found = [streams[series.item_id].update(series, panel) for series in panel]
+    except InputError:
+        for name, stream in before.items():  # rows are taken in all together or not at all
+            vars(streams[name]).update(vars(stream))
+        raise
+    frame = nw.from_native(frame_of_scores(panel, [each.scores for each in found]), eager_only=True)
+    settled = np.concatenate([each.settled for each in found])
+    name = free_name("settled", frame.columns)
+    return nw.to_native(frame.with_columns(nw.new_series(name, settled, backend=frame.implementation)))
+
+
+def _shifted(series: Series, stream: ItemStream) -> Series:
+    last = stream.timestamps[-1]
+    if last.dtype.kind == "M":
+        raise InputError("Expected a table with times, as the one that was learned had; found arrays.")
+    return replace(series, timestamps=series.timestamps + last + 1)
+
+
+def _continued(before: np.ndarray, series: Series, panel: Panel) -> tuple[np.ndarray, np.ndarray]:
+    """Return times and values of a series from the step after ``before`` on; steps in between are missing."""
+    last, first = before[-1], series.timestamps[0]
+    if series.timestamps.dtype != before.dtype:
+        raise InputError(f"Expected times like those before ({before.dtype}), found {series.timestamps.dtype}.")
+    if first <= last:
+        raise InputError(f"Expected rows after {last}, the last one before, found one at {first}.")
+    known = Series("", before, np.zeros((0, len(before))))
+    steps = 1
+    future = panel.future_timestamps(known, steps)
+    while future[-1] < first:
+        steps *= 2
+        future = panel.future_timestamps(known, steps)
+    place = int(np.searchsorted(future, first))
+    if future[place] != first:
+        raise InputError(
+            f"Expected the next rows of {series.item_id!r} at steps after {last}, such as {future[max(place - 1, 0)]}, "
+            f"found one at {first}, between two steps."
+        )
+    gap = np.full((len(series.values), place), np.nan)
+    return np.concatenate([future[:place], series.timestamps]), np.concatenate([gap, series.values], axis=1)

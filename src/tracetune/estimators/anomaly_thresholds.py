@@ -1,0 +1,70 @@
+"""Where an alarm is raised: rules that need scores, and no labels."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from tracetune.base.errors import InputError
+from tracetune.evaluation.anomaly.thresholds import rolling_quantile
+
+_LEAST_THRESHOLD = 1e-6  # scores of a part that is all the same differ by rounding
+
+
+class Threshold(Protocol):
+    """A rule that turns scores into thresholds."""
+
+    @property
+    def steps(self) -> int:
+        """Steps before a step whose scores have a part in its threshold."""
+        ...
+
+    def of(self, scores: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """Return a threshold [T] for each of the scores [T]; ``before`` are those of the steps before them."""
+        ...
+
+
+@dataclass(frozen=True)
+class FixedThreshold:
+    """One score for all steps: above it is an alarm.
+
+    Attributes:
+        value: in units of the scores, in which 0 is the median of the normal part and 1 its 0.99 quantile.
+    """
+
+    value: float
+    steps: int = 0
+
+    def of(self, scores: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """Return the same threshold [T] for all steps."""
+        return np.full(len(scores), max(self.value, _LEAST_THRESHOLD))
+
+
+@dataclass(frozen=True)
+class RollingQuantile:
+    """A high quantile of the scores before a step, for series that change for good.
+
+    Attributes:
+        window: how many scores before a step; without as many there is no alarm.
+        level: of the quantile: about 1 - level of the steps raise an alarm.
+    """
+
+    window: int = 1000
+    level: float = 0.999
+
+    def __post_init__(self) -> None:
+        if self.window < 2 or not 0 < self.level < 1:
+            raise InputError(
+                f"Expected a window of at least 2 steps and a level in (0, 1), found {self.window} and {self.level}."
+            )
+
+    @property
+    def steps(self) -> int:
+        """Steps of the window."""
+        return self.window
+
+    def of(self, scores: np.ndarray, before: np.ndarray) -> np.ndarray:
+        """Return thresholds [T]; a step without a score counts as the one before it."""
+        known = pd.Series(np.concatenate([before[-self.window :], scores])).ffill().to_numpy()
+        return np.maximum(rolling_quantile(known, self.window, self.level), _LEAST_THRESHOLD)[-len(scores) :]

@@ -1,0 +1,119 @@
+"""What the scores of normal steps say about others: how rare a score is, from which one on to raise an alarm."""
+
+import math
+
+import numpy as np
+
+from tracetune.base.errors import InputError, argument
+from tracetune.evaluation.anomaly.thresholds import ParetoTail, fit_pareto_tail, peaks_over_threshold
+
+_TAIL_SHARE = 0.02
+_FEWEST_PEAKS = 10
+_FEWEST_BLOCKS = 8
+_LEAST_UNIT = 1e-6  # scores of a part that is all the same differ by rounding
+
+
+class NormalScores:
+    """Scores of normal steps, and the tail that they go on with beyond the highest of them.
+
+    Args:
+        scores: [T]; those that are NaN are left out.
+    """
+
+    def __init__(self, scores: np.ndarray) -> None:
+        self.ascending = np.sort(scores[~np.isnan(scores)])
+        count = len(self.ascending)
+        self.tail_share = max(_TAIL_SHARE, _FEWEST_PEAKS / count) if count else 1.0
+        self.base = self.tail = None
+        if self.tail_share < 0.5 and self.ascending[-1] > self.ascending[0]:
+            self.base = float(np.quantile(self.ascending, 1 - self.tail_share))
+            excesses = self.ascending[self.ascending > self.base] - self.base
+            # A tail that ends somewhere would call everything beyond its end equally rare.
+            fitted = fit_pareto_tail(excesses)
+            self.tail = fitted if fitted.shape > 0 else ParetoTail(0.0, float(excesses.mean()))
+
+    def rarity(self, scores: np.ndarray) -> np.ndarray:
+        """Return -log [T] of the share of normal scores that are higher than scores [T]; NaN stays NaN."""
+        count = len(self.ascending)
+        if not count:
+            return np.where(np.isnan(scores), np.nan, 0.0)
+        higher = count - np.searchsorted(self.ascending, scores, side="right")
+        rarity = -np.log((higher + 1) / (count + 1))
+        if self.base is not None and self.tail is not None:
+            beyond = np.maximum(np.nan_to_num(scores, nan=self.base) - self.base, 0)
+            share = -math.log(self.tail_share)
+            with np.errstate(divide="ignore"):
+                rarity = np.where(beyond > 0, share - np.log(self.tail.exceedance(beyond)), np.minimum(rarity, share))
+        return np.where(np.isnan(scores), np.nan, rarity)
+
+    def alarm_threshold(self, false_alarm_rate: float) -> tuple[float, bool]:
+        """Return the score that normal steps exceed with this probability, and whether a tail was fitted to say so.
+
+        Without one, for want of scores, it is the highest of them.
+
+        Raises:
+            InputError: a rate outside (0, 0.25), or no scores.
+        """
+        if not 0 < false_alarm_rate < 0.25:
+            raise InputError(
+                f"Expected {argument('false_alarm_rate')} between 0 and 0.25, found {false_alarm_rate}. 0.001 means "
+                "one step in 1,000 normal ones."
+            )
+        count = len(self.ascending)
+        if not count:
+            raise InputError("Expected scores of normal steps, found none.")
+        share = max(self.tail_share, 2 * false_alarm_rate)
+        highest = float(self.ascending[-1])
+        if self.tail is None or share >= 0.5:
+            return highest, False
+        base = np.quantile(self.ascending, 1 - share)
+        if (self.ascending > base).sum() < _FEWEST_PEAKS:
+            return highest, False
+        return peaks_over_threshold(self.ascending, false_alarm_rate, share), True
+
+
+def suspicious_stretches(
+    scores: np.ndarray, reach: int, most: int = 5, chance: float = 0.01
+) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """Return the stretches of a part called normal that do not look it, and which steps [T] are left without them.
+
+    Scores near each other are alike, so the highest of every ``reach`` steps count. Above their median they are taken
+    for exponentially distributed; a peak that one of them would reach with less than ``chance`` is suspicious, and the
+    next one is looked at.
+
+    Args:
+        scores: [T] of the part, none compared with itself; NaN where there is none.
+        reach: steps; what is farther than this from a step has no part in its score.
+        most: stretches to look for.
+        chance: of calling a normal part suspicious.
+    """
+    left = np.isfinite(scores)
+    found: list[tuple[int, int]] = []
+    for _ in range(most):
+        peak = int(np.argmax(np.where(left, scores, -np.inf)))
+        near = slice(max(peak - reach, 0), peak + reach + 1)
+        others = left.copy()
+        others[near] = False
+        highest = _block_maxima(scores[others], reach)
+        if len(highest) < _FEWEST_BLOCKS:
+            break
+        middle = np.median(highest)
+        unit = max(float((highest[highest >= middle] - middle).mean()), _LEAST_UNIT)
+        if len(highest) / 2 * math.exp(-(scores[peak] - middle) / unit) > chance:
+            break
+        found.append(_run_around(peak, (scores > middle + unit) & left))
+        left = others
+    return sorted(found), left
+
+
+def _block_maxima(scores: np.ndarray, steps: int) -> np.ndarray:
+    """Return the highest of every ``steps`` scores [T], in order; what is left at the end is passed over."""
+    blocks = len(scores) // steps
+    return scores[: blocks * steps].reshape(blocks, steps).max(axis=1)
+
+
+def _run_around(step: int, high: np.ndarray) -> tuple[int, int]:
+    """Return the first step, and that after the last, of the run of true values [T] around a step."""
+    before, after = np.flatnonzero(~high[:step]), np.flatnonzero(~high[step + 1 :])
+    start = int(before[-1]) + 1 if len(before) else 0
+    return start, step + 1 + (int(after[0]) if len(after) else len(high) - step - 1)

@@ -1,0 +1,121 @@
+"""Pictures of series with the scores of their steps: what raised an alarm, and when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tracetune.base.errors import InputError
+from tracetune.base.files import staged_file
+from tracetune.report.forecast_plots import MOST_PANELS, plain_ticks
+
+_SERIES, _SCORE, _ALARM, _QUIET = "#1b1f24", "#0b6bcb", "#d1242f", "#8a8f98"
+_DPI = 150
+_MOST_POINTS = 4000
+_MOST_CHANNELS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class AnomalyPanel:
+    """One series to draw.
+
+    Attributes:
+        title: stands above it.
+        timestamps: [T], dates or numbers.
+        values: [C, T], NaN where missing; the first four channels are drawn, each by its own range.
+        score: [T], NaN where there is none.
+        threshold: [T].
+        events: first steps, and those after the last.
+    """
+
+    title: str
+    timestamps: np.ndarray
+    values: np.ndarray
+    score: np.ndarray
+    threshold: np.ndarray
+    events: tuple[tuple[int, int], ...]
+
+
+def anomaly_figure(panels: Sequence[AnomalyPanel], title: str = "", path: str | Path | None = None) -> Figure:
+    """Draw series above their scores, events shaded.
+
+    Args:
+        panels: at most six; further ones are left out.
+        title: stands above the picture.
+        path: file to write it to, whole or not at all; its suffix is the format (``.png``, ``.pdf``, ``.svg``).
+
+    Raises:
+        InputError: there is nothing to draw.
+    """
+    if not panels:
+        raise InputError("Expected at least one series to draw, found none.")
+    drawn = panels[:MOST_PANELS]
+    figure = Figure(figsize=(10.0, 3.6 * len(drawn)), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2 * len(drawn), 1, squeeze=False, height_ratios=[2, 1] * len(drawn))[:, 0].tolist()
+    for panel, above, below in zip(drawn, axes[::2], axes[1::2], strict=True):
+        _draw(panel, above, below)
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=_SERIES)
+    handles, labels = axes[1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=len(labels), frameon=False, fontsize=9)
+    if path is not None:
+        with staged_file(path) as temporary:
+            figure.savefig(temporary)
+    return figure
+
+
+def _draw(panel: AnomalyPanel, above: Axes, below: Axes) -> None:
+    kept = _kept_steps(panel)
+    times = panel.timestamps[kept]
+    several = len(panel.values) > 1
+    for place, row in enumerate(panel.values[:_MOST_CHANNELS]):
+        above.plot(times, _of_own_range(row, place)[kept] if several else row[kept], color=_SERIES, linewidth=0.8)
+    if several:
+        above.set_yticks([])
+    note = f"{len(panel.events)} event{'' if len(panel.events) == 1 else 's'}"
+    if len(panel.values) > _MOST_CHANNELS:
+        note += f", {_MOST_CHANNELS} of {len(panel.values)} channels"
+    above.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold", color=_SERIES)
+    above.set_title(note, loc="right", fontsize=8.5, color=_QUIET)
+    below.plot(times, panel.score[kept], color=_SCORE, linewidth=0.9, label="score")
+    threshold = np.where(np.isfinite(panel.threshold), panel.threshold, np.nan)
+    below.plot(times, threshold[kept], color=_ALARM, linewidth=0.9, linestyle=(0, (4, 2)), label="threshold")
+    last = len(panel.timestamps) - 1
+    for start, stop in panel.events:
+        for axes in (above, below):
+            axes.axvspan(panel.timestamps[start], panel.timestamps[min(stop, last)], color=_ALARM, alpha=0.18, lw=0)
+    above.sharex(below)
+    above.tick_params(labelbottom=False)
+    for axes in (above, below):
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(_QUIET)
+        axes.tick_params(colors=_SERIES, labelsize=8)
+        axes.margins(x=0.01)
+    plain_ticks(below)
+
+
+def _kept_steps(panel: AnomalyPanel) -> np.ndarray:
+    """Return the steps to draw: of many, those where a stretch has its highest score and its extreme values."""
+    length = len(panel.score)
+    if length <= _MOST_POINTS:
+        return np.arange(length)
+    borders = np.linspace(0, length, _MOST_POINTS // 4 + 1).astype(int)[:-1]
+    found = [borders]
+    for row, sign in [(panel.score, 1), (panel.values[0], 1), (panel.values[0], -1)]:
+        filled = sign * np.nan_to_num(row, nan=-sign * np.inf)
+        highest = np.repeat(np.maximum.reduceat(filled, borders), np.diff(np.append(borders, length)))
+        at = np.flatnonzero(filled == highest)
+        found.append(at[np.unique(np.searchsorted(borders, at, side="right"), return_index=True)[1]])
+    return np.unique(np.concatenate(found))
+
+
+def _of_own_range(row: np.ndarray, place: int) -> np.ndarray:
+    """Return values [T] between 0 and 1 less their place, so that channels stand below each other."""
+    known = row[np.isfinite(row)]
+    low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)
+    return (row - low) / (high - low if high > low else 1.0) * 0.9 - place

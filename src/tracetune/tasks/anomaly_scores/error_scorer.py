@@ -1,0 +1,90 @@
+"""Scores from how far a model's guess of each step is from what was observed."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from tracetune.base.errors import InputError
+from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
+from tracetune.tasks.anomaly_scores.scaling import Scaling, Spread
+from tracetune.tasks.anomaly_scores.scorer import Calibration
+
+
+class StepErrors(Protocol):
+    """Errors of a model that guesses steps from others."""
+
+    @property
+    def reach(self) -> int:
+        """Steps: what is farther than this from a step has no part in its error."""
+        ...
+
+    def __call__(self, scaled: np.ndarray, at: int) -> np.ndarray:
+        """Return absolute errors [T] of values [T] in deviations of the normal part; NaN where nothing was guessed.
+
+        ``at`` is the place of the first step on a grid of windows.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ErrorScorer:
+    """A model's errors, smoothed over half a period, in units of their spread over the normal part.
+
+    Attributes:
+        errors: of the model.
+        scaling: of the normal part.
+        smoothing: steps of the moving mean, odd.
+        spread: of the smoothed errors over the normal part.
+        normal_scores: [T] scores of the normal part.
+    """
+
+    errors: StepErrors
+    scaling: Scaling
+    smoothing: int
+    spread: Spread
+    normal_scores: np.ndarray
+
+    @property
+    def reach(self) -> int:
+        """Steps that have a part in the error of a step, or are smoothed with it."""
+        return self.errors.reach + self.smoothing // 2
+
+    @property
+    def calibration(self) -> Calibration:
+        """Spread and normal scores."""
+        return {
+            "spread": np.array([self.spread.middle, self.spread.unit]),
+            "normal_scores": self.normal_scores,
+        }
+
+    def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
+        """Return scores [T] of values [T], see :class:`ChannelScorer`."""
+        return self.spread.scaled(_smoothed(self.errors(self.scaling.scaled(values), at or 0), self.smoothing))
+
+
+def fit_error_scorer(normal: np.ndarray, errors: StepErrors, calibration: Calibration | None = None) -> ErrorScorer:
+    """Learn how large errors are in a normal part: values [T], NaN where missing.
+
+    Raises:
+        InputError: nothing in it is observed and guessed.
+    """
+    normal = np.asarray(normal, float)
+    scaling = Scaling.of(normal)
+    smoothing = window_widths(normal)[0] // 2 * 2 + 1
+    if calibration is not None:
+        spread = Spread(*map(float, calibration["spread"]))
+        return ErrorScorer(errors, scaling, smoothing, spread, calibration["normal_scores"])
+    smoothed = _smoothed(errors(scaling.scaled(normal), 0), smoothing)
+    if np.isnan(smoothed).all():
+        raise InputError(f"Expected a normal part of which a model can guess steps, found {len(normal)} steps of none.")
+    spread = Spread.of(smoothed)
+    return ErrorScorer(errors, scaling, smoothing, spread, spread.scaled(smoothed))
+
+
+def _smoothed(errors: np.ndarray, steps: int) -> np.ndarray:
+    """Return the moving mean [T] of the errors that are known, NaN where no more than half of them are."""
+    around: dict[str, Any] = {"window": steps, "center": True, "min_periods": 1}
+    known = pd.Series(np.isfinite(errors).astype(float)).rolling(**around).mean()
+    return pd.Series(errors).rolling(**around).mean().where(known > 0.5).to_numpy()

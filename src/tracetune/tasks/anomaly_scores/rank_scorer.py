@@ -1,0 +1,94 @@
+"""Scorer "rank_average": several scorers at once, by how rare their scores are among normal ones."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tracetune.base.errors import InputError, unknown_name
+from tracetune.evaluation.anomaly.normal_scores import NormalScores
+from tracetune.tasks.anomaly import AnomalyModel
+from tracetune.tasks.anomaly_scores.scaling import Spread, mean_of_known
+from tracetune.tasks.anomaly_scores.scorer import SCORERS, Calibration, ChannelScorer, register_scorer, scorer_named
+from tracetune.tasks.anomaly_scores.weighted import of_member
+
+
+@register_scorer
+@dataclass(frozen=True)
+class RankAverage:
+    """The mean over scorers of -log of the share of normal scores that are higher.
+
+    Beyond the highest normal score ranks would all be the same: there the share is that of the tail fitted to them.
+
+    Attributes:
+        members: names of scorers.
+    """
+
+    members: tuple[str, ...] = ("neighbours", "windows")
+    name: ClassVar[str] = "rank_average"
+
+    def __post_init__(self) -> None:
+        known = [name for name in SCORERS if name != self.name]
+        for member in self.members:
+            if member not in known:
+                raise unknown_name("scorer", member, known)
+        if not self.members:
+            raise InputError(f"Expected at least one member, of {', '.join(known)}; found none.")
+
+    def fit(
+        self,
+        normal: np.ndarray,
+        model: AnomalyModel,
+        contamination: float = 0.0,
+        calibration: Calibration | None = None,
+    ) -> "RankedScorer":
+        """Learn the normal part, see :class:`Scorer`."""
+        return RankedScorer.of(
+            {
+                name: scorer_named(name).fit(normal, model, contamination, of_member(calibration, name))
+                for name in self.members
+            }
+        )
+
+
+@dataclass(frozen=True)
+class RankedScorer:
+    """Members' scores as -log of their tail probability, averaged.
+
+    Attributes:
+        members: by name.
+        normal: of each member, the scores of the normal part.
+        spread: of the mean over the normal part.
+        normal_scores: [T] scores of the normal part.
+    """
+
+    members: Mapping[str, ChannelScorer]
+    normal: Mapping[str, NormalScores]
+    spread: Spread
+    normal_scores: np.ndarray
+
+    @classmethod
+    def of(cls, members: Mapping[str, ChannelScorer]) -> "RankedScorer":
+        """Put members together."""
+        normal = {name: NormalScores(member.normal_scores) for name, member in members.items()}
+        mean = mean_of_known([normal[name].rarity(member.normal_scores) for name, member in members.items()])
+        spread = Spread.of(mean)
+        return cls(members, normal, spread, spread.scaled(mean))
+
+    @property
+    def reach(self) -> int:
+        """Steps of the farthest reaching member."""
+        return max(member.reach for member in self.members.values())
+
+    @property
+    def calibration(self) -> Calibration:
+        """Those of the members, under their names."""
+        return {
+            f"{name}.{key}": value for name, member in self.members.items() for key, value in member.calibration.items()
+        }
+
+    def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
+        """Return scores [T] of values [T], see :class:`ChannelScorer`."""
+        rarities = [self.normal[name].rarity(member.score(values, at)) for name, member in self.members.items()]
+        return self.spread.scaled(mean_of_known(rarities))

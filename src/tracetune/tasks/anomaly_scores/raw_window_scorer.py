@@ -1,0 +1,44 @@
+"""Scorer "windows": distances of windows as they are, and of levels, to the nearest normal windows; no model."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from tracetune.tasks.anomaly import AnomalyModel
+from tracetune.tasks.anomaly_scores.features import RawShape
+from tracetune.tasks.anomaly_scores.scorer import Calibration, register_scorer
+from tracetune.tasks.anomaly_scores.shape_and_level import fit_shape_and_level
+from tracetune.tasks.anomaly_scores.weighted import WeightedScorer
+
+
+@register_scorer
+@dataclass(frozen=True)
+class Windows:
+    """Shape by z-normalised windows, as a matrix profile compares them, level by mean, deviation and extremes.
+
+    Attributes:
+        widths: of windows in steps; None for half of, one and two periods of each channel.
+        neighbours: how many nearest windows a distance is averaged over.
+    """
+
+    widths: tuple[int, ...] | None = None
+    neighbours: int = 3
+    name: ClassVar[str] = "windows"
+
+    def fit(
+        self,
+        normal: np.ndarray,
+        model: AnomalyModel,
+        contamination: float = 0.0,
+        calibration: Calibration | None = None,
+    ) -> WeightedScorer:
+        """Learn the normal part, see :class:`Scorer`; the model is not used."""
+        return fit_shape_and_level(
+            normal,
+            RawShape(),
+            self.widths,
+            neighbours=self.neighbours,
+            contamination=contamination,
+            calibration=calibration,
+        )

@@ -1,0 +1,103 @@
+"""What scores the steps of a channel by how unlike its normal part they are, and the names of all scorers.
+
+A scorer is one file: a frozen dataclass with its options, registered with :func:`register_scorer`. Its ``fit`` learns
+the normal part of one channel.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Protocol, TypeVar
+
+import numpy as np
+
+from tracetune.base.errors import unknown_name
+from tracetune.tasks.anomaly import AnomalyModel
+
+Calibration = Mapping[str, np.ndarray]
+"""What a fit found out about the scores of the normal part, by name: enough to do without finding it out again."""
+
+
+class ChannelScorer(Protocol):
+    """The normal part of one channel, learned.
+
+    Scores are in units of their spread over the normal part: 0 is the median, 1 the 0.99 quantile.
+    """
+
+    @property
+    def normal_scores(self) -> np.ndarray:
+        """Scores [T] of the normal part, none compared with itself; NaN where there is none."""
+        ...
+
+    @property
+    def reach(self) -> int:
+        """Steps: what is farther than this from a step has no part in its score."""
+        ...
+
+    @property
+    def calibration(self) -> Calibration:
+        """What :meth:`Scorer.fit` takes to come to the same scorer faster."""
+        ...
+
+    def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
+        """Return scores [T] of values [T], NaN where there is none; higher is more anomalous.
+
+        Args:
+            values: NaN where missing. Windows that lack up to a quarter of their steps are scored with these
+                interpolated; a step that is in no other windows has no score.
+            at: steps from the first one that was learned to the first of ``values``, where these lie on one time axis
+                and agree on the steps that they share: learned windows that overlap a window do not count for it.
+                None for other values.
+        """
+        ...
+
+
+class Scorer(Protocol):
+    """How to score; an instance holds the options.
+
+    Attributes:
+        name: as in commands and records.
+    """
+
+    name: ClassVar[str]
+
+    def fit(
+        self,
+        normal: np.ndarray,
+        model: AnomalyModel,
+        contamination: float = 0.0,
+        calibration: Calibration | None = None,
+    ) -> ChannelScorer:
+        """Learn the normal part of one channel.
+
+        Args:
+            normal: [T] values, NaN where missing.
+            model: to score with.
+            contamination: share of the steps that may be anomalous all the same.
+            calibration: of an earlier fit to the same.
+
+        Raises:
+            InputError: too few values, or a backbone that cannot do what this scorer needs.
+        """
+        ...
+
+
+SCORERS: dict[str, type[Scorer]] = {}
+S = TypeVar("S", bound=type[Scorer])
+
+
+def register_scorer(scorer: S) -> S:
+    """Class decorator: make a scorer known by its name."""
+    if scorer.name in SCORERS:
+        raise AssertionError(f"scorer {scorer.name!r} is registered twice")
+    SCORERS[scorer.name] = scorer
+    return scorer
+
+
+def scorer_named(name: str) -> Scorer:
+    """Return the scorer with its default options.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    if name not in SCORERS:
+        raise unknown_name("scorer", name, SCORERS)
+    return SCORERS[name]()

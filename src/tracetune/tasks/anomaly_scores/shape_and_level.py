@@ -1,0 +1,52 @@
+"""Shape and level of windows, each weighted by what it can tell."""
+
+import numpy as np
+
+from tracetune.tasks.anomaly_scores.features import LevelFeatures, WindowFeatures
+from tracetune.tasks.anomaly_scores.neighbour_scorer import fit_neighbour_scorer, window_widths
+from tracetune.tasks.anomaly_scores.scorer import Calibration
+from tracetune.tasks.anomaly_scores.weighted import WeightedScorer, of_member
+
+_NO_SHAPE, _ALL_SHAPE = 0.3, 0.7
+
+
+def fit_shape_and_level(
+    normal: np.ndarray,
+    shape_features: WindowFeatures,
+    widths: tuple[int, ...] | None = None,
+    *,
+    neighbours: int = 3,
+    contamination: float = 0.0,
+    calibration: Calibration | None = None,
+) -> WeightedScorer:
+    """Learn the normal part of one channel, values [T].
+
+    The shape weighs 0 where the shapes of normal windows do not repeat each other (repeatability up to 0.3), 1 where
+    they do (from 0.7 on); the level always weighs 1.
+
+    Args:
+        normal: values to learn, NaN where missing; see :func:`fit_neighbour_scorer` for parts with anomalies.
+        shape_features: how shapes are told apart.
+        widths: of windows in steps; None for half of, one and two periods.
+        neighbours: how many nearest windows a distance is averaged over.
+        contamination: share of the windows that may be anomalous.
+        calibration: of an earlier fit to the same.
+
+    Raises:
+        InputError: too few values.
+    """
+    widths = window_widths(normal) if widths is None else widths
+    features: dict[str, WindowFeatures] = {"shape": shape_features, "level": LevelFeatures()}
+    members = {
+        name: fit_neighbour_scorer(
+            normal,
+            each,
+            widths,
+            neighbours=neighbours,
+            contamination=contamination,
+            calibration=of_member(calibration, name),
+        )
+        for name, each in features.items()
+    }
+    weight = np.clip((members["shape"].repeatability - _NO_SHAPE) / (_ALL_SHAPE - _NO_SHAPE), 0, 1)
+    return WeightedScorer.of(members, {"shape": float(weight), "level": 1.0})

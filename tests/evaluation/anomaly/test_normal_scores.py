@@ -1,0 +1,41 @@
+"""Rarity and thresholds from normal scores, and stretches that do not look normal."""
+
+import numpy as np
+import pytest
+
+from tracetune.base.errors import InputError
+from tracetune.evaluation.anomaly.normal_scores import NormalScores, suspicious_stretches
+
+
+def test_rarity_is_that_of_the_distribution_far_beyond_its_highest_score() -> None:
+    scores = np.random.default_rng(0).exponential(size=20_000)
+    normal = NormalScores(np.r_[scores, np.nan])
+    places = np.array([1.0, 3.0, 6.0, 15.0, np.nan])
+    assert normal.rarity(places) == pytest.approx(places, rel=0.15, nan_ok=True)  # -log P(X > x) = x
+    assert (np.diff(normal.rarity(np.linspace(0, 40, 500))) >= 0).all()
+
+
+def test_the_threshold_is_exceeded_at_the_rate() -> None:
+    generator = np.random.default_rng(0)
+    threshold, fitted = NormalScores(generator.exponential(size=5000)).alarm_threshold(1e-3)
+    assert fitted
+    assert (generator.exponential(size=200_000) > threshold).mean() == pytest.approx(1e-3, rel=0.5)
+    assert NormalScores(np.arange(12.0)).alarm_threshold(1e-3) == (11.0, False)
+    assert NormalScores(np.zeros(100)).alarm_threshold(1e-3) == (0.0, False)
+    with pytest.raises(InputError, match="between 0 and 0.25, found 0.5"):
+        NormalScores(np.arange(12.0)).alarm_threshold(0.5)
+    with pytest.raises(InputError, match="found none"):
+        NormalScores(np.full(3, np.nan)).alarm_threshold(0.1)
+
+
+def test_stretches_that_do_not_look_normal() -> None:
+    clean = [np.convolve(np.random.default_rng(seed).exponential(size=3000), np.ones(20) / 20) for seed in range(40)]
+    assert sum(bool(suspicious_stretches(scores, 40)[0]) for scores in clean) <= 2
+    for scores in clean[:10]:
+        scores[1000:1030] = 8.0
+        scores[2000:2010] = 6.0
+        found, left = suspicious_stretches(scores, 40)
+        assert [abs(start - place) < 20 for (start, _), place in zip(found, (1000, 2000), strict=True)] == [True] * 2
+        assert not left[1000:1030].any() and left[:900].all()
+    found, left = suspicious_stretches(np.array([0.0, np.nan, 9.0]), 2)
+    assert found == [] and left.tolist() == [True, False, True]

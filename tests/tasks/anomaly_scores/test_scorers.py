@@ -1,0 +1,191 @@
+"""Scores of series with planted anomalies, by every scorer, and the parts they are made of."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.tiny import tiny_backbone
+from tracetune.base.errors import InputError
+from tracetune.tasks.anomaly import AnomalyModel
+from tracetune.tasks.anomaly_scores import SCORERS, ChannelScorer, Forecast, Neighbours, RankAverage, scorer_named
+from tracetune.tasks.anomaly_scores.features import LevelFeatures, RawShape
+from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
+from tracetune.tasks.anomaly_scores.neighbour_scorer import fit_neighbour_scorer, window_widths
+from tracetune.tasks.anomaly_scores.neighbours import coreset, nearest_distance
+from tracetune.tasks.anomaly_scores.scaling import Scaling, Spread, mean_of_known
+from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts
+
+NAMES = sorted(SCORERS)
+
+
+def season(length: int, seed: int = 0) -> np.ndarray:
+    noise = 0.05 * np.random.default_rng(seed).normal(size=length)
+    return np.sin(2 * np.pi * np.arange(length) / 80) + noise
+
+
+def model() -> AnomalyModel:
+    return AnomalyModel(tiny_backbone(), None, 64)
+
+
+@pytest.fixture(scope="module")
+def fitted() -> dict[str, ChannelScorer]:
+    return {name: scorer_named(name).fit(season(800), model()) for name in NAMES}
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(8, 200), st.integers(1, 8), st.integers(1, 9), st.integers(0, 20))
+def test_every_step_has_the_mean_of_the_windows_over_it(length: int, width: int, stride: int, at: int) -> None:
+    starts = window_starts(length, width, min(stride, width), at)
+    assert ((starts[1:-1] + at) % min(stride, width) == 0).all()
+    scores = np.random.default_rng(length).random(len(starts))
+    covering = [scores[(starts <= step) & (step < starts + width)].mean() for step in range(length)]
+    assert spread(starts, scores, width, length) == pytest.approx(covering)
+
+
+def test_the_period_is_found() -> None:
+    assert dominant_period(season(1000)) == pytest.approx(80, abs=2)
+    assert dominant_period(np.ones(50)) is None
+    assert dominant_period(np.full(50, np.nan)) is None
+    assert window_widths(season(1000)) == pytest.approx((40, 80, 160), abs=3)
+    assert min(window_widths(np.ones(20))) >= 8
+    assert window_widths(np.ones(7)) == (3,)
+
+
+def test_distances_are_those_to_the_nearest_windows_that_do_not_overlap() -> None:
+    bank = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
+    starts = torch.tensor([0, 10, 20, 30])
+    assert nearest_distance(torch.tensor([[1.5]]), bank, 2).tolist() == [1.0]  # (0.5 + 1.5) / 2
+    apart = (starts, starts, 20)
+    assert nearest_distance(bank, bank, 1, apart).tolist() == [3.0, 6.0, 3.0, 6.0]
+
+
+def test_equal_rows_are_not_apart() -> None:
+    rows = torch.nn.functional.normalize(torch.randn(200, 300, generator=torch.Generator().manual_seed(0)), dim=1)
+    assert nearest_distance(rows, rows, 1).max() == 0.0
+
+
+def test_a_coreset_is_a_part_in_order() -> None:
+    kept = coreset(50, 10)
+    assert len(kept) == 10
+    assert (kept.diff() > 0).all()
+    assert coreset(50, 60).tolist() == list(range(50))
+
+
+def test_units() -> None:
+    assert Scaling.of(np.array([1.0, 3.0, np.nan])) == Scaling(2.0, 1.0)
+    assert Scaling.of(np.full(3, 5.0)).scaled(np.array([5.005])) == pytest.approx([1.0])
+    assert Scaling.of(np.full(3, np.nan)) == Scaling(0.0, 1.0)
+    assert np.isfinite(Scaling.of(np.array([-1e300, 1e300])).scale)
+    assert Spread.of(np.arange(101.0)) == Spread(50.0, 49.0)
+    assert Spread.of(np.full(9, 0.5)).unit == 1.0
+    mean = mean_of_known([np.array([1.0, np.nan, np.nan]), np.array([3.0, 5.0, np.nan])], [3, 1])
+    assert mean == pytest.approx([1.5, 5.0, np.nan], nan_ok=True)
+
+
+def test_gaps() -> None:
+    assert filled_gaps(np.array([np.nan, 1.0, np.nan, 3.0, np.nan])).tolist() == [1, 1, 2, 3, 3]
+    assert filled_gaps(np.full(3, np.nan)).tolist() == [0, 0, 0]
+    gap = np.array([1.0, np.nan, np.nan, 4.0, np.nan, 6.0])
+    assert filled_gaps(gap, longest=1).tolist() == [1, 1, 1, 4, 5, 6]
+    assert well_observed(gap, np.array([0, 2]), 4).tolist() == [False, False]
+    assert well_observed(np.r_[gap, 7.0], np.array([3]), 4).tolist() == [True]
+
+
+@pytest.mark.parametrize("name", ["neighbours", "rank_average", "windows"])  # a random model cannot guess
+def test_an_odd_shape_has_the_highest_score(name: str, fitted: dict[str, ChannelScorer]) -> None:
+    values = season(1600, 1)
+    values[960:1040] = np.sin(2 * np.pi * np.arange(80) / 20)
+    assert 930 <= int(np.nanargmax(fitted[name].score(values))) <= 1070
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_odd_level_has_the_highest_score(name: str, fitted: dict[str, ChannelScorer]) -> None:
+    values = season(1600, 1)
+    values[960:1040] += 3
+    assert 920 <= int(np.nanargmax(fitted[name].score(values))) <= 1080
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_units_do_not_matter(name: str, fitted: dict[str, ChannelScorer]) -> None:
+    scores = fitted[name].score(season(400, 1))
+    scaled = scorer_named(name).fit(1000 * season(800) - 7, model()).score(1000 * season(400, 1) - 7)
+    np.testing.assert_allclose(scaled, scores, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_normal_scores_are_those_of_the_part_at_its_place(name: str, fitted: dict[str, ChannelScorer]) -> None:
+    scorer = fitted[name]
+    np.testing.assert_allclose(scorer.score(season(800), at=0), scorer.normal_scores, rtol=1e-3, atol=1e-3)
+    known = scorer.normal_scores[np.isfinite(scorer.normal_scores)]
+    assert np.median(known) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_farther_than_the_reach_has_no_part(name: str, fitted: dict[str, ChannelScorer]) -> None:
+    scorer, values = fitted[name], season(1200, 1)
+    values[300:310] = np.nan
+    first = 150
+    parts = scorer.score(values[first:], at=first)[scorer.reach + 1 : -scorer.reach]
+    whole = scorer.score(values, at=0)[first:][scorer.reach + 1 : -scorer.reach]
+    assert len(whole) > 300
+    np.testing.assert_allclose(parts, whole, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_calibration_gives_the_same_scorer(name: str, fitted: dict[str, ChannelScorer]) -> None:
+    again = scorer_named(name).fit(season(800), model(), calibration=fitted[name].calibration)
+    np.testing.assert_array_equal(again.normal_scores, fitted[name].normal_scores)
+    np.testing.assert_array_equal(again.score(season(300, 2)), fitted[name].score(season(300, 2)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("length", [7, 20])
+def test_short_and_constant_series(name: str, length: int, fitted: dict[str, ChannelScorer]) -> None:
+    assert fitted[name].score(season(length)).shape == (length,)
+    if name not in ("forecast", "rank_average"):
+        assert np.isfinite(scorer_named(name).fit(np.arange(length * 1.0), model()).score(np.arange(length))).all()
+    scores = scorer_named(name).fit(np.full(300, 0.1), model()).score(np.r_[np.full(200, 0.1), 5.0, np.full(99, 0.1)])
+    assert abs(int(np.nanargmax(scores)) - 200) <= 128
+    assert np.nanmax(scorer_named(name).fit(np.full(300, 0.1), model()).score(np.full(90, 0.1))) < 1e-3
+
+
+def test_a_block_of_gaps_has_no_score_and_raises_none_around_it() -> None:
+    values = season(1600, 1)
+    values[700:900] = np.nan
+    scores = fit_neighbour_scorer(season(800), RawShape()).score(values)
+    assert np.isnan(scores[760:840]).all()
+    assert np.isfinite(scores[:660]).all() and np.isfinite(scores[940:]).all()
+    assert np.nanmax(scores) < 10
+    holes = season(800)
+    holes[::7] = np.nan
+    assert np.isfinite(fit_neighbour_scorer(holes, RawShape()).normal_scores).all()
+
+
+def test_an_anomaly_in_the_part_that_was_learned_is_found_there() -> None:
+    values = season(1600)
+    values[700:740] = 2.5
+    assert 680 <= int(Neighbours().fit(values, model()).normal_scores.argmax()) <= 760
+    values[1300:1340] = 2.5
+    scores = Neighbours(neighbours=1).fit(values, model(), contamination=0.1).normal_scores
+    assert scores[705:735].min() > 5 * np.median(np.abs(scores))
+
+
+def test_shapes_that_never_repeat_do_not_count() -> None:
+    walk = np.random.default_rng(0).normal(size=1500).cumsum()
+    walked, seasonal = (Neighbours().fit(values, model()) for values in (walk, season(1500)))
+    assert walked.weights["shape"] < seasonal.weights["shape"]
+
+
+def test_refusals() -> None:
+    with pytest.raises(InputError, match="at least 16 normal steps"):
+        fit_neighbour_scorer(np.arange(10.0), LevelFeatures(), (8,))
+    with pytest.raises(InputError, match="at most a quarter are missing"):
+        fit_neighbour_scorer(np.full(100, np.nan), LevelFeatures())
+    with pytest.raises(InputError, match="Unknown scorer 'neighbour'. Did you mean 'neighbours'"):
+        scorer_named("neighbour")
+    with pytest.raises(InputError, match="Unknown scorer 'x'"):
+        RankAverage(("x",))
+    with pytest.raises(InputError, match="at least 1 step"):
+        Forecast(steps=0)
