@@ -1,32 +1,45 @@
-"""Anomaly scores without labels on UCR and NAB: VUS-PR of every file, beside scores that need no model.
+"""Anomaly detectors on UCR and NAB: VUS-PR of every file, beside scores that need no model.
 
-UCR files have a part without anomalies, which is learned. NAB files have none: the whole file is learned and scored,
-each window against the nearest 3 % of the others. Windows of the metric are the dominant period (125 steps without
-one), as in TSB-AD's tables; the whole file counts, the learned part included.
+UCR files have a part without anomalies, which is learned. NAB files have none: the whole file is learned, with a
+contamination of 0.1, the share of NAB's steps that lie in its windows by construction. In both cases the whole file is
+scored, the learned part too, in which no window is compared with itself. Windows of the metric are the dominant period
+(125 steps without one), as in TSB-AD's tables. Steps without a score count as the lowest.
+
+`neighbours`, `windows` and `rank_average` are scorers of `AnomalyDetector`; the first two are taken as the members of
+the third, whose scores are the same as by themselves. `chosen` is one of them, by a rule that reads no label: see
+`chosen_scorer`. Tuned rows fine-tune the model on the learned part first. Sub-PCA, k-means and the matrix profile get
+the z-normalised windows of one period.
 """
 
 import argparse
 import json
 import re
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
-from torch import Tensor
-from tracetune.tasks.anomaly_scores.series_scorer import fit_series_scorer
 
-from benchmarks.common import Results, Row
-from tracetune.backbones.loading import load_backbone
+from benchmarks.common import Results, Row, grouped
 from tracetune.data.datasets import dataset_paths, list_datasets
+from tracetune.estimators.anomaly_detector import AnomalyDetector
 from tracetune.evaluation.anomaly.volume import volume_under_surface
-from tracetune.tasks.anomaly_scores.neighbour_scorer import fit_neighbour_scorer, window_widths
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.methods import method_named
+from tracetune.tasks.anomaly_scores import RankAverage
+from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
 from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts
+from tracetune.training.config import TrainingConfig
 
 WITHOUT_PERIOD = 125
+NAB_CONTAMINATION = 0.1
+UNTUNED = "none"
+_FLOOR = 0.05  # of the median deviation: windows that vary less are near to flat
 
 
 @dataclass(frozen=True)
@@ -38,47 +51,105 @@ class Labelled:
     labels: np.ndarray
     normal: int
 
+    @property
+    def contamination(self) -> float:
+        """Share of the learned steps that may be anomalous."""
+        return 0.0 if self.normal < len(self.signal) else NAB_CONTAMINATION
+
 
 def main() -> None:
     """Score every file by every scorer and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="tracetune/tiny")
     parser.add_argument("--datasets", nargs="+", default=["ucr", "nab"])
-    parser.add_argument("--output", default="docs/results/anomaly")
+    parser.add_argument("--longest", type=int, default=10**9, help="files with more steps are left out")
+    parser.add_argument("--method", default=UNTUNED, help="fine-tune on the learned part first, by this method")
+    parser.add_argument("--max-steps", type=int, default=200, help="optimiser steps of fine-tuning")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of fine-tuning; nothing else is random")
+    parser.add_argument("--scores", help="folder to keep the scores of every file in")
+    parser.add_argument("--output", default="docs/results/anomaly_detector")
     arguments = parser.parse_args()
-    backbone = load_backbone(arguments.model).eval()
-    results = Results("anomaly_table", arguments, backbone, summarise, ("collection", "series"))
+    base = AnomalyDetector.from_pretrained(arguments.model, device="cpu")
+    free = ("datasets", "longest", "method", "max_steps", "seeds", "scores", "output")
+    results = Results("anomaly_table", arguments, base.anomaly_model.backbone, summarise, IDENTITY, free)
     for collection in arguments.datasets:
-        for series in {"ucr": ucr, "nab": nab}[collection]():
-            if results.find(collection=collection, series=series.name) is None:
-                results.add({"collection": collection, "series": series.name, **vus_pr(series, backbone)})
+        files = sorted({"ucr": ucr, "nab": nab}[collection](), key=lambda series: len(series.signal))
+        for series in (each for each in files if len(each.signal) <= arguments.longest):
+            for seed in arguments.seeds if arguments.method != UNTUNED else [0]:
+                add_rows(results, base, collection, series, arguments, seed)
 
 
-def vus_pr(series: Labelled, backbone: torch.nn.Module) -> Row:
-    """Return the window of the metric, the share of labelled steps, and VUS-PR by scorer."""
+IDENTITY = ("collection", "series", "scorer", "method", "seed")
+
+
+def add_rows(
+    results: Results,
+    base: AnomalyDetector,
+    collection: str,
+    series: Labelled,
+    arguments: argparse.Namespace,
+    seed: int,
+) -> None:
+    """Add the rows of one file that are not there yet, one a scorer."""
+    method = arguments.method
+    key: Row = {"collection": collection, "series": series.name, "method": method, "seed": seed}
+    if results.find(**key, scorer="rank_average") is not None:
+        return
     window = dominant_period(series.signal) or WITHOUT_PERIOD
-    row: Row = {"window": window, "labelled": float(series.labels.mean())}
-    for name, scorer in SCORERS.items():
-        scores = scorer(series, backbone)
-        row[name] = volume_under_surface(scores, series.labels, window)[0]
-    return row
+    started = time.perf_counter()
+    scores = detector_scores(series, base, tuning(arguments, seed))
+    seconds = {name: time.perf_counter() - started for name in scores}
+    for name, scorer in BASELINES.items() if method == UNTUNED else ():
+        started = time.perf_counter()
+        if (found := scorer(series)) is not None:
+            scores[name], seconds[name] = found, time.perf_counter() - started
+    if arguments.scores:
+        folder = Path(arguments.scores)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(folder / f"{collection}_{series.name}_{method}_{seed}.npz", labels=series.labels, **scores)
+    for name, values in scores.items():
+        vus_pr, _ = volume_under_surface(_without_gaps(values), series.labels, window)
+        row = {**key, "scorer": name, "window": window, "steps": len(series.signal), "VUS-PR": vus_pr}
+        results.add({**row, "seconds": round(seconds[name], 2)})
 
 
-def shape_and_level(series: Labelled, backbone: torch.nn.Module) -> np.ndarray:
-    """Return the scores of the package: patch embeddings and levels."""
-    normal = series.signal[: series.normal]
-    scorer = fit_series_scorer(normal, backbone, neighbours=_neighbours(series))
-    return scorer.normal_scores if len(normal) == len(series.signal) else scorer.score(series.signal)
+def tuning(arguments: argparse.Namespace, seed: int) -> FitConfig | None:
+    """Return how to fine-tune; None for not at all."""
+    if arguments.method == UNTUNED:
+        return None
+    training = TrainingConfig(max_steps=arguments.max_steps, seed=seed)
+    heads = TrainingConfig(max_steps=arguments.max_steps, seed=seed)
+    return FitConfig(method=method_named(arguments.method), training=training, head_training=heads)
 
 
-def raw_shape(series: Labelled, _: torch.nn.Module) -> np.ndarray:
-    """Return distances to the nearest normal windows, z-normalised: what a matrix profile measures."""
-    normal = series.signal[: series.normal]
-    scorer = fit_neighbour_scorer(normal, _z_normalised, neighbours=_neighbours(series))
-    return scorer.normal_scores if len(normal) == len(series.signal) else scorer.score(series.signal)
+def detector_scores(series: Labelled, base: AnomalyDetector, config: FitConfig | None) -> dict[str, np.ndarray]:
+    """Return the scores [T] of the package, by scorer."""
+    learned = series.signal[: series.normal]
+    fitted = base.fit(learned, config, scorer=RankAverage(), contamination=series.contamination)
+    assert fitted.learned is not None
+    (item,) = fitted.learned.items.values()
+    ranked: Any = item.channels[0]
+    whole = series.normal == len(series.signal)
+
+    def scores(scorer: Any) -> np.ndarray:
+        return scorer.normal_scores if whole else scorer.score(series.signal, 0)
+
+    found = {name: scores(member) for name, member in ranked.members.items()}
+    found["rank_average"] = ranked.together(found)
+    found["chosen"] = found[chosen_scorer({name: member.weights["shape"] for name, member in ranked.members.items()})]
+    return found
 
 
-def sub_pca(series: Labelled, _: torch.nn.Module) -> np.ndarray:
+def chosen_scorer(shape_weights: Mapping[str, float]) -> str:
+    """Return "rank_average" where embeddings and raw windows both find that shapes repeat, else "neighbours".
+
+    Reads what the fit found out about the learned part, and no label: where shapes do not repeat, raw windows have
+    nothing to add.
+    """
+    return "rank_average" if min(shape_weights.values()) > 0 else "neighbours"
+
+
+def sub_pca(series: Labelled) -> np.ndarray:
     """Return the share of each z-normalised window that the leading components of the normal ones leave out."""
     starts, windows, normal = _windows(series)
     fitted = PCA(0.95, svd_solver="full").fit(windows[normal])
@@ -86,25 +157,36 @@ def sub_pca(series: Labelled, _: torch.nn.Module) -> np.ndarray:
     return spread(starts, errors, _width(series), len(series.signal))
 
 
-def k_means(series: Labelled, _: torch.nn.Module) -> np.ndarray:
+def k_means(series: Labelled) -> np.ndarray:
     """Return the distance of each z-normalised window to the nearest of 20 centres of the normal ones."""
     starts, windows, normal = _windows(series)
     centres = MiniBatchKMeans(20, random_state=0, n_init=3).fit(windows[normal])
     return spread(starts, centres.transform(windows).min(1), _width(series), len(series.signal))
 
 
-def moving_z_score(series: Labelled, _: torch.nn.Module) -> np.ndarray:
+def matrix_profile(series: Labelled) -> np.ndarray | None:
+    """Return the distance of each window to the nearest other one (stumpy's STUMP); None where stumpy is not there."""
+    try:
+        import stumpy
+    except ImportError:
+        return None
+    width = _width(series)
+    distances = stumpy.stump(series.signal, width)[:, 0].astype(float)
+    starts = np.arange(len(distances))
+    return spread(starts, np.nan_to_num(distances, posinf=0.0), width, len(series.signal))
+
+
+def moving_z_score(series: Labelled) -> np.ndarray:
     """Return the moving mean of the distance to the normal part's mean, in its deviations."""
     normal = series.signal[: series.normal]
     distances = np.abs(series.signal - normal.mean()) / (normal.std() or 1.0)
     return pd.Series(distances).rolling(_width(series), center=True, min_periods=1).mean().to_numpy()
 
 
-SCORERS: dict[str, Callable[[Labelled, torch.nn.Module], np.ndarray]] = {
-    "shape and level": shape_and_level,
-    "raw windows": raw_shape,
+BASELINES: dict[str, Callable[[Labelled], np.ndarray | None]] = {
     "Sub-PCA": sub_pca,
     "k-means": k_means,
+    "matrix profile": matrix_profile,
     "moving z-score": moving_z_score,
 }
 
@@ -137,26 +219,33 @@ def nab() -> Iterator[Labelled]:
 
 
 def summarise(rows: list[Row]) -> str:
-    """Return the means by collection, and every file."""
-    lines = [
-        "# Anomaly scores without labels",
-        "",
-        *__doc__.partition("\n\n")[2].splitlines(),
-        "",
-        "## Mean VUS-PR",
-        "",
-    ]
-    lines += ["| collection | files | " + " | ".join(SCORERS) + " |", "|---|---|" + "---|" * len(SCORERS)]
-    for collection in dict.fromkeys(row["collection"] for row in rows):
-        members = [row for row in rows if row["collection"] == collection]
-        means = " | ".join(f"{np.mean([row[name] for row in members]):.3f}" for name in SCORERS)
-        lines.append(f"| {collection} | {len(members)} | {means} |")
-    lines += ["", "## VUS-PR by file", "", "| file | window | " + " | ".join(SCORERS) + " |"]
-    lines.append("|---|---|" + "---|" * len(SCORERS))
-    for row in rows:
-        values = " | ".join(f"{row[name]:.3f}" for name in SCORERS)
-        lines.append(f"| {row['series']} | {row['window']} | {values} |")
+    """Return the means by collection and method, over the same files for all scorers, and every file."""
+    lines = ["# Anomaly detectors", "", *(__doc__ or "").partition("\n\n")[2].splitlines(), "", "## Mean VUS-PR", ""]
+    names = list(dict.fromkeys(row["scorer"] for row in rows))
+    head = ["collection", "method", "files", "seeds", *names]
+    lines += [_line(head), _line(["---"] * len(head))]
+    for (collection, method), members in grouped(rows, "collection", "method"):
+        files = {row["series"] for row in members}
+        seeds = {row["seed"] for row in members}
+        means = [_mean([row["VUS-PR"] for row in members if row["scorer"] == name]) for name in names]
+        lines.append(_line([collection, method, str(len(files)), str(len(seeds)), *means]))
+    lines += ["", "## VUS-PR by file", ""]
+    head = ["file", "steps", "method", "seed", "window", *names]
+    lines += [_line(head), _line(["---"] * len(head))]
+    for (series, method, seed), members in grouped(rows, "series", "method", "seed"):
+        found = {row["scorer"]: f"{row['VUS-PR']:.3f}" for row in members}
+        first = members[0]
+        cells = [series, str(first["steps"]), method, str(seed), str(first["window"])]
+        lines.append(_line(cells + [found.get(name, "") for name in names]))
     return "\n".join(lines)
+
+
+def _mean(values: list[float]) -> str:
+    return f"{np.mean(values):.3f}" if values else ""
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _marked(length: int, spans: list[tuple[int, int]]) -> np.ndarray:
@@ -166,11 +255,8 @@ def _marked(length: int, spans: list[tuple[int, int]]) -> np.ndarray:
     return labels
 
 
-def _neighbours(series: Labelled) -> int:
-    """Return 3, or where anomalies are learned along, 3 % of the windows: more than an anomaly has."""
-    if series.normal < len(series.signal):
-        return 3
-    return max(3, round(0.03 * len(series.signal) / 16))
+def _without_gaps(scores: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(scores), np.nanmin(scores), scores)
 
 
 def _width(series: Labelled) -> int:
@@ -182,15 +268,9 @@ def _windows(series: Labelled) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     width = _width(series)
     starts = window_starts(len(series.signal), width, max(1, width // 8))
     windows = np.lib.stride_tricks.sliding_window_view(series.signal, width)[starts]
-    return starts, _z_normalised(windows).numpy(), starts + width <= series.normal
-
-
-def _z_normalised(windows: np.ndarray) -> Tensor:
-    centred = windows - windows.mean(1, keepdims=True)
     deviation = windows.std(1, keepdims=True)
-    floor = 0.05 * np.median(deviation) + 1e-12
-    picked = np.linspace(0, windows.shape[1] - 1, min(64, windows.shape[1])).round().astype(int)
-    return torch.as_tensor((centred / np.maximum(deviation, floor))[:, picked] / 8, dtype=torch.float32)
+    deviation = np.maximum(deviation, _FLOOR * np.median(deviation) + 1e-12)
+    return starts, (windows - windows.mean(1, keepdims=True)) / deviation, starts + width <= series.normal
 
 
 if __name__ == "__main__":

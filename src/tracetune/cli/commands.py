@@ -36,12 +36,15 @@ class Command:
         return [task for task in self.variants if task]
 
 
-FORECASTING, CLASSIFICATION = "forecasting", "classification"
+FORECASTING, CLASSIFICATION, ANOMALY = "forecasting", "classification", "anomaly"
 
 COMMANDS = {
     "demo": Command(
         "Fine-tune, predict and compare with the truth on real data that ships with it (about two minutes).",
-        {FORECASTING: Variant("demo:DemoConfig", "demo:demo", "Loading the model and the series ...")},
+        {
+            FORECASTING: Variant("demo:DemoConfig", "demo:demo", "Loading the model and the series ..."),
+            ANOMALY: Variant("anomaly:DemoConfig", "anomaly:demo", "Loading the model and the series ..."),
+        },
     ),
     "inspect": Command(
         "Look at a table: what was understood and why, what is odd, how to go on.",
@@ -52,6 +55,7 @@ COMMANDS = {
         {
             FORECASTING: Variant("finetune:FinetuneConfig", "finetune:finetune"),
             CLASSIFICATION: Variant("classification:FinetuneConfig", "classification:finetune"),
+            ANOMALY: Variant("anomaly:FinetuneConfig", "anomaly:finetune"),
         },
     ),
     "predict": Command(
@@ -62,11 +66,16 @@ COMMANDS = {
         "Name the class of every series in a table or .ts file.",
         {CLASSIFICATION: Variant("classification:ClassifyConfig", "classification:classify")},
     ),
+    "detect": Command(
+        "Find the steps of a table that are unlike its normal part, and the events that they make.",
+        {ANOMALY: Variant("anomaly:DetectConfig", "anomaly:detect")},
+    ),
     "evaluate": Command(
         "Measure a model on a table or a known data set, beside what needs no training.",
         {
             FORECASTING: Variant("evaluate:EvaluateConfig", "evaluate:evaluate"),
             CLASSIFICATION: Variant("classification:EvaluateConfig", "classification:evaluate"),
+            ANOMALY: Variant("anomaly:EvaluateConfig", "anomaly:evaluate"),
         },
     ),
     "importance": Command(

@@ -21,6 +21,7 @@ from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, argument
 from tracetune.base.spelling import Remark
 from tracetune.data.panels import Panel
+from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.anomaly_card import detector_card
 from tracetune.estimators.anomaly_evaluation import evaluate_scores
 from tracetune.estimators.anomaly_fit import fit_normal_part
@@ -95,15 +96,30 @@ class AnomalyDetector:
 
     @property
     def anomaly_model(self) -> AnomalyModel:
-        """The model itself, inside PEFT's wrapper where there is one."""
+        """Return the model itself, inside PEFT's wrapper where there is one."""
         inner: Any = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
         assert isinstance(inner, AnomalyModel)
         return inner
 
     @property
     def remarks(self) -> tuple[Remark, ...]:
-        """What is doubtful about the part that was learned."""
+        """Return what is doubtful about the part that was learned."""
         return self._known().remarks
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Return the names of the channels that were learned."""
+        return self._known().channels
+
+    @property
+    def threshold(self) -> float:
+        """Return the score above which an alarm is raised, where no other rule is given."""
+        return self._known().threshold
+
+    @property
+    def remembered(self) -> ReadingOptions:
+        """Return how the table was read that was learned; tables to look through are read alike."""
+        return self._known().reading
 
     @classmethod
     def from_pretrained(
@@ -280,7 +296,7 @@ class AnomalyDetector:
         The past of an item is the part that was learned, and then what was given here. Scores of windows that are
         still to come count too, so that the newest scores are not the last word: every call returns the new rows and
         those before whose scores may have changed. ``settled`` says that no further row can change a score: it is what
-        :meth:`score` finds for all rows at once.
+        :meth:`score` finds for one table of the learned part and all rows.
 
         Args:
             rows: the next rows of some items, at later times than before; steps in between are missing. Arrays follow

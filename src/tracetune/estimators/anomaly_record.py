@@ -176,6 +176,7 @@ def learn(
             )
         )
     reading = ReadingOptions.from_json(panel.origin.reading or {})
+    reading = replace(reading, target=names) if reading.target else reading  # without a column of labels
     return Learned(
         items, names, scorer, contamination, false_alarm_rate, threshold, panel.freq, reading, tuple(remarks)
     )

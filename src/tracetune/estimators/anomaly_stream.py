@@ -42,11 +42,11 @@ class ItemStream:
     def __init__(self, item: ItemScorer, threshold: Threshold) -> None:
         self.item = item
         self.threshold = threshold
-        length = len(item.learned)
-        self.unsettled = length  # place of the first step whose score can still change; the learned part is not scored
+        self.start = len(item.learned)  # place of the first step to tell of
+        self.unsettled = max(self.start - item.reach, 0)  # place of the first step whose score can still change
         self.first = 0  # place of the first step that is kept
         self.timestamps, self.values = item.learned.timestamps, item.learned.values
-        self.totals = total(item.normal_scores)[-max(threshold.steps, 1) :]  # of settled steps
+        self.totals = total(item.normal_scores)[: self.unsettled][-max(threshold.steps, 1) :]  # of settled steps
         self._forget()
 
     def update(self, series: Series, panel: Panel) -> Arrived:
@@ -60,19 +60,21 @@ class ItemStream:
         end = self.first + self.values.shape[1]
         settled = max(self.unsettled, min(self._known_until(), end) - self.item.reach)
         new = self.unsettled - self.first
-        channels = channels[:, new:]
+        channels, times, values = channels[:, new:], self.timestamps[new:], self.values[:, new:]
         sums = total(channels)
+        thresholds = self.threshold.of(sums, self.totals)
+        told = slice(max(self.start - self.unsettled, 0), None)
         scores = Scores(
-            Series(series.item_id, self.timestamps[new:], self.values[:, new:], series.key),
-            channels,
-            sums,
-            self.threshold.of(sums, self.totals),
+            Series(series.item_id, times[told], values[:, told], series.key),
+            channels[:, told],
+            sums[told],
+            thresholds[told],
         )
         done = settled - self.unsettled
         self.totals = np.concatenate([self.totals, sums[:done]])[-max(self.threshold.steps, 1) :]
         self.unsettled = settled
         self._forget()
-        return Arrived(scores, np.arange(len(sums)) < done)
+        return Arrived(scores, (np.arange(len(sums)) < done)[told])
 
     def _append(self, timestamps: np.ndarray, values: np.ndarray) -> None:
         self.timestamps = np.concatenate([self.timestamps, timestamps])
@@ -93,11 +95,13 @@ class ItemStream:
     def _forget(self) -> None:
         """Drop the steps that have no part in a score that can still change."""
         start = max(self.unsettled - self.item.reach - 1 - self.first, 0)
-        for row in self.values:  # gaps are filled from the value before them
+        kept = start
+        for row in self.values:  # short gaps are filled from the value before them; in longer ones nothing is scored
             observed = np.flatnonzero(np.isfinite(row[: start + 1]))
-            start = min(start, int(observed[-1])) if len(observed) else start
-        self.first += start
-        self.timestamps, self.values = self.timestamps[start:], self.values[:, start:]
+            if len(observed) and start - observed[-1] <= self.item.reach:
+                kept = min(kept, int(observed[-1]))
+        self.first += kept
+        self.timestamps, self.values = self.timestamps[kept:], self.values[:, kept:]
 
 
 def stream_frame(panel: Panel, streams: Mapping[str, ItemStream], *, counted: bool) -> Any:

@@ -22,7 +22,7 @@ def test_the_threshold_is_exceeded_at_the_rate() -> None:
     assert (generator.exponential(size=200_000) > threshold).mean() == pytest.approx(1e-3, rel=0.5)
     assert NormalScores(np.arange(12.0)).alarm_threshold(1e-3) == (11.0, False)
     assert NormalScores(np.zeros(100)).alarm_threshold(1e-3) == (0.0, False)
-    with pytest.raises(InputError, match="between 0 and 0.25, found 0.5"):
+    with pytest.raises(InputError, match=r"between 0 and 0.25, found 0.5"):
         NormalScores(np.arange(12.0)).alarm_threshold(0.5)
     with pytest.raises(InputError, match="found none"):
         NormalScores(np.full(3, np.nan)).alarm_threshold(0.1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.tiny import tiny_backbone
 from tracetune.base.errors import InputError
 from tracetune.tasks.anomaly import AnomalyModel
-from tracetune.tasks.anomaly_scores import SCORERS, ChannelScorer, Forecast, Neighbours, RankAverage, scorer_named
+from tracetune.tasks.anomaly_scores import SCORERS, ChannelScorer, Forecast, RankAverage, Windows, scorer_named
 from tracetune.tasks.anomaly_scores.features import LevelFeatures, RawShape
 from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
 from tracetune.tasks.anomaly_scores.neighbour_scorer import fit_neighbour_scorer, window_widths
@@ -17,7 +17,7 @@ from tracetune.tasks.anomaly_scores.neighbours import coreset, nearest_distance
 from tracetune.tasks.anomaly_scores.scaling import Scaling, Spread, mean_of_known
 from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts
 
-NAMES = sorted(SCORERS)
+NAMES = ["forecast", "rank_average", "reconstruction"]  # the second one holds the others
 
 
 def season(length: int, seed: int = 0) -> np.ndarray:
@@ -31,7 +31,12 @@ def model() -> AnomalyModel:
 
 @pytest.fixture(scope="module")
 def fitted() -> dict[str, ChannelScorer]:
-    return {name: scorer_named(name).fit(season(800), model()) for name in NAMES}
+    found = {name: scorer_named(name).fit(season(800), model()) for name in NAMES}
+    return found | dict(found["rank_average"].members)
+
+
+def test_all_scorers_are_tried(fitted: dict[str, ChannelScorer]) -> None:
+    assert fitted.keys() == SCORERS.keys()
 
 
 @settings(deadline=None, max_examples=30)
@@ -91,6 +96,11 @@ def test_gaps() -> None:
     assert filled_gaps(gap, longest=1).tolist() == [1, 1, 1, 4, 5, 6]
     assert well_observed(gap, np.array([0, 2]), 4).tolist() == [False, False]
     assert well_observed(np.r_[gap, 7.0], np.array([3]), 4).tolist() == [True]
+    values = np.arange(100.0)
+    values[50:53] = np.nan
+    starts = np.arange(61)
+    within = [np.isnan(values[start : start + 40]).sum() for start in starts]
+    assert (well_observed(values, starts, 40) == (np.array(within) <= 2)).all()
 
 
 @pytest.mark.parametrize("name", ["neighbours", "rank_average", "windows"])  # a random model cannot guess
@@ -107,7 +117,7 @@ def test_an_odd_level_has_the_highest_score(name: str, fitted: dict[str, Channel
     assert 920 <= int(np.nanargmax(fitted[name].score(values))) <= 1080
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["forecast", "windows"])
 def test_units_do_not_matter(name: str, fitted: dict[str, ChannelScorer]) -> None:
     scores = fitted[name].score(season(400, 1))
     scaled = scorer_named(name).fit(1000 * season(800) - 7, model()).score(1000 * season(400, 1) - 7)
@@ -141,11 +151,10 @@ def test_a_calibration_gives_the_same_scorer(name: str, fitted: dict[str, Channe
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("length", [7, 20])
-def test_short_and_constant_series(name: str, length: int, fitted: dict[str, ChannelScorer]) -> None:
-    assert fitted[name].score(season(length)).shape == (length,)
-    if name not in ("forecast", "rank_average"):
-        assert np.isfinite(scorer_named(name).fit(np.arange(length * 1.0), model()).score(np.arange(length))).all()
+def test_short_and_constant_series(name: str, fitted: dict[str, ChannelScorer]) -> None:
+    assert fitted[name].score(season(7)).shape == (7,)
+    if name != "forecast":  # which needs a stretch of 16 steps before one that it scores
+        assert np.isfinite(scorer_named(name).fit(np.arange(7.0), model()).score(np.arange(7))).all()
     scores = scorer_named(name).fit(np.full(300, 0.1), model()).score(np.r_[np.full(200, 0.1), 5.0, np.full(99, 0.1)])
     assert abs(int(np.nanargmax(scores)) - 200) <= 128
     assert np.nanmax(scorer_named(name).fit(np.full(300, 0.1), model()).score(np.full(90, 0.1))) < 1e-3
@@ -166,24 +175,24 @@ def test_a_block_of_gaps_has_no_score_and_raises_none_around_it() -> None:
 def test_an_anomaly_in_the_part_that_was_learned_is_found_there() -> None:
     values = season(1600)
     values[700:740] = 2.5
-    assert 680 <= int(Neighbours().fit(values, model()).normal_scores.argmax()) <= 760
+    assert 680 <= int(Windows().fit(values, model()).normal_scores.argmax()) <= 760
     values[1300:1340] = 2.5
-    scores = Neighbours(neighbours=1).fit(values, model(), contamination=0.1).normal_scores
+    scores = Windows(neighbours=1).fit(values, model(), contamination=0.1).normal_scores
     assert scores[705:735].min() > 5 * np.median(np.abs(scores))
 
 
 def test_shapes_that_never_repeat_do_not_count() -> None:
     walk = np.random.default_rng(0).normal(size=1500).cumsum()
-    walked, seasonal = (Neighbours().fit(values, model()) for values in (walk, season(1500)))
+    walked, seasonal = (Windows().fit(values, model()) for values in (walk, season(1500)))
     assert walked.weights["shape"] < seasonal.weights["shape"]
 
 
 def test_refusals() -> None:
     with pytest.raises(InputError, match="at least 16 normal steps"):
         fit_neighbour_scorer(np.arange(10.0), LevelFeatures(), (8,))
-    with pytest.raises(InputError, match="at most a quarter are missing"):
+    with pytest.raises(InputError, match="few of them missing"):
         fit_neighbour_scorer(np.full(100, np.nan), LevelFeatures())
-    with pytest.raises(InputError, match="Unknown scorer 'neighbour'. Did you mean 'neighbours'"):
+    with pytest.raises(InputError, match=r"Unknown scorer 'neighbour'. Did you mean 'neighbours'"):
         scorer_named("neighbour")
     with pytest.raises(InputError, match="Unknown scorer 'x'"):
         RankAverage(("x",))

@@ -42,8 +42,7 @@ class NormalScores:
         if self.base is not None and self.tail is not None:
             beyond = np.maximum(np.nan_to_num(scores, nan=self.base) - self.base, 0)
             share = -math.log(self.tail_share)
-            with np.errstate(divide="ignore"):
-                rarity = np.where(beyond > 0, share - np.log(self.tail.exceedance(beyond)), np.minimum(rarity, share))
+            rarity = np.where(beyond > 0, share + self.tail.rarity(beyond), np.minimum(rarity, share))
         return np.where(np.isnan(scores), np.nan, rarity)
 
     def alarm_threshold(self, false_alarm_rate: float) -> tuple[float, bool]:

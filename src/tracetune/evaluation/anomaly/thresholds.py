@@ -28,11 +28,12 @@ class ParetoTail:
     shape: float
     scale: float
 
-    def exceedance(self, excesses: np.ndarray) -> np.ndarray:
-        """Return the probabilities [K] that excesses [K] >= 0 are exceeded."""
+    def rarity(self, excesses: np.ndarray) -> np.ndarray:
+        """Return -log of the probability [K] that excesses [K] >= 0 are exceeded; infinite beyond the end of a tail."""
         if abs(self.shape) < 1e-9:
-            return np.exp(-excesses / self.scale)
-        return np.maximum(1 + self.shape * excesses / self.scale, 0) ** (-1 / self.shape)
+            return excesses / self.scale
+        with np.errstate(divide="ignore"):
+            return np.log(np.maximum(1 + self.shape * excesses / self.scale, 0)) / self.shape
 
     def quantile(self, probability: float) -> float:
         """Return the excess that is exceeded with this probability."""

@@ -51,8 +51,8 @@ class RawShape:
     """Windows brought to mean 0 and deviation 1, at 64 of their steps: what a matrix profile compares."""
 
     def __call__(self, windows: np.ndarray) -> Tensor:
-        """Return vectors [K, 64] of about unit length; [K, W] for shorter windows."""
-        picked = np.linspace(0, windows.shape[1] - 1, min(_RAW_STEPS, windows.shape[1])).round().astype(int)
+        """Return vectors [K, 64] of about unit length; shorter windows have some of their steps twice."""
+        picked = np.linspace(0, windows.shape[1] - 1, _RAW_STEPS).round().astype(int)
         deviation = np.maximum(windows.std(1, keepdims=True), _SHAPE_FLOOR)
         shapes = (windows[:, picked] - windows.mean(1, keepdims=True)) / deviation
         return torch.as_tensor(shapes / np.sqrt(len(picked)), dtype=torch.float32)

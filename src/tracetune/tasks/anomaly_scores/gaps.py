@@ -3,6 +3,7 @@
 import numpy as np
 
 _MOST_MISSING = 0.25
+_LONGEST_GAP = 0.05
 
 
 def filled_gaps(values: np.ndarray, longest: int | None = None) -> np.ndarray:
@@ -22,6 +23,15 @@ def filled_gaps(values: np.ndarray, longest: int | None = None) -> np.ndarray:
 
 
 def well_observed(values: np.ndarray, starts: np.ndarray, width: int) -> np.ndarray:
-    """Return which windows [K] of values [T] lack at most a quarter of their ``width`` steps."""
+    """Return which windows [K] of values [T] have few gaps.
+
+    They lack at most a quarter of their ``width`` steps, and nowhere more than one step, or a twentieth of them, in a
+    row: a longer straight line would be an odd shape by itself.
+    """
+    gap = max(int(_LONGEST_GAP * width), 1)
     missing = np.concatenate([[0], np.cumsum(~np.isfinite(values))])
-    return missing[starts + width] - missing[starts] <= _MOST_MISSING * width
+    # A step ends a gap that is too long where it and as many before it as are allowed are missing.
+    too_long = np.zeros(len(values) + 1, dtype=int)
+    too_long[gap + 1 :] = np.cumsum(missing[gap + 1 :] - missing[: -gap - 1] == gap + 1)
+    few = missing[starts + width] - missing[starts] <= _MOST_MISSING * width
+    return few & (too_long[starts + width] - too_long[np.minimum(starts + gap, starts + width)] == 0)

@@ -69,7 +69,7 @@ class NeighbourScorer:
         return {
             "spreads": np.array([(each.middle, each.unit) for each in self.spreads]),
             "normal_scores": self.normal_scores,
-            "repeatability": np.array(self.repeatability),
+            "repeatability": np.array([self.repeatability]),
         }
 
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
@@ -120,7 +120,7 @@ def fit_neighbour_scorer(
     banks = tuple(_bank(scaled, filled, width, features, neighbours, contamination, bank_size) for width in fitting)
     if calibration is not None:
         spreads = tuple(Spread(*map(float, each)) for each in calibration["spreads"])
-        repeatability = float(calibration["repeatability"])
+        repeatability = float(calibration["repeatability"][0])
         return NeighbourScorer(features, scaling, banks, spreads, calibration["normal_scores"], repeatability)
     per_width = [_scores(scaled, filled, bank, features, at=0, learned=True) for bank in banks]
     spreads = tuple(Spread.of(scores) for scores in per_width)
@@ -158,7 +158,7 @@ def _bank(
     starts = starts[well_observed(scaled, starts, width)]
     if not len(starts):
         raise InputError(
-            f"Expected a normal part with windows of {width} steps of which at most a quarter are missing, found none. "
+            f"Expected a normal part with windows of {width} steps with few of them missing, found none. "
             "Give a part with fewer gaps."
         )
     windows = _windows(filled, width)

@@ -90,5 +90,8 @@ class RankedScorer:
 
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
         """Return scores [T] of values [T], see :class:`ChannelScorer`."""
-        rarities = [self.normal[name].rarity(member.score(values, at)) for name, member in self.members.items()]
-        return self.spread.scaled(mean_of_known(rarities))
+        return self.together({name: member.score(values, at) for name, member in self.members.items()})
+
+    def together(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return scores [T] from those [T] of the members."""
+        return self.spread.scaled(mean_of_known([self.normal[name].rarity(each) for name, each in scores.items()]))

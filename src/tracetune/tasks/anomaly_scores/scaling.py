@@ -71,5 +71,5 @@ def mean_of_known(scores: Sequence[np.ndarray], weights: Sequence[float] | None 
     shares = np.ones(len(stacked)) if weights is None else np.asarray(weights, float)
     known = np.where(np.isnan(stacked), 0.0, shares[:, None])
     total = known.sum(0)
-    sums = (np.nan_to_num(stacked) * known).sum(0)
+    sums = (np.where(np.isnan(stacked), 0.0, stacked) * known).sum(0)
     return np.where(total > 0, sums / np.where(total > 0, total, 1.0), np.nan)

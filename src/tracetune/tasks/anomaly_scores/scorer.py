@@ -41,8 +41,8 @@ class ChannelScorer(Protocol):
         """Return scores [T] of values [T], NaN where there is none; higher is more anomalous.
 
         Args:
-            values: NaN where missing. Windows that lack up to a quarter of their steps are scored with these
-                interpolated; a step that is in no other windows has no score.
+            values: NaN where missing. Windows with short gaps are scored with these interpolated, others are not; a
+                step that is in no window with a score has none.
             at: steps from the first one that was learned to the first of ``values``, where these lie on one time axis
                 and agree on the steps that they share: learned windows that overlap a window do not count for it.
                 None for other values.

@@ -1,0 +1,175 @@
+"""Learn what is normal, find what is not, and measure it."""
+
+import shlex
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from statsmodels.datasets import elnino
+
+from tracetune.base.errors import InputError
+from tracetune.base.files import staged_folder
+from tracetune.base.places import require_empty
+from tracetune.base.processes import is_main_process
+from tracetune.data.table_files import require_table_path, write_frame
+from tracetune.estimators.anomaly_detector import AnomalyDetector
+from tracetune.estimators.anomaly_thresholds import RollingQuantile, Threshold
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.methods import method_named
+from tracetune.recipes.configs.anomaly import (
+    UNTUNED,
+    DemoConfig,
+    DetectConfig,
+    DetectorChoice,
+    EvaluateConfig,
+    FinetuneConfig,
+    ScorerChoice,
+)
+from tracetune.recipes.fit_settings import finetune_run, fit_config
+from tracetune.report.candidates import candidate_rows, verdict
+from tracetune.report.forecast_plots import require_picture_path
+from tracetune.report.tables import print_table
+from tracetune.tasks.anomaly_scores import Neighbours, Scorer, scorer_named
+from tracetune.training.progress import ProgressBar
+from tracetune.training.trainer import TrainingConfig
+
+_FIRST_TEST_YEAR = 1981
+_YEAR = 12
+
+
+def finetune(config: FinetuneConfig) -> AnomalyDetector:
+    """Learn the normal part of a table, fine-tune the model on it where a method is given, and save the detector."""
+    with finetune_run(config.run) as device:
+        panel = config.source.panel()
+        base = AnomalyDetector.from_pretrained(config.backbone.model, device=device)
+        scoring = config.scoring
+        tuned = base.fit(
+            panel,
+            None if config.method.method == UNTUNED else fit_config(config),
+            scorer=_scorer(scoring),
+            contamination=scoring.contamination,
+            false_alarm_rate=scoring.false_alarm_rate,
+            label_column=scoring.label_column,
+            callbacks=[ProgressBar()],
+        )
+        if is_main_process():
+            assert config.run.output is not None, "checked with the configuration"
+            tuned.save_pretrained(config.run.output)
+            _report(tuned, config.run.output)
+    return tuned
+
+
+def detect(config: DetectConfig) -> pd.DataFrame:
+    """Write the scores and alarms of every step, and the events that they make."""
+    run = config.run
+    for path in (run.output, run.events):
+        if path is not None:
+            require_table_path(path, run.overwrite)
+    if run.plot is not None:
+        require_picture_path(run.plot, run.overwrite)
+    detector = _load(config.detector, run.device)
+    panel = config.source.panel(detector.remembered)
+    threshold = _threshold(config.detector)
+    scores, events = detector.detect(panel, threshold), detector.events(panel, threshold)
+    write_frame(scores, run.output)
+    console = Console(highlight=False)
+    if run.events is not None:
+        write_frame(events, run.events)
+    if run.plot is not None:
+        detector.plot(panel, threshold, run.plot)
+    print_table("Events", events.head(20).to_dict("records"))
+    console.print(f"{len(events)} events in {len(scores):,} steps. Written to {run.output}.", markup=False)
+    return events
+
+
+def evaluate(config: EvaluateConfig) -> pd.DataFrame:
+    """Measure a detector on a table with labels."""
+    if config.output is not None:
+        require_table_path(config.output, config.overwrite)
+    detector = _load(config.detector, config.device)
+    channels = detector.channels
+    source = config.source
+    if source.dataset is None:
+        source = replace(source, target=(*(source.target or channels), config.label_column))
+    panel = source.panel(detector.remembered)
+    found = detector.evaluate(
+        panel, label_column=config.label_column, window=config.window, threshold=_threshold(config.detector)
+    )
+    if config.output is not None:
+        write_frame(found, config.output)
+    print_table("Anomaly detection", found.to_dict("records"))  # type: ignore[arg-type]
+    return found
+
+
+def demo(config: DemoConfig) -> pd.DataFrame:
+    """Learn the sea's temperature off Peru from 1950 to 1980, and find the strong El Niños after that."""
+    require_empty(config.output)
+    console = Console(highlight=False)
+    frame = pacific_temperatures()
+    train, test = (part.drop(columns="label") for _, part in frame.groupby(frame["time"].dt.year >= _FIRST_TEST_YEAR))
+    console.print(f"Sea surface off Peru: {len(train)} months to learn, {len(test)} to look through.")
+    fit = None
+    if config.method != UNTUNED:
+        fit = FitConfig(method=method_named(config.method), training=TrainingConfig(seed=config.seed))
+    scorer = Neighbours((_YEAR, 2 * _YEAR)) if config.scorer == Neighbours.name else scorer_named(config.scorer)
+    base = AnomalyDetector.from_pretrained(config.model, device=config.device)
+    tuned = base.fit(train, fit, scorer=scorer, false_alarm_rate=0.01, callbacks=[ProgressBar()])
+    with staged_folder(config.output) as folder:
+        tuned.save_pretrained(folder / "detector")
+        reloaded = AnomalyDetector.from_pretrained(folder / "detector", device=config.device)
+        events = reloaded.events(test)
+        write_frame(reloaded.detect(test), folder / "scores.csv")
+        write_frame(events, folder / "events.csv")
+        reloaded.plot(test, path=folder / "events.png")
+    print_table("Events", events.to_dict("records"))
+    print_table(
+        "Beside the strong El Niños of 1982 and 1997",
+        reloaded.evaluate(frame[frame["time"].dt.year >= _FIRST_TEST_YEAR]).to_dict("records"),  # type: ignore[arg-type]
+    )
+    console.print(f"Written to {config.output}: scores.csv, events.csv, events.png, detector/")
+    return events
+
+
+def pacific_temperatures() -> pd.DataFrame:
+    """Return the sea surface temperature off Peru, 1950 to 2010, 732 months; ships with statsmodels.
+
+    Labelled are the two strongest El Niños since 1950: June 1982 to September 1983, April 1997 to June 1998.
+    """
+    table = elnino.load_pandas().data.set_index("YEAR")
+    times = pd.date_range(f"{int(table.index[0])}-01-01", periods=table.size, freq="MS")
+    frame = pd.DataFrame({"time": times, "temperature": table.to_numpy().ravel()})
+    warm = [frame["time"].between(*span) for span in (("1982-06", "1983-09"), ("1997-04", "1998-06"))]
+    return frame.assign(label=(warm[0] | warm[1]).astype(int))
+
+
+def _scorer(choice: ScorerChoice) -> Scorer:
+    scorer: Any = scorer_named(choice.scorer)
+    return replace(scorer, widths=choice.widths) if choice.widths else scorer
+
+
+def _threshold(choice: DetectorChoice) -> Threshold | float | None:
+    return choice.threshold if choice.rolling is None else RollingQuantile(choice.rolling, choice.level)
+
+
+def _load(choice: DetectorChoice, device: str) -> AnomalyDetector:
+    assert choice.model is not None, "checked with the configuration"
+    detector = AnomalyDetector.from_pretrained(choice.model, base=choice.base, device=device)
+    if detector.learned is None:
+        raise InputError(
+            f"{choice.model!r} is a foundation model, which knows no normal part. Expected --model FOLDER: a detector "
+            "that `tracetune finetune --task anomaly` saved."
+        )
+    return detector
+
+
+def _report(tuned: AnomalyDetector, output: str) -> None:
+    assert tuned.trace is not None, "it was fitted"
+    console = Console(highlight=False)
+    if tuned.trace["method"] is not None:
+        print_table("Losses on validation (squared error of hidden steps)", candidate_rows(tuned.trace))
+        console.print(verdict(tuned.trace))
+    console.print(f"Alarms are raised above a score of {tuned.threshold:.4g}.")
+    console.print(f"\nSaved to {output}. Go on with:")
+    for command in ("detect", "evaluate"):
+        console.print(f"  tracetune {command} test.csv --model {shlex.quote(output)}", soft_wrap=True, markup=False)

@@ -1,0 +1,172 @@
+"""What commands take for anomaly detection; defaults are those of the library."""
+
+from dataclasses import dataclass, field
+
+from tracetune.base.config import require_at_least
+from tracetune.base.errors import InputError
+from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.recipes.data_source import DataSource
+
+UNTUNED = "none"
+
+
+@dataclass(frozen=True)
+class BackboneChoice:
+    """The foundation model to start from.
+
+    Attributes:
+        model: name of a foundation model (see `tracetune models`), hub id or folder.
+    """
+
+    model: str = "tracetune/tiny"
+
+
+@dataclass(frozen=True)
+class AnomalyMethod(MethodChoice):
+    """What trains on the normal part, and what it is compared with.
+
+    Attributes:
+        method: none (the model is left as it is), trace, lora, adalora, dora, linear_probe or full.
+        start: what the method trains on from: head, zero-shot (no new head), or best of the two.
+        shrink: move the trained model back towards its start, as far as validation says: together (by one factor),
+            modules (by one for each LoRA module first) or none.
+        guard_margin: by how many standard errors a model must beat a simpler one on validation to come out instead.
+    """
+
+    method: str = UNTUNED
+
+
+@dataclass(frozen=True)
+class ScorerChoice:
+    """How steps are scored, and from which score on an alarm is raised.
+
+    Attributes:
+        scorer: neighbours, windows, reconstruction, forecast or rank_average.
+        widths: of windows in steps, for the scorers neighbours and windows; without it half of, one and two periods.
+        contamination: share of the steps that may be anomalous, where no part is known to be normal.
+        false_alarm_rate: share of normal steps that raise an alarm.
+        label_column: column that says which steps are anomalous; no channel.
+    """
+
+    scorer: str = "neighbours"
+    widths: tuple[int, ...] = ()
+    contamination: float = 0.0
+    false_alarm_rate: float = 1e-3
+    label_column: str = "label"
+
+    def __post_init__(self) -> None:
+        if self.widths and self.scorer not in ("neighbours", "windows"):
+            raise InputError(f"--widths goes with the scorers neighbours and windows, not {self.scorer}. Leave it out.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """Which normal part to learn, and how."""
+
+    source: DataSource
+    backbone: BackboneChoice = field(default_factory=BackboneChoice)
+    scoring: ScorerChoice = field(default_factory=ScorerChoice)
+    method: AnomalyMethod = field(default_factory=AnomalyMethod)
+    lora: LoraChoice = field(default_factory=LoraChoice)
+    selection: SelectionChoice = field(default_factory=SelectionChoice)
+    training: TrainingChoice = field(default_factory=TrainingChoice)
+    run: FinetuneRun
+
+
+@dataclass(frozen=True)
+class DetectorChoice:
+    """Which detector a command runs.
+
+    Attributes:
+        model: folder of a detector that `tracetune finetune --task anomaly` saved.
+        base: where the foundation model of a saved one is now, if its folder was moved.
+        threshold: score above which an alarm is raised; without it what normal steps exceed at the false alarm rate.
+        rolling: raise an alarm above a quantile of this many scores before a step, for series that change for good.
+        level: of that quantile.
+    """
+
+    model: str | None = None
+    base: str | None = None
+    threshold: float | None = None
+    rolling: int | None = None
+    level: float = 0.999
+
+    def __post_init__(self) -> None:
+        if self.model is None:
+            raise InputError("Expected --model FOLDER: a detector that `tracetune finetune --task anomaly` saved.")
+        if self.threshold is not None and self.rolling is not None:
+            raise InputError("--threshold and --rolling are two ways to raise an alarm. Leave one out.")
+        require_at_least(self, 2, "rolling")
+
+
+@dataclass(frozen=True)
+class DetectRun:
+    """Where to write, and on which machine.
+
+    Attributes:
+        output: file for the scores and alarms of every step: .csv, .csv.gz, .parquet or .json.
+        events: file for the events: .csv, .csv.gz, .parquet or .json.
+        plot: file for a picture of up to six series with their scores: .png, .svg or .pdf.
+        device: auto, cpu or cuda.
+        overwrite: replace the output files if they exist.
+    """
+
+    output: str = "scores.csv"
+    events: str | None = None
+    plot: str | None = None
+    device: str = "auto"
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class DetectConfig:
+    """Where to look for anomalies, with which detector, and where to write."""
+
+    source: DataSource
+    detector: DetectorChoice
+    run: DetectRun = field(default_factory=DetectRun)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Which detector to measure, and on what.
+
+    Attributes:
+        label_column: column that says which steps are anomalous: 1, else 0.
+        window: largest window of VUS in steps; without it the dominant period of each series.
+        output: file for the metrics: .csv, .parquet or .json.
+        device: auto, cpu or cuda.
+        overwrite: replace the output file if it exists.
+    """
+
+    source: DataSource
+    detector: DetectorChoice
+    label_column: str = "label"
+    window: int | None = None
+    output: str | None = None
+    device: str = "auto"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 0, "window")
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Where to write, and with which model.
+
+    Attributes:
+        output: new folder for scores.csv, events.csv, events.png and the detector.
+        model: foundation model to score with.
+        method: none (the model is left as it is), trace, lora, adalora, dora, linear_probe or full.
+        scorer: neighbours, windows, reconstruction, forecast or rank_average.
+        seed: fixes the result.
+        device: auto, cpu or cuda.
+    """
+
+    output: str = "demo"
+    model: str = "tracetune/tiny"
+    method: str = UNTUNED
+    scorer: str = "neighbours"
+    seed: int = 0
+    device: str = "auto"
