@@ -24,8 +24,12 @@ class NormalScores:
         self.ascending = np.sort(scores[~np.isnan(scores)])
         count = len(self.ascending)
         self.tail_share = max(_TAIL_SHARE, _FEWEST_PEAKS / count) if count else 1.0
-        self.base = self.tail = None
-        if self.tail_share < 0.5 and self.ascending[-1] > self.ascending[0]:
+        self.base, self.tail = 0.0, ParetoTail(0.0, 1.0)
+        self.fitted = self.tail_share < 0.5 and self.ascending[-1] > self.ascending[0]
+        if count and not self.fitted:  # beyond the highest, rarer by e for each distance of that from the median
+            middle, self.base = float(np.median(self.ascending)), float(self.ascending[-1])
+            self.tail, self.tail_share = ParetoTail(0.0, self.base - middle or 1.0), 1 / (count + 1)
+        if self.fitted:
             self.base = float(np.quantile(self.ascending, 1 - self.tail_share))
             excesses = self.ascending[self.ascending > self.base] - self.base
             # A tail that ends somewhere would call everything beyond its end equally rare.
@@ -33,17 +37,15 @@ class NormalScores:
             self.tail = fitted if fitted.shape > 0 else ParetoTail(0.0, float(excesses.mean()))
 
     def rarity(self, scores: np.ndarray) -> np.ndarray:
-        """Return -log [T] of the share of normal scores that are higher than scores [T]; NaN stays NaN."""
+        """Return -log [T] of the share of normal scores that are as high as scores [T]; NaN stays NaN."""
         count = len(self.ascending)
         if not count:
             return np.where(np.isnan(scores), np.nan, 0.0)
-        higher = count - np.searchsorted(self.ascending, scores, side="right")
-        rarity = -np.log((higher + 1) / (count + 1))
-        if self.base is not None and self.tail is not None:
-            beyond = np.maximum(np.nan_to_num(scores, nan=self.base) - self.base, 0)
-            share = -math.log(self.tail_share)
-            rarity = np.where(beyond > 0, share + self.tail.rarity(beyond), np.minimum(rarity, share))
-        return np.where(np.isnan(scores), np.nan, rarity)
+        as_high = count - np.searchsorted(self.ascending, scores, side="left")
+        share = -math.log(self.tail_share)
+        rarity = np.minimum(-np.log((as_high + 1) / (count + 1)), share)
+        beyond = np.maximum(np.nan_to_num(scores, nan=self.base) - self.base, 0)
+        return np.where(np.isnan(scores), np.nan, np.where(beyond > 0, share + self.tail.rarity(beyond), rarity))
 
     def alarm_threshold(self, false_alarm_rate: float) -> tuple[float, bool]:
         """Return the score that normal steps exceed with this probability, and whether a tail was fitted to say so.
@@ -63,7 +65,7 @@ class NormalScores:
             raise InputError("Expected scores of normal steps, found none.")
         share = max(self.tail_share, 2 * false_alarm_rate)
         highest = float(self.ascending[-1])
-        if self.tail is None or share >= 0.5:
+        if not self.fitted or share >= 0.5:
             return highest, False
         base = np.quantile(self.ascending, 1 - share)
         if (self.ascending > base).sum() < _FEWEST_PEAKS:

@@ -17,7 +17,7 @@ from tracetune.tasks.anomaly_scores.weighted import of_member
 @register_scorer
 @dataclass(frozen=True)
 class RankAverage:
-    """The mean over scorers of -log of the share of normal scores that are higher.
+    """The mean over scorers of -log of the share of normal scores that are as high.
 
     Beyond the highest normal score ranks would all be the same: there the share is that of the tail fitted to them.
 
