@@ -23,18 +23,21 @@ class NormalScores:
     def __init__(self, scores: np.ndarray) -> None:
         self.ascending = np.sort(scores[~np.isnan(scores)])
         count = len(self.ascending)
-        self.tail_share = max(_TAIL_SHARE, _FEWEST_PEAKS / count) if count else 1.0
-        self.base, self.tail = 0.0, ParetoTail(0.0, 1.0)
-        self.fitted = self.tail_share < 0.5 and self.ascending[-1] > self.ascending[0]
-        if count and not self.fitted:  # beyond the highest, rarer by e for each distance of that from the median
-            middle, self.base = float(np.median(self.ascending)), float(self.ascending[-1])
-            self.tail, self.tail_share = ParetoTail(0.0, self.base - middle or 1.0), 1 / (count + 1)
-        if self.fitted:
-            self.base = float(np.quantile(self.ascending, 1 - self.tail_share))
-            excesses = self.ascending[self.ascending > self.base] - self.base
+        self.base, self.tail, self.tail_share = 0.0, ParetoTail(0.0, 1.0), 1 / (count + 1)
+        self.fitted = False
+        if not count:
+            return
+        share = max(_TAIL_SHARE, _FEWEST_PEAKS / count)
+        base = float(np.quantile(self.ascending, max(1 - share, 0)))
+        excesses = self.ascending[self.ascending > base] - base
+        if share < 0.5 and len(excesses) >= _FEWEST_PEAKS // 2:
+            self.fitted, self.base, self.tail_share = True, base, share
             # A tail that ends somewhere would call everything beyond its end equally rare.
             fitted = fit_pareto_tail(excesses)
             self.tail = fitted if fitted.shape > 0 else ParetoTail(0.0, float(excesses.mean()))
+        else:  # beyond the highest, rarer by e for each distance of that from the median
+            self.base = float(self.ascending[-1])
+            self.tail = ParetoTail(0.0, self.base - float(np.median(self.ascending)) or 1.0)
 
     def rarity(self, scores: np.ndarray) -> np.ndarray:
         """Return -log [T] of the share of normal scores that are as high as scores [T]; NaN stays NaN."""
