@@ -98,7 +98,7 @@ def test_rows_as_they_arrive_are_scored_as_all_at_once(base: AnomalyDetector) ->
     assert found.index[0] == rows.time.iloc[0]
     np.testing.assert_allclose(found.score, whole.score.loc[found.index], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found.threshold, whole.threshold.loc[found.index], rtol=1e-3, atol=1e-3)
-    stream = detector._streams["m0"]
+    (stream,) = detector._streams.values()
     assert len(stream.timestamps) <= 3 * stream.item.reach
     with pytest.raises(InputError, match=r"after .*, the last one before"):
         detector.update(rows.iloc[:5])

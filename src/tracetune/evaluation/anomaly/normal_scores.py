@@ -9,7 +9,7 @@ from tracetune.evaluation.anomaly.thresholds import ParetoTail, fit_pareto_tail,
 
 _TAIL_SHARE = 0.02
 _FEWEST_PEAKS = 10
-_FEWEST_BLOCKS = 8
+_FEWEST_BLOCKS = 4
 _LEAST_UNIT = 1e-6  # scores of a part that is all the same differ by rounding
 
 
@@ -102,10 +102,12 @@ def suspicious_stretches(
         if len(highest) < _FEWEST_BLOCKS:
             break
         middle = np.median(highest)
-        unit = max(float((highest[highest >= middle] - middle).mean()), _LEAST_UNIT)
-        if len(highest) / 2 * math.exp(-(scores[peak] - middle) / unit) > chance:
+        above = highest[highest >= middle] - middle
+        total = max(float(above.sum()), _LEAST_UNIT)
+        # An exponential distribution of which no more is known than these values exceeds x with (1 + x / sum)^-count.
+        if len(highest) / 2 * (1 + (scores[peak] - middle) / total) ** -len(above) > chance:
             break
-        found.append(_run_around(peak, (scores > middle + unit) & left))
+        found.append(_run_around(peak, (scores > highest.max()) & left))
         left = others
     return sorted(found), left
 

@@ -57,7 +57,9 @@ def fit_pareto_tail(excesses: np.ndarray) -> ParetoTail:
         shape = float(np.log1p(theta * values).mean())
         if abs(theta) < 1e-9 or abs(shape) < 1e-9:
             return 1.0  # exponential: the mean is 1
-        return float(np.log(shape / theta) + shape + 1) if shape >= _LEAST_SHAPE else np.inf
+        return (
+            float(np.log(shape / theta) + shape + 1) if shape >= _LEAST_SHAPE else 1e9
+        )  # infinity would spoil the search
 
     positions = np.linspace(np.log(1e-6), np.log(highest), 400)
     start = int(np.argmin([loss(position) for position in positions]))
