@@ -79,7 +79,8 @@ def detect(config: DetectConfig) -> pd.DataFrame:
     if run.plot is not None:
         detector.plot(panel, threshold, run.plot)
     print_table("Events", events.head(20).to_dict("records"))
-    console.print(f"{len(events)} events in {len(scores):,} steps. Written to {run.output}.", markup=False)
+    found = f"{len(events)} event{'' if len(events) == 1 else 's'}"
+    console.print(f"{found} in {len(scores):,} steps. Written to {run.output}.", markup=False)
     return events
 
 
