@@ -1,8 +1,9 @@
 """Anomaly detectors on UCR and NAB: VUS-PR of every file, beside scores that need no model.
 
 UCR files have a part without anomalies, which is learned. NAB files have none: the whole file is learned, with a
-contamination of 0.1, the share of NAB's steps that lie in its windows by construction. In both cases the whole file is
-scored, the learned part too, in which no window is compared with itself. Windows of the metric are the dominant period
+contamination of 0.1, the share of NAB's steps that lie in its windows by construction, and no window is compared with
+itself. The whole file is scored; the learned part of UCR files as if it were new, as it is for the baselines and in
+TSB-AD's tables. Windows of the metric are the dominant period
 (125 steps without one), as in TSB-AD's tables. Steps without a score count as the lowest.
 
 `neighbours`, `windows` and `rank_average` are scorers of `AnomalyDetector`; the first two are taken as the members of
@@ -132,7 +133,7 @@ def detector_scores(series: Labelled, base: AnomalyDetector, config: FitConfig |
     whole = series.normal == len(series.signal)
 
     def scores(scorer: Any) -> np.ndarray:
-        return scorer.normal_scores if whole else scorer.score(series.signal, 0)
+        return scorer.normal_scores if whole else scorer.score(series.signal)
 
     found = {name: scores(member) for name, member in ranked.members.items()}
     found["rank_average"] = ranked.together(found)
