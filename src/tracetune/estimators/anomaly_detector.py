@@ -129,7 +129,7 @@ class AnomalyDetector:
 
         Args:
             name_or_folder: "tracetune/tiny", a Hugging Face hub id, a folder with a backbone, or a folder written by
-                :meth:`save_pretrained`.
+                `save_pretrained`.
             base: for a saved detector, where its backbone is now, if not under its recorded name; or the backbone
                 itself, of which a copy is taken.
             device: "auto", "cpu", "cuda", ...
@@ -167,7 +167,7 @@ class AnomalyDetector:
         """Learn a normal part, and fine-tune the model on it where that is asked for.
 
         Args:
-            train: the part without anomalies. Some that are in it all the same are told by :attr:`remarks`.
+            train: the part without anomalies. Some that are in it all the same are told by `remarks`.
             config: how to fine-tune; None and no ``method`` leaves the model as it is.
             method: shortcut for ``config.method``: ``Trace(...)``, ``Lora(...)``, or a name ("trace", "lora", ...).
             scorer: what scores: "neighbours", "windows", "reconstruction", "forecast", "rank_average", or one of them
@@ -215,7 +215,7 @@ class AnomalyDetector:
 
         Args:
             data: a table or arrays, with the channels that were learned.
-            columns: as for :meth:`fit`.
+            columns: as for `fit`.
 
         Returns:
             One row a step: item, time, ``score_<channel>`` where there are several, ``score``, the highest of them.
@@ -230,16 +230,16 @@ class AnomalyDetector:
         """Return the scores of every step, and where an alarm is raised.
 
         Args:
-            data: as for :meth:`score`.
+            data: as for `score`.
             threshold: a score, or a rule such as ``RollingQuantile(window=1000)``; None takes the score that normal
                 steps exceed at the false alarm rate of the fit.
-            columns: as for :meth:`fit`.
+            columns: as for `fit`.
 
         Returns:
-            As :meth:`score`, with ``threshold`` and ``alarm``.
+            As `score`, with ``threshold`` and ``alarm``.
 
         Raises:
-            InputError: as :meth:`score`.
+            InputError: as `score`.
         """
         panel = self._panel(data, columns)
         return frame_of_scores(panel, self._scores(panel, threshold))
@@ -265,20 +265,20 @@ class AnomalyDetector:
         """Measure on labelled series, beside a moving z-score, which needs no model.
 
         Args:
-            test: as for :meth:`score`.
+            test: as for `score`.
             labels: [T], 1 where anomalous, or one array a series; of a table they are in ``label_column``.
             label_column: of a table.
             window: the largest window of the volumes in steps; None takes the dominant period of each series, 125
                 without one.
-            threshold: as for :meth:`detect`.
-            columns: as for :meth:`fit`.
+            threshold: as for `detect`.
+            columns: as for `fit`.
 
         Returns:
             One row a series and scorer: the window, all metrics of ``evaluation.anomaly.report``, and precision,
             recall, F1 and share of false alarms at the threshold, which knows no label.
 
         Raises:
-            InputError: as :meth:`score`; or a series of one kind of label only.
+            InputError: as `score`; or a series of one kind of label only.
         """
         known = self._known()
         panel, given = labelled_panel(test, labels, label_column, known.channels, known.reading, **columns)
@@ -296,19 +296,19 @@ class AnomalyDetector:
         The past of an item is the part that was learned, and then what was given here. Scores of windows that are
         still to come count too, so that the newest scores are not the last word: every call returns the new rows and
         those before whose scores may have changed. ``settled`` says that no further row can change a score: it is what
-        :meth:`score` finds for one table of the learned part and all rows.
+        `score` finds for one table of the learned part and all rows.
 
         Args:
             rows: the next rows of some items, at later times than before; steps in between are missing. Arrays follow
                 the last step.
-            threshold: as for :meth:`detect`; counts from an item's first rows on.
-            columns: as for :meth:`fit`.
+            threshold: as for `detect`; counts from an item's first rows on.
+            columns: as for `fit`.
 
         Returns:
-            As :meth:`detect`, with ``settled``.
+            As `detect`, with ``settled``.
 
         Raises:
-            InputError: as :meth:`score`; or rows that do not come after those before.
+            InputError: as `score`; or rows that do not come after those before.
         """
         known = self._known()
         panel = self._panel(rows, columns)
@@ -330,10 +330,10 @@ class AnomalyDetector:
         """Draw series, their scores and the events in them.
 
         Args:
-            data: as for :meth:`score`.
-            threshold: as for :meth:`detect`.
+            data: as for `score`.
+            threshold: as for `detect`.
             path: file to write it to; its suffix is the format (``.png``, ``.pdf``, ``.svg``).
-            columns: as for :meth:`fit`.
+            columns: as for `fit`.
         """
         panel = self._panel(data, columns)
         scores, merging = self._scores(panel, threshold), self._merging(panel)

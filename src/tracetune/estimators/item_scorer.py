@@ -36,7 +36,7 @@ class ItemScorer:
         return max(channel.reach for channel in self.channels)
 
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
-        """Return scores [C, L] of values [C, L]; ``at`` as in :class:`ChannelScorer`."""
+        """Return scores [C, L] of values [C, L]; ``at`` as in `ChannelScorer`."""
         return np.stack([channel.score(row, at) for channel, row in zip(self.channels, values, strict=True)])
 
     def place_of(self, series: Series) -> int | None:
@@ -56,7 +56,7 @@ class ItemScorer:
         return None
 
     def arrays(self) -> Arrays:
-        """Return what :func:`restored_item` needs, by name."""
+        """Return what `restored_item` needs, by name."""
         arrays = {"values": self.learned.values, "timestamps": self.learned.timestamps.astype(np.int64)}
         for number, channel in enumerate(self.channels):
             arrays |= {f"{number}.{name}": value for name, value in channel.calibration.items()}

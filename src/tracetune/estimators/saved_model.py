@@ -119,7 +119,7 @@ def save_model(
         model: a PEFT model over a model with ``backbone`` and ``head``, or such a model itself.
         record: what the estimator needs to come back, in JSON's types or tuples; with ``task`` and ``base_model``.
         card: text of README.md.
-        arrays: what the estimator needs besides; read again by :func:`saved_arrays`.
+        arrays: what the estimator needs besides; read again by `saved_arrays`.
 
     Raises:
         InputError: the folder is not empty or cannot be written, or the active adapters are not one set.

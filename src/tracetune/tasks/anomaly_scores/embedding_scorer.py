@@ -33,7 +33,7 @@ class Neighbours:
         contamination: float = 0.0,
         calibration: Calibration | None = None,
     ) -> WeightedScorer:
-        """Learn the normal part, see :class:`Scorer`."""
+        """Learn the normal part, see `Scorer`."""
         return fit_shape_and_level(
             normal,
             EmbeddedShape(model.backbone),

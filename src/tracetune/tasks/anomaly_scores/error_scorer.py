@@ -60,7 +60,7 @@ class ErrorScorer:
         }
 
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
-        """Return scores [T] of values [T], see :class:`ChannelScorer`."""
+        """Return scores [T] of values [T], see `ChannelScorer`."""
         return self.spread.scaled(_smoothed(self.errors(self.scaling.scaled(values), at or 0), self.smoothing))
 
 

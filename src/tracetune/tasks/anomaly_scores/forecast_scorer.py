@@ -40,7 +40,7 @@ class Forecast:
         contamination: float = 0.0,
         calibration: Calibration | None = None,
     ) -> ErrorScorer:
-        """Learn the normal part, see :class:`Scorer`."""
+        """Learn the normal part, see `Scorer`."""
         backbone = model.backbone
         if not isinstance(backbone, ZeroShotForecaster):
             raise InputError(

@@ -73,7 +73,7 @@ class NeighbourScorer:
         }
 
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
-        """Return scores [T] of values [T], see :class:`ChannelScorer`."""
+        """Return scores [T] of values [T], see `ChannelScorer`."""
         scaled = self.scaling.scaled(values)
         filled = filled_gaps(scaled, self.reach)
         per_width = [_scores(scaled, filled, bank, self.features, at) for bank in self.banks]

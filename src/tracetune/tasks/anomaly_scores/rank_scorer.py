@@ -43,7 +43,7 @@ class RankAverage:
         contamination: float = 0.0,
         calibration: Calibration | None = None,
     ) -> "RankedScorer":
-        """Learn the normal part, see :class:`Scorer`."""
+        """Learn the normal part, see `Scorer`."""
         return RankedScorer.of(
             {
                 name: scorer_named(name).fit(normal, model, contamination, of_member(calibration, name))
@@ -89,7 +89,7 @@ class RankedScorer:
         }
 
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
-        """Return scores [T] of values [T], see :class:`ChannelScorer`."""
+        """Return scores [T] of values [T], see `ChannelScorer`."""
         return self.together({name: member.score(values, at) for name, member in self.members.items()})
 
     def together(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:

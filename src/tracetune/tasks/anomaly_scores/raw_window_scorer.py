@@ -33,7 +33,7 @@ class Windows:
         contamination: float = 0.0,
         calibration: Calibration | None = None,
     ) -> WeightedScorer:
-        """Learn the normal part, see :class:`Scorer`; the model is not used."""
+        """Learn the normal part, see `Scorer`; the model is not used."""
         return fit_shape_and_level(
             normal,
             RawShape(),

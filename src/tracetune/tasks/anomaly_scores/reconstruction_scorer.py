@@ -38,7 +38,7 @@ class Reconstruction:
         contamination: float = 0.0,
         calibration: Calibration | None = None,
     ) -> ErrorScorer:
-        """Learn the normal part, see :class:`Scorer`."""
+        """Learn the normal part, see `Scorer`."""
         if model.to_patch is None:
             raise InputError(
                 f"Scorer 'reconstruction' needs a backbone that rebuilds hidden patches; "

@@ -1,6 +1,6 @@
 """What scores the steps of a channel by how unlike its normal part they are, and the names of all scorers.
 
-A scorer is one file: a frozen dataclass with its options, registered with :func:`register_scorer`. Its ``fit`` learns
+A scorer is one file: a frozen dataclass with its options, registered with `register_scorer`. Its ``fit`` learns
 the normal part of one channel.
 """
 
@@ -34,7 +34,7 @@ class ChannelScorer(Protocol):
 
     @property
     def calibration(self) -> Calibration:
-        """What :meth:`Scorer.fit` takes to come to the same scorer faster."""
+        """What `Scorer.fit` takes to come to the same scorer faster."""
         ...
 
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:

@@ -25,7 +25,7 @@ def fit_shape_and_level(
     they do (from 0.7 on); the level always weighs 1.
 
     Args:
-        normal: values to learn, NaN where missing; see :func:`fit_neighbour_scorer` for parts with anomalies.
+        normal: values to learn, NaN where missing; see `fit_neighbour_scorer` for parts with anomalies.
         shape_features: how shapes are told apart.
         widths: of windows in steps; None for half of, one and two periods.
         neighbours: how many nearest windows a distance is averaged over.

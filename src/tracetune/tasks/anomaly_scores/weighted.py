@@ -45,7 +45,7 @@ class WeightedScorer:
         }
 
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
-        """Return scores [T] of values [T], see :class:`ChannelScorer`."""
+        """Return scores [T] of values [T], see `ChannelScorer`."""
         counted = {name: member for name, member in self.members.items() if self.weights[name] > 0}
         scores = [member.score(values, at) for member in counted.values()]
         return self.spread.scaled(mean_of_known(scores, [self.weights[name] for name in counted]))
