@@ -16,7 +16,7 @@ import argparse
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,17 +137,18 @@ def detector_scores(series: Labelled, base: AnomalyDetector, config: FitConfig |
 
     found = {name: scores(member) for name, member in ranked.members.items()}
     found["rank_average"] = ranked.together(found)
-    found["chosen"] = found[chosen_scorer({name: member.weights["shape"] for name, member in ranked.members.items()})]
+    shapes = ranked.members["neighbours"].members["shape"], ranked.members["windows"]
+    found["chosen"] = found[chosen_scorer([shape.repeatability for shape in shapes])]
     return found
 
 
-def chosen_scorer(shape_weights: Mapping[str, float]) -> str:
+def chosen_scorer(repeatability: Sequence[float]) -> str:
     """Return "rank_average" where embeddings and raw windows both find that shapes repeat, else "neighbours".
 
     Reads what the fit found out about the learned part, and no label: where shapes do not repeat, raw windows have
-    nothing to add.
+    nothing to add. 0.7 is from where on shapes weigh all in "neighbours".
     """
-    return "rank_average" if min(shape_weights.values()) > 0 else "neighbours"
+    return "rank_average" if min(repeatability) >= 0.7 else "neighbours"
 
 
 def sub_pca(series: Labelled) -> np.ndarray:

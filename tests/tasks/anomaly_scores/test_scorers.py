@@ -15,6 +15,7 @@ from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
 from tracetune.tasks.anomaly_scores.neighbour_scorer import fit_neighbour_scorer, window_widths
 from tracetune.tasks.anomaly_scores.neighbours import coreset, nearest_distance
 from tracetune.tasks.anomaly_scores.scaling import Scaling, Spread, mean_of_known
+from tracetune.tasks.anomaly_scores.shape_and_level import fit_shape_and_level
 from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts
 
 NAMES = ["forecast", "rank_average", "reconstruction"]  # the second one holds the others
@@ -183,7 +184,7 @@ def test_an_anomaly_in_the_part_that_was_learned_is_found_there() -> None:
 
 def test_shapes_that_never_repeat_do_not_count() -> None:
     walk = np.random.default_rng(0).normal(size=1500).cumsum()
-    walked, seasonal = (Windows().fit(values, model()) for values in (walk, season(1500)))
+    walked, seasonal = (fit_shape_and_level(values, RawShape()) for values in (walk, season(1500)))
     assert walked.weights["shape"] < seasonal.weights["shape"]
 
 

@@ -1,4 +1,4 @@
-"""Scorer "windows": distances of windows as they are, and of levels, to the nearest normal windows; no model."""
+"""Scorer "windows": distances of windows as they are to the nearest normal windows; no model, and no level."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -7,15 +7,14 @@ import numpy as np
 
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.features import RawShape
+from tracetune.tasks.anomaly_scores.neighbour_scorer import NeighbourScorer, fit_neighbour_scorer
 from tracetune.tasks.anomaly_scores.scorer import Calibration, register_scorer
-from tracetune.tasks.anomaly_scores.shape_and_level import fit_shape_and_level
-from tracetune.tasks.anomaly_scores.weighted import WeightedScorer
 
 
 @register_scorer
 @dataclass(frozen=True)
 class Windows:
-    """Shape by z-normalised windows, as a matrix profile compares them, level by mean, deviation and extremes.
+    """Shape by z-normalised windows, as a matrix profile compares them.
 
     Attributes:
         widths: of windows in steps; None for half of, one and two periods of each channel.
@@ -32,9 +31,9 @@ class Windows:
         model: AnomalyModel,
         contamination: float = 0.0,
         calibration: Calibration | None = None,
-    ) -> WeightedScorer:
+    ) -> NeighbourScorer:
         """Learn the normal part, see `Scorer`; the model is not used."""
-        return fit_shape_and_level(
+        return fit_neighbour_scorer(
             normal,
             RawShape(),
             self.widths,
