@@ -6,8 +6,8 @@ itself. The whole file is scored; the learned part of UCR files as if it were ne
 TSB-AD's tables. Windows of the metric are the dominant period
 (125 steps without one), as in TSB-AD's tables. Steps without a score count as the lowest.
 
-`neighbours`, `windows` and `rank_average` are scorers of `AnomalyDetector`; the first two are taken as the members of
-the third, whose scores are the same as by themselves. `chosen` is one of them, by a rule that reads no label: see
+`neighbours`, `windows`, `rank_average`, `reconstruction` and `forecast` are scorers of `AnomalyDetector`; the first two
+are taken as the members of the third, whose scores are the same as by themselves. `chosen` is one of them, by a rule that reads no label: see
 `chosen_scorer`. Tuned rows fine-tune the model on the learned part first. Sub-PCA, k-means and the matrix profile get
 the z-normalised windows of one period.
 """
@@ -32,7 +32,7 @@ from tracetune.estimators.anomaly_detector import AnomalyDetector
 from tracetune.evaluation.anomaly.volume import volume_under_surface
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import method_named
-from tracetune.tasks.anomaly_scores import RankAverage
+from tracetune.tasks.anomaly_scores import RankAverage, scorer_named
 from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
 from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts
 from tracetune.training.config import TrainingConfig
@@ -137,6 +137,8 @@ def detector_scores(series: Labelled, base: AnomalyDetector, config: FitConfig |
 
     found = {name: scores(member) for name, member in ranked.members.items()}
     found["rank_average"] = ranked.together(found)
+    for name in ("reconstruction", "forecast"):
+        found[name] = scores(scorer_named(name).fit(learned, fitted.anomaly_model))
     shapes = ranked.members["neighbours"].members["shape"], ranked.members["windows"]
     found["chosen"] = found[chosen_scorer([shape.repeatability for shape in shapes])]
     return found
