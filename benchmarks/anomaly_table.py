@@ -3,13 +3,13 @@
 UCR files have a part without anomalies, which is learned. NAB files have none: the whole file is learned, with a
 contamination of 0.1, the share of NAB's steps that lie in its windows by construction, and no window is compared with
 itself. The whole file is scored; the learned part of UCR files as if it were new, as it is for the baselines and in
-TSB-AD's tables. Windows of the metric are the dominant period
-(125 steps without one), as in TSB-AD's tables. Steps without a score count as the lowest.
+TSB-AD's tables. Windows of the metric are the dominant period (125 steps without one), as there. Steps without a score
+count as the lowest.
 
 `neighbours`, `windows`, `rank_average`, `reconstruction` and `forecast` are scorers of `AnomalyDetector`; the first two
-are taken as the members of the third, whose scores are the same as by themselves. `chosen` is one of them, by a rule that reads no label: see
-`chosen_scorer`. Tuned rows fine-tune the model on the learned part first. Sub-PCA, k-means and the matrix profile get
-the z-normalised windows of one period.
+are taken as the members of the third, whose scores are the same as by themselves. `chosen` is the first or the third,
+by a rule that reads no label: see `chosen_scorer`. Tuned rows fine-tune the model on the learned part first. Sub-PCA,
+k-means and the matrix profile get the z-normalised windows of one period.
 """
 
 import argparse

@@ -4,7 +4,6 @@ import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -382,4 +381,4 @@ def _zero_shot(backbone: Backbone, name: str) -> AnomalyModel:
 def _rule(threshold: Threshold | float | None, known: Learned) -> Threshold:
     if threshold is None:
         return FixedThreshold(known.threshold)
-    return FixedThreshold(float(threshold)) if isinstance(threshold, Real) else threshold
+    return FixedThreshold(float(threshold)) if isinstance(threshold, (int, float, np.integer)) else threshold

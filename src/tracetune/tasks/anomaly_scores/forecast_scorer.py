@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from tracetune.backbones.backbone import Backbone, ZeroShotForecaster
+from tracetune.backbones.backbone import ZeroShotForecaster
 from tracetune.base.errors import InputError
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.error_scorer import ErrorScorer, fit_error_scorer
@@ -53,8 +53,8 @@ class Forecast:
 class ForecastErrors:
     """Absolute errors of forecasts of ``steps`` steps from the backbone's context."""
 
-    def __init__(self, backbone: Backbone, steps: int) -> None:
-        self.backbone: Any = backbone
+    def __init__(self, backbone: Any, steps: int) -> None:
+        self.backbone = backbone
         self.steps = steps
 
     @property
