@@ -101,12 +101,12 @@ def forecast_auto_theta(case: Case, settings: Settings) -> np.ndarray:
 
 def forecast_zero_shot(case: Case, settings: Settings) -> np.ndarray:
     """Return forecasts [S, H] of the foundation model as it is."""
-    return _points(_foundation(case, settings, 1), case)
+    return _points(_foundation(case, settings), case)
 
 
 def forecast_at_resolution(case: Case, settings: Settings) -> np.ndarray:
-    """Return forecasts [S, H] of the foundation model at the resolutions that a backtest of the pasts chooses."""
-    return _points(_foundation(case, settings, "auto"), case)
+    """Return forecasts [S, H] of the foundation model as a backtest of the pasts chooses to read series."""
+    return _points(_foundation(case, settings).choose_resolution(case.panel, season=case.season), case)
 
 
 def forecast_linear_probe(case: Case, settings: Settings) -> np.ndarray:
@@ -119,10 +119,10 @@ def forecast_trace(case: Case, settings: Settings) -> np.ndarray:
     return _points(_fitted(case, settings, "trace"), case)
 
 
-def _foundation(case: Case, settings: Settings, resolution: Any) -> Any:
+def _foundation(case: Case, settings: Settings) -> Any:
     from tracetune.estimators.forecaster import Forecaster
 
-    return Forecaster.from_pretrained(settings.model, case.horizon, resolution=resolution, device="cpu")
+    return Forecaster.from_pretrained(settings.model, case.horizon, device="cpu")
 
 
 def _fitted(case: Case, settings: Settings, method: str) -> Any:
@@ -136,7 +136,9 @@ def _fitted(case: Case, settings: Settings, method: str) -> Any:
     config = FitConfig(
         method=method, head_training=head, training=training, train_stride=stride, validation_windows=400
     )  # type: ignore[arg-type]  # methods go by name too
-    return _foundation(case, settings, "auto").fit(case.panel, config=config)
+    before_validation = case.panel.cut(None, -case.horizon)
+    base = _foundation(case, settings).choose_resolution(before_validation, season=case.season)
+    return base.fit(case.panel, config=config)
 
 
 def _points(model: Any, case: Case) -> np.ndarray:

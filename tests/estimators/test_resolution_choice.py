@@ -58,6 +58,27 @@ def test_the_choice_is_that_of_forecasts_of_what_came() -> None:
     assert choice.windows == len(windows)
 
 
+def test_a_season_is_taken_out_where_it_pays(tmp_path: Path) -> None:
+    steps = np.arange(60)
+    wave = np.tile(np.random.default_rng(1).normal(size=7), 9)[:60]
+    frames = [
+        pd.DataFrame({"item_id": f"item{item}", "timestamp": steps, "target": item + 0.01 * steps + 5 * wave})
+        for item in range(3)
+    ]
+    frame = pd.concat(frames)
+    chosen = forecaster().choose_resolution(frame, season=7)
+    assert chosen.forecast_model.season == 7
+    expected = np.concatenate([item + 0.01 * np.arange(60, 64) + 5 * np.tile(wave[:7], 10)[60:64] for item in range(3)])
+    assert np.abs(points(chosen, frame) - expected).mean() < 0.5 * np.abs(points(forecaster(), frame) - expected).mean()
+    config = FitConfig(method=LinearProbe(), head_training=TrainingConfig(max_steps=1), guard_margin=0.0)
+    base = Forecaster.from_pretrained(save_tiny(tmp_path / "base"), H, device="cpu")
+    tuned = base.choose_resolution(frame, season=7).fit(frame, config=config)
+    tuned.save_pretrained(tmp_path / "tuned")
+    again = Forecaster.from_pretrained(tmp_path / "tuned", device="cpu")
+    assert again.forecast_model.season == 7
+    np.testing.assert_allclose(points(again, frame), points(tuned, frame), rtol=1e-6)
+
+
 def test_windows_of_the_backtest_end_before_what_they_forecast() -> None:
     values = np.arange(23.0)[None]
     windows = backtest_windows([values], H)

@@ -66,7 +66,6 @@ def forecaster_card(trace: Mapping[str, Any]) -> str:
         if trace["head"] is None
         else "HeadConfig({})".format(", ".join(f"{name}={value!r}" for name, value in trace["head"].items()))
     )
-    finer = trace.get("resolutions", [1])
     named = trace["base_model"]["weights_sha256"] is not None
     plain = (
         _WHOLE
@@ -76,7 +75,7 @@ def forecaster_card(trace: Mapping[str, Any]) -> str:
             head=head,
             prediction_length=trace["prediction_length"],
             context_length=trace["context_length"],
-            resolution="" if finer == [1] else f", resolution={finer}",
+            resolution=_resolution(trace),
         )
     )
     return _TEMPLATE.format(
@@ -92,6 +91,12 @@ def forecaster_card(trace: Mapping[str, Any]) -> str:
         selection=_selection(trace),
         seed=trace["seed"],
     )
+
+
+def _resolution(trace: Mapping[str, Any]) -> str:
+    """Return the arguments of ``from_pretrained`` for what is not read as it is."""
+    finer, season = list(trace.get("resolutions", [1])), trace.get("season", 1)
+    return ("" if finer == [1] else f", resolution={finer}") + ("" if season == 1 else f", season={season}")
 
 
 def _selection(trace: Mapping[str, Any]) -> str:

@@ -43,6 +43,7 @@ class ForecastRecord:
         seed: of the fit.
         versions: of the libraries.
         resolutions: points a step at which the backbone reads series, see tasks/resolution.py.
+        season: steps of a season that is taken out before and put back after; 1 for none.
     """
 
     prediction_length: int
@@ -61,9 +62,11 @@ class ForecastRecord:
     seed: int
     versions: dict[str, str]
     resolutions: tuple[int, ...] = (1,)
+    season: int = 1
 
     def __post_init__(self) -> None:
-        for name, value in (("prediction_length", self.prediction_length), ("context_length", self.context_length)):
+        for name in ("prediction_length", "context_length", "season"):
+            value = getattr(self, name)
             if value < 1:
                 raise InputError(f"Expected {name} of at least 1, found {value}.")
         checked_resolutions(self.resolutions)
@@ -126,6 +129,7 @@ def fit_record(panel: Panel, data: ForecastData, fitted: Fitted, base: BaseModel
         "prediction_length": model.prediction_length,
         "context_length": model.context_length,
         "resolutions": list(model.resolutions),
+        "season": model.season,
         "reading": panel.origin.reading,
         "data": {
             "items": len(panel),

@@ -184,14 +184,16 @@ class Forecaster:
             **vars(foundation_state(backbone, prediction_length, context_length, resolution, called)), device=device
         )
 
-    def choose_resolution(self, df: Any, **columns: Any) -> "Forecaster":
+    def choose_resolution(self, df: Any, *, season: int | None = None, **columns: Any) -> "Forecaster":
         """Return this forecaster at the resolution at which it forecasts the last part of these series best.
 
         A series of 20 steps is hardly more than one patch. Stretched to k points a step by linear interpolation, it is
-        many: k H points are forecast, and every k-th is taken. The best three k are averaged.
+        many: k H points are forecast, and every k-th is taken. The best three k are averaged. Where it pays, a season
+        is taken out before, and put back after.
 
         Args:
             df: series, as for `fit`; nothing later than their end is used.
+            season: steps of a season; None takes the frequency's, 1 none.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
         Raises:
@@ -203,14 +205,14 @@ class Forecaster:
                 f"Forecaster.from_pretrained(..., resolution={AUTO!r}).fit(...)."
             )
         panel = panel_from_frame(df, remembered=self.remembered, **columns)
-        return self._chosen(panel, replace(self._state, chooses_resolution=True))
+        state = with_chosen_resolution(replace(self._state, chooses_resolution=True), panel, str(self.device), season)
+        return Forecaster(**vars(state), device=str(self.device))
 
-    def _chosen(self, panel: Panel, state: ForecasterState | None = None) -> "Forecaster":
+    def _chosen(self, panel: Panel) -> "Forecaster":
         """Return the forecaster at the resolution for these series; itself where it has one."""
-        state = self._state if state is None else state
-        if not state.chooses_resolution:
+        if not self.chooses_resolution:
             return self
-        return Forecaster(**vars(with_chosen_resolution(state, panel, str(self.device))), device=str(self.device))
+        return Forecaster(**vars(with_chosen_resolution(self._state, panel, str(self.device))), device=str(self.device))
 
     def fit(
         self,

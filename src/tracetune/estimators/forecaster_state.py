@@ -14,6 +14,7 @@ from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import MODELS, load_backbone, locate_weights
 from tracetune.base.errors import InputError, argument, either
 from tracetune.base.spelling import Remark, option
+from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit
 from tracetune.estimators.fit_data import is_non_negative
@@ -108,14 +109,16 @@ def foundation_state(
     return ForecasterState(model, name, chooses_resolution=chooses)
 
 
-def with_chosen_resolution(state: ForecasterState, panel: Panel, device: str) -> ForecasterState:
+def with_chosen_resolution(
+    state: ForecasterState, panel: Panel, device: str, season: int | None = None
+) -> ForecasterState:
     """Return the forecaster at the resolutions that a backtest on these series chooses; itself where it has some."""
     if not state.chooses_resolution:
         return state
     model = inner_model(state.model)
-    choice = choose_resolution(model, panel, device)
+    choice = choose_resolution(model, panel, device, seasonality(panel.freq) if season is None else season)
     lengths = model.prediction_length, None, model.context_length
-    chosen = ForecastModel.from_backbone(model.backbone, *lengths, state.base_name, choice.resolutions)
+    chosen = ForecastModel.from_backbone(model.backbone, *lengths, state.base_name, choice.resolutions, choice.season)
     return replace(state, model=chosen, chooses_resolution=False)
 
 
@@ -158,7 +161,7 @@ def fit_forecaster(
     tuned = model if tuned_before else None
     quantile_loss = config.start == ZERO_SHOT and model.zero_shot_quantile_levels is not None
     lengths = model.prediction_length, model.context_length
-    task = Forecasting(*lengths, start.base_name, tuned, quantile_loss, model.resolutions)
+    task = Forecasting(*lengths, start.base_name, tuned, quantile_loss, model.resolutions, model.season)
     with Run.at(config.checkpoints, device, callbacks, restart=config.restart) as run:
         fitted = fit(task, model.backbone, data, config, run)
     base = base_of(start.base_name, model.backbone, fitted.model, tuned_before=tuned_before)
@@ -189,7 +192,7 @@ def _load_saved(saved: SavedModel[ForecastRecord], base: str | Backbone | None) 
 
     def build(backbone: Any) -> ForecastModel:
         lengths = record.prediction_length, record.head, record.context_length
-        return ForecastModel.from_backbone(backbone, *lengths, name, record.resolutions)
+        return ForecastModel.from_backbone(backbone, *lengths, name, record.resolutions, record.season)
 
     model = load_model(saved, build, base)
     named = base if isinstance(base, str) and base else name

@@ -34,11 +34,13 @@ class ResolutionChoice:
 
     Attributes:
         resolutions: those whose forecasts are averaged, ascending.
+        season: steps of the season that is taken out before and put back after; 1 for none.
         errors: of each candidate, relative to the mean of all candidates; empty where nothing could be measured.
         windows: how many forecasts were compared.
     """
 
     resolutions: tuple[int, ...]
+    season: int
     errors: dict[int, float]
     windows: int
 
@@ -46,22 +48,27 @@ class ResolutionChoice:
         """Return a line for people."""
         chosen = ", ".join(map(str, self.resolutions))
         ratio = float(np.mean([self.errors[k] for k in self.resolutions])) / self.errors[1]
+        adjusted = f", without a season of {self.season}" if self.season > 1 else ""
         return (
-            f"Resolution {chosen}{' (averaged)' if len(self.resolutions) > 1 else ''}: error {ratio:.3f} of that at "
-            f"resolution 1, in a backtest of {self.windows} windows on the past of the series."
+            f"Resolution {chosen}{' (averaged)' if len(self.resolutions) > 1 else ''}{adjusted}: error {ratio:.3f} of "
+            f"that at resolution 1, in a backtest of {self.windows} windows on the past of the series."
         )
 
 
-def choose_resolution(model: ForecastModel, panel: Panel, device: Any, batch_size: int = 64) -> ResolutionChoice:
+def choose_resolution(
+    model: ForecastModel, panel: Panel, device: Any, season: int = 1, batch_size: int = 64
+) -> ResolutionChoice:
     """Backtest the backbone's forecasts at every resolution on the last horizons of the series, and take the best.
 
     The error of a window is the mean absolute error over its observed targets, relative to the mean of all
-    resolutions: every window counts alike, whatever its magnitude. Forecasts of the best three are averaged.
+    resolutions: every window counts alike, whatever its magnitude. Forecasts of the best three are averaged. All of
+    them with seasonal adjustment, or without, whichever has the lower error.
 
     Args:
         model: whose backbone, context and horizon count.
         panel: nothing later than its end is known.
         device: where to compute.
+        season: steps of a season; 1 for none.
         batch_size: series and channels per forward pass.
 
     Raises:
@@ -79,15 +86,25 @@ def choose_resolution(model: ForecastModel, panel: Panel, device: Any, batch_siz
     candidates = [k for k in CANDIDATES if k == 1 or k <= most]
     if not windows:
         logger.warning("Resolution 1: no series is long enough for a backtest on its own past.")
-        return ResolutionChoice((1,), {}, 0)
-    found = np.stack([_errors(model, k, windows, device, batch_size) for k in candidates])  # [K, W]
-    level = found.mean(axis=0)
+        return ResolutionChoice((1,), 1, {}, 0)
+    longest = max(past.shape[1] for past, _ in windows)
+    seasons = (1, season) if 1 < season <= longest // 3 else (1,)
+    found = {s: np.stack([_errors(model, k, s, windows, device, batch_size) for k in candidates]) for s in seasons}
+    level = np.concatenate(list(found.values())).mean(axis=0)  # [W]
+    chosen = [_best(each, level, candidates, s, len(windows)) for s, each in found.items()]
+    choice = min(chosen, key=lambda one: np.mean([one.errors[k] for k in one.resolutions]))
+    logger.info("%s", choice.describe())
+    return choice
+
+
+def _best(
+    found: np.ndarray, level: np.ndarray, candidates: Sequence[int], season: int, windows: int
+) -> ResolutionChoice:
+    """Return the best three of some resolutions, given the error [K, W] of each in every window."""
     relative = np.where(level > 0, found / np.where(level > 0, level, 1.0), 1.0).mean(axis=1)
     errors = dict(zip(candidates, relative.tolist(), strict=True))
     best = sorted(candidates, key=lambda k: errors[k])[:_AVERAGED]
-    choice = ResolutionChoice(tuple(sorted(best)), errors, len(windows))
-    logger.info("%s", choice.describe())
-    return choice
+    return ResolutionChoice(tuple(sorted(best)), season, errors, windows)
 
 
 def backtest_windows(values: Sequence[np.ndarray], horizon: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -111,13 +128,14 @@ def backtest_windows(values: Sequence[np.ndarray], horizon: int) -> list[tuple[n
 def _errors(
     model: ForecastModel,
     resolution: int,
+    season: int,
     windows: Sequence[tuple[np.ndarray, np.ndarray]],
     device: Any,
     batch_size: int,
 ) -> np.ndarray:
     """Mean absolute error of each window at a resolution, [W]."""
     lengths = model.prediction_length, None, model.context_length
-    reader = ForecastModel.from_backbone(model.backbone, *lengths, resolution=resolution).eval()
+    reader = ForecastModel.from_backbone(model.backbone, *lengths, resolution=resolution, season=season).eval()
 
     def forecast(batch: Any) -> Any:
         with torch.inference_mode():

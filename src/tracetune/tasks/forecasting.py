@@ -27,6 +27,7 @@ from tracetune.tasks.resolution import (
     stretch,
     token_counts,
 )
+from tracetune.tasks.seasonality import repeat_season, seasonal_component
 from tracetune.tasks.task import Features, Output, TaskModel
 
 
@@ -67,6 +68,8 @@ class ForecastModel(TaskModel):
 
     Attributes:
         resolutions: points a step at which the backbone reads series; (1,) for series as they are.
+        season: steps of a season that is taken out of contexts before and put back after, where there is one (see
+            tasks/seasonality.py); 1 for none.
         head_tokens: which tokens the head reads, see HeadConfig ("auto" is decided here).
         head_config: what the head was built from; None for the zero-shot forecast.
         kept_directions: how many rows of a compact head's projection make up the zero-shot forecast, with which the
@@ -86,8 +89,10 @@ class ForecastModel(TaskModel):
         name_or_path: str = "",
         head_tokens: str = "context",
         resolutions: Sequence[int] = (1,),
+        season: int = 1,
     ) -> None:
         super().__init__(backbone, head, name_or_path)
+        self.season = season
         self.head_tokens = head_tokens
         self.resolutions = tuple(resolutions)
         self.head_config: HeadConfig | None = None
@@ -104,6 +109,7 @@ class ForecastModel(TaskModel):
         head: HeadConfig | None = None,
         context_length: int | None = None,
         resolution: int | Sequence[int] = 1,
+        season: int = 1,
     ) -> "ForecastModel":
         """Load a backbone and put a new head on it; ``head=None`` leaves the zero-shot forecast.
 
@@ -112,7 +118,7 @@ class ForecastModel(TaskModel):
                 at.
         """
         backbone = load_backbone(name_or_folder)
-        return cls.from_backbone(backbone, prediction_length, head, context_length, name_or_folder, resolution)
+        return cls.from_backbone(backbone, prediction_length, head, context_length, name_or_folder, resolution, season)
 
     @classmethod
     def from_backbone(
@@ -123,6 +129,7 @@ class ForecastModel(TaskModel):
         context_length: int | None = None,
         name_or_path: str = "",
         resolution: int | Sequence[int] = 1,
+        season: int = 1,
     ) -> "ForecastModel":
         """Put a new head on a backbone that is already loaded.
 
@@ -132,16 +139,18 @@ class ForecastModel(TaskModel):
         """
         resolutions = checked_resolutions(resolution)
         context_length = backbone.context_length if context_length is None else context_length
-        for name, value in (("prediction_length", prediction_length), ("context_length", context_length)):
+        lengths = {"prediction_length": prediction_length, "context_length": context_length, "season": season}
+        for name, value in lengths.items():
             if value < 1:
                 raise InputError(f"Expected {name} of at least 1, found {value}.")
         require_resolutions(backbone, resolutions, prediction_length)
         if head is None:
-            return cls(backbone, None, prediction_length, context_length, str(name_or_path), resolutions=resolutions)
+            lengths_and_name = prediction_length, context_length, str(name_or_path)
+            return cls(backbone, None, *lengths_and_name, resolutions=resolutions, season=season)
         tokens = _resolved_tokens(head.tokens, backbone, resolutions, context_length, prediction_length)
         counts = token_counts(backbone, resolutions, context_length, prediction_length, tokens)
         module = build_head(head, sum(counts), backbone.width, prediction_length)
-        model = cls(backbone, module, prediction_length, context_length, str(name_or_path), tokens, resolutions)
+        model = cls(backbone, module, prediction_length, context_length, str(name_or_path), tokens, resolutions, season)
         model.head_config = head
         if tokens != "context":
             assert isinstance(backbone, MaskedBackbone), "only these have tokens of the future"
@@ -179,7 +188,7 @@ class ForecastModel(TaskModel):
         """
         if self.head is None:
             past_values, input_mask = self._fit_context(past_values, input_mask, self.context_length)
-            forecast, quantiles = self._zero_shot_forecast(past_values, input_mask)
+            forecast, quantiles = self._with_season(past_values, input_mask)
             scale = _context_scale(past_values, input_mask)
         else:
             tokens, statistics = self.encode(past_values, input_mask)
@@ -193,8 +202,17 @@ class ForecastModel(TaskModel):
         """Return the tokens [B, C, N, D] of past values [B, C, T] that the head reads, and the values' statistics.
 
         Of several resolutions, tokens stand one after the other, each in units of the mean scale, so that what a head
-        makes of them is the average of what it would make of each.
+        makes of them is the average of what it would make of each. With a season the location is [B, C, H].
         """
+        if self.season > 1:
+            past_values, input_mask = self._fit_context(past_values, input_mask, self.context_length)
+            past_values, seasonal = self._adjusted(past_values, input_mask)
+            tokens, statistics = self._encode_views(past_values, input_mask)
+            return Encoded(tokens, InstanceStatistics(statistics.location + seasonal, statistics.scale))
+        return self._encode_views(past_values, input_mask)
+
+    def _encode_views(self, past_values: Tensor, input_mask: Tensor | None) -> Encoded:
+        """Return the tokens of all resolutions, and their mean statistics."""
         views = [self._encode_at(resolution, past_values, input_mask) for resolution in self.resolutions]
         if len(views) == 1:
             return views[0]
@@ -258,6 +276,24 @@ class ForecastModel(TaskModel):
             return squared_error_per_sample(forecast, future_values, future_mask)
         assert quantiles is not None, "only what forecasts quantiles by itself is trained on their loss"
         return quantile_loss_per_sample(quantiles, self.backbone.quantile_levels, future_values, future_mask)
+
+    def _with_season(self, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the zero-shot forecast, and quantiles, of the series without its season, with the season put back."""
+        if self.season == 1:
+            return self._zero_shot_forecast(past_values, input_mask)
+        adjusted, seasonal = self._adjusted(past_values, input_mask)
+        forecast, quantiles = self._zero_shot_forecast(adjusted, input_mask)
+        return forecast + seasonal, None if quantiles is None else quantiles + seasonal.unsqueeze(-1)
+
+    def _adjusted(self, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return past values [B, C, T] without their season, and what it adds to the H steps that come."""
+        component = seasonal_component(past_values, per_channel(input_mask, past_values), self.season)
+        length = past_values.shape[-1]
+        past, future = (
+            repeat_season(component, torch.arange(*steps, device=component.device))
+            for steps in ((-length, 0), (0, self.prediction_length))
+        )
+        return past_values - past, future
 
     def _zero_shot_forecast(self, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the zero-shot forecast [B, C, H], and its quantiles [B, C, H, Q] where the backbone has some."""
@@ -370,6 +406,7 @@ class Forecasting:
         quantile_loss: models without a head are trained and compared by the loss of their quantiles. Heads forecast
             points: where they compete, the loss of all is the squared error.
         resolutions: points a step at which the backbone reads series.
+        season: steps of a season that is taken out before and put back after; 1 for none.
     """
 
     prediction_length: int
@@ -378,6 +415,7 @@ class Forecasting:
     tuned: ForecastModel | None = None
     quantile_loss: bool = False
     resolutions: tuple[int, ...] = (1,)
+    season: int = 1
     name: ClassVar[str] = "forecasting"
 
     @property
@@ -388,7 +426,13 @@ class Forecasting:
     def model(self, backbone: Backbone, head: HeadConfig) -> ForecastModel:
         """Put a new head on a backbone."""
         return ForecastModel.from_backbone(
-            backbone, self.prediction_length, head, self.context_length, self.name_or_path, self.resolutions
+            backbone,
+            self.prediction_length,
+            head,
+            self.context_length,
+            self.name_or_path,
+            self.resolutions,
+            self.season,
         )
 
     def zero_shot(self, backbone: Backbone) -> ForecastModel | None:
@@ -400,7 +444,13 @@ class Forecasting:
         if not isinstance(backbone, ZeroShotForecaster):
             return None
         model = ForecastModel.from_backbone(
-            backbone, self.prediction_length, None, self.context_length, self.name_or_path, self.resolutions
+            backbone,
+            self.prediction_length,
+            None,
+            self.context_length,
+            self.name_or_path,
+            self.resolutions,
+            self.season,
         )
         model.quantile_loss = self.quantile_loss
         return model
