@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tracetune.estimators.anomaly_detector import AnomalyDetector
     from tracetune.estimators.classifier import Classifier
     from tracetune.estimators.forecaster import Forecaster
+    from tracetune.estimators.imputer import Imputer
     from tracetune.evaluation.backtest import Evaluation
     from tracetune.fitting.config import FitConfig
     from tracetune.fitting.methods import AdaLora, Dora, Full, LinearProbe, Lora, Trace
@@ -33,6 +34,7 @@ __all__ = [
     "Forecaster",
     "Full",
     "HeadConfig",
+    "Imputer",
     "InputError",
     "LinearProbe",
     "Lora",
@@ -55,6 +57,7 @@ _MODULES = {
     "Forecaster": "estimators.forecaster",
     "Full": "fitting.methods",
     "HeadConfig": "heads.config",
+    "Imputer": "estimators.imputer",
     "InputError": "base.errors",
     "LinearProbe": "fitting.methods",
     "Lora": "fitting.methods",

@@ -154,7 +154,9 @@ class ImputationModel(TaskModel):
 
     def _curves(self, values: Tensor, input_mask: Tensor, patch_mask: Tensor) -> Tensor:
         """Return what the backbone makes of windows; without gradients a few at a time, so that memory is bounded."""
-        rows = len(values) if torch.is_grad_enabled() else max(1, _MOST_TOKENS // patch_mask[0].numel())
+        # What is remembered of frozen blocks is remembered of whole batches.
+        whole = torch.is_grad_enabled() or getattr(self.backbone, "prefix", None) is not None
+        rows = len(values) if whole else max(1, _MOST_TOKENS // patch_mask[0].numel())
         curves = []
         for part in zip(values.split(rows), input_mask.split(rows), patch_mask.split(rows), strict=True):
             tokens, statistics = self.backbone.encode(*part)
@@ -186,7 +188,7 @@ class ImputationModel(TaskModel):
             cubic(values, observed) - straight,
         ]
         classes = gap_classes(observed)
-        if self.related:
+        if self.related and self.head is not None:
             weights = zero_shot_weights().to(straight)
             best = straight + (torch.stack(own, dim=-1) * weights[classes]).sum(-1)
             own += self._of_related(torch.where(observed, values, best), observed)

@@ -4,6 +4,7 @@ What is hidden in a window is fixed by the seed and the number of the window, so
 be repeated. Shapes: C channels, L steps of a series, T context.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ PATTERNS = (POINTS, BLOCKS, SUBSEQUENCES, CHANNELS)
 _BLOCK = (4, 32)  # steps, the shortest and the longest
 _SHARES = (0.1, 0.5)  # of the steps of a training window, the least and the most
 _WINDOWS_PER_CONTEXT = 4
+_MOST_VISITS = 8  # of the same training window, with other steps hidden
 _LARGEST_RELATED = 4000  # steps, enough to know which channels go together
 
 
@@ -200,7 +202,7 @@ def imputation_data(
         scalers: of each series, by which losses are comparable; None fits them on the training ranges.
         patterns: what is hidden, see `draw_hidden`.
         shares: least and most share of steps to hide.
-        train_windows: most training windows, drawn from all; None keeps all, one every quarter of a context.
+        train_windows: about how many training windows, as many as there are; None takes one every quarter of a context.
         validation_windows: most validation windows.
         rolling: whether the validation range of each series is cut into periods.
         seed: fixes what is hidden and which windows are drawn.
@@ -210,7 +212,7 @@ def imputation_data(
     """
     scalers = fit_scalers(panel, split) if scalers is None else scalers
     values = scaled_values(panel, scalers)
-    train = _drawn(_training_places(split.train, context_length), train_windows, seed)
+    train = _drawn(_training_places(split.train, context_length, train_windows), train_windows, seed)
     periods = cut_periods(split.validation, max(1, context_length // 4)) if rolling else []
     validation = _drawn(_validation_places(periods or [split.validation], context_length), validation_windows, seed)
     made = [
@@ -267,15 +269,23 @@ def related_channels(values: Sequence[np.ndarray], ranges: Sequence[Part], most:
     return tuple(tuple(int(other) for other in row) for row in order)
 
 
-def _training_places(ranges: Sequence[Part], context_length: int) -> list[Place]:
-    """Return windows every quarter of a context, the last one at the end of its range."""
+def _training_places(ranges: Sequence[Part], context_length: int, count: int | None) -> list[Place]:
+    """Return windows every quarter of a context or closer, the last one at the end of its range.
+
+    Where there are fewer than ``count``, each comes several times: what is hidden is drawn anew each time.
+    """
     stride = max(1, context_length // _WINDOWS_PER_CONTEXT)
+    if count is not None:
+        room = sum(max(stop - start - context_length, 0) + 1 for start, stop in ranges)
+        stride = max(1, min(stride, room // count))
     found = []
     for number, (start, stop) in enumerate(ranges):
         if stop - start >= 2:
             ends = range(stop, min(start + context_length, stop) - 1, -stride)
             found += [Place(number, end, start, start) for end in reversed(ends)]
-    return found
+    if count is None or not found:
+        return found
+    return found * min(_MOST_VISITS, math.ceil(count / len(found)))
 
 
 def _validation_places(periods: Sequence[Sequence[Part]], context_length: int) -> list[Place]:

@@ -1,0 +1,258 @@
+"""Filled series as the table they came from: its rows in their order, its columns, and what was filled in each.
+
+Where a time has no row of its own, a row is added after the one before it. To know which row a step comes from, the
+table is read with one column more, the numbers of its rows.
+
+Shapes: C channels, L steps of a series, Q quantiles.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tracetune.base.errors import InputError
+from tracetune.data.forecast_frame import key_column, of_kind, on_the_clock
+from tracetune.data.panels import Panel
+from tracetune.data.reading.files import read_raw
+from tracetune.data.reading.frames import raw_of_frame
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import RawTable
+from tracetune.data.reading.read import Reading, read_cells
+
+FILLED = "filled"
+_ROW = "tracetune row number"
+
+
+@dataclass(frozen=True, eq=False)
+class SourceTable:
+    """A table, and where each step of its series stands in it.
+
+    Attributes:
+        reading: its series, and what was understood.
+        frame: the table, with items and times as columns; None where its rows are no steps (one series a row, repeated
+            times that were merged, another step).
+        rows: of each series the row of each step [L], -1 where a time has none; empty without ``frame``.
+        index: the index of a pandas frame; None where it was another kind of table.
+    """
+
+    reading: Reading
+    frame: pd.DataFrame | None
+    rows: tuple[np.ndarray, ...]
+    index: pd.Index | None = None
+
+    @property
+    def panel(self) -> Panel:
+        """The series."""
+        return self.reading.panel
+
+
+def read_source(source: Any, options: ReadingOptions, remembered: ReadingOptions) -> SourceTable:
+    """Read a table or a file, and find out which row each step comes from.
+
+    Args:
+        source: a frame of pandas, polars or pyarrow, or the path of a file.
+        options: what is pinned about it.
+        remembered: what a model remembers of the table it was trained on; ``options`` come first.
+
+    Raises:
+        InputError: the table cannot be read.
+    """
+    given = options.over(remembered)
+    raw = read_raw(source, given) if isinstance(source, (str, Path)) else raw_of_frame(source)
+    given = options.over(remembered.fitting(raw.frame.columns))
+    reading = read_cells(raw, given)
+    rows = _row_numbers(raw, reading, given)
+    if rows is None:
+        return SourceTable(reading, None, ())
+    return SourceTable(
+        reading, raw.frame, rows, source.index if isinstance(source, (pd.DataFrame, pd.Series)) else None
+    )
+
+
+def _row_numbers(raw: RawTable, reading: Reading, given: ReadingOptions) -> tuple[np.ndarray, ...] | None:
+    """Return the row of each step of each series; None where rows are no steps."""
+    channels, times = reading.panel.channels, reading.options.timestamp_column
+    whole = set(channels) <= set(raw.frame.columns) and given.resample is None and given.duplicates is None
+    if not whole or len(times) > 1:
+        return None
+    numbered = replace(raw, frame=raw.frame.assign(**{_ROW: np.arange(len(raw.frame))}))
+    try:
+        panel = read_cells(numbered, replace(reading.options, target=(*channels, _ROW))).panel
+    except InputError:  # rows that count as empty only without a number
+        return None
+    if panel.lengths != reading.panel.lengths:
+        return None
+    place = panel.channels.index(_ROW)
+    numbers = (values[place] for values in _values(panel))
+    return tuple(np.nan_to_num(row, nan=-1).astype(np.int64) for row in numbers)
+
+
+def _values(panel: Panel) -> list[np.ndarray]:
+    """Return the values [C, L] of each series."""
+    return [series.values for series in panel]
+
+
+def filled_frame(
+    source: SourceTable, filled: Sequence[np.ndarray], quantiles: Sequence[np.ndarray] | None, levels: Sequence[float]
+) -> Any:
+    """Return the table with its gaps filled, of the kind that it was.
+
+    Columns are added: ``filled``, true where a value was filled in (``NAME_filled`` for each of several targets), and
+    one for each quantile level (``0.1``, or ``NAME_0.1``), missing where nothing was filled. Whole numbers stay whole.
+
+    Args:
+        source: the table.
+        filled: [C, L] of each series, NaN where nothing could be filled.
+        quantiles: [C, L, Q] of each series; None without.
+        levels: Q levels.
+    """
+    table, places, added = _rows(source) if source.frame is not None else (*_grid(source.panel), True)
+    panel = source.panel
+    several = len(panel.channels) > 1
+    for number, channel in enumerate(panel.channels):
+        values = _at(places, [series[number] for series in filled], len(table))
+        given = _at(places, [series[number] for series in _values(panel)], len(table))
+        marked = np.isnan(given) & ~np.isnan(values)
+        table[channel] = _column(table.get(channel), values, marked)
+        table[_free(f"{channel}_{FILLED}" if several else FILLED, table)] = marked
+        for place, level in enumerate(levels if quantiles is not None else ()):
+            assert quantiles is not None
+            of_level = _at(places, [series[number, :, place] for series in quantiles], len(table))
+            name = _free(f"{channel}_{level}" if several else str(level), table)
+            table[name] = np.where(marked, of_level, np.nan)
+    return _as_given(table, source, added)
+
+
+def _rows(source: SourceTable) -> tuple[pd.DataFrame, list[np.ndarray], bool]:
+    """Return the rows of a table and those that are added, where each step stands, and whether any was added."""
+    frame = source.frame
+    assert frame is not None
+    order, new = [np.arange(len(frame), dtype=np.float64)], []
+    for number, rows in enumerate(source.rows):
+        absent = np.flatnonzero(rows < 0)
+        before = np.maximum.accumulate(np.where(rows >= 0, np.arange(len(rows)), -1))[absent]
+        order.append(rows[before] + (absent - before) / (len(rows) + 1))
+        new += [(number, step) for step in absent.tolist()]
+    position = np.empty(len(frame) + len(new), dtype=np.int64)
+    position[np.argsort(np.concatenate(order), kind="stable")] = np.arange(len(position))
+    table = frame.reset_index(drop=True)
+    places = [np.where(rows >= 0, position[rows], -1) for rows in source.rows]
+    if new:
+        extra = position[len(frame) :]
+        for (number, step), place in zip(new, extra.tolist(), strict=True):
+            places[number][step] = place
+        table = table.reindex(_inverse(position)).reset_index(drop=True)
+        _name_added(table, source, new, extra)
+    return table, places, bool(new)
+
+
+def _inverse(position: np.ndarray) -> np.ndarray:
+    """Return which row stands at each place, given the place of each."""
+    found = np.empty_like(position)
+    found[position] = np.arange(len(position))
+    return found
+
+
+def _name_added(table: pd.DataFrame, source: SourceTable, new: Sequence[tuple[int, int]], places: np.ndarray) -> None:
+    """Write items and times into the rows that were added."""
+    frame, panel = source.frame, source.panel
+    assert frame is not None
+    for place, name in enumerate(panel.origin.id_columns):
+        if name in frame:
+            keys = key_column(panel, place)[[number for number, _ in new]]
+            column = table[name].astype(object)
+            column.iloc[places] = keys
+            table[name] = _as_before(column, frame[name])
+    name = panel.origin.timestamp_column
+    if name in frame:
+        moments = on_the_clock(panel, np.array([panel.series[number].timestamps[step] for number, step in new]))
+        column = table[name].astype(object)
+        column.iloc[places] = _written(moments, _time_format(source, frame[name]))
+        table[name] = _as_before(column, frame[name])
+
+
+def _as_before(column: pd.Series, before: pd.Series) -> pd.Series:
+    """Return a column in the type that it had, where its cells allow it."""
+    try:
+        return column.astype(before.dtype)
+    except (TypeError, ValueError):
+        return column
+
+
+def _written(moments: pd.Series, form: str | None) -> list[Any]:
+    """Return moments as the cells of a time column are written; None writes them as they are."""
+    return list(moments) if form is None else [moment.strftime(form) for moment in moments]
+
+
+def _time_format(source: SourceTable, cells: pd.Series) -> str | None:
+    """Return how times are written, found on cells whose times are known; None where they are no text."""
+    first = next((cell for cell in cells if isinstance(cell, str) and cell), None)
+    rows = source.rows[0]
+    known = np.flatnonzero(rows >= 0)
+    known = known[:: max(1, len(known) // 50)]
+    moments = on_the_clock(source.panel, source.panel.series[0].timestamps[known])
+    if first is None or not pd.api.types.is_datetime64_any_dtype(moments.dtype):
+        return None
+    texts = cells.iloc[rows[known]].astype(str).tolist()
+    for day_first in (False, True):
+        form = pd.tseries.api.guess_datetime_format(first, dayfirst=day_first)
+        if form is not None and _written(moments, form) == texts:
+            return form
+    return "%Y-%m-%d %H:%M:%S"
+
+
+def _grid(panel: Panel) -> tuple[pd.DataFrame, list[np.ndarray]]:
+    """Return a long table of the series, without values, and where each step stands in it."""
+    lengths = np.array(panel.lengths)
+    columns: dict[str, Any] = {
+        name: np.repeat(key_column(panel, place), lengths) for place, name in enumerate(panel.origin.id_columns)
+    }
+    columns[panel.origin.timestamp_column] = on_the_clock(panel, np.concatenate([each.timestamps for each in panel]))
+    ends = np.cumsum(lengths)
+    return pd.DataFrame(columns), [np.arange(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+
+
+def _at(places: Sequence[np.ndarray], values: Sequence[np.ndarray], rows: int) -> np.ndarray:
+    """Return values of steps where they stand in a table, NaN in other rows."""
+    found = np.full(rows, np.nan)
+    for place, steps in zip(places, values, strict=True):
+        found[place] = steps
+    return found
+
+
+def _column(before: pd.Series | None, values: np.ndarray, marked: np.ndarray) -> Any:
+    """Return a column with what was filled in; in the type that it had where that holds the values."""
+    if before is None:
+        return values
+    if not marked.any():
+        return before
+    if pd.api.types.is_integer_dtype(before.dtype) or before.dtype == "Int64":
+        return pd.Series(
+            np.where(marked, np.round(values), before.astype("Float64").to_numpy(np.float64, na_value=np.nan))
+        ).astype(before.dtype)
+    if pd.api.types.is_float_dtype(before.dtype):
+        return before.mask(pd.Series(marked), pd.Series(values).astype(before.dtype))
+    return values  # text: numbers from here on
+
+
+def _free(name: str, taken: Any) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _as_given(table: pd.DataFrame, source: SourceTable, added: bool) -> Any:
+    """Return a table of the kind that the source was, with its index."""
+    index = source.index
+    if index is None or source.frame is None:
+        return of_kind(table, source.panel.origin.frame)
+    names = [name for name in map(str, index.names) if name in table]
+    if names and len(names) == index.nlevels:
+        return table.set_index(names)
+    if isinstance(index, pd.DatetimeIndex) and index.name is None and source.panel.origin.timestamp_column in table:
+        return table.set_index(source.panel.origin.timestamp_column).rename_axis(index=None)
+    return table if added else table.set_axis(index, axis=0)

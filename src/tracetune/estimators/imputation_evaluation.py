@@ -1,0 +1,101 @@
+"""How well gaps are filled: observed steps are hidden and filled by a model and by what needs none.
+
+Shapes: C channels, L steps of a series, T context.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from tracetune.evaluation.fills import simple_fills
+from tracetune.tasks.imputation_data import CHANNELS, draw_hidden
+
+BEST_SIMPLE = "best of these per series"
+Fill = Callable[[np.ndarray, int], np.ndarray]
+"""From scaled values [C, L] with gaps and the number of their series to values without."""
+
+
+@dataclass
+class _Errors:
+    squares: float = 0.0
+    sizes: float = 0.0
+    steps: int = 0
+
+    def add(self, errors: np.ndarray) -> None:
+        self.squares += float((errors**2).sum())
+        self.sizes += float(np.abs(errors).sum())
+        self.steps += errors.size
+
+
+def fill_errors(
+    model: Fill, series: Sequence[np.ndarray], context_length: int, season: int, pattern: str, share: float, seed: int
+) -> pd.DataFrame:
+    """Return MSE and MAE over hidden steps, in units of the scaled values, for the model and the simple fills.
+
+    "best of these per series" is for each channel of each series the simple fill that has the lowest error on other
+    hidden steps of the same series.
+
+    Args:
+        model: fills a series.
+        series: scaled values [C, L], NaN where missing.
+        context_length: T; patterns are drawn anew for each stretch of T steps, whole channels for a whole series.
+        season: steps of one season.
+        pattern: see ``draw_hidden``.
+        share: of the steps to hide.
+        seed: fixes what is hidden.
+    """
+    errors: dict[str, _Errors] = {}
+    for number, values in enumerate(series):
+        generator = np.random.default_rng([seed, number])
+        hidden = hidden_steps(values, pattern, share, context_length, generator)
+        shown = np.where(hidden, np.nan, values)
+        simple = _simple(shown, season)
+        trial = hidden_steps(shown, pattern, share, context_length, generator)
+        trials = _simple(np.where(trial, np.nan, shown), season)
+        fills = {"model": model(shown, number), **simple, BEST_SIMPLE: _best(simple, trials, shown, trial)}
+        for name, filled in fills.items():
+            errors.setdefault(name, _Errors()).add((filled - values)[hidden])
+    return pd.DataFrame(
+        {
+            "method": name,
+            "mse": each.squares / max(each.steps, 1),
+            "mae": each.sizes / max(each.steps, 1),
+            "hidden": each.steps,
+        }
+        for name, each in errors.items()
+    )
+
+
+def hidden_steps(
+    values: np.ndarray, pattern: str, share: float, context_length: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Draw which observed steps of a series [C, L] to hide; one observed step at least stays in the series."""
+    channels, length = values.shape
+    hidden = np.zeros(values.shape, dtype=bool)
+    stretch = length if pattern == CHANNELS and channels > 1 else min(context_length, length)
+    for start in range(0, length, stretch):
+        size = min(stretch, length - start)
+        hidden[:, start : start + size] = draw_hidden(pattern, share, (channels, size), generator)
+    hidden &= ~np.isnan(values)
+    observed = np.flatnonzero(~np.isnan(values))
+    if hidden.sum() == len(observed) and len(observed):
+        hidden.flat[generator.choice(observed)] = False
+    return hidden
+
+
+def _simple(values: np.ndarray, season: int) -> dict[str, np.ndarray]:
+    """Return the simple fills of a series [C, L]; a channel without a value is filled with 0, the mean of scaling."""
+    fills = simple_fills(season)
+    return {name: np.nan_to_num(np.stack([fill(row) for row in values])) for name, fill in fills.items()}
+
+
+def _best(
+    fills: Mapping[str, np.ndarray], trials: Mapping[str, np.ndarray], values: np.ndarray, hidden: np.ndarray
+) -> np.ndarray:
+    """Return for each channel the fill whose trial came nearest to the values at hidden steps."""
+    names = list(fills)
+    errors = np.stack([np.where(hidden, trials[name] - values, 0.0) for name in names])
+    best = (errors**2).sum(axis=2).argmin(axis=0)  # [C]
+    return np.stack([fills[names[number]][channel] for channel, number in enumerate(best)])

@@ -1,0 +1,83 @@
+"""The keys of trace.json that an imputer needs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tracetune.base.schema import from_json
+from tracetune.data.panels import Panel
+from tracetune.data.splits import Scaler
+from tracetune.estimators.intervals import ResidualQuantiles
+from tracetune.heads.imputation import ImputationHeadConfig
+from tracetune.tasks.imputation import BACKBONE, Imputation
+
+MOST_SCALERS = 1000
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Mean and deviation of each channel of an item in training."""
+
+    mean: list[float]
+    scale: list[float]
+
+
+@dataclass(frozen=True)
+class ImputerRecord:
+    """What an imputer is, apart from its weights.
+
+    Attributes:
+        channels: names of the C targets.
+        context_length: T.
+        season: steps of one season.
+        related: channels that each channel is also filled from.
+        head: configuration of the head; None where the model has none.
+        rule: how a model without a head fills.
+        scales: of the items of training, at most a thousand: what is known of a channel that is all missing later.
+        intervals: quantiles of the errors by class of gap length.
+        reading: how the table was read that it was trained on.
+    """
+
+    channels: list[str]
+    context_length: int
+    season: int
+    related: list[list[int]]
+    head: ImputationHeadConfig | None
+    rule: str = BACKBONE
+    scales: dict[str, Scale] = field(default_factory=dict)
+    intervals: dict[str, Any] | None = None
+    reading: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any], where: str) -> "ImputerRecord":
+        """Check what was read from the file ``where``."""
+        return from_json(cls, record, where)
+
+    def task(self, name: str) -> Imputation:
+        """Return the task that it was fitted for."""
+        related = tuple(tuple(row) for row in self.related)
+        return Imputation(len(self.channels), self.context_length, self.season, related, name)
+
+    def quantiles(self) -> ResidualQuantiles | None:
+        """Return where its quantiles lie."""
+        return None if self.intervals is None else ResidualQuantiles.from_dict(self.intervals, "intervals")
+
+    def scaler(self, item: str, values: np.ndarray) -> Scaler:
+        """Return how to scale a series [C, L]: as in training where the item was there, else by its own values.
+
+        Where an item of training has a channel without values now, it is known still by what it was.
+        """
+        known = self.scales.get(item)
+        if known is None or len(known.mean) != len(values):
+            return Scaler.fit(values)
+        return Scaler(np.array(known.mean), np.array(known.scale))
+
+
+def item_scales(panel: Panel, scalers: tuple[Scaler, ...]) -> dict[str, Scale]:
+    """Return the scales of the items of a panel; none where they are too many."""
+    if len(panel) > MOST_SCALERS:
+        return {}
+    pairs = zip(panel, scalers, strict=True)
+    return {series.item_id: Scale(scaler.mean.tolist(), scaler.scale.tolist()) for series, scaler in pairs}

@@ -1,0 +1,88 @@
+"""Pictures of filled series: what was observed, and what was filled in between."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from tracetune.base.errors import InputError
+from tracetune.base.files import staged_file
+
+_OBSERVED, _FILLED = "#8a8f98", "#0b6bcb"
+_DPI = 150
+_MOST_STEPS = 600  # drawn of a series, around its longest gap: with more, gaps could not be seen
+
+
+@dataclass(frozen=True, eq=False)
+class FilledPanel:
+    """One series to draw.
+
+    Attributes:
+        title: stands above it.
+        timestamps: [L], dates or numbers.
+        values: [L], NaN where missing.
+        filled: [L], without gaps.
+        low: [L], lower end of the band around what was filled in.
+        high: [L], upper end.
+    """
+
+    title: str
+    timestamps: np.ndarray
+    values: np.ndarray
+    filled: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def fill_figure(panels: Sequence[FilledPanel], path: str | Path | None = None) -> Figure:
+    """Draw filled series below one another.
+
+    Args:
+        panels: the series.
+        path: file to write it to, whole or not at all; its suffix is the format (``.png``, ``.pdf``, ``.svg``).
+
+    Raises:
+        InputError: there is nothing to draw.
+    """
+    if not panels:
+        raise InputError("Expected at least one series to draw, found none.")
+    figure = Figure(figsize=(10.0, 2.2 * len(panels) + 0.8), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, panel in zip(figure.subplots(len(panels), 1, squeeze=False).flatten(), panels, strict=True):
+        part = _shown(panel.values)
+        times, missing = panel.timestamps[part], np.isnan(panel.values[part])
+        near = missing | np.roll(missing, 1) | np.roll(missing, -1)  # so that a filled line meets its ends
+        line = np.where(near, panel.filled[part], np.nan)
+        lone = missing & ~np.roll(missing, 1) & ~np.roll(missing, -1)
+        band = [np.where(missing, each[part], np.nan) for each in (panel.low, panel.high)]
+        axes.fill_between(times, *band, color=_FILLED, alpha=0.25, linewidth=0, label="80 % interval")
+        axes.plot(times, panel.values[part], color=_OBSERVED, linewidth=1.2, label="observed")
+        axes.plot(times, line, color=_FILLED, linewidth=1.5, label="filled in")
+        axes.plot(times[lone], panel.filled[part][lone], ".", color=_FILLED, markersize=4)
+        axes.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold")
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=8)
+        axes.margins(x=0.01)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", ncols=len(labels), frameon=False, fontsize=9)
+    if path is not None:
+        with staged_file(path) as temporary:
+            figure.savefig(temporary)
+    return figure
+
+
+def _shown(values: np.ndarray) -> slice:
+    """Return which steps to draw: all, or some around the longest gap."""
+    if len(values) <= _MOST_STEPS:
+        return slice(0, len(values))
+    missing = np.concatenate([[False], np.isnan(values), [False]]).astype(np.int8)
+    starts, ends = np.flatnonzero(np.diff(missing) == 1), np.flatnonzero(np.diff(missing) == -1)
+    middle = len(values) // 2
+    if len(starts):
+        longest = int((ends - starts).argmax())
+        middle = int(starts[longest] + ends[longest]) // 2
+    start = min(max(0, middle - _MOST_STEPS // 2), len(values) - _MOST_STEPS)
+    return slice(start, start + _MOST_STEPS)
