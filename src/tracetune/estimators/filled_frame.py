@@ -93,7 +93,7 @@ def _row_numbers(raw: RawTable, reading: Reading, given: ReadingOptions) -> tupl
 
 def _values(panel: Panel) -> list[np.ndarray]:
     """Return the values [C, L] of each series."""
-    return [series.values for series in panel]
+    return [series.values for series in panel]  # noqa: PD011 - not a pandas object
 
 
 def filled_frame(

@@ -294,7 +294,7 @@ class Imputer:
                 offsets = intervals.at((0.1, 0.9))[_classes(series.values)][channel] * scaler.scale[channel]
             names = [series.item_id] * (len(panel) > 1) + [panel.channels[channel]]
             low, high = (whole[channel][:, None] + offsets).T
-            given = series.values[channel, :]
+            given = series.values[channel]  # noqa: PD011 - not a pandas object
             drawn.append(FilledPanel(" · ".join(names), series.timestamps, given, whole[channel], low, high))
         return fill_figure(drawn, path)
 
