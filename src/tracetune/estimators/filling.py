@@ -11,7 +11,7 @@ from tracetune.evaluation.fills import linear
 
 _PER_CONTEXT = 4  # windows begin every quarter of a context
 _ROWS = 64  # channels of windows per forward pass
-_FAINT = 1e-6  # weight of a window in which a channel has no value
+_ONE_SIDED, _UNSEEN = 1e-4, 1e-8  # weights of fills with values on one side only, and without any
 
 
 def filled_series(
@@ -20,8 +20,9 @@ def filled_series(
     """Return a series [C, L] whose gaps are filled; channels without any value stay NaN unless ``related``.
 
     Every gap is seen by several windows. Their fills are averaged, with more weight the farther a step is from the
-    border of the window; a window in which the channel has no value counts only where no other is. What no window can
-    see, the inside of gaps longer than a context, lies on the straight line over the gap.
+    border of the window. A window in which a gap has values on one side only counts only where no other has both, one
+    in which the channel has no value only where no other has any. What no window can see, the inside of gaps longer
+    than a context, lies on the straight line over the gap.
 
     Args:
         model: an imputation model of C channels.
@@ -39,8 +40,7 @@ def filled_series(
         part = stops[first : first + size]
         windows = np.stack([_window(values, stop, context_length) for stop in part])
         steps = np.stack([np.arange(context_length) >= context_length - stop for stop in part])
-        sees = ~np.isnan(windows).all(axis=2, keepdims=True)
-        weights = ramp * np.where(sees, 1.0, _FAINT if related else 0.0)
+        weights = ramp * _trust(windows, related)
         for stop, fill, own in zip(part, _filled(model, windows, steps, device), weights, strict=True):
             begin = max(0, stop - context_length)
             total[:, begin:stop] += (own * fill)[:, begin - stop :]
@@ -61,6 +61,15 @@ def _stops(missing: np.ndarray, context_length: int) -> list[int]:
         stops.insert(0, context_length)
     before = np.concatenate([[0], np.cumsum(missing)])
     return [stop for stop in stops if before[stop] > before[max(0, stop - context_length)]]
+
+
+def _trust(windows: np.ndarray, related: bool) -> np.ndarray:
+    """Return by how much each step of windows [B, C, T] counts, given what stands around it."""
+    shown = ~np.isnan(windows)
+    before = np.logical_or.accumulate(shown, axis=-1)
+    after = np.logical_or.accumulate(shown[..., ::-1], axis=-1)[..., ::-1]
+    unseen = _UNSEEN if related else 0.0
+    return np.where(before & after, 1.0, np.where(before | after, _ONE_SIDED, unseen))
 
 
 def _window(values: np.ndarray, stop: int, context_length: int) -> np.ndarray:
