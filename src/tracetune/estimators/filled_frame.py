@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError
-from tracetune.data.forecast_frame import key_column, of_kind, on_the_clock
+from tracetune.data.forecast_frame import clock_times, free_name, item_keys, of_kind
 from tracetune.data.panels import Panel
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.frames import raw_of_frame
@@ -46,7 +46,7 @@ class SourceTable:
 
     @property
     def panel(self) -> Panel:
-        """The series."""
+        """Return the series."""
         return self.reading.panel
 
 
@@ -118,11 +118,11 @@ def filled_frame(
         given = _at(places, [series[number] for series in _values(panel)], len(table))
         marked = np.isnan(given) & ~np.isnan(values)
         table[channel] = _column(table.get(channel), values, marked)
-        table[_free(f"{channel}_{FILLED}" if several else FILLED, table)] = marked
+        table[free_name(f"{channel}_{FILLED}" if several else FILLED, table)] = marked
         for place, level in enumerate(levels if quantiles is not None else ()):
             assert quantiles is not None
             of_level = _at(places, [series[number, :, place] for series in quantiles], len(table))
-            name = _free(f"{channel}_{level}" if several else str(level), table)
+            name = free_name(f"{channel}_{level}" if several else str(level), table)
             table[name] = np.where(marked, of_level, np.nan)
     return _as_given(table, source, added)
 
@@ -163,13 +163,13 @@ def _name_added(table: pd.DataFrame, source: SourceTable, new: Sequence[tuple[in
     assert frame is not None
     for place, name in enumerate(panel.origin.id_columns):
         if name in frame:
-            keys = key_column(panel, place)[[number for number, _ in new]]
+            keys = item_keys(panel, place)[[number for number, _ in new]]
             column = table[name].astype(object)
             column.iloc[places] = keys
             table[name] = _as_before(column, frame[name])
     name = panel.origin.timestamp_column
     if name in frame:
-        moments = on_the_clock(panel, np.array([panel.series[number].timestamps[step] for number, step in new]))
+        moments = clock_times(panel, np.array([panel.series[number].timestamps[step] for number, step in new]))
         column = table[name].astype(object)
         column.iloc[places] = _written(moments, _time_format(source, frame[name]))
         table[name] = _as_before(column, frame[name])
@@ -194,7 +194,7 @@ def _time_format(source: SourceTable, cells: pd.Series) -> str | None:
     rows = source.rows[0]
     known = np.flatnonzero(rows >= 0)
     known = known[:: max(1, len(known) // 50)]
-    moments = on_the_clock(source.panel, source.panel.series[0].timestamps[known])
+    moments = clock_times(source.panel, source.panel.series[0].timestamps[known])
     if first is None or not pd.api.types.is_datetime64_any_dtype(moments.dtype):
         return None
     texts = cells.iloc[rows[known]].astype(str).tolist()
@@ -209,9 +209,9 @@ def _grid(panel: Panel) -> tuple[pd.DataFrame, list[np.ndarray]]:
     """Return a long table of the series, without values, and where each step stands in it."""
     lengths = np.array(panel.lengths)
     columns: dict[str, Any] = {
-        name: np.repeat(key_column(panel, place), lengths) for place, name in enumerate(panel.origin.id_columns)
+        name: np.repeat(item_keys(panel, place), lengths) for place, name in enumerate(panel.origin.id_columns)
     }
-    columns[panel.origin.timestamp_column] = on_the_clock(panel, np.concatenate([each.timestamps for each in panel]))
+    columns[panel.origin.timestamp_column] = clock_times(panel, np.concatenate([each.timestamps for each in panel]))
     ends = np.cumsum(lengths)
     return pd.DataFrame(columns), [np.arange(end - length, end) for end, length in zip(ends, lengths, strict=True)]
 
@@ -237,12 +237,6 @@ def _column(before: pd.Series | None, values: np.ndarray, marked: np.ndarray) ->
     if pd.api.types.is_float_dtype(before.dtype):
         return before.mask(pd.Series(marked), pd.Series(values).astype(before.dtype))
     return values  # text: numbers from here on
-
-
-def _free(name: str, taken: Any) -> str:
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _as_given(table: pd.DataFrame, source: SourceTable, added: bool) -> Any:

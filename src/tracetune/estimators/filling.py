@@ -41,10 +41,10 @@ def filled_series(
         windows = np.stack([_window(values, stop, context_length) for stop in part])
         steps = np.stack([np.arange(context_length) >= context_length - stop for stop in part])
         weights = ramp * _trust(windows, related)
-        for stop, fill, own in zip(part, _filled(model, windows, steps, device), weights, strict=True):
+        for stop, fill, counts in zip(part, _filled(model, windows, steps, device), weights, strict=True):
             begin = max(0, stop - context_length)
-            total[:, begin:stop] += (own * fill)[:, begin - stop :]
-            weight[:, begin:stop] += own[:, begin - stop :]
+            total[:, begin:stop] += (counts * fill)[:, begin - stop :]
+            weight[:, begin:stop] += counts[:, begin - stop :]
     result = np.where(missing, total / np.where(weight > 0, weight, 1.0), values)
     for channel, unseen in enumerate(missing & (weight == 0)):
         if unseen.any():

@@ -57,9 +57,9 @@ class ImputationHead(nn.Module):
         The last two entries of a token are the classes of gap length and of distance.
         """
         terms, lengths, distances = split_tokens(tokens)
-        own = terms.shape[-1] - (self.by_channel.shape[-1] - self.shared.shape[-1])
+        shared = terms.shape[-1] - (self.by_channel.shape[-1] - self.shared.shape[-1])
         channel = torch.arange(tokens.shape[1], device=tokens.device)[:, None]
-        added = (terms[..., :own] * self.shared[lengths, distances]).sum(-1)
+        added = (terms[..., :shared] * self.shared[lengths, distances]).sum(-1)
         return added + (terms * self.by_channel[channel, lengths]).sum(-1)
 
 
@@ -83,18 +83,18 @@ def solve_imputation(head: ImputationHead, train: Iterable[Batch], validation: I
     Raises:
         InputError: no hidden step to learn from.
     """
-    classes, nearness, own = head.shared.shape
+    classes, nearness, shared = head.shared.shape
     terms = head.by_channel.shape[-1]
 
     def of_shared(rows: _Rows) -> tuple[Tensor, Tensor]:
-        return rows.terms[:, :own], rows.lengths * nearness + rows.distances
+        return rows.terms[:, :shared], rows.lengths * nearness + rows.distances
 
     def of_channel(rows: _Rows) -> tuple[Tensor, Tensor]:
         return rows.terms, rows.channels * classes + rows.lengths
 
-    singles = [torch.zeros(own), *torch.eye(own)]
+    singles = [torch.zeros(shared), *torch.eye(shared)]
     head.by_channel.data.zero_()
-    chosen = _solve(head, of_shared, head.shared.data.reshape(-1, own), train, validation, singles)
+    chosen = _solve(head, of_shared, head.shared.data.reshape(-1, shared), train, validation, singles)
     head.shared.data.copy_(chosen.view_as(head.shared))
     chosen = _solve(head, of_channel, head.by_channel.data.reshape(-1, terms), train, validation, [])
     head.by_channel.data.copy_(chosen.view_as(head.by_channel))

@@ -139,14 +139,14 @@ class ImputationModel(TaskModel):
         shifts = [spare + patch * number // _GRIDS for number in range(_GRIDS)]
         most = spare + patch
         grids = [(shift, most - shift) for shift in shifts]
-        shown, seen, own = (
+        shown, seen, inner = (
             torch.cat([functional.pad(part, grid) for grid in grids], dim=1)
             for part in (torch.where(observed, values, 0.0), observed, inside)
         )
         hidden = ~seen.unflatten(-1, (-1, patch)).any(dim=-1)
         of_steps = hidden.repeat_interleave(patch, dim=-1)
         # A hidden patch of the series counts as there, so that others may attend to it; padding does not.
-        curves = self._curves(shown, torch.where(of_steps, own, seen), hidden)
+        curves = self._curves(shown, torch.where(of_steps, inner, seen), hidden)
         parts = curves.chunk(_GRIDS, dim=1)
         return torch.stack([part[..., shift : shift + length] for part, shift in zip(parts, shifts, strict=True)]).mean(
             0
@@ -180,7 +180,7 @@ class ImputationModel(TaskModel):
         needed = self.head is not None or self.rule == BACKBONE
         curve = self.rebuild(values, observed, step_mask) if needed else straight
         season = seasonal_median(values, observed, self.season)
-        own = [
+        terms = [
             curve - straight,
             bent(curve, observed),
             season - straight,
@@ -190,9 +190,9 @@ class ImputationModel(TaskModel):
         classes = gap_classes(observed)
         if self.related and self.head is not None:
             weights = zero_shot_weights().to(straight)
-            best = straight + (torch.stack(own, dim=-1) * weights[classes]).sum(-1)
-            own += self._of_related(torch.where(observed, values, best), observed)
-        tokens = torch.stack([*own, *(each.to(straight) for each in classes)], dim=-1)
+            best = straight + (torch.stack(terms, dim=-1) * weights[classes]).sum(-1)
+            terms += self._of_related(torch.where(observed, values, best), observed)
+        tokens = torch.stack([*terms, *(each.to(straight) for each in classes)], dim=-1)
         return {"tokens": tokens, "line": straight}
 
     def _of_related(self, values: Tensor, observed: Tensor) -> Iterator[Tensor]:
@@ -239,7 +239,7 @@ class Imputation:
 
     @property
     def default_head(self) -> ImputationHeadConfig:
-        """As many related channels as there are."""
+        """Return a head with as many related channels as there are."""
         return ImputationHeadConfig(len(self.related[0]) if self.related else 0)
 
     def model(self, backbone: Backbone, head: ImputationHeadConfig) -> ImputationModel:

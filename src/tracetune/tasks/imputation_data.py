@@ -216,8 +216,8 @@ def imputation_data(
     periods = cut_periods(split.validation, max(1, context_length // 4)) if rolling else []
     validation = _drawn(_validation_places(periods or [split.validation], context_length), validation_windows, seed)
     made = [
-        _with_targets(MaskedWindows(values, places, context_length, patterns, shares, own), part)
-        for places, part, own in ((train, "training", 2 * seed), (validation, "validation", 2 * seed + 1))
+        _with_targets(MaskedWindows(values, places, context_length, patterns, shares, salt), part)
+        for places, part, salt in ((train, "training", 2 * seed), (validation, "validation", 2 * seed + 1))
     ]
     places = made[1].places
     groups = SampleGroups(np.array([each.period for each in places]), np.array([each.series for each in places]))
@@ -233,7 +233,7 @@ def fit_scalers(panel: Panel, split: PanelSplit) -> tuple[Scaler, ...]:
     for series in panel:
         require_magnitude(series.values, f"item {series.item_id!r}")
     parts = zip(panel.series, split.train, split.validation, strict=True)
-    return tuple(Scaler.fit(series.values, *own, counted=counted) for series, own, counted in parts)
+    return tuple(Scaler.fit(series.values, *fitted, counted=counted) for series, fitted, counted in parts)
 
 
 def scaled_values(panel: Panel, scalers: Sequence[Scaler]) -> tuple[np.ndarray, ...]:
