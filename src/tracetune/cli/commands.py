@@ -36,7 +36,7 @@ class Command:
         return [task for task in self.variants if task]
 
 
-FORECASTING, CLASSIFICATION, ANOMALY = "forecasting", "classification", "anomaly"
+FORECASTING, CLASSIFICATION, ANOMALY, IMPUTATION = "forecasting", "classification", "anomaly", "imputation"
 
 COMMANDS = {
     "demo": Command(
@@ -44,6 +44,7 @@ COMMANDS = {
         {
             FORECASTING: Variant("demo:DemoConfig", "demo:demo", "Loading the model and the series ..."),
             ANOMALY: Variant("anomaly:DemoConfig", "anomaly:demo", "Loading the model and the series ..."),
+            IMPUTATION: Variant("imputation:DemoConfig", "imputation:demo", "Loading the model and the series ..."),
         },
     ),
     "inspect": Command(
@@ -56,6 +57,7 @@ COMMANDS = {
             FORECASTING: Variant("finetune:FinetuneConfig", "finetune:finetune"),
             CLASSIFICATION: Variant("classification:FinetuneConfig", "classification:finetune"),
             ANOMALY: Variant("anomaly:FinetuneConfig", "anomaly:finetune"),
+            IMPUTATION: Variant("imputation:FinetuneConfig", "imputation:finetune"),
         },
     ),
     "predict": Command(
@@ -70,12 +72,17 @@ COMMANDS = {
         "Find the steps of a table that are unlike its normal part, and the events that they make.",
         {ANOMALY: Variant("anomaly:DetectConfig", "anomaly:detect")},
     ),
+    "impute": Command(
+        "Fill the gaps of a table, and mark what was filled in.",
+        {IMPUTATION: Variant("imputation:ImputeConfig", "imputation:impute")},
+    ),
     "evaluate": Command(
         "Measure a model on a table or a known data set, beside what needs no training.",
         {
             FORECASTING: Variant("evaluate:EvaluateConfig", "evaluate:evaluate"),
             CLASSIFICATION: Variant("classification:EvaluateConfig", "classification:evaluate"),
             ANOMALY: Variant("anomaly:EvaluateConfig", "anomaly:evaluate"),
+            IMPUTATION: Variant("imputation:EvaluateConfig", "imputation:evaluate"),
         },
     ),
     "importance": Command(

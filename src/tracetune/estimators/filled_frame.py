@@ -118,11 +118,11 @@ def filled_frame(
         given = _at(places, [series[number] for series in _values(panel)], len(table))
         marked = np.isnan(given) & ~np.isnan(values)
         table[channel] = _column(table.get(channel), values, marked)
-        table[free_name(f"{channel}_{FILLED}" if several else FILLED, table)] = marked
+        table[free_name(f"{channel}_{FILLED}" if several else FILLED, list(map(str, table)))] = marked
         for place, level in enumerate(levels if quantiles is not None else ()):
             assert quantiles is not None
             of_level = _at(places, [series[number, :, place] for series in quantiles], len(table))
-            name = free_name(f"{channel}_{level}" if several else str(level), table)
+            name = free_name(f"{channel}_{level}" if several else str(level), list(map(str, table)))
             table[name] = np.where(marked, of_level, np.nan)
     return _as_given(table, source, added)
 

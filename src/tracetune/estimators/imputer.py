@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_TRAIN_WINDOWS, _VALIDATION_WINDOWS = 4096, 1024  # of one channel; fewer windows of more channels
+_TRAIN_WINDOWS, _VALIDATION_WINDOWS = 2048, 512  # of one channel; fewer windows of more channels
 _FEWEST_WINDOWS = 64
 _MOST_TOKENS = 16_384  # in a step of training, where nothing was said
 
@@ -84,6 +84,11 @@ class Imputer:
         self.model = None if model is None else model.to(self.device).eval()
         self.trace = trace
         self.history: dict[str, list[dict[str, Any]]] = {}
+
+    @property
+    def remembered(self) -> ReadingOptions:
+        """Return how the table was read that this imputer was trained on; tables to fill are read alike."""
+        return ReadingOptions.from_json((self.trace or {}).get("reading") or {})
 
     @classmethod
     def from_pretrained(
@@ -255,8 +260,7 @@ class Imputer:
         Raises:
             InputError: unusable data, other channels than those of the fit, or an unknown pattern.
         """
-        remembered = ReadingOptions.from_json((self.trace or {}).get("reading") or {})
-        panel = panel_from_frame(df, remembered=remembered, **columns)
+        panel = panel_from_frame(df, remembered=self.remembered, **columns)
         scalers = [self._scaler(panel, series.item_id, series.values) for series in panel]
         values = [scaler.transform(series.values) for scaler, series in zip(scalers, panel, strict=True)]
         steps = seasonality(panel.freq) if season is None else season
@@ -311,8 +315,7 @@ class Imputer:
 
     def _source(self, df: Any, **columns: Any) -> SourceTable:
         given = ReadingOptions(**{name: value for name, value in columns.items() if value is not None})
-        remembered = ReadingOptions.from_json((self.trace or {}).get("reading") or {})
-        source = read_source(df, given, remembered)
+        source = read_source(df, given, self.remembered)
         for warning in source.reading.warnings:
             logger.warning("%s", warning)
         return source

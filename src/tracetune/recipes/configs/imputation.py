@@ -1,0 +1,172 @@
+"""What commands take for imputation; defaults are those of the library."""
+
+from dataclasses import dataclass, field
+
+from tracetune.base.config import require_at_least
+from tracetune.base.errors import InputError
+from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.recipes.data_source import DataSource
+
+
+@dataclass(frozen=True)
+class BackboneChoice:
+    """The foundation model to start from.
+
+    Attributes:
+        model: name of a foundation model (see `tracetune models`), hub id or folder; it must rebuild hidden patches.
+        context_length: steps of a window; without it what the model was pretrained with.
+        season: steps of one season; without it the frequency's.
+    """
+
+    model: str = "tracetune/tiny"
+    context_length: int | None = None
+    season: int | None = None
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "context_length", "season")
+
+
+@dataclass(frozen=True)
+class RelatedChoice:
+    """What gaps are filled from, beside the channel itself.
+
+    Attributes:
+        related: how many other channels each channel is also filled from, the most correlated ones; 0 for none.
+    """
+
+    related: int = 4
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 0, "related")
+
+
+@dataclass(frozen=True)
+class PeriodsChoice:
+    """Which windows choose the model.
+
+    Attributes:
+        validation: rolling holds back several periods at the end of each series, last one stretch.
+    """
+
+    validation: str = "rolling"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """What to fine-tune, on what, and how."""
+
+    source: DataSource
+    backbone: BackboneChoice = field(default_factory=BackboneChoice)
+    gaps: RelatedChoice = field(default_factory=RelatedChoice)
+    method: MethodChoice = field(default_factory=MethodChoice)
+    lora: LoraChoice = field(default_factory=LoraChoice)
+    selection: SelectionChoice = field(default_factory=SelectionChoice)
+    training: TrainingChoice = field(default_factory=TrainingChoice)
+    periods: PeriodsChoice = field(default_factory=PeriodsChoice)
+    run: FinetuneRun
+
+
+@dataclass(frozen=True)
+class ImputerChoice:
+    """Which imputer a command runs.
+
+    Attributes:
+        model: folder of a fine-tuned imputer, or name of a foundation model to fill gaps with as it is.
+        base: where the foundation model of a fine-tuned one is now, if its folder was moved.
+    """
+
+    model: str = "tracetune/tiny"
+    base: str | None = None
+
+
+@dataclass(frozen=True)
+class ImputeRun:
+    """Where to write, and on which machine.
+
+    Attributes:
+        output: file for the filled table: .csv, .csv.gz, .parquet or .json.
+        plot: file for a picture of the up to six series with most gaps: .png, .svg or .pdf.
+        quantiles: quantile levels of what was filled in, e.g. --quantiles 0.1,0.9; needs a fine-tuned imputer.
+        device: auto, cpu or cuda.
+        overwrite: replace the output files if they exist.
+    """
+
+    output: str = "filled.csv"
+    plot: str | None = None
+    quantiles: tuple[str, ...] = ()
+    device: str = "auto"
+    overwrite: bool = False
+
+    def quantile_levels(self) -> list[float]:
+        """Return the levels as numbers.
+
+        Raises:
+            InputError: one is not a number.
+        """
+        try:
+            return [float(level) for level in self.quantiles]
+        except ValueError as error:
+            raise InputError(f"Expected quantiles such as 0.1,0.9, found {list(self.quantiles)}.") from error
+
+
+@dataclass(frozen=True)
+class ImputeConfig:
+    """What to fill, with which model, and where to write."""
+
+    source: DataSource
+    imputer: ImputerChoice = field(default_factory=ImputerChoice)
+    run: ImputeRun = field(default_factory=ImputeRun)
+
+    def __post_init__(self) -> None:
+        self.run.quantile_levels()
+        if self.source.data is None:
+            raise InputError("Expected a table to fill, such as sales.csv: a known data set is not a table.")
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Which imputer to measure, and on what.
+
+    Attributes:
+        pattern: what is hidden: points, blocks, sub-sequences or channels.
+        share: of the steps to hide.
+        season: of the seasonal median; without it the frequency's.
+        seed: fixes what is hidden.
+        output: file for the errors: .csv, .parquet or .json.
+        device: auto, cpu or cuda.
+        overwrite: replace the output file if it exists.
+    """
+
+    source: DataSource
+    imputer: ImputerChoice = field(default_factory=ImputerChoice)
+    pattern: str = "points"
+    share: float = 0.25
+    season: int | None = None
+    seed: int = 0
+    output: str | None = None
+    device: str = "auto"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "season")
+        if not 0 < self.share < 1:
+            raise InputError(f"Expected --share between 0 and 1, found {self.share}.")
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Where to write, and with which model.
+
+    Attributes:
+        output: new folder for filled.csv, filled.png and the adapter.
+        model: foundation model to fine-tune.
+        method: trace, lora, adalora, dora, linear_probe or full.
+        seed: fixes the result.
+        device: auto, cpu or cuda.
+    """
+
+    output: str = "demo"
+    model: str = "tracetune/tiny"
+    method: str = "trace"
+    seed: int = 0
+    device: str = "auto"

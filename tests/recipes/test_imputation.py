@@ -1,0 +1,45 @@
+"""Imputation on the command line: fine-tune, fill, evaluate, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.estimators.test_imputer import wide
+from tests.tiny import save_tiny
+from tracetune.base.errors import InputError
+from tracetune.cli.app import build_command
+from tracetune.cli.task_choice import chosen_task
+
+
+def run(line: str) -> None:
+    name, *words = line.split()
+    build_command(name, chosen_task(name, words)).main(words, standalone_mode=False)
+
+
+def test_finetune_impute_and_evaluate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_tiny(tmp_path / "base")
+    frame = wide(800)
+    frame.loc[200:210, "a"] = np.nan
+    frame.drop(index=[300, 301]).to_csv("train.csv", index=False)
+    run(
+        "finetune train.csv --task imputation --method linear_probe --head-epochs 0.1 --model base --output run "
+        "--device cpu"
+    )
+    run("impute train.csv --model run --output filled.csv --plot filled.png --quantiles 0.1,0.9")
+    filled = pd.read_csv("filled.csv", parse_dates=["date"])
+    assert filled["date"].tolist() == frame["date"].tolist()
+    assert filled["a_filled"].sum() == 13 and filled["b_filled"].sum() == 2
+    assert filled[["a", "b"]].notna().all(axis=None)
+    assert Path("filled.png").stat().st_size > 1000
+    run("evaluate train.csv --model run --pattern blocks --share 0.2 --output errors.csv")
+    assert pd.read_csv("errors.csv")["method"].tolist()[0] == "model"
+    assert "15 values filled in, 800 rows" in capsys.readouterr().out
+    with pytest.raises(InputError, match="fitted imputer"):
+        run("impute train.csv --model base --output other.csv --quantiles 0.1")
+    with pytest.raises(InputError, match="between 0 and 1"):
+        run("evaluate train.csv --model run --share 2")
