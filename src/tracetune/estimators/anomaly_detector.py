@@ -203,7 +203,7 @@ class AnomalyDetector:
         tuned = AnomalyDetector(model, self.base_name, trace=trace, history=history, device=str(self.device))
         tuned.learned = learn(panel, tuned.anomaly_model, scorer, contamination, false_alarm_rate)
         for remark in tuned.remarks:
-            logger.warning("%s", remark)
+            logger.warning(remark)
         return tuned
 
     def score(self, data: Any, **columns: Any) -> Any:
