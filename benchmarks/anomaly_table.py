@@ -54,7 +54,7 @@ class Labelled:
 
     @property
     def contamination(self) -> float:
-        """Share of the learned steps that may be anomalous."""
+        """Return the share of the learned steps that may be anomalous."""
         return 0.0 if self.normal < len(self.signal) else NAB_CONTAMINATION
 
 

@@ -19,7 +19,7 @@ LISTED_BY_FIRST_LINE = {
 }
 PENDING = (  # to be rewritten
     *("benchmarks/next_period.py", "src/tracetune/estimators/classifier.py", "src/tracetune/tasks/classification.py"),
-    *("src/tracetune/heads/logistic.py", "src/tracetune/tasks/anomaly_scores/", "src/tracetune/selection/scores/"),
+    *("src/tracetune/heads/logistic.py", "src/tracetune/selection/scores/"),
     "src/tracetune/selection/gate_",
 )
 NO_VERBS = {
@@ -30,7 +30,7 @@ NO_VERBS = {
 }
 # own, native: zero-shot; chance: random; pieces: chunks or parts; prepare: adapt; trains: trained, trainable.
 AVOIDED = re.compile(r"(^|_)(own|native|chance|pieces?|prepare|trains)(_|$)", re.IGNORECASE)
-OF_LIBRARIES = {"from_native", "prepare_data_loader"}  # narwhals, Accelerate
+OF_LIBRARIES = {"from_native", "to_native", "prepare_data_loader"}  # narwhals, Accelerate
 
 
 def docstrings(path: Path) -> Iterator[tuple[str, str]]:

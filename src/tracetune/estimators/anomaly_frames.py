@@ -34,7 +34,7 @@ class Scores:
 
     @property
     def alarm(self) -> np.ndarray:
-        """Which steps [T] raise an alarm; those without a score do not."""
+        """Return which steps [T] raise an alarm; those without a score do not."""
         return np.nan_to_num(self.total, nan=-np.inf) > self.threshold
 
 
@@ -77,8 +77,8 @@ def labelled_panel(
         columns["target"] = [*channels, label_column]
     panel = panel_of(data, remembered, **columns)
     if label_column in panel.channels:
-        panel, own = _without_channel(panel, label_column)
-        labels = own if labels is None else labels
+        panel, found = _without_channel(panel, label_column)
+        labels = found if labels is None else labels
     if labels is None:
         return panel, None
     given = [labels] if len(panel) == 1 and np.ndim(labels[0]) == 0 else list(labels)

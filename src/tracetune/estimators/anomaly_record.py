@@ -123,10 +123,10 @@ class SavedDetector:
         items = {}
         for number, item in enumerate(self.items):
             prefix = f"{number}/"
-            own = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+            arrays_of_item = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
             try:
                 items[item.item_id] = restored_item(
-                    item.item_id, tuple(item.key), self.dated, own, scorer, model, self.contamination
+                    item.item_id, tuple(item.key), self.dated, arrays_of_item, scorer, model, self.contamination
                 )
             except KeyError as error:
                 raise InputError(f"The arrays of item {item.item_id!r} lack {error}. Save the model again.") from error

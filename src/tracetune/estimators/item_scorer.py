@@ -27,12 +27,12 @@ class ItemScorer:
 
     @property
     def normal_scores(self) -> np.ndarray:
-        """Scores [C, T] of the normal part, none compared with itself."""
+        """Return scores [C, T] of the normal part, none compared with itself."""
         return np.stack([channel.normal_scores for channel in self.channels])
 
     @property
     def reach(self) -> int:
-        """Steps: what is farther than this from a step has no part in its score."""
+        """Return steps: what is farther than this from a step has no part in its score."""
         return max(channel.reach for channel in self.channels)
 
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:

@@ -74,7 +74,7 @@ def _draw(panel: AnomalyPanel, above: Axes, below: Axes) -> None:
     times = panel.timestamps[kept]
     several = len(panel.values) > 1
     for place, row in enumerate(panel.values[:_MOST_CHANNELS]):
-        above.plot(times, _of_own_range(row, place)[kept] if several else row[kept], color=_SERIES, linewidth=0.8)
+        above.plot(times, _stacked(row, place)[kept] if several else row[kept], color=_SERIES, linewidth=0.8)
     if several:
         above.set_yticks([])
     note = f"{len(panel.events)} event{'' if len(panel.events) == 1 else 's'}"
@@ -114,7 +114,7 @@ def _kept_steps(panel: AnomalyPanel) -> np.ndarray:
     return np.unique(np.concatenate(found))
 
 
-def _of_own_range(row: np.ndarray, place: int) -> np.ndarray:
+def _stacked(row: np.ndarray, place: int) -> np.ndarray:
     """Return values [T] between 0 and 1 less their place, so that channels stand below each other."""
     known = row[np.isfinite(row)]
     low, high = (known.min(), known.max()) if len(known) else (0.0, 1.0)

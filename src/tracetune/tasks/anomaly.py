@@ -38,12 +38,12 @@ class AnomalyModel(TaskModel):
 
     @property
     def tokens_per_sample(self) -> int:
-        """N of a window: samples have one channel."""
+        """Return N of a window: samples have one channel."""
         return int(self.backbone.num_patches(self.context_length))
 
     @property
     def to_patch(self) -> nn.Module | None:
-        """The map from tokens [..., D] to the steps of their patches [..., P]; None where there is none."""
+        """Return the map from tokens [..., D] to the steps of their patches [..., P]; None where there is none."""
         if self.head is not None:
             return self.head
         return self.backbone.token_to_patch if isinstance(self.backbone, MaskedBackbone) else None
@@ -96,7 +96,7 @@ class AnomalyDetection:
 
     @property
     def default_head(self) -> PatchHeadConfig:
-        """The backbone's own map from tokens to patches, to start from."""
+        """Return that of a head that starts as the backbone's map from tokens to patches."""
         return PatchHeadConfig()
 
     def model(self, backbone: Backbone, head: Any) -> AnomalyModel:

@@ -77,19 +77,19 @@ class NormalScores:
 
 
 def suspicious_stretches(
-    scores: np.ndarray, reach: int, most: int = 5, chance: float = 0.01
+    scores: np.ndarray, reach: int, most: int = 5, risk: float = 0.01
 ) -> tuple[list[tuple[int, int]], np.ndarray]:
     """Return the stretches of a part called normal that do not look it, and which steps [T] are left without them.
 
     Scores near each other are alike, so the highest of every ``reach`` steps count. Above their median they are taken
-    for exponentially distributed; a peak that one of them would reach with less than ``chance`` is suspicious, and the
+    for exponentially distributed; a peak that one of them would reach with less than ``risk`` is suspicious, and the
     next one is looked at.
 
     Args:
         scores: [T] of the part, none compared with itself; NaN where there is none.
         reach: steps; what is farther than this from a step has no part in its score.
         most: stretches to look for.
-        chance: of calling a normal part suspicious.
+        risk: of calling a normal part suspicious.
     """
     left = np.isfinite(scores)
     found: list[tuple[int, int]] = []
@@ -105,7 +105,7 @@ def suspicious_stretches(
         above = highest[highest >= middle] - middle
         total = max(float(above.sum()), _LEAST_UNIT)
         # An exponential distribution of which no more is known than these values exceeds x with (1 + x / sum)^-count.
-        if len(highest) / 2 * (1 + (scores[peak] - middle) / total) ** -len(above) > chance:
+        if len(highest) / 2 * (1 + (scores[peak] - middle) / total) ** -len(above) > risk:
             break
         found.append(_run_around(peak, (scores > highest.max()) & left))
         left = others

@@ -17,7 +17,7 @@ class StepErrors(Protocol):
 
     @property
     def reach(self) -> int:
-        """Steps: what is farther than this from a step has no part in its error."""
+        """Return steps: what is farther than this from a step has no part in its error."""
         ...
 
     def __call__(self, scaled: np.ndarray, at: int) -> np.ndarray:
@@ -48,12 +48,12 @@ class ErrorScorer:
 
     @property
     def reach(self) -> int:
-        """Steps that have a part in the error of a step, or are smoothed with it."""
+        """Return steps that have a part in the error of a step, or are smoothed with it."""
         return self.errors.reach + self.smoothing // 2
 
     @property
     def calibration(self) -> Calibration:
-        """Spread and normal scores."""
+        """Return spread and normal scores."""
         return {
             "spread": np.array([self.spread.middle, self.spread.unit]),
             "normal_scores": self.normal_scores,

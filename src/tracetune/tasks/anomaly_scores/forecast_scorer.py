@@ -59,7 +59,7 @@ class ForecastErrors:
 
     @property
     def reach(self) -> int:
-        """Steps of a context and of a forecast."""
+        """Return steps of a context and of a forecast."""
         return self.backbone.context_length + self.steps
 
     def __call__(self, scaled: np.ndarray, at: int) -> np.ndarray:

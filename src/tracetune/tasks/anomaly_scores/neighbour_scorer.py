@@ -60,12 +60,12 @@ class NeighbourScorer:
 
     @property
     def reach(self) -> int:
-        """Steps of the widest window."""
+        """Return steps of the widest window."""
         return max(bank.width for bank in self.banks)
 
     @property
     def calibration(self) -> Calibration:
-        """Spreads, normal scores and repeatability."""
+        """Return spreads, normal scores and repeatability."""
         return {
             "spreads": np.array([(each.middle, each.unit) for each in self.spreads]),
             "normal_scores": self.normal_scores,

@@ -78,12 +78,12 @@ class RankedScorer:
 
     @property
     def reach(self) -> int:
-        """Steps of the farthest reaching member."""
+        """Return steps of the farthest reaching member."""
         return max(member.reach for member in self.members.values())
 
     @property
     def calibration(self) -> Calibration:
-        """Those of the members, under their names."""
+        """Return those of the members, under their names."""
         return {
             f"{name}.{key}": value for name, member in self.members.items() for key, value in member.calibration.items()
         }

@@ -57,7 +57,7 @@ class ReconstructionErrors:
 
     @property
     def reach(self) -> int:
-        """Steps of a window."""
+        """Return steps of a window."""
         return self.backbone.context_length
 
     def __call__(self, scaled: np.ndarray, at: int) -> np.ndarray:

@@ -24,17 +24,17 @@ class ChannelScorer(Protocol):
 
     @property
     def normal_scores(self) -> np.ndarray:
-        """Scores [T] of the normal part, none compared with itself; NaN where there is none."""
+        """Return scores [T] of the normal part, none compared with itself; NaN where there is none."""
         ...
 
     @property
     def reach(self) -> int:
-        """Steps: what is farther than this from a step has no part in its score."""
+        """Return steps: what is farther than this from a step has no part in its score."""
         ...
 
     @property
     def calibration(self) -> Calibration:
-        """What `Scorer.fit` takes to come to the same scorer faster."""
+        """Return what `Scorer.fit` takes to come to the same scorer faster."""
         ...
 
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
