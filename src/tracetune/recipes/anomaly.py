@@ -148,7 +148,9 @@ def pacific_temperatures() -> pd.DataFrame:
 def _by_metric(found: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one row a metric, one column a scorer: means over the series."""
     means = found.drop(columns="item", errors="ignore").groupby("scorer", sort=False).mean()
-    return [{"metric": str(name), **means[name].to_dict()} for name in means.columns]
+    return [
+        {"metric": str(name)} | {str(scorer): value for scorer, value in means[name].items()} for name in means.columns
+    ]
 
 
 def _scorer(choice: ScorerChoice) -> Scorer:
