@@ -1,10 +1,9 @@
-"""Parts that benchmarks share: cases and their fingerprint, the head start, training to the last step, result files."""
+"""Parts that benchmarks share: cases and their fingerprint, a fit and its two phases, result files."""
 
 import argparse
+import copy
 import platform
 import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import TrainerCallback
 
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.device import supports_bf16
@@ -25,17 +23,16 @@ from tracetune.data.splits import split_panel
 from tracetune.data.windows import Windows
 from tracetune.evaluation.metrics import MetricAccumulator
 from tracetune.evaluation.protocol import ProtocolFingerprint
+from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
-from tracetune.fitting.head_phase import HeadOnFeatures
+from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.run import Run
-from tracetune.heads.config import HeadConfig
-from tracetune.heads.kinds import build_head
+from tracetune.fitting.trained import TrainedAdapters
 from tracetune.tasks.forecast_data import scale_panel
 from tracetune.tasks.forecasting import Forecasting, ForecastModel
 from tracetune.tasks.task import TrainingData
 from tracetune.training.feature_cache import CachedBatches, cache_batches
-from tracetune.training.trainer import TrainingConfig, build_trainer
 
 CONTEXT = 512
 Batch = dict[str, Tensor]
@@ -52,6 +49,11 @@ class Case:
     train: Windows
     validation: Windows
     test: Windows
+
+    @property
+    def data(self) -> TrainingData:
+        """Return what a fit takes."""
+        return TrainingData(self.train, self.validation)
 
 
 def load_case(
@@ -96,9 +98,34 @@ def fingerprint(case: Case, seed: int) -> ProtocolFingerprint:
 
 def fit_case(case: Case, backbone: Any, config: FitConfig, callbacks: Sequence[TrainerCallback] = ()) -> Fitted:
     """Fit as the package does it, guard and all."""
-    data = TrainingData(case.train, case.validation)
     with Run.at(None, "cpu", callbacks) as run:
-        return fit(Forecasting(case.horizon, case.context), backbone, data, config, run)
+        return fit(Forecasting(case.horizon, case.context), backbone, case.data, config, run)
+
+
+@dataclass(frozen=True)
+class HeadStart:
+    """A forecast model after the first phase of a fit, from which several methods are trained."""
+
+    model: ForecastModel
+    validation_loss: float
+    seconds: float
+
+
+def head_start(case: Case, backbone: Any, config: FitConfig) -> HeadStart:
+    """Run the first phase of a fit: the head on frozen features."""
+    seed_everything(config.head_training.seed)
+    task = Forecasting(case.horizon, case.context)
+    model = task.model(backbone, config.head or task.default_head)
+    with Run.at(None, "cpu") as run:
+        trained = train_head(task, model, case.data, config, run)
+    return HeadStart(model.eval(), float(trained.losses.mean()), trained.seconds)
+
+
+def tuned_from(start: HeadStart, case: Case, config: FitConfig) -> tuple[nn.Module, TrainedAdapters]:
+    """Run the second phase of a fit from a copy of ``start``: adapters and head together."""
+    with Run.at(None, "cpu") as run:
+        model, trained = train_adapters(copy.deepcopy(start.model), case.data, config, run)
+    return model.eval(), trained
 
 
 def cached_features(model: ForecastModel, windows: Windows) -> CachedBatches:
@@ -106,60 +133,6 @@ def cached_features(model: ForecastModel, windows: Windows) -> CachedBatches:
     cached = cache_batches(model.features, windows, batch_size=256)
     assert cached is not None, "features do not fit in memory: use fewer training windows"
     return cached
-
-
-def train_head(model: ForecastModel, train: Dataset, validation: Dataset, config: TrainingConfig) -> float:
-    """Train the head of a model on cached features in place, to its best validation loss, which is returned."""
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = build_trainer(HeadOnFeatures(model), config, train, validation, folder, head=model.head)
-        trainer.train()
-    model.eval()
-    return float(trainer.state.best_metric)
-
-
-@dataclass(frozen=True)
-class HeadStart:
-    """A forecast model whose head is trained on frozen features: where every method starts."""
-
-    model: ForecastModel
-    validation_loss: float
-    seconds: float
-
-
-def head_starts(case: Case, backbone: Any, head: HeadConfig, epochs: float) -> Callable[[int], HeadStart]:
-    """Return a function from seed to head start; the features are computed once, at the first call."""
-    features: list[CachedBatches] = []
-
-    def start(seed: int) -> HeadStart:
-        started = time.perf_counter()
-        model = ForecastModel.from_backbone(backbone, case.horizon, head, case.context).eval()
-        if not features:
-            features.extend(cached_features(model, windows) for windows in (case.train, case.validation))
-        seed_everything(seed)
-        model.head = build_head(head, backbone.num_patches(case.context), backbone.width, case.horizon)
-        loss = train_head(model, *features, TrainingConfig(num_train_epochs=epochs, seed=seed))
-        return HeadStart(model.eval(), loss, time.perf_counter() - started)
-
-    return start
-
-
-def train_to_the_end(
-    model: nn.Module, head: nn.Module, windows: Windows, config: TrainingConfig, callbacks: Sequence[TrainerCallback]
-) -> float:
-    """Train for ``config.max_steps`` and keep the last weights; returns seconds.
-
-    No validation on the way and no best checkpoint: the budget of steps is all that the methods share.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        trainer = build_trainer(model, config, windows, windows, folder, head=head, callbacks=callbacks)
-        trainer.remove_callback(EarlyStoppingCallback)
-        trainer.args.load_best_model_at_end = False
-        trainer.args.eval_strategy = trainer.args.save_strategy = "no"
-        started = time.perf_counter()
-        trainer.train()
-        seconds = time.perf_counter() - started
-    model.eval()
-    return seconds
 
 
 def test_errors(forecast: Callable[[Batch], Tensor], test: Iterable[Batch]) -> dict[str, float]:
@@ -172,11 +145,6 @@ def test_errors(forecast: Callable[[Batch], Tensor], test: Iterable[Batch]) -> d
 
 
 test_errors.__test__ = False  # type: ignore[attr-defined]  # pytest would take the name for a test
-
-
-def evenly(windows: Windows, count: int, batch_size: int = 64) -> list[Batch]:
-    """Return about ``count`` windows, evenly spread, in batches."""
-    return chosen(windows, spread(np.arange(len(windows)), count), batch_size)
 
 
 def chosen(windows: Windows, indices: np.ndarray, batch_size: int = 64) -> list[Batch]:

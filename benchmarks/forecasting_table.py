@@ -19,13 +19,12 @@ from torch import nn
 from benchmarks.common import (
     Case,
     Results,
-    cached_features,
     fingerprint,
     fit_case,
     grouped,
+    head_start,
     load_case,
     test_errors,
-    train_head,
 )
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
@@ -38,7 +37,6 @@ from tracetune.report.tables import markdown_table
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.tasks.forecast_evaluation import naive_forecasters
 from tracetune.tasks.forecasting import ForecastModel
-from tracetune.training.feature_cache import CachedBatches
 from tracetune.training.trainer import TrainingConfig
 
 RATES = (5e-4, 2e-3)  # of adapters; validation chooses
@@ -82,26 +80,19 @@ def zero_shot_row(case: Case, backbone: nn.Module) -> dict[str, Any]:
 
 
 def head_rows(case: Case, backbone: nn.Module, seeds: list[int], epochs: float) -> Iterator[dict[str, Any]]:
-    """Yield every head on features that are computed once for all heads which read the same tokens."""
-    features: dict[str, tuple[CachedBatches, CachedBatches]] = {}
+    """Yield every head after the first phase of a fit."""
     for name, config in HEADS.items():
         for seed in seeds:
-            seed_everything(seed)
-            model = ForecastModel.from_backbone(backbone, case.horizon, config, case.context).eval()
-            if config.tokens not in features:
-                features[config.tokens] = cached_features(model, case.train), cached_features(model, case.validation)
-            started = time.perf_counter()
             training = TrainingConfig(num_train_epochs=epochs, seed=seed)
-            assert model.head is not None, "these models have a head"
-            loss = train_head(model, *features[config.tokens], training)
-            seconds = time.perf_counter() - started
+            start = head_start(case, backbone, FitConfig(head=config, head_training=training))
+            assert start.model.head is not None, "these models have a head"
             yield {
                 "method": name,
                 "seed": seed,
-                "parameters": _count(model.head),
-                "validation": loss,
-                "seconds": seconds,
-                **_model_errors(case, model),
+                "parameters": _count(start.model.head),
+                "validation": start.validation_loss,
+                "seconds": start.seconds,
+                **_model_errors(case, start.model),
             }
 
 

@@ -23,13 +23,14 @@ from benchmarks.common import (
     Row,
     cached_features,
     fingerprint,
+    head_start,
     load_case,
     test_errors,
-    train_head,
 )
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
 from tracetune.data.windows import batches
+from tracetune.fitting.config import FitConfig
 from tracetune.heads.config import HeadConfig
 from tracetune.heads.ridge import fit_ridge
 from tracetune.report.tables import markdown_table
@@ -91,9 +92,11 @@ def _fitted_heads(case: Case, backbone: Any, sgd_epochs: float) -> Iterator[tupl
             fit = fit_ridge(model.head, *map(list_batches, parts), kept_directions=model.kept_directions)
             yield f"{name}, ridge", (model, fit.validation_loss)
             if sgd_epochs and config.kind != "flatten":
-                model = _new_model(config, backbone)
-                loss = train_head(model, *parts, TrainingConfig(num_train_epochs=sgd_epochs))
-                yield f"{name}, gradient descent", (model, loss)
+                training = TrainingConfig(num_train_epochs=sgd_epochs)
+                start = head_start(
+                    case, backbone, FitConfig(head=config, head_start="gradient", head_training=training)
+                )
+                yield f"{name}, gradient descent", (start.model, start.validation_loss)
 
 
 def _features(case: Case, backbone: Any) -> dict[str, tuple[CachedBatches, CachedBatches]]:

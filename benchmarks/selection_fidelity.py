@@ -1,15 +1,14 @@
 """Importance scores: how close to the Shapley values, at what cost, and what is lost by following them.
 
-For each data set and seed: a compact head on frozen features, then LoRA on every linear layer of the encoder, then
-every score on the same scoring windows. The reference are Shapley values of the loss on these windows. Deletion test:
-the best 25, 50 and 75 % of the modules stay open, without training, and the loss is read on other windows, which
-share no target step with the scoring windows.
+For each data set and seed: the two phases of a fit, with LoRA on every linear layer of the encoder, then every score on
+the same scoring windows. The reference are Shapley values of the loss on these windows. Deletion test: the best 25, 50
+and 75 % of the modules stay open, without training, and the loss is read on other windows, which share no target step
+with the scoring windows.
 
     python -m benchmarks.selection_fidelity --datasets ETTh1 ETTm1 ETTm2 weather --seeds 0 1 2
 """
 
 import argparse
-import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,17 +26,18 @@ from benchmarks.common import (
     Row,
     chosen,
     fingerprint,
-    head_starts,
+    head_start,
     load_case,
     spread,
-    train_to_the_end,
+    tuned_from,
 )
 from benchmarks.row_shapley import RowShapley, row_shapley
 from benchmarks.score_variants import VARIANTS
-from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
+from tracetune.adapters.options import LoraOptions
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.data.windows import Windows
-from tracetune.heads.config import HeadConfig
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.methods import Lora
 from tracetune.selection.gate_masks import CONTEXTS
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
@@ -45,7 +45,6 @@ from tracetune.selection.scores import ScoreValues
 from tracetune.selection.validation import mean_loss, model_loss, undisturbed
 from tracetune.training.trainer import TrainingConfig
 
-HEAD = HeadConfig("projection", beta=8)
 MakeRow = Callable[[Case, HeadStart, int, argparse.Namespace], Row]
 SHARES = (0.25, 0.5, 0.75)
 PASSES = 8
@@ -106,16 +105,14 @@ def case_row(case: Case, start: HeadStart, seed: int, arguments: argparse.Namesp
 
 def adapted(case: Case, start: HeadStart, seed: int, arguments: argparse.Namespace) -> tuple[Gates, float]:
     """Return LoRA on every linear layer of the encoder, trained with the head, and the seconds that took."""
-    model = add_lora(copy.deepcopy(start.model), LoraOptions(r=2))
-    config = TrainingConfig(
+    training = TrainingConfig(
         max_steps=arguments.lora_steps,
         batch_size=arguments.batch_size,
         learning_rate=arguments.learning_rate,
-        head_learning_rate=2e-4,
         seed=seed,
     )
-    seconds = train_to_the_end(model, trained_head(model), case.train, config, ())
-    return Gates(model), seconds
+    model, trained = tuned_from(start, case, FitConfig(method=Lora(LoraOptions(r=2)), training=training))
+    return Gates(model), trained.seconds
 
 
 def disjoint_windows(case: Case, count: int) -> tuple[list[Batch], list[Batch]]:
@@ -265,10 +262,11 @@ def add_missing_rows(results: Results, backbone: Any, options: argparse.Namespac
             case = load_case(
                 name, options.horizon, options.train_windows, options.validation_windows, context=options.context
             )
-            start = head_starts(case, backbone, HEAD, options.head_epochs)
             for seed in missing:
                 began = time.perf_counter()
-                row = make_row(case, start(seed), seed, options)
+                head_training = TrainingConfig(num_train_epochs=options.head_epochs, seed=seed)
+                start = head_start(case, backbone, FitConfig(head_training=head_training))
+                row = make_row(case, start, seed, options)
                 results.add({**row, "seconds": time.perf_counter() - began})
     results.write()
 

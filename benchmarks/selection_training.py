@@ -1,49 +1,45 @@
 """What selecting modules does to a whole training: TRACE beside LoRA, AdaLoRA, random and magnitude at equal budgets.
 
-Every method starts from the same head, trained on frozen features, and takes the same steps over the same windows.
+Every method starts from the same head, after the first phase of a fit, and takes the same steps over the same windows
+in the second, with the checkpoint that validation chooses.
 The learning rate is chosen by validation, on the first seed, and kept for the others; then test is read, once.
 
     python -m benchmarks.selection_training --datasets ETTh1 --seeds 0 1 2 --keep 0.5 0.25
 """
 
 import argparse
-import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 from torch import nn
-from transformers import TrainerCallback
 
 from benchmarks import training_report
 from benchmarks.common import (
-    Batch,
     Case,
     HeadStart,
     Results,
     Row,
-    evenly,
     fingerprint,
-    head_starts,
+    head_start,
     load_case,
     test_errors,
-    train_to_the_end,
+    tuned_from,
 )
-from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
-from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
+from tracetune.adapters.lora import trained_head
+from tracetune.adapters.options import AdaLoraOptions, LoraOptions
 from tracetune.backbones.loading import load_backbone
 from tracetune.data.windows import batches
 from tracetune.evaluation.cost import count_parameters
-from tracetune.heads.config import HeadConfig
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
+from tracetune.fitting.methods.method import Adapted
 from tracetune.selection.schedule import SelectionConfig
-from tracetune.training.adalora_callback import AdaLoraCallback
+from tracetune.tasks.task import TaskModel, TrainingData
 from tracetune.training.measure import validation_loss
-from tracetune.training.trace_callback import TraceCallback
 from tracetune.training.trainer import TrainingConfig
 
-HEAD = HeadConfig("projection", beta=8)
 RANK = 2
 HEAD_ONLY = "head only"
 SCORE_OF = {"trace": "gated_dsic", "random": "random", "magnitude": "magnitude"}
@@ -60,36 +56,46 @@ class Trained:
     selection_seconds: float
 
 
+@dataclass(frozen=True)
+class AdaLoraAtShare:
+    """AdaLoRA with as many ranks as LoRA on a share ``keep`` of the modules; PEFT's target_r is a whole mean rank."""
+
+    keep: float
+    name: ClassVar[str] = AdaLora.name
+    adapts_backbone: ClassVar[bool] = True
+
+    def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
+        """Check what AdaLoRA checks."""
+        _ADALORA.check(layers, steps)
+
+    def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:
+        """Add AdaLoRA, and change the budget of its allocator."""
+        adapted = _ADALORA.adapt(model, data, training)
+        allocator = adapted.model.get_submodule("base_model").rankallocator
+        allocator.target_bgt = RANK * round(self.keep * allocator.init_bgt / RANK)
+        return adapted
+
+
+_ADALORA = AdaLora(AdaLoraOptions(init_r=RANK, target_r=RANK - 1), LoraOptions(r=RANK))
+
+
+def method_of(name: str, keep: float, seed: int) -> Method:
+    """Return a method at a budget."""
+    if name == Lora.name:
+        return Lora(LoraOptions(r=RANK))
+    if name == AdaLora.name:
+        return AdaLoraAtShare(keep)
+    return Trace(SelectionConfig(keep=keep, score=SCORE_OF[name], seed=seed), LoraOptions(r=RANK))
+
+
 def train(
     case: Case, start: HeadStart, method: str, keep: float, rate: float, seed: int, options: argparse.Namespace
 ) -> Trained:
-    """Return adapters by one method and the head, from the head start to the last step."""
-    config = TrainingConfig(
-        max_steps=options.steps, batch_size=options.batch_size, learning_rate=rate, head_learning_rate=2e-4, seed=seed
-    )
-    model, callbacks = adapted(start, method, keep, evenly(case.validation, options.scoring_windows), seed, config)
-    seconds = train_to_the_end(model, trained_head(model), case.train, config, callbacks)
-    selection = sum(callback.run.spent.seconds for callback in callbacks if isinstance(callback, TraceCallback))
-    return Trained(model, validation_loss(model, case.validation), seconds, selection)
-
-
-def adapted(
-    start: HeadStart, method: str, keep: float, scoring: list[Batch], seed: int, config: TrainingConfig
-) -> tuple[Any, list[TrainerCallback]]:
-    """Return the model with its adapters, and the callbacks that select among them."""
-    model = copy.deepcopy(start.model)
-    torch.manual_seed(seed)
-    if method == "adalora":
-        options = AdaLoraOptions(init_r=RANK, target_r=RANK - 1)
-        adapted = add_adalora(model, LoraOptions(r=RANK), options, config.max_steps)
-        allocator = adapted.base_model.rankallocator
-        # as many ranks as the modules that the others keep have; PEFT's target_r knows whole mean ranks only
-        allocator.target_bgt = RANK * round(keep * allocator.init_bgt / RANK)
-        return adapted, [AdaLoraCallback()]
-    adapted = add_lora(model, LoraOptions(r=RANK))
-    if method == "lora":
-        return adapted, []
-    return adapted, [TraceCallback(SelectionConfig(keep=keep, score=SCORE_OF[method], seed=seed), scoring)]
+    """Train adapters by one method, and the head, from the head start."""
+    training = TrainingConfig(max_steps=options.steps, batch_size=options.batch_size, learning_rate=rate, seed=seed)
+    model, trained = tuned_from(start, case, FitConfig(method=method_of(method, keep, seed), training=training))
+    selection = sum(trained.report.seconds.values())
+    return Trained(model, validation_loss(model, case.validation), trained.seconds - selection, selection)
 
 
 def method_row(
@@ -105,7 +111,7 @@ def method_row(
         "search": {str(candidate): other.validation_loss for candidate, other in runs.items()},
         "validation": run.validation_loss,
         **parameters(run.model),
-        "seconds": run.seconds - run.selection_seconds,
+        "seconds": run.seconds,
         "selection_seconds": run.selection_seconds,
         **model_errors(case, run.model),
     }
@@ -156,14 +162,14 @@ def run_case(name: str, backbone: Any, results: Results, options: argparse.Names
     case = load_case(
         name, options.horizon, options.train_windows, options.validation_windows, int(stride), options.context
     )
-    start_for = head_starts(case, backbone, HEAD, options.head_epochs)
     for seed in options.seeds:
         todo = [
             (method, keep)
             for method, keep in planned(options)
             if results.find(dataset=name, method=method, keep=keep, seed=seed) is None
         ]
-        start = start_for(seed) if todo else None
+        head_training = TrainingConfig(num_train_epochs=options.head_epochs, seed=seed)
+        start = head_start(case, backbone, FitConfig(head_training=head_training)) if todo else None
         for method, keep in todo:
             assert start is not None
             began = time.perf_counter()
@@ -200,7 +206,6 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--head-epochs", type=float, default=5)
     result.add_argument("--train-windows", type=int, default=8000, help="about how many, evenly spread")
     result.add_argument("--validation-windows", type=int, default=1024, help="about how many, evenly spread")
-    result.add_argument("--scoring-windows", type=int, default=128, help="validation windows that score modules")
     result.add_argument("--test-stride", nargs="*", default=[], help="as ETTm1=4: steps between test origins, else 1")
     result.add_argument("--output", default="docs/results/selection_training")
     return result

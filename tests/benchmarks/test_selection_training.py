@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmarks.common import train_to_the_end
+from benchmarks.common import tuned_from
 
 from benchmarks import selection_training, training_report
 from tests.benchmarks.synthetic import fake_load_case
@@ -15,15 +15,15 @@ def test_every_method_comes_with_its_budget_and_the_rate_that_validation_chose(
     monkeypatch.setattr(selection_training, "load_case", fake_load_case)
     runs: list[float] = []
 
-    def counted(model, head, windows, config, callbacks):
-        runs.append(config.learning_rate)
-        return train_to_the_end(model, head, windows, config, callbacks)
+    def counted(start, case, config):
+        runs.append(config.training.learning_rate)
+        return tuned_from(start, case, config)
 
-    monkeypatch.setattr(selection_training, "train_to_the_end", counted)
+    monkeypatch.setattr(selection_training, "tuned_from", counted)
     numbers = {"context": CONTEXT, "horizon": HORIZON, "head-epochs": 1, "steps": 10, "batch-size": 8, "keep": 0.5}
     paths = {"model": save_tiny(tmp_path / "model"), "output": tmp_path / "training", "test-stride": "waves=3"}
     flags = [part for name, value in {**numbers, **paths}.items() for part in (f"--{name}", str(value))]
-    command = [*flags, "--datasets", "waves", "--scoring-windows", "16", "--learning-rates", "0.001", "0.01"]
+    command = [*flags, "--datasets", "waves", "--learning-rates", "0.001", "0.01"]
     selection_training.main([*command, "--seeds", "0"])
     assert sorted(runs) == [0.001] * 5 + [0.01] * 5
     rows = {row["method"]: row for row in json.loads((tmp_path / "training.json").read_text())["rows"]}
