@@ -26,8 +26,8 @@ from tracetune.base.errors import unknown_name
 from tracetune.base.seeds import seed_everything
 from tracetune.evaluation.cost import Stopwatch, count_flops, count_parameters
 from tracetune.evaluation.protocol import ProtocolFingerprint
+from tracetune.heads.build import build_head
 from tracetune.heads.config import HeadConfig
-from tracetune.heads.kinds import build_head
 from tracetune.heads.ridge import fit_ridge
 from tracetune.recipes.pretrain import PretrainConfig, moment_config, pretrain
 from tracetune.report.tables import markdown_table

@@ -16,7 +16,7 @@ import torch
 import tracetune.recipes.finetune as imported_for_all  # noqa: F401 - or every process would import it
 import tracetune.selection.selection_run as selection_run
 from tracetune.cli.app import main
-from tracetune.selection.step_time import StepTimeProfile
+from tracetune.selection.step_time_profile import StepTimeProfile
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _CHANGES = ("os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "shutil.rmtree", "shutil.copytree")

@@ -17,7 +17,8 @@ from transformers import TrainerCallback
 
 from benchmarks.common import Case, Results, Row, fingerprint, fit_case, load_case
 from tracetune.backbones.loading import load_backbone
-from tracetune.fitting.config import HEAD, FitConfig
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.names import HEAD
 from tracetune.report.tables import markdown_table
 from tracetune.training.trainer import TrainingConfig
 

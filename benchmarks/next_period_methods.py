@@ -19,11 +19,12 @@ from benchmarks.next_period_data import CONTEXT, Cut
 from tracetune.adapters.options import AdaLoraOptions, LoraOptions
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.adapter_phase import train_adapters
-from tracetune.fitting.config import NONE, TOGETHER, FitConfig
+from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
 from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.interpolation import WeightPath, adapter_path, head_path
 from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
+from tracetune.fitting.names import NONE, TOGETHER
 from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import FACTORS, shrink_modules
 from tracetune.selection.schedule import SelectionConfig

@@ -16,7 +16,8 @@ from torch import Tensor
 from tracetune.selection.gate_gradient import per_sample_gradient
 from tracetune.selection.gate_masks import draw_masks
 from tracetune.selection.gates import Gates
-from tracetune.selection.scores import FORWARD_BACKWARD, ScoreValues
+from tracetune.selection.passes import FORWARD_BACKWARD
+from tracetune.selection.scores import ScoreValues
 from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, batch_size
 

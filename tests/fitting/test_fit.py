@@ -24,7 +24,7 @@ from tracetune.fitting.methods import METHODS, Method
 from tracetune.fitting.run import Run
 from tracetune.selection.layers import lora_modules
 from tracetune.selection.schedule import SelectionConfig
-from tracetune.selection.step_time import StepTimeProfile
+from tracetune.selection.step_time_profile import StepTimeProfile
 from tracetune.tasks.forecast_data import forecast_data
 from tracetune.tasks.forecasting import Forecasting
 from tracetune.tasks.task import TrainingData

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from tracetune.base.config import from_mapping
 from tracetune.base.errors import InputError
+from tracetune.heads.build import build_head, head_parameters
 from tracetune.heads.config import HeadConfig
-from tracetune.heads.kinds import HEADS, build_head, head_parameters
+from tracetune.heads.kinds import HEADS
 
 CONFIGS = [HeadConfig(kind, beta=4 if HEADS[kind].reduces else 1) for kind in HEADS]
 

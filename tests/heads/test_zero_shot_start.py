@@ -5,8 +5,8 @@ import torch
 
 from tests.tiny import HORIZON, tiny_backbone
 from tracetune.base.errors import InputError
+from tracetune.heads.build import build_head
 from tracetune.heads.config import HeadConfig
-from tracetune.heads.kinds import build_head
 from tracetune.heads.zero_shot_start import start_at_zero_shot
 from tracetune.tasks.forecasting import ForecastModel
 

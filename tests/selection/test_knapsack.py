@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tracetune.base.errors import InputError
 from tracetune.selection.knapsack import UNITS, best_within_time
-from tracetune.selection.step_time import StepTimeProfile
+from tracetune.selection.step_time_profile import StepTimeProfile
 
 
 @st.composite

@@ -28,7 +28,7 @@ from tests.training.trace_runs import (
 from tracetune.selection import rounds, step_time
 from tracetune.selection.gates import Gates
 from tracetune.selection.schedule import SelectionConfig
-from tracetune.selection.step_time import StepTimeProfile
+from tracetune.selection.step_time_profile import StepTimeProfile
 from tracetune.training.trace_callback import TraceCallback
 
 

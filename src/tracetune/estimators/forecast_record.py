@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from peft import PeftModel
 from torch import nn
@@ -14,12 +14,14 @@ from tracetune.data.panels import Panel
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.estimators.resolution_choice import AUTO, Resolution
 from tracetune.estimators.saved_model import BaseModel
-from tracetune.fitting.fit import Fitted
 from tracetune.heads.config import HeadConfig
 from tracetune.tasks.forecast_data import ForecastData
 from tracetune.tasks.forecast_evaluation import naive_losses
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.tasks.resolution import checked_resolutions
+
+if TYPE_CHECKING:
+    from tracetune.fitting.fit import Fitted
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class ForecastRecord:
         )
 
 
-def fit_record(panel: Panel, data: ForecastData, fitted: Fitted, base: BaseModel) -> dict[str, Any]:
+def fit_record(panel: Panel, data: ForecastData, fitted: "Fitted", base: BaseModel) -> dict[str, Any]:
     """Return what trace.json says of a fit: the record of the fit, of its data, and what loading needs."""
     model = inner_model(fitted.model)
     return {

@@ -22,8 +22,9 @@ from tracetune.estimators.forecast_record import ForecastRecord, fit_record, inn
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
 from tracetune.estimators.resolution_choice import AUTO, Resolution, choose_resolution
 from tracetune.estimators.saved_model import SavedModel, base_of, is_saved_model, load_model, read_saved_model
-from tracetune.fitting.config import ZERO_SHOT, FitConfig
+from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
+from tracetune.fitting.names import ZERO_SHOT
 from tracetune.fitting.run import Run
 from tracetune.tasks.forecast_data import ForecastData, forecast_data
 from tracetune.tasks.forecasting import Forecasting, ForecastModel

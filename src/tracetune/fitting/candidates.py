@@ -9,7 +9,7 @@ from torch import nn
 
 from tracetune.base.errors import InputError
 from tracetune.evaluation.periods import Difference, paired_difference
-from tracetune.fitting.config import BEST
+from tracetune.fitting.names import BEST
 from tracetune.fitting.shrinkage import Shrinkage
 from tracetune.tasks.task import TrainingData
 from tracetune.training.measure import sample_losses

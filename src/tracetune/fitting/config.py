@@ -7,17 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tracetune.base.errors import InputError, unknown_name
+from tracetune.fitting.names import BEST, CACHE_DTYPES, HEAD_STARTS, MODULES, SHRINKS, STARTS, TOGETHER, ZERO_SHOT
 from tracetune.training.config import TrainingConfig
 
 if TYPE_CHECKING:  # PyTorch comes with it
     from tracetune.fitting.methods import Method
-
-ZERO_SHOT, HEAD, BEST = "zero-shot", "head", "best"
-STARTS = (BEST, HEAD, ZERO_SHOT)
-HEAD_STARTS = ("gradient", "solved")
-TOGETHER, MODULES, NONE = "together", "modules", "none"
-SHRINKS = (TOGETHER, MODULES, NONE)
-CACHE_DTYPES = (None, "float32", "bfloat16")
 
 
 def _trace() -> Method:

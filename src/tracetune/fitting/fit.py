@@ -13,10 +13,11 @@ from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
 from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidate, Candidates
-from tracetune.fitting.config import HEAD, MODULES, NONE, ZERO_SHOT, FitConfig
+from tracetune.fitting.config import FitConfig
 from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.identity import fit_identity
 from tracetune.fitting.interpolation import adapter_path
+from tracetune.fitting.names import HEAD, MODULES, NONE, ZERO_SHOT
 from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import shrink, shrink_modules

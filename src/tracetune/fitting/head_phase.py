@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from tracetune.base.errors import InputError
 from tracetune.data.windows import BatchSource, batches
-from tracetune.fitting.config import NONE, FitConfig
+from tracetune.fitting.config import FitConfig
 from tracetune.fitting.interpolation import head_path
+from tracetune.fitting.names import NONE
 from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import shrink
 from tracetune.fitting.trained import TrainedHead

@@ -9,7 +9,8 @@ from torch import nn
 from tracetune.evaluation.periods import period_means
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.candidates import Candidate, Candidates, Comparison
-from tracetune.fitting.config import HEAD, FitConfig
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.names import HEAD
 from tracetune.fitting.trained import History, TrainedAdapters, TrainedHead, trained_parameters
 from tracetune.tasks.task import TaskModel
 

@@ -14,7 +14,7 @@ FORECASTING_HEAD: dict[str, Any] = {"kind": "projection", "beta": 4, "tokens": "
 class HeadConfig:
     """Which forecasting head to put on a backbone.
 
-    >>> from tracetune.heads.kinds import head_parameters
+    >>> from tracetune.heads.build import head_parameters
     >>> head_parameters(HeadConfig(), num_patches=64, width=768, prediction_length=720)
     35389440
     >>> head_parameters(HeadConfig("projection", beta=8), num_patches=64, width=768, prediction_length=720)

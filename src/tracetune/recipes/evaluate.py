@@ -9,6 +9,7 @@ from tracetune.data.splits import split_panel
 from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.evaluation.backtest import Evaluation
+from tracetune.recipes.chosen_forecaster import load_chosen
 from tracetune.recipes.configs.evaluate import EvaluateConfig
 from tracetune.report.evaluation import print_evaluation, rows_to_draw
 from tracetune.report.forecast_plots import require_picture_path
@@ -21,7 +22,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         require_table_path(run.output, run.overwrite)
     if run.plot:
         require_picture_path(run.plot, run.overwrite)
-    forecaster = config.forecaster.load(run.device)
+    forecaster = load_chosen(config.forecaster, run.device)
     if config.source.dataset is not None:
         panel, found = _evaluate_dataset(forecaster, config)
     else:

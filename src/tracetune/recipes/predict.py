@@ -10,6 +10,7 @@ from tracetune.data.frame_writer import PIECEWISE, write_frames
 from tracetune.data.panels import Panel
 from tracetune.data.table_files import require_table_path, table_kind, write_frame
 from tracetune.estimators.forecaster import Forecaster
+from tracetune.recipes.chosen_forecaster import load_chosen
 from tracetune.recipes.configs.predict import PredictConfig
 from tracetune.report.forecast_panels import forecasts_to_draw
 from tracetune.report.forecast_plots import forecast_figure, require_picture_path
@@ -21,7 +22,7 @@ def predict(config: PredictConfig) -> None:
     """Forecast the steps after the end of every series."""
     run = config.run
     _check_outputs(config)
-    forecaster = config.forecaster.load(run.device)
+    forecaster = load_chosen(config.forecaster, run.device)
     if run.chunk_rows is None:
         rows = _predict_whole(config, forecaster)
     else:

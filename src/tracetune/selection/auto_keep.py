@@ -10,7 +10,8 @@ from tracetune.base.step_files import StepFiles
 from tracetune.selection.best_model import BestModel, best_round
 from tracetune.selection.evidence import Evidence
 from tracetune.selection.gates import Gates
-from tracetune.selection.rounds import RoundRecord, mean_over_processes
+from tracetune.selection.process_means import mean_over_processes
+from tracetune.selection.round_record import RoundRecord
 from tracetune.selection.validation import LossFunction, mean_loss, sample_losses
 
 

@@ -13,7 +13,7 @@ from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import adapter_parameters
-from tracetune.selection.rounds import RoundRecord
+from tracetune.selection.round_record import RoundRecord
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from tracetune.base.errors import InputError, argument
 
 if TYPE_CHECKING:  # PyTorch comes with it
-    from tracetune.selection.step_time import StepTimeProfile
+    from tracetune.selection.step_time_profile import StepTimeProfile
 
 BudgetUnit = Literal["modules", "parameters", "time"]
 UNITS: tuple[BudgetUnit, ...] = ("modules", "parameters", "time")

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from tracetune.selection.passes import FORWARD
 from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
-from tracetune.selection.scores import FORWARD, find_score
+from tracetune.selection.scores import find_score
 
 LEAST_ROUNDS = 3
 

@@ -4,19 +4,21 @@ Notation for shapes: M gated modules, r rank, d_in and d_out the sizes of a laye
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
-from tracetune.selection.gates import Gates
 from tracetune.selection.layers import adapter_parameters
 from tracetune.selection.validation import LossFunction, batch_size, checked_loss, on_device
 
+if TYPE_CHECKING:
+    from tracetune.selection.gates import Gates
+
 
 def weight_gradients(
-    gates: Gates, batches: Iterable[Any], loss_fn: LossFunction
+    gates: "Gates", batches: Iterable[Any], loss_fn: LossFunction
 ) -> Iterator[tuple[int, Mapping[Tensor, Tensor]]]:
     """Yield for each batch its size, and the gradient of its mean loss for each A and B, all gates open."""
     gates.model.requires_grad_(False)

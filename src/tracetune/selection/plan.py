@@ -12,7 +12,7 @@ from tracetune.base.errors import either
 from tracetune.base.spelling import Remark, option
 from tracetune.selection.cost import SelectionPlan, affordable, selection_cost
 from tracetune.selection.gates import Gates
-from tracetune.selection.rounds import mean_over_processes
+from tracetune.selection.process_means import mean_over_processes
 from tracetune.selection.row_independence import INDEPENDENCE_PASSES
 from tracetune.selection.schedule import Schedule, SelectionConfig
 from tracetune.selection.scores.gated_dsic import fitting_masks

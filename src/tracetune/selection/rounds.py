@@ -1,67 +1,20 @@
 """One round of selection: score, smooth, choose, open and close; and the record it leaves."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import torch
-import torch.distributed as dist
 
 from tracetune.selection.budget import Budget
 from tracetune.selection.evidence import Evidence
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import Importance, score_modules
+from tracetune.selection.process_means import mean_over_processes
+from tracetune.selection.round_record import RoundRecord
 from tracetune.selection.schedule import AUTO, SelectionConfig
 from tracetune.selection.scores import find_score
-from tracetune.selection.step_time import StepTimeProfile
+from tracetune.selection.step_time_profile import StepTimeProfile
 from tracetune.selection.validation import LossFunction
-
-
-@dataclass(frozen=True)
-class RoundRecord:
-    """Record of one round of selection, in JSON types; a run can continue from it.
-
-    Attributes:
-        step: optimiser step after which the round took place.
-        scores: score of every module in this round.
-        standard_errors: their standard errors; None where the score has none, or for a single read.
-        smoothed: moving average of the scores, which the choice follows.
-        smoothed_errors: their standard errors; None where nothing is known about them.
-        told_apart: share of the smoothed scores that are more than 2 standard errors away from zero; None where no
-            standard error is known.
-        opened: modules that were closed before.
-        closed: modules that were open before.
-        open: modules that are open now.
-        budget: number of modules or parameters that may be open now; in time, per mille of the step with all open.
-        validation_loss: loss before the round, with the modules that were open then; None where nothing asked for it.
-    """
-
-    step: int
-    scores: dict[str, float]
-    standard_errors: dict[str, float | None]
-    smoothed: dict[str, float]
-    smoothed_errors: dict[str, float | None]
-    told_apart: float | None
-    opened: list[str]
-    closed: list[str]
-    open: list[str]
-    budget: int
-    validation_loss: float | None = None
-
-    @property
-    def evidence(self) -> Evidence:
-        """Return the scores that the choice followed."""
-        return Evidence(self.smoothed, self.smoothed_errors)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON types."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "RoundRecord":
-        """Return the record that `to_json` wrote."""
-        return cls(**{field.name: content[field.name] for field in fields(cls)})
 
 
 def selection_round(
@@ -125,16 +78,6 @@ def shared_profile(profile: StepTimeProfile) -> StepTimeProfile:
     base = mean_over_processes(np.array(list(profile.base.values()))).tolist()
     cost = mean_over_processes(np.array(list(profile.cost.values()))).tolist()
     return StepTimeProfile(dict(zip(profile.base, base, strict=True)), dict(zip(profile.cost, cost, strict=True)))
-
-
-def mean_over_processes(values: np.ndarray) -> np.ndarray:
-    """Return the mean of ``values`` over the training processes; the values themselves where there is one."""
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return values
-    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    total = torch.as_tensor(values, dtype=torch.float64, device=device)
-    dist.all_reduce(total)
-    return (total / dist.get_world_size()).cpu().numpy()
 
 
 def _options(config: SelectionConfig, share: float, step: int) -> dict[str, Any]:

@@ -15,12 +15,15 @@ from tracetune.selection.compilation import RecompileLimits
 from tracetune.selection.cost import Spent
 from tracetune.selection.evidence import verdict
 from tracetune.selection.gates import Gates
+from tracetune.selection.passes import FORWARD, FORWARD_BACKWARD
 from tracetune.selection.plan import ScoringPlan, passes_for_masks, plan_rounds
 from tracetune.selection.preconditions import check_base_weights, check_deletable, check_wrapper
-from tracetune.selection.rounds import RoundRecord, selection_round, shared_profile
+from tracetune.selection.round_record import RoundRecord
+from tracetune.selection.rounds import selection_round, shared_profile
 from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
-from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD, find_score
-from tracetune.selection.step_time import StepTimeProfile, measure_step_time, profile_passes
+from tracetune.selection.scores import find_score
+from tracetune.selection.step_time import measure_step_time, profile_passes
+from tracetune.selection.step_time_profile import StepTimeProfile
 from tracetune.selection.validation import (
     LossFunction,
     batch_size,

@@ -13,82 +13,21 @@ non-negative least squares. Only shares of the time of a step are used, and they
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from scipy.optimize import nnls
 
-from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import adapter_parameters, module_place, unwrapped
-from tracetune.selection.scores import FORWARD, FORWARD_BACKWARD
+from tracetune.selection.passes import FORWARD, FORWARD_BACKWARD
+from tracetune.selection.step_time_profile import StepTimeProfile, lowest_block
 from tracetune.selection.validation import LossFunction, batch_size, checked_loss, chosen_rows, undisturbed
 
 _ROUNDS = 3
 _MOST_BLOCKS = 4
 _ROWS_ON_CPU = 16  # enough for matrix products to run as fast as they do with more
-
-
-@dataclass(frozen=True)
-class StepTimeProfile:
-    """Seconds of a training step as a function of the open modules.
-
-    Attributes:
-        base: seconds by block of the lowest open module; they never rise from a block to a higher one.
-        cost: seconds that each of the M modules adds, by name.
-    """
-
-    base: dict[int, float]
-    cost: dict[str, float]
-
-    def __post_init__(self) -> None:
-        if {module_place(name).depth for name in self.cost} - self.base.keys() or not self.cost:
-            raise InputError(f"Expected base seconds for the block of each module, found blocks {sorted(self.base)}.")
-        if not all(np.isfinite(value) and value >= 0 for value in (*self.base.values(), *self.cost.values())):
-            raise InputError("Expected seconds that are finite and not negative in a step-time profile.")
-        if any(self.base[low] < self.base[high] for low, high in pairwise(sorted(self.base))):
-            raise InputError("Expected base seconds that do not rise from a block to a higher one.")
-
-    def seconds(self, open_names: Iterable[str]) -> float:
-        """Return seconds of a step with these modules open, one at least.
-
-        Raises:
-            InputError: no module, or one that is not in the profile.
-        """
-        opened = list(open_names)
-        if not opened:
-            raise InputError("Expected at least one open module, found none.")
-        for name in opened:
-            if name not in self.cost:
-                raise unknown_name("module", name, self.cost)
-        return self.base[lowest_block(opened)] + sum(self.cost[name] for name in opened)
-
-    @property
-    def full(self) -> float:
-        """Return seconds with every module open."""
-        return self.seconds(self.cost)
-
-    @property
-    def least(self) -> float:
-        """Return seconds with the one module open that takes the least."""
-        return min(self.seconds([name]) for name in self.cost)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON types."""
-        return {"base": {str(block): value for block, value in self.base.items()}, "cost": self.cost}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "StepTimeProfile":
-        """Return the profile that `to_json` wrote."""
-        return cls({int(block): value for block, value in content["base"].items()}, dict(content["cost"]))
-
-
-def lowest_block(names: Iterable[str]) -> int:
-    """Return the block of the lowest of these modules."""
-    return min(module_place(name).depth for name in names)
 
 
 def measure_step_time(gates: Gates, batch: Any, loss_fn: LossFunction, rounds: int = _ROUNDS) -> StepTimeProfile:

@@ -13,9 +13,9 @@ from tracetune.backbones.backbone import Backbone, Encoded, MaskedBackbone, Quan
 from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.normalisation import InstanceStatistics, normalise, per_channel
 from tracetune.base.errors import InputError
+from tracetune.heads.build import build_head
 from tracetune.heads.config import FORECASTING_HEAD, HeadConfig
 from tracetune.heads.head import Head
-from tracetune.heads.kinds import build_head
 from tracetune.heads.ridge import fit_ridge
 from tracetune.heads.zero_shot_start import ZeroShotTokens, start_at_zero_shot
 from tracetune.tasks.resolution import (

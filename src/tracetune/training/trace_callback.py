@@ -18,7 +18,7 @@ from tracetune.base.errors import InputError
 from tracetune.base.step_files import StepFiles
 from tracetune.selection.gates import Gates
 from tracetune.selection.preconditions import check_sharding, check_trained, check_undisturbed, check_unused_parameters
-from tracetune.selection.rounds import RoundRecord
+from tracetune.selection.round_record import RoundRecord
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.selection_run import SelectionRun
 from tracetune.selection.validation import LossFunction, model_loss

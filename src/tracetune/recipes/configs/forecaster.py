@@ -1,14 +1,9 @@
 """Which forecaster a command runs."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tracetune.base.errors import InputError
-
-if TYPE_CHECKING:  # PyTorch comes with it; help and mistyped flags do without
-    from tracetune.estimators.forecaster import Forecaster
 
 
 @dataclass(frozen=True)
@@ -28,19 +23,6 @@ class ForecasterChoice:
 
     def __post_init__(self) -> None:
         resolution_of(self.resolution)
-
-    def load(self, device: str) -> Forecaster:
-        """Load it.
-
-        Raises:
-            InputError: there is no such model, or it forecasts another number of steps.
-        """
-        from tracetune.estimators.forecaster import Forecaster
-
-        resolution = resolution_of(self.resolution)
-        return Forecaster.from_pretrained(
-            self.model, self.prediction_length, base=self.base, resolution=resolution, device=device
-        )
 
 
 def resolution_of(values: tuple[str, ...]) -> Any:

@@ -12,19 +12,9 @@ from tracetune.selection.scores import (
     random,
     shapley,
 )
-from tracetune.selection.scores.score import (
-    FORWARD,
-    FORWARD_BACKWARD,
-    SCORES,
-    Score,
-    ScoreValues,
-    find_score,
-    register_score,
-)
+from tracetune.selection.scores.score import SCORES, Score, ScoreValues, find_score, register_score
 
 __all__ = [
-    "FORWARD",
-    "FORWARD_BACKWARD",
     "SCORES",
     "Score",
     "ScoreValues",

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from tracetune.selection.gates import Gates
 from tracetune.selection.lora_weights import adapter_weights, weight_gradients
-from tracetune.selection.scores.score import FORWARD_BACKWARD, ScoreValues, register_score
+from tracetune.selection.passes import FORWARD_BACKWARD
+from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.validation import LossFunction
 
 

@@ -8,7 +8,8 @@ import torch
 
 from tracetune.selection.gate_gradient import shared_gradient
 from tracetune.selection.gates import Gates
-from tracetune.selection.scores.score import FORWARD_BACKWARD, ScoreValues, register_score
+from tracetune.selection.passes import FORWARD_BACKWARD
+from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, batch_size, on_device
 

@@ -20,8 +20,9 @@ import torch
 from tracetune.base.errors import InputError
 from tracetune.selection.gate_gradient import shared_gradient
 from tracetune.selection.gates import Gates
+from tracetune.selection.passes import FORWARD_BACKWARD
 from tracetune.selection.replicates import SPLIT_PASSES, replicates
-from tracetune.selection.scores.score import FORWARD_BACKWARD, ScoreValues, register_score
+from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, on_device
 

@@ -36,9 +36,10 @@ from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.gate_gradient import per_sample_gradient, shared_gradient
 from tracetune.selection.gate_masks import CONTEXTS, LEAST_MASKS, Masks, draw_masks, stratified_masks
 from tracetune.selection.gates import Gates
+from tracetune.selection.passes import FORWARD_BACKWARD
 from tracetune.selection.replicates import SPLIT_PASSES, replicates
 from tracetune.selection.row_independence import INDEPENDENCE_PASSES, rows_independent
-from tracetune.selection.scores.score import FORWARD_BACKWARD, ScoreValues, register_score
+from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, batch_size, on_device
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tracetune.selection.gates import Gates
-from tracetune.selection.scores.score import FORWARD, ScoreValues, register_score
+from tracetune.selection.passes import FORWARD
+from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, batch_size, checked_loss, on_device
 

@@ -17,10 +17,6 @@ import numpy as np
 
 from tracetune.base.errors import InputError, unknown_name
 
-FORWARD = 1.0
-FORWARD_BACKWARD = 3.0
-"""Cost of one batch in forward passes: a backward pass counts as two."""
-
 
 @dataclass(frozen=True)
 class ScoreValues:

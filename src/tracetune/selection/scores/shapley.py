@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tracetune.selection.gates import Gates
-from tracetune.selection.scores.score import FORWARD, ScoreValues, register_score
+from tracetune.selection.passes import FORWARD
+from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.shapley import EXACT_LIMIT, exact_shapley, sampled_shapley, subset_loss
 from tracetune.selection.validation import LossFunction, batch_size, on_device
 

@@ -1,0 +1,8 @@
+"""Names of candidates, of starts and of other choices in the configuration of a fit."""
+
+ZERO_SHOT, HEAD, BEST = "zero-shot", "head", "best"
+STARTS = (BEST, HEAD, ZERO_SHOT)
+HEAD_STARTS = ("gradient", "solved")
+TOGETHER, MODULES, NONE = "together", "modules", "none"
+SHRINKS = (TOGETHER, MODULES, NONE)
+CACHE_DTYPES = (None, "float32", "bfloat16")
