@@ -14,6 +14,10 @@ if TYPE_CHECKING:  # PyTorch comes with it
     from tracetune.fitting.methods import Method
 
 
+HEAD_EPOCHS = 10.0
+"""Passes over frozen features that train the head before anything else."""
+
+
 def _trace() -> Method:
     from tracetune.fitting.methods import Trace
 
@@ -61,7 +65,7 @@ class FitConfig:
     head: Any = None
     start: str = BEST
     head_start: str = "solved"
-    head_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(num_train_epochs=10))
+    head_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(num_train_epochs=HEAD_EPOCHS))
     training: TrainingConfig = field(default_factory=TrainingConfig)
     train_stride: int = 1
     validation: str = "rolling"

@@ -10,7 +10,7 @@ from tracetune.base.files import staged_folder
 from tracetune.base.places import require_empty
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.forecaster import Forecaster
-from tracetune.fitting.config import FitConfig
+from tracetune.fitting.config import HEAD_EPOCHS, FitConfig
 from tracetune.fitting.methods import method_named
 from tracetune.recipes.configs.demo import DemoConfig
 from tracetune.report.candidates import candidate_rows
@@ -57,7 +57,7 @@ def weekly_co2() -> pd.DataFrame:
 def _fit_config(config: DemoConfig) -> FitConfig:
     return FitConfig(
         method=method_named(config.method),
-        head_training=TrainingConfig(num_train_epochs=10, seed=config.seed),
+        head_training=TrainingConfig(num_train_epochs=HEAD_EPOCHS, seed=config.seed),
         training=TrainingConfig(num_train_epochs=3, seed=config.seed),
     )
 

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, Protocol, TypeVar
 
-from tracetune.adapters.options import AdaLoraOptions
 from tracetune.base.config import flat_values
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, argument
@@ -14,6 +13,7 @@ from tracetune.base.processes import from_main, join_processes
 from tracetune.base.signals import Stopped
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import Method, method_named
+from tracetune.fitting.methods.method import RankedMethod
 from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.training.checkpoints import what_was_kept
@@ -119,17 +119,16 @@ def _method(choices: FitChoices) -> Method:
     Raises:
         InputError: an option was given that the method does not have.
     """
-    r = choices.lora.r
-    options = {
+    options: dict[str, Any] = {
         "lora": choices.lora.options(),
         "selection": _same_names(SelectionConfig, flat_values(choices.selection) | {"seed": choices.run.seed}),
-        "adalora": AdaLoraOptions(init_r=r + (r + 1) // 2, target_r=r),
     }
     method: Any = type(method_named(choices.method.method))
     taken = {field.name for field in fields(method)}
-    for part in {"lora", "selection"} - taken:
+    for part in options.keys() - taken:
         _refuse_given(getattr(choices, part), choices.method.method)
-    return method(**{name: options[name] for name in taken})
+    chosen: Method = method(**{name: options[name] for name in options.keys() & taken})
+    return chosen.at_rank(choices.lora.r) if isinstance(chosen, RankedMethod) else chosen
 
 
 def _refuse_given(options: Any, method: str) -> None:

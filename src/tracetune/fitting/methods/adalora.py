@@ -1,7 +1,7 @@
 """AdaLoRA: LoRA whose least important ranks are removed in training (Zhang et al. 2023)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from torch import nn
@@ -33,6 +33,10 @@ class AdaLora:
     lora: LoraOptions = field(default_factory=LoraOptions)
     name: ClassVar[str] = "adalora"
     adapts_backbone: ClassVar[bool] = True
+
+    def at_rank(self, r: int) -> "AdaLora":
+        """Return the method with mean rank ``r`` at the end, and half as much more at the start."""
+        return replace(self, adalora=replace(self.adalora, init_r=r + (r + 1) // 2, target_r=r))
 
     def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
         """Refuse patterns that fit no layer, and runs that are too short for ranks to fall."""

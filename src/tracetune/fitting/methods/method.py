@@ -5,7 +5,7 @@ A method is one file: a frozen dataclass with its own options, registered with `
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 from transformers import TrainerCallback
@@ -68,6 +68,15 @@ class Method(Protocol):
 
     def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:
         """Turn a model, whose head is trained if it has one, into the one to train; ``model`` may be changed."""
+        ...
+
+
+@runtime_checkable
+class RankedMethod(Method, Protocol):
+    """A method with options for its ranks, which follow the rank of its LoRA modules."""
+
+    def at_rank(self, r: int) -> "RankedMethod":
+        """Return the method for rank ``r``."""
         ...
 
 

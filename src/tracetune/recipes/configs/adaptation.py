@@ -5,7 +5,7 @@ from typing import Literal
 
 from tracetune.adapters.options import LoraOptions
 from tracetune.base.errors import InputError
-from tracetune.fitting.config import FitConfig
+from tracetune.fitting.config import HEAD_EPOCHS, FitConfig
 from tracetune.heads.config import FORECASTING_HEAD, HeadConfig
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.training.config import TrainingConfig
@@ -114,7 +114,7 @@ class TrainingChoice:
     learning_rate: float = TrainingConfig.learning_rate
     head_learning_rate: float | None = TrainingConfig.head_learning_rate
     head_start: str = FitConfig.head_start
-    head_epochs: float = 10.0
+    head_epochs: float = HEAD_EPOCHS
     num_train_epochs: float = TrainingConfig.num_train_epochs
     max_steps: int = TrainingConfig.max_steps
     epoch_windows: int | None = TrainingConfig.epoch_windows

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
-from tracetune.fitting.config import FitConfig
+from tracetune.fitting.config import HEAD_EPOCHS, FitConfig
 from tracetune.recipes.configs.adaptation import HeadChoice, LoraChoice
 from tracetune.recipes.data_source import DataSource
+from tracetune.selection.schedule import SelectionConfig
 from tracetune.training.config import TrainingConfig
 
 
@@ -45,18 +46,18 @@ class ImportanceConfig:
     scores: tuple[str, ...] = ()
     shapley_pairs: int = 0
     keep: float = 0.5
-    context: str = "budget"
+    context: str = SelectionConfig.context
     samples: int = 256
-    batch_size: int = 64
+    batch_size: int = TrainingConfig.batch_size
     prediction_length: int | None = None
     context_length: int | None = None
     start: str = FitConfig.start
-    head_epochs: float = 10.0
+    head_epochs: float = HEAD_EPOCHS
     max_steps: int = 100
     learning_rate: float = TrainingConfig.learning_rate
-    head_learning_rate: float | None = None
-    train_stride: int = 1
-    seed: int = 0
+    head_learning_rate: float | None = TrainingConfig.head_learning_rate
+    train_stride: int = FitConfig.train_stride
+    seed: int = TrainingConfig.seed
     device: str = "auto"
     head: HeadChoice = field(default_factory=HeadChoice)
     lora: LoraChoice = field(default_factory=LoraChoice)
