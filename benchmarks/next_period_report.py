@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from benchmarks.common import grouped, processor_name
-from benchmarks.next_period_rules import DEFAULT, RULES, SHRUNK, TODAY, TRAINED, Cell, judged, returned
+from benchmarks.next_period_rules import BEFORE, DEFAULT, RULES, SHRUNK, TODAY, TRAINED, Cell, judged, returned
 from tracetune.base.files import read_json, staged_file, write_json
 from tracetune.evaluation.statistics import wilcoxon_holm
 from tracetune.report.tables import markdown_table
@@ -118,7 +118,7 @@ def grid_rows(cells: list[Cell]) -> list[Row]:
     """Return, for each set, how far the worst of all rates and steps is above the best, by rule."""
     rows = []
     for place, own in grouped([cell for cell in cells if ", rate " in cell["method"]], *_PLACE):
-        columns: dict[str, list[float]] = {rule: [] for rule in (TRAINED, SHRUNK, "two thirds, if better", DEFAULT)}
+        columns: dict[str, list[float]] = {rule: [] for rule in (TRAINED, SHRUNK, BEFORE, DEFAULT)}
         modules = f"a factor for each module, {SHRUNK}"
         for cell in own:
             ratios = judged(cell)
@@ -196,7 +196,7 @@ def summarise(cells: list[Cell], command: str) -> str:
     parts: list[tuple[str, Callable[[], list[Row]]]] = [
         ("What comes out of a fit, beside zero-shot", lambda: fit_rows(main)),
         ("Mean skill by set (trials as trained, without any guard)", lambda: set_rows(main)),
-        ("Rules that read validation only", lambda: rule_rows(main, (TRAINED, TODAY, *list(RULES)[2:8]))),
+        ("Rules that read validation only", lambda: rule_rows(main, (TRAINED, TODAY, *list(RULES)[2:9]))),
         ("TRACE beside others from the same start, paired", lambda: pair_rows(main)),
         ("Rates from 5e-4 to 8e-3, 100 to 400 steps", lambda: grid_rows(cells)),
         ("Two seeds", lambda: agreement_rows(main)),

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from tracetune.evaluation.periods import SampleGroups, paired_difference
+from tracetune.evaluation.periods import SampleGroups, paired_difference, relative_gain
 from tracetune.fitting.shrinkage import FACTORS, choose_factor
 
 Cell = dict[str, Any]
 Rule = Callable[[np.ndarray, SampleGroups], float]
-TRAINED, SHRUNK, DEFAULT = "trained (no guard)", "two thirds of the best factor", "two thirds, by one standard error"
-TODAY = "lower loss, as trained"
+TRAINED, TODAY = "trained (no guard)", "lower loss, as trained"
+BEFORE = "two thirds of the best factor, one standard error of the plain difference"
+SHRUNK = "two thirds of the factor with the largest relative gain (guard_margin=0)"
+DEFAULT = "the same by half a standard error (default)"
 
 
 def trained(losses: np.ndarray, groups: SampleGroups) -> float:
@@ -40,19 +42,40 @@ def best_factor(losses: np.ndarray, groups: SampleGroups) -> float:
 
 
 def two_thirds(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Take two thirds of the best factor."""
-    return choose_factor(np.array(FACTORS), losses, groups).factor
+    """Take two thirds of the factor with the lowest mean loss."""
+    return 2 / 3 * best_factor(losses, groups)
 
 
-def two_thirds_guarded(margin: float) -> Rule:
-    """Return a rule: two thirds of the best factor where left-out periods find it better by ``margin`` errors."""
+def two_thirds_held_out(losses: np.ndarray, groups: SampleGroups) -> float:
+    """As before, where each period under what the others choose is better by a standard error: the default before."""
+    between = PchipInterpolator(FACTORS, losses, axis=0)
+    held_out = np.array(losses[0])
+    for period in np.unique(groups.periods):
+        inside = groups.periods == period
+        held_out[inside] = between(two_thirds(losses[:, ~inside], groups))[inside]
+    difference = paired_difference(losses[0], held_out, groups)
+    return two_thirds(losses, groups) if difference.mean > (difference.error or 0.0) else 0.0
+
+
+def shrunk(losses: np.ndarray, groups: SampleGroups) -> float:
+    """Take two thirds of the factor with the largest relative gain, as the package does."""
+    chosen = choose_factor(np.array(FACTORS), losses, groups)
+    return chosen if _at(losses, chosen).mean() < losses[0].mean() else 0.0
+
+
+def guarded(margin: float) -> Rule:
+    """Return the rule of the package: as before, where the gain is more than ``margin`` standard errors."""
 
     def rule(losses: np.ndarray, groups: SampleGroups) -> float:
-        choice = choose_factor(np.array(FACTORS), losses, groups)
-        difference = paired_difference(losses[0], choice.held_out_losses, groups)
-        return choice.factor if difference.mean > margin * (difference.error or 0.0) else 0.0
+        chosen = shrunk(losses, groups)
+        gain = relative_gain(losses[0], _at(losses, chosen), groups)
+        return chosen if gain.mean > margin * (gain.error or 0.0) else 0.0
 
     return rule
+
+
+def _at(losses: np.ndarray, factor: float) -> np.ndarray:
+    return np.asarray(PchipInterpolator(FACTORS, losses, axis=0)(factor))
 
 
 def smallest_within_one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
@@ -81,10 +104,11 @@ RULES: dict[str, Rule] = {
     TODAY: point_estimate,
     "one standard error, as trained": one_standard_error,
     "best factor": best_factor,
-    SHRUNK: two_thirds,
-    "two thirds, if better": two_thirds_guarded(0.0),
-    "two thirds, by half a standard error": two_thirds_guarded(0.5),
-    DEFAULT: two_thirds_guarded(1.0),
+    "two thirds of the best factor": two_thirds,
+    BEFORE: two_thirds_held_out,
+    SHRUNK: shrunk,
+    DEFAULT: guarded(0.5),
+    "the same by one standard error": guarded(1.0),
     "smallest factor within one standard error": smallest_within_one_standard_error,
     "best factor, half-way to 1/2": half_way_to_a_half,
     "factor 1/2": half,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tracetune.base.errors import InputError
-from tracetune.evaluation.periods import SampleGroups, paired_difference, period_means, standard_error
+from tracetune.evaluation.periods import SampleGroups, paired_difference, period_means, relative_gain, standard_error
 
 
 def test_equal_groups_give_the_error_of_their_means():
@@ -52,6 +52,19 @@ def test_pairs_cancel_what_is_hard_for_both():
     difference = paired_difference(hard + 0.1, hard, groups)
     assert difference.mean == pytest.approx(0.1)
     assert difference.error == pytest.approx(0, abs=1e-12)
+
+
+def test_a_relative_gain_is_that_of_group_means_whatever_their_size():
+    groups = SampleGroups(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 0]))
+    first, second = np.array([1.0, 3.0, 10.0, 4.0]), np.array([1.0, 1.0, 10.0, 3.0])
+    floor = 0.1 * 4.5
+    expected = [(2 - 1) / (1.5 + floor), 0.0, (4 - 3) / (3.5 + floor)]
+    found = relative_gain(first, second, groups)
+    assert found.mean == pytest.approx(np.mean(expected))
+    dense = SampleGroups(np.array([0, 0, 1]), np.array([0, 1, 0]))
+    assert found.error == pytest.approx(standard_error(np.array(expected), dense))
+    assert relative_gain(second, first, groups).mean < 0
+    assert relative_gain(np.zeros(4), np.zeros(4), groups).mean == 0.0
 
 
 def test_groups_of_other_lengths_are_refused():

@@ -10,7 +10,7 @@ from torch import nn
 from tests.tiny import CONTEXT, HORIZON, tiny_forecast_model
 from tracetune.base.errors import InputError
 from tracetune.data.windows import Windows
-from tracetune.evaluation.periods import SampleGroups
+from tracetune.evaluation.periods import SampleGroups, paired_difference
 from tracetune.fitting.candidates import Candidates
 from tracetune.tasks.task import TrainingData
 from tracetune.training.measure import validation_loss
@@ -35,12 +35,12 @@ def test_the_simpler_candidate_wins_a_tie() -> None:
 
 
 def periods_apart(gains: tuple[float, ...], margin: float) -> Candidates:
-    """Zero-shot, and a head that is better by ``gains`` in each period."""
+    """Zero-shot, and a head that is better by a share ``gains`` in each period."""
     periods = np.arange(len(VALIDATION)) * len(gains) // len(VALIDATION)
     found = Candidates(replace(DATA, groups=SampleGroups(periods, np.zeros_like(periods))), margin)
-    hard = np.random.default_rng(0).normal(size=len(VALIDATION)) ** 2
+    hard = np.random.default_rng(0).uniform(1, 2, size=len(VALIDATION))
     found.add("zero-shot", nn.Identity(), hard)
-    found.add("head", nn.Identity(), hard - np.asarray(gains)[periods])
+    found.add("head", nn.Identity(), hard * (1 - np.asarray(gains)[periods]))
     return found
 
 
@@ -58,10 +58,32 @@ def test_a_model_takes_the_place_of_a_simpler_one_beyond_noise(gains: tuple[floa
     found = periods_apart(gains, margin)
     assert found.best().name == winner
     first, second = found.comparisons()
-    assert (first.simpler, first.difference, first.better) == (None, None, True)
+    assert (first.simpler, first.gain, first.better) == (None, None, True)
     assert second.simpler == "zero-shot"
-    assert second.difference.mean == pytest.approx(np.mean(np.asarray(gains)[found.groups.periods]))
+    assert second.gain.mean == pytest.approx(np.mean(gains) / 1.1, abs=0.01)  # of the loss and a tenth
     assert second.better == (winner == "head")
+
+
+def test_a_gain_in_all_periods_counts_though_one_of_them_is_much_harder_than_the_others() -> None:
+    """A fifth less in every period: the plain difference is the work of one period, its error as large as itself."""
+    periods = np.arange(len(VALIDATION)) * 4 // len(VALIDATION)
+    data = replace(DATA, groups=SampleGroups(periods, np.zeros_like(periods)))
+    hard = np.array([1.0, 20.0, 1.0, 1.0])[periods]
+    plain = paired_difference(hard, 0.8 * hard, data.known_groups)
+    assert plain.mean < 1.5 * plain.error
+    found = Candidates(data, margin=4.0)
+    found.add("zero-shot", nn.Identity(), hard)
+    found.add("head", nn.Identity(), 0.8 * hard)
+    assert found.comparisons()[1].better
+
+
+def test_no_model_takes_the_place_of_another_with_a_lower_mean_loss() -> None:
+    periods = np.arange(len(VALIDATION)) * 4 // len(VALIDATION)
+    found = Candidates(replace(DATA, groups=SampleGroups(periods, np.zeros_like(periods))))
+    found.add("zero-shot", nn.Identity(), np.array([1.0, 1.0, 1.0, 4.0])[periods])
+    found.add("head", nn.Identity(), np.array([0.5, 0.5, 0.5, 6.0])[periods])
+    assert found.comparisons()[1].gain.mean > 0
+    assert not found.comparisons()[1].better
 
 
 def test_no_finite_loss_is_an_error() -> None:

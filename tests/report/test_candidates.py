@@ -3,8 +3,8 @@ from typing import Any
 from tracetune.report.candidates import candidate_rows, verdict
 
 
-def candidate(name: str, simpler: str | None = None, difference: float | None = None, **rest: Any) -> dict[str, Any]:
-    return {"name": name, "validation_loss": 1.0, "simpler": simpler, "difference": difference, "better": True} | rest
+def candidate(name: str, simpler: str | None = None, gain: float | None = None, **rest: Any) -> dict[str, Any]:
+    return {"name": name, "validation_loss": 1.0, "simpler": simpler, "gain": gain, "better": True} | rest
 
 
 def test_each_comparison_is_put_into_words() -> None:
@@ -18,11 +18,11 @@ def test_each_comparison_is_put_into_words() -> None:
         ],
     }
     assert verdict(trace) == (
-        "head is better than zero-shot by 0.05, standard error 0.01. trace is better than head by 0.001, standard "
-        "error 0.002: less than one standard error, which may be noise. head comes out."
+        "head is better than zero-shot by 5 % of the loss, standard error 1 %. trace is better than head by 0.1 % of "
+        "the loss, standard error 0.2 %: less than one standard error, which may be noise. head comes out."
     )
     rows = candidate_rows(trace)
-    assert (rows[1]["factor"], rows[1]["beside"], rows[1]["better by"]) == (0.75, "zero-shot", 0.05)
+    assert (rows[1]["factor"], rows[1]["beside"], rows[1]["better by"]) == (0.75, "zero-shot", "5 %")
 
 
 def test_an_unknown_error_is_said() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from tracetune.base.errors import InputError
-from tracetune.evaluation.periods import Difference, paired_difference
+from tracetune.evaluation.periods import Difference, relative_gain
 from tracetune.fitting.names import BEST
 from tracetune.fitting.shrinkage import Shrinkage
 from tracetune.tasks.task import TrainingData
@@ -38,11 +38,6 @@ class Candidate:
         """Return the mean loss over all validation samples."""
         return float(self.losses.mean())
 
-    @property
-    def compared_losses(self) -> np.ndarray:
-        """Return losses [samples] to compare it by: a factor of shrinkage was chosen without the period they are of."""
-        return self.losses if self.shrinkage is None else self.shrinkage.held_out_losses
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -51,13 +46,13 @@ class Comparison:
     Attributes:
         name: of the candidate.
         simpler: of the best one so far; None for the first.
-        difference: loss of the simpler one less that of the candidate, paired over samples; None for the first.
+        gain: by what share the loss falls from the simpler one to it, see ``relative_gain``; None for the first.
         better: whether the candidate takes its place.
     """
 
     name: str
     simpler: str | None
-    difference: Difference | None
+    gain: Difference | None
     better: bool
 
 
@@ -66,10 +61,10 @@ class Candidates:
 
     Args:
         data: its validation samples choose.
-        margin: by how many standard errors of the difference a model must be better than a simpler one.
+        margin: by how many standard errors of its gain a model must be better than a simpler one.
     """
 
-    def __init__(self, data: TrainingData, margin: float = 1.0) -> None:
+    def __init__(self, data: TrainingData, margin: float = 0.5) -> None:
         self.validation = data.validation
         self.groups = data.known_groups
         self.margin = margin
@@ -96,8 +91,8 @@ class Candidates:
     def comparisons(self) -> list[Comparison]:
         """Compare each candidate with the best of the simpler ones; the last ``better`` one has won.
 
-        A candidate is better if its loss is lower by more than ``margin`` standard errors of the paired difference
-        between periods and items (see `paired_difference`). Where these are unknown, by anything at all.
+        A candidate is better if its mean loss is lower, and its gain over periods and items is more than ``margin``
+        standard errors (see ``relative_gain``). Where these are unknown, or the margin is 0, the lower loss decides.
 
         Raises:
             InputError: no candidate has a finite loss.
@@ -108,15 +103,16 @@ class Candidates:
         found: list[Comparison] = []
         best: Candidate | None = None
         for each in candidates:
-            if not math.isfinite(each.validation_loss) or not np.isfinite(each.compared_losses).all():
+            if not math.isfinite(each.validation_loss):
                 found.append(Comparison(each.name, None if best is None else best.name, None, better=False))
             elif best is None:
                 found.append(Comparison(each.name, None, None, better=True))
                 best = each
             else:
-                difference = paired_difference(best.compared_losses, each.compared_losses, self.groups)
-                better = difference.mean > self.margin * (difference.error or 0.0)
-                found.append(Comparison(each.name, best.name, difference, better))
+                gain = relative_gain(best.losses, each.losses, self.groups)
+                beyond_noise = self.margin == 0 or gain.error is None or gain.mean > self.margin * gain.error
+                better = each.validation_loss < best.validation_loss and beyond_noise
+                found.append(Comparison(each.name, best.name, gain, better))
                 best = each if better else best
         if best is None:
             losses = ", ".join(f"{candidate.name}: {candidate.validation_loss}" for candidate in candidates)

@@ -51,7 +51,7 @@ class FitConfig:
         shrink: how a trained model is moved back towards its start, as far as validation says: "together" by one
             factor (fitting/shrinkage.py); "modules" before that by one for each LoRA module, head aside
             (selection/soft_gates.py; "trace" and "lora", two periods or more); "none" leaves it as trained.
-        guard_margin: by how many standard errors of the difference a model must be better than a simpler one to win; 0
+        guard_margin: by how many standard errors of its gain a model must be better than a simpler one to win; 0
             takes any difference.
         checkpoints: folder for checkpoints, from which an interrupted run goes on; None keeps none. Those of another
             run (other settings, data, backbone or versions) are refused.
@@ -71,7 +71,7 @@ class FitConfig:
     validation: str = "rolling"
     validation_windows: int | None = 2048
     shrink: str = TOGETHER
-    guard_margin: float = 1.0
+    guard_margin: float = 0.5
     checkpoints: str | None = None
     restart: bool = False
     cache_bytes: int | None = None
@@ -99,7 +99,7 @@ class FitConfig:
                 f"{self.method.name!r}. Use shrink={TOGETHER!r}."
             )
         if not (math.isfinite(self.guard_margin) and self.guard_margin >= 0):
-            raise InputError(f"Expected a guard_margin of at least 0, such as 1.0, found {self.guard_margin}.")
+            raise InputError(f"Expected a guard_margin of at least 0, such as 0.5, found {self.guard_margin}.")
         if self.head_start not in HEAD_STARTS:
             raise unknown_name("head_start", self.head_start, HEAD_STARTS)
         if self.cache_dtype not in CACHE_DTYPES:

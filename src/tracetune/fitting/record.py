@@ -24,7 +24,7 @@ class FitRecord:
         weights: "adapter", or "full" where all weights were trained.
         head: configuration of the winner's head; None where the backbone does the task by itself.
         candidates: of each, name, validation loss, ``factor`` of shrinkage, and how it compares with the best of the
-            ``simpler`` ones: ``difference`` of the losses (positive: it is better) and its standard ``error``.
+            ``simpler`` ones: its ``gain`` as a share of the loss (positive: it is better) and the standard ``error``.
         validation: what the comparison rests on: loss of each candidate in each period, losses at every factor tried.
         parameters: how many the winner trained, in "head" and "adapters" (or, fine-tuned in full, the backbone), and
             "adapters_before_selection", how many the method began with.
@@ -105,14 +105,14 @@ class FitRecord:
 
 
 def _row(candidate: Candidate, comparison: Comparison) -> dict[str, Any]:
-    difference = comparison.difference
+    gain = comparison.gain
     return {
         "name": candidate.name,
         "validation_loss": candidate.validation_loss,
         "factor": None if candidate.shrinkage is None else candidate.shrinkage.factor,
         "simpler": comparison.simpler,
-        "difference": None if difference is None else difference.mean,
-        "error": None if difference is None else difference.error,
+        "gain": None if gain is None else gain.mean,
+        "error": None if gain is None else gain.error,
         "better": comparison.better,
     }
 

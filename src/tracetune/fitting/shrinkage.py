@@ -1,9 +1,9 @@
-"""Shrinkage of a trained model towards its start, chosen by validation: one factor for all trained weights.
+"""How far to go from where training started to where it ended, by validation: one factor for all weights that trained.
 
-A gain on validation is smaller on the next period, so the trained model is shrunk towards its start: g = 0 is the
+What wins on validation wins by less on the next period, so a trained model is shrunk towards its start: g = 0 is the
 start, g = 1 the trained model. Forecasts at several factors are measured on validation, and two thirds of the best
-factor are taken (docs/validation.md says why). A model is compared with others by its loss in each period at the factor
-that the *other* periods chose, which is unbiased by the choice.
+factor are taken (docs/validation.md says why). The best one has the largest mean gain over periods and items, each
+relative to its own loss, so that the few with the largest losses do not decide for all.
 
 Shapes: G factors, S samples.
 """
@@ -13,11 +13,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 from torch import nn
 
 from tracetune.data.windows import BatchSource, batches, chosen_rows
-from tracetune.evaluation.periods import SampleGroups
+from tracetune.evaluation.periods import SampleGroups, relative_gain
 from tracetune.fitting.interpolation import WeightPath
 from tracetune.selection.gates import Gates
 from tracetune.selection.soft_gates import fold_gates, soft_gates
@@ -26,7 +25,6 @@ logger = logging.getLogger(__name__)
 
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)
 KEPT_SHARE = 2 / 3  # of the best factor; docs/results/next_period.md
-_FOLDS = 5  # of items, where there is one period
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +34,11 @@ class Shrinkage:
     Attributes:
         factor: g in [0, 1].
         losses: [S] with this factor.
-        held_out_losses: [S] each with the factor that samples of other periods chose.
         tried: mean loss at every factor that was measured; None where the model had diverged.
     """
 
     factor: float
     losses: np.ndarray
-    held_out_losses: np.ndarray
     tried: dict[float, float | None]
 
 
@@ -70,12 +66,12 @@ def shrink(
             losses[factor] = measure()
         return losses[factor]
 
-    choice = choose_factor(np.array(FACTORS), np.stack([at(factor) for factor in FACTORS]), groups)
-    factor = choice.factor if _mean(at(choice.factor)) < _mean(at(0.0)) else 0.0
+    chosen = choose_factor(np.array(FACTORS), np.stack([at(factor) for factor in FACTORS]), groups)
+    factor = chosen if _mean(at(chosen)) < _mean(at(0.0)) else 0.0
     path.go_to(factor)
     means = {float(each): _mean(losses[each]) for each in sorted(losses)}
     tried = {each: mean if np.isfinite(mean) else None for each, mean in means.items()}
-    return Shrinkage(factor, losses[factor], choice.held_out_losses, tried)
+    return Shrinkage(factor, losses[factor], tried)
 
 
 def shrink_modules(model: nn.Module, validation: BatchSource, groups: SampleGroups) -> None:
@@ -91,24 +87,8 @@ def shrink_modules(model: nn.Module, validation: BatchSource, groups: SampleGrou
     fold_gates(model, found.factors)
 
 
-@dataclass(frozen=True, eq=False)
-class FactorChoice:
-    """The choice from losses at several factors.
-
-    Attributes:
-        factor: two thirds of the best one.
-        held_out_losses: [S] losses of each period with the factor that the other periods chose in the same way.
-    """
-
-    factor: float
-    held_out_losses: np.ndarray
-
-
-def choose_factor(factors: np.ndarray, losses: np.ndarray, groups: SampleGroups) -> FactorChoice:
-    """Choose a factor, and see how well it would have been chosen by leaving out periods in turn.
-
-    Where there is one period, parts of the items are left out in turn; where there is one item too, nothing is. Losses
-    between factors are interpolated (monotone cubic, Fritsch & Carlson 1980: never below what was measured).
+def choose_factor(factors: np.ndarray, losses: np.ndarray, groups: SampleGroups) -> float:
+    """Return two thirds of the factor with the largest gain over the first one, see ``relative_gain``.
 
     Args:
         factors: [G], ascending from 0.
@@ -116,29 +96,11 @@ def choose_factor(factors: np.ndarray, losses: np.ndarray, groups: SampleGroups)
         groups: period and item of each sample.
     """
     finite = np.isfinite(losses).all(axis=1)
-    if finite.sum() < 2:
-        return FactorChoice(0.0, losses[0])
-    factors, losses = factors[finite], losses[finite]
-    between = PchipInterpolator(factors, losses, axis=0)
-
-    def chosen(samples: np.ndarray) -> float:
-        return float(KEPT_SHARE * factors[losses[:, samples].mean(axis=1).argmin()])
-
-    factor = chosen(np.ones(losses.shape[1], dtype=bool))
-    held_out = np.array(between(factor))
-    folds = _folds(groups)
-    for fold in np.unique(folds):
-        inside = folds == fold
-        if not inside.all():
-            held_out[inside] = between(chosen(~inside))[inside]
-    return FactorChoice(factor, held_out)
-
-
-def _folds(groups: SampleGroups) -> np.ndarray:
-    if len(np.unique(groups.periods)) > 1:
-        return groups.periods
-    _, items = np.unique(groups.items, return_inverse=True)
-    return np.asarray(items % _FOLDS)
+    if not finite[0]:
+        return 0.0
+    known = losses[finite]
+    gains = [relative_gain(known[0], each, groups).mean for each in known]
+    return float(KEPT_SHARE * factors[finite][int(np.argmax(gains))])
 
 
 def _mean(losses: np.ndarray) -> float:

@@ -18,8 +18,8 @@ def candidate_rows(trace: Row) -> list[dict[str, Any]]:
             "loss": each["validation_loss"],
             "factor": each.get("factor"),
             "beside": each.get("simpler"),
-            "better by": each.get("difference"),
-            "standard error": each.get("error"),
+            "better by": _percent(each.get("gain")),
+            "standard error": _percent(each.get("error")),
         }
         for each in trace["candidates"]
     ]
@@ -28,7 +28,7 @@ def candidate_rows(trace: Row) -> list[dict[str, Any]]:
 def verdict(trace: Row) -> str:
     """Return why the winner has won, in a sentence for each comparison."""
     margin = trace["validation"]["margin"]
-    said = [_sentence(each, margin) for each in trace["candidates"] if each.get("difference") is not None]
+    said = [_sentence(each, margin) for each in trace["candidates"] if each.get("gain") is not None]
     return " ".join([*said, f"{trace['winner']} comes out.", *_beside_naive(trace)])
 
 
@@ -48,17 +48,23 @@ def _beside_naive(trace: Row) -> list[str]:
 
 
 def _sentence(candidate: Row, margin: float) -> str:
-    name, simpler, difference, error = (candidate[key] for key in ("name", "simpler", "difference", "error"))
+    name, simpler, gain, error = (candidate[key] for key in ("name", "simpler", "gain", "error"))
     if error is None:
-        found = "better" if difference > 0 else "not better"
+        found = "better" if candidate["better"] else "not better"
         return f"{name} is {found} than {simpler}; one period of one series does not say how sure that is."
-    if difference <= 0:
+    if gain <= 0:
         return f"{name} is not better than {simpler}."
-    by = f"by {difference:.4g}, standard error {error:.2g}"
+    by = f"by {_percent(gain)} of the loss, standard error {_percent(error)}"
     if candidate["better"]:
         return f"{name} is better than {simpler} {by}."
+    if gain > margin * error:
+        return f"{name} is better than {simpler} {by}, but not in the mean over all windows."
     return f"{name} is better than {simpler} {by}: less than {_errors(margin)}, which may be noise."
 
 
 def _errors(margin: float) -> str:
-    return "one standard error" if margin == 1 else f"{margin:g} standard errors"
+    return {0.5: "half a standard error", 1: "one standard error"}.get(margin, f"{margin:g} standard errors")
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.2g} %"
