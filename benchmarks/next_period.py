@@ -51,6 +51,7 @@ VARIANTS = (
     "trace .25, final .3, every score",
     "trace .2 of parameters, final .3",
 )
+SCORES = ("trace .25, every score", "default")
 RULES = ("default, guard_margin 0", "default, shrink none, guard_margin 0")
 
 
@@ -70,16 +71,17 @@ class Stage:
 STAGES = (
     Stage("variants", VARIANTS, ("ETTh1", "ETTh2", "ETTm1", "exchange_rate"), cuts=(2,), seeds=(0,)),
     Stage("head", ("head",), seeds=(0,)),
+    Stage("scores", SCORES, seeds=(0,)),
+    Stage("grid", GRID, ("ETTh1",), cuts=(2,), seeds=(0,), steps=(100, 200, 400)),
     Stage("core", CORE, seeds=(0,)),
-    Stage("grid", GRID, ("ETTh1", "exchange_rate"), cuts=(2,), seeds=(0,), steps=(100, 200, 400)),
+    Stage("grid, again", GRID, ("exchange_rate", "weather"), cuts=(2,), seeds=(0,), steps=(100, 200, 400)),
     Stage("heads", HEADS, seeds=(0,)),
-    Stage("core, again", CORE, seeds=(1,)),
+    Stage("panels", ("default", "head", "lora"), PANELS, cuts=(2, 1), seeds=(0,)),
     Stage("far, head", ("head",), horizon=336, seeds=(0,)),
-    Stage("panels", ("default", "head", "trace .25", "random .25", "lora"), PANELS, cuts=(2, 1), seeds=(0,)),
+    Stage("core, again", CORE, seeds=(1,)),
     Stage("far", CORE, horizon=336, seeds=(0,)),
     Stage("rules", RULES, seeds=(0,)),
     Stage("budgets", BUDGETS, seeds=(0,)),
-    Stage("grid, again", GRID, ("weather", "ETTh2"), cuts=(1,), seeds=(0,), steps=(100, 200, 400)),
     Stage("far, heads", HEADS, horizon=336, seeds=(0,)),
 )
 
