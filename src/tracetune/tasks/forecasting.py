@@ -72,8 +72,10 @@ class ForecastModel(TaskModel):
             tasks/seasonality.py); 1 for none.
         head_tokens: which tokens the head reads, see HeadConfig ("auto" is decided here).
         head_config: what the head was built from; None for the zero-shot forecast.
-        kept_directions: how many rows of a compact head's projection make up the zero-shot forecast, with which the
-            head starts; None where it starts from random weights.
+        kept_directions: how many rows of a compact head's projection make up the forecast with which the head starts;
+            None where it starts from random weights.
+        first_weights: the weights of an earlier fine-tuning with which the head starts; None where it starts as the
+            zero-shot forecast, or from random weights.
         quantile_loss: whether the loss is that of the backbone's quantiles; else it is the squared error of the
             forecast.
     """
@@ -97,6 +99,7 @@ class ForecastModel(TaskModel):
         self.resolutions = tuple(resolutions)
         self.head_config: HeadConfig | None = None
         self.kept_directions: int | None = None
+        self.first_weights: dict[str, Tensor] | None = None
         self.quantile_loss = False
         self.prediction_length = prediction_length
         self.context_length = context_length
@@ -253,12 +256,27 @@ class ForecastModel(TaskModel):
         return ForecastOutput(loss=losses.mean(), sample_losses=losses)
 
     def zero_shot_head(self) -> nn.Module | None:
-        """Return a head that starts as the zero-shot forecast, with the further directions of the present one."""
+        """Return a head that starts as the zero-shot forecast, with the further directions of the present one.
+
+        A head that started as that of an earlier fine-tuning goes back to that one.
+        """
         if self.kept_directions is None or self.head is None:
             return None
         head = copy.deepcopy(self.head)
+        if self.first_weights is not None:
+            head.load_state_dict(self.first_weights)
+            return head
         start_at_zero_shot(head, self.backbone.token_to_patch, self._zero_shot_tokens())
         return head
+
+    def start_at(self, tuned: "ForecastModel") -> None:
+        """Start the head as that of a model tuned before, if both are of one kind; else leave it as it is."""
+        if tuned.head is None or self.head is None or tuned.head_config != self.head_config:
+            return
+        self.first_weights = {name: weight.detach().clone() for name, weight in tuned.head.state_dict().items()}
+        self.head.load_state_dict(self.first_weights)
+        down = getattr(self.head, "down", None)
+        self.kept_directions = 0 if down is None else down.out_features
 
     def cache_obstacle(self) -> str | None:
         """Return why states of frozen blocks cannot be kept: several passes for one sample."""
@@ -424,8 +442,8 @@ class Forecasting:
         return HeadConfig(**FORECASTING_HEAD)
 
     def model(self, backbone: Backbone, head: HeadConfig) -> ForecastModel:
-        """Put a new head on a backbone."""
-        return ForecastModel.from_backbone(
+        """Put a new head on a backbone; one like that of the model that is tuned on starts with its weights."""
+        model = ForecastModel.from_backbone(
             backbone,
             self.prediction_length,
             head,
@@ -434,6 +452,9 @@ class Forecasting:
             self.resolutions,
             self.season,
         )
+        if self.tuned is not None:
+            model.start_at(self.tuned)
+        return model
 
     def zero_shot(self, backbone: Backbone) -> ForecastModel | None:
         """Return the backbone forecasting by itself, or the model that is tuned on; None where there is neither."""
