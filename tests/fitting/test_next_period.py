@@ -64,8 +64,9 @@ def odd_item(length: int = 240) -> pd.DataFrame:
 
 
 def test_an_item_that_breaks_does_not_decide_for_the_others(base: Forecaster) -> None:
-    """Five ordinary series are forecast as well with it as without it."""
-    ordinary = seasonal_frame(5, 160)
+    """Twenty ordinary series are forecast about as well with it as without it."""
+    ordinary = seasonal_frame(20, 160)
+    ordinary["target"] /= ordinary.groupby("item_id")["target"].transform("std")
     train = ordinary.groupby("item_id").head(120)
     alone = base.fit(train, config=QUICK)
     beside = base.fit(pd.concat([train, odd_item(120)]), config=QUICK)
@@ -74,5 +75,5 @@ def test_an_item_that_breaks_does_not_decide_for_the_others(base: Forecaster) ->
         for each in (base, alone, beside)
     ]
     assert errors[1] < 0.8 * errors[0]
-    assert errors[2] < 1.1 * errors[1]
+    assert errors[2] < 1.15 * errors[1]
     assert max(each["validation_loss"] for each in beside.trace["candidates"]) < 10  # in deviations, the odd one too
