@@ -61,8 +61,8 @@ def choose_resolution(
     """Backtest the backbone's forecasts at every resolution on the last horizons of the series, and take the best.
 
     The error of a window is the mean absolute error over its observed targets, relative to the mean of all
-    resolutions: every window counts alike, whatever its magnitude. Forecasts of the best three are averaged. All of
-    them with seasonal adjustment, or without, whichever has the lower error.
+    resolutions: every window counts alike, whatever its magnitude. Forecasts of the best three are averaged; of
+    the series without their season, where that has a lower error by more than one standard error.
 
     Args:
         model: whose backbone, context and horizon count.
@@ -91,20 +91,31 @@ def choose_resolution(
     seasons = (1, season) if 1 < season <= longest // 3 else (1,)
     found = {s: np.stack([_errors(model, k, s, windows, device, batch_size) for k in candidates]) for s in seasons}
     level = np.concatenate(list(found.values())).mean(axis=0)  # [W]
-    chosen = [_best(each, level, candidates, s, len(windows)) for s, each in found.items()]
-    choice = min(chosen, key=lambda one: np.mean([one.errors[k] for k in one.resolutions]))
+    relative = {s: np.where(level > 0, each / np.where(level > 0, level, 1.0), 1.0) for s, each in found.items()}
+    chosen = {s: _best(each, candidates, s) for s, each in relative.items()}
+    choice = chosen[1]
+    if season in chosen and _is_better(*(_of_best(relative[s], candidates, chosen[s]) for s in (season, 1))):
+        choice = chosen[season]
     logger.info("%s", choice.describe())
     return choice
 
 
-def _best(
-    found: np.ndarray, level: np.ndarray, candidates: Sequence[int], season: int, windows: int
-) -> ResolutionChoice:
-    """Return the best three of some resolutions, given the error [K, W] of each in every window."""
-    relative = np.where(level > 0, found / np.where(level > 0, level, 1.0), 1.0).mean(axis=1)
-    errors = dict(zip(candidates, relative.tolist(), strict=True))
+def _best(relative: np.ndarray, candidates: Sequence[int], season: int) -> ResolutionChoice:
+    """Return the best three of some resolutions, given the relative error [K, W] of each in every window."""
+    errors = dict(zip(candidates, relative.mean(axis=1).tolist(), strict=True))
     best = sorted(candidates, key=lambda k: errors[k])[:_AVERAGED]
-    return ResolutionChoice(tuple(sorted(best)), season, errors, windows)
+    return ResolutionChoice(tuple(sorted(best)), season, errors, relative.shape[1])
+
+
+def _of_best(relative: np.ndarray, candidates: Sequence[int], choice: ResolutionChoice) -> np.ndarray:
+    """Return the mean error [W] of the resolutions that were chosen."""
+    return relative[[candidates.index(k) for k in choice.resolutions]].mean(axis=0)
+
+
+def _is_better(errors: np.ndarray, simpler: np.ndarray) -> bool:
+    """Return whether errors [W] are lower than those of something simpler by more than one standard error."""
+    gain = simpler - errors
+    return len(gain) > 1 and bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 def backtest_windows(values: Sequence[np.ndarray], horizon: int) -> list[tuple[np.ndarray, np.ndarray]]:
