@@ -99,24 +99,24 @@ def forecast_auto_theta(case: Case, settings: Settings) -> np.ndarray:
     return auto_theta(case.pasts, case.season, case.horizon)
 
 
-def forecast_zero_shot(case: Case, settings: Settings) -> np.ndarray:
-    """Return forecasts [S, H] of the foundation model as it is."""
-    return _points(_foundation(case, settings), case)
+def zero_shot(case: Case, settings: Settings) -> Any:
+    """Return the foundation model as it is."""
+    return _foundation(case, settings)
 
 
-def forecast_at_resolution(case: Case, settings: Settings) -> np.ndarray:
-    """Return forecasts [S, H] of the foundation model as a backtest of the pasts chooses to read series."""
-    return _points(_foundation(case, settings).choose_resolution(case.panel, season=case.season), case)
+def at_resolution(case: Case, settings: Settings) -> Any:
+    """Return the foundation model as a backtest of the pasts chooses to read series."""
+    return _foundation(case, settings).choose_resolution(case.panel, season=case.season)
 
 
-def forecast_linear_probe(case: Case, settings: Settings) -> np.ndarray:
-    """Return forecasts [S, H] of the winner among zero-shot and a head in closed form."""
-    return _points(_fitted(case, settings, "linear_probe"), case)
+def linear_probe(case: Case, settings: Settings) -> Any:
+    """Return the winner among zero-shot and a head in closed form."""
+    return _fitted(case, settings, "linear_probe")
 
 
-def forecast_trace(case: Case, settings: Settings) -> np.ndarray:
-    """Return forecasts [S, H] of the winner among zero-shot, head and TRACE."""
-    return _points(_fitted(case, settings, "trace"), case)
+def trace(case: Case, settings: Settings) -> Any:
+    """Return the winner among zero-shot, head and TRACE."""
+    return _fitted(case, settings, "trace")
 
 
 def _foundation(case: Case, settings: Settings) -> Any:
@@ -149,25 +149,26 @@ def _points(model: Any, case: Case) -> np.ndarray:
     return found[np.argsort(order)]
 
 
-METHODS: dict[str, Callable[[Case, Settings], np.ndarray]] = {
+METHODS: dict[str, Callable[[Case, Settings], Any]] = {
     REFERENCE: forecast_naive2,
     "seasonal naive": forecast_seasonal_naive,
     "AutoETS": forecast_auto_ets,
     "AutoTheta": forecast_auto_theta,
-    "zero-shot": forecast_zero_shot,
-    "zero-shot, resolution": forecast_at_resolution,
-    "linear probe": forecast_linear_probe,
-    "TRACE": forecast_trace,
+    "zero-shot": zero_shot,
+    "zero-shot, resolution": at_resolution,
+    "linear probe": linear_probe,
+    "TRACE": trace,
 }
+"""Functions that return forecasts [S, H], or a forecaster that makes them."""
 
 
 def make_cell(dataset: str, method: str, settings: Settings) -> dict[str, Any]:
     """Return the errors of a method on a data set, with what they depend on."""
     case = load_case(dataset, settings)
     started = time.perf_counter()
-    forecast = METHODS[method](case, settings)
+    made = METHODS[method](case, settings)
+    forecast = made if isinstance(made, np.ndarray) else _points(made, case)
     seconds = time.perf_counter() - started
-    scale = np.stack([naive_scale(past, case.season) for past in case.pasts])
     mark = ProtocolFingerprint(
         dataset=dataset, data_sha256=case.info.files[0].content_sha256, borders=(0, 0, case.horizon),
         context_length=0, prediction_length=case.horizon, seed=settings.seed, scaler="none", metric_space="original",
@@ -179,14 +180,29 @@ def make_cell(dataset: str, method: str, settings: Settings) -> dict[str, Any]:
         "series": len(case.panel),
         "shortest": min(case.panel.lengths),
         "longest": max(case.panel.lengths),
-        "smape": float(np.mean(smape(case.truth, forecast, axis=-1))),
-        "mase": float(np.nanmean(mase(case.truth, forecast, axis=-1, scale=scale))),
+        **errors(case.pasts, case.truth, forecast, case.season),
         "seconds": seconds,
+        **({} if isinstance(made, np.ndarray) else _notes(made)),
         "settings": asdict(settings),
         "fingerprint": mark.to_dict(),
         "commit": commit(),
         "processor": processor_name(),
     }
+
+
+def errors(pasts: Sequence[np.ndarray], truth: np.ndarray, forecast: np.ndarray, season: int) -> dict[str, float]:
+    """Return sMAPE and MASE, means over series; constant pasts have no MASE and are left out of its mean."""
+    scale = np.stack([naive_scale(past, season) for past in pasts])
+    return {
+        "smape": float(np.mean(smape(truth, forecast, axis=-1))),
+        "mase": float(np.nanmean(mase(truth, forecast, axis=-1, scale=scale))),
+    }
+
+
+def _notes(model: Any) -> dict[str, Any]:
+    """Return how a forecaster reads series, and which candidate came out of its fit."""
+    winner = None if model.trace is None else model.trace["winner"]
+    return {"resolutions": list(model.resolutions), "season": model.forecast_model.season, "winner": winner}
 
 
 def cell_path(folder: Path, dataset: str, method: str) -> Path:
@@ -246,8 +262,11 @@ def summarise(cells: Sequence[dict[str, Any]], settings: Settings) -> str:
         f"of the same series and took {TRAINING_STEPS} steps of TRACE; what came out is the best on the last part of "
         "the pasts.",
     ]
+    chosen = [cell for cell in cells if cell.get("resolutions", [1]) != [1]]
+    names = ("dataset", "method", "resolutions", "season", "winner")
     for metric, title in (("owa", "OWA"), ("smape", "sMAPE"), ("mase", "MASE"), ("seconds", "Seconds")):
         parts.append(f"## {title}\n\n{markdown_table(table(cells, metric))}")
+    parts.append(f"## What was chosen\n\n{markdown_table([{name: cell[name] for name in names} for cell in chosen])}")
     return "\n\n".join(parts)
 
 

@@ -1,0 +1,33 @@
+"""The table of short series: errors as the competitions define them, means over data sets without gaps."""
+
+import numpy as np
+import pytest
+
+from benchmarks import short_horizon_table as table
+
+
+def cell(dataset: str, method: str, smape: float, mase: float) -> dict:
+    return {"dataset": dataset, "method": method, "smape": smape, "mase": mase, "seconds": 1.0}
+
+
+def test_owa_is_relative_to_naive2_of_the_same_series_and_means_leave_out_gaps() -> None:
+    cells = [
+        cell("m3_yearly", "naive2", 20.0, 4.0),
+        cell("m3_yearly", "AutoETS", 10.0, 3.0),
+        cell("m1_yearly", "naive2", 10.0, 2.0),
+        cell("m1_yearly", "AutoETS", 9.0, 1.0),
+        cell("m4_hourly", "naive2", 10.0, 2.0),
+    ]
+    rows = table.table(cells, "owa")
+    assert [row["data set"] for row in rows] == ["m1_yearly", "m3_yearly", "m4_hourly", "mean of 2 without gaps"]
+    assert rows[0]["AutoETS"] == pytest.approx((0.9 + 0.5) / 2)
+    assert rows[1]["AutoETS"] == pytest.approx((0.5 + 0.75) / 2)
+    assert rows[3] == {"data set": "mean of 2 without gaps", "naive2": 1.0, "AutoETS": pytest.approx(0.6625)}
+
+
+def test_errors_are_those_of_the_competition() -> None:
+    past, truth = np.array([1.0, 2.0, 4.0, 7.0]), np.array([[8.0, 6.0]])
+    forecast = np.array([[7.0, 7.0]])
+    found = table.errors([past], truth, forecast, season=1)
+    assert found["smape"] == pytest.approx(np.mean([200 * 1 / 15, 200 * 1 / 13]))
+    assert found["mase"] == pytest.approx(1.0 / np.mean([1.0, 2.0, 3.0]))
