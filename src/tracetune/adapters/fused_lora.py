@@ -50,7 +50,7 @@ class _FusedForward:
     def __init__(self, layer: Linear) -> None:
         self.layer = layer
 
-    def __call__(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    def __call__(self, x: Tensor, *args: object, **kwargs: object) -> Tensor:
         """Map inputs [..., in] to outputs [..., out]."""
         layer = self.layer
         if not (args or kwargs or layer.disable_adapters or layer.merged or torch.compiler.is_compiling()):

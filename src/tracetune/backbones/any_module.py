@@ -153,7 +153,7 @@ class AnyModule(Backbone):
             f"folder ({folder}). Fine-tune with adapters ('trace', 'lora', 'linear_probe') and save without merging."
         )
 
-    def _check_tokens(self, tokens: Any, values: Tensor) -> None:
+    def _check_tokens(self, tokens: object, values: Tensor) -> None:
         """Refuse what is not of the described shape."""
         expected = [*values.shape[:-1], self.num_patches(values.shape[-1]), self.width]
         if isinstance(tokens, Tensor) and list(tokens.shape) == expected:
@@ -201,7 +201,7 @@ def _require_callable(module: nn.Module, name: str) -> None:
         raise InputError(f"Expected encode to name a submodule or method, found the {type(found).__name__} {name!r}.")
 
 
-def _attribute(module: Any, name: str) -> Any:
+def _attribute(module: object, name: str) -> Any:
     for part in name.split("."):
         module = getattr(module, part)
     return module
@@ -214,7 +214,7 @@ def _outer_values(function: Callable[..., Any]) -> Iterator[Any]:
     yield from outer.globals.values()
 
 
-def _is_part(value: Any, module: nn.Module) -> bool:
+def _is_part(value: object, module: nn.Module) -> bool:
     return isinstance(value, nn.Module) and any(value is part for part in module.modules())
 
 

@@ -66,7 +66,7 @@ def load_backbone(name_or_folder: str | Path) -> Any:
     return backbone
 
 
-def _family(config: Mapping[str, Any]) -> Any:
+def _family(config: Mapping[str, object]) -> Any:
     """Return the family that config.json names: the first known one of model_name, architectures and model_type."""
     architectures = config.get("architectures")
     named = [

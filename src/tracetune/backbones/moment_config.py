@@ -89,7 +89,7 @@ class MomentConfig:
             raise InputError(f"Expected partial_patches 'mask' or 'fill', found {self.partial_patches!r}.")
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "MomentConfig":
+    def from_dict(cls, values: Mapping[str, object]) -> "MomentConfig":
         """Read MOMENT's config.json; keys that do not bear on the geometry are kept in ``other``.
 
         Raises:

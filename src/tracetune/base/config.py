@@ -53,7 +53,7 @@ def settings(config_class: type, group: str = "") -> dict[str, Setting]:
     return found
 
 
-def from_mapping(config_class: type[T], values: Mapping[str, Any]) -> T:
+def from_mapping(config_class: type[T], values: Mapping[str, object]) -> T:
     """Build the dataclass ``config_class`` from flat ``values``; defaults fill what is absent.
 
     Raises:
@@ -129,7 +129,7 @@ def _default(field: Any) -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
-def _built(config_class: type[T], values: Mapping[str, Any]) -> T:
+def _built(config_class: type[T], values: Mapping[str, object]) -> T:
     """Return the dataclass with its parts, each of which takes the values that are its own."""
     hints = get_type_hints(config_class)
     given = {}
@@ -141,7 +141,7 @@ def _built(config_class: type[T], values: Mapping[str, Any]) -> T:
     return config_class(**given)
 
 
-def _fitted(name: str, value: Any, hint: Any) -> Any:
+def _fitted(name: str, value: object, hint: object) -> Any:
     """Return ``value`` in the type ``hint``, converted where that loses nothing: 1 to 1.0, a list to a tuple."""
     if get_origin(hint) in (Union, UnionType):
         options = [option for option in get_args(hint) if option is not NoneType]

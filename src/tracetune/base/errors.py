@@ -12,7 +12,6 @@ words that differ by `either`; both leave a mark in the text, and `InputError` r
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import Any
 
 _LONGEST_MESSAGE = 1900
 _LONGEST_NAME = 200
@@ -50,7 +49,7 @@ def either(python: str, command_line: str) -> str:
     return f"\ue000{python}\ue001{command_line}\ue002"
 
 
-def argument(name: str, value: Any = None, *, flag: str | None = None) -> str:
+def argument(name: str, value: object = None, *, flag: str | None = None) -> str:
     """Return the argument ``name`` in a message, as an assignment where a value is given.
 
     Args:
@@ -66,7 +65,7 @@ def argument(name: str, value: Any = None, *, flag: str | None = None) -> str:
     return either(f"{name}={value!r}", f"{option} {value}")
 
 
-def shown(value: Any, length: int = 80) -> str:
+def shown(value: object, length: int = 80) -> str:
     """Return a value as it stands in a message: its ``repr``, cut to ``length`` characters."""
     return _shortened(repr(value), length)
 

@@ -103,7 +103,7 @@ def resumed_folder(path: str | Path, nothing: Collection[str] = ()) -> Iterator[
         raise
 
 
-def write_json(path: str | Path, content: Any) -> None:
+def write_json(path: str | Path, content: object) -> None:
     """Write ``content`` as indented JSON, whole or not at all."""
     with staged_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -18,17 +18,17 @@ FORMAT = 1  # of checkpoints and other state; increased when the code cannot con
 _MOST_DIFFERENCES = 8
 
 
-def run_identity(**parts: Any) -> dict[str, Any]:
+def run_identity(**parts: object) -> dict[str, Any]:
     """Return a flat record of all that decides a run's result: dotted names to JSON values, and the state's format."""
     return {"format": FORMAT, **_flat(json.loads(json.dumps(parts, default=str)))}
 
 
-def identity_digest(identity: Mapping[str, Any]) -> str:
+def identity_digest(identity: Mapping[str, object]) -> str:
     """Return the SHA-256 of a record, whatever the order of its entries."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def claim(folder: str | Path, identity: Mapping[str, Any], state: Sequence[str], *, restart: bool = False) -> None:
+def claim(folder: str | Path, identity: Mapping[str, object], state: Sequence[str], *, restart: bool = False) -> None:
     """Make ``folder`` the place of this run's state, or go on with what is there if it is of this very run.
 
     Args:
@@ -53,7 +53,7 @@ def claim(folder: str | Path, identity: Mapping[str, Any], state: Sequence[str],
     write_json(record, {"digest": identity_digest(identity), "identity": dict(identity)})
 
 
-def _require_same(folder: Path, identity: Mapping[str, Any]) -> None:
+def _require_same(folder: Path, identity: Mapping[str, object]) -> None:
     ways = f"Choose another folder, or discard what is there with {argument('restart', True)}."
     try:
         content = read_json_object(folder / RECORD_FILE)
@@ -68,7 +68,7 @@ def _require_same(folder: Path, identity: Mapping[str, Any]) -> None:
         raise InputError(f"{folder} holds state of another run: {', '.join(changed[:_MOST_DIFFERENCES])}{more}. {ways}")
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def differences(before: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """Return what differs between two records: ``"training.learning_rate 0.003 there, 1e-05 here"``."""
     names = [*now, *(name for name in before if name not in now)]
     return [
@@ -78,14 +78,14 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _value(record: Mapping[str, Any], name: str) -> str:
+def _value(record: Mapping[str, object], name: str) -> str:
     value = record.get(name)
     if isinstance(value, str) and len(value) == 64:  # a digest
         return f"{value[:8]}..."
     return "none" if value is None else shown(value, 60)
 
 
-def _flat(parts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flat(parts: Mapping[str, object], prefix: str = "") -> dict[str, Any]:
     entries: dict[str, Any] = {}
     for name, value in parts.items():
         if isinstance(value, dict):

@@ -2,12 +2,11 @@
 
 import shlex
 from collections.abc import Iterable
-from typing import Any
 
 from tracetune.base.errors import InputError, either
 
 
-def option(name: str, value: Any = None) -> str:
+def option(name: str, value: object = None) -> str:
     """Return option ``name``, set to ``value`` where one is given, for a message; see `either`.
 
     Several values are a list in Python, and stand with commas between them on the command line.
@@ -22,7 +21,7 @@ def option(name: str, value: Any = None) -> str:
     return either(f"{name}={value!r}", f"{flag} {shlex.quote(str(value))}")
 
 
-def any_of(name: str, values: Iterable[Any], most: int = 4) -> str:
+def any_of(name: str, values: Iterable[object], most: int = 4) -> str:
     """Return the option with each of ``values``, as alternatives: ``target='a' or target='b'``."""
     every = list(values)
     shown = " or ".join(option(name, value) for value in every[:most])

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -237,7 +237,7 @@ class Scaler:
         return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "Scaler":
+    def from_dict(cls, content: Mapping[str, object]) -> "Scaler":
         """Return the scaler that `to_dict` described."""
         return cls(np.asarray(content["mean"], dtype=np.float64), np.asarray(content["scale"], dtype=np.float64))
 

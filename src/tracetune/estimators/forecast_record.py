@@ -74,7 +74,7 @@ class ForecastRecord:
         checked_resolutions(self.resolutions)
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any], where: str) -> "ForecastRecord":
+    def from_json(cls, record: Mapping[str, object], where: str) -> "ForecastRecord":
         """Check what was read from the file ``where``.
 
         Raises:

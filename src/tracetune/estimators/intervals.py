@@ -65,7 +65,7 @@ class ResidualQuantiles:
         return {"levels": self.levels.tolist(), "values": self.values.tolist()}
 
     @classmethod
-    def from_dict(cls, content: Any, where: str = "the record") -> "ResidualQuantiles":
+    def from_dict(cls, content: object, where: str = "the record") -> "ResidualQuantiles":
         """Build them from what `to_dict` returned.
 
         Raises:
@@ -89,7 +89,7 @@ class _Table:
     values: list[list[float]]
 
 
-def checked_levels(quantile_levels: Any) -> tuple[float, ...]:
+def checked_levels(quantile_levels: object) -> tuple[float, ...]:
     """Return quantile levels as given by users: a number, a sequence of numbers, or None.
 
     Raises:

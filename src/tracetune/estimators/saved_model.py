@@ -291,7 +291,7 @@ def _check_file(path: Path, digest: str) -> None:
     )
 
 
-def _as_json(value: Any) -> Any:
+def _as_json(value: object) -> Any:
     """Return ``value`` as JSON would give it back: tuples as lists, numbers that are not finite as null."""
     if isinstance(value, Mapping):
         return {str(key): _as_json(one) for key, one in value.items()}

@@ -1,7 +1,6 @@
 """Naive forecasts without training, the references of every result."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,7 +100,7 @@ def auto_theta(series: Sequence[np.ndarray], season: int, prediction_length: int
 
 
 def _statsforecast(
-    model: Any, series: Sequence[np.ndarray], season: int, prediction_length: int, workers: int
+    model: object, series: Sequence[np.ndarray], season: int, prediction_length: int, workers: int
 ) -> np.ndarray:
     """Forecasts [len(series), H] of one of statsforecast's models; the seasonal naive one where it fails."""
     from statsforecast import StatsForecast

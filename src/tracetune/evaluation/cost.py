@@ -94,7 +94,7 @@ class Stopwatch:
             torch.cuda.synchronize(self._device)
 
 
-def count_flops(function: Callable[..., Any], *arguments: Any, **keywords: Any) -> int:
+def count_flops(function: Callable[..., Any], *arguments: object, **keywords: object) -> int:
     """Return floating-point operations of the matrix products in one call, a multiply-add counted as two.
 
     Attention is computed step by step for this, because the counter does not know the fused kernels of the CPU.

@@ -152,5 +152,5 @@ def _batches(dataset: Dataset, batch_size: int, shuffle: bool) -> Iterator[Batch
     return iter(DataLoader(dataset, batch_size=batch_size, shuffle=shuffle, collate_fn=_as_it_is))
 
 
-def _as_it_is(batch: Any) -> Any:
+def _as_it_is(batch: object) -> Any:
     return batch

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -69,7 +68,7 @@ class Run:
             yield cls(folder, device, tuple(callbacks))
             wait_for_all()  # until no process reads from it
 
-    def claim(self, identity: Mapping[str, Any]) -> None:
+    def claim(self, identity: Mapping[str, object]) -> None:
         """Make the folder that of the run with this identity, see `tracetune.base.identity.claim`.
 
         Raises:

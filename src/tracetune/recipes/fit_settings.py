@@ -89,7 +89,7 @@ def _says_what_was_kept(checkpoints: str | None) -> Iterator[None]:
         raise
 
 
-def fit_config(choices: FitChoices, head: Any = None, *more: Any) -> FitConfig:
+def fit_config(choices: FitChoices, head: object = None, *more: object) -> FitConfig:
     """Return how to fine-tune, as the library takes it.
 
     Args:
@@ -131,7 +131,7 @@ def _method(choices: FitChoices) -> Method:
     return chosen.at_rank(choices.lora.r) if isinstance(chosen, RankedMethod) else chosen
 
 
-def _refuse_given(options: Any, method: str) -> None:
+def _refuse_given(options: object, method: str) -> None:
     """Refuse options that were given although they change nothing with this method."""
     defaults = flat_values(type(options)())
     for name, value in flat_values(options).items():
@@ -139,7 +139,7 @@ def _refuse_given(options: Any, method: str) -> None:
             raise InputError(f"{argument(name, value)} changes nothing with the method {method!r}. Leave it out.")
 
 
-def _same_names(kind: type[T], values: Mapping[str, Any]) -> T:
+def _same_names(kind: type[T], values: Mapping[str, object]) -> T:
     """Return a ``kind`` with those of its fields that there are values for."""
     named = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     return kind(**{name: values[name] for name in named if name in values})

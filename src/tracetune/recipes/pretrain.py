@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.backbones.moment import Moment, MomentConfig
@@ -63,7 +63,7 @@ class LogFile(TrainerCallback):
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
         """Write the whole history."""
         if state.is_world_process_zero:
             write_json(self.path, state.log_history)
@@ -76,7 +76,9 @@ class Snapshots(TrainerCallback):
         self.backbone, self.folder = backbone, folder
         self.counts, self.windows_per_step = counts, windows_per_step
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Save where the step just done reached a number."""
         seen = state.global_step * self.windows_per_step
         for count in self.counts:

@@ -78,7 +78,7 @@ def write_rows(path: str | Path, rows: Sequence[Row], columns: Sequence[str] | N
         _WRITERS[suffix](temporary, rows, _columns(rows, columns))
 
 
-def format_value(value: Any) -> str:
+def format_value(value: object) -> str:
     """Return a value for reading: four significant digits, thousands apart, nothing for None."""
     if value is None:
         return ""
@@ -129,7 +129,7 @@ def _write_markdown(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> 
     path.write_text(markdown_table(rows, columns) + "\n", encoding="utf-8")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Return NumPy numbers as Python's, and null for what JSON has no number for."""
     if isinstance(value, _BOOLEAN):
         return bool(value)

@@ -18,7 +18,7 @@ _TITLE_PAD = 22  # points; leaves room for the legend
 _LOG_RANGE = 10  # losses that span more than this factor are drawn on a logarithmic axis
 
 
-def plot_training(path: str | Path, log_history: Sequence[Mapping[str, Any]]) -> None:
+def plot_training(path: str | Path, log_history: Sequence[Mapping[str, object]]) -> None:
     """Draw the losses of a training run, and mark the best validation loss.
 
     Args:
@@ -68,7 +68,7 @@ def _write(figure: Figure, axes: Axes, path: str | Path) -> None:
         figure.savefig(temporary)
 
 
-def _curve(log_history: Sequence[Mapping[str, Any]], key: str) -> tuple[np.ndarray, np.ndarray]:
+def _curve(log_history: Sequence[Mapping[str, object]], key: str) -> tuple[np.ndarray, np.ndarray]:
     """Return steps and values of the entries that have ``key``."""
     points = [(entry["step"], entry[key]) for entry in log_history if key in entry]
     steps, values = np.array(points, dtype=np.float64).reshape(-1, 2).T

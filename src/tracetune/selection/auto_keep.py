@@ -49,7 +49,7 @@ class AutoKeep:
         if self._files is not None and step is not None:
             self._best = BestModel.load(self._files.path(step))
 
-    def offer(self, batches: Iterable[Any], step: int) -> float:
+    def offer(self, batches: Iterable[object], step: int) -> float:
         """Let the model as it is compete; returns its mean loss on ``batches``, which are the same for all."""
         with self._precision():
             loss = mean_loss(self._gates.model, batches, self._loss_fn)
@@ -63,7 +63,7 @@ class AutoKeep:
         """Bring the best model back."""
         self._best.restore(self._gates)
 
-    def close_all_but(self, helpful: Sequence[str], batches: Iterable[Any]) -> None:
+    def close_all_but(self, helpful: Sequence[str], batches: Iterable[object]) -> None:
         """Close the other open modules, unless that is shown to raise the loss on ``batches``: by a standard error."""
         opened = self._gates.open_names
         before = self._losses(batches)
@@ -80,7 +80,7 @@ class AutoKeep:
             needed = {best_round(records, until=step) for step in checkpoints}
             self._files.keep({step for step in (*needed, self._best.step if running else None) if step is not None})
 
-    def _losses(self, batches: Iterable[Any]) -> np.ndarray:
+    def _losses(self, batches: Iterable[object]) -> np.ndarray:
         with self._precision():
             return sample_losses(self._gates.model, batches, self._loss_fn)
 

@@ -6,7 +6,6 @@ Notation for tensor shapes: B batch, M gated modules.
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
 
 import torch
 from peft.tuners.lora import LoraLayer
@@ -191,17 +190,17 @@ class Gates:
                 handles += [b.register_forward_hook(partial(self._scale, index)) for b in active_b(layer)]
         return handles
 
-    def _scale(self, index: int, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    def _scale(self, index: int, module: nn.Module, inputs: object, output: Tensor) -> Tensor:
         assert self._values is not None, "hooks live only inside apply"
         gate = self._values[index].to(output.device)
         gate = _per_row(gate, output) if gate.ndim == 1 else gate.reshape(1)
         # gates of one dimension or more promote: under bfloat16 autocast their gradient is summed in float32
         return (output * gate).to(output.dtype)
 
-    def _keep_base_output(self, index: int, module: nn.Module, inputs: Any, output: Tensor) -> None:
+    def _keep_base_output(self, index: int, module: nn.Module, inputs: object, output: Tensor) -> None:
         self._base_outputs[index] = output
 
-    def _scale_contribution(self, index: int, module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    def _scale_contribution(self, index: int, module: nn.Module, inputs: object, output: Tensor) -> Tensor:
         base = self._base_outputs.pop(index)
         return base + self._scale(index, module, inputs, output - base)
 

@@ -57,12 +57,12 @@ class Importance:
 
 def score_modules(
     model: nn.Module,
-    batches: Iterable[Any],
+    batches: Iterable[object],
     loss_fn: LossFunction = model_loss,
     method: str = "gated_dsic",
     *,
     gates: Gates | None = None,
-    **options: Any,
+    **options: object,
 ) -> Importance:
     """Score the LoRA modules of ``model`` on validation batches, closed modules as well.
 

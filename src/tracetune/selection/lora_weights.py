@@ -4,7 +4,7 @@ Notation for shapes: M gated modules, r rank, d_in and d_out the sizes of a laye
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from peft.tuners.lora import LoraLayer
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def weight_gradients(
-    gates: "Gates", batches: Iterable[Any], loss_fn: LossFunction
+    gates: "Gates", batches: Iterable[object], loss_fn: LossFunction
 ) -> Iterator[tuple[int, Mapping[Tensor, Tensor]]]:
     """Yield for each batch its size, and the gradient of its mean loss for each A and B, all gates open."""
     gates.model.requires_grad_(False)

@@ -35,7 +35,7 @@ class Replicate:
     passes: float = 0.0
 
 
-def replicates(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> Iterator[Replicate]:
+def replicates(gates: Gates, batches: Iterable[object], loss_fn: LossFunction) -> Iterator[Replicate]:
     """Yield the batches, or where there are fewer than 8 of them, parts of each so that there are 8.
 
     Batches are split only where the loss of the first one is the mean of the losses of its parts, which takes two
@@ -54,7 +54,7 @@ def replicates(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> I
     yield from list(chain.from_iterable(parts))[1:]
 
 
-def _parts(batch: Any, num_parts: int) -> list[Replicate]:
+def _parts(batch: object, num_parts: int) -> list[Replicate]:
     """Return the rows of a batch in so many parts of about the same size, or as many as there are rows."""
     size = batch_size(batch)
     num_parts = min(num_parts, size)
@@ -65,7 +65,7 @@ def _parts(batch: Any, num_parts: int) -> list[Replicate]:
     ]
 
 
-def _adds_up(gates: Gates, batch: Any, parts: list[Replicate], loss_fn: LossFunction) -> bool:
+def _adds_up(gates: Gates, batch: object, parts: list[Replicate], loss_fn: LossFunction) -> bool:
     """Return whether the loss of the batch is the mean of those of its parts, at random gates.
 
     Equal to 1 / 1000 of the standard deviation between the parts, since passes in half precision differ a little.

@@ -19,7 +19,7 @@ from tracetune.selection.validation import LossFunction
 
 def selection_round(
     gates: Gates,
-    batches: Iterable[Any],
+    batches: Iterable[object],
     loss_fn: LossFunction,
     config: SelectionConfig,
     budget: Budget,

@@ -3,8 +3,6 @@
 Notation for tensor shapes: B batch, M gated modules.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -19,7 +17,7 @@ INDEPENDENCE_PASSES = 1.0 + _CHANGES
 _NEGLIGIBLE = 1e-4
 
 
-def rows_independent(gates: Gates, batch: Any, loss_fn: LossFunction) -> bool:
+def rows_independent(gates: Gates, batch: object, loss_fn: LossFunction) -> bool:
     """Return whether losses come per sample, and each depends on the gates of its own sample alone.
 
     Every sample has random gates. Then half of the samples get others, four times, and the losses of the rest must
@@ -54,7 +52,7 @@ def _spread(before: Tensor, after: Tensor, chosen: Tensor) -> bool:
     return bool((change[~chosen] > _NEGLIGIBLE * largest).any())
 
 
-def _losses(gates: Gates, values: Tensor, batch: Any, loss_fn: LossFunction) -> Tensor:
+def _losses(gates: Gates, values: Tensor, batch: object, loss_fn: LossFunction) -> Tensor:
     with gates.apply(values.to(gates.device)):
         losses = checked_loss(gates.model, batch, loss_fn)
     if losses.shape != values.shape[1:]:

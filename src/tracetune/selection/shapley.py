@@ -44,7 +44,7 @@ class ShapleyValues:
     evaluations: int
 
 
-def subset_loss(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> SubsetLoss:
+def subset_loss(gates: Gates, batches: Iterable[object], loss_fn: LossFunction) -> SubsetLoss:
     """Return the mean loss over the samples of ``batches`` as a function of which modules are open."""
     kept = list(on_device(gates.model, batches))
     sizes = np.array([batch_size(batch) for batch in kept])

@@ -207,7 +207,7 @@ class _Reader:
             forward_equivalents=self.forward_equivalents,
         )
 
-    def _period(self, factors: np.ndarray, batches: Iterable[Any]) -> tuple[np.ndarray, np.ndarray]:
+    def _period(self, factors: np.ndarray, batches: Iterable[object]) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean loss [] and its gradient [M] over the samples of one period."""
         loss, gradient, samples = 0.0, np.zeros(len(self.names)), 0
         for batch in on_device(self.gates.model, batches):
@@ -217,7 +217,7 @@ class _Reader:
             self.forward_equivalents += FORWARD_BACKWARD
         return np.array(loss / samples), gradient / samples
 
-    def _batch(self, factors: np.ndarray, batch: Any) -> tuple[float, np.ndarray]:
+    def _batch(self, factors: np.ndarray, batch: object) -> tuple[float, np.ndarray]:
         opened = torch.tensor([name in self.names for name in self.gates.names])
         values = torch.zeros(self.gates.M).masked_scatter(opened, torch.as_tensor(factors, dtype=torch.float32))
         values = values.to(self.gates.device).requires_grad_()

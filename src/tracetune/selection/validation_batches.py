@@ -20,7 +20,7 @@ class ScoringBatches:
         count: how many a round reads at most; None reads all.
     """
 
-    def __init__(self, batches: Iterable[Any], count: int | None) -> None:
+    def __init__(self, batches: Iterable[object], count: int | None) -> None:
         self.batches = batches
         self.count = count
 
@@ -59,7 +59,7 @@ def _one_of_each(size: int, parts: int, source: np.random.Generator) -> list[int
     return chosen
 
 
-def checked_validation(validation: Any) -> Any:
+def checked_validation(validation: object) -> Any:
     """Return validation data that can be read in every round, and are not empty as far as one can see.
 
     Raises:
@@ -82,7 +82,7 @@ def as_batches(validation: Any, batch_size: int, collate: Callable[[list[Any]], 
     return DataLoader(validation, batch_size, collate_fn=collate) if _holds_samples(validation) else validation
 
 
-def _holds_samples(validation: Any) -> bool:
+def _holds_samples(validation: object) -> bool:
     """Return whether these are single samples to be batched: a data set with an index. Others yield batches."""
     batches = isinstance(validation, (list, tuple, DataLoader, IterableDataset))
     return not batches and hasattr(validation, "__getitem__")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
 from tracetune.adapters.adalora import drop_masked_ranks, load_allocator, orthogonality, save_allocator
@@ -45,33 +45,43 @@ class AdaLoraCallback(TrainerCallback):
         files = StepFiles(Path(args.output_dir) / STATE_FOLDER, writable=args.should_save)
         self._run = _Allocation(unwrapped(kwargs["model"]), files, state.global_step)
 
-    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Score and allocate ranks; steps count from 1, so that the last of them is ``total_step``."""
         self.run.allocate(state.global_step + 1)
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Forget the best checkpoint while ranks still fall; write the state that a checkpoint will need."""
         if state.global_step <= self.run.last_change:
             state.best_metric = state.best_model_checkpoint = state.best_global_step = None
         if control.should_save:
             self.run.save(state.global_step)
 
-    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Write the state that a checkpoint will need."""
         if control.should_save:
             self.run.save(state.global_step)
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Write the state where a better loss is going to make a checkpoint."""
         if args.save_strategy == SaveStrategy.BEST and self._run is not None:
             self._run.save(state.global_step)
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
         """Keep the states of the checkpoints that are there."""
         self.run.save(state.global_step)
         self.run.files.keep(checkpoint_steps(Path(args.output_dir)))
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Drop the masked ranks for good."""
         run, self._run = self.run, None
         run.finish()

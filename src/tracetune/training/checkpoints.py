@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from tracetune.base.errors import InputError
@@ -27,12 +27,14 @@ class WholeCheckpoints(TrainerCallback):
     It must be the last callback: what others put into a checkpoint is part of it.
     """
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Look for the best model where the checkpoints are now, should their folder have moved."""
         if state.best_model_checkpoint is not None:
             state.best_model_checkpoint = str(Path(args.output_dir) / Path(state.best_model_checkpoint).name)
 
-    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
         """Complete the checkpoint that was just written."""
         wait_for_all()  # every process writes its random state
         if args.should_save:
@@ -86,12 +88,14 @@ def remove_unfinished(folder: str | Path) -> None:
 class _StopAtOnce(TrainerCallback):
     """Ends training before its first step, as it had ended when the checkpoint was written."""
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         control.should_training_stop = True
         control.should_log = control.should_evaluate = control.should_save = False
 
 
-def _no_batches(epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> tuple[list[Any], None]:
+def _no_batches(epoch_iterator: Iterator[object], num_batches: int, device: object) -> tuple[list[Any], None]:
     return [], None
 
 

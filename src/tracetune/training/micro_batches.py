@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torch.utils.hooks import RemovableHandle
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from tracetune.data.windows import BatchSource
 
@@ -109,14 +109,16 @@ class TaskLabels(TrainerCallback):
         """Begin."""
         self._hook = kwargs["model"].register_forward_pre_hook(_give_labels, with_kwargs=True)
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """End."""
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
 
 
-def _give_labels(model: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _give_labels(model: nn.Module, args: object, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return args, {COUNTED if name == _TASK_LABELS else name: entry for name, entry in kwargs.items()}
 
 

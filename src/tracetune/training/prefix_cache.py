@@ -169,7 +169,7 @@ class PrefixCache:
     def _weight_versions(self) -> list[int]:
         return [weight._version for weight in self._weights]
 
-    def _take_index(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def _take_index(self, module: nn.Module, args: object, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         index = kwargs.pop(INDEX, None)
         self._index = None if index is None else index.cpu()
         return args, kwargs

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 _PHASES = {"head": "head", "full": "all weights"}
 
@@ -25,7 +25,9 @@ class ProgressBar(TrainerCallback):
         self._progress: Progress | None = None
         self._task = TaskID(0)
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Show the bar, at the step where training starts or goes on."""
         if not state.is_world_process_zero:
             return
@@ -37,12 +39,21 @@ class ProgressBar(TrainerCallback):
         self._task = self._progress.add_task(description, total=state.max_steps, completed=state.global_step, losses="")
         self._progress.start()
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Advance."""
         if self._progress is not None:
             self._progress.update(self._task, completed=state.global_step)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: object,
+    ) -> None:
         """Show the newest training and validation loss."""
         if self._progress is None:
             return
@@ -51,7 +62,9 @@ class ProgressBar(TrainerCallback):
         if shown:
             self._progress.update(self._task, losses="  ".join(shown))
 
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Leave the finished bar on the screen; where training stopped early, say so."""
         if self._progress is None:
             return

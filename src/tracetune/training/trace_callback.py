@@ -120,7 +120,9 @@ class TraceCallback(TrainerCallback):
         """Return configuration, rounds, kept modules and cost as JSON types, see `SelectionRun.report`."""
         return self.run.report()
 
-    def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_init_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Refuse a Trainer that spreads weights over processes."""
         check_sharding(_sharding(args))
 
@@ -151,25 +153,27 @@ class TraceCallback(TrainerCallback):
         self._open = gates.open_names
 
     def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Refuse what other callbacks did to the modules since this one saw them, before anything trains on it."""
         gates = self.run.gates
         check_undisturbed(gates.model, gates.layers, sorted(set(self._open or ()) ^ set(gates.open_names)))
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
+    ) -> None:
         """Let the best checkpoint wait for the final budget; score and choose where the schedule says so."""
         if state.global_step <= self.run.schedule.stop:
             state.best_metric = state.best_model_checkpoint = state.best_global_step = None
         self.run.after_step(state.global_step)
         self._open = self.run.gates.open_names
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
         """Let go of best models that neither a checkpoint nor the run needs any more."""
         self.run.keep_best_models(checkpoint_steps(Path(args.output_dir)))
 
     def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Come down to the final budget, or back to the best model, and delete what is closed."""
         self.run.finish(state.global_step)

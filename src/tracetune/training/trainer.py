@@ -174,7 +174,7 @@ def _validate_in_each_process(trainer: Trainer) -> None:
         loader = DataLoader(rows, batch_size=trainer.args.eval_batch_size, collate_fn=trainer.data_collator)
         return prepare_data_loader(loader, num_processes=1, process_index=0, put_on_device=False)
 
-    def without_padding(losses: Tensor, **options: Any) -> Tensor:
+    def without_padding(losses: Tensor, **options: object) -> Tensor:
         state = trainer.accelerator.gradient_state
         return losses[: state.remainder] if state.end_of_dataloader and state.remainder > 0 else losses
 
@@ -184,6 +184,6 @@ def _validate_in_each_process(trainer: Trainer) -> None:
     )
 
 
-def _identity(batch: Any) -> Any:
+def _identity(batch: object) -> Any:
     """Collate function for data sets that return whole batches."""
     return batch

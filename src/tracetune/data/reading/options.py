@@ -167,7 +167,7 @@ class Decision:
         return Remark(f"{self.subject}: {self.found}, because {self.reason}{pin}")
 
 
-def _several(value: Any) -> tuple[Any, ...]:
+def _several(value: object) -> tuple[Any, ...]:
     if value is None:
         return ()
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)
