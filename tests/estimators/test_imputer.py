@@ -94,6 +94,28 @@ def test_long_frames_keep_the_order_of_their_rows_and_their_types(imputer: Imput
     assert filled["filled"].to_numpy().nonzero()[0].tolist() == [31]
 
 
+def test_whole_numbers_stay_whole_and_added_rows_stand_where_they_belong(imputer: Imputer) -> None:
+    frame = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=40).delete([10, 11]), "n": np.r_[0:10, 12:40]})
+    filled = imputer.impute(frame)
+    assert filled["n"].dtype == np.int64
+    assert filled["t"].tolist() == pd.date_range("2024-01-01", periods=40).tolist()
+    turned = imputer.impute(frame[::-1].reset_index(drop=True))
+    assert turned["t"].tolist() == filled["t"].tolist()[::-1]
+    assert turned["n"].tolist() == filled["n"].tolist()[::-1]
+
+
+def test_an_item_without_values_is_left_in_its_place(imputer: Imputer) -> None:
+    days = pd.date_range("2024-01-01", periods=30)
+    frame = pd.concat([pd.DataFrame({"item_id": item, "day": days, "x": np.arange(30.0)}) for item in "abc"])
+    frame.loc[frame["item_id"] == "b", "x"] = np.nan
+    frame = frame.reset_index(drop=True)
+    frame.loc[5, "x"] = np.nan
+    filled = imputer.impute(frame)
+    assert filled[["item_id", "day"]].equals(frame[["item_id", "day"]])
+    assert filled["filled"].to_numpy().nonzero()[0].tolist() == [5]
+    assert filled.loc[filled["item_id"] == "b", "x"].isna().all()
+
+
 def test_constants_are_exact_and_items_without_values_are_left(
     imputer: Imputer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -121,6 +143,11 @@ def test_a_channel_that_is_all_missing_is_filled_from_the_others_after_a_fit(fit
     frame = wide()
     again = fitted.evaluate(frame, pattern="channels", share=0.5).set_index("method")
     assert again.loc["model", "mse"] < 0.2 * again.loc["linear", "mse"]
+    frame["a"] = np.nan
+    filled = fitted.impute(frame)
+    assert filled["a_filled"].all()
+    assert np.corrcoef(filled["a"], wide()["a"])[0, 1] > 0.8
+    assert np.abs(filled["a"] - wide()["a"]).mean() < 1.5
     assert set(again.index) >= {"linear", "cubic", "last value", "seasonal median", "best of these per series"}
 
 

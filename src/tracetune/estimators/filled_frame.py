@@ -64,13 +64,19 @@ def read_source(source: Any, options: ReadingOptions, remembered: ReadingOptions
     given = options.over(remembered)
     raw = read_raw(source, given) if isinstance(source, (str, Path)) else raw_of_frame(source)
     given = options.over(remembered.fitting(raw.frame.columns))
-    reading = read_cells(raw, given)
+    reading = read_cells(raw, given, partial=_lacks_a_channel(raw.frame, given.target))
     rows = _row_numbers(raw, reading, given)
     if rows is None:
         return SourceTable(reading, None, ())
     return SourceTable(
         reading, raw.frame, rows, source.index if isinstance(source, (pd.DataFrame, pd.Series)) else None
     )
+
+
+def _lacks_a_channel(frame: pd.DataFrame, targets: Sequence[str]) -> bool:
+    """Return whether a named target of several has no value, which a model may know from others."""
+    named = [frame[name] for name in targets if name in frame]
+    return len(targets) > 1 and any(pd.to_numeric(column, errors="coerce").isna().all() for column in named)
 
 
 def _row_numbers(raw: RawTable, reading: Reading, given: ReadingOptions) -> tuple[np.ndarray, ...] | None:
@@ -84,11 +90,12 @@ def _row_numbers(raw: RawTable, reading: Reading, given: ReadingOptions) -> tupl
         panel = read_cells(numbered, replace(reading.options, target=(*channels, _ROW))).panel
     except InputError:  # rows that count as empty only without a number
         return None
-    if panel.lengths != reading.panel.lengths:
-        return None
     place = panel.channels.index(_ROW)
-    numbers = (values[place] for values in _values(panel))
-    return tuple(np.nan_to_num(row, nan=-1).astype(np.int64) for row in numbers)
+    numbers = dict(zip(panel.item_ids, (values[place] for values in _values(panel)), strict=True))
+    found = [numbers.get(item, np.zeros(0)) for item in reading.panel.item_ids]  # of items with values alone
+    if any(len(row) != length for row, length in zip(found, reading.panel.lengths, strict=True)):
+        return None
+    return tuple(np.nan_to_num(row, nan=-1).astype(np.int64) for row in found)
 
 
 def _values(panel: Panel) -> list[np.ndarray]:
@@ -117,7 +124,7 @@ def filled_frame(
         values = _at(places, [series[number] for series in filled], len(table))
         given = _at(places, [series[number] for series in _values(panel)], len(table))
         marked = np.isnan(given) & ~np.isnan(values)
-        table[channel] = _column(table.get(channel), values, marked)
+        table[channel] = _column(table.get(channel), values, marked, _whole_numbers(source.frame, channel))
         table[free_name(f"{channel}_{FILLED}" if several else FILLED, list(map(str, table)))] = marked
         for place, level in enumerate(levels if quantiles is not None else ()):
             assert quantiles is not None
@@ -134,8 +141,11 @@ def _rows(source: SourceTable) -> tuple[pd.DataFrame, list[np.ndarray], bool]:
     order, new = [np.arange(len(frame), dtype=np.float64)], []
     for number, rows in enumerate(source.rows):
         absent = np.flatnonzero(rows < 0)
-        before = np.maximum.accumulate(np.where(rows >= 0, np.arange(len(rows)), -1))[absent]
-        order.append(rows[before] + (absent - before) / (len(rows) + 1))
+        steps = np.arange(len(rows))
+        before = np.maximum.accumulate(np.where(rows >= 0, steps, -1))[absent]
+        after = np.minimum.accumulate(np.where(rows >= 0, steps, len(rows))[::-1])[::-1][absent]
+        way = np.where(rows[after] < rows[before], -1, 1)  # the latest row may come first
+        order.append(rows[before] + way * (absent - before) / (len(rows) + 1))
         new += [(number, step) for step in absent.tolist()]
     position = np.empty(len(frame) + len(new), dtype=np.int64)
     position[np.argsort(np.concatenate(order), kind="stable")] = np.arange(len(position))
@@ -166,19 +176,19 @@ def _name_added(table: pd.DataFrame, source: SourceTable, new: Sequence[tuple[in
             keys = item_keys(panel, place)[[number for number, _ in new]]
             column = table[name].astype(object)
             column.iloc[places] = keys
-            table[name] = _as_before(column, frame[name])
+            table[name] = _as_before(column, frame[name].dtype)
     name = panel.origin.timestamp_column
     if name in frame:
         moments = clock_times(panel, np.array([panel.series[number].timestamps[step] for number, step in new]))
         column = table[name].astype(object)
         column.iloc[places] = _written(moments, _time_format(source, frame[name]))
-        table[name] = _as_before(column, frame[name])
+        table[name] = _as_before(column, frame[name].dtype)
 
 
-def _as_before(column: pd.Series, before: pd.Series) -> pd.Series:
+def _as_before(column: pd.Series, dtype: Any) -> pd.Series:
     """Return a column in the type that it had, where its cells allow it."""
     try:
-        return column.astype(before.dtype)
+        return column.astype(dtype)
     except (TypeError, ValueError):
         return column
 
@@ -224,19 +234,25 @@ def _at(places: Sequence[np.ndarray], values: Sequence[np.ndarray], rows: int) -
     return found
 
 
-def _column(before: pd.Series | None, values: np.ndarray, marked: np.ndarray) -> Any:
-    """Return a column with what was filled in; in the type that it had where that holds the values."""
+def _column(before: pd.Series | None, values: np.ndarray, marked: np.ndarray, whole: Any) -> Any:
+    """Return a column with what was filled in; ``whole`` is the type of whole numbers that it had, if it had one."""
     if before is None:
         return values
     if not marked.any():
         return before
-    if pd.api.types.is_integer_dtype(before.dtype) or before.dtype == "Int64":
-        return pd.Series(
-            np.where(marked, np.round(values), before.astype("Float64").to_numpy(np.float64, na_value=np.nan))
-        ).astype(before.dtype)
+    if whole is not None:
+        given = before.astype("Float64").to_numpy(np.float64, na_value=np.nan)
+        return _as_before(pd.Series(np.where(marked, np.round(values), given)).astype("Float64").astype("Int64"), whole)
     if pd.api.types.is_float_dtype(before.dtype):
         return before.mask(pd.Series(marked), pd.Series(values).astype(before.dtype))
     return values  # text: numbers from here on
+
+
+def _whole_numbers(frame: pd.DataFrame | None, name: str) -> Any:
+    """Return the type of a column of whole numbers; None of any other."""
+    if frame is None or name not in frame or not pd.api.types.is_integer_dtype(frame[name].dtype):
+        return None
+    return frame[name].dtype
 
 
 def _as_given(table: pd.DataFrame, source: SourceTable, added: bool) -> Any:

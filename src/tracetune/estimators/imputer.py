@@ -336,6 +336,8 @@ class Imputer:
         scaler = self._scaler(panel, item, values)
         filled = scaler.inverse_transform(self._filled(panel, scaler.transform(values)))
         filled = np.where(np.isnan(values), filled, values)
+        if item not in (self.trace or {}).get("scales", {}):  # nothing is known of the level of an empty channel
+            filled[np.isnan(values).all(axis=1)] = np.nan
         for channel, row in enumerate(values):
             observed = row[~np.isnan(row)]
             if len(observed) and (observed == observed[0]).all():

@@ -24,7 +24,8 @@ PATTERNS = (POINTS, BLOCKS, SUBSEQUENCES, CHANNELS)
 _BLOCK = (4, 32)  # steps, the shortest and the longest
 _SHARES = (0.1, 0.5)  # of the steps of a training window, the least and the most
 _WINDOWS_PER_CONTEXT = 4
-_MOST_VISITS = 8  # of the same training window, with other steps hidden
+_CLOSEST = 64  # training windows begin every 64th of a context at the closest
+_MOST_VISITS = 4  # of the same training window, with other steps hidden
 _LARGEST_RELATED = 4000  # steps, enough to know which channels go together
 
 
@@ -277,7 +278,7 @@ def _training_places(ranges: Sequence[Part], context_length: int, count: int | N
     stride = max(1, context_length // _WINDOWS_PER_CONTEXT)
     if count is not None:
         room = sum(max(stop - start - context_length, 0) + 1 for start, stop in ranges)
-        stride = max(1, min(stride, room // count))
+        stride = min(stride, max(1, context_length // _CLOSEST, room // count))
     found = []
     for number, (start, stop) in enumerate(ranges):
         if stop - start >= 2:
