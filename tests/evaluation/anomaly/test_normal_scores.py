@@ -12,7 +12,11 @@ def test_rarity_is_that_of_the_distribution_far_beyond_its_highest_score() -> No
     normal = NormalScores(np.r_[scores, np.nan])
     places = np.array([1.0, 3.0, 6.0, 15.0, np.nan])
     assert normal.rarity(places) == pytest.approx(places, rel=0.15, nan_ok=True)  # -log P(X > x) = x
-    assert (np.diff(normal.rarity(np.linspace(0, 40, 500))) >= 0).all()
+    assert (np.diff(normal.rarity(np.linspace(-3, 40, 500))) > 0).all()
+    few = NormalScores(np.arange(12.0))
+    assert (np.diff(few.rarity(np.linspace(-3, 40, 500))) > 0).all()
+    assert few.rarity(np.array([0.0, 11.0])) == pytest.approx([0, np.log(13 / 2)])
+    assert NormalScores(np.zeros(300)).rarity(np.array([0.0, 5.0])) == pytest.approx([0, np.log(301) + 5])
 
 
 def test_the_threshold_is_exceeded_at_the_rate() -> None:

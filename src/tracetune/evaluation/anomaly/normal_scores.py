@@ -40,15 +40,19 @@ class NormalScores:
             self.tail = ParetoTail(0.0, self.base - float(np.median(self.ascending)) or 1.0)
 
     def rarity(self, scores: np.ndarray) -> np.ndarray:
-        """Return -log [T] of the share of normal scores that are as high as scores [T]; NaN stays NaN."""
+        """Return -log [T] of the share of normal scores that are as high as scores [T]; NaN stays NaN.
+
+        Below the lowest of them it is negative, so that scores are never equally rare for want of normal ones.
+        """
         count = len(self.ascending)
         if not count:
             return np.where(np.isnan(scores), np.nan, 0.0)
-        as_high = count - np.searchsorted(self.ascending, scores, side="left")
         share = -math.log(self.tail_share)
-        rarity = np.minimum(-np.log((as_high + 1) / (count + 1)), share)
+        values, lower = np.unique(self.ascending, return_index=True)
+        rarity = np.interp(scores, values, np.minimum(-np.log((count - lower + 1) / (count + 1)), share))
+        below = np.minimum(scores - values[0], 0) / (np.median(values) - values[0] or 1.0)
         beyond = np.maximum(np.nan_to_num(scores, nan=self.base) - self.base, 0)
-        return np.where(np.isnan(scores), np.nan, np.where(beyond > 0, share + self.tail.rarity(beyond), rarity))
+        return np.where(beyond > 0, share + self.tail.rarity(beyond), rarity + below)
 
     def alarm_threshold(self, false_alarm_rate: float) -> tuple[float, bool]:
         """Return the score that normal steps exceed with this probability, and whether a tail was fitted to say so.
