@@ -86,7 +86,7 @@ class Game:
         return np.array([weights[w] @ (losses[w] - losses[w + 2**m]) for m, w in enumerate(without)])
 
     def diagonal_importance(self) -> np.ndarray:
-        """Aumann-Shapley values [M]: minus the integral of the gradient along gates (t, ..., t), t in (0, 1)."""
+        """Return Aumann-Shapley values [M]: minus the integral of the gradient along gates (t, ..., t), t in (0, 1)."""
         nodes, weights = np.polynomial.legendre.leggauss(8)  # exact to degree 15
         total = np.zeros(len(self.linear))
         for node, weight in zip((nodes + 1) / 2, weights / 2, strict=True):

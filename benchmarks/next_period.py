@@ -87,7 +87,7 @@ STAGES = (
 
 
 def planned(stages: Sequence[Stage], settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """All cells, in an order in which a run that is cut off has seen every set."""
+    """Return all cells, ordered so that a run that is cut off has seen every set."""
     for stage in stages:
         for seed in stage.seeds:
             for cut in stage.cuts:

@@ -79,7 +79,7 @@ def load_cut(name: str, horizon: int, cut: int, options: argparse.Namespace) -> 
 
 def _panel_stride(split: PanelSplit, horizon: int, least: list[int]) -> int:
     """Return the steps between training origins at which a panel has about as many windows as are wanted."""
-    windows = sum(max(part.stop - horizon - own + 1, 0) for part, own in zip(split.train, least, strict=True))
+    windows = sum(max(part.stop - horizon - shortest + 1, 0) for part, shortest in zip(split.train, least, strict=True))
     return -(-windows // _TRAIN_WINDOWS)
 
 

@@ -152,7 +152,7 @@ class Bench:
 
     @property
     def task(self) -> Forecasting:
-        """Forecasting of the cut's horizon."""
+        """Return the task of forecasting the cut's horizon."""
         return Forecasting(self.cut.horizon, CONTEXT)
 
     def run(self, trial: Trial, draw: Draw, steps: int) -> dict[str, Any]:
@@ -225,7 +225,7 @@ class Bench:
         return model
 
     def _along(self, path: WeightPath, model: nn.Module) -> dict[str, Any]:
-        """Losses [factor, period, item] on validation and test."""
+        """Return losses [factor, period, item] on validation and test."""
         found: dict[str, list[Any]] = {"validation": [], "test": []}
         for factor in FACTORS:
             path.go_to(factor)
@@ -234,7 +234,7 @@ class Bench:
         return found
 
     def _measured(self, model: nn.Module) -> dict[str, Any]:
-        """Losses [period, item] on validation and test."""
+        """Return losses [period, item] on validation and test."""
         data = self.cut.data
         return {
             "validation": in_groups(sample_losses(model, data.validation), data.known_groups),
@@ -243,7 +243,7 @@ class Bench:
 
 
 def in_groups(losses: np.ndarray, groups: SampleGroups) -> list[list[float | None]]:
-    """Mean losses [periods, items] of windows [S]; None where there is no window."""
+    """Return the mean losses [periods, items] of windows [S]; None where there is no window."""
     shape = int(groups.periods.max()) + 1, int(groups.items.max()) + 1
     place = groups.periods * shape[1] + groups.items
     counts = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)

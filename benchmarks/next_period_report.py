@@ -40,8 +40,8 @@ def summary_of(ratios: Iterable[float]) -> Row:
 def fit_rows(cells: list[Cell]) -> list[Row]:
     """Return one row for each kind of fit, on all sets, on those that choices were made on, and on the others."""
     rows = []
-    for (trial,), own in grouped([cell for cell in cells if "returned" in cell], "method"):
-        for label, part in _parts(own).items():
+    for (trial,), group in grouped([cell for cell in cells if "returned" in cell], "method"):
+        for label, part in _parts(group).items():
             if part:
                 rows.append({"fit": trial, "sets": label, **summary_of(returned(cell) for cell in part)})
     return rows
@@ -61,9 +61,9 @@ def _parts(cells: list[Cell]) -> dict[str, list[Cell]]:
 def rule_rows(cells: Iterable[Cell], rules: Sequence[str] = tuple(RULES)) -> list[Row]:
     """Return one row a trial and rule; those that begin with the head are held beside the head."""
     rows = []
-    for (trial,), own in grouped([cell for cell in cells if "path" in cell], "method"):
+    for (trial,), group in grouped([cell for cell in cells if "path" in cell], "method"):
         for path in ("path", "modules"):
-            judgements = [judged(cell, path, rules) for cell in own if path in cell]
+            judgements = [judged(cell, path, rules) for cell in group if path in cell]
             label = trial if path == "path" else f"{trial}, a factor for each module"
             rows += [
                 {"trial": label, "rule": rule, **summary_of(each[rule] for each in judgements)}
@@ -78,7 +78,7 @@ def pair_rows(cells: list[Cell]) -> list[Row]:
     rows = []
     for control, start in _CONTROLS.items():
         for rule in (TRAINED, SHRUNK):
-            ratios = {trial: _by_place(own, rule) for (trial,), own in grouped(_of_start(cells, start), "method")}
+            ratios = {trial: _by_place(group, rule) for (trial,), group in grouped(_of_start(cells, start), "method")}
             for other in ratios:
                 both = [place for place in ratios.get(control, {}) if place in ratios[other]]
                 if other == control or len(both) < 5:
@@ -109,18 +109,18 @@ def _of_start(cells: list[Cell], start: str) -> list[Cell]:
 def _by_place(cells: list[Cell], rule: str) -> dict[tuple[Any, ...], float]:
     """Return log ratios by set, horizon and cut: seeds of one case are no cases of their own."""
     return {
-        place: float(np.mean([np.log(judged(cell, rules=[rule])[rule]) for cell in own]))
-        for place, own in grouped(cells, *_PLACE)
+        place: float(np.mean([np.log(judged(cell, rules=[rule])[rule]) for cell in group]))
+        for place, group in grouped(cells, *_PLACE)
     }
 
 
 def grid_rows(cells: list[Cell]) -> list[Row]:
     """Return, for each set, how far the worst of all rates and steps is above the best, by rule."""
     rows = []
-    for place, own in grouped([cell for cell in cells if ", rate " in cell["method"]], *_PLACE):
+    for place, group in grouped([cell for cell in cells if ", rate " in cell["method"]], *_PLACE):
         columns: dict[str, list[float]] = {rule: [] for rule in (TRAINED, SHRUNK, BEFORE, DEFAULT)}
         modules = f"a factor for each module, {SHRUNK}"
-        for cell in own:
+        for cell in group:
             ratios = judged(cell)
             for rule in columns:
                 if rule != modules:
@@ -144,9 +144,9 @@ def grid_rows(cells: list[Cell]) -> list[Row]:
 def agreement_rows(cells: list[Cell]) -> list[Row]:
     """Return how far the scores of two seeds agree, and their kept modules beyond what random sets would share."""
     rows = []
-    for (trial,), own in grouped([cell for cell in cells if cell.get("selection")], "method"):
+    for (trial,), group in grouped([cell for cell in cells if cell.get("selection")], "method"):
         found = []
-        for _, pair in grouped(own, *_PLACE):
+        for _, pair in grouped(group, *_PLACE):
             if len(pair) != 2:
                 continue
             first, second = (cell["selection"]["last_round"] for cell in pair)
@@ -154,9 +154,9 @@ def agreement_rows(cells: list[Cell]) -> list[Row]:
             scores = [[one["smoothed"][name] for name in names] for one in (first, second)]
             kept = [set(cell["selection"]["kept"]) for cell in pair]
             shared, size = len(kept[0] & kept[1]), min(map(len, kept))
-            by_chance = len(kept[0]) * len(kept[1]) / len(names)
+            expected = len(kept[0]) * len(kept[1]) / len(names)
             told = np.mean([one["told_apart"] for one in (first, second)], dtype=float) if first["told_apart"] else 0.0
-            found.append((spearmanr(*scores).statistic, shared / size, by_chance / size, told))
+            found.append((spearmanr(*scores).statistic, shared / size, expected / size, told))
         if found:
             means = np.mean(found, axis=0)
             rows.append(
@@ -175,9 +175,9 @@ def agreement_rows(cells: list[Cell]) -> list[Row]:
 def set_rows(cells: list[Cell]) -> list[Row]:
     """Return the mean skill by set of the default fit and of some trials, as trained and by two thirds."""
     rows = []
-    for (name, horizon), own in grouped(cells, "dataset", "horizon"):
+    for (name, horizon), group in grouped(cells, "dataset", "horizon"):
         row: Row = {"set": f"{name}, H = {horizon}"}
-        for (trial,), part in grouped([cell for cell in own if cell["method"] in _SHOWN], "method"):
+        for (trial,), part in grouped([cell for cell in group if cell["method"] in _SHOWN], "method"):
             logs = [np.log(returned(cell) if "returned" in cell else judged(cell)[TRAINED]) for cell in part]
             row[trial] = f"{1 - np.exp(np.mean(logs)):.1%}"
         rows.append({**{"set": row["set"]}, **{trial: row.get(trial, "") for trial in _SHOWN}})
@@ -243,7 +243,10 @@ def _short(cell: Cell) -> Cell:
     if "returned" in cell:
         return {**kept, "winner": cell["winner"], "ratio": round(returned(cell), 5)}
     ratios = {path: judged(cell, path) for path in ("path", "modules") if path in cell}
-    return {**kept, **{path: {rule: round(ratio, 5) for rule, ratio in own.items()} for path, own in ratios.items()}}
+    return {
+        **kept,
+        **{path: {rule: round(ratio, 5) for rule, ratio in group.items()} for path, group in ratios.items()},
+    }
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def two_thirds(losses: np.ndarray, groups: SampleGroups) -> float:
 
 
 def two_thirds_held_out(losses: np.ndarray, groups: SampleGroups) -> float:
-    """As before, where each period under what the others choose is better by a standard error: the default before."""
+    """Return two thirds of the best factor where each period at the others' choice is better by a standard error."""
     between = PchipInterpolator(FACTORS, losses, axis=0)
     held_out = np.array(losses[0])
     for period in np.unique(groups.periods):

@@ -55,7 +55,7 @@ class Case:
 
     @property
     def pasts(self) -> list[np.ndarray]:
-        """The past [T] of each series."""
+        """Return the past [T] of each series."""
         return [series.values[0] for series in self.panel]
 
 

@@ -186,7 +186,7 @@ def events_of(alarm: np.ndarray, merge_within: int) -> list[tuple[int, int]]:
 
 
 def _index_columns(panel: Panel, timestamps: Sequence[np.ndarray]) -> dict[str, Any]:
-    """Item and time columns, one row a step."""
+    """Return item and time columns, one row a step."""
     counts = [len(each) for each in timestamps]
     columns: dict[str, Any] = {
         name: np.repeat(item_keys(panel, index), counts) for index, name in enumerate(panel.origin.id_columns)

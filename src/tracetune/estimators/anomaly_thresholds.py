@@ -17,7 +17,7 @@ class Threshold(Protocol):
 
     @property
     def steps(self) -> int:
-        """Steps before a step whose scores have a part in its threshold."""
+        """Return how many steps before a step have a part in its threshold."""
         ...
 
     def of(self, scores: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -61,7 +61,7 @@ class RollingQuantile:
 
     @property
     def steps(self) -> int:
-        """Steps of the window."""
+        """Return the number of steps of the window."""
         return self.window
 
     def of(self, scores: np.ndarray, before: np.ndarray) -> np.ndarray:

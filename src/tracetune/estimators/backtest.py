@@ -156,13 +156,15 @@ def _forecasts(
     length = model.prediction_length
     asked = [(item, [origin for _, origin in group]) for item, group in groupby(origins, key=itemgetter(0))]
     available: dict[int, list[int]] = {}
-    for item, own in asked:
-        before = earlier_origins(values[item][:, : own[0]], length, model.context_length, recalibration.origins)
-        available[item] = before + own
-    pasts = (values[item][:, :origin] for item, own in available.items() for origin in own)
+    for item, item_origins in asked:
+        before = earlier_origins(
+            values[item][:, : item_origins[0]], length, model.context_length, recalibration.origins
+        )
+        available[item] = before + item_origins
+    pasts = (values[item][:, :origin] for item, item_origins in available.items() for origin in item_origins)
     forecasts = forecast_series(model.model, pasts, model.context_length, batch_size, model.lowest)
-    for item, own in asked:
-        wanted, errors = set(own), {}
+    for item, item_origins in asked:
+        wanted, errors = set(item_origins), {}
         for origin in available[item]:
             forecast = next(forecasts)
             errors[origin] = forecast.errors(values[item][:, origin : origin + length])

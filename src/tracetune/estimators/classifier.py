@@ -55,7 +55,7 @@ class ClassifierRecord:
         return from_json(cls, record, where)
 
     def task(self, name: str) -> Classification:
-        """The task that it was fitted for."""
+        """Return the task that it was fitted for."""
         return Classification(len(self.classes), self.channels, self.context_length, name)
 
 
@@ -95,7 +95,7 @@ class Classifier:
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes, in the order of the probabilities.
+        """Return names of the classes, in the order of the probabilities.
 
         Raises:
             InputError: nothing was fitted yet.
@@ -295,7 +295,7 @@ class Classifier:
     def _labelled(
         data: pd.DataFrame | Iterable[np.ndarray], labels: Any, label_column: str, columns: Mapping[str, Any]
     ) -> tuple[Iterable[np.ndarray], Any]:
-        """Series and labels of either form."""
+        """Return series and labels of either form."""
         if isinstance(data, pd.DataFrame):
             if labels is not None:
                 raise InputError("A table has its labels in a column: name it with label_column, and leave labels out.")

@@ -144,7 +144,7 @@ def _errors(
     device: Any,
     batch_size: int,
 ) -> np.ndarray:
-    """Mean absolute error of each window at a resolution, [W]."""
+    """Return the mean absolute error of each window at a resolution, [W]."""
     lengths = model.prediction_length, None, model.context_length
     reader = ForecastModel.from_backbone(model.backbone, *lengths, resolution=resolution, season=season).eval()
 

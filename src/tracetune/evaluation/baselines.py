@@ -102,7 +102,7 @@ def auto_theta(series: Sequence[np.ndarray], season: int, prediction_length: int
 def _statsforecast(
     model: object, series: Sequence[np.ndarray], season: int, prediction_length: int, workers: int
 ) -> np.ndarray:
-    """Forecasts [len(series), H] of one of statsforecast's models; the seasonal naive one where it fails."""
+    """Return forecasts [len(series), H] of one of statsforecast's models; the seasonal naive one where it fails."""
     from statsforecast import StatsForecast
     from statsforecast.models import SeasonalNaive
 

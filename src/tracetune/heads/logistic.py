@@ -70,7 +70,7 @@ def fit_logistic(head: Head, train: Iterable[Batch], validation: Iterable[Batch]
 
 @torch.no_grad()
 def _collect(head: Head, batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray]:
-    """Features [S, F], float64, and labels [S]."""
+    """Return features [S, F], float64, and labels [S]."""
     parts = [
         (head.reduce(batch["tokens"].float()).flatten(-2).double().cpu(), batch["labels"].cpu()) for batch in batches
     ]
@@ -80,7 +80,7 @@ def _collect(head: Head, batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarr
 
 
 def _solve(features: np.ndarray, labels: np.ndarray, inverse_penalty: float) -> tuple[np.ndarray, np.ndarray]:
-    """Weights [K, F] and biases [K]; of two classes, scikit-learn's one logit is shared between both."""
+    """Return weights [K, F] and biases [K]; of two classes, both share scikit-learn's one logit."""
     found = LogisticRegression(C=inverse_penalty, max_iter=_ITERATIONS).fit(features, labels)
     weight, bias = found.coef_, found.intercept_
     if len(weight) == 1:

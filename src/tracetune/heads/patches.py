@@ -26,5 +26,5 @@ class PatchHead(nn.Module):
         self.output = copy.deepcopy(token_to_patch).requires_grad_(True)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Normalised steps [B, C, N, P] of tokens [B, C, N, D]."""
+        """Return normalised steps [B, C, N, P] of tokens [B, C, N, D]."""
         return self.output(tokens)

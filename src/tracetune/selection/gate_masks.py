@@ -98,7 +98,7 @@ def _stratified(opened: Tensor) -> Masks:
 
 
 def _with_twins(opened: Tensor, shares: Tensor, signs: Tensor) -> Masks:
-    """Masks [M, K] drawn with these shares [K], each with a twin next to it in the direction of ``signs`` [M, K]."""
+    """Return masks [M, K] drawn with shares [K], each with a twin next to it in the direction of ``signs`` [M, K]."""
     count = opened.shape[1]
     curvature = (0.5 - shares + shares.mean() - opened.mean(1, keepdim=True)) / count  # weight of 8 z (twin - mask)
     difference = curvature * signs / _STEP
@@ -111,7 +111,7 @@ def _signs(modules: int, count: int, generator: torch.Generator) -> Tensor:
 
 
 def _balanced(modules: int, count: int, share: float, generator: torch.Generator) -> Tensor:
-    """Masks [M, K], each module open in ``share * K`` of them, rounded up or down at random, independently."""
+    """Return masks [M, K], each module open in ``share * K`` of them, rounded up or down at random, independently."""
     uniform = torch.rand(modules, count, generator=generator)
     expected = round(share * count, 9)  # 49 * (1 / 49) is 1
     number = torch.floor(expected + torch.rand(modules, 1, generator=generator).double())

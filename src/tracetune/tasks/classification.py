@@ -60,7 +60,7 @@ class ClassificationModel(TaskModel):
 
     @property
     def tokens_per_sample(self) -> int:
-        """C N."""
+        """Return the number of tokens C N of a sample."""
         return self.channels * int(self.backbone.num_patches(self.context_length))
 
     def forward(self, values: Tensor, labels: Tensor | None = None) -> ClassificationOutput:  # type: ignore[override]
@@ -103,7 +103,7 @@ class Classification:
 
     @property
     def default_head(self) -> ClassificationHeadConfig:
-        """Mean and maximum over the patches, then one layer."""
+        """Return the default head: mean and maximum over the patches, then one layer."""
         return ClassificationHeadConfig()
 
     def model(self, backbone: Backbone, head: ClassificationHeadConfig) -> ClassificationModel:

@@ -366,7 +366,7 @@ def _mean(parts: Sequence[Tensor]) -> Tensor:
 def _resolved_tokens(
     tokens: str, backbone: Any, resolutions: Sequence[int], context_length: int, prediction_length: int
 ) -> str:
-    """Which tokens a head reads, "auto" decided."""
+    """Return which tokens a head reads, "auto" decided."""
     points = [read_points(context_length, backbone.context_length, k) for k in resolutions]
     masked = isinstance(backbone, MaskedBackbone) and all(
         backbone.num_passes(read, k * prediction_length) == 1 for k, read in zip(resolutions, points, strict=True)

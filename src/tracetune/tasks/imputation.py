@@ -91,7 +91,7 @@ class ImputationModel(TaskModel):
 
     @property
     def tokens_per_sample(self) -> int:
-        """C N, over all grids of patches."""
+        """Return the number of tokens C N of a sample, over all grids of patches."""
         return self.channels * int(self.backbone.num_patches(self.context_length)) * _GRIDS
 
     def forward(  # type: ignore[override]  # batches of imputation have these entries

@@ -18,7 +18,7 @@ from tracetune.selection.validation import LossFunction
 def adalora(
     gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, *, beta1: float = 0.85, beta2: float = 0.85
 ) -> ScoreValues:
-    """AdaLoRA's sensitivity, smoothed and weighted by its uncertainty (Zhang et al. 2023, equations 8-11).
+    """Return AdaLoRA's sensitivity, smoothed and weighted by its uncertainty (Zhang et al. 2023, equations 8-11).
 
     For every weight w, with one batch per step t:
 

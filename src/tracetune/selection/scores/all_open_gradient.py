@@ -16,7 +16,7 @@ from tracetune.selection.validation import LossFunction, batch_size, on_device
 
 @register_score("all_open_gradient", passes=FORWARD_BACKWARD, signed=True)
 def all_open_gradient(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> ScoreValues:
-    """-dL/dg_m with every gate open: the first-order effect of closing m, blind to what the others would take over.
+    """Return -dL/dg_m with every gate open: the effect of closing m to first order, without interactions.
 
     Standard errors are over batches.
     """

@@ -139,7 +139,7 @@ def fitting_masks(gates: Gates, batch: Any, loss_fn: LossFunction) -> str:
 
 
 def _per_sample(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, draw: _Draw) -> Iterator[_Group]:
-    """Groups of samples, each sample with a mask of its own, which a second pass reads with its twin if it has one."""
+    """Yield groups of samples with a mask for each; a second pass reads each at its twin if it has one."""
     for batch in batches:
         size = batch_size(batch)
         sizes = _group_sizes(size, draw)
@@ -152,7 +152,7 @@ def _per_sample(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, dra
 
 
 def _group_sizes(size: int, draw: _Draw) -> list[int]:
-    """Numbers of samples of the groups of a batch: all with stratified masks, or all with twins."""
+    """Return numbers of samples of the groups of a batch: all with stratified masks, or all with twins."""
     least = _stratified_samples(size, draw.keep, draw.context) or min(size, 2 if draw.context == "shapley" else 1)
     groups = min(_GROUPS, size // least)
     borders = [place * size // groups for place in range(groups + 1)]
@@ -160,7 +160,7 @@ def _group_sizes(size: int, draw: _Draw) -> list[int]:
 
 
 def _stratified_samples(size: int, keep: float, context: str) -> int | None:
-    """How many samples of a batch of this size a group with stratified masks needs; None where twins are better."""
+    """Return how many samples of such a batch a group with stratified masks needs; None where twins are better."""
     least = stratified_masks(keep)
     if context != "budget" or size < least or (least > _FEW_MASKS and size < _LEAST_GROUPS * least):
         return None
@@ -168,7 +168,7 @@ def _stratified_samples(size: int, keep: float, context: str) -> int | None:
 
 
 def _per_batch(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, draw: _Draw) -> Iterator[_Group]:
-    """Batches, or parts of few ones, each read at masks that all of its samples share."""
+    """Yield batches, or parts of few ones, each read at masks that all of its samples share."""
     if draw.n_masks < LEAST_MASKS:
         raise InputError(
             f"Expected n_masks of at least {LEAST_MASKS}, found {draw.n_masks}: fewer masks per batch cannot see every "

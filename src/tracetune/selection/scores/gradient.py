@@ -16,7 +16,7 @@ from tracetune.selection.validation import LossFunction
 
 @register_score("gradient", passes=FORWARD_BACKWARD, signed=False)
 def gradient(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> ScoreValues:
-    """Norm of the mean loss's gradient with respect to A and B together, all gates open."""
+    """Return the norm of the mean loss's gradient with respect to A and B together, all gates open."""
     totals: dict[Tensor, Tensor] = {}
     samples, steps = 0, 0
     for size, gradients in weight_gradients(gates, batches, loss_fn):

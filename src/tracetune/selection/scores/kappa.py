@@ -14,7 +14,7 @@ from tracetune.selection.validation import LossFunction
 
 @register_score("kappa", passes=0.0, signed=False)
 def kappa(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> ScoreValues:
-    """KappaTune: the frozen weights with the lowest condition numbers are adapted first; looks at no data.
+    """Rank layers by KappaTune: frozen weights with the lowest condition numbers first; no data are read.
 
     PEFT's own selector ranks the base layers; a layer scores minus its place in that ranking. Layers that the
     selector does not analyse (not ``nn.Linear``, or larger than 16384) come last.

@@ -16,7 +16,7 @@ from tracetune.selection.validation import LossFunction, batch_size, checked_los
 
 @register_score("leave_one_out", passes=lambda modules: FORWARD * (modules + 1), signed=True)
 def leave_one_out(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> ScoreValues:
-    """``L(all but m) - L(all)``: phi in the one context in which every other module is open.
+    """Return ``L(all but m) - L(all)``: phi in the one context in which every other module is open.
 
     Standard errors are over the samples' paired differences where losses come per sample, otherwise over batches.
     """

@@ -13,7 +13,7 @@ from tracetune.selection.validation import LossFunction
 
 @register_score("magnitude", passes=0.0, signed=False)
 def magnitude(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> ScoreValues:
-    """Frobenius norm of the adapter's weight s B A; looks at no data.
+    """Return the Frobenius norm of the adapter's weight s B A; no data are read.
 
     ``||B A||^2 = sum(B^T B * A A^T)`` needs matrices of size r x r only.
     """

@@ -62,7 +62,7 @@ class Score:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Names of the options."""
+        """Return names of the options."""
         return tuple(self._defaults())
 
     def check_options(self, names: Iterable[str]) -> None:

@@ -28,7 +28,7 @@ def shapley(
     state_file: str | Path | None = None,
     progress: bool = False,
 ) -> ScoreValues:
-    """Shapley values of the loss on these very batches: exact up to ``exact_limit`` modules, sampled above.
+    """Return Shapley values of the loss on these batches: exact up to ``exact_limit`` modules, sampled above.
 
     Standard errors are those of the sampled orders alone: 0 where values are exact. What other batches would give is
     not part of them.

@@ -85,7 +85,7 @@ S = TypeVar("S", bound=type[Scorer])
 
 
 def register_scorer(scorer: S) -> S:
-    """Class decorator: make a scorer known by its name."""
+    """Make a scorer known by its name (a class decorator)."""
     if scorer.name in SCORERS:
         raise AssertionError(f"scorer {scorer.name!r} is registered twice")
     SCORERS[scorer.name] = scorer
