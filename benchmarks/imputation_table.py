@@ -81,7 +81,7 @@ def run(name: str, method: str, seed: int, arguments: argparse.Namespace) -> dic
 def markdown(cells: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
     """Return the page."""
     lines = [
-        f"`python -m benchmarks.imputation_table {flags(arguments)}` at commit "
+        f"`python -m benchmarks.imputation_table {_command(arguments)}` at commit "
         f"{', '.join(sorted({cell['commit'] for cell in cells}))}, on {processor_name()}",
         "# Filling gaps",
         (__doc__ or "").split("\n\n")[1].replace("\n", " "),
@@ -95,6 +95,12 @@ def markdown(cells: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
         markdown_table([_fits(*each) for each in grouped(cells, "dataset", "method")]),
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """Return the settings of the cells, without where they are."""
+    told = {name: value for name, value in vars(arguments).items() if name not in ("cells", "output", "page_only")}
+    return flags(argparse.Namespace(**told))
 
 
 def _fits(key: tuple[str, str], cells: list[dict[str, Any]]) -> dict[str, Any]:
@@ -142,12 +148,15 @@ def main() -> None:
     parser.add_argument("--test-seed", type=int, default=0)
     parser.add_argument("--cells", default="runs/imputation", help="folder for a file a run")
     parser.add_argument("--output", help="page to write")
+    parser.add_argument("--page-only", action="store_true", help="make no cells, but the page of those that are there")
     arguments = parser.parse_args()
     cells = []
     for name in arguments.sets:
         for method in arguments.methods:
             for seed in arguments.seeds if method != HEAD_ALONE else arguments.seeds[:1]:
                 path = Path(arguments.cells) / f"{name}-{method}-{seed}.json"
+                if not path.is_file() and arguments.page_only:
+                    continue
                 if not path.is_file():
                     path.parent.mkdir(parents=True, exist_ok=True)
                     write_json(path, run(name, method, seed, arguments))

@@ -1,0 +1,53 @@
+"""The imputation head: its closed form finds the weights that made the data, and keeps what it cannot better."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from tracetune.base.errors import InputError
+from tracetune.heads.imputation import ImputationHead, ImputationHeadConfig, solve_imputation
+
+TERMS, RELATED, LENGTHS, DISTANCES = 3, 2, 2, 2
+
+
+def batch(seed: int, shared: Tensor, by_channel: Tensor) -> dict[str, Tensor]:
+    """Tokens of one draw, and targets that these weights make of them."""
+    generator = torch.Generator().manual_seed(seed)
+    terms = torch.randn(8, 2, 50, TERMS + RELATED, generator=generator)
+    classes = torch.randint(0, 2, (8, 2, 50, 2), generator=generator).float()
+    head = ImputationHead(shared, 2, RELATED)
+    head.by_channel.data.copy_(by_channel)
+    tokens, line = torch.cat([terms, classes], dim=-1), torch.randn(8, 2, 50, generator=generator)
+    with torch.no_grad():
+        target = line + head(tokens)
+    hidden = (torch.rand(8, 2, 50, generator=generator) < 0.5).float()
+    return {"tokens": tokens, "line": line, "target_values": target, "target_mask": hidden}
+
+
+def test_least_squares_finds_the_weights_that_made_the_data() -> None:
+    shared, by_channel = torch.randn(LENGTHS, DISTANCES, TERMS), torch.zeros(2, LENGTHS, TERMS + RELATED)
+    by_channel[..., TERMS:] = torch.randn(2, LENGTHS, RELATED)
+    parts = [batch(seed, shared, by_channel) for seed in range(4)]
+    head = ImputationHead(torch.zeros(LENGTHS, DISTANCES, TERMS), 2, RELATED)
+    solve_imputation(head, parts[:3], parts[3:])
+    errors = (head(parts[3]["tokens"]) + parts[3]["line"] - parts[3]["target_values"]).square().mean()
+    assert errors < 0.01 * (parts[3]["line"] - parts[3]["target_values"]).square().mean()
+
+
+def test_a_class_keeps_its_start_where_validation_knows_nothing_better() -> None:
+    start = torch.randn(LENGTHS, DISTANCES, TERMS)
+    none = torch.zeros(2, LENGTHS, TERMS + RELATED)
+    right = batch(0, start, none)
+    head = ImputationHead(start, 2, RELATED)
+    solve_imputation(head, [batch(1, -start, none)], [right])
+    assert torch.allclose(head.shared, start)
+
+
+def test_nothing_hidden_is_refused() -> None:
+    start = torch.zeros(LENGTHS, DISTANCES, TERMS)
+    part = batch(0, start, torch.zeros(2, LENGTHS, TERMS + RELATED))
+    part["target_mask"] = torch.zeros_like(part["target_mask"])
+    with pytest.raises(InputError, match="observed steps to hide"):
+        solve_imputation(ImputationHead(start, 2, RELATED), [part], [part])
+    with pytest.raises(InputError, match="related"):
+        ImputationHeadConfig(-1)
