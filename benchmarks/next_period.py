@@ -42,16 +42,14 @@ CORE = (
 HEADS = ("head, then trace .25", "head, then random .25", "head, then lora")
 BUDGETS = ("trace .1", "random .1", "trace .5", "random .5", "lora, rank 1")
 GRID = tuple(f"lora, rate {rate:g}" for rate in RATES)
+TIES = ("trace .25, ties by cost", "shuffled scores .25, ties by cost")
 VARIANTS = (
-    "trace .25",
-    "lora, q and v",
-    "shuffled scores .25",
+    "trace .25, ties by cost",
     "trace .25, final .3",
-    "trace .25, every score",
-    "trace .25, final .3, every score",
-    "trace .2 of parameters, final .3",
+    "trace .25, final .3, ties by cost",
+    "trace .2 of parameters, final .3, ties by cost",
 )
-SCORES = ("trace .25, every score", "default")
+SELECTION = ("trace .25", "default", "random .25", "lora, rank 1, half the blocks")
 RULES = ("default, guard_margin 0", "default, shrink none, guard_margin 0")
 
 
@@ -69,17 +67,19 @@ class Stage:
 
 
 STAGES = (
-    Stage("variants", VARIANTS, ("ETTh1", "ETTh2", "ETTm1", "exchange_rate"), cuts=(2,), seeds=(0,)),
+    Stage("selection", SELECTION, seeds=(0,)),
     Stage("head", ("head",), seeds=(0,)),
-    Stage("scores", SCORES, seeds=(0,)),
     Stage("grid", GRID, ("ETTh1",), cuts=(2,), seeds=(0,), steps=(100, 200, 400)),
     Stage("core", CORE, seeds=(0,)),
     Stage("grid, again", GRID, ("exchange_rate", "weather"), cuts=(2,), seeds=(0,), steps=(100, 200, 400)),
-    Stage("heads", HEADS, seeds=(0,)),
+    Stage("selection, again", SELECTION, seeds=(1,)),
     Stage("panels", ("default", "head", "lora"), PANELS, cuts=(2, 1), seeds=(0,)),
+    Stage("heads", HEADS, seeds=(0,)),
     Stage("far, head", ("head",), horizon=336, seeds=(0,)),
     Stage("core, again", CORE, seeds=(1,)),
     Stage("far", CORE, horizon=336, seeds=(0,)),
+    Stage("variants", VARIANTS, ("ETTh1", "ETTh2", "ETTm1", "exchange_rate"), cuts=(2,), seeds=(0,)),
+    Stage("ties", TIES, seeds=(0,)),
     Stage("rules", RULES, seeds=(0,)),
     Stage("budgets", BUDGETS, seeds=(0,)),
     Stage("far, heads", HEADS, horizon=336, seeds=(0,)),

@@ -93,11 +93,14 @@ TRIALS = {
     "default, guard_margin 0": Trial(fit={"guard_margin": 0.0}),
     "default, shrink none, guard_margin 0": Trial(fit={"guard_margin": 0.0, "shrink": NONE}),
     "head": Trial(start=HEAD),
+    "trace .25, ties by cost": Trial(_trace(0.25, ties=2.0), modules=True),
     "trace .25, final .3": Trial(_trace(0.25, final_step=0.3)),
-    "trace .25, every score": Trial(_trace(0.25, significance=0.0)),
-    "trace .25, final .3, every score": Trial(_trace(0.25, final_step=0.3, significance=0.0)),
-    "trace .2 of parameters, final .3": Trial(_trace(0.2, final_step=0.3, budget_unit="parameters")),
-    "trace .25": Trial(_trace(0.25), modules=True),
+    "trace .25, final .3, ties by cost": Trial(_trace(0.25, final_step=0.3, ties=2.0)),
+    "shuffled scores .25, ties by cost": Trial(_trace(0.25, SHUFFLED, ties=2.0)),
+    "trace .2 of parameters, final .3, ties by cost": Trial(
+        _trace(0.2, final_step=0.3, ties=2.0, budget_unit="parameters")
+    ),
+    "trace .25": Trial(_trace(0.25)),
     "random .25": Trial(_trace(0.25, "random")),
     "shuffled scores .25": Trial(_trace(0.25, SHUFFLED)),
     "lora": Trial(_lora()),

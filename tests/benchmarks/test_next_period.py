@@ -1,51 +1,81 @@
 """Rules read validation only, and the report says what they would have returned."""
 
+from typing import Any
+
 import numpy as np
 import pytest
-from benchmarks.next_period import FACTORS, digest, in_groups
-from benchmarks.next_period_report import judged, rule_rows, summarise
+from benchmarks.next_period import STAGES, digest
+from benchmarks.next_period_data import horizon_of
+from benchmarks.next_period_methods import TRIALS, in_groups
+from benchmarks.next_period_report import fit_rows, grid_rows, pair_rows, rule_rows, summarise
+from benchmarks.next_period_rules import BEFORE, DEFAULT, SHRUNK, TODAY, TRAINED, judged, returned
 
 from tracetune.evaluation.periods import SampleGroups
+from tracetune.fitting.shrinkage import FACTORS
 
 
-def cell(validation_gains: tuple[float, ...], test_gain: float, **rest: object) -> dict[str, object]:
-    """A head whose loss falls linearly with the factor, by other amounts in each validation period."""
-    factors = np.array(FACTORS)[None, :, None, None]
-    return {
-        "dataset": "set",
-        "horizon": 96,
-        "cut": 0,
-        "seed": 0,
-        "method": "head",
-        "weights": "w",
-        "settings": {"steps": 1},
-        "cpu_seconds": {"all": 1.0},
-        "validation": (1 - factors * np.array(validation_gains)[None, None, :, None]).tolist(),
-        "test": (1 - factors * np.full((1, 1, 4, 1), test_gain)).tolist(),
-        **rest,
+def cell(validation_gains: tuple[float, ...], test_gain: float, **rest: Any) -> dict[str, Any]:
+    """A model whose loss falls linearly with the factor, by other amounts in each validation period."""
+    factors = np.array(FACTORS)[:, None, None]
+    path = {
+        "validation": (1 - factors * np.array(validation_gains)[None, :, None]).tolist(),
+        "test": (1 - factors * np.full((1, 4, 1), test_gain)).tolist(),
     }
+    first = {"dataset": "set", "horizon": 96, "cut": 0, "seed": 0, "method": "lora", "settings": {"steps": 1}}
+    return {**first, "cpu_seconds": 1.0, "zero_shot": {"test": path["test"][0]}, "path": path, **rest}
 
 
 def test_a_gain_in_every_period_is_taken_and_two_thirds_of_it_kept() -> None:
     ratios = judged(cell((0.1, 0.12, 0.11, 0.1, 0.09), 0.3))
-    assert ratios["trained (no guard)"] == pytest.approx(0.7)
-    assert ratios["the same, by one standard error (default)"] == pytest.approx(0.8)
+    assert ratios[TRAINED] == pytest.approx(0.7)
+    assert ratios[DEFAULT] == pytest.approx(0.8)
 
 
 def test_a_gain_within_the_noise_is_left() -> None:
-    ratios = judged(cell((0.5, -0.4, 0.3, -0.35, 0.0), -0.2))
-    assert ratios["lower loss (guard_margin=0, no shrinking)"] == pytest.approx(1.2)
-    assert ratios["the same, by one standard error (default)"] == 1.0
+    ratios = judged(cell((0.5, -0.4, 0.3, -0.38, 0.0), -0.2))
+    assert ratios[TODAY] == pytest.approx(1.2)
+    assert ratios[DEFAULT] == ratios[BEFORE] == 1.0
+    assert ratios[SHRUNK] > 1
 
 
 def test_the_report_counts_cases_that_are_worse() -> None:
     cells = [cell((0.1, 0.1, 0.1), -0.2), cell((0.1, 0.1, 0.1), 0.2, cut=1)]
-    row = next(row for row in rule_rows(cells) if row["rule"] == "trained (no guard)")
+    row = next(row for row in rule_rows(cells) if row["rule"] == TRAINED)
     assert (row["cases"], row["worse by over 1 %"], row["worst"]) == (2, "50%", "-20.00%")
-    assert "2 cells" in summarise(cells)
+    assert "2 cells" in summarise(cells, "made")
+
+
+def test_fits_are_held_beside_zero_shot_and_sets_kept_apart() -> None:
+    known = {"returned": {"test": [[0.9, None], [0.9, 0.9]]}, "winner": "head"}
+    fits = [cell((0.0,), 0.0, dataset=name, method="default", **known) for name in ("ETTh1", "weather", "m3_yearly")]
+    assert returned(fits[0]) == pytest.approx(0.9)
+    assert {(row["sets"], row["cases"]) for row in fit_rows(fits)} == {
+        ("long", 2), ("long, to choose by", 1), ("long, to confirm", 1), ("panels", 1),
+    }  # fmt: skip
+
+
+def test_trace_is_paired_with_others_on_the_same_cases_and_seeds_are_one_case() -> None:
+    cells = [
+        cell((0.1,), gain + 0.01 * cut, method=method, cut=cut, seed=seed, dataset=name)
+        for method, gain in (("trace .25", 0.3), ("random .25", 0.2))
+        for cut in range(3)
+        for seed in range(2)
+        for name in ("a", "b")
+    ]
+    row = next(row for row in pair_rows(cells) if row["rule"] == TRAINED)
+    assert (row["other"], row["cases"], row["better in"]) == ("random .25", 6, "100%")
+    assert row["p"] == pytest.approx(0.0312, abs=1e-3)  # of six pairs of one sign: 2 / 2^6
+
+
+def test_the_grid_tells_the_worst_from_the_best() -> None:
+    cells = [cell((0.1, 0.1, 0.1), gain, method=f"lora, rate {rate}") for rate, gain in ((1, 0.2), (2, -0.2))]
+    row = grid_rows(cells)[0]
+    assert (row["settings"], row["worst above best"]) == (2, "50.0%")
 
 
 def test_cells_are_named_by_what_decides_them_and_losses_are_means_of_groups() -> None:
     assert digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1}) != digest({"a": 1, "b": 3})
-    groups = SampleGroups(np.array([0, 0, 1]), np.array([0, 0, 0]))
-    assert in_groups(np.array([[1.0, 3.0, 5.0]]), groups) == [[[2.0], [5.0]]]
+    groups = SampleGroups(np.array([0, 0, 1]), np.array([0, 0, 1]))
+    assert in_groups(np.array([1.0, 3.0, 5.0]), groups) == [[2.0, None], [None, 5.0]]
+    assert all(trial in TRIALS for stage in STAGES for trial in stage.trials)
+    assert (horizon_of("national_illness", 96), horizon_of("ETTh1", 336)) == (24, 336)

@@ -78,12 +78,12 @@ def verdict(evidence: Evidence, significance: float, signed: bool, kept: Iterabl
     if not helpful and not harmful:
         return (
             f"None of the {len(names)} modules could be told from doing nothing ({significance:g} standard errors): "
-            "what was kept is the cheapest choice, not a finding. More validation windows, more rounds "
+            "what was kept is a guess, not a finding. More validation windows, more rounds "
             "or a longer training may tell them apart."
         )
     chosen = set(kept)
     return (
         f"{len(helpful)} of {len(names)} modules were shown to help and {len(harmful)} to harm, by more than "
-        f"{significance:g} standard errors; the other {len(names) - len(helpful) - len(harmful)} count as equal, the "
-        f"cheaper ones first. Of the {len(chosen)} that were kept {len(chosen & helpful)} were shown to help."
+        f"{significance:g} standard errors; the order of the other {len(names) - len(helpful) - len(harmful)} may be "
+        f"noise. Of the {len(chosen)} that were kept {len(chosen & helpful)} were shown to help."
     )

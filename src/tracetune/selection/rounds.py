@@ -53,7 +53,7 @@ def selection_round(
     present = _evidence(importance)
     evidence = present if previous is None else previous.evidence.followed_by(present, config.ema, overlap)
     signed = find_score(config.score).signed
-    worth = evidence.worth(config.significance) if signed else dict(evidence.scores)
+    worth = evidence.worth(config.ties) if signed else dict(evidence.scores)
     chosen = budget.choose(worth, amount)
     before = gates.open_names
     gates.set_open(chosen)

@@ -45,8 +45,10 @@ class SelectionConfig:
         least_evidence: validation batches that all rounds together read, whatever ``cost_share`` says (as far as
             ``interval`` and ``scoring_batches`` ask for so many).
         ema: weight of the past in the smoothed scores; 0 takes each round as it is.
-        significance: standard errors by which a smoothed score has to differ from zero; others count as zero, and go by
-            cost: fewer parameters, then later blocks, first. 0 takes every score as it is.
+        significance: standard errors by which a smoothed score has to differ from zero to say that a module helps or
+            harms: in the record, and for what ``keep="auto"`` closes.
+        ties: standard errors within which scores count as zero in a choice, and such modules go by cost: fewer
+            parameters, then later blocks, first. 0 takes every score as it is: the best guess, though it may be noise.
         score: name in ``SCORES``.
         context: context of "gated_dsic": "budget" or "shapley".
         masks: masks of "gated_dsic": "auto", "per_sample" or "per_batch".
@@ -68,6 +70,7 @@ class SelectionConfig:
     least_evidence: int = 12
     ema: float = 0.5
     significance: float = 2.0
+    ties: float = 0.0
     score: str = "gated_dsic"
     context: str = "budget"
     masks: str = "auto"
@@ -102,8 +105,9 @@ class SelectionConfig:
             raise InputError(f"Expected {argument('ema')} in [0, 1), found {self.ema!r}.")
         if not 0 < self.smallest_share <= 1:
             raise InputError(f"Expected smallest_share in (0, 1], found {self.smallest_share!r}.")
-        if not 0 <= self.significance < math.inf:
-            raise InputError(f"Expected significance of 0 or more standard errors, found {self.significance!r}.")
+        for name in ("significance", "ties"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"Expected {name} of 0 or more standard errors, found {getattr(self, name)!r}.")
         for name in ("batch_size", "scoring_batches", "least_evidence"):
             value = getattr(self, name)
             if value is not None and value < 1:
