@@ -57,7 +57,7 @@ def load_cut(name: str, horizon: int, cut: int, options: argparse.Namespace) -> 
     """Read cut 0, 1 or 2 of a set, the last one the latest."""
     known = load_dataset(name)
     short = known.info.kind == "short"
-    panel, tests = _short_panel(known, horizon, cut) if short else _segment(known, cut, options.steps_per_cut)
+    panel, tests = _short_panel(known, horizon, cut) if short else segment(name, cut, options.steps_per_cut)
     past = replace(
         panel, series=tuple(series.cut(0, part.start) for series, part in zip(panel.series, tests, strict=True))
     )
@@ -83,8 +83,9 @@ def _panel_stride(split: PanelSplit, horizon: int, least: list[int]) -> int:
     return -(-windows // _TRAIN_WINDOWS)
 
 
-def _segment(known: LoadedDataset, cut: int, steps: int) -> tuple[Panel, list[Part]]:
+def segment(name: str, cut: int, steps: int) -> tuple[Panel, list[Part]]:
     """Return the segment that ends at the cut, its channels thinned evenly, and its last fifth."""
+    known = load_dataset(name)
     length = max(known.panel.lengths)
     stop = int(_ENDS[cut] * length)
     segment = known.panel.cut(max(0, stop - steps), stop)
