@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.tiny import seasonal_frame
 from tracetune import FitConfig, Forecaster, ForecastModel, HeadConfig, InputError, Lora, Trace, TrainingConfig
+from tracetune.adapters.lora import target_layers
 from tracetune.backbones.chronos_bolt import ChronosBolt
 from tracetune.backbones.loading import load_backbone
 from tracetune.selection.schedule import SelectionConfig
@@ -226,3 +227,11 @@ def test_head_on_tokens_of_the_encoder(folder: Path) -> None:
     assert tuned.trace["winner"] == "head"
     forecast = tuned.predict_df(frame, quantile_levels=[0.01, 0.9])  # of validation errors
     assert (forecast["0.01"] <= forecast["0.9"]).all()
+
+
+def test_the_decoder_is_not_adapted_under_a_head_which_never_runs_it(folder: Path) -> None:
+    backbone = load_backbone(folder)
+    zero_shot = target_layers(ForecastModel.from_backbone(backbone, PASS))
+    with_head = target_layers(ForecastModel.from_backbone(backbone, PASS, HeadConfig("projection", beta=2)))
+    assert with_head == [name for name in zero_shot if ".decoder." not in name]
+    assert 0 < len(with_head) < len(zero_shot)

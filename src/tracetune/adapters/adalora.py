@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tracetune.adapters.lora import LoraOptions, chosen_layers, linear_layers, lora_config
+from tracetune.adapters.lora import LoraOptions, chosen_layers, lora_config, running_layers
 from tracetune.adapters.options import AdaLoraOptions
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
@@ -25,7 +25,7 @@ def add_adalora(model: nn.Module, lora: LoraOptions, options: AdaLoraOptions, to
         InputError: a pattern in ``lora.target_modules`` fits no layer, or too few steps.
     """
     tinit, tfinal = options.schedule(total_steps)
-    layers = chosen_layers(linear_layers(model.get_submodule("backbone")), lora.target_modules)
+    layers = chosen_layers(running_layers(model), lora.target_modules)
     plain = lora_config(model, list(layers), lora)
     config = AdaLoraConfig(
         init_r=options.init_r,

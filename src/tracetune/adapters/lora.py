@@ -54,7 +54,18 @@ def target_layers(model: nn.Module, patterns: tuple[str, ...] | None = None) -> 
     Raises:
         InputError: a pattern fits no layer.
     """
-    return list(chosen_layers(linear_layers(model.get_submodule("backbone")), patterns))
+    return list(chosen_layers(running_layers(model), patterns))
+
+
+def running_layers(model: nn.Module) -> dict[str, nn.Linear]:
+    """Return the layers of ``model.backbone`` to adapt that run in the model: under a head, a decoder does not."""
+    backbone = model.get_submodule("backbone")
+    layers = linear_layers(backbone)
+    if getattr(model, "head", None) is None or not hasattr(backbone, "decoder_layers"):
+        return layers
+    names: Any = backbone.decoder_layers()
+    idle = {f"backbone.{name}" for name in names}
+    return {name: layer for name, layer in layers.items() if name not in idle}
 
 
 def linear_layers(backbone: nn.Module) -> dict[str, nn.Linear]:

@@ -101,6 +101,15 @@ Prefix = Callable[[Tensor, Tensor], tuple[Tensor, int]]
 
 
 @runtime_checkable
+class DecodingBackbone(Protocol):
+    """A backbone with layers that only its zero-shot forecast runs; under a head they are not adapted."""
+
+    def decoder_layers(self) -> list[str]:
+        """Return the names of these layers, some of ``adapted_layers()``."""
+        ...
+
+
+@runtime_checkable
 class BlockwiseBackbone(Protocol):
     """A backbone whose blocks run one by one, so that those which do not change need not run again.
 

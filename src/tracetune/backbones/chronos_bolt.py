@@ -72,6 +72,10 @@ class ChronosBolt(Backbone):
         linear = [name for name, module in self.named_modules() if isinstance(module, nn.Linear)]
         return [name for name in linear if name.startswith(("model.encoder.", "model.decoder."))]
 
+    def decoder_layers(self) -> list[str]:
+        """Return the names of the linear layers of the decoder, which only the zero-shot forecast runs."""
+        return [name for name in self.adapted_layers() if name.startswith("model.decoder.")]
+
     def forecast(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Tensor:
         """Return the zero-shot forecast [B, C, H]: the median."""
         quantiles = self.forecast_quantiles(past_values, input_mask, prediction_length)

@@ -23,6 +23,7 @@ from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import tune
 from tracetune.fitting.methods import Lora
+from tracetune.fitting.names import ZERO_SHOT
 from tracetune.fitting.run import Run
 from tracetune.recipes.configs.importance import ImportanceConfig
 from tracetune.recipes.finetune_report import HISTORY_FILE, draw_history
@@ -122,7 +123,9 @@ def _model(forecaster: Forecaster, data: TrainingData, config: ImportanceConfig)
     """
     trace = forecaster.trace
     if trace is None:
-        task = Forecasting(forecaster.prediction_length, forecaster.context_length, forecaster.base_name)
+        quantiles = config.start == ZERO_SHOT and forecaster.forecast_model.zero_shot_quantile_levels is not None
+        lengths = forecaster.prediction_length, forecaster.context_length
+        task = Forecasting(*lengths, forecaster.base_name, quantile_loss=quantiles)
         with Run.at(None, str(forecaster.device), [ProgressBar()]) as run:
             model = tune(task, forecaster.forecast_model.backbone, data, fit_config(config), run)
     else:
