@@ -63,7 +63,7 @@ def running_layers(model: nn.Module) -> dict[str, nn.Linear]:
     layers = linear_layers(backbone)
     if getattr(model, "head", None) is None or not hasattr(backbone, "decoder_layers"):
         return layers
-    names: Any = backbone.decoder_layers()
+    names: Any = backbone.decoder_layers()  # type: ignore[operator]
     idle = {f"backbone.{name}" for name in names}
     return {name: layer for name, layer in layers.items() if name not in idle}
 

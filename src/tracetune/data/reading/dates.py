@@ -9,7 +9,6 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from tracetune.base.errors import InputError
 from tracetune.base.spelling import option
+from tracetune.data.reading.date_formats import formats, shape, shapes
 from tracetune.data.reading.numbers import is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, shown
@@ -27,31 +27,6 @@ _PROBED = 40  # distinct cells that a format is tried on before all are
 _ISO = re.compile(r"\d{4}-\d{2}(-\d{2}([T ]\d{2}(:?\d{2}(:?\d{2}([.,]\d+)?)?)?)?)?")
 _ZONE = re.compile(r"(?<=\d)\s*(Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d)$")
 _CLOCK = re.compile(r"\d{1,2}:\d\d|T\d{4}")
-_FIELDS = {
-    "%Y": r"\d{4}", "%m": r"\d{1,2}", "%d": r"\d{1,2}", "%y": r"\d{2}", "%b": "[A-Za-z]{3}", "%B": "[A-Za-z]{3,9}",
-    "%A": "[A-Za-z]+",
-    "%a": "[A-Za-z]{3}", "%H": r"\d{1,2}", "%I": r"\d{1,2}", "%M": r"\d{2}", "%S": r"\d{2}", "%f": r"\d{1,9}",
-    "%p": "[AaPp][Mm]",
-}  # fmt: skip
-_DATES = (
-    "%Y-%m-%d", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y-%m", "%Y/%m", "%Y.%m", "%Y%m",
-    "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%m.%d.%Y", "%d-%m-%Y", "%m-%d-%Y",
-    "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%m.%d.%y", "%d-%m-%y", "%m-%d-%y", "%y-%m-%d",
-    "%m/%Y", "%m-%Y", "%m.%Y",
-    "%b-%y", "%b-%Y", "%b %Y", "%b %y", "%B %Y", "%B-%Y", "%B-%y", "%Y-%b", "%Y %b", "%Y %B", "%y-%b", "%b/%Y", "%b/%y",
-    "%Y-%B", "%b. %Y", "%b'%y", "%Y/%b", "%YM%m", "%Ym%m", "%Y M%m",
-    "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%d %B %Y", "%d-%B-%Y", "%d%b%Y", "%d %b %y", "%d/%b/%Y", "%d. %B %Y",
-    "%Y-%b-%d",
-    "%d. %b %Y", "%b %d, %Y", "%b %d %Y", "%B %d, %Y", "%B %d %Y", "%b %d %y", "%A, %B %d, %Y", "%A, %d %B %Y",
-    "%a, %d %b %Y",
-    "%a %d %b %Y", "%a %b %d %Y", "%Y年%m月%d日",
-)  # fmt: skip
-_TIMES = (
-    "", " %H:%M:%S", " %H:%M", "T%H:%M:%S", "T%H:%M", "T%H%M%S", "T%H%M", " %H:%M:%S.%f", "T%H:%M:%S.%f",
-    " %I:%M:%S %p", " %I:%M %p",
-    " %I:%M%p", " %H", "T%H", ":%H", ":%H:%M:%S", " %H.%M.%S", " %H.%M", "%H%M", "%H", "%H%M%S", " %H%M",
-    ", %H:%M", ", %I:%M %p", "-%H",
-)  # fmt: skip
 _WEEKS = re.compile(r"(?P<year>\d{4})[- ]?W(?P<week>\d{1,2})(-?(?P<day>[1-7]))?")
 _QUARTERS = re.compile(
     r"(?P<year>\d{4})[-/ ]?[Qq](?P<quarter>[1-4])|[Qq](?P<quarter2>[1-4])[-/ ]?(?P<year2>\d{4}|\d\d)"
@@ -142,8 +117,8 @@ def _first_odd(cells: pd.Series, options: ReadingOptions) -> tuple[int, str]:
         return int((with_zone != with_zone[0]).argmax()), f"{text[0]!r}"
     best: tuple[int, int, str] = (0, 0, "")
     probe = text.drop_duplicates().head(_PROBED)
-    for form in _formats(options):
-        if not any(map(_shape(form).fullmatch, probe)):
+    for form in formats(options):
+        if not any(map(shape(form).fullmatch, probe)):
             continue
         fitting = int(_parsed(probe, form).notna().sum())
         if fitting > best[0]:
@@ -292,38 +267,9 @@ def _by_formats(unique: pd.Series, options: ReadingOptions) -> Iterator[DateRead
             yield reading
             return
     probe = unique.head(_PROBED)
-    for form in _formats(options):
-        if all(map(_shapes()[form].fullmatch, probe)):
+    for form in formats(options):
+        if all(map(shapes()[form].fullmatch, probe)):
             yield from _by_format(unique, form)
-
-
-def _formats(options: ReadingOptions) -> Iterator[str]:
-    """Yield formats that the options admit."""
-    if options.date_format is not None:
-        yield options.date_format
-        return
-    for form in _shapes():
-        day_first = _says_day_first(form)
-        if options.day_first is None or day_first is None or day_first == options.day_first:
-            yield form
-
-
-def _says_day_first(form: str) -> bool | None:
-    """Return whether a format puts the day before the month; None where months are names or years come first."""
-    order = form[:2], form[3:5]
-    return order == ("%d", "%m") if set(order) == {"%d", "%m"} else None
-
-
-@cache
-def _shapes() -> dict[str, re.Pattern[str]]:
-    """Return every known format, with a pattern that all its dates have: a quick look before the slow one."""
-    forms = [date + time for date in _DATES for time in _TIMES if date.endswith("%Y%m%d") or not time.startswith("%")]
-    return {form: _shape(form) for form in forms}
-
-
-def _shape(form: str) -> re.Pattern[str]:
-    parts = re.split(r"(%[A-Za-z])", form)
-    return re.compile("".join(_FIELDS.get(part, re.escape(part)) for part in parts))
 
 
 def _by_format(unique: pd.Series, form: str) -> Iterator[DateReading]:
