@@ -225,10 +225,9 @@ def table(cells: Sequence[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
         {"data set": name, **{m: found[name, m][metric] for m in methods if (name, m) in found}} for name in datasets
     ]
     whole = [row for row in rows if len(row) == len(methods) + 1]
-    if whole:
-        rows.append(
-            {"data set": f"mean of {len(whole)}", **{m: float(np.mean([r[m] for r in whole])) for m in methods}}
-        )
+    if len(whole) > 1:
+        means = {method: float(np.mean([row[method] for row in whole])) for method in methods}
+        rows.append({"data set": f"mean of {len(whole)} without gaps", **means})
     return rows
 
 
@@ -257,10 +256,9 @@ def summarise(cells: Sequence[dict[str, Any]], settings: Settings) -> str:
         f"{settings.seed}, at commits {', '.join(sorted(commits))}, on {' and '.join(sorted(processors))}",
         "# Short series",
         (__doc__ or "").partition("\n\n")[2].partition("\n\nEvery cell")[0],
-        f"Series: {', '.join(f'{name} {count}' for name, count in counts.items())}. An empty cell was not made "
-        f"(AutoETS on hourly series takes hours). Fine-tuning saw about {TRAINING_WINDOWS:,} windows of the pasts "
-        f"of the same series and took {TRAINING_STEPS} steps of TRACE; what came out is the best on the last part of "
-        "the pasts.",
+        f"Series: {', '.join(f'{name} {count}' for name, count in counts.items())}. An empty cell was not made; the "
+        f"same command goes on with it. Fine-tuning saw about {TRAINING_WINDOWS:,} windows of the pasts of the same "
+        f"series and took {TRAINING_STEPS} steps of TRACE; what came out is the best on the last part of the pasts.",
     ]
     chosen = [cell for cell in cells if cell.get("resolutions", [1]) != [1]]
     names = ("dataset", "method", "resolutions", "season", "winner")
@@ -291,10 +289,12 @@ def main() -> None:
             cell = make_cell(dataset, method, settings)
             write_json(path, cell)
             print({name: cell[name] for name in ("dataset", "method", "smape", "mase", "seconds")}, flush=True)
-    text = summarise(read_cells(folder, settings), settings)
+    cells = read_cells(folder, settings)
+    text = summarise(cells, settings)
     if arguments.output is None:
         print(text)
         return
+    write_json(Path(arguments.output).with_suffix(".json"), {"cells": cells})
     with staged_file(Path(arguments.output)) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
