@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tracetune.estimators.classifier import Classifier
     from tracetune.estimators.forecaster import Forecaster
     from tracetune.estimators.imputer import Imputer
+    from tracetune.estimators.text_classifier import TextClassifier
     from tracetune.evaluation.backtest import Evaluation
     from tracetune.fitting.config import FitConfig
     from tracetune.fitting.methods import AdaLora, Dora, Full, LinearProbe, Lora, Trace
@@ -40,6 +41,7 @@ __all__ = [
     "Lora",
     "LoraOptions",
     "SelectionConfig",
+    "TextClassifier",
     "Trace",
     "TraceCallback",
     "TrainingConfig",
@@ -63,6 +65,7 @@ _MODULES = {
     "Lora": "fitting.methods",
     "LoraOptions": "adapters.lora",
     "SelectionConfig": "selection.schedule",
+    "TextClassifier": "estimators.text_classifier",
     "Trace": "fitting.methods",
     "TraceCallback": "training.trace_callback",
     "TrainingConfig": "training.trainer",

@@ -20,7 +20,7 @@ from tracetune.base.files import read_json_object
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 _LONGEST_NAME = 255
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 Loader = Callable[[Path, dict[str, Any]], Any]
@@ -62,7 +62,7 @@ def load_backbone(name_or_folder: str | Path) -> Any:
     if family.lower() not in _LOADERS:
         raise unknown_name(f"backbone family in {folder / CONFIG_FILE}:", family, _LOADERS)
     backbone = _LOADERS[family.lower()](folder, config)
-    _refuse_non_finite(backbone, folder)
+    refuse_non_finite(backbone, folder)
     return backbone
 
 
@@ -99,7 +99,7 @@ def locate_weights(name_or_folder: str | Path) -> Path:
         return _checked_folder(folder)
     if len(name) < _LONGEST_NAME and folder.is_file():
         raise InputError(f"Expected a folder with a model, found the file {name}. Give the folder that it is in.")
-    if name not in MODELS and (not _HUB_ID.fullmatch(name) or is_folder(folder.parent)):
+    if name not in MODELS and (not HUB_ID.fullmatch(name) or is_folder(folder.parent)):
         raise InputError(_no_such_model(name))
     return _download(name)
 
@@ -185,8 +185,12 @@ def _download(name: str) -> Path:
     return _checked_folder(Path(folder))
 
 
-def _refuse_non_finite(backbone: nn.Module, folder: Path) -> None:
-    """Refuse weights that would turn every forecast into NaN."""
+def refuse_non_finite(backbone: nn.Module, folder: Path) -> None:
+    """Refuse weights that would turn everything into NaN.
+
+    Raises:
+        InputError: a value is NaN or infinite.
+    """
     for name, tensor in backbone.state_dict().items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise InputError(

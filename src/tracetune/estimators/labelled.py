@@ -50,7 +50,10 @@ def checked_samples(values: Iterable[np.ndarray], channels: int | None = None) -
 
 
 def class_numbers(
-    labels: Sequence[Any] | np.ndarray, samples: int, classes: Sequence[str] | None
+    labels: Sequence[Any] | np.ndarray,
+    samples: int,
+    classes: Sequence[str] | None,
+    nouns: tuple[str, str] = ("series", "series"),
 ) -> tuple[np.ndarray, list[str]]:
     """Return the number [S] of each sample's class, and the names of all classes.
 
@@ -60,16 +63,18 @@ def class_numbers(
         labels: [S], texts or numbers.
         samples: S.
         classes: names that are known; None takes those that occur, in order.
+        nouns: what a sample is called, one and many.
 
     Raises:
         InputError: another number of labels than samples, a missing label, or a class that is not known.
     """
     given = np.asarray(labels, dtype=object).ravel()
+    one, many = nouns
     if len(given) != samples:
-        raise InputError(f"Expected a label for each of {samples} series, found {len(given)} labels.")
+        raise InputError(f"Expected a label for each of {samples} {many}, found {len(given)} labels.")
     if pd.isna(given).any():
         raise InputError(
-            f"Expected a label for each series, found none for series {int(np.flatnonzero(pd.isna(given))[0])}."
+            f"Expected a label for each {one}, found none for {one} {int(np.flatnonzero(pd.isna(given))[0])}."
         )
     names = [_name(label) for label in given]
     known = sorted(set(names), key=_order) if classes is None else list(classes)

@@ -185,7 +185,10 @@ def read_saved_model(folder: str | Path, task: str, content: Callable[[Mapping[s
 
 
 def load_model(
-    saved: SavedModel[Any], build: Callable[[Any], nn.Module], base: str | Path | Backbone | None = None
+    saved: SavedModel[Any],
+    build: Callable[[Any], nn.Module],
+    base: str | Path | Backbone | None = None,
+    load: Callable[[str | Path], Any] = load_backbone,
 ) -> nn.Module:
     """Return the model of a saved folder, in evaluation mode.
 
@@ -193,11 +196,12 @@ def load_model(
         saved: from `read_saved_model`.
         build: makes a model with ``backbone`` and ``head`` from a backbone, the head as it was configured.
         base: where the named backbone is now, if not where it was, or the backbone itself, which is copied.
+        load: loads a backbone by name or folder.
 
     Raises:
         InputError: the backbone cannot be found or has other weights, or the saved weights do not fit.
     """
-    model = build(_backbone_of(saved, base))
+    model = build(_backbone_of(saved, base, load))
     if saved.weights == "adapter":
         return load_adapter(model, saved.folder)
     if getattr(model, "head", None) is not None:
@@ -239,15 +243,15 @@ def base_of(name: str, backbone: nn.Module, fitted: nn.Module, *, tuned_before: 
     return BaseModel(str(folder.absolute()) if folder.is_dir() else name, weights_digest(backbone))
 
 
-def _backbone_of(saved: SavedModel[Any], base: str | Path | Backbone | None) -> Any:
+def _backbone_of(saved: SavedModel[Any], base: str | Path | Backbone | None, load: Callable[[str | Path], Any]) -> Any:
     expected = saved.base_model.weights_sha256
     if expected is None:
         if base is not None:
             raise InputError(f"{saved.folder} holds its own backbone: leave out {argument('base')}.")
-        return load_backbone(saved.folder / BACKBONE_FOLDER)
+        return load(saved.folder / BACKBONE_FOLDER)
     name = type(base).__name__ if isinstance(base, Backbone) else str(base or saved.base_model.name)
     try:
-        backbone: Any = copy.deepcopy(base) if isinstance(base, Backbone) else load_backbone(name)
+        backbone: Any = copy.deepcopy(base) if isinstance(base, Backbone) else load(name)
     except InputError as error:
         raise InputError(
             f"The backbone that {saved.folder} was fine-tuned from cannot be loaded; say where it is now with "

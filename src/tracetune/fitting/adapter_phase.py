@@ -37,7 +37,7 @@ def train_adapters(
     seed_everything(config.training.seed)  # a resumed run skips the phases before, and their random numbers
     storage = Storage(config.cache_bytes, folder=run.folder)
     dtype = None if config.cache_dtype is None else getattr(torch, config.cache_dtype)
-    cache = PrefixCache(start.backbone, storage, dtype)
+    cache = PrefixCache(start.backbone, storage, dtype, start.tokens_per_sample)
     obstacle = _obstacle(start, config)
     indexed = TrainingData(cache.indexed(data.train), cache.indexed(data.validation))
     adapted = config.method.adapt(start, data if obstacle else indexed, config.training)

@@ -36,17 +36,21 @@ class PrefixCache:
         backbone: runs block by block; as it is before adapters are added.
         storage: where states go. Windows for which there is no room are computed each time.
         dtype: precision of what is kept; None keeps that of the hidden states.
+        tokens: tokens C N of the largest sample, where they are not as many in every batch: samples are padded then.
 
     Attributes:
         computed: blocks that ran below the lowest open module, counted per window.
         reused: blocks that did not have to run, counted per window.
     """
 
-    def __init__(self, backbone: BlockwiseBackbone, storage: Storage, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self, backbone: BlockwiseBackbone, storage: Storage, dtype: torch.dtype | None = None, tokens: int = 0
+    ) -> None:
         self.computed = self.reused = 0
         self._backbone = backbone
         self._storage = storage
         self._dtype = dtype
+        self._tokens = tokens
         self._weights = list(backbone.parameters()) if isinstance(backbone, nn.Module) else []
         self._versions = self._weight_versions()
         self._windows = 0
@@ -100,7 +104,7 @@ class PrefixCache:
     def _after(self, start: int, frozen: int, index: Tensor, hidden: Tensor, attended: Tensor) -> Tensor:
         """Return states of windows at depth ``frozen``; those at depth ``start`` are remembered (0: none are)."""
         if start:
-            hidden = self._load(self._slot[index])
+            hidden = self._load(self._slot[index], hidden.shape[-2])
         self.reused += start * len(index)
         self.computed += (frozen - start) * len(index)
         if start < frozen:
@@ -108,13 +112,15 @@ class PrefixCache:
             self._store(index, hidden, frozen)
         return hidden
 
-    def _load(self, slots: Tensor) -> Tensor:
+    def _load(self, slots: Tensor, tokens: int) -> Tensor:
+        """States of the first N = ``tokens`` of each window; what is beyond is padding."""
         assert self._parts, "states are remembered only where there is room"
         if len(self._parts) == 1:
-            return self._parts[0][slots].to(self._like)
-        states = self._parts[0].new_empty(len(slots), *self._parts[0].shape[1:])
+            return self._parts[0][slots, :, :tokens].to(self._like)
+        channels, _, width = self._parts[0].shape[1:]
+        states = self._parts[0].new_empty(len(slots), channels, tokens, width)
         for rows, part, local in self._by_part(slots):
-            states[rows] = part[local]
+            states[rows] = part[local, :, :tokens]
         return states.to(self._like)
 
     def _store(self, index: Tensor, states: Tensor, depth: int) -> None:
@@ -126,7 +132,8 @@ class PrefixCache:
         self._used += len(new)
         kept = (self._slot[index] >= 0).nonzero().squeeze(1)
         for rows, part, local in self._by_part(self._slot[index[kept]]):
-            part[local] = states[kept[rows]].to("cpu", part.dtype)
+            part[local, :, : states.shape[-2]] = states[kept[rows]].to("cpu", part.dtype)
+            part[local, :, states.shape[-2] :] = 0  # another batch may be padded further; no mask hides a NaN
         self._depth[index[kept]] = depth
 
     def _by_part(self, slots: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -141,7 +148,9 @@ class PrefixCache:
     def _make_room(self, states: Tensor) -> list[Tensor]:
         self._like = states[:0]
         dtype = states.dtype if self._dtype is None else self._dtype
-        parts = self._storage.rows(self._windows, *states.shape[1:], dtype=dtype)
+        channels, tokens, width = states.shape[1:]
+        shape = channels, max(tokens, self._tokens // channels), width
+        parts = self._storage.rows(self._windows, *shape, dtype=dtype)
         room = sum(map(len, parts))
         if room < self._windows:
             logger.warning(
