@@ -185,7 +185,7 @@ def encoder_folder() -> str:
 
 
 def _config(method: str, seed: int) -> Any:
-    """Settings of a cell; the best model on validation comes out, by however little."""
+    """Return the settings of a cell; the best model on validation comes out, by however little."""
     config = text_fit_config(METHODS[method], seed)
     training = replace(config.training, num_train_epochs=EPOCHS, evaluations=EVALUATIONS)
     return replace(config, training=training, guard_margin=0.0)

@@ -58,12 +58,12 @@ def test_it_learns_and_measures(tuned: TextClassifier) -> None:
 
 @pytest.mark.parametrize(
     ("family", "method"),
-    [("minilm", "linear_probe"), ("roberta", "adalora"), ("distilbert", TRACE), ("bert", "full"), ("roberta", "lora")],
+    [("minilm", "linear_probe"), ("roberta", "adalora"), ("distilbert", TRACE), ("bert", "full")],
 )
 def test_saved_and_loaded_probabilities_are_equal(tmp_path: Path, family: str, method: Any) -> None:
     texts, labels = reviews(48)
     base = TextClassifier.from_pretrained(save_tiny_text(tmp_path / "base", family), device="cpu")
-    training = TrainingConfig(max_steps=10, batch_size=16, evaluations=2, learning_rate=1e-2)
+    training = TrainingConfig(max_steps=8, batch_size=16, evaluations=2, learning_rate=1e-2)
     config = type(quick("lora"))(
         method=method, head_training=training, training=training, shrink="none", guard_margin=0.0
     )

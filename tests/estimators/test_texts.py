@@ -52,6 +52,8 @@ def test_tables_of_any_kind() -> None:
     assert texts.first == SENTENCES
     assert labels == ["b", "a", "a", "b"]
     assert table_of(SENTENCES) is None
+    with pytest.raises(InputError, match="label in row 2 of column 'label'"):
+        texts_of_frame(frame.assign(label=["b", "a", " ", "b"]), find_columns(frame, "text", "label", labelled=True))
     with pytest.raises(InputError, match="column 'body', found"):
         find_columns(frame, "body", None, labelled=False)
 

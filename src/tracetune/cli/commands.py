@@ -37,6 +37,7 @@ class Command:
 
 
 FORECASTING, CLASSIFICATION, ANOMALY, IMPUTATION = "forecasting", "classification", "anomaly", "imputation"
+TEXT = "text"
 
 COMMANDS = {
     "demo": Command(
@@ -45,6 +46,7 @@ COMMANDS = {
             FORECASTING: Variant("demo:DemoConfig", "demo:demo", "Loading the model and the series ..."),
             ANOMALY: Variant("anomaly:DemoConfig", "anomaly:demo", "Loading the model and the series ..."),
             IMPUTATION: Variant("imputation:DemoConfig", "imputation:demo", "Loading the model and the series ..."),
+            TEXT: Variant("text:DemoConfig", "text_demo:demo", "Collecting sentences ..."),
         },
     ),
     "inspect": Command(
@@ -58,6 +60,7 @@ COMMANDS = {
             CLASSIFICATION: Variant("classification:FinetuneConfig", "classification:finetune"),
             ANOMALY: Variant("anomaly:FinetuneConfig", "anomaly:finetune"),
             IMPUTATION: Variant("imputation:FinetuneConfig", "imputation:finetune"),
+            TEXT: Variant("text:FinetuneConfig", "text:finetune"),
         },
     ),
     "predict": Command(
@@ -65,8 +68,11 @@ COMMANDS = {
         {FORECASTING: Variant("predict:PredictConfig", "predict:predict")},
     ),
     "classify": Command(
-        "Name the class of every series in a table or .ts file.",
-        {CLASSIFICATION: Variant("classification:ClassifyConfig", "classification:classify")},
+        "Name the class of every series in a table or .ts file, or of every text in a table.",
+        {
+            CLASSIFICATION: Variant("classification:ClassifyConfig", "classification:classify"),
+            TEXT: Variant("text:ClassifyConfig", "text:classify"),
+        },
     ),
     "detect": Command(
         "Find the steps of a table that are unlike its normal part, and the events that they make.",
@@ -83,11 +89,15 @@ COMMANDS = {
             CLASSIFICATION: Variant("classification:EvaluateConfig", "classification:evaluate"),
             ANOMALY: Variant("anomaly:EvaluateConfig", "anomaly:evaluate"),
             IMPUTATION: Variant("imputation:EvaluateConfig", "imputation:evaluate"),
+            TEXT: Variant("text:EvaluateConfig", "text:evaluate"),
         },
     ),
     "importance": Command(
         "Score the LoRA modules of a model by several methods, and compare them with Shapley values.",
-        {FORECASTING: Variant("importance:ImportanceConfig", "importance:importance")},
+        {
+            FORECASTING: Variant("importance:ImportanceConfig", "importance:importance"),
+            TEXT: Variant("text:ImportanceConfig", "text_importance:importance"),
+        },
     ),
     "pretrain": Command(
         "Pretrain a backbone on synthetic series, or go on with an interrupted run.",

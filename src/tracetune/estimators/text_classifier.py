@@ -70,8 +70,29 @@ class TextClassifierRecord:
         return from_json(cls, record, where)
 
     def task(self, name: str) -> TextClassification:
-        """The task that it was fitted for."""
+        """Return the task that it was fitted for."""
         return TextClassification(len(self.classes), self.longest, name)
+
+
+@dataclass(frozen=True)
+class PreparedTexts:
+    """Labelled texts as a fit takes them.
+
+    Attributes:
+        task: for these classes.
+        data: training and validation texts.
+        classes: names, in the order of the outputs.
+        pairs: whether they are pairs.
+        columns: of the table that they come from; None where that was no table.
+        cut: how many were too long.
+    """
+
+    task: TextClassification
+    data: TrainingData
+    classes: list[str]
+    pairs: bool
+    columns: TextColumns | None
+    cut: int
 
 
 def text_fit_config(method: Method | str = "trace", seed: int = 0) -> FitConfig:
@@ -207,39 +228,68 @@ class TextClassifier:
                 "This classifier is fine-tuned already. Start from its base: "
                 f"TextClassifier.from_pretrained({self.base_name!r})."
             )
-        if not 0 < validation_share < 1:
-            raise InputError(f"Expected validation_share between 0 and 1, found {validation_share}.")
         if config is None:
             config = text_fit_config(method or "trace")
         elif method is not None:
             config = replace(config, method=method)  # type: ignore[arg-type]  # names too
-        texts, given, columns = _labelled(train, labels, text_column, label_column)
-        numbers, classes = class_numbers(given, len(texts), None, _NOUNS)
-        if len(classes) < 2:
-            raise InputError(f"Expected texts of at least two classes, found only {classes[0]!r}.")
-        samples, cut = self._tokenized(texts, numbers)
-        train_rows, validation_rows = split_samples(numbers, validation_share, config.training.seed)
-        data = TrainingData(samples.by_length(train_rows), samples.by_length(validation_rows))
-        task = TextClassification(len(classes), samples.longest, self.base_name)
+        found = self.prepare(
+            train,
+            labels,
+            validation_share,
+            config.training.seed,
+            text_column=text_column,
+            label_column=label_column,
+        )
         with Run.at(config.checkpoints, str(self.device), callbacks, restart=config.restart) as run:
-            fitted = fit(task, self.backbone, data, config, run)
-        record = fitted.record.to_json()
+            fitted = fit(found.task, self.backbone, found.data, config, run)
         trace = {
-            **record,
-            "classes": classes,
+            **fitted.record.to_json(),
+            "classes": found.classes,
             "max_length": self.max_length,
-            "longest": samples.longest,
-            "pairs": texts.second is not None,
-            "text_columns": [] if columns is None else list(columns.texts),
-            "label_column": None if columns is None else columns.label,
+            "longest": found.task.longest,
+            "pairs": found.pairs,
+            "text_columns": [] if found.columns is None else list(found.columns.texts),
+            "label_column": None if found.columns is None else found.columns.label,
             "base_model": asdict(base_of(self.base_name, self.backbone, fitted.model, tuned_before=False)),
-            "data": {"train_samples": len(data.train), "validation_samples": len(data.validation), "cut": cut},
+            "data": {
+                "train_samples": len(found.data.train),
+                "validation_samples": len(found.data.validation),
+                "cut": found.cut,
+            },
         }
         tuned = TextClassifier(
             self.backbone, self.base_name, self.max_length, model=fitted.model, trace=trace, device=str(self.device)
         )
         tuned.history = fitted.record.history
         return tuned
+
+    def prepare(
+        self,
+        train: Any,
+        labels: Sequence[Any] | np.ndarray | None,
+        validation_share: float,
+        seed: int,
+        *,
+        text_column: str | Sequence[str] | None = None,
+        label_column: str | None = None,
+    ) -> PreparedTexts:
+        """Tokenise labelled texts once, and part those that validate, see :meth:`fit`.
+
+        Raises:
+            InputError: unusable data, fewer than two classes, or one that this classifier does not know.
+        """
+        if not 0 < validation_share < 1:
+            raise InputError(f"Expected validation_share between 0 and 1, found {validation_share}.")
+        texts, given, columns = _labelled(train, labels, text_column, label_column)
+        known = None if self.trace is None else self.classes
+        numbers, classes = class_numbers(given, len(texts), known, _NOUNS)
+        if len(classes) < 2:
+            raise InputError(f"Expected texts of at least two classes, found only {classes[0]!r}.")
+        samples, cut = self._tokenized(texts, numbers)
+        train_rows, validation_rows = split_samples(numbers, validation_share, seed)
+        data = TrainingData(samples.by_length(train_rows), samples.by_length(validation_rows))
+        task = TextClassification(len(classes), samples.longest, self.base_name)
+        return PreparedTexts(task, data, classes, texts.second is not None, columns, cut)
 
     def predict(self, texts: Iterable[Any], *, batch_size: int = 64) -> np.ndarray:
         """Return the probability of every class, [S, K], for texts, or for pairs if it was fitted on pairs.

@@ -122,12 +122,22 @@ def find_columns(
 def texts_of_frame(
     frame: pd.DataFrame, columns: TextColumns, pairs: bool | None = None
 ) -> tuple[Texts, list[Any] | None]:
-    """Return the texts of a table, checked, and its labels where it has a column of them."""
+    """Return the texts of a table, checked, and its labels where it has a column of them.
+
+    Raises:
+        InputError: an empty text or label, or something else than a text.
+    """
     rows = frame[columns.texts[0]].tolist()
     if len(columns.texts) == 2:
         rows = list(zip(*(frame[name].tolist() for name in columns.texts), strict=True))
-    labels = None if columns.label is None else frame[columns.label].tolist()
-    return checked_texts(rows, pairs), labels
+    texts = checked_texts(rows, pairs)
+    if columns.label is None:
+        return texts, None
+    labels = frame[columns.label].tolist()
+    empty = [row for row, label in enumerate(labels) if isinstance(label, str) and not label.strip()]
+    if empty:
+        raise InputError(f"Expected a label in row {empty[0]} of column {columns.label!r}, found an empty one.")
+    return texts, labels
 
 
 def table_of(frame: Any) -> pd.DataFrame | None:

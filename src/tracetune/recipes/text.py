@@ -1,0 +1,97 @@
+"""Fine-tune a text classifier, classify texts with it, and measure it."""
+
+import shlex
+from dataclasses import dataclass
+
+import pandas as pd
+from rich.console import Console
+
+from tracetune.base.processes import is_main_process
+from tracetune.data.table_files import require_table_path, write_frame
+from tracetune.data.text_files import read_text_table
+from tracetune.estimators.text_classifier import TextClassifier, text_fit_config
+from tracetune.heads.pooled import PooledHeadConfig
+from tracetune.recipes.configs.text import ClassifierChoice, ClassifyConfig, EvaluateConfig, FinetuneConfig, TextSource
+from tracetune.recipes.fit_settings import finetune_run, fit_config
+from tracetune.report.candidates import candidate_rows, verdict
+from tracetune.report.tables import print_table
+from tracetune.training.progress import ProgressBar
+
+
+@dataclass(frozen=True)
+class _Rate:
+    """The learning rate, where none is given."""
+
+    learning_rate: float
+
+
+def finetune(config: FinetuneConfig) -> TextClassifier:
+    """Fine-tune a text classifier on a table and save it."""
+    with finetune_run(config.run) as device:
+        frame = read_texts(config.source)
+        chosen = config.backbone
+        assert chosen.model is not None, "checked with the configuration"
+        rate = config.training.learning_rate or text_fit_config(config.method.method).training.learning_rate
+        settings = fit_config(config, PooledHeadConfig(chosen.pooling), _Rate(rate))
+        base = TextClassifier.from_pretrained(chosen.model, chosen.max_length, device=device)
+        tuned = base.fit(
+            frame,
+            None,
+            settings,
+            validation_share=config.labels.validation_share,
+            text_column=config.source.text_column or None,
+            label_column=config.source.label_column,
+            callbacks=[ProgressBar()],
+        )
+        if is_main_process():
+            assert config.run.output is not None, "checked with the configuration"
+            tuned.save_pretrained(config.run.output)
+            _report(tuned, config.run.output)
+    return tuned
+
+
+def classify(config: ClassifyConfig) -> pd.DataFrame:
+    """Write every text with its class, and the probability of each class."""
+    require_table_path(config.run.output, config.run.overwrite)
+    classifier = _load(config.classifier, config.run.device)
+    frame = read_texts(config.source)
+    table = classifier.predict_df(
+        frame, text_column=config.source.text_column or None, batch_size=config.run.batch_size
+    )
+    write_frame(table, config.run.output)
+    Console().print(f"{len(table):,} texts classified. Written to {config.run.output}.")
+    return table
+
+
+def evaluate(config: EvaluateConfig) -> pd.DataFrame:
+    """Measure a text classifier on labelled texts."""
+    classifier = _load(config.classifier, config.device)
+    found = classifier.evaluate(
+        read_texts(config.source),
+        text_column=config.source.text_column or None,
+        label_column=config.source.label_column,
+        batch_size=config.batch_size,
+    )
+    print_table("Classification of texts", found.to_dict("records"))  # type: ignore[arg-type]
+    return found
+
+
+def read_texts(source: TextSource) -> pd.DataFrame:
+    """Read the table of a command."""
+    assert source.data is not None, "checked with the configuration"
+    return read_text_table(source.data)
+
+
+def _load(choice: ClassifierChoice, device: str) -> TextClassifier:
+    assert choice.model is not None, "checked with the configuration"
+    return TextClassifier.from_pretrained(choice.model, base=choice.base, device=device)
+
+
+def _report(tuned: TextClassifier, output: str) -> None:
+    assert tuned.trace is not None, "it was fine-tuned"
+    print_table("Losses on validation (cross-entropy)", candidate_rows(tuned.trace))
+    console = Console(highlight=False)
+    console.print(verdict(tuned.trace))
+    console.print(f"\nSaved to {output}. Go on with:")
+    for command in ("classify", "evaluate"):
+        console.print(f"  tracetune {command} test.csv --model {shlex.quote(output)}", soft_wrap=True, markup=False)

@@ -1,0 +1,65 @@
+"""Tables of texts: cells as they are written, quotes, files without a header."""
+
+import gzip
+import json
+import logging
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tracetune.base.errors import InputError
+from tracetune.data.text_files import read_text_table
+
+TEXTS = ["1,5 percent, or NA", 'He said "no".', "2024-01-01 is a date", "nothing"]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl", "t.parquet", "t.csv.gz"])
+def test_what_was_written_comes_back(tmp_path: Path, name: str) -> None:
+    frame = pd.DataFrame({"text": TEXTS, "label": ["NA", "0", "1", "null"]})
+    path = tmp_path / name
+    if name.endswith("jsonl"):
+        frame.to_json(path, orient="records", lines=True)
+    elif name.endswith("parquet"):
+        frame.to_parquet(path)
+    else:
+        frame.to_csv(path, index=False, sep="\t" if name.endswith("tsv") else ",")
+    pd.testing.assert_frame_equal(read_text_table(path), frame, check_dtype=False)
+
+
+def test_quotes_that_are_not_closed_are_part_of_the_text(tmp_path: Path) -> None:
+    path = tmp_path / "mrpc.tsv"
+    path.write_text('Quality\tone\ttwo\n1\t"It is , " he said .\tHe said "it is\n0\tplain\t"open\n', "utf-8-sig")
+    found = read_text_table(path)
+    assert found["one"].tolist() == ['"It is , " he said .', "plain"]
+    assert found["two"].tolist() == ['He said "it is', '"open']
+    assert list(found.columns) == ["Quality", "one", "two"]
+
+
+def test_a_file_without_a_header_is_read_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "train.tsv.gz"
+    path.write_bytes(gzip.compress(b"a good film\t1\na bad film\t0\nthe end\t1\n"))
+    with caplog.at_level(logging.WARNING):
+        found = read_text_table(path)
+    assert found.to_dict("list") == {"column 1": ["a good film", "a bad film", "the end"], "column 2": ["1", "0", "1"]}
+    assert "has no header" in caplog.text
+    path.write_bytes(gzip.compress(b"good film;pos\nbad film;neg\nthe end;pos\nan end;pos\n"))
+    assert len(read_text_table(path)) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("text,label\n", "Expected rows"),
+        ("text,label\na,b,c\n", "cannot be cut into cells"),
+        ("", "empty file"),
+    ],
+)
+def test_damaged_files_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_text_table(path)
+    (tmp_path / "t.jsonl").write_text(json.dumps({"a": 1}) + "\nnonsense\n")
+    with pytest.raises(InputError):
+        read_text_table(tmp_path / "t.jsonl")

@@ -1,0 +1,68 @@
+"""The commands for texts, and the worked example of docs/text.md, on a tiny encoder with random weights."""
+
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.tiny_text import reviews, save_tiny_text
+from tracetune.cli.app import main
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "text.md"
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Run a command line in this process; returns its exit status."""
+    monkeypatch.setattr(sys, "argv", ["tracetune", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    return int(left.value.code or 0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with train.csv, test.csv and an encoder; commands run in it."""
+    monkeypatch.chdir(tmp_path)
+    save_tiny_text(tmp_path / "encoder")
+    for seed, name in enumerate(("train", "test")):
+        texts, labels = reviews(60, seed)
+        pd.DataFrame({"text": texts, "label": labels}).to_csv(f"{name}.csv", index=False)
+    return tmp_path
+
+
+def test_the_commands_of_the_guide(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    block = re.search(r"```bash\n(tracetune finetune.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    assert block is not None
+    lines = block[1].replace("\\\n", " ").strip().splitlines()
+    for line in lines:
+        words = shlex.split(line.partition("#")[0])[1:]
+        quick = ["--scores", "gated_dsic", "--target-modules", "*.query,*.value"] if words[0] == "importance" else []
+        assert run(monkeypatch, *words, *quick) == 0, line
+    printed = capsys.readouterr().out
+    assert "Classification of texts" in printed
+    assert "tracetune classify test.csv --model runs/reviews" in printed
+    classes = pd.read_csv("classes.csv")
+    assert list(classes.columns) == ["text", "predictions", "negative", "positive"]
+    assert len(classes) == 60
+    content = json.loads(Path("map/importance.json").read_text())
+    assert {"gated_dsic", "shapley"} == set(content["scores"])
+    assert Path("map/heatmap.png").is_file()
+
+
+def test_wrong_use_says_what_to_do(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ("finetune", "train.csv", "--task", "text", "--output", "out")
+    assert run(monkeypatch, *common) == 2
+    assert "Expected --model FOLDER or hub id" in capsys.readouterr().err
+    assert run(monkeypatch, *common, "--model", "encoder", "--label-column", "stars") == 2
+    assert "Expected a column 'stars', found" in capsys.readouterr().err
+    assert run(monkeypatch, *common, "--model", "encoder", "--method", "full", "--keep", "0.25") == 2
+    assert "--keep 0.25 changes nothing with the method 'full'" in capsys.readouterr().err
+    assert not Path("out").exists()
