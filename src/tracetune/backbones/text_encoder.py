@@ -46,7 +46,7 @@ class TextEncoder(Backbone):
         context_length: most tokens of a text that the model takes.
         width: D.
         tokenizer: makes token numbers of texts.
-        prefix: see :class:`tracetune.backbones.backbone.BlockwiseBackbone`.
+        prefix: see `tracetune.backbones.backbone.BlockwiseBackbone`.
     """
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
@@ -266,7 +266,7 @@ def load_text_encoder(name_or_folder: str | Path) -> TextEncoder:
 
 
 def _token_limit(config: Any, tokenizer: Any) -> int:
-    """Most tokens of a text: the smaller of what model and tokenizer say; RoBERTa's positions begin behind padding."""
+    """Return the most tokens of a text: the smaller of what model and tokenizer say; RoBERTa's positions begin behind padding."""
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and "roberta" in config.model_type:
         positions -= int(config.pad_token_id or 0) + 1
@@ -283,7 +283,7 @@ def _has_list(model: nn.Module, name: str) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Inside, transformers reports neither progress nor weights of heads that are left out."""
+    """Keep transformers from reporting progress and the weights of heads that are left out."""
     level, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

@@ -79,14 +79,14 @@ def _decoded(content: bytes) -> str:
 
 
 def _is_quoted(text: str) -> bool:
-    """Whether every cell that begins with a quote ends with one, and has none in between that is not doubled."""
+    """Return whether every cell that begins with a quote ends with one, and has none in between that is not doubled."""
     cells = [cell for line in text.splitlines() for cell in line.split("\t") if cell.startswith('"')]
     inside = (cell[1:-1].replace('""', "") if len(cell) > 1 and cell.endswith('"') else '"' for cell in cells)
     return bool(cells) and all('"' not in part for part in inside)
 
 
 def _has_header(rows: pd.DataFrame) -> bool:
-    """Whether the first row names the columns: none of its cells is a number or comes again in its column."""
+    """Return whether the first row names the columns: none of its cells is a number or comes again in its column."""
     first, later = rows.iloc[0], rows.iloc[1:]
     return not any(
         _NUMBER.fullmatch(cell) or (later[column] == cell).sum() > 1 for column, cell in first.items() if cell.strip()

@@ -75,7 +75,7 @@ class TextClassifierRecord:
 
 
 @dataclass(frozen=True)
-class PreparedTexts:
+class FitTexts:
     """Labelled texts as a fit takes them.
 
     Attributes:
@@ -172,7 +172,7 @@ class TextClassifier:
 
         Args:
             name_or_folder: a Hugging Face hub id, a folder with an encoder and its tokenizer, or a folder written by
-                :meth:`save_pretrained`.
+                `save_pretrained`.
             max_length: most tokens of a text; None takes what the encoder allows. A saved classifier knows its own.
             base: for a saved classifier, where its encoder is now, if not under its recorded name.
             device: "auto", "cpu", "cuda", ...
@@ -210,7 +210,7 @@ class TextClassifier:
         Args:
             train: texts, pairs of texts, or a table (pandas, polars, pyarrow) with texts and labels.
             labels: [S] texts or numbers; of a table they are in a column.
-            config: how to fine-tune; None takes :func:`text_fit_config` of the method.
+            config: how to fine-tune; None takes `text_fit_config` of the method.
             method: what to train; the default is TRACE from a head that logistic regression has solved.
             validation_share: share of each class that chooses the model and does not train.
             text_column: of a table: the column of the texts, two for pairs; None looks for it, and says what it found.
@@ -232,7 +232,7 @@ class TextClassifier:
             config = text_fit_config(method or "trace")
         elif method is not None:
             config = replace(config, method=method)  # type: ignore[arg-type]  # names too
-        found = self.prepare(
+        found = self.fit_texts(
             train,
             labels,
             validation_share,
@@ -263,7 +263,7 @@ class TextClassifier:
         tuned.history = fitted.record.history
         return tuned
 
-    def prepare(
+    def fit_texts(
         self,
         train: Any,
         labels: Sequence[Any] | np.ndarray | None,
@@ -272,8 +272,8 @@ class TextClassifier:
         *,
         text_column: str | Sequence[str] | None = None,
         label_column: str | None = None,
-    ) -> PreparedTexts:
-        """Tokenise labelled texts once, and part those that validate, see :meth:`fit`.
+    ) -> FitTexts:
+        """Tokenise labelled texts once, and part those that validate, see `fit`.
 
         Raises:
             InputError: unusable data, fewer than two classes, or one that this classifier does not know.
@@ -289,7 +289,7 @@ class TextClassifier:
         train_rows, validation_rows = split_samples(numbers, validation_share, seed)
         data = TrainingData(samples.by_length(train_rows), samples.by_length(validation_rows))
         task = TextClassification(len(classes), samples.longest, self.base_name)
-        return PreparedTexts(task, data, classes, texts.second is not None, columns, cut)
+        return FitTexts(task, data, classes, texts.second is not None, columns, cut)
 
     def predict(self, texts: Iterable[Any], *, batch_size: int = 64) -> np.ndarray:
         """Return the probability of every class, [S, K], for texts, or for pairs if it was fitted on pairs.
@@ -375,7 +375,7 @@ class TextClassifier:
     def _columns(
         self, frame: pd.DataFrame, text_column: Any, label_column: str | None, *, labelled: bool
     ) -> TextColumns:
-        """Columns as named, as in the fit where the table has them, or as found."""
+        """Return the columns as named, as in the fit where the table has them, or as found."""
         trace = self._fitted_trace()
         if text_column is None and trace["text_columns"] and set(trace["text_columns"]) <= set(frame.columns):
             text_column = trace["text_columns"]
@@ -387,7 +387,7 @@ class TextClassifier:
         return columns
 
     def _tokenized(self, texts: Texts, numbers: np.ndarray) -> tuple[LabelledTexts, int]:
-        """Token numbers of texts, and how many texts were cut."""
+        """Return token numbers of texts, and how many texts were cut."""
         named, cut = self.backbone.tokenize(texts.first, texts.second, self.max_length)
         if cut:
             logger.warning(
@@ -403,7 +403,7 @@ class TextClassifier:
         return self._probabilities(samples, batch_size)
 
     def _probabilities(self, samples: LabelledTexts, batch_size: int) -> np.ndarray:
-        """Probabilities [S, K]; texts of about the same length share a batch."""
+        """Return probabilities [S, K]; texts of about the same length share a batch."""
         assert self.model is not None
         rows = samples.order()
         ordered = samples.by_length(np.arange(len(samples)))
@@ -421,7 +421,7 @@ class TextClassifier:
 def _labelled(
     data: Any, labels: Any, text_column: Any, label_column: str | None, pairs: bool | None = None
 ) -> tuple[Texts, Any, TextColumns | None]:
-    """Texts and labels of either form, and of a table its columns."""
+    """Return texts and labels of either form, and of a table its columns."""
     frame = table_of(data)
     if frame is not None:
         if labels is not None:
@@ -455,7 +455,7 @@ def _checked_length(max_length: int | None, backbone: TextEncoder, name: str) ->
 
 
 def _scores(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Scores of probabilities [S, K] for classes [S]."""
+    """Return the scores of probabilities [S, K] for classes [S]."""
     chosen = probabilities.argmax(axis=1)
     classes = probabilities.shape[1]
     average: dict[str, Any] = (

@@ -10,7 +10,7 @@ from tracetune.base.config import flat_values
 from tracetune.base.files import resumed_folder
 from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.digest import data_digest
-from tracetune.estimators.text_classifier import PreparedTexts, TextClassifier, text_fit_config
+from tracetune.estimators.text_classifier import FitTexts, TextClassifier, text_fit_config
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.fit import tune
 from tracetune.fitting.methods import Lora
@@ -39,7 +39,7 @@ def importance(config: ImportanceConfig) -> list[Importance]:
     with resumed_folder(config.output, nothing=(RECORD_FILE,)) as folder:
         frame = read_texts(config.source)
         classifier = TextClassifier.from_pretrained(config.model, config.max_length, device=config.device)
-        texts = classifier.prepare(
+        texts = classifier.fit_texts(
             frame,
             None,
             config.validation_share,
@@ -58,7 +58,7 @@ def importance(config: ImportanceConfig) -> list[Importance]:
     return found
 
 
-def _model(classifier: TextClassifier, texts: PreparedTexts, config: ImportanceConfig) -> nn.Module:
+def _model(classifier: TextClassifier, texts: FitTexts, config: ImportanceConfig) -> nn.Module:
     """Return the fine-tuned model as it is, or LoRA trained on an encoder."""
     if classifier.model is not None:
         require_modules(classifier.model, classifier.trace, config)
@@ -76,7 +76,7 @@ def _model(classifier: TextClassifier, texts: PreparedTexts, config: ImportanceC
     return model
 
 
-def _identity(classifier: TextClassifier, texts: PreparedTexts, config: ImportanceConfig) -> dict[str, Any]:
+def _identity(classifier: TextClassifier, texts: FitTexts, config: ImportanceConfig) -> dict[str, Any]:
     """Return what the Shapley values of an interrupted run belong to; more pairs than before refine them."""
     settings = {name: value for name, value in flat_values(config).items() if name not in MAY_CHANGE}
     return run_identity(

@@ -113,7 +113,7 @@ class PrefixCache:
         return hidden
 
     def _load(self, slots: Tensor, tokens: int) -> Tensor:
-        """States of the first N = ``tokens`` of each window; what is beyond is padding."""
+        """Return states of the first N = ``tokens`` of each window; what is beyond is padding."""
         assert self._parts, "states are remembered only where there is room"
         if len(self._parts) == 1:
             return self._parts[0][slots, :, :tokens].to(self._like)
