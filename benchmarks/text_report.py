@@ -29,7 +29,7 @@ def report(folder: Path, output: Path, sets: Mapping[str, Any]) -> None:
         f"{len(rows)} cells: {_seeds(rows)}. Mean and, with two seeds or more, deviation.",
         scores_table(rows, sets),
         "## Paired differences",
-        "First less second on the same set and seed; positive: the first is better. 95 % bootstrap interval over cells.",
+        "First less second on the same set and seed; above 0 the first is better. 95 % bootstrap interval over cells.",
         differences_table(rows),
         "## What was trained, and what it took",
         "Means over the cells of a method. Seconds are those of the processor, all phases.",
