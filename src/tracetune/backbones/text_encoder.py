@@ -64,17 +64,17 @@ class TextEncoder(Backbone):
 
     @property
     def blocks(self) -> nn.ModuleList:
-        """The blocks in the order in which they run; none where the model only runs whole."""
+        """Return the blocks in the order in which they run; none where the model only runs whole."""
         return nn.ModuleList() if self._blocks is None else self.model.get_submodule(self._blocks)
 
     @property
     def takes_types(self) -> bool:
-        """Whether the model tells the two texts of a pair apart by token types."""
+        """Return whether the model tells the two texts of a pair apart by token types."""
         return self._takes_types
 
     @property
     def padding(self) -> int:
-        """The token number that fills up short texts; the attention mask hides it."""
+        """Return the token number that fills up short texts; the attention mask hides it."""
         return int(self.tokenizer.pad_token_id or 0)
 
     def num_patches(self, context_length: int) -> int:
@@ -266,7 +266,7 @@ def load_text_encoder(name_or_folder: str | Path) -> TextEncoder:
 
 
 def _token_limit(config: Any, tokenizer: Any) -> int:
-    """Return the most tokens of a text: the smaller of what model and tokenizer say; RoBERTa's positions begin behind padding."""
+    """Return the most tokens of a text, by model and tokenizer; positions of RoBERTa begin behind those of padding."""
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and "roberta" in config.model_type:
         positions -= int(config.pad_token_id or 0) + 1

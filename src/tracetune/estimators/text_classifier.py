@@ -151,7 +151,7 @@ class TextClassifier:
 
     @property
     def classes(self) -> list[str]:
-        """Names of the classes, in the order of the probabilities.
+        """Return the names of the classes, in the order of the probabilities.
 
         Raises:
             InputError: nothing was fitted yet.

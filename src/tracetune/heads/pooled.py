@@ -35,7 +35,7 @@ class PooledHeadConfig:
 
     @property
     def vectors(self) -> int:
-        """How many vectors are left of the tokens."""
+        """Return how many vectors are left of the tokens."""
         return 2 if self.pooling == "both" else 1
 
     def pooled(self, tokens: Tensor, attended: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ class TextClassification:
 
     @property
     def default_head(self) -> PooledHeadConfig:
-        """Mean over the tokens, then one layer."""
+        """Return the mean over the tokens, then one layer."""
         return PooledHeadConfig()
 
     def model(self, backbone: TextEncoder, head: PooledHeadConfig) -> TextModel:
@@ -146,7 +146,7 @@ class LabelledTexts:
 
     @property
     def longest(self) -> int:
-        """Tokens of the longest text."""
+        """Return the tokens of the longest text."""
         return max(map(len, self.named["input_ids"]))
 
     def order(self) -> np.ndarray:
