@@ -22,9 +22,10 @@ from tracetune.data.windows import batches
 from tracetune.estimators.labelled import class_numbers
 from tracetune.estimators.saved_model import base_of, is_saved_model, load_model, read_saved_model, save_model
 from tracetune.estimators.texts import TextColumns, Texts, checked_texts, find_columns, table_of, texts_of_frame
-from tracetune.fitting.config import NONE, FitConfig
+from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
 from tracetune.fitting.methods import Method, method_named
+from tracetune.fitting.names import NONE
 from tracetune.fitting.run import Run
 from tracetune.heads.pooled import PooledHeadConfig
 from tracetune.report.candidates import candidate_rows, verdict

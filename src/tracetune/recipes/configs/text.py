@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
-from tracetune.fitting.config import NONE, FitConfig
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.names import NONE
 from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, SelectionChoice
 from tracetune.recipes.data_source import require_file
 
