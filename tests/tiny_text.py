@@ -57,11 +57,11 @@ def save_tiny_text(folder: Path, family: str = "bert") -> str:
 
 
 def reviews(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
-    """Sentences of 4 to 14 words with one judging word, and their labels."""
+    """Sentences of 2 to 7 words with one judging word, and their labels."""
     rng = np.random.default_rng(seed)
     texts, labels = [], []
     for index in range(count):
-        words = list(rng.choice(NOUNS + FILLERS, size=int(rng.integers(3, 14))))
+        words = list(rng.choice(NOUNS + FILLERS, size=int(rng.integers(1, 7))))
         words.insert(int(rng.integers(len(words) + 1)), str(rng.choice(GOOD if index % 2 else BAD)))
         texts.append(" ".join(words))
         labels.append("positive" if index % 2 else "negative")
