@@ -75,23 +75,21 @@ def differences_table(rows: pd.DataFrame) -> str:
 def costs_table(rows: pd.DataFrame) -> str:
     """Return parameters, seconds and what selection read."""
     lines = [
-        _line("method", "head", "adapters", "seconds", "of selection", "rounds x batches", "head won"),
-        _line(*["---"] * 7),
+        _line("method", "head", "adapters", "seconds", "rounds x batches", "head won"),
+        _line(*["---"] * 6),
     ]
     for method in _methods(rows):
         chosen = rows[rows["method"] == method]
         tuned = chosen[chosen["winner"] != "head"]
         adapters = [row["adapters"] for row in tuned["parameters"]] if method != "head alone" else [0]
         heads = [row["head"] for row in chosen["parameters"]]
-        selection = chosen["selection_seconds"].astype(float).mean()
-        rounds = "" if np.isnan(selection) else f"{chosen['rounds'].mean():.0f} x {_batches(chosen):.1f}"
+        rounds = f"{chosen['rounds'].mean():.0f} x {_batches(chosen):.1f}" if chosen["rounds"].any() else ""
         lines.append(
             _line(
                 method,
                 f"{np.mean(heads):,.0f}",
                 f"{np.mean(adapters):,.0f}" if adapters else "-",
                 f"{chosen['processor_seconds'].mean():.0f}",
-                "" if np.isnan(selection) else f"{selection:.0f}",
                 rounds,
                 "" if method == "head alone" else f"{int((chosen['winner'] == 'head').sum())} of {len(chosen)}",
             )

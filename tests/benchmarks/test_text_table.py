@@ -8,10 +8,9 @@ from benchmarks.text_table import METHODS, SETS, cells
 
 
 def cell(method: str, seed: int, score: float) -> dict[str, object]:
-    selection = 3.0 if method.startswith("TRACE") else None
     return {
         "set": "TREC", "seed": seed, "method": method, "accuracy": score, "most_frequent": {"accuracy": 0.25},
-        "winner": "trace", "parameters": {"head": 10, "adapters": 20}, "selection_seconds": selection, "rounds": 6,
+        "winner": "trace", "parameters": {"head": 10, "adapters": 20}, "rounds": 6,
         "batches_per_round": 2, "processor_seconds": 7.0,
     }  # fmt: skip
 
@@ -28,7 +27,7 @@ def test_scores_and_differences_are_those_of_the_cells(tmp_path: Path) -> None:
     assert "| TRACE, keep .25 | 0.850 ± 0.071 |" in text
     assert "| most frequent class | 0.250 |" in text
     assert "| TRACE, keep .25 | random, keep .25 | 2 | 2 of 2 | +0.150 | +0.100 to +0.200 |" in text
-    assert "| TRACE, keep .25 | 10 | 20 | 7 | 3 | 6 x 2.0 | 0 of 2 |" in text
+    assert "| TRACE, keep .25 | 10 | 20 | 7 | 6 x 2.0 | 0 of 2 |" in text
 
 
 def test_every_cell_once() -> None:
