@@ -178,10 +178,10 @@ def _text_columns(frame: pd.DataFrame, label: str | None) -> tuple[str, ...]:
 
 
 def _is_text(column: pd.Series) -> bool:
-    cells = column.head(200)
-    if not all(isinstance(cell, str) for cell in cells):
+    cells = column.head(200).tolist()
+    if not cells or not all(isinstance(cell, str) for cell in cells):
         return False
-    return bool(cells.str.split().str.len().mean() >= _WORDS)
+    return sum(len(cell.split()) for cell in cells) / len(cells) >= _WORDS
 
 
 def _limit(frame: pd.DataFrame) -> float:
