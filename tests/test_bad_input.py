@@ -37,12 +37,12 @@ def saved(base: str, table: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.mark.parametrize(
     ("command", "flags", "message"),
     [
-        ("finetune", ["--lora-alpha", "-1"], "lora_alpha above 0, found -1.0"),
-        ("finetune", ["--seed", "-1"], "seed from 0 to 4294967295, found -1"),
-        ("finetune", ["--max-steps", "0"], "max_steps of at least 1, or -1"),
-        ("finetune", ["--validation-windows", "0"], "validation_windows of at least 1, found 0"),
-        ("finetune", ["--context-length", "-5"], "context_length of at least 1, found -5"),
-        ("finetune", ["--train-stride", "0"], "stride of at least 1, found 0"),
+        ("finetune", ["--lora-alpha", "-1"], "--lora-alpha above 0, found -1.0"),
+        ("finetune", ["--seed", "-1"], "--seed from 0 to 4294967295, found -1"),
+        ("finetune", ["--max-steps", "0"], "--max-steps of at least 1, or -1"),
+        ("finetune", ["--validation-windows", "0"], "--validation-windows of at least 1, found 0"),
+        ("finetune", ["--context-length", "-5"], "--context-length of at least 1, found -5"),
+        ("finetune", ["--train-stride", "0"], "--train-stride of at least 1, found 0"),
         ("finetune", ["--model", "momnet"], "Did you mean 'AutonLab/MOMENT-1-base'"),
         ("predict", ["--batch-size", "0"], "--batch-size of at least 1, found 0"),
         ("predict", ["--quantiles", "high"], "quantiles such as 0.1,0.9, found ['high']"),

@@ -184,7 +184,7 @@ def test_unknown_keys_in_a_config_file_are_refused(
         (["--head", "linear"], "Unknown head 'linear'"),
         (["--beta", "3"], "beta that divides the backbone's width"),
         (["--model", "tracetune/tyni"], "Did you mean 'tracetune/tiny'"),
-        (["--prediction-length", "0"], "prediction_length of at least 1, found 0"),
+        (["--prediction-length", "0"], "--prediction-length of at least 1, found 0"),
         (["--prediction-length", "500"], "No series is long enough"),
         (["--r", "0"], "LoRA rank r of at least 1"),
         (["--learning-rate", "-1"], "learning_rate above 0"),

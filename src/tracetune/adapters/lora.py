@@ -8,7 +8,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 
 from tracetune.adapters.options import LoraOptions
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 
 _HEAD = "head"
 # PEFT's name for "adapt no layer": a folder that holds only a trained head.
@@ -81,13 +81,15 @@ def chosen_layers(layers: Mapping[str, nn.Linear], patterns: tuple[str, ...] | N
         InputError: a pattern fits no layer, or there are none.
     """
     if not layers:
-        raise InputError("Expected a backbone with linear layers to adapt, found none. Use method='linear_probe'.")
+        raise InputError(
+            f"Expected a backbone with linear layers to adapt, found none. Use {argument('method', 'linear_probe')}."
+        )
     if patterns is None:
         return dict(layers)
     for pattern in patterns:
         if not any(fnmatchcase(layer, pattern) for layer in layers):
             raise InputError(
-                f"target_modules pattern {pattern!r} fits none of the {len(layers)} linear layers. "
+                f"{argument('target_modules')} pattern {pattern!r} fits none of the {len(layers)} linear layers. "
                 f"Layers look like {next(iter(layers))!r}; patterns like '*.SelfAttention.q' work."
             )
     return {name: layer for name, layer in layers.items() if any(fnmatchcase(name, pattern) for pattern in patterns)}

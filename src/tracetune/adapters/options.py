@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class LoraOptions:
 
     def __post_init__(self) -> None:
         if self.r < 1:
-            raise InputError(f"Expected a LoRA rank r of at least 1, found {self.r}.")
+            raise InputError(f"Expected a LoRA rank {argument('r')} of at least 1, found {self.r}.")
         if not (math.isfinite(self.lora_alpha) and self.lora_alpha > 0):
-            raise InputError(f"Expected lora_alpha above 0, found {self.lora_alpha}.")
+            raise InputError(f"Expected {argument('lora_alpha')} above 0, found {self.lora_alpha}.")
         if not 0 <= self.lora_dropout < 1:
             raise InputError(f"Expected lora_dropout in [0, 1), found {self.lora_dropout}.")
 
@@ -77,7 +77,7 @@ class AdaLoraOptions:
             if not 0 < getattr(self, name) < 1:
                 raise InputError(f"Expected {name} between 0 and 1, found {getattr(self, name)}.")
         if self.lora_alpha is not None and not (math.isfinite(self.lora_alpha) and self.lora_alpha > 0):
-            raise InputError(f"Expected lora_alpha above 0, or none, found {self.lora_alpha}.")
+            raise InputError(f"Expected {argument('lora_alpha')} above 0, or none, found {self.lora_alpha}.")
         if self.deltaT < 1 or self.orth_reg_weight < 0 or self.tinit < 0 or self.tfinal < 0:
             raise InputError(f"Expected deltaT of at least 1 and nothing negative, found {self}.")
 

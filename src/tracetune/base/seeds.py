@@ -5,7 +5,7 @@ import random
 import numpy as np
 import torch
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 
 
 def seed_everything(seed: int) -> None:
@@ -15,7 +15,7 @@ def seed_everything(seed: int) -> None:
         InputError: NumPy takes seeds of 32 bits only.
     """
     if not 0 <= seed < 2**32:
-        raise InputError(f"Expected a seed from 0 to {2**32 - 1}, found {seed}.")
+        raise InputError(f"Expected {argument('seed')} from 0 to {2**32 - 1}, found {seed}.")
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - libraries still draw from the legacy generator
     torch.manual_seed(seed)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.data.frequency import Offset, as_offset, offset_text
 
 
@@ -121,6 +121,6 @@ class Panel:
         except (pd.errors.OutOfBoundsDatetime, OverflowError) as error:
             raise InputError(
                 f"{horizon} steps of {self.freq!r} after {pd.Timestamp(last)} go past the year 2262, the last that "
-                "timestamps can hold. Use a shorter prediction_length, or integers as timestamps."
+                f"timestamps can hold. Use a shorter {argument('prediction_length')}, or integers as timestamps."
             ) from error
         return future.to_numpy("datetime64[ns]")[1:]

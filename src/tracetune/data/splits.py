@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.errors import InputError, argument, unknown_name
 from tracetune.data.panels import Panel
 
 _LARGEST = 1e300
@@ -123,9 +123,9 @@ def fit_split(
     needed = 2 * prediction_length + 1
     if max(panel.lengths) < needed:
         raise InputError(
-            f"No series is long enough for training and validation with prediction_length={prediction_length}: "
-            f"{needed} steps are needed, the longest has {max(panel.lengths)}. Use a shorter prediction_length, "
-            "or give a validation table."
+            "No series is long enough for training and validation with "
+            f"{argument('prediction_length', prediction_length)}: {needed} steps are needed, the longest has "
+            f"{max(panel.lengths)}. Use a shorter {argument('prediction_length')}, or give a validation table."
         )
     few = validation == "rolling" and validation_fraction is None and len(panel) < _FEW
     parts = []

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 
 Batch = dict[str, Tensor]
 
@@ -89,9 +89,9 @@ class Windows(Dataset[Batch]):
         if len(self) == 0:
             longest = max((stop - start for start, stop in targets), default=0)
             raise InputError(
-                f"No window fits: each needs {prediction_length} target steps (prediction_length) and some context, "
-                f"the longest of {len(lengths)} ranges has {longest} steps. Use longer series or a shorter "
-                "prediction_length."
+                f"No window fits: each needs {prediction_length} target steps ({argument('prediction_length')}) and "
+                f"some context, the longest of {len(lengths)} ranges has {longest} steps. Use longer series or a "
+                f"shorter {argument('prediction_length')}."
             )
 
     def __len__(self) -> int:
@@ -283,7 +283,8 @@ def _masked(window: np.ndarray) -> tuple[Tensor, Tensor]:
 def _require_positive(**lengths: int) -> None:
     for name, length in lengths.items():
         if length < 1:
-            raise InputError(f"Expected {name} of at least 1, found {length}.")
+            flag = "--train-stride" if name == "stride" else None
+            raise InputError(f"Expected {argument(name, flag=flag)} of at least 1, found {length}.")
 
 
 def _series_length(array: np.ndarray) -> int:

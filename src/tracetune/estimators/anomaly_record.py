@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.errors import InputError, argument, unknown_name
 from tracetune.base.schema import from_json
 from tracetune.base.spelling import Remark
 from tracetune.data.panels import Panel
@@ -157,7 +157,7 @@ def learn(
     if scorer.name not in SCORERS:
         raise unknown_name("scorer", scorer.name, SCORERS)
     if not 0 <= contamination < 0.5:
-        raise InputError(f"Expected contamination of at least 0 and below 0.5, found {contamination}.")
+        raise InputError(f"Expected {argument('contamination')} of at least 0 and below 0.5, found {contamination}.")
     names = tuple(map(str, panel.channels))
     items = {each.item_id: fit_item(each, names, scorer, model, contamination) for each in panel}
     remarks, normal = [], []

@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.device import resolve_device
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.base.schema import from_json
 from tracetune.data.windows import batches
 from tracetune.estimators.labelled import checked_samples, class_numbers, samples_from_frame
@@ -131,7 +131,7 @@ class Classifier:
         content = saved.content
         if context_length not in (None, content.context_length):
             raise InputError(
-                f"{saved.folder} was fine-tuned for context_length={content.context_length}. Leave it out."
+                f"{saved.folder} was fine-tuned for {argument('context_length', content.context_length)}. Leave it out."
             )
         name = saved.base_model.name
         model = load_model(saved, lambda found: content.task(name).model(found, content.head), base)
@@ -174,7 +174,7 @@ class Classifier:
                 f"Classifier.from_pretrained({self.base_name!r})."
             )
         if not 0 < validation_share < 1:
-            raise InputError(f"Expected validation_share between 0 and 1, found {validation_share}.")
+            raise InputError(f"Expected {argument('validation_share')} between 0 and 1, found {validation_share}.")
         config = FitConfig() if config is None else config
         config = config if method is None else replace(config, method=method)  # type: ignore[arg-type]  # names too
         values, given = self._labelled(train, labels, label_column, columns)
@@ -298,7 +298,10 @@ class Classifier:
         """Return series and labels of either form."""
         if isinstance(data, pd.DataFrame):
             if labels is not None:
-                raise InputError("A table has its labels in a column: name it with label_column, and leave labels out.")
+                raise InputError(
+                    f"A table has its labels in a column: name it with {argument('label_column')}, and leave "
+                    "labels out."
+                )
             _, values, found = samples_from_frame(data, label_column, **columns)
             return values, found
         if labels is None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.errors import InputError, argument, unknown_name
 from tracetune.fitting.names import BEST, CACHE_DTYPES, HEAD_STARTS, MODULES, SHRINKS, STARTS, TOGETHER, ZERO_SHOT
 from tracetune.training.config import TrainingConfig
 
@@ -87,7 +87,8 @@ class FitConfig:
             raise unknown_name("start", self.start, STARTS)
         if self.start == ZERO_SHOT and not self.method.adapts_backbone:
             raise InputError(
-                f"Method {self.method.name!r} trains a head only: start={ZERO_SHOT!r} leaves it nothing to train."
+                f"Method {self.method.name!r} trains a head only: {argument('start', ZERO_SHOT)} leaves it nothing to "
+                "train."
             )
         if self.validation not in VALIDATIONS:
             raise unknown_name("validation", self.validation, VALIDATIONS)
@@ -95,11 +96,13 @@ class FitConfig:
             raise unknown_name("shrink", self.shrink, SHRINKS)
         if self.shrink == MODULES and not _plain_lora(self.method):
             raise InputError(
-                f"Expected a method with plain LoRA modules for shrink={MODULES!r} ('trace' or 'lora'), found "
-                f"{self.method.name!r}. Use shrink={TOGETHER!r}."
+                f"Expected a method with plain LoRA modules for {argument('shrink', MODULES)} ('trace' or 'lora'), "
+                f"found {self.method.name!r}. Use {argument('shrink', TOGETHER)}."
             )
         if not (math.isfinite(self.guard_margin) and self.guard_margin >= 0):
-            raise InputError(f"Expected a guard_margin of at least 0, such as 0.5, found {self.guard_margin}.")
+            raise InputError(
+                f"Expected {argument('guard_margin')} of at least 0, such as 0.5, found {self.guard_margin}."
+            )
         if self.head_start not in HEAD_STARTS:
             raise unknown_name("head_start", self.head_start, HEAD_STARTS)
         if self.cache_dtype not in CACHE_DTYPES:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.errors import InputError, argument, unknown_name
 
 TOKENS = ("auto", "context", "future", "all")
 FORECASTING_HEAD: dict[str, Any] = {"kind": "projection", "beta": 4, "tokens": "auto"}
@@ -42,11 +42,11 @@ class HeadConfig:
         if self.kind not in HEADS:
             raise unknown_name("head", self.kind, HEADS)
         if not isinstance(self.beta, int) or isinstance(self.beta, bool) or self.beta < 1:
-            raise InputError(f"Expected beta to be a whole number of at least 1, found {self.beta!r}.")
+            raise InputError(f"Expected {argument('beta')} to be a whole number of at least 1, found {self.beta!r}.")
         if self.beta > 1 and not HEADS[self.kind].reduces:
             reducing = ", ".join(name for name, kind in HEADS.items() if kind.reduces)
             raise InputError(
-                f"Head {self.kind!r} keeps all features: expected beta=1, found {self.beta}. "
+                f"Head {self.kind!r} keeps all features: expected {argument('beta', 1)}, found {self.beta}. "
                 f"Heads that take a beta: {reducing}."
             )
         if self.tokens not in TOKENS:

@@ -5,7 +5,7 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.heads.head import output_layer, register_head
 
 
@@ -52,5 +52,7 @@ class PoolingHead(nn.Module):
 
 def _groups(num_patches: int, beta: int) -> int:
     if beta > num_patches:
-        raise InputError(f"Expected a beta of at most the number of patches N = {num_patches}, found {beta}.")
+        raise InputError(
+            f"Expected {argument('beta')} of at most the number of patches N = {num_patches}, found {beta}."
+        )
     return math.ceil(num_patches / beta)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.heads.head import output_layer, register_head
 
 
@@ -60,5 +60,5 @@ def down_projection(width: int, beta: int) -> nn.Linear:
 
 def _reduced_width(width: int, beta: int) -> int:
     if width % beta:
-        raise InputError(f"Expected a beta that divides the backbone's width D = {width}, found {beta}.")
+        raise InputError(f"Expected {argument('beta')} to divide the backbone's width D = {width}, found {beta}.")
     return width // beta

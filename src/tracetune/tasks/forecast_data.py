@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit, Part, Scaler, cut_periods, require_magnitude
 from tracetune.data.windows import OtherRows, Windows, chosen_rows, first_origin, spread_rows
@@ -146,7 +146,7 @@ def forecast_data(
         InputError: no window fits, no value is observed in a part, or a number is below 1.
     """
     if validation_windows is not None and validation_windows < 1:
-        raise InputError(f"Expected validation_windows of at least 1, found {validation_windows}.")
+        raise InputError(f"Expected {argument('validation_windows')} of at least 1, found {validation_windows}.")
     scaled = scale_panel(panel, split.train, split.validation)
     require_observed(scaled.values, split.train, "training")
     require_observed(scaled.values, split.validation, "validation")

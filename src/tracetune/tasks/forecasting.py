@@ -12,7 +12,7 @@ from torch.nn import functional
 from tracetune.backbones.backbone import Backbone, Encoded, MaskedBackbone, QuantileForecaster, ZeroShotForecaster
 from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.normalisation import InstanceStatistics, normalise, per_channel
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.heads.build import build_head
 from tracetune.heads.config import FORECASTING_HEAD, HeadConfig
 from tracetune.heads.head import Head
@@ -145,7 +145,7 @@ class ForecastModel(TaskModel):
         lengths = {"prediction_length": prediction_length, "context_length": context_length, "season": season}
         for name, value in lengths.items():
             if value < 1:
-                raise InputError(f"Expected {name} of at least 1, found {value}.")
+                raise InputError(f"Expected {argument(name)} of at least 1, found {value}.")
         require_resolutions(backbone, resolutions, prediction_length)
         if head is None:
             lengths_and_name = prediction_length, context_length, str(name_or_path)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 
 
 @dataclass(frozen=True)
@@ -60,17 +60,19 @@ class TrainingConfig:
             if value is None and name == "head_learning_rate":
                 continue
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
-                raise InputError(f"Expected {name} above 0, found {value!r}.")
+                raise InputError(f"Expected {argument(name)} above 0, found {value!r}.")
         if self.max_steps != -1 and self.max_steps < 1:
-            raise InputError(f"Expected max_steps of at least 1, or -1 for no such limit, found {self.max_steps}.")
+            raise InputError(
+                f"Expected {argument('max_steps')} of at least 1, or -1 for no such limit, found {self.max_steps}."
+            )
         if not 0 <= self.warmup_share < 1:
             raise InputError(f"Expected warmup_share in [0, 1), found {self.warmup_share}.")
         for name in ("epoch_windows", "max_tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise InputError(f"Expected {name} of at least 1, or none for no limit, found {value!r}.")
+                raise InputError(f"Expected {argument(name)} of at least 1, or none for no limit, found {value!r}.")
         if self.bf16 not in (True, False, "auto"):
-            raise InputError(f"Expected bf16 to be true, false or auto, found {self.bf16!r}.")
+            raise InputError(f"Expected {argument('bf16')} to be true, false or auto, found {self.bf16!r}.")
 
     def total_steps(self, windows: int) -> int:
         """Return optimiser steps of a run over this many training windows."""
@@ -91,10 +93,12 @@ class TrainingConfig:
         if self.max_tokens is None:
             return None
         if tokens_per_window is None:
-            raise InputError("max_tokens needs tokens_per_window: pass the backbone's num_patches(context_length).")
+            raise InputError(
+                f"{argument('max_tokens')} needs tokens_per_window: pass the backbone's num_patches(context_length)."
+            )
         if self.max_tokens < tokens_per_window:
             raise InputError(
-                f"Expected max_tokens of at least {tokens_per_window}, found {self.max_tokens}: one window has "
-                f"{tokens_per_window} tokens. Allow more, or shorten the context."
+                f"Expected {argument('max_tokens')} of at least {tokens_per_window}, found {self.max_tokens}: one "
+                f"window has {tokens_per_window} tokens. Allow more, or shorten the context."
             )
         return self.max_tokens // tokens_per_window

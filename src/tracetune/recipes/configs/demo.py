@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 
 
 @dataclass(frozen=True)
@@ -27,4 +27,6 @@ class DemoConfig:
 
     def __post_init__(self) -> None:
         if not 1 <= self.prediction_length <= 260:
-            raise InputError(f"Expected a prediction_length of 1 to 260 weeks, found {self.prediction_length}.")
+            raise InputError(
+                f"Expected {argument('prediction_length')} of 1 to 260 weeks, found {self.prediction_length}."
+            )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.base.places import require_place
 
 
@@ -64,17 +64,24 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         for name in ("context_length", "patch_length", "width", "layers", "heads", "feed_forward", "batch_size"):
             if getattr(self, name) < 1:
-                raise InputError(f"Expected {name} of at least 1, found {getattr(self, name)}.")
+                raise InputError(f"Expected {argument(name)} of at least 1, found {getattr(self, name)}.")
         require_place(self.output)
         if self.context_length % self.patch_length:
             raise InputError(
-                f"Expected a context_length that is a multiple of patch_length {self.patch_length}, "
-                f"found {self.context_length}."
+                f"Expected {argument('context_length')} to be a multiple of {argument('patch_length')} "
+                f"{self.patch_length}, found {self.context_length}."
             )
         if self.width % self.heads:
-            raise InputError(f"Expected a width that is a multiple of heads ({self.heads}), found {self.width}.")
+            raise InputError(
+                f"Expected {argument('width')} to be a multiple of {argument('heads')} {self.heads}, "
+                f"found {self.width}."
+            )
         if self.windows < self.batch_size:
-            raise InputError(f"Expected windows of at least one batch ({self.batch_size}), found {self.windows}.")
+            raise InputError(
+                f"Expected {argument('windows')} of at least one batch ({self.batch_size}), found {self.windows}."
+            )
         for count in self.snapshots:
             if not 1 <= count <= self.windows:
-                raise InputError(f"Expected snapshots between 1 and {self.windows} windows, found {count}.")
+                raise InputError(
+                    f"Expected {argument('snapshots')} between 1 and {self.windows} windows, found {count}."
+                )
