@@ -8,7 +8,7 @@ import pytest
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file, staged_folder
 from tracetune.base.leftovers import temporary_name
-from tracetune.base.places import is_renamed_onto, require_apart, require_empty, require_place
+from tracetune.base.places import is_renamed_onto, require_apart, require_distinct, require_empty, require_place
 
 
 def test_a_used_folder_is_refused(tmp_path: Path) -> None:
@@ -83,3 +83,16 @@ def test_the_working_directory_and_mount_points_stay_where_they_are(
         assert not is_renamed_onto(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert not is_renamed_onto(tmp_path)
+
+
+def test_an_output_that_replaces_another_or_what_is_read_is_refused(tmp_path: Path) -> None:
+    table, model = tmp_path / "table.csv", tmp_path / "model"
+    table.touch()
+    model.mkdir()
+    require_distinct((tmp_path / "a.csv", None, tmp_path / "b.csv"), (table, model, "tracetune/tiny", "x" * 5000, None))
+    with pytest.raises(InputError, match="for two of them"):
+        require_distinct((tmp_path / "a.csv", tmp_path / "model" / ".." / "a.csv"))
+    (tmp_path / "link.csv").symlink_to(table)
+    for output in (table, tmp_path / "link.csv", model / "trace.json"):
+        with pytest.raises(InputError, match="would replace what is read"):
+            require_distinct([output], (table, model))

@@ -5,6 +5,7 @@ import pytest
 from tracetune.cli.flags import values_of, with_lists_repeated
 from tracetune.recipes.configs.finetune import FinetuneConfig
 from tracetune.recipes.configs.predict import PredictConfig
+from tracetune.recipes.configs.pretrain import PretrainConfig
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,7 @@ def test_texts_become_values_of_their_type(name: str, text: str, value: object) 
     found = values_of({name: text}, FinetuneConfig)[name]
     assert found == value
     assert type(found) is type(value)
+
+
+def test_lists_of_numbers() -> None:
+    assert values_of({"snapshots": ["100,200", "x"]}, PretrainConfig) == {"snapshots": [100, 200, "x"]}

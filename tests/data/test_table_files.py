@@ -1,6 +1,8 @@
 # ruff: noqa: PD011, RUF043 - `values` are arrays of series; patterns are regular expressions throughout
 """Files of tables: read as written, whole or absent, and refused with a reason."""
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,3 +59,10 @@ def test_output_files_are_checked_before_the_work(tmp_path):
         with pytest.raises(InputError, match=message):
             require_table_path(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["old.csv"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".csv", "pipe.csv"])
+def test_outputs_that_are_no_files_are_refused(tmp_path, name):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(InputError, match="which is none|bytes, at most"):
+        require_table_path(tmp_path / name, overwrite=True)

@@ -12,6 +12,7 @@ from tracetune import AnomalyDetector, FitConfig, InputError, Trace, TrainingCon
 from tracetune.estimators.anomaly_frames import events_of
 from tracetune.estimators.anomaly_thresholds import RollingQuantile
 from tracetune.selection.schedule import SelectionConfig
+from tracetune.tasks.anomaly_scores.raw_window_scorer import Windows
 
 
 def season(length: int, seed: int = 0, start: int = 0) -> np.ndarray:
@@ -203,3 +204,9 @@ def test_refusals(base: AnomalyDetector, detector: AnomalyDetector) -> None:
         base.fit(season(50), method="lora")
     with pytest.raises(InputError, match="Unknown scorer"):
         base.fit(season(100), scorer="nearest")
+    with pytest.raises(InputError, match=r"widths of whole steps of at least 2, found \(1,\)"):
+        Windows(widths=(1,))
+    with pytest.raises(InputError, match="finite number, found nan"):
+        detector.detect(table(100, items=2), threshold=float("nan"))
+    with pytest.raises(InputError, match=r"false_alarm_rate between 0 and 0.25"):  # before training, which would fail
+        base.fit(season(50), method="lora", false_alarm_rate=0.0)

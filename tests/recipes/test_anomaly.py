@@ -7,6 +7,7 @@ import pytest
 
 from tests.estimators.test_anomaly_detector import normal, table
 from tests.tiny import save_tiny
+from tracetune.base.errors import InputError
 from tracetune.cli.app import build_command
 from tracetune.cli.task_choice import chosen_task
 from tracetune.estimators.anomaly_detector import AnomalyDetector
@@ -42,3 +43,31 @@ def test_finetune_detect_and_evaluate(
     assert not pd.read_csv("quiet.csv").alarm.any()
     said = capsys.readouterr().out
     assert "Alarms are raised above a score of" in said and "1 event in 300 steps" in said
+    for flags, message in (
+        ("--output scores.csv --overwrite --events scores.csv", "for two of them"),
+        ("--output test.csv --overwrite", "would replace what is read"),
+        ("--output run/trace.json --overwrite", "would replace what is read"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run(f"detect test.csv --model run {flags}")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("finetune x.csv --task anomaly --output run --r 5", "--r 5 changes nothing with the method 'none'"),
+        ("finetune x.csv --task anomaly --output run --checkpoints ck", "--checkpoints ck changes nothing"),
+        ("finetune x.csv --task anomaly --output run --scorer forecast --widths 4", "--widths goes with"),
+        ("detect x.csv --model run --threshold nan", "--threshold to be a finite number, found nan"),
+        ("detect x.csv --model run --level 0.9", "--level changes nothing without --rolling"),
+        ("detect x.csv --model run --rolling 9 --level 1", "--level between 0 and 1, found 1.0"),
+    ],
+)
+def test_settings_are_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.csv").touch()
+    with pytest.raises(InputError) as error:
+        run(line)
+    assert message in error.value.for_command_line()

@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,6 +67,29 @@ def require_apart(output: str | Path, state: str | Path, flag: str = "checkpoint
         )
 
 
+def require_distinct(outputs: Iterable[str | Path | None], read: Iterable[str | Path | None] = ()) -> None:
+    """Refuse output files of which one would replace another, or what the command reads.
+
+    Args:
+        outputs: files that will be written; None for one that is not asked for.
+        read: files and folders; a name that is neither (of a known model) replaces nothing.
+
+    Raises:
+        InputError: two outputs are one file, or an output is a file that is read or inside a folder that is read.
+    """
+    written: set[Path] = set()
+    sources = [Path(name).expanduser().resolve() for name in read if name is not None and _exists(name)]
+    for output in (Path(name) for name in outputs if name is not None):
+        with place_explained(output):
+            target = output.resolve()
+        if target in written:
+            raise InputError(f"Expected a file for each output, found {output} for two of them. Choose another path.")
+        written.add(target)
+        for source in sources:
+            if source == target or source in target.parents:
+                raise InputError(f"The output {output} would replace what is read from {source}. Choose another path.")
+
+
 def is_renamed_onto(target: Path) -> bool:
     """Return whether a finished folder can take the place of ``target`` by a rename.
 
@@ -94,6 +117,13 @@ def place_explained(target: Path) -> Iterator[None]:
             raise
         reason = error.strerror or str(error)
         raise InputError(f"{str(target)[:200]} cannot be written: {reason}. Choose another path.") from error
+
+
+def _exists(name: str | Path) -> bool:
+    try:
+        return Path(name).expanduser().exists()
+    except (OSError, ValueError):  # no file system holds such a name
+        return False
 
 
 def _require_short_names(target: Path) -> None:

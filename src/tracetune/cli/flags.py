@@ -136,7 +136,7 @@ def _spelled(value: Any, hint: Any) -> Any:
     """Return the text of a flag converted to the type of its setting; the text itself where it does not fit."""
     if isinstance(value, list):
         parts = [part.strip() for text in value for part in text.split(",")]
-        return [part for part in parts if part]
+        return [_number(part, [kind for kind in get_args(hint)[:1] if kind in (int, float)]) for part in parts if part]
     if _is_switch(hint):
         return {"true": True, "false": False}.get(value, value)
     kinds = [int, float] if _is_amount(hint) else [_flag_type(hint)]

@@ -19,15 +19,17 @@ def require_table_path(path: str | Path, overwrite: bool = False) -> None:
     Raises:
         InputError: an unknown suffix, a folder, a file although ``overwrite`` is false, or no access to the place.
     """
+    require_place(path)
     target = Path(path)
     if target.is_dir():
         raise InputError(f"Expected a file to write to, found the folder {target}. Choose another path.")
+    if target.exists() and not target.is_file():
+        raise InputError(f"Expected a file to write to, found {target}, which is none. Choose another path.")
     if target.exists() and not overwrite:
         raise InputError(
             f"{target} exists already. Choose another {option('output')}, or add {option('overwrite', True)}."
         )
     table_kind(target, _WRITTEN)
-    require_place(target)
 
 
 def write_frame(frame: pd.DataFrame, path: str | Path) -> None:

@@ -33,7 +33,7 @@ from tracetune.estimators.anomaly_frames import (
     panel_of,
     require_channels,
 )
-from tracetune.estimators.anomaly_record import Learned, SavedDetector, learn
+from tracetune.estimators.anomaly_record import Learned, SavedDetector, checked_scorer, learn
 from tracetune.estimators.anomaly_stream import ItemStream, stream_frame
 from tracetune.estimators.anomaly_thresholds import FixedThreshold, Threshold
 from tracetune.estimators.item_scorer import items_of, total
@@ -188,6 +188,7 @@ class AnomalyDetector:
                 "This detector has learned a normal part already. Start from its base: "
                 f"AnomalyDetector.from_pretrained({self.base_name!r})."
             )
+        scorer = checked_scorer(scorer, contamination, false_alarm_rate)
         panel, _ = labelled_panel(train, None, label_column, None, **columns)
         config = None if config is None and method is None else config or FitConfig()
         config = config if config is None or method is None else replace(config, method=method)  # type: ignore[arg-type]

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from tracetune.base.errors import InputError, argument, unknown_name
+from tracetune.base.errors import InputError, argument, shown, unknown_name
 from tracetune.base.schema import from_json
 from tracetune.base.spelling import Remark
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.item_scorer import ItemScorer, fit_item, restored_item, total
-from tracetune.evaluation.anomaly.normal_scores import NormalScores, suspicious_stretches
+from tracetune.evaluation.anomaly.normal_scores import NormalScores, require_false_alarm_rate, suspicious_stretches
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores import SCORERS, Scorer, scorer_named
 
@@ -94,7 +94,11 @@ class SavedScorer:
         for name in self.options:
             if name not in known:
                 raise unknown_name(f"option of scorer {self.name!r}", name, known)
-        return replace(scorer, **{k: tuple(v) if isinstance(v, list) else v for k, v in self.options.items()})
+        options = {name: tuple(value) if isinstance(value, list) else value for name, value in self.options.items()}
+        try:
+            return replace(scorer, **options)
+        except TypeError as error:
+            raise InputError(f"Scorer {self.name!r} takes no such options: {shown(options)} ({error}).") from error
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,21 @@ class SavedDetector:
         )
 
 
+def checked_scorer(scorer: Scorer | str, contamination: float, false_alarm_rate: float) -> Scorer:
+    """Return the scorer, and refuse what `learn` would refuse of all options: before a model trains.
+
+    Raises:
+        InputError: an unknown scorer, or a share or rate outside its range.
+    """
+    found = scorer_named(scorer) if isinstance(scorer, str) else scorer
+    if found.name not in SCORERS:
+        raise unknown_name("scorer", found.name, SCORERS)
+    if not 0 <= contamination < 0.5:
+        raise InputError(f"Expected {argument('contamination')} of at least 0 and below 0.5, found {contamination}.")
+    require_false_alarm_rate(false_alarm_rate)
+    return found
+
+
 def learn(
     panel: Panel, model: AnomalyModel, scorer: Scorer | str, contamination: float, false_alarm_rate: float
 ) -> Learned:
@@ -153,11 +172,7 @@ def learn(
     Raises:
         InputError: a share or rate outside its range, or a part that cannot be learned.
     """
-    scorer = scorer_named(scorer) if isinstance(scorer, str) else scorer
-    if scorer.name not in SCORERS:
-        raise unknown_name("scorer", scorer.name, SCORERS)
-    if not 0 <= contamination < 0.5:
-        raise InputError(f"Expected {argument('contamination')} of at least 0 and below 0.5, found {contamination}.")
+    scorer = checked_scorer(scorer, contamination, false_alarm_rate)
     names = tuple(map(str, panel.channels))
     items = {each.item_id: fit_item(each, names, scorer, model, contamination) for each in panel}
     remarks, normal = [], []

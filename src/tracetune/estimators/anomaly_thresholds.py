@@ -1,12 +1,13 @@
 """Where an alarm is raised: rules that need scores, and no labels."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.evaluation.anomaly.thresholds import rolling_quantile
 
 _LEAST_THRESHOLD = 1e-6  # scores of a part that is all the same differ by rounding
@@ -35,6 +36,10 @@ class FixedThreshold:
 
     value: float
     steps: int = 0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise InputError(f"Expected {argument('threshold')} to be a finite number, found {self.value}.")
 
     def of(self, scores: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Return the same threshold [T] for all steps."""

@@ -10,7 +10,7 @@ from statsmodels.datasets import elnino
 
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_folder
-from tracetune.base.places import require_empty
+from tracetune.base.places import require_distinct, require_empty
 from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.estimators.anomaly_detector import AnomalyDetector
@@ -26,7 +26,7 @@ from tracetune.recipes.configs.anomaly import (
     FinetuneConfig,
     ScorerChoice,
 )
-from tracetune.recipes.fit_settings import finetune_run, fit_config
+from tracetune.recipes.fit_settings import finetune_run, fit_config, refuse_fit_options
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.forecast_plots import require_picture_path
 from tracetune.report.tables import print_table
@@ -40,6 +40,8 @@ _YEAR = 12
 
 def finetune(config: FinetuneConfig) -> AnomalyDetector:
     """Learn the normal part of a table, fine-tune the model on it where a method is given, and save the detector."""
+    if config.method.method == UNTUNED:
+        refuse_fit_options(config)
     with finetune_run(config.run) as device:
         panel = config.source.panel()
         base = AnomalyDetector.from_pretrained(config.backbone.model, device=device)
@@ -68,6 +70,7 @@ def detect(config: DetectConfig) -> pd.DataFrame:
             require_table_path(path, run.overwrite)
     if run.plot is not None:
         require_picture_path(run.plot, run.overwrite)
+    require_distinct((run.output, run.events, run.plot), (config.source.data, config.detector.model))
     detector = _load(config.detector, run.device)
     panel = config.source.panel(detector.remembered)
     threshold = _threshold(config.detector)
@@ -88,6 +91,7 @@ def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     """Measure a detector on a table with labels."""
     if config.output is not None:
         require_table_path(config.output, config.overwrite)
+        require_distinct([config.output], (config.source.data, config.detector.model))
     detector = _load(config.detector, config.device)
     channels = detector.channels
     source = config.source

@@ -5,6 +5,7 @@ import shlex
 import pandas as pd
 from rich.console import Console
 
+from tracetune.base.places import require_distinct
 from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.data.ts_files import LabelledFile, read_ts
@@ -38,6 +39,7 @@ def finetune(config: FinetuneConfig) -> Classifier:
 def classify(config: ClassifyConfig) -> pd.DataFrame:
     """Write the class of every series, and the probability of each class."""
     require_table_path(config.run.output, config.run.overwrite)
+    require_distinct([config.run.output], (config.source.data, config.classifier.model))
     classifier = _load(config.classifier, config.run.device)
     series = _series(config.source.data)
     probabilities = classifier.predict(series.values, batch_size=config.run.batch_size)

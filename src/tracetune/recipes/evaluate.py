@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tracetune.base.errors import InputError
+from tracetune.base.places import require_distinct
 from tracetune.data.panels import Panel
 from tracetune.data.splits import split_panel
 from tracetune.data.table_files import require_table_path, write_frame
@@ -22,6 +23,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         require_table_path(run.output, run.overwrite)
     if run.plot:
         require_picture_path(run.plot, run.overwrite)
+    require_distinct((run.output, run.plot), (config.source.data, config.forecaster.model))
     forecaster = load_chosen(config.forecaster, run.device)
     if config.source.dataset is not None:
         panel, found = _evaluate_dataset(forecaster, config)

@@ -131,6 +131,20 @@ def fit_config(choices: FitChoices, head: object = None, *more: object) -> FitCo
     return _same_names(FitConfig, values | parts)
 
 
+def refuse_fit_options(choices: FitChoices) -> None:
+    """Refuse options of training where the method of a command is to train nothing.
+
+    Raises:
+        InputError: names the first one that was given.
+    """
+    method = choices.method.method
+    for part in (choices.method, choices.lora, choices.selection, choices.training):
+        _refuse_given(part, method)
+    for name in ("checkpoints", "restart", "max_tokens", "cache_bytes", "cache_dtype"):
+        if (value := getattr(choices.run, name)) not in (None, False):
+            raise InputError(f"{argument(name, value)} changes nothing with the method {method!r}. Leave it out.")
+
+
 def _method(choices: FitChoices) -> Method:
     """Return the method with those of the options that it has.
 

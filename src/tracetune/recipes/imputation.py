@@ -7,7 +7,7 @@ import pandas as pd
 from rich.console import Console
 
 from tracetune.base.files import staged_folder
-from tracetune.base.places import require_empty
+from tracetune.base.places import require_distinct, require_empty
 from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.estimators.filled_frame import FILLED, read_source
@@ -57,6 +57,7 @@ def impute(config: ImputeConfig) -> pd.DataFrame:
     require_table_path(run.output, run.overwrite)
     if run.plot is not None:
         require_picture_path(run.plot, run.overwrite)
+    require_distinct((run.output, run.plot), [config.imputer.model])  # a table may be filled in place
     imputer = _load(config.imputer, run.device)
     assert config.source.data is not None, "checked with the configuration"
     source = read_source(config.source.data, config.source.options(), imputer.remembered)
@@ -78,6 +79,7 @@ def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     """Hide observed steps of a table, fill them, and measure; beside fills that need no model."""
     if config.output is not None:
         require_table_path(config.output, config.overwrite)
+        require_distinct([config.output], (config.source.data, config.imputer.model))
     imputer = _load(config.imputer, config.device)
     panel = config.source.panel(imputer.remembered)
     how: dict[str, Any] = {"pattern": config.pattern, "share": config.share, "seed": config.seed}

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from tracetune.base.places import require_distinct
 from tracetune.data.frame_writer import PIECEWISE, write_frames
 from tracetune.data.panels import Panel
 from tracetune.data.table_files import require_table_path, table_kind, write_frame
@@ -44,6 +45,7 @@ def _check_outputs(config: PredictConfig) -> None:
     """Refuse outputs that could not be written, before the work."""
     run = config.run
     require_table_path(run.output, run.overwrite)
+    require_distinct((run.output, run.plot), (config.source.data, config.forecaster.model))
     if run.chunk_rows is not None:
         table_kind(Path(run.output), PIECEWISE)
     if run.plot is not None:

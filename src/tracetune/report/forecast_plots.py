@@ -100,6 +100,8 @@ def require_picture_path(path: str | Path, overwrite: bool = False) -> None:
     if Path(path).suffix.lower() not in kinds:
         raise InputError(f"Expected a picture file that ends in {', '.join(kinds)}, found {Path(path).name!r}.")
     require_place(path)
+    if Path(path).exists() and not Path(path).is_file():
+        raise InputError(f"Expected a file to write to, found {path}, which is none. Choose another path.")
     if Path(path).exists() and not overwrite:
         raise InputError(f"{path} exists already. Choose another file, or add {argument('overwrite', True)}.")
 

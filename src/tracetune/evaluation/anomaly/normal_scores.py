@@ -62,11 +62,7 @@ class NormalScores:
         Raises:
             InputError: a rate outside (0, 0.25), or no scores.
         """
-        if not 0 < false_alarm_rate < 0.25:
-            raise InputError(
-                f"Expected {argument('false_alarm_rate')} between 0 and 0.25, found {false_alarm_rate}. 0.001 means "
-                "one step in 1,000 normal ones."
-            )
+        require_false_alarm_rate(false_alarm_rate)
         count = len(self.ascending)
         if not count:
             raise InputError("Expected scores of normal steps, found none.")
@@ -127,3 +123,16 @@ def _run_around(step: int, high: np.ndarray) -> tuple[int, int]:
     before, after = np.flatnonzero(~high[:step]), np.flatnonzero(~high[step + 1 :])
     start = int(before[-1]) + 1 if len(before) else 0
     return start, step + 1 + (int(after[0]) if len(after) else len(high) - step - 1)
+
+
+def require_false_alarm_rate(rate: float) -> None:
+    """Refuse a share of normal steps that raise an alarm which is no share of few.
+
+    Raises:
+        InputError: it is outside (0, 0.25).
+    """
+    if not 0 < rate < 0.25:
+        raise InputError(
+            f"Expected {argument('false_alarm_rate')} between 0 and 0.25, found {rate}. 0.001 means one step in 1,000 "
+            "normal ones."
+        )

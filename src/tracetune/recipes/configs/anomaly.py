@@ -1,5 +1,6 @@
 """What commands take for anomaly detection; defaults are those of the library."""
 
+import math
 from dataclasses import dataclass, field
 
 from tracetune.base.config import require_at_least
@@ -97,6 +98,12 @@ class DetectorChoice:
         if self.threshold is not None and self.rolling is not None:
             raise InputError("--threshold and --rolling are two ways to raise an alarm. Leave one out.")
         require_at_least(self, 2, "rolling")
+        if self.threshold is not None and not math.isfinite(self.threshold):
+            raise InputError(f"Expected --threshold to be a finite number, found {self.threshold}.")
+        if self.rolling is None and self.level != DetectorChoice.level:
+            raise InputError("--level changes nothing without --rolling. Leave it out, or give both.")
+        if not 0 < self.level < 1:
+            raise InputError(f"Expected --level between 0 and 1, found {self.level}.")
 
 
 @dataclass(frozen=True)

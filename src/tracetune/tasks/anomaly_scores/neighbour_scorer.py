@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument, shown
 from tracetune.tasks.anomaly_scores.features import WindowFeatures
 from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
 from tracetune.tasks.anomaly_scores.neighbours import coreset, nearest_distance
@@ -132,6 +132,19 @@ def fit_neighbour_scorer(
         normal_scores=_combined(per_width, spreads),
         repeatability=float(np.mean([_repeatability(bank) for bank in banks])),
     )
+
+
+def require_windows(widths: Sequence[int] | None, neighbours: int) -> None:
+    """Refuse windows that cannot be compared: a window of one step has no shape.
+
+    Raises:
+        InputError: a width below 2, no width at all, or fewer neighbours than one.
+    """
+    least = [] if widths is None else list(widths) or [0]
+    if any(not isinstance(width, int) or width < 2 for width in least):
+        raise InputError(f"Expected {argument('widths')} of whole steps of at least 2, found {shown(widths)}.")
+    if not isinstance(neighbours, int) or neighbours < 1:
+        raise InputError(f"Expected at least 1 of the nearest neighbours, found {shown(neighbours)}.")
 
 
 def window_widths(values: np.ndarray, shortest: int = 64, longest: int = 400) -> tuple[int, ...]:

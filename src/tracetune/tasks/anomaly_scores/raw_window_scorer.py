@@ -7,7 +7,7 @@ import numpy as np
 
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.features import RawShape
-from tracetune.tasks.anomaly_scores.neighbour_scorer import NeighbourScorer, fit_neighbour_scorer
+from tracetune.tasks.anomaly_scores.neighbour_scorer import NeighbourScorer, fit_neighbour_scorer, require_windows
 from tracetune.tasks.anomaly_scores.scorer import Calibration, register_scorer
 
 
@@ -24,6 +24,9 @@ class Windows:
     widths: tuple[int, ...] | None = None
     neighbours: int = 3
     name: ClassVar[str] = "windows"
+
+    def __post_init__(self) -> None:
+        require_windows(self.widths, self.neighbours)
 
     def fit(
         self,
