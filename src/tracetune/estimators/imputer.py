@@ -16,7 +16,7 @@ from transformers import TrainerCallback
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.device import resolve_device
-from tracetune.base.errors import InputError, either
+from tracetune.base.errors import InputError, argument, either
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
@@ -119,7 +119,7 @@ class Imputer:
         content, name = saved.content, saved.base_model.name
         if context_length not in (None, content.context_length):
             raise InputError(
-                f"{saved.folder} was fine-tuned for context_length={content.context_length}. Leave it out."
+                f"{saved.folder} was fine-tuned for {argument('context_length', content.context_length)}. Leave it out."
             )
         model = load_model(saved, lambda found: _built(content, name, found), base)
         inner: Any = model.get_base_model() if isinstance(model, PeftModel) else model

@@ -16,7 +16,7 @@ from transformers import TrainerCallback
 
 from tracetune.backbones.text_encoder import TextEncoder, load_text_encoder
 from tracetune.base.device import resolve_device
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.base.schema import from_json
 from tracetune.data.windows import batches
 from tracetune.estimators.labelled import class_numbers
@@ -280,7 +280,7 @@ class TextClassifier:
             InputError: unusable data, fewer than two classes, or one that this classifier does not know.
         """
         if not 0 < validation_share < 1:
-            raise InputError(f"Expected validation_share between 0 and 1, found {validation_share}.")
+            raise InputError(f"Expected {argument('validation_share')} between 0 and 1, found {validation_share}.")
         texts, given, columns = _labelled(train, labels, text_column, label_column)
         known = None if self.trace is None else self.classes
         numbers, classes = class_numbers(given, len(texts), known, _NOUNS)
@@ -426,7 +426,9 @@ def _labelled(
     frame = table_of(data)
     if frame is not None:
         if labels is not None:
-            raise InputError("A table has its labels in a column: name it with label_column, and leave labels out.")
+            raise InputError(
+                f"A table has its labels in a column: name it with {argument('label_column')}, and leave labels out."
+            )
         columns = find_columns(frame, text_column, label_column, labelled=True)
         if columns.said:
             logger.warning("%s", columns.said)
@@ -435,7 +437,7 @@ def _labelled(
     if labels is None:
         raise InputError("Expected labels, one for each text, found none.")
     if text_column is not None or label_column is not None:
-        raise InputError("A list has no columns: leave out text_column and label_column.")
+        raise InputError(f"A list has no columns: leave out text_column and {argument('label_column')}.")
     return checked_texts(data, pairs), labels, None
 
 
