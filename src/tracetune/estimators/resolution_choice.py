@@ -96,7 +96,7 @@ def choose_resolution(
     choice = chosen[1]
     if season in chosen and _is_better(*(_of_best(relative[s], candidates, chosen[s]) for s in (season, 1))):
         choice = chosen[season]
-    logger.info("%s", choice.describe())
+    logger.warning(choice.describe())  # a choice that decides the result is said on the command line too
     return choice
 
 
