@@ -47,3 +47,13 @@ def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> Non
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
         read_ts(tmp_path / "none.ts")
+
+
+def test_files_without_classes_are_read_where_none_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "new.ts"
+    path.write_text("@classLabel false\n@data\n1,2,3:4,5,6\n7,8,?:1,1,1\n")
+    found = read_ts(path, labelled=False)
+    assert found.labels == []
+    assert found.values[0].tolist() == [[1, 2, 3], [4, 5, 6]]
+    with pytest.raises(InputError, match="only files with classes"):
+        read_ts(path)

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from torch import nn
 
 from tests.tiny import save_tiny
 from tracetune import Classifier, FitConfig, InputError, Trace, TrainingConfig
+from tracetune.backbones.any_module import wrap_module
+from tracetune.heads.classification import ClassificationHeadConfig
 from tracetune.selection.schedule import SelectionConfig
 
 NAMES = ["fast", "slow"]
@@ -50,65 +53,103 @@ def tuned(base: Classifier) -> Classifier:
         keep=4, warmup_steps=1, final_step=4, interval=1, scoring_batches=1, batch_size=16, cost_share=1.0
     )
     training = TrainingConfig(max_steps=6, batch_size=16, evaluations=2, learning_rate=2e-3)
-    return base.fit(*series(60), FitConfig(method=Trace(selection), head_training=training, training=training))
+    config = FitConfig(
+        method=Trace(selection), head=ClassificationHeadConfig(scales=(1.0,)), head_start="kept", training=training
+    )
+    return base.fit(*series(60), config, folds=2, class_weights="balanced")
 
 
 def test_it_learns_and_gives_probabilities(tuned: Classifier) -> None:
     values, labels = series(40, seed=1)
-    probabilities = tuned.predict(values)
+    probabilities = tuned.predict(values, batch_size=16)
     assert probabilities.shape == (40, 2)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
-    assert (tuned.classify(values) == labels).mean() > 0.9
-    measured = tuned.evaluate(values, labels).set_index("classifier")
-    assert measured.loc["model", "accuracy"] == (tuned.classify(values) == labels).mean()
+    found = tuned.evaluate(values, labels)
+    assert found.accuracy == (tuned.classify(values) == labels).mean() > 0.9
     truth = probabilities[np.arange(40), [NAMES.index(label) for label in labels]]
-    assert measured.loc["model", "log_loss"] == pytest.approx(-np.log(truth).mean())
-    assert measured.loc["most frequent class", ["accuracy", "log_loss"]].tolist() == pytest.approx([0.5, np.log(2)])
-    assert [each["name"] for each in tuned.trace["candidates"]] == ["head", "trace"]
+    assert found.scores["log_loss"][0] == pytest.approx(-np.log(truth).mean())
+    trace = tuned.trace
+    assert [each["name"] for each in trace["candidates"]] == ["head", "trace"]
+    assert trace["data"] == {"samples": 60, "folds": 2, "held_out": 60}
+    assert trace["class_weights"] == [1.0, 1.0]
+    assert tuned.base_name in repr(trace["base_model"])
 
 
-def test_saved_and_loaded_probabilities_are_equal(tuned: Classifier, tmp_path: Path) -> None:
+def test_explanations_lie_on_the_steps_of_the_series(tuned: Classifier) -> None:
+    values, _ = series(4, seed=3)
+    found = tuned.explain(values)
+    assert [each.shape for each in found] == [each.shape for each in values]
+    assert np.isnan(found[0][0]).sum() == 1  # the step that is missing
+    speaks = np.mean([np.nanmean(np.abs(each), axis=1) for each in found], axis=0)
+    assert speaks[0] > speaks[1]  # the second channel is noise
+    other = tuned.explain(values[:1], "slow" if tuned.classify(values[:1])[0] == "fast" else "fast")
+    assert not np.allclose(other[0][1], found[0][1])
+    with pytest.raises(InputError, match="Expected one of the classes fast, slow, found 'medium'"):
+        tuned.explain(values, "medium")
+
+
+def test_saved_merged_and_loaded_probabilities_are_equal(tuned: Classifier, tmp_path: Path) -> None:
     values, _ = series(10, seed=2)
+    expected = tuned.predict(values)
     tuned.save_pretrained(tmp_path / "run")
     loaded = Classifier.from_pretrained(tmp_path / "run", device="cpu")
     assert loaded.classes == tuned.classes == NAMES
-    np.testing.assert_array_equal(loaded.predict(values), tuned.predict(values))
+    np.testing.assert_array_equal(loaded.predict(values), expected)
     assert json.loads((tmp_path / "run" / "trace.json").read_text())["task"] == "classification"
     assert "Classifier.from_pretrained" in (tmp_path / "run" / "README.md").read_text()
     with pytest.raises(InputError, match="fine-tuned for context_length=64"):
         Classifier.from_pretrained(tmp_path / "run", context_length=32)
+    merged = tuned.merge()
+    np.testing.assert_allclose(merged.predict(values), expected, atol=1e-4)
+    merged.save_pretrained(tmp_path / "merged")
+    np.testing.assert_array_equal(
+        Classifier.from_pretrained(tmp_path / "merged").predict(values), merged.predict(values)
+    )
 
 
 def test_tables_are_classified_item_by_item(base: Classifier) -> None:
-    tuned = base.fit(table(40), method="linear_probe", target=["a", "b"])
+    tuned = base.fit(table(40), config=FitConfig(head_start="kept"), method="linear_probe", folds=2)
     test = table(20, seed=1)
-    found = tuned.predict_df(test, target=["a", "b"])
+    found = tuned.predict_df(test.drop(columns="label"))
     assert list(found.columns) == ["item_id", "predictions", "fast", "slow"]
     assert found["item_id"].tolist() == [f"s{index}" for index in range(20)]
     accuracy = (found["predictions"] == [NAMES[index % 2] for index in range(20)]).mean()
     assert accuracy > 0.8
-    assert tuned.evaluate(test, target=["a", "b"])["accuracy"][0] == accuracy
-    renamed = test.rename(columns={"item_id": "who", "label": "kind"})
-    again = tuned.predict_df(renamed, label_column="kind", id_column="who", target=["a", "b"])
-    assert again["predictions"].tolist() == found["predictions"].tolist()
+    assert tuned.evaluate(test).accuracy == accuracy
+    with pytest.raises(InputError, match="'b'"):
+        tuned.predict_df(test.drop(columns="b"))
+
+
+def test_a_wrapped_module_of_one_length_becomes_a_classifier() -> None:
+    module = nn.Sequential(nn.Linear(40, 24), nn.Tanh(), nn.Linear(24, 30), nn.Unflatten(-1, (5, 6)))
+    backbone = wrap_module(module, context_length=40, width=6, patch_length=8)
+    values, labels = series(40)
+    tuned = Classifier.from_backbone(backbone).fit(values, labels, method="linear_probe", folds=2)
+    assert tuned.evaluate(*series(40, seed=1)).accuracy > 0.7
+    assert tuned.predict([np.ones((2, 3))]).shape == (1, 2)  # shorter than a patch
 
 
 @pytest.mark.parametrize(
-    ("values", "labels", "message"),
+    ("values", "labels", "options", "message"),
     [
-        (series(4)[0], ["a"] * 4, "at least two classes, found only 'a'"),
-        (series(4)[0], ["a", "b"], "a label for each of 4 series, found 2"),
-        (series(4)[0], ["a", "b", None, "a"], "found none for series 2"),
-        (series(4)[0], None, "Expected labels"),
-        ([np.ones((2, 9)), np.ones((3, 9))], ["a", "b"], "Expected 2 channels in series 1, found 3"),
-        (np.ones((4, 9)), [0, 1, 0, 1], r"shape \[channels, steps\], found \[9\]"),
-        ([np.full((1, 5), np.nan)], ["a"], "no value at all"),
-        ([], [], "at least one series"),
+        (series(4)[0], ["a"] * 4, {}, "at least two classes, found only 'a'"),
+        (series(4)[0], ["a", "b"], {}, "a label for each of 4 series, found 2"),
+        (series(4)[0], ["a", "b", None, "a"], {}, "found none for series 2"),
+        (series(4)[0], None, {}, "Expected labels"),
+        ([np.ones((2, 9)), np.ones((3, 9))], ["a", "b"], {}, "Expected 2 channels in series 1, found 3"),
+        (np.ones((4, 9)), [0, 1, 0, 1], {}, r"shape \[channels, steps\], found \[9\]"),
+        ([np.full((1, 5), np.nan)], ["a"], {}, "no value at all"),
+        ([], [], {}, "at least one series"),
+        (*series(4), {"class_weights": {"fast": 1.0}}, "class_weights of the classes fast, slow"),
+        (*series(4), {"class_weights": "even"}, "class_weights 'balanced' or"),
+        (*series(4), {"folds": 3}, "folds of at most 2"),
     ],
 )
-def test_unusable_samples_are_refused(base: Classifier, values: Any, labels: Any, message: str) -> None:
+def test_unusable_samples_are_refused(
+    base: Classifier, values: Any, labels: Any, options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
-        base.fit(values, labels)
+        base.fit(values, labels, **options)
 
 
 def test_wrong_use_is_refused(base: Classifier, tuned: Classifier, tmp_path: Path) -> None:
@@ -123,12 +164,6 @@ def test_wrong_use_is_refused(base: Classifier, tuned: Classifier, tmp_path: Pat
         tuned.predict([np.ones((1, 9))])
     with pytest.raises(InputError, match="fine-tuned already"):
         tuned.fit(values, labels)
-    frame = table(4)
-    with pytest.raises(InputError, match="labels in a column 'kind'"):
-        base.fit(frame, label_column="kind")
-    frame.loc[0, "label"] = "slow"
-    with pytest.raises(InputError, match="one label an item, found 2 for item 's0'"):
-        base.fit(frame)
     assert not (tmp_path / "nothing").exists()
 
 

@@ -100,7 +100,14 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def attribute_texts(config_class: type) -> dict[str, str]:
-    """Return the lines of a class's "Attributes:" section, by attribute."""
+    """Return the lines of a class's "Attributes:" section, by attribute; those of the classes it extends, too."""
+    texts: dict[str, str] = {}
+    for each in reversed(config_class.__mro__):
+        texts |= _section_texts(each)
+    return texts
+
+
+def _section_texts(config_class: type) -> dict[str, str]:
     _, _, section = inspect.cleandoc(config_class.__doc__ or "").partition("Attributes:\n")
     texts: dict[str, str] = {}
     name = ""

@@ -44,6 +44,9 @@ COMMANDS = {
         "Fine-tune, predict and compare with the truth on real data that ships with it (about two minutes).",
         {
             FORECASTING: Variant("demo:DemoConfig", "demo:demo", "Loading the model and the series ..."),
+            CLASSIFICATION: Variant(
+                "classification:DemoConfig", "classification_demo:demo", "Loading the model and the series ..."
+            ),
             ANOMALY: Variant("anomaly:DemoConfig", "anomaly:demo", "Loading the model and the series ..."),
             IMPUTATION: Variant("imputation:DemoConfig", "imputation:demo", "Loading the model and the series ..."),
             TEXT: Variant("text:DemoConfig", "text_demo:demo", "Collecting sentences ..."),

@@ -22,15 +22,19 @@ class LabelledFile:
 
     Attributes:
         values: one array [C, L] a series, NaN where missing.
-        labels: class of each series.
+        labels: class of each series; none where the file has none.
     """
 
     values: list[np.ndarray]
     labels: list[str]
 
 
-def read_ts(path: str | Path) -> LabelledFile:
+def read_ts(path: str | Path, *, labelled: bool = True) -> LabelledFile:
     """Read a .ts file.
+
+    Args:
+        path: where it is.
+        labelled: False takes files without classes too, and gives no labels then.
 
     Raises:
         InputError: the file is missing, has no data, time stamps or no classes, or a line that is no series.
@@ -44,15 +48,16 @@ def read_ts(path: str | Path) -> LabelledFile:
         raise InputError(f"Expected a line @data in {source}, found none: this is no .ts file.")
     if "@timestamps true" in header:
         raise InputError(f"Expected series without time stamps in {source}: series with them are not read.")
-    if not any(line.split()[:2] == ["@classlabel", "true"] for line in header):
+    has_classes = any(line.split()[:2] == ["@classlabel", "true"] for line in header)
+    if labelled and not has_classes:
         raise InputError(f"Expected '@classLabel true ...' in {source}: only files with classes are read.")
     start = next(number for number, line in enumerate(lines) if line.strip().lower() == "@data") + 1
     values, labels = [], []
     for number, line in enumerate(lines[start:], start + 1):
         if line.strip():
-            *channels, label = line.strip().split(":")
+            channels = line.strip().split(":")
+            labels += [channels.pop().strip()] if has_classes else []
             values.append(_series(channels, f"line {number} of {source}"))
-            labels.append(label.strip())
     if not values:
         raise InputError(f"Expected series after @data in {source}, found none.")
     return LabelledFile(values, labels)

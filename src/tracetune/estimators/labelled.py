@@ -1,4 +1,4 @@
-"""Labelled series as classifiers take them: from arrays or long tables, with classes by name.
+"""Labelled series as classifiers take them: arrays, checked, and classes by name.
 
 Shapes: S samples, C channels, L steps.
 """
@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError, argument
-from tracetune.data.reading.items import ITEM_NAMES
-from tracetune.data.reading.read import panel_from_frame
+from tracetune.base.errors import InputError
 
 
 def checked_samples(values: Iterable[np.ndarray], channels: int | None = None) -> list[np.ndarray]:
@@ -82,46 +80,6 @@ def class_numbers(
         raise InputError(f"Expected the classes {', '.join(known)}, found {', '.join(unknown)} too.")
     numbers = {name: number for number, name in enumerate(known)}
     return np.array([numbers[name] for name in names], dtype=np.int64), known
-
-
-def samples_from_frame(
-    frame: pd.DataFrame, label_column: str | None, **columns: Any
-) -> tuple[list[str], list[np.ndarray], list[Any] | None]:
-    """Return item ids, series [C, L] and labels of a long table; no labels where ``label_column`` is None.
-
-    Args:
-        frame: one row a step, the label of an item on each of its rows.
-        label_column: where the labels are.
-        columns: id_column, timestamp_column, target, freq, sort, as in ``panel_from_frame``.
-
-    Raises:
-        InputError: no item or label column, more than one label for an item, or an unusable table.
-    """
-    item = columns.get("id_column") or next((name for name in ITEM_NAMES if name in frame.columns), None)
-    if item is None or item not in frame.columns:
-        raise InputError(
-            f"Expected a column that tells series apart, {' or '.join(ITEM_NAMES)}. Name it with "
-            f"{argument('id_column')}."
-        )
-    if label_column is None:
-        panel = panel_from_frame(frame, **columns)
-        return [series.item_id for series in panel], [series.values for series in panel], None  # noqa: PD011
-    if label_column not in frame.columns:
-        raise InputError(
-            f"Expected labels in a column {label_column!r}, found {', '.join(map(str, frame.columns))}. Name it with "
-            f"{argument('label_column')}."
-        )
-    labels = frame.groupby(frame[item].map(str), sort=False)[label_column]
-    several = labels.nunique(dropna=False)
-    if (several > 1).any():
-        raise InputError(f"Expected one label an item, found {several.max()} for item {several.idxmax()!r}.")
-    panel = panel_from_frame(frame.drop(columns=label_column), **columns)
-    of_item = labels.first()
-    return (
-        [series.item_id for series in panel],
-        [series.values for series in panel],  # noqa: PD011 - not a pandas object
-        [of_item[str(series.item_id)] for series in panel],
-    )
 
 
 def _name(label: Any) -> str:

@@ -74,10 +74,12 @@ class Candidates:
         return iter(self._all)
 
     def add(
-        self, name: str, model: nn.Module, losses: np.ndarray | None = None, shrinkage: Shrinkage | None = None
+        self, name: str, model: nn.Module | None, losses: np.ndarray | None = None, shrinkage: Shrinkage | None = None
     ) -> None:
         """Measure a model and let it compete; ``losses`` are given where they are known already."""
-        losses = self.measure(model) if losses is None else losses
+        if losses is None:
+            assert model is not None, "a model that is gone has losses that are known"
+            losses = self.measure(model)
         self._all.append(Candidate(name, model, losses, shrinkage))
 
     def add_baseline(self, name: str, model: nn.Module) -> None:

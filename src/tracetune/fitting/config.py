@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tracetune.base.errors import InputError, argument, unknown_name
-from tracetune.fitting.names import BEST, CACHE_DTYPES, HEAD_STARTS, MODULES, SHRINKS, STARTS, TOGETHER, ZERO_SHOT
+from tracetune.fitting.names import (
+    BEST,
+    CACHE_DTYPES,
+    HEAD_STARTS,
+    MODULES,
+    SHRINKS,
+    SOLVED,
+    STARTS,
+    TOGETHER,
+    ZERO_SHOT,
+)
 from tracetune.training.config import TrainingConfig
 
 if TYPE_CHECKING:  # PyTorch comes with it
@@ -40,8 +50,8 @@ class FitConfig:
         start: the model that the method starts from: "head" (trained on frozen features), "zero-shot" (the backbone
             without a new head), or "best", whichever of the two has the lower validation loss.
         head_start: "solved" trains the head from the solution that the task finds without gradient descent (ridge
-            regression, logistic regression) and returns to it where no later step is better, "gradient" trains it from
-            its first weights.
+            regression) and returns to it where no later step is better, "kept" keeps that solution as it is,
+            "gradient" trains the head from its first weights.
         head_training: how the head is trained on frozen features.
         training: how adapters (or the backbone) and head are trained together.
         train_stride: steps between the origins of training windows.
@@ -64,7 +74,7 @@ class FitConfig:
     method: Method = field(default_factory=_trace)
     head: Any = None
     start: str = BEST
-    head_start: str = "solved"
+    head_start: str = SOLVED
     head_training: TrainingConfig = field(default_factory=lambda: TrainingConfig(num_train_epochs=HEAD_EPOCHS))
     training: TrainingConfig = field(default_factory=TrainingConfig)
     train_stride: int = 1

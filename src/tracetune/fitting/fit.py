@@ -21,7 +21,7 @@ from tracetune.fitting.names import HEAD, MODULES, NONE, ZERO_SHOT
 from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import shrink, shrink_modules
-from tracetune.fitting.trained import TrainedHead
+from tracetune.fitting.trained import TrainedAdapters, TrainedHead
 from tracetune.tasks.task import ComparedTask, Task, TaskModel, TrainingData
 
 
@@ -38,6 +38,21 @@ class Fitted:
     record: FitRecord
 
 
+@dataclass(frozen=True)
+class Competition:
+    """Candidates side by side on validation, and what their training left.
+
+    Attributes:
+        candidates: baselines, zero-shot, head and method, as far as there are such.
+        trained_head: of the head; None where none was trained.
+        trained: of the method; None where it trains a head only.
+    """
+
+    candidates: Candidates
+    trained_head: TrainedHead | None
+    trained: TrainedAdapters | None
+
+
 def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, run: Run) -> Fitted:
     """Let zero-shot, head and method compete on validation; return the best one.
 
@@ -47,23 +62,31 @@ def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, r
         InputError: options of the method that fit neither model nor run, a start that the task does not have,
             checkpoints of another run, or no candidate with a finite loss.
     """
+    with frozen(backbone):
+        found = compete(task, backbone, data, config, run)
+        model = with_separate_backbone(found.candidates.take_best(), backbone)
+    head = config.head or task.default_head
+    return Fitted(model, FitRecord.of(config, head, found.candidates, model, found.trained_head, found.trained))
+
+
+def compete(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, run: Run) -> Competition:
+    """Train what a fit may return, and measure it on validation; the backbone is `frozen`.
+
+    Raises:
+        InputError: as `fit`.
+    """
     method = config.method
     method.check(linear_layers(backbone), config.training.total_steps(len(data.train)))
     run.claim(fit_identity(task, backbone, data, config))
     seed_everything(config.training.seed)
     candidates = Candidates(data, config.guard_margin)
     trained = None
-    with _frozen(backbone):
-        trained_head = _add_starts(candidates, task, backbone, data, config, run)
-        if method.adapts_backbone:
-            start = candidates.named(config.start)
-            model, trained = train_adapters(_copy(start), data, config, run.part(method.name))
-            _add_tuned(candidates, start, model, config)
-            del start, model  # only the candidates refer to them, so that they can be released
-        model = _with_separate_backbone(candidates.take_best(), backbone)
-    head = config.head or task.default_head
-    record = FitRecord.of(config, head, candidates, model, trained_head, trained)
-    return Fitted(model, record)
+    trained_head = _add_starts(candidates, task, backbone, data, config, run)
+    if method.adapts_backbone:
+        start = candidates.named(config.start)
+        model, trained = train_adapters(_copy(start), data, config, run.part(method.name))
+        _add_tuned(candidates, start, model, config)
+    return Competition(candidates, trained_head, trained)
 
 
 def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, run: Run) -> nn.Module:
@@ -79,7 +102,7 @@ def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, 
     run.claim(fit_identity(task, backbone, data, config))
     seed_everything(config.training.seed)
     candidates = Candidates(data, config.guard_margin)
-    with _frozen(backbone):
+    with frozen(backbone):
         _add_starts(candidates, task, backbone, data, config, run)
         start = _copy(candidates.named(config.start))
         model, _ = train_adapters(start, data, config, run.part(method.name))
@@ -118,7 +141,7 @@ def _add_tuned(candidates: Candidates, start: Candidate, model: nn.Module, confi
 
 
 @contextmanager
-def _frozen(backbone: nn.Module) -> Iterator[None]:
+def frozen(backbone: nn.Module) -> Iterator[None]:
     """Freeze every weight of the backbone inside the context."""
     trainable = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
     backbone.eval().requires_grad_(False)
@@ -129,7 +152,7 @@ def _frozen(backbone: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def _with_separate_backbone(winner: Candidate, backbone: Backbone) -> nn.Module:
+def with_separate_backbone(winner: Candidate, backbone: Backbone) -> nn.Module:
     """Return the winner's model in evaluation mode, with a copy of the backbone where it shares the one fitted."""
     assert winner.model is not None
     shares = isinstance(winner.model, TaskModel) and winner.model.backbone is backbone

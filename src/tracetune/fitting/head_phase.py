@@ -14,10 +14,10 @@ from tracetune.base.errors import InputError
 from tracetune.data.windows import BatchSource, batches
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.interpolation import head_path
-from tracetune.fitting.names import NONE
+from tracetune.fitting.names import GRADIENT, KEPT, NONE
 from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import shrink
-from tracetune.fitting.trained import TrainedHead
+from tracetune.fitting.trained import History, TrainedHead
 from tracetune.tasks.task import Output, Task, TaskModel, TrainingData
 from tracetune.training.checkpoints import train
 from tracetune.training.feature_cache import CachedBatches, cache_batches
@@ -33,7 +33,8 @@ def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConf
 
     Features of the frozen backbone are computed once where memory allows. With ``config.head_start == "solved"``
     training starts from the task's solution, and returns to it where no later step has a lower validation loss. Such a
-    head has no dropout from then on. At the end it is moved back towards zero-shot as far as validation says.
+    head has no dropout from then on. With "kept" it stays that solution. At the end it is moved back towards zero-shot
+    as far as validation says.
     """
     assert model.head is not None, "the first phase needs a head"
     started = time.perf_counter()
@@ -42,13 +43,36 @@ def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConf
     training, validation = (_cached(model, source, storage, run.device) for source in (data.train, data.validation))
     model.head.requires_grad_(True)
     solution = None
-    if config.head_start == "solved":
+    if config.head_start != GRADIENT:
         features = _Features(model, data.train, training), _Features(model, data.validation, validation)
         solution = _solution(task, model, *features)
     trained_module: nn.Module = model
     parts = data
     if training is not None and validation is not None:
         trained_module, parts = HeadOnFeatures(model), TrainingData(training, validation)
+    history: History = []
+    if solution is None or config.head_start != KEPT:
+        history = _descend(model, trained_module, parts, config, run, solution)
+
+    def measure() -> np.ndarray:
+        return sample_losses(trained_module, parts.validation)
+
+    path = head_path(model) if config.shrink != NONE else None
+    shrinkage = None if path is None else shrink(path, measure, data.known_groups)
+    losses = measure() if shrinkage is None else shrinkage.losses
+    return TrainedHead(history, time.perf_counter() - started, losses, shrinkage)
+
+
+def _descend(
+    model: TaskModel,
+    trained_module: nn.Module,
+    parts: TrainingData,
+    config: FitConfig,
+    run: Run,
+    solution: tuple[float, dict[str, Any]] | None,
+) -> History:
+    """Train the head by gradient descent, and return to the solution where no step is better; returns the log."""
+    assert model.head is not None
     trainer = build_trainer(
         trained_module,
         config.head_training,
@@ -64,14 +88,7 @@ def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConf
     train(trainer)
     if solution is not None and not (trainer.state.best_metric or float("inf")) < solution[0]:
         model.head.load_state_dict(solution[1])
-
-    def measure() -> np.ndarray:
-        return sample_losses(trained_module, parts.validation)
-
-    path = head_path(model) if config.shrink != NONE else None
-    shrinkage = None if path is None else shrink(path, measure, data.known_groups)
-    losses = measure() if shrinkage is None else shrinkage.losses
-    return TrainedHead(trainer.state.log_history, time.perf_counter() - started, losses, shrinkage)
+    return trainer.state.log_history
 
 
 class HeadOnFeatures(nn.Module):

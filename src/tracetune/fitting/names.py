@@ -2,7 +2,8 @@
 
 ZERO_SHOT, HEAD, BEST = "zero-shot", "head", "best"
 STARTS = (BEST, HEAD, ZERO_SHOT)
-HEAD_STARTS = ("gradient", "solved")
+GRADIENT, SOLVED, KEPT = "gradient", "solved", "kept"
+HEAD_STARTS = (GRADIENT, SOLVED, KEPT)
 TOGETHER, MODULES, NONE = "together", "modules", "none"
 SHRINKS = (TOGETHER, MODULES, NONE)
 CACHE_DTYPES = (None, "float32", "bfloat16")

@@ -1,8 +1,9 @@
-"""A head for classification: mean and maximum over the patches, then one linear layer to the classes.
+"""A head for classification: what tokens are like over time, at each scale, then one linear layer to the classes.
 
-Shapes: B batch, C channels, N patches, D width, K classes.
+Shapes: B batch, C channels, N patches of all scales, D width, V scales, K classes.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,42 +12,72 @@ from torch import Tensor, nn
 from tracetune.base.errors import InputError
 from tracetune.heads.head import output_layer
 
+POOLS = 4  # mean, maximum, deviation, share above 0
+_STEEPNESS = 8.0  # of the sigmoid whose gradient stands for that of the step
+_LEAST_VARIANCE = 1e-8  # a deviation of 0 has no gradient
+
 
 @dataclass(frozen=True)
 class ClassificationHeadConfig:
-    """Which classification head to put on a backbone.
+    """Which classification head to put on a backbone, and what it reads.
 
     Attributes:
         dropout: share of the pooled features that is dropped in training; none is dropped once a solution was found
             without gradient descent.
+        scales: lengths to which every series is resampled, as shares of the context; a longer one is cut into windows
+            that overlap by half. Those at which the backbone cannot encode, or makes fewer than four patches, are left
+            out.
     """
 
     dropout: float = 0.1
+    scales: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
             raise InputError(f"Expected a head dropout in [0, 1), found {self.dropout}.")
+        object.__setattr__(self, "scales", tuple(self.scales))
+        if not self.scales or not all(math.isfinite(scale) and 0 < scale <= 16 for scale in self.scales):
+            raise InputError(f"Expected scales above 0 and up to 16, such as (0.5, 1.0), found {self.scales}.")
 
 
 class ClassificationHead(nn.Module):
-    """Tokens of every channel, pooled over the patches in two ways, through one linear layer.
+    """Tokens of every channel and scale, pooled over their patches in four ways, through one linear layer.
 
     Args:
         channels: C.
         width: D of a token.
         classes: K.
-        dropout: share of the 2 C D pooled features that is dropped in training.
+        patches: patches of each scale, N in all.
+        dropout: share of the 4 V C D pooled features that is dropped in training.
     """
 
-    def __init__(self, channels: int, width: int, classes: int, dropout: float = 0.1) -> None:
+    def __init__(self, channels: int, width: int, classes: int, patches: tuple[int, ...], dropout: float = 0.1) -> None:
         super().__init__()
+        self.patches = patches
         self.dropout = nn.Dropout(dropout)
-        self.output = output_layer(2 * channels * width, classes)
+        self.output = output_layer(len(patches) * POOLS * channels * width, classes)
+
+    @property
+    def blocks(self) -> int:
+        """Return the number of equal blocks of features, one a scale, each of which can be solved by itself."""
+        return len(self.patches)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return logits [B, K] from tokens [B, C, N, D]."""
         return self.output(self.dropout(self.reduce(tokens).flatten(-2)))
 
     def reduce(self, tokens: Tensor) -> Tensor:
-        """Return pooled tokens [B, 2 C, D], the means of all channels before their maxima."""
-        return torch.cat([tokens.mean(dim=-2), tokens.amax(dim=-2)], dim=-2)
+        """Return pooled tokens [B, 4 V C, D]: of one scale after the other mean, maximum, deviation, share above 0."""
+        return torch.cat([_pooled(part) for part in tokens.split(self.patches, dim=-2)], dim=-2)
+
+
+def _pooled(tokens: Tensor) -> Tensor:
+    """Return pools [B, 4 C, D] of tokens [B, C, N, D]."""
+    deviation = (tokens.var(dim=-2, unbiased=False) + _LEAST_VARIANCE).sqrt()
+    return torch.cat([tokens.mean(dim=-2), tokens.amax(dim=-2), deviation, _above_zero(tokens).mean(dim=-2)], dim=-2)
+
+
+def _above_zero(tokens: Tensor) -> Tensor:
+    """Return 1 above 0, else 0; with the gradient of a steep sigmoid, since a step has none."""
+    smooth = torch.sigmoid(_STEEPNESS * tokens)
+    return (tokens > 0).to(tokens.dtype) + (smooth - smooth.detach())

@@ -103,7 +103,8 @@ class TrainingChoice:
     Attributes:
         learning_rate: peak learning rate of the adapters.
         head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
-        head_start: what training of the head starts from: solved (closed form) or gradient (initial weights).
+        head_start: what training of the head starts from: solved (closed form), gradient (initial weights), or kept
+            (closed form, and not trained any further).
         head_epochs: passes over frozen features that train the head first.
         num_train_epochs: passes over the data with adapters and head.
         max_steps: stop after this many optimiser steps, whatever the epochs; -1: no such limit.

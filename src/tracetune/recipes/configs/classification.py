@@ -1,6 +1,7 @@
 """What commands take for classification; defaults are those of the library."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
@@ -13,15 +14,32 @@ class LabelledSource:
     """The series that a command reads.
 
     Attributes:
-        data: file in the format of the UCR and UEA archives (.ts): labelled series, a line each.
+        data: labelled series: a .ts file of the UCR and UEA archives, or a table (CSV and other text, Excel, Parquet,
+            Feather, JSON) with a row a step and the label on every row, or with a series in each row.
+        label_column: column with the classes; without it that of the model's training, else label.
+        id_column: columns that tell series apart, in a table with a row a step; found by content without it.
+        timestamp_column: time column; found by content without it.
+        target: columns with the channels, and no others.
+        layout: long (a row a step) or steps_in_header (a series in each row); found by content without it.
+        separator: what stands between cells of a text file: ; , | tab or space.
+        decimal: decimal mark of numbers.
+        missing: further marks of missing values, e.g. n.a. or -200.
     """
 
     data: str | None = field(default=None, metadata={"positional": True})
+    label_column: str | None = None
+    id_column: tuple[str, ...] = ()
+    timestamp_column: tuple[str, ...] = ()
+    target: tuple[str, ...] = ()
+    layout: Literal["long", "steps_in_header"] | None = None
+    separator: str | None = None
+    decimal: str | None = None
+    missing: tuple[str, ...] = ()
     dataset = None
 
     def __post_init__(self) -> None:
         if self.data is None:
-            raise InputError("Expected a file of labelled series, such as train.ts, found none.")
+            raise InputError("Expected a file of labelled series, such as train.ts or train.csv, found none.")
         require_file(self.data)
 
 
@@ -40,13 +58,29 @@ class BackboneChoice:
 
 @dataclass(frozen=True)
 class LabelsChoice:
-    """Which series choose the model.
+    """Which series choose the model, and what each class counts.
 
     Attributes:
-        validation_share: share of each class that chooses the model and does not train.
+        folds: parts of the series that are held out in turn to choose the model, before all of them train; without it
+            4 where there are fewer than 200 series, and one part otherwise.
+        validation_share: share of each class that is held out, where one part is.
+        class_weights: balanced gives each class the same weight, however many series it has; without it each series
+            counts the same.
     """
 
+    folds: int | None = None
     validation_share: float = 0.25
+    class_weights: Literal["balanced"] | None = None
+
+
+@dataclass(frozen=True)
+class ClassifierTraining(TrainingChoice):
+    """How head and adapters train; there are few series, so small batches and more passes over them."""
+
+    learning_rate: float = 1e-3
+    head_start: str = "kept"
+    num_train_epochs: float = 10.0
+    batch_size: int = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +92,7 @@ class FinetuneConfig:
     method: MethodChoice = field(default_factory=MethodChoice)
     lora: LoraChoice = field(default_factory=LoraChoice)
     selection: SelectionChoice = field(default_factory=SelectionChoice)
-    training: TrainingChoice = field(default_factory=TrainingChoice)
+    training: ClassifierTraining = field(default_factory=ClassifierTraining)
     labels: LabelsChoice = field(default_factory=LabelsChoice)
     run: FinetuneRun
 
@@ -114,14 +148,35 @@ class EvaluateConfig:
     """Which model to measure, and on what.
 
     Attributes:
+        plot: picture of the confusion matrix, .png, .svg or .pdf.
         batch_size: series per forward pass.
         device: auto, cpu or cuda.
     """
 
     source: LabelledSource
     classifier: ClassifierChoice
+    plot: str | None = None
     batch_size: int = 256
     device: str = "auto"
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "batch_size")
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Where to write, and with which model.
+
+    Attributes:
+        output: new folder for classes.csv, confusion.png and the adapter.
+        model: foundation model to fine-tune.
+        method: trace, lora, adalora, dora, linear_probe or full.
+        seed: fixes the result.
+        device: auto, cpu or cuda.
+    """
+
+    output: str = "demo"
+    model: str = "tracetune/tiny"
+    method: str = "trace"
+    seed: int = 0
+    device: str = "auto"

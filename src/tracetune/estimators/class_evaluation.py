@@ -1,0 +1,86 @@
+"""How well classes were told apart: scores, the confusion matrix, and a report by class.
+
+Shapes: S samples, K classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+_LEAST_PROBABILITY = 1e-12  # in the log loss
+_BINS = 10  # of the calibration error
+
+
+@dataclass(frozen=True, eq=False)
+class ClassEvaluation:
+    """What probabilities are worth on labelled samples.
+
+    Attributes:
+        scores: a row for the model and one for always naming the class that is most frequent among the samples:
+            accuracy, balanced accuracy (mean recall of the classes that occur), macro F1, log loss, expected
+            calibration error (10 bins of equal width; Guo et al. 2017), number of samples.
+        per_class: precision, recall, F1 and number of samples of each class.
+        confusion: [K, K] counts, true classes in rows, predicted ones in columns.
+    """
+
+    scores: pd.DataFrame
+    per_class: pd.DataFrame
+    confusion: pd.DataFrame
+
+    @classmethod
+    def of(cls, probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> "ClassEvaluation":
+        """Compare probabilities [S, K] with the numbers [S] of the true classes."""
+        numbers = np.arange(len(classes))
+        shares = np.bincount(labels, minlength=len(classes)) / len(labels)
+        frequent = np.tile(shares, (len(labels), 1))
+        chosen = probabilities.argmax(axis=1)
+        precision, recall, f1, samples = precision_recall_fscore_support(
+            labels, chosen, labels=numbers, zero_division=0.0
+        )
+        matrix = confusion_matrix(labels, chosen, labels=numbers)
+        index = pd.Index(classes, name="true class")
+        return cls(
+            pd.DataFrame(
+                [
+                    {"classifier": name} | _scores(found, labels)
+                    for name, found in (
+                        ("model", probabilities),
+                        ("most frequent class", frequent),
+                    )
+                ]
+            ),
+            pd.DataFrame(
+                {"class": list(classes), "precision": precision, "recall": recall, "f1": f1, "samples": samples}
+            ),
+            pd.DataFrame(matrix, index=index, columns=pd.Index(classes, name="predicted")),
+        )
+
+    @property
+    def accuracy(self) -> float:
+        """Return the share of samples whose class was named."""
+        return float(self.scores["accuracy"][0])
+
+
+def _scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    chosen, rows = probabilities.argmax(axis=1), np.arange(len(labels))
+    present = np.unique(labels)
+    _, _, f1, _ = precision_recall_fscore_support(labels, chosen, labels=present, zero_division=0.0)
+    return {
+        "accuracy": float((chosen == labels).mean()),
+        "balanced_accuracy": float(np.mean([(chosen[labels == label] == label).mean() for label in present])),
+        "macro_f1": float(f1.mean()),
+        "log_loss": float(-np.log(np.maximum(probabilities[rows, labels], _LEAST_PROBABILITY)).mean()),
+        "calibration_error": _calibration_error(probabilities, labels),
+        "samples": len(labels),
+    }
+
+
+def _calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean distance between how sure and how often right, over bins of how sure."""
+    sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bins = np.minimum((sure * _BINS).astype(np.int64), _BINS - 1)
+    gaps = np.bincount(bins, right.astype(float) - sure, minlength=_BINS)
+    return float(np.abs(gaps).sum() / len(labels))

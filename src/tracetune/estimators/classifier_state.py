@@ -1,0 +1,218 @@
+"""What a classifier consists of: how it is loaded, and how a fit makes the next one.
+
+Shapes: S samples, C channels, T context, K classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel
+from torch import nn
+from transformers import TrainerCallback
+
+from tracetune.backbones.backbone import Backbone
+from tracetune.backbones.loading import load_backbone
+from tracetune.base.errors import InputError, argument
+from tracetune.base.schema import from_json
+from tracetune.data.windows import BatchSource, batches
+from tracetune.estimators.saved_model import SavedModel, base_of, is_saved_model, load_model, read_saved_model
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.cross_fit import cross_fit
+from tracetune.fitting.names import KEPT
+from tracetune.fitting.run import Run
+from tracetune.heads.calibration import best_factor
+from tracetune.heads.classification import ClassificationHeadConfig
+from tracetune.tasks.classification import Classification
+from tracetune.tasks.labelled_series import LabelledSeries, hold_out
+from tracetune.tasks.scales import resampled, usable_scales
+from tracetune.training.config import TrainingConfig
+
+BALANCED = "balanced"
+
+
+def classifier_config() -> FitConfig:
+    """Return how classifiers are fine-tuned by default: few samples, so small batches and many passes over them."""
+    return FitConfig(
+        head_start=KEPT, training=TrainingConfig(learning_rate=1e-3, num_train_epochs=10, batch_size=16, evaluations=2)
+    )
+
+
+@dataclass(frozen=True)
+class ClassifierRecord:
+    """The keys of trace.json that a classifier needs.
+
+    Attributes:
+        classes: names, in the order of the outputs.
+        channels: C.
+        context_length: T.
+        head: configuration of the head.
+        temperature: by which logits are divided before they become probabilities.
+        class_weights: of the loss, in the order of the classes.
+        columns: how the table was read that it was trained on: names of columns; empty for arrays.
+    """
+
+    classes: list[str]
+    channels: int
+    context_length: int
+    head: ClassificationHeadConfig
+    temperature: float
+    class_weights: list[float]
+    columns: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any], where: str) -> "ClassifierRecord":
+        """Check what was read from the file ``where``."""
+        return from_json(cls, record, where)
+
+    def task(self, name: str) -> Classification:
+        """Return the task that it was fitted for."""
+        weights = tuple(self.class_weights)
+        return Classification(len(self.classes), self.channels, self.context_length, name, weights)
+
+
+@dataclass(frozen=True)
+class ClassifierState:
+    """What a classifier consists of.
+
+    Attributes:
+        backbone: as loaded.
+        base_name: where it comes from.
+        context_length: T.
+        model: what was fitted on it; None before the first fit.
+        trace: the record of the fit.
+    """
+
+    backbone: Backbone
+    base_name: str
+    context_length: int
+    model: nn.Module | None = None
+    trace: dict[str, Any] | None = None
+
+
+def load_classifier(
+    name_or_folder: str | Path, context_length: int | None, base: str | Backbone | None
+) -> ClassifierState:
+    """Load a foundation model or a saved classifier, see `Classifier.from_pretrained`."""
+    if not is_saved_model(name_or_folder):
+        backbone = load_backbone(name_or_folder)
+        return ClassifierState(backbone, str(name_or_folder), checked_context(backbone, context_length))
+    saved = read_saved_model(name_or_folder, Classification.name, ClassifierRecord.from_json)
+    content = saved.content
+    if context_length not in (None, content.context_length):
+        raise InputError(
+            f"{saved.folder} was fine-tuned for {argument('context_length', content.context_length)}. Leave it out."
+        )
+    model = _load_saved(saved, base)
+    inner: Any = model.get_base_model() if isinstance(model, PeftModel) else model
+    return ClassifierState(inner.backbone, saved.base_model.name, content.context_length, model, saved.record)
+
+
+def _load_saved(saved: SavedModel[ClassifierRecord], base: str | Backbone | None) -> nn.Module:
+    content = saved.content
+    return load_model(saved, lambda found: content.task(saved.base_model.name).model(found, content.head), base)
+
+
+def checked_context(backbone: Backbone, context_length: int | None) -> int:
+    """Return T, the backbone's where none is asked for.
+
+    Raises:
+        InputError: below 1.
+    """
+    if context_length is not None and context_length < 1:
+        raise InputError(f"Expected a context_length of at least 1, found {context_length}.")
+    return backbone.context_length if context_length is None else context_length
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSamples:
+    """What a classifier learns from.
+
+    Attributes:
+        series: [S] arrays [C, L].
+        numbers: [S] of their classes.
+        classes: names.
+        columns: of the table that they come from.
+    """
+
+    series: list[np.ndarray]
+    numbers: np.ndarray
+    classes: list[str]
+    columns: dict[str, Any]
+
+
+def fit_classifier(
+    start: ClassifierState,
+    samples: LabelledSamples,
+    config: FitConfig,
+    device: str,
+    *,
+    validation_share: float,
+    folds: int | None,
+    class_weights: Mapping[Any, float] | str | None,
+    callbacks: Sequence[TrainerCallback],
+) -> tuple[ClassifierState, dict[str, list[dict[str, Any]]]]:
+    """Fine-tune, see `Classifier.fit`; returns the next state and the Trainer's logs."""
+    weights = _class_weights(class_weights, samples)
+    channels, classes = len(samples.series[0]), samples.classes
+    task = Classification(len(classes), channels, start.context_length, start.base_name, weights)
+    head = config.head or task.default_head
+    scales = usable_scales(start.backbone, head.scales, start.context_length)
+    source = LabelledSeries(resampled(samples.series, scales.resolution), samples.numbers)
+    parts = list(hold_out(source, folds, validation_share, config.training.seed))
+    held_out = np.concatenate([rows for _, rows in parts])
+
+    def outputs(model: nn.Module, part: BatchSource) -> np.ndarray:
+        return class_logits(model, part, device=device)
+
+    with Run.at(config.checkpoints, device, callbacks, restart=config.restart) as run:
+        fitted = cross_fit(task, start.backbone, [part for part, _ in parts], source, outputs, config, run)
+    truth = samples.numbers[held_out]
+    factor = best_factor(fitted.outputs, truth, np.array(weights)[truth])
+    trace = {
+        **fitted.record.to_json(),
+        "classes": classes,
+        "channels": channels,
+        "context_length": start.context_length,
+        "temperature": 1 / factor,
+        "class_weights": list(weights),
+        "columns": samples.columns,
+        "base_model": asdict(base_of(start.base_name, start.backbone, fitted.model, tuned_before=False)),
+        "data": {"samples": len(source), "folds": len(parts), "held_out": len(held_out)},
+    }
+    state = ClassifierState(start.backbone, start.base_name, start.context_length, fitted.model, trace)
+    return state, fitted.record.history
+
+
+def _class_weights(wanted: Mapping[Any, float] | str | None, samples: LabelledSamples) -> tuple[float, ...]:
+    """Return a weight for each class; balanced ones give each class the same sum.
+
+    Raises:
+        InputError: another word than "balanced", a class without weight or unknown, or a weight that is not positive.
+    """
+    classes = samples.classes
+    if wanted is None:
+        return (1.0,) * len(classes)
+    if isinstance(wanted, str):
+        if wanted != BALANCED:
+            raise InputError(f"Expected class_weights {BALANCED!r} or a weight for each class, found {wanted!r}.")
+        counts = np.bincount(samples.numbers, minlength=len(classes))
+        return tuple((len(samples.numbers) / len(classes) / counts).tolist())
+    found = {str(name): weight for name, weight in wanted.items()}
+    if set(found) != set(classes):
+        raise InputError(f"Expected class_weights of the classes {', '.join(classes)}, found {', '.join(found)}.")
+    weights = tuple(float(found[name]) for name in classes)
+    if not all(np.isfinite(weight) and weight > 0 for weight in weights):
+        raise InputError(f"Expected class_weights above 0, found {wanted}.")
+    return weights
+
+
+def class_logits(model: nn.Module, source: BatchSource, *, device: str, batch_size: int = 256) -> np.ndarray:
+    """Return logits [S, K] of series, float64."""
+    model.eval()
+    with torch.inference_mode():
+        found = [model(values=batch["values"]).logits for batch in batches(source, batch_size, device)]
+    return torch.cat(found).double().cpu().numpy()

@@ -1,0 +1,190 @@
+"""Tables of labelled series: long ones, with a row a step, and such with a series in each row.
+
+Shapes: S series, C channels, L steps.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.spelling import option
+from tracetune.data.reading.files import read_raw
+from tracetune.data.reading.frames import raw_of_frame
+from tracetune.data.reading.items import ITEM_NAMES
+from tracetune.data.reading.numbers import as_numbers, required_numbers
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import RawTable, listed, shown
+from tracetune.data.reading.read import read_cells
+from tracetune.data.ts_files import read_ts
+
+LABEL = "label"
+STEPS_IN_HEADER = "steps_in_header"
+_STEP_NAME = re.compile(r"[A-Za-z_ .-]*\d+")  # t0, step 1, 2
+_LEAST_STEPS = 4  # columns of a table with a series in each row
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledTable:
+    """What a table holds.
+
+    Attributes:
+        items: [S] what its item column calls each series; numbers of rows where there is none.
+        series: [S] arrays [C, L].
+        labels: [S]; None where they were not asked for.
+        item_column: name of the item column.
+        columns: how it was read, so that others can be read alike, in JSON's types.
+        kind: of frame: pandas, polars or pyarrow.
+    """
+
+    items: list[Any]
+    series: list[np.ndarray]
+    labels: list[Any] | None
+    item_column: str
+    columns: dict[str, Any]
+    kind: str
+
+
+def is_table(data: Any) -> bool:
+    """Return whether data are a path or a frame, not arrays."""
+    return isinstance(data, (str, Path)) or hasattr(data, "columns")
+
+
+def read_labelled(
+    source: Any,
+    label_column: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    *,
+    remembered: Mapping[str, Any] | None = None,
+    labelled: bool = True,
+) -> LabelledTable:
+    """Read a .ts file, a table file or a frame of labelled series.
+
+    Args:
+        source: a path, or a frame of pandas, polars or pyarrow.
+        label_column: None takes the remembered one, else "label".
+        options: fields of `ReadingOptions`; ``layout="steps_in_header"`` for a series in each row, which is also
+            taken where no column names items and all but the label are numbers.
+        remembered: ``columns`` of the table that a model was trained on.
+        labelled: False passes over the labels.
+
+    Raises:
+        InputError: an unusable table, no label column, or more than one label for an item.
+    """
+    if isinstance(source, (str, Path)) and str(source).lower().endswith(".ts"):
+        return _from_ts(source, labelled)
+    known = dict(remembered or {})
+    remembered_label = known.pop("label_column", LABEL)
+    label = label_column or remembered_label
+    given = {name: value for name, value in {**known, **(options or {})}.items() if value not in (None, (), [])}
+    if unknown := [name for name in given if name not in ReadingOptions.__dataclass_fields__]:
+        raise unknown_name("reading option", unknown[0], ReadingOptions.__dataclass_fields__)
+    pinned = ReadingOptions(**given)
+    raw = read_raw(source, pinned) if isinstance(source, (str, Path)) else raw_of_frame(source)
+    labels = _labels(raw, label) if labelled else None
+    cells = replace(raw, frame=raw.frame.drop(columns=label, errors="ignore"))
+    rows = pinned.layout == STEPS_IN_HEADER or (pinned.layout is None and _has_series_in_rows(cells, pinned))
+    return _from_rows(cells, labels, label, pinned) if rows else _from_steps(cells, labels, label, pinned)
+
+
+def _from_ts(path: str | Path, labelled: bool) -> LabelledTable:
+    found = read_ts(path, labelled=labelled)
+    items = list(range(len(found.values)))
+    return LabelledTable(items, found.values, found.labels if labelled else None, ITEM_NAMES[0], {}, "pandas")
+
+
+def _labels(raw: RawTable, label: str) -> pd.Series:
+    if label not in raw.frame.columns:
+        found = listed("column", raw.frame.columns)
+        raise InputError(
+            f"Expected labels in a column {label!r}, found {found}. Name it with {option('label_column')}."
+        )
+    return raw.frame[label]
+
+
+def _has_series_in_rows(raw: RawTable, options: ReadingOptions) -> bool:
+    """Return whether each row is a series: no column names items or times, all others are numbered numbers."""
+    names = [str(name) for name in raw.frame.columns]
+    if options.timestamp_column or options.target or (not options.id_column and set(ITEM_NAMES) & set(names)):
+        return False
+    if options.id_column and raw.frame[list(options.id_column)].duplicated().any():
+        return False
+    steps = [name for name in names if name not in options.id_column]
+    return len(steps) >= _LEAST_STEPS and all(map(_STEP_NAME.fullmatch, steps)) and _are_numbers(raw, steps)
+
+
+def _are_numbers(raw: RawTable, names: list[str]) -> bool:
+    try:
+        for name in names:
+            required_numbers(raw.frame[name].head(20), raw, ())
+    except InputError:
+        return False
+    return True
+
+
+def _from_rows(raw: RawTable, labels: pd.Series | None, label: str, options: ReadingOptions) -> LabelledTable:
+    """Return a table with a series in each row; one ends with its last value."""
+    steps = [name for name in raw.frame.columns if name not in options.id_column]
+    cells = np.stack([required_numbers(raw.frame[name], raw, options.missing) for name in steps], axis=1)
+    ends = [int(np.flatnonzero(~np.isnan(row))[-1]) + 1 if not np.isnan(row).all() else len(row) for row in cells]
+    values = [row[None, :end] for row, end in zip(cells, ends, strict=True)]
+    items = list(raw.frame[options.id_column[0]]) if options.id_column else list(range(len(values)))
+    columns = {**options.to_json(), "label_column": label, "layout": STEPS_IN_HEADER}
+    name = options.id_column[0] if options.id_column else ITEM_NAMES[0]
+    return LabelledTable(items, values, None if labels is None else list(labels), name, columns, raw.kind)
+
+
+def _from_steps(raw: RawTable, labels: pd.Series | None, label: str, options: ReadingOptions) -> LabelledTable:
+    """Return a table with a row a step: items, times and channels are found as in any table."""
+    panel = read_cells(raw, options).panel
+    channels = options.target or _numeric_columns(
+        raw, options, (*panel.origin.id_columns, panel.origin.timestamp_column)
+    )
+    if panel.channels != channels:
+        panel = read_cells(raw, replace(options, target=channels)).panel
+    items = panel.origin.id_columns
+    if not items or any(name not in raw.frame.columns for name in items):
+        raise InputError(
+            f"Expected a column that tells series apart, {' or '.join(ITEM_NAMES)}. Name it with {option('id_column')}."
+        )
+    keys = [series.key or (series.item_id,) for series in panel]
+    of_item = None if labels is None else _label_of_each(raw.frame, labels, list(items))
+    columns = options.to_json() | {
+        "label_column": label,
+        "id_column": list(items),
+        "timestamp_column": [panel.origin.timestamp_column],
+        "target": list(panel.channels),
+    }
+    return LabelledTable(
+        items=[key[0] if len(key) == 1 else series.item_id for key, series in zip(keys, panel, strict=True)],
+        series=[each.values for each in panel],  # noqa: PD011 - not a pandas object
+        labels=None if of_item is None else [of_item[_key(key)] for key in keys],
+        item_column=items[0] if len(items) == 1 else ITEM_NAMES[0],
+        columns=columns,
+        kind=raw.kind,
+    )
+
+
+def _numeric_columns(raw: RawTable, options: ReadingOptions, taken: Sequence[str]) -> tuple[str, ...]:
+    """Return all columns of numbers that are not taken: a forecast has a main target, a class can show anywhere."""
+    others = [str(name) for name in raw.frame.columns if name not in taken]
+    return tuple(name for name in others if not as_numbers(raw.frame[name], raw, options.missing).wrong.any())
+
+
+def _label_of_each(frame: pd.DataFrame, labels: pd.Series, items: list[str]) -> dict[tuple[str, ...], Any]:
+    keys = pd.Series([_key(row) for row in frame[items].itertuples(index=False)], index=frame.index)
+    of_item = labels.groupby(keys, sort=False)
+    several = of_item.nunique(dropna=False)
+    if (several > 1).any():
+        key = several.idxmax()
+        raise InputError(f"Expected one label an item, found {several.max()} for item {shown(' '.join(key))}.")
+    return {key: cells.iloc[0] for key, cells in of_item}
+
+
+def _key(cells: Any) -> tuple[str, ...]:
+    return tuple(str(cell) for cell in cells)

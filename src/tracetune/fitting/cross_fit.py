@@ -1,0 +1,151 @@
+"""Fine-tuning where samples are few: parts are held out in turn, all of them choose, and then all samples train.
+
+Shapes: S samples held out, in the order of the folds.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from torch import nn
+
+from tracetune.backbones.backbone import Backbone
+from tracetune.data.windows import BatchSource
+from tracetune.evaluation.periods import SampleGroups
+from tracetune.fitting.adapter_phase import train_adapters
+from tracetune.fitting.candidates import Candidate, Candidates
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.fit import compete, frozen, with_separate_backbone
+from tracetune.fitting.head_phase import train_head
+from tracetune.fitting.identity import fit_identity
+from tracetune.fitting.interpolation import adapter_path
+from tracetune.fitting.names import GRADIENT, HEAD, KEPT
+from tracetune.fitting.record import FitRecord
+from tracetune.fitting.run import Run
+from tracetune.fitting.shrinkage import Shrinkage
+from tracetune.fitting.trained import TrainedAdapters
+from tracetune.tasks.task import Task, TaskModel, TrainingData
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFitted:
+    """What comes out of a fit that held out parts in turn.
+
+    Attributes:
+        model: the winner, trained on all samples; a PEFT model, or a plain task model after full fine-tuning.
+        record: how it came about; losses are those of held-out samples.
+        outputs: what the winner's models said of the samples that they had not seen, [S, ...].
+    """
+
+    model: nn.Module
+    record: FitRecord
+    outputs: np.ndarray
+
+
+@dataclass
+class _HeldOut:
+    """What is known of one candidate, fold after fold."""
+
+    losses: list[np.ndarray] = field(default_factory=list)
+    outputs: list[np.ndarray] = field(default_factory=list)
+    shrinkages: list[Shrinkage] = field(default_factory=list)
+
+    def add(self, candidate: Candidate, outputs: np.ndarray) -> None:
+        self.losses.append(candidate.losses)
+        self.outputs.append(outputs)
+        if candidate.shrinkage is not None:
+            self.shrinkages.append(candidate.shrinkage)
+
+    def shrinkage(self) -> Shrinkage | None:
+        """Return the mean factor, and the losses of all folds, each with the factor of its fold."""
+        if not self.shrinkages:
+            return None
+        tried = {factor: [each.tried.get(factor) for each in self.shrinkages] for factor in self.shrinkages[0].tried}
+        means = {factor: _mean(losses) for factor, losses in tried.items() if len(losses) == len(self.shrinkages)}
+        factor = float(np.mean([each.factor for each in self.shrinkages]))
+        return Shrinkage(factor, np.concatenate(self.losses), means)
+
+
+def cross_fit(
+    task: Task,
+    backbone: Backbone,
+    folds: Sequence[TrainingData],
+    samples: BatchSource,
+    outputs: Callable[[nn.Module, BatchSource], np.ndarray],
+    config: FitConfig,
+    run: Run,
+) -> CrossFitted:
+    """Let head and method compete on what each fold holds out; train the winner on all samples.
+
+    On all samples a head that has a solution keeps it, and the method trains for as many epochs as on a fold and is
+    moved back towards its start by the mean factor of the folds; what it asks of validation samples, such as scores of
+    modules, it asks of the training samples then. The backbone stays as it is.
+
+    Args:
+        task: has no zero-shot model.
+        backbone: see `fit`.
+        folds: training and held-out samples of each.
+        samples: all of them.
+        outputs: returns what a model says of samples.
+        config: how to fine-tune; its ``start`` is the head.
+        run: see `fit`; each fold is a part of it.
+
+    Raises:
+        InputError: as `fit`.
+    """
+    with frozen(backbone):
+        held_out: dict[str, _HeldOut] = {}
+        for number, fold in enumerate(folds):
+            found = compete(task, backbone, fold, config, run.part(f"fold-{number}"))
+            for candidate in found.candidates:
+                assert candidate.model is not None, "the fold is still under way"
+                seen = held_out.setdefault(candidate.name, _HeldOut())
+                seen.add(candidate, outputs(candidate.model, fold.validation))
+        pooled = _pooled(held_out, folds, samples, config)
+        winner = pooled.best()
+        everything = TrainingData(samples, samples)
+        final, last = run.part("all"), _without_descent(config)
+        final.claim(fit_identity(task, backbone, everything, last))
+        model = task.model(backbone, config.head or task.default_head).to(run.device)
+        trained_head = train_head(task, model, everything, last, final.part(HEAD))
+        trained: TrainedAdapters | None = found.trained
+        if winner.name != HEAD:
+            tuned, trained = _tuned(model, everything, winner, config, final)
+        else:
+            tuned = with_separate_backbone(Candidate(HEAD, model, trained_head.losses), backbone)
+    head = config.head or task.default_head
+    record = FitRecord.of(config, head, pooled, tuned, trained_head, trained)
+    return CrossFitted(tuned, record, np.concatenate(held_out[winner.name].outputs))
+
+
+def _pooled(
+    held_out: dict[str, _HeldOut], folds: Sequence[TrainingData], samples: BatchSource, config: FitConfig
+) -> Candidates:
+    """Return the candidates with the losses of every fold; their models are gone."""
+    count = sum(len(fold.validation) for fold in folds)
+    data = TrainingData(samples, folds[0].validation, SampleGroups.of_single_items(count))
+    pooled = Candidates(data, config.guard_margin)
+    for name, seen in held_out.items():
+        pooled.add(name, None, np.concatenate(seen.losses), seen.shrinkage())
+    return pooled
+
+
+def _without_descent(config: FitConfig) -> FitConfig:
+    """Return a configuration whose heads keep their solution: no held-out sample says whether descent does better."""
+    return config if config.head_start == GRADIENT else replace(config, head_start=KEPT)
+
+
+def _tuned(
+    start: TaskModel, data: TrainingData, winner: Candidate, config: FitConfig, run: Run
+) -> tuple[nn.Module, TrainedAdapters]:
+    """Train the method on all samples, and move it back as the folds say."""
+    model, trained = train_adapters(copy.deepcopy(start), data, config, run.part(config.method.name))
+    if winner.shrinkage is not None:
+        adapter_path(start, model).go_to(winner.shrinkage.factor)
+    return model.eval(), trained
+
+
+def _mean(losses: Sequence[float | None]) -> float | None:
+    known = [loss for loss in losses if loss is not None]
+    return float(np.mean(known)) if len(known) == len(losses) else None

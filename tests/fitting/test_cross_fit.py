@@ -1,0 +1,69 @@
+"""Folds that choose and all samples that train: losses of each held-out sample, and the head of all."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from tests.tasks.test_classification import CHANNELS, CLASSES, waves
+from tests.tiny import CONTEXT, tiny_backbone
+from tracetune.estimators.classifier_state import class_logits
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.cross_fit import cross_fit
+from tracetune.fitting.methods import Lora
+from tracetune.fitting.run import Run
+from tracetune.heads.classification import ClassificationHeadConfig
+from tracetune.heads.ridge_classifier import fit_ridge_classifier
+from tracetune.tasks.classification import Classification
+from tracetune.tasks.labelled_series import LabelledSeries, hold_out
+from tracetune.training.config import TrainingConfig
+
+HEAD = ClassificationHeadConfig(scales=(1.0,))
+CONFIG = FitConfig(
+    method=Lora(),
+    head=HEAD,
+    head_start="kept",
+    training=TrainingConfig(max_steps=3, batch_size=16, evaluations=1, learning_rate=1e-2),
+)
+
+
+def fitted(config: FitConfig) -> tuple[Any, LabelledSeries, np.ndarray]:
+    samples = LabelledSeries(*waves(36))
+    parts = list(hold_out(samples, 2, 0.25, seed=0))
+    with Run.at(None) as run:
+        found = cross_fit(
+            Classification(CLASSES, CHANNELS, CONTEXT),
+            tiny_backbone(),
+            [part for part, _ in parts],
+            samples,
+            lambda model, part: class_logits(model, part, device="cpu"),
+            config,
+            run,
+        )
+    return found, samples, np.concatenate([rows for _, rows in parts])
+
+
+def test_a_head_that_wins_is_solved_on_all_samples() -> None:
+    found, samples, rows = fitted(replace(CONFIG, guard_margin=1e9))
+    assert found.record.winner == "head"
+    model: Any = Classification(CLASSES, CHANNELS, CONTEXT).model(tiny_backbone(), HEAD).eval()
+    with torch.no_grad():
+        fit_ridge_classifier(model.head, [model.features(samples.__getitems__(list(range(36))))])
+    np.testing.assert_allclose(
+        class_logits(found.model, samples, device="cpu"), class_logits(model, samples, device="cpu"), atol=1e-4
+    )
+    truth = samples.labels.numpy()[rows]
+    losses = -torch.from_numpy(found.outputs).log_softmax(-1).numpy()[np.arange(36), truth]
+    head, lora = found.record.candidates
+    assert abs(head["validation_loss"] - losses.mean()) < 1e-5
+    assert not lora["better"]
+
+
+def test_a_method_that_wins_trains_on_all_samples_and_is_moved_back_as_the_folds_say() -> None:
+    found, _, _ = fitted(replace(CONFIG, guard_margin=0.0, head_start="gradient", head_training=CONFIG.training))
+    head, lora = found.record.candidates
+    assert lora["better"] == (found.record.winner == "lora") == (lora["validation_loss"] < head["validation_loss"])
+    assert found.record.winner == "lora"
+    assert 0 < lora["factor"] <= 1
+    assert found.record.parameters["adapters"] > 0

@@ -1,0 +1,56 @@
+"""Classification on the command line and in its guide: from a table to classes, scores and a picture."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.tiny import save_tiny
+from tracetune import InputError
+from tracetune.base.config import from_mapping
+from tracetune.recipes.classification import classify, evaluate, finetune
+from tracetune.recipes.configs.classification import ClassifyConfig, EvaluateConfig, FinetuneConfig
+
+GUIDE = Path(__file__).parents[2] / "docs" / "classification.md"
+
+
+def waves(path: Path, seed: int) -> str:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(24) % 2
+    values = np.sin(np.arange(60) / (2 + 4 * labels[:, None]) + rng.uniform(0, 6, (24, 1)))
+    frame = pd.DataFrame(values.round(4), columns=[f"t{step}" for step in range(60)])
+    frame.assign(state=np.where(labels == 1, "slow", "fast")).to_csv(path, index=False)
+    return str(path)
+
+
+def test_a_table_is_learned_from_classified_and_measured(tmp_path: Path) -> None:
+    model, train = save_tiny(tmp_path / "base"), waves(tmp_path / "train.csv", 0)
+    options: dict[str, Any] = {"data": train, "label_column": "state", "model": model, "method": "linear_probe"}
+    finetune(from_mapping(FinetuneConfig, {**options, "output": str(tmp_path / "run"), "device": "cpu", "folds": 2}))
+    known = {"model": str(tmp_path / "run"), "device": "cpu"}
+    test = waves(tmp_path / "test.csv", 1)
+    picture = tmp_path / "confusion.svg"
+    found = evaluate(from_mapping(EvaluateConfig, {**known, "data": test, "plot": str(picture)}))
+    assert found.accuracy > 0.8
+    assert "predicted class" in picture.read_text(encoding="utf-8")
+    pd.read_csv(test).drop(columns="state").to_csv(tmp_path / "new.csv", index=False)
+    output = tmp_path / "classes.csv"
+    classify(from_mapping(ClassifyConfig, {**known, "data": str(tmp_path / "new.csv"), "output": str(output)}))
+    written = pd.read_csv(output)
+    assert written.columns.tolist() == ["item_id", "predictions", "fast", "slow"]
+    assert (written["predictions"] == pd.read_csv(test)["state"]).mean() == found.accuracy
+    with pytest.raises(InputError, match="exists already"):
+        classify(from_mapping(ClassifyConfig, {**known, "data": test, "output": str(output)}))
+
+
+def test_the_guide_s_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    assert names["found"].accuracy > 0.7
+    assert names["speaks"].shape == (1, 64)
+    assert (tmp_path / "digits" / "trace.json").is_file()
