@@ -283,7 +283,7 @@ class Classifier:
         """Return a copy whose adapters are folded into the backbone's weights: same probabilities, no extra work."""
         if not isinstance(self._fitted_model(), PeftModel):
             return self
-        model, trace = merged_model(self.model, self._fitted_trace())  # type: ignore[arg-type]  # asked above
+        model, trace = merged_model(self.model, self._fitted_trace())
         inner: Any = model
         return Classifier(
             inner.backbone, self.base_name, self.context_length, model=model, trace=trace, device=str(self.device)

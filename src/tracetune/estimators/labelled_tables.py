@@ -181,7 +181,7 @@ def _label_of_each(frame: pd.DataFrame, labels: pd.Series, items: list[str]) -> 
     of_item = labels.groupby(keys, sort=False)
     several = of_item.nunique(dropna=False)
     if (several > 1).any():
-        key = several.idxmax()
+        key: Any = several.idxmax()
         raise InputError(f"Expected one label an item, found {several.max()} for item {shown(' '.join(key))}.")
     return {key: cells.iloc[0] for key, cells in of_item}
 

@@ -30,7 +30,7 @@ from tracetune.fitting.run import Run
 from tracetune.heads.pooled import PooledHeadConfig
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.classification import split_samples
+from tracetune.tasks.labelled_series import split_samples
 from tracetune.tasks.task import TrainingData
 from tracetune.tasks.text import LabelledTexts, TextClassification
 from tracetune.training.config import TrainingConfig

@@ -87,7 +87,8 @@ def print_evaluation(found: ClassEvaluation) -> None:
     print_table("Classification", found.scores.to_dict("records"))  # type: ignore[arg-type]
     print_table("By class", found.per_class.to_dict("records"))  # type: ignore[arg-type]
     if len(found.confusion) <= 12:
-        rows = [{"true class": name, **counts} for name, counts in found.confusion.to_dict("index").items()]
+        counts = found.confusion.to_dict("index").items()
+        rows = [{"true class": str(name), **{str(key): count for key, count in row.items()}} for name, row in counts]
         print_table("True classes in rows, predicted ones in columns", rows)
 
 

@@ -133,4 +133,5 @@ class Classification:
         fit_ridge_classifier(model.head, train, np.array(self.class_weights) if self.class_weights else None)
         with torch.no_grad():
             outputs = [model.loss(model.head(batch["tokens"].float()).float(), batch) for batch in validation]
-        return float(torch.cat([output.sample_losses for output in outputs]).mean())
+        losses = [output.sample_losses for output in outputs if output.sample_losses is not None]
+        return float(torch.cat(losses).mean())

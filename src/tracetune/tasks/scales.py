@@ -86,7 +86,7 @@ def encode_scales(backbone: Backbone, values: Tensor, scales: Scales) -> Tensor:
     Backbones normalise what they encode, so that its level and deviation are lost to the tokens; both are appended to
     every token of a window, as location and log scale.
     """
-    found = []
+    found: list[Tensor] = []
     for length in scales.lengths:
         series = _shortened(values, length)
         starts = _starts(length, scales.context_length)
