@@ -112,7 +112,7 @@ def build_command(name: str, task: str) -> Any:
     run.__signature__ = signature(config_class, command.tasks, task)  # type: ignore[attr-defined]
     run.__doc__ = command.summary + (f" These are the flags for {task}." if len(command.tasks) > 1 else "")
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    single.command(name, cls=_Command)(run)
+    single.command(name, cls=_Command, short_help=command.summary)(run)
     return typer.main.get_command(single)
 
 

@@ -1,0 +1,92 @@
+"""Classification heads without gradient descent: multinomial logistic regression, its penalty chosen by validation.
+
+    min over W, b of   sum_i -log softmax(W x_i + b)[y_i] + |W|^2 / (2 c)
+
+on standardised features, by scikit-learn's L-BFGS; the convex problem has one solution.
+
+Shapes: S samples, F features of the output layer, K classes.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+from torch.nn import functional
+
+from tracetune.base.errors import InputError
+from tracetune.heads.head import Head
+
+Batch = Mapping[str, Tensor]
+INVERSE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))
+_ITERATIONS = 2000
+_CONSTANT = 1e-8  # a feature with a deviation below this says nothing
+
+
+@dataclass(frozen=True)
+class LogisticFit:
+    """What the fit found.
+
+    Attributes:
+        inverse_penalty: the c with the lowest validation loss.
+        validation_loss: mean cross-entropy with it.
+        losses: validation loss of every c in ``INVERSE_PENALTIES``.
+    """
+
+    inverse_penalty: float
+    validation_loss: float
+    losses: tuple[float, ...]
+
+
+def fit_logistic(head: Head, train: Iterable[Batch], validation: Iterable[Batch]) -> LogisticFit:
+    """Set the output layer of a head by logistic regression on what its ``reduce`` gives.
+
+    Args:
+        head: changed in place.
+        train: batches with ``tokens`` [B, C, N, D] and ``labels`` [B].
+        validation: batches of the same form.
+
+    Raises:
+        InputError: a class without training samples, or no validation sample.
+    """
+    features, labels = _collect(head, train)
+    classes = head.output.out_features
+    if missing := sorted(set(range(classes)) - set(labels.tolist())):
+        raise InputError(f"Expected training samples of all {classes} classes, found none of {missing}.")
+    held_out, truth = _collect(head, validation)
+    mean, scale = features.mean(axis=0), features.std(axis=0)
+    scale = np.where(scale > _CONSTANT, scale, 1.0)
+    standard, device = (features - mean) / scale, head.output.weight.device
+    solutions = [_solve(standard, labels, inverse_penalty) for inverse_penalty in INVERSE_PENALTIES]
+    solutions = [(weight / scale, bias - weight @ (mean / scale)) for weight, bias in solutions]
+    losses = [_cross_entropy(held_out @ weight.T + bias, truth) for weight, bias in solutions]
+    best = int(np.argmin(losses))
+    for parameter, solution in zip((head.output.weight, head.output.bias), solutions[best], strict=True):
+        parameter.data.copy_(torch.from_numpy(solution).to(device))
+    return LogisticFit(INVERSE_PENALTIES[best], losses[best], tuple(losses))
+
+
+@torch.no_grad()
+def _collect(head: Head, batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray]:
+    """Return features [S, F], float64, and labels [S]."""
+    parts = [
+        (head.reduce(batch["tokens"].float()).flatten(-2).double().cpu(), batch["labels"].cpu()) for batch in batches
+    ]
+    if not parts:
+        raise InputError("Expected at least one sample, found none.")
+    return torch.cat([part for part, _ in parts]).numpy(), torch.cat([labels for _, labels in parts]).numpy()
+
+
+def _solve(features: np.ndarray, labels: np.ndarray, inverse_penalty: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights [K, F] and biases [K]; of two classes, both share scikit-learn's one logit."""
+    found = LogisticRegression(C=inverse_penalty, max_iter=_ITERATIONS).fit(features, labels)
+    weight, bias = found.coef_, found.intercept_
+    if len(weight) == 1:
+        return np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return weight, bias
+
+
+def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    return float(functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels)))
