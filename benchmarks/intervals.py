@@ -95,7 +95,9 @@ def row_of(name: str, cut: int, backbone: Any) -> dict[str, Any]:
         "for few windows": (corrected, 0),
         "recalibrated": (corrected, ORIGINS),
     }
-    found = {kind: held(model, own, values, tests[0], horizon, count) for kind, (own, count) in kinds.items()}
+    found = {
+        kind: held(model, intervals, values, tests[0], horizon, count) for kind, (intervals, count) in kinds.items()
+    }
     return {"dataset": name, "cut": cut, "horizon": horizon, "independent": data.disjoint_windows, "kinds": found}
 
 
@@ -105,11 +107,11 @@ def summarise(rows: list[dict[str, Any]]) -> str:
     first = {(row["dataset"], row["cut"]): next(iter(row["kinds"].values()))["score"] for row in rows}
     table, sets = [], []
     for kind in dict.fromkeys(kind for _, kind, _ in cells):
-        own = [(row, np.array(found["coverage"]), found["score"]) for row, each, found in cells if each == kind]
-        means = np.array([coverage.mean() for _, coverage, _ in own])
-        periods = np.mean([np.abs(coverage.mean(axis=0) - LEVEL).mean() for _, coverage, _ in own])
-        channels = np.mean([np.abs(coverage - LEVEL).mean() for _, coverage, _ in own])
-        ratios = [np.log(score / first[row["dataset"], row["cut"]]) for row, _, score in own]
+        of_kind = [(row, np.array(found["coverage"]), found["score"]) for row, each, found in cells if each == kind]
+        means = np.array([coverage.mean() for _, coverage, _ in of_kind])
+        periods = np.mean([np.abs(coverage.mean(axis=0) - LEVEL).mean() for _, coverage, _ in of_kind])
+        channels = np.mean([np.abs(coverage - LEVEL).mean() for _, coverage, _ in of_kind])
+        ratios = [np.log(score / first[row["dataset"], row["cut"]]) for row, _, score in of_kind]
         table.append(
             {
                 "80 % intervals": kind,
@@ -120,10 +122,10 @@ def summarise(rows: list[dict[str, Any]]) -> str:
                 "interval score": f"{np.exp(np.mean(ratios)):.3f}",
             }
         )
-    for (name,), own in grouped(rows, "dataset"):
-        row = {"set": name, "H": own[0]["horizon"], "windows": "/".join(str(each["independent"]) for each in own)}
-        for kind in own[0]["kinds"]:
-            shares = [np.mean(each["kinds"][kind]["coverage"], axis=0) for each in own]
+    for (name,), of_set in grouped(rows, "dataset"):
+        row = {"set": name, "H": of_set[0]["horizon"], "windows": "/".join(str(each["independent"]) for each in of_set)}
+        for kind in of_set[0]["kinds"]:
+            shares = [np.mean(each["kinds"][kind]["coverage"], axis=0) for each in of_set]
             row[kind] = ", ".join(" ".join(f"{100 * share:.0f}" for share in cut) for cut in shares)
         sets.append(row)
     return "\n\n".join(

@@ -59,7 +59,7 @@ def test_pooling_by_one_is_the_linear_probe(tokens):
 
 @pytest.mark.parametrize("head_class", [ProjectionHead, ConvolutionHead])
 def test_a_beta_that_does_not_divide_the_width_is_refused(head_class):
-    with pytest.raises(InputError, match="divides the backbone's width D = 8, found 3"):
+    with pytest.raises(InputError, match="divide the backbone's width D = 8, found 3"):
         head_class(7, 8, 2, beta=3)
 
 

@@ -114,7 +114,7 @@ def test_a_dropout_outside_zero_to_one_is_refused(dropout):
 def test_sizes_below_one_and_betas_that_do_not_fit_are_refused_when_the_sizes_are_known(call):
     with pytest.raises(InputError, match="prediction_length of at least 1, found 0"):
         call(HeadConfig(), 4, 8, 0)
-    with pytest.raises(InputError, match="divides the backbone's width D = 8, found 3"):
+    with pytest.raises(InputError, match="divide the backbone's width D = 8, found 3"):
         call(HeadConfig("projection", beta=3), 4, 8, 2)
 
 

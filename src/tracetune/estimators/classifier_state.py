@@ -123,7 +123,7 @@ def checked_context(backbone: Backbone, context_length: int | None) -> int:
         InputError: below 1.
     """
     if context_length is not None and context_length < 1:
-        raise InputError(f"Expected a context_length of at least 1, found {context_length}.")
+        raise InputError(f"Expected {argument('context_length')} of at least 1, found {context_length}.")
     return backbone.context_length if context_length is None else context_length
 
 
@@ -198,15 +198,19 @@ def _class_weights(wanted: Mapping[Any, float] | str | None, samples: LabelledSa
         return (1.0,) * len(classes)
     if isinstance(wanted, str):
         if wanted != BALANCED:
-            raise InputError(f"Expected class_weights {BALANCED!r} or a weight for each class, found {wanted!r}.")
+            raise InputError(
+                f"Expected {argument('class_weights')} {BALANCED!r} or a weight for each class, found {wanted!r}."
+            )
         counts = np.bincount(samples.numbers, minlength=len(classes))
         return tuple((len(samples.numbers) / len(classes) / counts).tolist())
     found = {str(name): weight for name, weight in wanted.items()}
     if set(found) != set(classes):
-        raise InputError(f"Expected class_weights of the classes {', '.join(classes)}, found {', '.join(found)}.")
+        raise InputError(
+            f"Expected {argument('class_weights')} of the classes {', '.join(classes)}, found {', '.join(found)}."
+        )
     weights = tuple(float(found[name]) for name in classes)
     if not all(np.isfinite(weight) and weight > 0 for weight in weights):
-        raise InputError(f"Expected class_weights above 0, found {wanted}.")
+        raise InputError(f"Expected {argument('class_weights')} above 0, found {wanted}.")
     return weights
 
 

@@ -141,7 +141,9 @@ def _from_rows(raw: RawTable, labels: pd.Series | None, label: str, options: Rea
 
 def _from_steps(raw: RawTable, labels: pd.Series | None, label: str, options: ReadingOptions) -> LabelledTable:
     """Return a table with a row a step: items, times and channels are found as in any table."""
-    panel = read_cells(raw, options).panel
+    # Any channel will do to find items and times; with several, reading would ask for the one to forecast.
+    first = options if options.target else replace(options, target=_likely_channel(raw, options))
+    panel = read_cells(raw, first).panel
     channels = options.target or _numeric_columns(
         raw, options, (*panel.origin.id_columns, panel.origin.timestamp_column)
     )
@@ -168,6 +170,14 @@ def _from_steps(raw: RawTable, labels: pd.Series | None, label: str, options: Re
         columns=columns,
         kind=raw.kind,
     )
+
+
+def _likely_channel(raw: RawTable, options: ReadingOptions) -> tuple[str, ...]:
+    """Return the last column of fractions, else the last one of numbers; () where there is none."""
+    numeric = _numeric_columns(raw, options, (*options.id_column, *options.timestamp_column))
+    cells = {name: as_numbers(raw.frame[name], raw, options.missing) for name in numeric}
+    fractions = [name for name, column in cells.items() if (np.nan_to_num(column.values) % 1).any()]  # noqa: PD011
+    return tuple((fractions or list(numeric))[-1:])
 
 
 def _numeric_columns(raw: RawTable, options: ReadingOptions, taken: Sequence[str]) -> tuple[str, ...]:

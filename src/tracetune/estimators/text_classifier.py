@@ -186,7 +186,9 @@ class TextClassifier:
         saved = read_saved_model(name_or_folder, TextClassification.name, TextClassifierRecord.from_json)
         content = saved.content
         if max_length not in (None, content.max_length):
-            raise InputError(f"{saved.folder} was fine-tuned for max_length={content.max_length}. Leave it out.")
+            raise InputError(
+                f"{saved.folder} was fine-tuned for {argument('max_length', content.max_length)}. Leave it out."
+            )
         name = saved.base_model.name
         model = load_model(
             saved, lambda found: content.task(name).model(found, content.head), base, load=load_text_encoder
@@ -437,7 +439,7 @@ def _labelled(
     if labels is None:
         raise InputError("Expected labels, one for each text, found none.")
     if text_column is not None or label_column is not None:
-        raise InputError(f"A list has no columns: leave out text_column and {argument('label_column')}.")
+        raise InputError(f"A list has no columns: leave out {argument('text_column')} and {argument('label_column')}.")
     return checked_texts(data, pairs), labels, None
 
 
@@ -453,7 +455,9 @@ def _checked_length(max_length: int | None, backbone: TextEncoder, name: str) ->
     if max_length is None:
         return limit
     if not 3 <= max_length <= limit:
-        raise InputError(f"Expected max_length between 3 and {limit}, what {name!r} allows, found {max_length}.")
+        raise InputError(
+            f"Expected {argument('max_length')} between 3 and {limit}, what {name!r} allows, found {max_length}."
+        )
     return max_length
 
 
