@@ -176,7 +176,7 @@ def _likely_channel(raw: RawTable, options: ReadingOptions) -> tuple[str, ...]:
     """Return the last column of fractions, else the last one of numbers; () where there is none."""
     numeric = _numeric_columns(raw, options, (*options.id_column, *options.timestamp_column))
     cells = {name: as_numbers(raw.frame[name], raw, options.missing) for name in numeric}
-    fractions = [name for name, column in cells.items() if (np.nan_to_num(column.values) % 1).any()]  # noqa: PD011
+    fractions = [name for name, column in cells.items() if (np.nan_to_num(column.values) % 1).any()]
     return tuple((fractions or list(numeric))[-1:])
 
 
