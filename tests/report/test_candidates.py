@@ -13,16 +13,16 @@ def test_each_comparison_is_put_into_words() -> None:
         "validation": {"margin": 1.0},
         "candidates": [
             candidate("zero-shot", error=None),
-            candidate("head", "zero-shot", 0.05, error=0.01, factor=0.75),
+            candidate("head", "zero-shot", 1.0, error=0.09, factor=0.75),  # a third of the loss
             candidate("trace", "head", 0.001, error=0.002, better=False),
         ],
     }
     assert verdict(trace) == (
-        "head is better than zero-shot by 5 % of the loss, standard error 1 %. trace is better than head by 0.1 % of "
+        "head is better than zero-shot by 67 % of the loss, standard error 4 %. trace is better than head by 0.1 % of "
         "the loss, standard error 0.2 %: less than one standard error, which may be noise. head comes out."
     )
     rows = candidate_rows(trace)
-    assert (rows[1]["factor"], rows[1]["beside"], rows[1]["better by"]) == (0.75, "zero-shot", "5 %")
+    assert (rows[1]["factor"], rows[1]["beside"], rows[1]["loss less by"]) == (0.75, "zero-shot", "67 %")
 
 
 def test_an_unknown_error_is_said() -> None:

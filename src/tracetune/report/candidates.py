@@ -7,7 +7,7 @@ Row = Mapping[str, Any]
 
 
 def candidate_rows(trace: Row) -> list[dict[str, Any]]:
-    """Return one row a candidate of a record: its loss, its factor of shrinkage, what it is better by than what.
+    """Return one row a candidate of a record: its loss, its factor of shrinkage, how much less its loss is beside which.
 
     The naive forecasts come first; they are references, not candidates.
     """
@@ -18,8 +18,8 @@ def candidate_rows(trace: Row) -> list[dict[str, Any]]:
             "loss": each["validation_loss"],
             "factor": each.get("factor"),
             "beside": each.get("simpler"),
-            "better by": _percent(each.get("gain")),
-            "standard error": _percent(each.get("error")),
+            "loss less by": _percent(fall(each.get("gain"))),
+            "standard error": _percent(fall_error(each.get("gain"), each.get("error"))),
         }
         for each in trace["candidates"]
     ]
@@ -54,7 +54,7 @@ def _sentence(candidate: Row, margin: float) -> str:
         return f"{name} is {found} than {simpler}; one period of one series does not say how sure that is."
     if gain <= 0:
         return f"{name} is not better than {simpler}."
-    by = f"by {_percent(gain)} of the loss, standard error {_percent(error)}"
+    by = f"by {_percent(fall(gain))} of the loss, standard error {_percent(fall_error(gain, error))}"
     if candidate["better"]:
         return f"{name} is better than {simpler} {by}."
     if gain > margin * error:
@@ -64,6 +64,19 @@ def _sentence(candidate: Row, margin: float) -> str:
 
 def _errors(margin: float) -> str:
     return {0.5: "half a standard error", 1: "one standard error"}.get(margin, f"{margin:g} standard errors")
+
+
+def fall(gain: float | None) -> float | None:
+    """Return the share by which the loss falls at a relative gain, which measures by the mean of both losses.
+
+    With s = (a - b) / ((a + b) / 2) the share (a - b) / a is 2 s / (2 + s).
+    """
+    return None if gain is None else 2 * gain / (2 + gain)
+
+
+def fall_error(gain: float | None, error: float | None) -> float | None:
+    """Return the standard error of that share, to first order: 4 / (2 + s)^2 times that of the gain."""
+    return None if gain is None or error is None else 4 * error / (2 + gain) ** 2
 
 
 def _percent(share: float | None) -> str | None:
