@@ -15,7 +15,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 from tests.tiny_text import reviews, save_tiny_text
 from tracetune import InputError, SelectionConfig, TextClassifier, Trace, TrainingConfig
 from tracetune.backbones.text_encoder import load_text_encoder
-from tracetune.estimators.text_classifier import text_fit_config
+from tracetune.estimators.text_fit import text_fit_config
 from tracetune.heads.pooled import PooledHeadConfig
 from tracetune.tasks.text import TextClassification
 

@@ -1,8 +1,8 @@
 """TextClassifier: load, fit, predict, evaluate, save."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,99 +17,26 @@ from transformers import TrainerCallback
 from tracetune.backbones.text_encoder import TextEncoder, load_text_encoder
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, argument
-from tracetune.base.schema import from_json
 from tracetune.data.windows import batches
 from tracetune.estimators.labelled import class_numbers
 from tracetune.estimators.saved_model import base_of, is_saved_model, load_model, read_saved_model, save_model
+from tracetune.estimators.text_classifier_card import text_classifier_card
+from tracetune.estimators.text_classifier_record import TextClassifierRecord
+from tracetune.estimators.text_fit import FitTexts, text_fit_config
 from tracetune.estimators.texts import TextColumns, Texts, checked_texts, find_columns, table_of, texts_of_frame
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
-from tracetune.fitting.methods import Method, method_named
-from tracetune.fitting.names import NONE
+from tracetune.fitting.methods import Method
 from tracetune.fitting.run import Run
-from tracetune.heads.pooled import PooledHeadConfig
-from tracetune.report.candidates import candidate_rows, verdict
-from tracetune.report.tables import markdown_table
 from tracetune.tasks.labelled_series import split_samples
 from tracetune.tasks.task import TrainingData
 from tracetune.tasks.text import LabelledTexts, TextClassification
-from tracetune.training.config import TrainingConfig
 
 logger = logging.getLogger(__name__)
 
 _VALIDATION_SHARE = 0.25
-_ADAPTER_RATE, _FULL_RATE = 2e-3, 5e-5
 _NOUNS = "text", "texts"
 _LEAST_PROBABILITY = 1e-12  # in the log loss
-
-
-@dataclass(frozen=True)
-class TextClassifierRecord:
-    """The keys of trace.json that a text classifier needs.
-
-    Attributes:
-        classes: names, in the order of the outputs.
-        max_length: most tokens of a text.
-        longest: tokens of the longest text that it was fitted on.
-        pairs: whether it takes pairs of texts.
-        text_columns: columns of the table that it was fitted on; empty where that was no table.
-        label_column: likewise.
-        head: configuration of the head.
-    """
-
-    classes: list[str]
-    max_length: int
-    longest: int
-    pairs: bool
-    text_columns: list[str]
-    label_column: str | None
-    head: PooledHeadConfig
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any], where: str) -> "TextClassifierRecord":
-        """Check what was read from the file ``where``."""
-        return from_json(cls, record, where)
-
-    def task(self, name: str) -> TextClassification:
-        """Return the task that it was fitted for."""
-        return TextClassification(len(self.classes), self.longest, name)
-
-
-@dataclass(frozen=True)
-class FitTexts:
-    """Labelled texts as a fit takes them.
-
-    Attributes:
-        task: for these classes.
-        data: training and validation texts.
-        classes: names, in the order of the outputs.
-        pairs: whether they are pairs.
-        columns: of the table that they come from; None where that was no table.
-        cut: how many were too long.
-    """
-
-    task: TextClassification
-    data: TrainingData
-    classes: list[str]
-    pairs: bool
-    columns: TextColumns | None
-    cut: int
-
-
-def text_fit_config(method: Method | str = "trace", seed: int = 0) -> FitConfig:
-    """Return how texts are fine-tuned where nothing else is said: three epochs in batches of 16, from a solved head.
-
-    Adapters take a rate of 2e-3; all weights, which are pretrained, one of 5e-5. Texts have no periods, and validation
-    texts are like later ones, so that what was trained is not shrunk.
-    """
-    chosen = method_named(method) if isinstance(method, str) else method
-    rate = _FULL_RATE if chosen.name == "full" else _ADAPTER_RATE
-    return FitConfig(
-        method=chosen,
-        shrink=NONE,
-        head_training=TrainingConfig(num_train_epochs=10, seed=seed),
-        training=TrainingConfig(learning_rate=rate, num_train_epochs=3, batch_size=16, evaluations=6, seed=seed),
-    )
 
 
 class TextClassifier:
@@ -368,7 +295,7 @@ class TextClassifier:
         """
         trace = {**self._fitted_trace(), "task": TextClassification.name}
         assert self.model is not None
-        save_model(folder, self.model, trace, _card(trace))
+        save_model(folder, self.model, trace, text_classifier_card(trace))
 
     def _fitted_trace(self) -> dict[str, Any]:
         if self.trace is None:
@@ -476,45 +403,3 @@ def _scores(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
         "log_loss": float(-np.log(of_truth).mean()),
         "samples": len(truth),
     }
-
-
-_CARD = """---
-base_model: {base}
-library_name: peft
-tags:
-- text-classification
-- tracetune
----
-
-# {base}, fine-tuned to classify texts with tracetune ({method})
-
-Tells {count} classes apart ({classes}) by {what} of at most {max_length} tokens.
-
-```python
-from tracetune import TextClassifier
-
-classifier = TextClassifier.from_pretrained("this/folder")
-probabilities = classifier.predict({example})
-```
-
-## Candidates on validation (cross-entropy)
-
-{candidates}
-
-{verdict} Seed {seed}. Everything else about the run is in `trace.json`.
-"""
-
-
-def _card(trace: Mapping[str, Any]) -> str:
-    return _CARD.format(
-        base=trace["base_model"]["name"],
-        method=trace["method"],
-        count=len(trace["classes"]),
-        classes=", ".join(trace["classes"][:20]),
-        what="pairs of texts" if trace["pairs"] else "texts",
-        max_length=trace["max_length"],
-        example='[("one text", "another text")]' if trace["pairs"] else '["a text"]',
-        candidates=markdown_table(candidate_rows(trace)),
-        verdict=verdict(trace),
-        seed=trace["seed"],
-    )

@@ -9,7 +9,8 @@ from rich.console import Console
 from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.data.text_files import read_text_table
-from tracetune.estimators.text_classifier import TextClassifier, text_fit_config
+from tracetune.estimators.text_classifier import TextClassifier
+from tracetune.estimators.text_fit import text_fit_config
 from tracetune.heads.pooled import PooledHeadConfig
 from tracetune.recipes.configs.text import ClassifierChoice, ClassifyConfig, EvaluateConfig, FinetuneConfig, TextSource
 from tracetune.recipes.fit_settings import finetune_run, fit_config

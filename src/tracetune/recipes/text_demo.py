@@ -14,7 +14,8 @@ from tracetune.base.errors import InputError
 from tracetune.base.files import staged_folder
 from tracetune.base.places import require_empty
 from tracetune.data.table_files import write_frame
-from tracetune.estimators.text_classifier import TextClassifier, text_fit_config
+from tracetune.estimators.text_classifier import TextClassifier
+from tracetune.estimators.text_fit import text_fit_config
 from tracetune.recipes.configs.text import DemoConfig
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import print_table

@@ -10,7 +10,8 @@ from tracetune.base.config import flat_values
 from tracetune.base.files import resumed_folder
 from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.digest import data_digest
-from tracetune.estimators.text_classifier import FitTexts, TextClassifier, text_fit_config
+from tracetune.estimators.text_classifier import TextClassifier
+from tracetune.estimators.text_fit import FitTexts, text_fit_config
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.fit import tune
 from tracetune.fitting.methods import Lora

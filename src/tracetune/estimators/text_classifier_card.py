@@ -1,0 +1,49 @@
+"""The README.md of a saved text classifier: what it is, how to load it, how its candidates did."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tracetune.report.candidates import candidate_rows, verdict
+from tracetune.report.tables import markdown_table
+
+_CARD = """---
+base_model: {base}
+library_name: peft
+tags:
+- text-classification
+- tracetune
+---
+
+# {base}, fine-tuned to classify texts with tracetune ({method})
+
+Tells {count} classes apart ({classes}) by {what} of at most {max_length} tokens.
+
+```python
+from tracetune import TextClassifier
+
+classifier = TextClassifier.from_pretrained("this/folder")
+probabilities = classifier.predict({example})
+```
+
+## Candidates on validation (cross-entropy)
+
+{candidates}
+
+{verdict} Seed {seed}. Everything else about the run is in `trace.json`.
+"""
+
+
+def text_classifier_card(trace: Mapping[str, Any]) -> str:
+    """Return the card of a fit, from its record."""
+    return _CARD.format(
+        base=trace["base_model"]["name"],
+        method=trace["method"],
+        count=len(trace["classes"]),
+        classes=", ".join(trace["classes"][:20]),
+        what="pairs of texts" if trace["pairs"] else "texts",
+        max_length=trace["max_length"],
+        example='[("one text", "another text")]' if trace["pairs"] else '["a text"]',
+        candidates=markdown_table(candidate_rows(trace)),
+        verdict=verdict(trace),
+        seed=trace["seed"],
+    )
