@@ -13,7 +13,6 @@ from scipy import stats
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune import FitConfig, Forecaster, HeadConfig, InputError, Trace, TrainingConfig
 from tracetune.base.config import from_mapping
-from tracetune.recipes import importance as recipe
 from tracetune.recipes.configs.importance import ImportanceConfig
 from tracetune.recipes.importance import STATE_FILE, importance
 from tracetune.selection.schedule import SelectionConfig
@@ -115,7 +114,7 @@ def test_an_interrupted_run_goes_on_with_its_shapley_values(
 
     whole = importance(config(table, tmp_path / "whole", base, shapley_pairs=2, **options))
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "track", killed)
+        patch.setattr("tracetune.recipes.importance_scores.track", killed)
         with pytest.raises(Killed):
             importance(config(table, tmp_path / "cut", base, shapley_pairs=1, **options))
     assert {path.name for path in (tmp_path / "cut.unfinished").iterdir()} == {STATE_FILE, "run.json"}

@@ -24,7 +24,8 @@ class FitRecord:
         weights: "adapter", or "full" where all weights were trained.
         head: configuration of the winner's head; None where the backbone does the task by itself.
         candidates: of each, name, validation loss, ``factor`` of shrinkage, and how it compares with the best of the
-            ``simpler`` ones: its relative ``gain`` (positive: it is better; see ``relative_gain``) and the standard ``error``.
+            ``simpler`` ones: its relative ``gain`` (positive: it is better, see ``relative_gain``) and the standard
+            ``error``.
         validation: what the comparison rests on: loss of each candidate in each period, losses at every factor tried.
         parameters: how many the winner trained, in "head" and "adapters" (or, fine-tuned in full, the backbone), and
             "adapters_before_selection", how many the method began with.

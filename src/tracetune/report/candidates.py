@@ -7,7 +7,7 @@ Row = Mapping[str, Any]
 
 
 def candidate_rows(trace: Row) -> list[dict[str, Any]]:
-    """Return one row a candidate of a record: its loss, its factor of shrinkage, how much less its loss is beside which.
+    """Return one row a candidate of a record: its loss, factor of shrinkage, and how much less that is beside which.
 
     The naive forecasts come first; they are references, not candidates.
     """

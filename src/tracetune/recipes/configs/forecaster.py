@@ -14,6 +14,8 @@ class ForecasterChoice:
         model: folder of a fine-tuned model, or a foundation model's name (see `tracetune models`).
         base: where the foundation model of a fine-tuned one is now, if its folder was moved.
         prediction_length: steps to forecast; a fine-tuned model has its number.
+        resolution: points at which a step is read, for series that are short: 4, several such as 3,6,8 (forecasts are
+            averaged), or auto (by a backtest on their past); a fine-tuned model has its own.
     """
 
     model: str = "tracetune/tiny"
