@@ -18,7 +18,7 @@ def damaged(path):
 
 
 @pytest.mark.parametrize(
-    ("name", "make", "message"),
+    ("name", "write", "message"),
     [
         ("absent.csv", lambda path: None, "there is no such file"),
         ("table.xlsx", lambda path: path.write_bytes(b"x"), "cannot be read as xlsx: it does not begin like one"),
