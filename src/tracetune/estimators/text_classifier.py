@@ -17,6 +17,7 @@ from transformers import TrainerCallback
 from tracetune.backbones.text_encoder import TextEncoder, load_text_encoder
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, argument
+from tracetune.base.spelling import Remark
 from tracetune.data.windows import batches
 from tracetune.estimators.labelled import class_numbers
 from tracetune.estimators.saved_model import base_of, is_saved_model, load_model, read_saved_model, save_model
@@ -320,12 +321,8 @@ class TextClassifier:
         """Return token numbers of texts, and how many texts were cut."""
         named, cut = self.backbone.tokenize(texts.first, texts.second, self.max_length)
         if cut:
-            logger.warning(
-                "%d of %d texts are longer than max_length=%d tokens, and are cut there.",
-                cut,
-                len(texts),
-                self.max_length,
-            )
+            limit = argument("max_length", self.max_length)
+            logger.warning(Remark(f"{cut} of {len(texts)} texts are longer than {limit} tokens, and are cut there."))
         return LabelledTexts(named, numbers, self.backbone.padding), cut
 
     def _predict(self, texts: Texts, batch_size: int) -> np.ndarray:

@@ -54,9 +54,10 @@ def fill_figure(panels: Sequence[FilledPanel], path: str | Path | None = None) -
     for axes, panel in zip(figure.subplots(len(panels), 1, squeeze=False).flatten(), panels, strict=True):
         part = _shown(panel.values)
         times, missing = panel.timestamps[part], np.isnan(panel.values[part])
-        near = missing | np.roll(missing, 1) | np.roll(missing, -1)  # so that a filled line meets its ends
+        before, after = np.append(False, missing[:-1]), np.append(missing[1:], False)
+        near = missing | before | after  # so that a filled line meets its ends
         line = np.where(near, panel.filled[part], np.nan)
-        lone = missing & ~np.roll(missing, 1) & ~np.roll(missing, -1)
+        lone = missing & ~before & ~after
         band = [np.where(missing, each[part], np.nan) for each in (panel.low, panel.high)]
         axes.fill_between(times, *band, color=_FILLED, alpha=0.25, linewidth=0, label="80 % interval")
         axes.plot(times, panel.values[part], color=_OBSERVED, linewidth=1.2, label="observed")
