@@ -170,13 +170,13 @@ class DemoConfig:
     Attributes:
         output: new folder for classes.csv, confusion.png and the adapter.
         model: foundation model to fine-tune.
-        method: trace, lora, adalora, dora, linear_probe or full.
+        method: linear_probe (seconds), or trace, lora, adalora, dora, full (many minutes on a CPU).
         seed: fixes the result.
         device: auto, cpu or cuda.
     """
 
     output: str = "demo"
     model: str = "tracetune/tiny"
-    method: str = "trace"
+    method: str = "linear_probe"
     seed: int = 0
     device: str = "auto"
