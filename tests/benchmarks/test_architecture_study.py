@@ -126,6 +126,7 @@ def test_further_seeds_are_shown_and_not_ranked() -> None:
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.slow  # three pretrainings
 def test_a_study_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(study, "load_case", lambda name, *sizes: fake_load_case(name, *sizes, context=CONTEXT))
     trained: list[int] = []
