@@ -1,4 +1,4 @@
-"""Which task a command line means: the one it names, the one of the model it names, or the command's first."""
+"""Choose the task of a command line: the one it names, that of the model it names, or the command's first."""
 
 import json
 from collections.abc import Sequence
