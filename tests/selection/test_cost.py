@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -59,6 +60,20 @@ def test_rounds_go_first_then_batches() -> None:
     assert least.passes == 3 + 3 * 3 > 1
 
 
+def test_evidence_costs_no_more_than_the_training() -> None:
+    """Of 12 batches in 3 rounds, as many are read as the training pays for, and one a round at the least."""
+    enough = affordable(ASKED, 4, COST, allowed=1, least_evidence=12, most=3 + 12 * 3)
+    assert (enough.reads, enough.passes) == (12, 39)
+    capped = affordable(ASKED, 4, COST, allowed=1, least_evidence=12, most=3 + 12 * 3 - 1)
+    assert (capped.schedule.rounds(), capped.batches, capped.passes) == ((10, 35, 60), 3, 3 + 9 * 3)
+    rounds = affordable(ASKED, 1, COST, allowed=1, least_evidence=8, most=3 + 6 * 3)
+    assert (rounds.reads, rounds.passes) == (6, 21)
+    least = affordable(ASKED, 4, COST, allowed=1, least_evidence=12, most=2)
+    assert (least.schedule.rounds(), least.batches) == ((10, 35, 60), 1)
+    above = affordable(ASKED, 4, COST, allowed=50, least_evidence=12, most=10)
+    assert above == affordable(ASKED, 4, COST, allowed=50, least_evidence=12), "what is allowed is allowed"
+
+
 schedules = st.tuples(st.integers(0, 60), st.integers(1, 60), st.integers(1, 30)).map(
     lambda v: Schedule(min(v[0], v[1]), v[1], v[2], 4, 2)
 )
@@ -83,8 +98,27 @@ def test_a_plan_keeps_to_the_limit_and_gives_up_no_more_than_it_must(
     if cost.total(len(before), batches) <= allowed:
         assert (plan.schedule, plan.batches) == (asked, batches)
     elif plan.batches < batches:
-        assert len(after) <= max(3, math.ceil(least / batches) + 1), "batches are given up only after rounds"
+        spaced = [
+            replace(asked, interval=n).rounds() for n in range(asked.interval, max(asked.stop, asked.interval) + 1)
+        ]
+        enough = [len(rounds) for rounds in spaced if len(rounds) * batches >= min(least, len(before) * batches)]
+        assert len(after) <= max(3, min(enough)), "batches are given up only after rounds"
         assert cost.total(len(after), plan.batches + 1) > allowed
     evidence = min(least, len(before) * batches)
     assert len(after) * plan.batches >= evidence
     assert plan.passes <= allowed or len(after) * (plan.batches - 1) < max(1, evidence)
+
+
+@settings(deadline=None)
+@given(schedules, st.integers(1, 6), st.integers(1, 40), st.integers(0, 400), st.integers(0, 400), st.integers(1, 40))
+def test_more_than_the_training_is_spent_on_three_batches_only(
+    asked: Schedule, batches: int, each: int, allowed: int, more: int, least: int
+) -> None:
+    most = allowed + more
+    cost = SelectionCost(once=2, each=each, last=1)
+    plan = affordable(asked, batches, cost, allowed, least, most)
+    free = affordable(asked, batches, cost, allowed, least)
+    if free.passes <= most:
+        assert plan == free
+    else:
+        assert plan.passes <= most or (plan.batches, len(plan.schedule.rounds())) == (1, min(3, len(asked.rounds())))

@@ -80,6 +80,11 @@ class SelectionPlan:
     batches: int
     passes: float
 
+    @property
+    def reads(self) -> int:
+        """Batches that all rounds together read."""
+        return len(self.schedule.rounds()) * self.batches
+
 
 def selection_cost(config: SelectionConfig, modules: int, masks: str, once: float = 0.0) -> SelectionCost:
     """Return the cost of the configured score, and of the validation losses that ``keep="auto"`` looks at.
@@ -105,13 +110,18 @@ def score_passes(config: SelectionConfig, modules: int, masks: str) -> float:
 
 
 def affordable(
-    schedule: Schedule, batches: int, cost: SelectionCost, allowed: float, least_evidence: int = 1
+    schedule: Schedule,
+    batches: int,
+    cost: SelectionCost,
+    allowed: float,
+    least_evidence: int = 1,
+    most: float = math.inf,
 ) -> SelectionPlan:
     """Return the rounds asked for where they cost at most ``allowed`` passes, otherwise fewer of them.
 
     First rounds come less often, until there are 3 (or as few as asked for); the first and the last stay where they
-    are. Then each reads fewer batches. At least one batch a round, and ``least_evidence`` in all, are read even if that
-    costs more than allowed.
+    are. Then each reads fewer batches. All rounds together read ``least_evidence`` batches even if that costs more than
+    allowed, as long as it costs no more than ``most``. One batch in each of 3 rounds is read whatever it costs.
 
     Args:
         schedule: the rounds asked for.
@@ -119,7 +129,17 @@ def affordable(
         cost: what they cost.
         allowed: forward passes over a validation batch; infinity for no limit.
         least_evidence: batches that all rounds together read, as far as so many are asked for.
+        most: what may be spent on that, in forward passes over a validation batch.
     """
+    plan = _within(allowed, schedule, batches, cost, least_evidence)
+    limit = max(allowed, most)
+    return plan if plan.passes <= limit else _within(limit, schedule, batches, cost, 1)
+
+
+def _within(
+    allowed: float, schedule: Schedule, batches: int, cost: SelectionCost, least_evidence: int
+) -> SelectionPlan:
+    """Return what costs at most ``allowed`` passes, or what reads ``least_evidence`` batches and 3 rounds."""
     rounds = len(schedule.rounds())
     if cost.each == 0 or cost.total(rounds, batches) <= allowed:
         return SelectionPlan(schedule, batches, cost.total(rounds, batches))

@@ -82,7 +82,7 @@ def plan_rounds(
     if config.budget_unit == "time":
         once += profile_passes(gates.parameter_counts(), math.ceil(size), gates.device)
     cost = selection_cost(config, gates.M, masks, once)
-    plan = affordable(asked, count, cost, limit, config.least_evidence)
+    plan = affordable(asked, count, cost, limit, config.least_evidence, passes)
     if (plan.schedule, plan.batches) != (asked, count) or plan.passes > limit:
         wanted = SelectionPlan(asked, count, cost.total(len(asked.rounds()), count))
         logger.log(*_note(wanted, plan, passes, config))
@@ -116,8 +116,13 @@ def _note(asked: SelectionPlan, plan: SelectionPlan, training: float, config: Se
         )
     if plan.passes <= config.cost_share * training:
         return logging.INFO, Remark(f"{text}. The limit is {option('cost_share', config.cost_share)}.")
-    evidence = either(f" (least_evidence={config.least_evidence} batches)", "")
-    return logging.WARNING, Remark(
-        f"{text}. That is more than {option('cost_share', config.cost_share)}, because with less the choice would be "
-        f"random{evidence}. Longer training makes it a smaller part."
+    above = (
+        f"{text}. That is more than {option('cost_share', config.cost_share)}, because with less the choice would be"
     )
+    evidence = either(f" (least_evidence={config.least_evidence} batches)", "")
+    if plan.reads < min(config.least_evidence, asked.reads):
+        return logging.WARNING, Remark(
+            f"{above} random. It may still be close to random: enough evidence{evidence} would take more computation "
+            "than the training itself, which is the most that is spent on it. Longer training leaves room for it."
+        )
+    return logging.WARNING, Remark(f"{above} random{evidence}. Longer training makes it a smaller part.")
