@@ -21,6 +21,7 @@ from tracetune.selection.validation import LossFunction, batch_size, on_device, 
 from tracetune.selection.validation_batches import ScoringBatches
 
 logger = logging.getLogger(__name__)
+MOST_FOR_EVIDENCE = 2  # times the training, for a choice that would be random with less
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def plan_rounds(
     if config.budget_unit == "time":
         once += profile_passes(gates.parameter_counts(), math.ceil(size), gates.device)
     cost = selection_cost(config, gates.M, masks, once)
-    plan = affordable(asked, count, cost, limit, config.least_evidence, passes)
+    plan = affordable(asked, count, cost, limit, config.least_evidence, MOST_FOR_EVIDENCE * passes)
     if (plan.schedule, plan.batches) != (asked, count) or plan.passes > limit:
         wanted = SelectionPlan(asked, count, cost.total(len(asked.rounds()), count))
         logger.log(*_note(wanted, plan, passes, config))
@@ -122,7 +123,7 @@ def _note(asked: SelectionPlan, plan: SelectionPlan, training: float, config: Se
     evidence = either(f" (least_evidence={config.least_evidence} batches)", "")
     if plan.reads < min(config.least_evidence, asked.reads):
         return logging.WARNING, Remark(
-            f"{above} random. It may still be close to random: enough evidence{evidence} would take more computation "
-            "than the training itself, which is the most that is spent on it. Longer training leaves room for it."
+            f"{above} random. It may still be close to random: enough evidence{evidence} would take more than "
+            f"{MOST_FOR_EVIDENCE} times the training, the most that is spent on it. Longer training leaves room for it."
         )
     return logging.WARNING, Remark(f"{above} random{evidence}. Longer training makes it a smaller part.")

@@ -43,8 +43,8 @@ class SelectionConfig:
             Where ``interval`` and ``scoring_batches`` would cost more, rounds come less often, down to 3, and then
             read fewer batches, but never fewer than ``least_evidence`` asks for. 1 or more: no limit.
         least_evidence: validation batches that all rounds together read, whatever ``cost_share`` says (as far as
-            ``interval`` and ``scoring_batches`` ask for so many), as long as selection costs no more than the training
-            itself. What is read at the least are 3 rounds of one batch.
+            ``interval`` and ``scoring_batches`` ask for so many), as long as selection costs no more than twice the
+            training. What is read at the least are 3 rounds of one batch.
         ema: weight of the past in the smoothed scores; 0 takes each round as it is.
         significance: standard errors by which a smoothed score has to differ from zero to say that a module helps or
             harms: in the record, and for what ``keep="auto"`` closes.
