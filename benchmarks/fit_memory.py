@@ -1,9 +1,10 @@
-"""Peak memory of a fit, in copies of the backbone: random weights at the geometry of MOMENT-1-small, few tiny batches.
+"""Peak memory of a fit, in copies of the backbone: random weights at a geometry of MOMENT, few tiny batches.
 
 Each method runs in a process of its own. The peak is that of the resident set above what the process held when the
 backbone was built, so that 1.0 is one more copy of the backbone (and all else that the fit needs).
 
     python -m benchmarks.fit_memory
+    python -m benchmarks.fit_memory --geometry base
 """
 
 import argparse
@@ -24,24 +25,29 @@ from tracetune.tasks.forecasting import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
 
-SMALL = {"d_model": 512, "d_kv": 64, "d_ff": 1024, "num_layers": 8, "num_heads": 6, "feed_forward_proj": "gated-gelu"}
+T5 = {"d_kv": 64, "feed_forward_proj": "gated-gelu"}
+GEOMETRIES = {  # of MOMENT-1-small and MOMENT-1-base
+    "small": {**T5, "d_model": 512, "d_ff": 1024, "num_layers": 8, "num_heads": 6},
+    "base": {**T5, "d_model": 768, "d_ff": 2048, "num_layers": 12, "num_heads": 12},
+}
 CONTEXT, HORIZON = 64, 8
 METHODS = ("linear_probe", "lora", "trace")
 
 
-def small_backbone() -> Moment:
+def random_backbone(geometry: str) -> Moment:
     """Return a MOMENT of that geometry with random weights."""
-    return Moment(MomentConfig(t5_config=SMALL, seq_len=CONTEXT, patch_len=8, partial_patches="fill")).eval()
+    config = MomentConfig(t5_config=GEOMETRIES[geometry], seq_len=CONTEXT, patch_len=8, partial_patches="fill")
+    return Moment(config).eval()
 
 
-def measure(method: str) -> dict[str, float]:
+def measure(method: str, geometry: str) -> dict[str, float]:
     """Return megabytes of the backbone, and of the peak above it, in this process."""
     values = [np.sin(np.arange(240, dtype=np.float32) / 3)[None]]
     train = Windows(values, CONTEXT, HORIZON, [(0, 160)], stride=16)
     data = TrainingData(train, Windows(values, CONTEXT, HORIZON, [(160, 240)], stride=16))
     training = TrainingConfig(max_steps=2, batch_size=2, evaluations=1)
     config = FitConfig(method=method, head_training=training, training=training)  # type: ignore[arg-type]  # names too
-    backbone = small_backbone()
+    backbone = random_backbone(geometry)
     backbone.encode(data.validation.__getitems__([0])["past_values"])  # kernels and thread pools are there
     before = peak_memory_bytes()
     with Run.at(None) as run:
@@ -54,13 +60,14 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", choices=METHODS, help="only this one, in this process, as JSON")
+    parser.add_argument("--geometry", choices=GEOMETRIES, default="small", help="of the backbone")
     arguments = parser.parse_args()
     if arguments.method is not None:
-        print(json.dumps(measure(arguments.method)))
+        print(json.dumps(measure(arguments.method, arguments.geometry)))
         return
     rows = []
     for method in METHODS:
-        command = [sys.executable, "-m", "benchmarks.fit_memory", "--method", method]
+        command = [sys.executable, "-m", "benchmarks.fit_memory", "--method", method, "--geometry", arguments.geometry]
         found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
         rows.append(
             {
