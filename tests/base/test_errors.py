@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from tracetune.base.errors import InputError, argument, either, shown, unknown_name
+from tracetune.base.errors import InputError, any_of, argument, either, shown, unknown_name
 
 
 def test_the_nearest_name_is_suggested() -> None:
@@ -33,6 +33,13 @@ def test_an_argument_is_a_flag_on_the_command_line() -> None:
         (argument("sort", True), "sort=True", "--sort"),
         (argument("sort", False), "sort=False", "--no-sort"),
         (argument("method", "lora"), "method='lora'", "--method lora"),
+        (argument("target", ["a", "b c"]), "target=['a', 'b c']", "--target 'a,b c'"),
+        (argument("separator", ";"), "separator=';'", "--separator ';'"),
+        (
+            any_of("target", range(5), 2),
+            "target=0 or target=1 (or another of 5)",
+            "--target 0 or --target 1 (or another of 5)",
+        ),
         (argument("quantile_levels", flag="--quantiles"), "quantile_levels", "--quantiles"),
         (either("Call fit first", "Run tracetune finetune"), "Call fit first", "Run tracetune finetune"),
     ],

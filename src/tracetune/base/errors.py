@@ -10,6 +10,7 @@ words that differ by `either`; both leave a mark in the text, and `InputError` r
 """
 
 import re
+import shlex
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -44,6 +45,23 @@ class InputError(ValueError):
         return _shortened(_MARK.sub(r"\2", self._message), _LONGEST_MESSAGE)
 
 
+class Remark(str):
+    """A message that is no error: as text it speaks of Python's arguments."""
+
+    _error: InputError
+
+    def __new__(cls, message: str) -> "Remark":
+        """Return the remark that ``message`` makes; it may hold marks of `argument` and `either`."""
+        error = InputError(message)
+        remark = super().__new__(cls, str(error))
+        remark._error = error
+        return remark
+
+    def for_command_line(self) -> str:
+        """Return the message in the words of the command line."""
+        return self._error.for_command_line()
+
+
 def either(python: str, command_line: str) -> str:
     """Return words of a message that differ: ``python`` in the error's text, ``command_line`` on the command line."""
     return f"\ue000{python}\ue001{command_line}\ue002"
@@ -54,7 +72,8 @@ def argument(name: str, value: object = None, *, flag: str | None = None) -> str
 
     Args:
         name: in Python.
-        value: what it is set to; True and False become a switch on the command line.
+        value: what it is set to; True and False become a switch on the command line, and several values, a list in
+            Python, stand there with commas between them.
         flag: its name on the command line, where that is not ``name`` with dashes.
     """
     option = flag or "--" + name.replace("_", "-")
@@ -62,7 +81,16 @@ def argument(name: str, value: object = None, *, flag: str | None = None) -> str
         return either(name, option)
     if isinstance(value, bool):
         return either(f"{name}={value}", option if value else option.replace("--", "--no-", 1))
-    return either(f"{name}={value!r}", f"{option} {value}")
+    if isinstance(value, (list, tuple)):
+        return either(f"{name}={list(value)!r}", f"{option} {shlex.quote(','.join(map(str, value)))}")
+    return either(f"{name}={value!r}", f"{option} {shlex.quote(str(value))}")
+
+
+def any_of(name: str, values: Iterable[object], most: int = 4) -> str:
+    """Return the argument with each of ``values``, as alternatives: ``target='a' or target='b'``."""
+    every = list(values)
+    listed = " or ".join(argument(name, value) for value in every[:most])
+    return listed + (f" (or another of {len(every)})" if len(every) > most else "")
 
 
 def shown(value: object, length: int = 80) -> str:

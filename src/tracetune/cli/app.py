@@ -13,11 +13,10 @@ from typer.core import TyperCommand, TyperGroup
 
 from tracetune.base.config import from_mapping, read_yaml
 from tracetune.base.disk import is_disk_full
-from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.errors import InputError, Remark, unknown_name
 from tracetune.base.processes import is_main_process, leave_processes
 from tracetune.base.setting_names import near_settings
 from tracetune.base.signals import Stopped, stopped_by_signals
-from tracetune.base.spelling import Remark
 from tracetune.cli.commands import COMMANDS, Variant
 from tracetune.cli.flags import signature, values_of, with_lists_repeated
 from tracetune.cli.task_choice import chosen_task

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import option
+from tracetune.base.errors import InputError, argument
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 Offset = pd.offsets.BaseOffset
@@ -146,5 +145,5 @@ def _bracketed(match: re.Match[str]) -> Offset:
 
 def _no_frequency(freq: object) -> InputError:
     return InputError(
-        f"Expected a pandas offset alias such as 'h', 'D' or 'MS', found {option('freq', str(freq)[:60])}."
+        f"Expected a pandas offset alias such as 'h', 'D' or 'MS', found {argument('freq', str(freq)[:60])}."
     )

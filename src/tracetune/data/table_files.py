@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.base.files import staged_file
 from tracetune.base.places import require_place
-from tracetune.base.spelling import option
 
 _WRITTEN = ("csv", "csv.gz", "parquet", "json")
 
@@ -27,7 +26,7 @@ def require_table_path(path: str | Path, overwrite: bool = False) -> None:
         raise InputError(f"Expected a file to write to, found {target}, which is none. Choose another path.")
     if target.exists() and not overwrite:
         raise InputError(
-            f"{target} exists already. Choose another {option('output')}, or add {option('overwrite', True)}."
+            f"{target} exists already. Choose another {argument('output')}, or add {argument('overwrite', True)}."
         )
     table_kind(target, _WRITTEN)
 

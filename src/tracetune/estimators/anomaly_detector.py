@@ -17,8 +17,7 @@ from tracetune.adapters.lora import add_head_only
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.device import resolve_device
-from tracetune.base.errors import InputError, argument
-from tracetune.base.spelling import Remark
+from tracetune.base.errors import InputError, Remark, argument
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.anomaly_card import detector_card

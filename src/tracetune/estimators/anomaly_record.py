@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tracetune.base.errors import InputError, argument, shown, unknown_name
+from tracetune.base.errors import InputError, Remark, argument, shown, unknown_name
 from tracetune.base.schema import from_json
-from tracetune.base.spelling import Remark
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.item_scorer import ItemScorer, fit_item, restored_item, total

@@ -12,8 +12,7 @@ from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import MODELS, load_backbone, locate_weights
-from tracetune.base.errors import InputError, argument, either
-from tracetune.base.spelling import Remark, option
+from tracetune.base.errors import InputError, Remark, argument, either
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit
@@ -218,6 +217,6 @@ def _clips(start: ForecasterState, panel: Panel, non_negative: bool | None) -> b
     if non_negative is not None:
         return non_negative
     if not start.non_negative and is_non_negative(panel):
-        switch = option("non_negative", True)
+        switch = argument("non_negative", True)
         logger.warning(Remark(f"No value is below 0; {switch} keeps forecasts at or above 0 too."))
     return start.non_negative

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError, unknown_name
-from tracetune.base.spelling import option
+from tracetune.base.errors import InputError, argument, unknown_name
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.frames import raw_of_frame
 from tracetune.data.reading.items import ITEM_NAMES
@@ -102,7 +101,7 @@ def _labels(raw: RawTable, label: str) -> pd.Series:
     if label not in raw.frame.columns:
         found = listed("column", raw.frame.columns)
         raise InputError(
-            f"Expected labels in a column {label!r}, found {found}. Name it with {option('label_column')}."
+            f"Expected labels in a column {label!r}, found {found}. Name it with {argument('label_column')}."
         )
     return raw.frame[label]
 
@@ -152,7 +151,8 @@ def _from_steps(raw: RawTable, labels: pd.Series | None, label: str, options: Re
     items = panel.origin.id_columns
     if not items or any(name not in raw.frame.columns for name in items):
         raise InputError(
-            f"Expected a column that tells series apart, {' or '.join(ITEM_NAMES)}. Name it with {option('id_column')}."
+            f"Expected a column that tells series apart, {' or '.join(ITEM_NAMES)}. "
+            f"Name it with {argument('id_column')}."
         )
     keys = [series.key or (series.item_id,) for series in panel]
     of_item = None if labels is None else _label_of_each(raw.frame, labels, list(items))

@@ -16,8 +16,7 @@ from transformers import TrainerCallback
 
 from tracetune.backbones.text_encoder import TextEncoder, load_text_encoder
 from tracetune.base.device import resolve_device
-from tracetune.base.errors import InputError, argument
-from tracetune.base.spelling import Remark
+from tracetune.base.errors import InputError, Remark, argument
 from tracetune.data.windows import batches
 from tracetune.estimators.labelled import class_numbers
 from tracetune.estimators.saved_model import base_of, is_saved_model, load_model, read_saved_model, save_model

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tracetune.base.errors import either
-from tracetune.base.spelling import Remark, option
+from tracetune.base.errors import Remark, argument, either
 from tracetune.selection.cost import SelectionPlan, affordable, selection_cost
 from tracetune.selection.gates import Gates
 from tracetune.selection.process_means import mean_over_processes
@@ -116,9 +115,9 @@ def _note(asked: SelectionPlan, plan: SelectionPlan, training: float, config: Se
             f"{asked.passes / training:.0%})"
         )
     if plan.passes <= config.cost_share * training:
-        return logging.INFO, Remark(f"{text}. The limit is {option('cost_share', config.cost_share)}.")
+        return logging.INFO, Remark(f"{text}. The limit is {argument('cost_share', config.cost_share)}.")
     above = (
-        f"{text}. That is more than {option('cost_share', config.cost_share)}, because with less the choice would be"
+        f"{text}. That is more than {argument('cost_share', config.cost_share)}, because with less the choice would be"
     )
     evidence = either(f" (least_evidence={config.least_evidence} batches)", "")
     if plan.reads < min(config.least_evidence, asked.reads):

@@ -6,8 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import Remark, option
+from tracetune.base.errors import InputError, Remark, argument
 from tracetune.base.step_files import StepFiles
 from tracetune.selection.auto_keep import AutoKeep, shown_to_help
 from tracetune.selection.budget import Budget, TimeBudget, budget_of
@@ -251,7 +250,7 @@ class SelectionRun:
         if isinstance(keep, float) and keep * profile.full < profile.least:
             logger.warning(
                 Remark(
-                    f"{option('keep', keep)} leaves less time than any one module takes: the fastest takes "
+                    f"{argument('keep', keep)} leaves less time than any one module takes: the fastest takes "
                     f"{profile.least / profile.full:.2f} of the step with all modules open, and is what will stay."
                 )
             )

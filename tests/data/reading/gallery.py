@@ -19,8 +19,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import Remark, option
+from tracetune.base.errors import InputError, Remark, argument
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import Reading, read_table
 
@@ -349,7 +348,7 @@ def read(example: Example, folder: Path) -> tuple[Reading, str]:
         read_table(source)
     except InputError as error:
         ((name, value),) = example.hint.items()
-        assert str(Remark(option(name, value))) in str(error), str(error)
+        assert str(Remark(argument(name, value))) in str(error), str(error)
         return read_table(source, ReadingOptions(**example.hint)), str(error)
     raise AssertionError("it was read without the hint")
 
@@ -399,7 +398,7 @@ def report() -> str:
                 found = reading.line
                 if example.hint:
                     ((flag, value),) = example.hint.items()
-                    found = f"hint `{Remark(option(flag, value)).for_command_line()}`: {found}"
+                    found = f"hint `{Remark(argument(flag, value)).for_command_line()}`: {found}"
             except InputError as error:
                 outcome = "refused" if example.refused and example.refused in str(error) else "wrongly"
                 found = error.for_command_line().replace(folder + "/", "")

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import option
+from tracetune.base.errors import InputError, argument
 from tracetune.data.frequency import Offset, frequency_words, offset_text
 from tracetune.data.reading.grid import (
     Grid,
@@ -84,7 +83,7 @@ def panel_series(rows: Rows, freq: Offset | None, options: ReadingOptions, *, ro
     dates = np.issubdtype(rows.times.dtype, np.datetime64)
     if freq is not None and not dates:
         raise InputError(
-            f"{option('freq', offset_text(freq))} was given, but the timestamps are integers. Leave it out, or use "
+            f"{argument('freq', offset_text(freq))} was given, but the timestamps are integers. Leave it out, or use "
             "dates."
         )
     rows, notes = _ordered(rows, options, strict=not rows_as_steps)
@@ -161,8 +160,8 @@ def _refuse_disorder(rows: Rows) -> None:
         f"Timestamps of item {rows.items[rows.codes[here]]!r} are not in order: {show_moment(rows.times[here])} in "
         f"{rows.raw.row(rows.places[here])} comes after {show_moment(rows.times[here - 1])} in "
         f"{rows.raw.row(rows.places[here - 1])}. If the dates are read right, sort the rows or give "
-        f"{option('sort', True)}; if "
-        f"not, say how they are written ({option('day_first')}, {option('date_format')})."
+        f"{argument('sort', True)}; if "
+        f"not, say how they are written ({argument('day_first')}, {argument('date_format')})."
     )
 
 
@@ -179,7 +178,7 @@ def _refuse_repeats(rows: Rows) -> None:
         f"{where}; "
         f"{len(again):,} repeated timestamps in all){_clock_hint(rows, again)}. {_separator_hint(rows)}Keep one row "
         "each with "
-        f"{option('duplicates', 'mean')} (or first, sum), or give {option('id_column')} if the table holds several "
+        f"{argument('duplicates', 'mean')} (or first, sum), or give {argument('id_column')} if the table holds several "
         "items."
     )
 
@@ -212,7 +211,7 @@ def _separator_hint(rows: Rows) -> str:
     if name is None:
         return ""
     known = [each for each in taken if used[each].nunique() == codes.max() + 1 and codes.max() > 0][:1]
-    return f"With column {name!r} no time repeats: {option('id_column', [*known, name] if known else name)}. "
+    return f"With column {name!r} no time repeats: {argument('id_column', [*known, name] if known else name)}. "
 
 
 def _merged(rows: Rows, how: str) -> tuple[Rows, list[str]]:
@@ -232,7 +231,7 @@ def _merged(rows: Rows, how: str) -> tuple[Rows, list[str]]:
 def _resampled(rows: Rows, offset: Offset, how: str, dates: bool) -> tuple[Rows, Offset]:
     """Return rows at regular steps, each from those that fall into it."""
     if not dates:
-        raise InputError(f"{option('resample')} needs dates, found integer timestamps. Leave it out.")
+        raise InputError(f"{argument('resample')} needs dates, found integer timestamps. Leave it out.")
     frame = pd.DataFrame(rows.values.T, index=pd.DatetimeIndex(rows.times))
     codes, times, values = [], [], []
     for code in np.unique(rows.codes):
@@ -286,8 +285,8 @@ def _on_grid(rows: Rows, bounds: np.ndarray, freq: Offset | None) -> tuple[Rows,
     offset = freq or infer_offset(rows.times, bounds)
     if offset is None and usual_step(rows.times, bounds) is None:
         raise InputError(
-            f"Every item has a single row, so the frequency cannot be seen. Give {option('freq')}, e.g. "
-            f"{option('freq', 'D')}."
+            f"Every item has a single row, so the frequency cannot be seen. Give {argument('freq')}, e.g. "
+            f"{argument('freq', 'D')}."
         )
     off, first = _off_grid(rows, bounds, offset)
     if offset is not None and not off:
@@ -321,8 +320,8 @@ def _off_grid(rows: Rows, bounds: np.ndarray, offset: Offset | None) -> tuple[in
 
 def _uneven(rows: Rows, bounds: np.ndarray, offset: Offset | None, off: int, first: int) -> InputError:
     step = suggested_step(rows.times, bounds)
-    resample = option("resample", f"{step}:mean")
-    remedy = f"Bring the data to a regular step, e.g. with {resample}, or give the {option('freq')} they follow."
+    resample = argument("resample", f"{step}:mean")
+    remedy = f"Bring the data to a regular step, e.g. with {resample}, or give the {argument('freq')} they follow."
     item = rows.items[rows.codes[first]]
     if off < 0:
         grid = f" the grid {offset_text(offset)!r}" if offset is not None else " a grid"

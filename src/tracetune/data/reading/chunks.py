@@ -14,8 +14,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import option
+from tracetune.base.errors import InputError, argument
 from tracetune.data.frequency import as_offset, offset_text
 from tracetune.data.panels import Panel
 from tracetune.data.reading.files import (
@@ -61,10 +60,10 @@ def read_panels(
     kind = file_kind(source)
     given = options or ReadingOptions()
     if chunk_rows < 1:
-        raise InputError(f"Expected {option('chunk_rows')} of at least 1, found {chunk_rows}.")
+        raise InputError(f"Expected {argument('chunk_rows')} of at least 1, found {chunk_rows}.")
     if kind not in ("text", "parquet"):
         raise InputError(
-            f"Tables of kind {kind} are read whole: leave {option('chunk_rows')} out, or write {shown_path(source)} "
+            f"Tables of kind {kind} are read whole: leave {argument('chunk_rows')} out, or write {shown_path(source)} "
             "as Parquet."
         )
     return _panels(source, kind, chunk_rows, given, remembered)
@@ -128,10 +127,10 @@ def _sample_reading(blocks: Sequence[RawTable], options: ReadingOptions) -> Read
     pinned = {decision.name for decision in reading.understood.decisions}
     if "id_column" not in pinned and "layout" not in pinned:
         raise InputError(
-            f"{option('chunk_rows')} reads long tables, one row a step of an item; found no item column among "
-            f"{', '.join(map(repr, map(str, raw.frame.columns[:12])))}. Name it with {option('id_column')}, or, if "
+            f"{argument('chunk_rows')} reads long tables, one row a step of an item; found no item column among "
+            f"{', '.join(map(repr, map(str, raw.frame.columns[:12])))}. Name it with {argument('id_column')}, or, if "
             "the table is wide "
-            f"or one series, leave {option('chunk_rows')} out."
+            f"or one series, leave {argument('chunk_rows')} out."
         )
     return reading
 
@@ -233,7 +232,7 @@ class _Chunks:
         """Raise InputError if a channel has no value in any piece."""
         if not self._observed.all():
             name = self._sample.panel.channels[int(self._observed.argmin())]
-            raise InputError(f"Column {name!r} has no value at all. Leave it out of {option('target')}.")
+            raise InputError(f"Column {name!r} has no value at all. Leave it out of {argument('target')}.")
 
     def _refuse_other(self, reading: Reading) -> None:
         """Raise InputError where a piece has another kind of names, dates or steps than the first rows."""
@@ -245,7 +244,7 @@ class _Chunks:
             raise InputError(
                 f"Column {self._ids[0]!r} names the items {kinds[0]} at first, then {kinds[1]} (near {odd!r}). Write "
                 "all of them "
-                f"alike, or leave {option('chunk_rows')} out."
+                f"alike, or leave {argument('chunk_rows')} out."
             )
         if _date_form(reading) != self._form:
             raise InputError(
@@ -262,7 +261,7 @@ class _Chunks:
                 raise InputError(
                     f"Expected timestamps with a usual step of {step} as in the first rows, found {found}. Use "
                     "larger pieces "
-                    f"({option('chunk_rows')}), or a table for each step."
+                    f"({argument('chunk_rows')}), or a table for each step."
                 )
         elif self._free_freq:
             _refuse_sparse(panel)
@@ -279,7 +278,7 @@ class _Chunks:
                 f"Item {name.replace(chr(31), '/')!r} comes back after other items: in pieces the rows of an item "
                 "must stand "
                 f"together. Sort the file by item (column {', '.join(map(repr, self._ids))}), or leave "
-                f"{option('chunk_rows')} out."
+                f"{argument('chunk_rows')} out."
             )
 
 
@@ -301,7 +300,7 @@ def _refuse_sparse(panel: Panel) -> None:
             raise InputError(
                 f"Expected one frequency in a table, found two: that of the first rows is {panel.freq!r}, item "
                 f"{series.item_id!r} has a value each {steps[0]} of its steps. Use a table for each frequency, or give "
-                f"{option('freq')}."
+                f"{argument('freq')}."
             )
 
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import option
+from tracetune.base.errors import InputError, argument
 from tracetune.data.frequency import Offset, frequency_words
 from tracetune.data.reading.dates import DateReading
 from tracetune.data.reading.grid import Assessment, assess
@@ -98,8 +97,8 @@ def _ambiguous(time: TimeColumn, judged: list[tuple[DateReading, Assessment]]) -
 
 def _choice(reading: DateReading, judged: list[tuple[DateReading, Assessment]]) -> str:
     if len(judged) == 2 and {each.form[:2] for each, _ in judged} == {"%d", "%m"}:
-        return option("day_first", reading.form.startswith("%d"))
-    return option("date_format", reading.form)
+        return argument("day_first", reading.form.startswith("%d"))
+    return argument("date_format", reading.form)
 
 
 def _day(moment: np.datetime64) -> str:

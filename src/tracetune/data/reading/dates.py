@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import option
+from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.date_formats import formats, shape, shapes
 from tracetune.data.reading.numbers import is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
@@ -105,7 +104,7 @@ def refuse_unreadable(cells: pd.Series, raw: RawTable, options: ReadingOptions) 
     raise InputError(
         f"Column {name} must hold a date or an integer in each row, found {shown(cells.iloc[place])} in "
         f"{raw.row(place)}. {like}Write all dates in one form, best as 2024-01-31 13:00, or say how they are written "
-        f"with {option('date_format', '%d.%m.%Y')}."
+        f"with {argument('date_format', '%d.%m.%Y')}."
     )
 
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import charset_normalizer
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import option
+from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.numbers import MISSING_MARKS, looks_like_number
 from tracetune.data.reading.options import Decision, ReadingOptions
 from tracetune.data.reading.raw import shown
@@ -255,7 +254,7 @@ def _comma(cells: Sequence[str], commas: Sequence[str], points: Sequence[str], s
         other = several or points[0]
         raise InputError(
             f"Expected one decimal mark, found {shown(certain)} and {shown(other)}. Write numbers alike, or give "
-            f"{option('decimal', ',')} or {option('decimal', '.')}."
+            f"{argument('decimal', ',')} or {argument('decimal', '.')}."
         )
     if points and separator == ",":  # quoted 1,234 beside 0.5: points are decimals there
         return _marks(".", ",", f"of {shown(points[0])} beside {shown(commas[0])}")
@@ -267,8 +266,8 @@ def _comma(cells: Sequence[str], commas: Sequence[str], points: Sequence[str], s
 def _either(mark: str, other: str, cell: str) -> InputError:
     whole, fraction = cell.replace(mark, ""), cell.replace(mark, ".")
     return InputError(
-        f"Cell {shown(cell)} may be {whole} (give {option('thousands', mark)}) or {fraction} (give "
-        f"{option('decimal', mark)}); no other cell tells which."
+        f"Cell {shown(cell)} may be {whole} (give {argument('thousands', mark)}) or {fraction} (give "
+        f"{argument('decimal', mark)}); no other cell tells which."
     )
 
 

@@ -17,8 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import option
+from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.dialect import SAMPLE_BYTES, Dialect, find_dialect, find_encoding
 from tracetune.data.reading.frames import frame_of
 from tracetune.data.reading.options import Decision, ReadingOptions
@@ -341,7 +340,7 @@ def _sheet(names: list[str], wanted: str | None) -> str:
         return wanted
     if str(wanted).isdecimal() and 1 <= int(wanted) <= len(names):
         return names[int(wanted) - 1]
-    raise InputError(f"Expected {option('sheet')} as one of {listed('sheet', names)}, found {wanted!r}.")
+    raise InputError(f"Expected {argument('sheet')} as one of {listed('sheet', names)}, found {wanted!r}.")
 
 
 def _read_json(source: Path) -> pd.DataFrame:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import option
+from tracetune.base.errors import InputError, argument
 from tracetune.data.frequency import WEEKDAYS, Offset, as_offset, offset_text
 
 SNAP_SHARE = 0.1  # a moment this share of a step away from the grid is taken for one on it
@@ -221,7 +220,7 @@ def refuse_mixed_steps(times: np.ndarray, bounds: np.ndarray, items: Sequence[st
         raise InputError(
             f"Expected one frequency in a table, found two: the usual step is {step}, that of item "
             f"{items[other[0]]!r} is {found} ({len(other)} of {len(items)} items with a longer step). Use a table for "
-            f"each frequency, or resample; with {option('freq')} given, missing values are put between the longer "
+            f"each frequency, or resample; with {argument('freq')} given, missing values are put between the longer "
             "steps."
         )
 
@@ -260,7 +259,7 @@ class Grid:
             raise InputError(
                 f"{len(times)} timestamps from {show_moment(times[0])} to {show_moment(times[-1])} would fill less "
                 f"than one in {_SPARSEST} steps of the grid {self}. Resample the data to a regular step, e.g. "
-                f"{option('resample', 'D:mean')}, or give its {option('freq')}."
+                f"{argument('resample', 'D:mean')}, or give its {argument('freq')}."
             )
         grid = self._between(int(ticks[0]), int(ticks[-1]))
         if len(grid) == 0:

@@ -8,8 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import any_of, option
+from tracetune.base.errors import InputError, any_of, argument
 from tracetune.data.frequency import Offset
 from tracetune.data.reading.grid import assess
 from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual
@@ -62,7 +61,7 @@ def find_items(raw: RawTable, time: TimeColumn, freq: Offset | None, options: Re
     if options.id_column:
         return _items(raw, options.id_column, "it was given")
     if options.layout in ("wide", "rows") and not _usual(frame):
-        return single_item(len(frame), f"{option('layout', options.layout)} was given")
+        return single_item(len(frame), f"{argument('layout', options.layout)} was given")
     usual = _usual(frame)
     if usual is not None:
         return _items(raw, (usual,), "it has the usual name")
@@ -260,7 +259,7 @@ def _without_repeats(raw: RawTable, time: TimeColumn, candidates: Sequence[str])
             raise InputError(
                 f"Column {shown(name)} changes {runs - 1} times, so that it may name {runs} items one below the "
                 "other, or "
-                f"parts of one series. Say which: {option('id_column', name)} or {option('layout', 'wide')}."
+                f"parts of one series. Say which: {argument('id_column', name)} or {argument('layout', 'wide')}."
             )
     return single_item(len(raw.frame), "no time repeats")
 
@@ -274,7 +273,7 @@ def _no_items(raw: RawTable, candidates: Sequence[str], unique: Sequence[tuple[s
             "steps "
             f"of these items would be missing. Say so with {any_of('id_column', first)}, or what becomes of repeated "
             "times "
-            f"with {option('duplicates', 'mean')}."
+            f"with {argument('duplicates', 'mean')}."
         )
     return single_item(len(raw.frame), "no column tells rows of the same time apart")
 

@@ -8,8 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import option
+from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.dates import DateReading, looks_like_dates, readings
 from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual, required_numbers
 from tracetune.data.reading.options import Decision, ReadingOptions
@@ -55,7 +54,7 @@ def find_header_times(raw: RawTable, options: ReadingOptions) -> HeaderTimes | N
         found = _steps(names, raw, options)
     if found is None and options.layout is not None:
         raise InputError(
-            f"Expected times in the header for {option('layout', options.layout)}, found {listed('column', names)}."
+            f"Expected times in the header for {argument('layout', options.layout)}, found {listed('column', names)}."
         )
     return found
 
@@ -235,5 +234,5 @@ def _refuse_repeats(raw: RawTable, columns: Sequence[str], keys: Sequence[tuple[
         place = int(repeated.to_numpy().argmax())
         raise InputError(
             f"Expected one row a series, found {shown(keys[place][0])} in {listed('column', columns)} again in "
-            f"{raw.row(place)}. Name further columns with {option('id_column')}."
+            f"{raw.row(place)}. Name further columns with {argument('id_column')}."
         )

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import option
+from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.raw import RawTable, shown
 
 MISSING_MARKS = frozenset(
@@ -87,7 +86,7 @@ def required_numbers(cells: pd.Series, raw: RawTable, marks: Sequence[str] = ())
     if found.wrong.any():
         place = int(found.wrong.argmax())
         cell = cells.iloc[place]
-        hint = f", or give {option('missing', str(cell))} if it means that" if len(str(cell)) <= 20 else ""
+        hint = f", or give {argument('missing', str(cell))} if it means that" if len(str(cell)) <= 20 else ""
         raise InputError(
             f"Column {shown(cells.name)} must hold numbers, found {shown(cell)} in {raw.row(place)} "
             f"({found.wrong.sum():,} such cells). Correct them, or leave the cells empty: missing values are "

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from tracetune.base.errors import InputError, unknown_name
-from tracetune.base.spelling import Remark, option
+from tracetune.base.errors import InputError, Remark, argument, unknown_name
 from tracetune.data.frequency import Offset, as_offset, offset_text
 
 LAYOUTS = ("long", "wide", "rows", "dates_in_header", "steps_in_header")
@@ -83,8 +82,8 @@ class ReadingOptions:
         step, _, how = str(self.resample).partition(":")
         if how not in _AGGREGATES:
             raise InputError(
-                f"Expected {option('resample')} as step:aggregate, e.g. h:mean, with one of {', '.join(_AGGREGATES)}; "
-                f"found {self.resample!r}."
+                f"Expected {argument('resample')} as step:aggregate, e.g. h:mean, with one of "
+                f"{', '.join(_AGGREGATES)}; found {self.resample!r}."
             )
         return as_offset(step), how
 
@@ -158,12 +157,12 @@ class Decision:
     @property
     def pin(self) -> Remark:
         """Return the option as the user would write it, "" where there is none."""
-        return Remark(option(self.name, self.value) if self.name else "")
+        return Remark(argument(self.name, self.value) if self.name else "")
 
     @property
     def said(self) -> Remark:
         """Return the decision, its reason and the option that pins it."""
-        pin = f" [{option(self.name, self.value)}]" if self.name else ""
+        pin = f" [{argument(self.name, self.value)}]" if self.name else ""
         return Remark(f"{self.subject}: {self.found}, because {self.reason}{pin}")
 
 
@@ -176,4 +175,4 @@ def _several(value: object) -> tuple[Any, ...]:
 def _require(options: ReadingOptions, name: str, known: tuple[object, ...]) -> None:
     if (found := getattr(options, name)) not in known:
         listed = ", ".join(repr(each) for each in known if each is not None)
-        raise InputError(f"Expected {option(name)} as one of {listed}, found {str(found)[:60]!r}.")
+        raise InputError(f"Expected {argument(name)} as one of {listed}, found {str(found)[:60]!r}.")

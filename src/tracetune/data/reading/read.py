@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError, unknown_name
-from tracetune.base.spelling import Remark, option
+from tracetune.base.errors import InputError, Remark, argument, unknown_name
 from tracetune.data.frequency import Offset, as_offset, offset_text
 from tracetune.data.panels import Origin, Panel, Series
 from tracetune.data.reading.assemble import Rows, panel_series
@@ -156,7 +155,7 @@ def _read_steps(
     said = [*notes, *time.notes, *items.notes, *times.notes, *made.notes]
     found = [
         f"{shown(name)} has {count:,} cells of {value:g}, which often stands for missing: give "
-        f"{option('missing', f'{value:g}')} if it does"
+        f"{argument('missing', f'{value:g}')} if it does"
         for name, column in zip(targets.columns, values, strict=True)
         for value, count in sentinels(column)
     ]
@@ -168,7 +167,7 @@ def _refuse_unobserved(columns: Sequence[str], values: np.ndarray) -> None:
     empty = np.isnan(values).all(axis=1)
     if empty.any() and not empty.all():
         raise InputError(
-            f"Column {shown(columns[int(empty.argmax())])} has no value at all. Leave it out of {option('target')}."
+            f"Column {shown(columns[int(empty.argmax())])} has no value at all. Leave it out of {argument('target')}."
         )
 
 
@@ -195,7 +194,7 @@ def _read_row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions
     freq = None if options.freq is None else as_offset(options.freq)
     if freq is not None and header.kind == "steps_in_header":
         raise InputError(
-            f"{option('freq', offset_text(freq))} was given, but the steps in the header have no dates. Leave it out."
+            f"{argument('freq', offset_text(freq))} was given, but the steps in the header have no dates. Leave it out."
         )
     found = row_series(raw, header, options)
     column = TimeColumn(header.columns, _header_cells(header), header.readings, header.decision)

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import any_of
+from tracetune.base.errors import InputError, any_of
 from tracetune.data.reading.items import ITEM_NAMES, Items
 from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual
 from tracetune.data.reading.options import Decision, ReadingOptions

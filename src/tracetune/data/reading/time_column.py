@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
-from tracetune.base.spelling import any_of, option
+from tracetune.base.errors import InputError, any_of, argument
 from tracetune.data.reading.dates import DateReading, looks_like_dates, readings, refuse_unreadable
 from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual
 from tracetune.data.reading.options import Decision, ReadingOptions
@@ -91,7 +90,7 @@ def find_time(raw: RawTable, options: ReadingOptions) -> TimeColumn:
         refuse_unreadable(frame[name], raw, options)
     raise InputError(
         f"Found no time column among {listed('column', frame.columns)}: none holds dates. Name it with "
-        f"{option('timestamp_column', 'NAME')}, or, if each row is one step, give {option('layout', 'rows')}."
+        f"{argument('timestamp_column', 'NAME')}, or, if each row is one step, give {argument('layout', 'rows')}."
     )
 
 
