@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument, unknown_name
+from tracetune.data.reading.columns import ITEM_NAMES
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.frames import raw_of_frame
-from tracetune.data.reading.items import ITEM_NAMES
 from tracetune.data.reading.numbers import as_numbers, required_numbers
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, listed, shown

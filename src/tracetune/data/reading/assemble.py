@@ -19,8 +19,8 @@ from tracetune.data.reading.grid import (
     usual_step,
 )
 from tracetune.data.reading.items import column_that_separates
-from tracetune.data.reading.options import Decision, ReadingOptions
-from tracetune.data.reading.raw import RawTable
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import Decision, RawTable
 
 
 @dataclass(frozen=True, eq=False)

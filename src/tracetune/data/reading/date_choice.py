@@ -7,11 +7,10 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, argument
 from tracetune.data.frequency import Offset, frequency_words
-from tracetune.data.reading.dates import DateReading
+from tracetune.data.reading.columns import DateReading, TimeColumn
 from tracetune.data.reading.grid import Assessment, assess
-from tracetune.data.reading.options import Decision, ReadingOptions
-from tracetune.data.reading.raw import shown
-from tracetune.data.reading.time_column import TimeColumn
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import Decision, shown
 
 _DAY = 86_400_000_000_000
 _HOUR = 3_600_000_000_000

@@ -1,10 +1,7 @@
-"""Formats of dates: those that are known, those that options admit, and a quick test of whether one fits."""
+"""Formats of dates that are known, and a quick test of whether one fits."""
 
 import re
-from collections.abc import Iterator
 from functools import cache
-
-from tracetune.data.reading.options import ReadingOptions
 
 _FIELDS = {
     "%Y": r"\d{4}", "%m": r"\d{1,2}", "%d": r"\d{1,2}", "%y": r"\d{2}", "%b": "[A-Za-z]{3}", "%B": "[A-Za-z]{3,9}",
@@ -31,17 +28,6 @@ _TIMES = (
     " %I:%M%p", " %H", "T%H", ":%H", ":%H:%M:%S", " %H.%M.%S", " %H.%M", "%H%M", "%H", "%H%M%S", " %H%M",
     ", %H:%M", ", %I:%M %p", "-%H",
 )  # fmt: skip
-
-
-def formats(options: ReadingOptions) -> Iterator[str]:
-    """Yield formats that the options admit."""
-    if options.date_format is not None:
-        yield options.date_format
-        return
-    for form in shapes():
-        day_first = says_day_first(form)
-        if options.day_first is None or day_first is None or day_first == options.day_first:
-            yield form
 
 
 def says_day_first(form: str) -> bool | None:

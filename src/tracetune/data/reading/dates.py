@@ -8,14 +8,14 @@ import datetime
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from tracetune.base.errors import InputError, argument
-from tracetune.data.reading.date_formats import formats, shape, shapes
+from tracetune.data.reading.columns import DateReading
+from tracetune.data.reading.date_formats import says_day_first, shape, shapes
 from tracetune.data.reading.numbers import is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, shown
@@ -31,30 +31,6 @@ _QUARTERS = re.compile(
     r"(?P<year>\d{4})[-/ ]?[Qq](?P<quarter>[1-4])|[Qq](?P<quarter2>[1-4])[-/ ]?(?P<year2>\d{4}|\d\d)"
 )
 _EPOCHS = {"seconds": (10, 1), "milliseconds": (13, 1_000), "microseconds": (16, 10**6), "nanoseconds": (19, 10**9)}
-
-
-@dataclass(frozen=True, eq=False)
-class DateReading:
-    """One way to read a column.
-
-    Attributes:
-        form: how it is written: a format such as "%d/%m/%Y", "ISO 8601", "epoch seconds", "integers", ...
-        times: [rows], datetime64[ns] on the clock they were written by, or int64.
-        offsets: [rows], nanoseconds by which that clock is ahead of UTC; None without a zone.
-        zone: name of the zone, None without one.
-        note: what a user should know, "" for nothing.
-    """
-
-    form: str
-    times: np.ndarray
-    offsets: np.ndarray | None = None
-    zone: str | None = None
-    note: str = ""
-
-    @property
-    def is_dates(self) -> bool:
-        """Return whether the times are dates, not integer steps."""
-        return bool(np.issubdtype(self.times.dtype, np.datetime64))
 
 
 def readings(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
@@ -116,7 +92,7 @@ def _first_odd(cells: pd.Series, options: ReadingOptions) -> tuple[int, str]:
         return int((with_zone != with_zone[0]).argmax()), f"{text[0]!r}"
     best: tuple[int, int, str] = (0, 0, "")
     probe = text.drop_duplicates().head(_PROBED)
-    for form in formats(options):
+    for form in _formats(options):
         if not any(map(shape(form).fullmatch, probe)):
             continue
         fitting = int(_parsed(probe, form).notna().sum())
@@ -252,6 +228,17 @@ def _integers_as_text(unique: pd.Series, options: ReadingOptions) -> list[DateRe
     return [] if numbers.isna().any() or numbers.dtype.kind not in "iu" else _of_numbers(numbers, options)
 
 
+def _formats(options: ReadingOptions) -> Iterator[str]:
+    """Yield formats that the options admit."""
+    if options.date_format is not None:
+        yield options.date_format
+        return
+    for form in shapes():
+        day_first = says_day_first(form)
+        if options.day_first is None or day_first is None or day_first == options.day_first:
+            yield form
+
+
 def _by_formats(unique: pd.Series, options: ReadingOptions) -> Iterator[DateReading]:
     if options.date_format is not None:
         yield from _by_format(unique, options.date_format)
@@ -266,7 +253,7 @@ def _by_formats(unique: pd.Series, options: ReadingOptions) -> Iterator[DateRead
             yield reading
             return
     probe = unique.head(_PROBED)
-    for form in formats(options):
+    for form in _formats(options):
         if all(map(shapes()[form].fullmatch, probe)):
             yield from _by_format(unique, form)
 

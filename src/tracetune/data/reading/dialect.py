@@ -14,8 +14,8 @@ import charset_normalizer
 
 from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.numbers import MISSING_MARKS, looks_like_number
-from tracetune.data.reading.options import Decision, ReadingOptions
-from tracetune.data.reading.raw import shown
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import Decision, shown
 
 SAMPLE_BYTES = 1 << 18
 _SEPARATORS = (",", ";", "\t", "|", " ")

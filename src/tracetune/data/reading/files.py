@@ -20,8 +20,8 @@ from pyarrow import parquet
 from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.dialect import SAMPLE_BYTES, Dialect, find_dialect, find_encoding
 from tracetune.data.reading.frames import frame_of
-from tracetune.data.reading.options import Decision, ReadingOptions
-from tracetune.data.reading.raw import RawTable, listed, refuse_duplicate_names, shown
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import Decision, RawTable, listed, refuse_duplicate_names, shown
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data")
 SUFFIXES = (

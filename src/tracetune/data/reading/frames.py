@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 
 from tracetune.base.errors import InputError
+from tracetune.data.reading.columns import TIME_NAMES, is_named
 from tracetune.data.reading.raw import RawTable, refuse_duplicate_names
-from tracetune.data.reading.time_column import TIME_NAMES, is_named
 
 
 def raw_of_frame(frame: Any) -> RawTable:

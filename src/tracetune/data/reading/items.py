@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -10,13 +9,12 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, any_of, argument
 from tracetune.data.frequency import Offset
+from tracetune.data.reading.columns import ITEM_NAMES, Items, TimeColumn, is_named
 from tracetune.data.reading.grid import assess
 from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual
-from tracetune.data.reading.options import Decision, ReadingOptions
-from tracetune.data.reading.raw import RawTable, listed, shown
-from tracetune.data.reading.time_column import TimeColumn, is_named
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 
-ITEM_NAMES = ("item_id", "unique_id")
 _HINT = re.compile(
     r"(^|_| "
     r")(id|ids|key|code|name|nr|no|store|shop|item|product|sku|brand|dept|department|category|cat|family|station|site|city|"
@@ -28,27 +26,6 @@ _HINT = re.compile(
 _MOST_COLUMNS = 3
 _MOST_CANDIDATES = 14
 _ENOUGH_ROWS = 4  # an item with fewer is hardly a series
-
-
-@dataclass(frozen=True, eq=False)
-class Items:
-    """The item of each row.
-
-    Attributes:
-        columns: columns that name the items; none for a single series.
-        codes: [rows], number of each row's item, in order of first appearance.
-        names: one name an item.
-        keys: what each item's cells hold in ``columns``.
-        decision: why these columns.
-        notes: what a user should know.
-    """
-
-    columns: tuple[str, ...]
-    codes: np.ndarray
-    names: list[str]
-    keys: list[tuple[object, ...]]
-    decision: Decision
-    notes: tuple[str, ...] = ()
 
 
 def find_items(raw: RawTable, time: TimeColumn, freq: Offset | None, options: ReadingOptions) -> Items:

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
-from tracetune.data.reading.dates import DateReading, looks_like_dates, readings
+from tracetune.data.reading.columns import DateReading
+from tracetune.data.reading.dates import looks_like_dates, readings
 from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual, required_numbers
-from tracetune.data.reading.options import Decision, ReadingOptions
-from tracetune.data.reading.raw import RawTable, listed, shown
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 
 _STEP = re.compile(r"(?P<stem>.*?)(?P<number>\d+)$")
 _FEWEST_DATES = 3

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from tracetune.base.errors import InputError, Remark, argument, unknown_name
+from tracetune.base.errors import InputError, argument, unknown_name
 from tracetune.data.frequency import Offset, as_offset, offset_text
 
 LAYOUTS = ("long", "wide", "rows", "dates_in_header", "steps_in_header")
@@ -134,36 +134,6 @@ class ReadingOptions:
         """Return these options, with those of ``remembered`` where nothing is pinned here."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(remembered, **{name: v for name, v in given.items() if v not in (None, (), False)})
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One thing that was decided about a table.
-
-    Attributes:
-        subject: what it is about, e.g. "time column".
-        found: what was decided.
-        reason: why.
-        name: the option that pins it, "" where there is none.
-        value: the value that pins it so.
-    """
-
-    subject: str
-    found: str
-    reason: str
-    name: str = ""
-    value: Any = None
-
-    @property
-    def pin(self) -> Remark:
-        """Return the option as the user would write it, "" where there is none."""
-        return Remark(argument(self.name, self.value) if self.name else "")
-
-    @property
-    def said(self) -> Remark:
-        """Return the decision, its reason and the option that pins it."""
-        pin = f" [{argument(self.name, self.value)}]" if self.name else ""
-        return Remark(f"{self.subject}: {self.found}, because {self.reason}{pin}")
 
 
 def _several(value: object) -> tuple[Any, ...]:

@@ -7,10 +7,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
-from tracetune.data.reading.options import Decision
+from tracetune.base.errors import InputError, Remark, argument
 
 _SHOWN_CELL = 60
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One thing that was decided about a table.
+
+    Attributes:
+        subject: what it is about, e.g. "time column".
+        found: what was decided.
+        reason: why.
+        name: the option that pins it, "" where there is none.
+        value: the value that pins it so.
+    """
+
+    subject: str
+    found: str
+    reason: str
+    name: str = ""
+    value: Any = None
+
+    @property
+    def pin(self) -> Remark:
+        """Return the option as the user would write it, "" where there is none."""
+        return Remark(argument(self.name, self.value) if self.name else "")
+
+    @property
+    def said(self) -> Remark:
+        """Return the decision, its reason and the option that pins it."""
+        pin = f" [{argument(self.name, self.value)}]" if self.name else ""
+        return Remark(f"{self.subject}: {self.found}, because {self.reason}{pin}")
 
 
 @dataclass(frozen=True, eq=False)

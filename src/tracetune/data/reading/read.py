@@ -14,17 +14,18 @@ from tracetune.data.frequency import Offset, as_offset, offset_text
 from tracetune.data.panels import Origin, Panel, Series
 from tracetune.data.reading.assemble import Rows, panel_series
 from tracetune.data.reading.cleaning import clean
+from tracetune.data.reading.columns import Items, TimeColumn
 from tracetune.data.reading.date_choice import Times, choose_times
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.frames import raw_of_frame, without_objects
-from tracetune.data.reading.items import Items, find_items, single_item
+from tracetune.data.reading.items import find_items, single_item
 from tracetune.data.reading.layout import HeaderTimes, find_header_times, row_series
 from tracetune.data.reading.numbers import required_numbers, sentinels
-from tracetune.data.reading.options import Decision, ReadingOptions
-from tracetune.data.reading.raw import RawTable, shown
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import Decision, RawTable, shown
 from tracetune.data.reading.summary import Understood, panel_warnings, summary_line
 from tracetune.data.reading.targets import find_targets
-from tracetune.data.reading.time_column import TimeColumn, find_time
+from tracetune.data.reading.time_column import find_time
 
 logger = logging.getLogger(__name__)
 

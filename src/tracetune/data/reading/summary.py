@@ -9,7 +9,7 @@ import pandas as pd
 
 from tracetune.data.frequency import as_offset, frequency_words
 from tracetune.data.panels import Panel, Series
-from tracetune.data.reading.options import Decision
+from tracetune.data.reading.raw import Decision
 
 _FEWEST_STEPS = 16
 _MUCH_MISSING = 0.2

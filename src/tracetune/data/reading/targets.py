@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, any_of
-from tracetune.data.reading.items import ITEM_NAMES, Items
+from tracetune.data.reading.columns import ITEM_NAMES, Items, TimeColumn, is_named
 from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual
-from tracetune.data.reading.options import Decision, ReadingOptions
-from tracetune.data.reading.raw import RawTable, listed
-from tracetune.data.reading.time_column import TimeColumn, is_named
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import Decision, RawTable, listed
 
 _TARGET_NAMES = ("target", "y")
 _CALENDAR = re.compile(

@@ -2,22 +2,18 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, any_of, argument
-from tracetune.data.reading.dates import DateReading, looks_like_dates, readings, refuse_unreadable
+from tracetune.data.reading.columns import TIME_NAMES, DateReading, TimeColumn, is_named
+from tracetune.data.reading.dates import looks_like_dates, readings, refuse_unreadable
 from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual
-from tracetune.data.reading.options import Decision, ReadingOptions
-from tracetune.data.reading.raw import RawTable, listed, shown
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 
-TIME_NAMES = (
-    "timestamp", "ds", "datetime", "date_time", "date", "time", "day", "week", "month", "quarter", "year", "period",
-    "t",
-    "step", "time_idx", "time_index", "hour", "index",
-)  # fmt: skip
 _HINT = re.compile(
     r"time|date|^ts$|_ts$|epoch|unix|stamp|^ds$|month|period|week|quarter|^day$|^dt$|yyyy|index", re.IGNORECASE
 )
@@ -31,30 +27,6 @@ _PART_NAMES = {
 }
 _RANGES = {"year": (1600, 2262), "month": (1, 12), "day": (1, 31), "hour": (0, 24), "minute": (0, 59)}
 _CLOCK_TEXT = r"\d{1,2}[:.h]\d{2}([:.]\d{2}([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?"
-
-
-@dataclass(frozen=True, eq=False)
-class TimeColumn:
-    """The time of each row, by one column or by several.
-
-    Attributes:
-        columns: which columns it is in; none where rows are steps.
-        cells: [rows], what distinguishes times before they are read: the cells, joined if there are several columns.
-        readings: every way to read all of them.
-        decision: why these columns.
-        notes: what a user should know.
-    """
-
-    columns: tuple[str, ...]
-    cells: pd.Series
-    readings: list[DateReading]
-    decision: Decision
-    notes: tuple[str, ...] = ()
-
-
-def is_named(name: object, names: Sequence[str]) -> bool:
-    """Return whether a column is called one of ``names``, whatever the case and the blanks around it."""
-    return str(name).strip().casefold().replace(" ", "_") in names
 
 
 def find_time(raw: RawTable, options: ReadingOptions) -> TimeColumn:
