@@ -1,32 +1,21 @@
-"""Files and folders are whole or absent."""
+"""Files are whole or absent; what cannot be written is refused before the work."""
 
 import errno
 import os
-import stat
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import follow_umask, read_json, resumed_folder, staged_file, staged_folder, write_json
-
-
-@pytest.fixture
-def mount_point(tmp_path: Path) -> Iterator[Path]:
-    """An empty folder that nothing can be renamed onto; where mounting is not allowed the test is left out."""
-    folder = tmp_path / "mount"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], capture_output=True).returncode:
-        pytest.skip("needs the right to mount")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-def modes(folder: Path) -> dict[str, str]:
-    return {path.name: f"{stat.S_IMODE(path.stat().st_mode):o}" for path in (folder, *folder.rglob("*"))}
+from tracetune.base.files import (
+    is_renamed_onto,
+    read_json,
+    require_distinct,
+    require_place,
+    staged_file,
+    write_json,
+)
+from tracetune.base.folders import require_empty, staged_folder
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -51,126 +40,6 @@ def test_a_link_to_a_file_is_written_through_and_no_special_file_replaced(tmp_pa
         raise AssertionError("the block must not run")
 
 
-def test_a_failed_folder_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), staged_folder(tmp_path / "run") as temporary:
-        (temporary / "weights").write_text("half")
-        raise RuntimeError
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_appears_whole(tmp_path: Path) -> None:
-    with staged_folder(tmp_path / "a" / "run") as temporary:
-        (temporary / "weights").write_text("whole")
-        assert not (tmp_path / "a" / "run").exists()
-    assert (tmp_path / "a" / "run" / "weights").read_text() == "whole"
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["run"]
-
-
-@pytest.mark.parametrize("form", ["empty", "link", "dangling", "here", "bind"])
-def test_every_form_of_an_empty_folder_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
-    real = tmp_path / "real"
-    target = real
-    if form != "dangling":
-        real.mkdir()
-    if form in ("link", "dangling"):
-        target = tmp_path / "link"
-        target.symlink_to(real)
-    if form == "here":
-        monkeypatch.chdir(real)
-        target = Path()
-    if form == "bind":  # the file system says no only when the rename is tried
-
-        def busy(self: Path, other: Path) -> Path:
-            raise OSError(errno.EBUSY, "Device or resource busy")
-
-        monkeypatch.setattr(Path, "replace", busy)
-    with staged_folder(target) as temporary:
-        (temporary / "deep").mkdir()
-        (temporary / "deep" / "weights").write_text("whole")
-    assert (real / "deep" / "weights").read_text() == "whole"
-    assert [path.name for path in real.iterdir()] == ["deep"]
-    assert {path.name for path in tmp_path.iterdir()} <= {"real", "link"}
-    if form == "here":
-        assert Path("deep").is_dir()
-
-
-def test_an_empty_mount_point_works(mount_point: Path) -> None:
-    with staged_folder(mount_point) as temporary:
-        (temporary / "weights").write_text("whole")
-    assert [path.name for path in mount_point.iterdir()] == ["weights"]
-    (mount_point / "weights").unlink()
-    with pytest.raises(RuntimeError), staged_folder(mount_point) as temporary:
-        raise RuntimeError
-    assert list(mount_point.iterdir()) == []
-    with resumed_folder(mount_point) as folder:
-        (folder / "scores").touch()
-    assert [path.name for path in mount_point.iterdir()] == ["scores"]
-
-
-def test_a_move_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    rename = Path.rename
-
-    def full(self: Path, target: Path) -> Path:
-        if self.name == "b":
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return rename(self, target)
-
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"), staged_folder(".") as temporary:
-        for name in "abc":
-            (temporary / name).touch()
-        patch.setattr(Path, "rename", full)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_modes_follow_the_umask(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        with staged_folder(tmp_path / "run") as temporary:
-            (temporary / "deep").mkdir(mode=0o700)
-            (temporary / "deep" / "weights").touch(mode=0o600)
-        assert modes(tmp_path / "run") == {"run": "750", "deep": "750", "weights": "640"}
-        os.umask(0o002)
-        (tmp_path / "run").chmod(0o2700)
-        follow_umask(tmp_path / "run")
-        assert modes(tmp_path / "run") == {"run": "2775", "deep": "775", "weights": "664"}
-        write_json(tmp_path / "a.json", 1)
-        assert modes(tmp_path)["a.json"] == "664"
-    finally:
-        os.umask(before)
-
-
-def test_an_interrupted_folder_is_gone_on_with(tmp_path: Path) -> None:
-    target = tmp_path / "out"
-    with pytest.raises(KeyboardInterrupt), resumed_folder(target) as folder:
-        (folder / "state").write_text("half")
-        raise KeyboardInterrupt
-    assert [path.name for path in tmp_path.iterdir()] == ["out.unfinished"]
-    with resumed_folder(target) as folder:
-        assert (folder / "state").read_text() == "half"
-        (folder / "scores").touch()
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    assert {path.name for path in target.iterdir()} == {"state", "scores"}
-    with pytest.raises(InputError, match="is not empty"), resumed_folder(target):
-        raise AssertionError("the block must not run")
-    with pytest.raises(RuntimeError), resumed_folder(tmp_path / "new"):
-        raise RuntimeError
-    assert not (tmp_path / "new.unfinished").exists()
-
-
-def test_the_next_run_sweeps_what_a_kill_left(tmp_path: Path) -> None:
-    killed = (
-        "import os, signal\nfrom tracetune.base.files import staged_folder, staged_file\n"
-        f"with staged_folder({str(tmp_path / 'run')!r}), staged_file({str(tmp_path / 'f.csv')!r}):\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    assert subprocess.run([sys.executable, "-c", killed]).returncode == -9
-    assert len(list(tmp_path.iterdir())) == 2
-    with staged_folder(tmp_path / "run") as temporary:
-        (temporary / "weights").touch()
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
-
-
 def test_a_full_disk_is_no_wrong_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Path, **options: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -192,3 +61,61 @@ def test_json_round_trip_and_its_errors(tmp_path: Path) -> None:
             read_json(path)
     with pytest.raises(InputError, match="does not exist"):
         read_json(tmp_path / "b.json")
+
+
+def test_a_place_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file is a file, expected a folder"):
+        require_empty(tmp_path / "file" / "deep" / "run")
+    for staged in (staged_file, staged_folder):
+        with pytest.raises(InputError, match="cannot be written"), staged(tmp_path / "file" / "run"):
+            raise AssertionError("the block must not run")
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_a_folder_without_write_access_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(InputError, match=f"no write access to {tmp_path}"):
+        require_place(tmp_path / "new" / "run")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a file system that takes no folders")
+def test_a_file_system_that_takes_no_folders_is_refused() -> None:
+    with pytest.raises(InputError, match="/proc/run cannot be written"):
+        require_place("/proc/run")
+
+
+@pytest.mark.parametrize("path", ["a" * 250, "b/" + "é" * 130, "a/" * 3000, "", "a\0b"])
+def test_a_path_that_no_file_system_takes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"cannot be written|Expected a path") as refusal:
+        require_place(path)
+    assert len(str(refusal.value)) < 600
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_working_directory_and_mount_points_stay_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert is_renamed_onto(tmp_path)
+    assert is_renamed_onto(tmp_path / "new")
+    with monkeypatch.context() as patch:
+        patch.setattr(os.path, "ismount", lambda path: Path(path) == tmp_path)
+        assert not is_renamed_onto(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert not is_renamed_onto(tmp_path)
+
+
+def test_an_output_that_replaces_another_or_what_is_read_is_refused(tmp_path: Path) -> None:
+    table, model = tmp_path / "table.csv", tmp_path / "model"
+    table.touch()
+    model.mkdir()
+    require_distinct((tmp_path / "a.csv", None, tmp_path / "b.csv"), (table, model, "tracetune/tiny", "x" * 5000, None))
+    with pytest.raises(InputError, match="for two of them"):
+        require_distinct((tmp_path / "a.csv", tmp_path / "model" / ".." / "a.csv"))
+    (tmp_path / "link.csv").symlink_to(table)
+    for output in (table, tmp_path / "link.csv", model / "trace.json"):
+        with pytest.raises(InputError, match="would replace what is read"):
+            require_distinct([output], (table, model))

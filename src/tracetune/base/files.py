@@ -1,22 +1,23 @@
-"""Files that are whole or absent: staged files and folders, JSON."""
+"""Files that are whole or absent, asked before the work is done whether they can be written; JSON."""
 
+import contextlib
 import errno
 import json
 import os
-import shutil
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tracetune.base.errors import InputError
-from tracetune.base.folder_lock import FolderLock
-from tracetune.base.leftovers import remove, sweep, temporary_name
-from tracetune.base.places import is_renamed_onto, place_explained, require_empty, require_place, unfinished_path
-from tracetune.base.signals import Stopped
+from tracetune.base.leftovers import sweep, temporary_name
 
-_NOT_RENAMED_ONTO = (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EINVAL)
+UNFINISHED = ".unfinished"
+"""Ending of the folder that an output is made in, see base/folders.py; names leave room for it."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_LONGEST_NAME = 255
 
 
 @contextmanager
@@ -43,64 +44,6 @@ def staged_file(path: str | Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def staged_folder(path: str | Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes ``path`` when the block ends without error.
-
-    Where a folder cannot be renamed onto (a mount point, the working directory, a link to either), it is staged
-    inside, and its contents move up at the end.
-
-    Raises:
-        InputError: ``path`` is a file, a folder that already holds something, or at a place without write access.
-    """
-    require_empty(path)
-    with place_explained(Path(path)):
-        target = Path(path).resolve()
-        parent = target.parent if is_renamed_onto(target) else target
-        parent.mkdir(parents=True, exist_ok=True)
-        sweep(parent)
-        temporary = parent / temporary_name()
-        temporary.mkdir()
-    try:
-        yield temporary
-        _publish(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextmanager
-def resumed_folder(path: str | Path, nothing: Collection[str] = ()) -> Iterator[Path]:
-    """Yield the unfinished folder of an output, which becomes ``path`` when the block ends without error.
-
-    It is ``path`` with ".unfinished" added, and survives errors and kills: the next run finds in it what this one
-    left, and goes on. A run that a signal stops has a note of that.
-
-    Args:
-        path: the output folder.
-        nothing: names of files that are not worth going on from: with no others the folder goes after an error.
-
-    Raises:
-        InputError: as `staged_folder`; another run is at work in it.
-    """
-    require_empty(path)
-    with place_explained(Path(path)):
-        target = Path(path).resolve()
-        unfinished = unfinished_path(target)
-        unfinished.mkdir(parents=True, exist_ok=True)
-        lock = FolderLock().hold(unfinished)
-        sweep(unfinished)
-    try:
-        with lock:
-            yield unfinished
-        _publish(unfinished, target)
-    except BaseException as error:
-        if unfinished.is_dir() and not any(each.name not in nothing for each in unfinished.iterdir()):
-            remove(unfinished)
-        elif isinstance(error, Stopped):
-            error.add_note(f"What it has so far is in {unfinished}: the same command goes on from there.")
-        raise
 
 
 def write_json(path: str | Path, content: object) -> None:
@@ -138,6 +81,72 @@ def read_json_object(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def require_place(path: str | Path) -> None:
+    """Refuse an output path before the work is done, where it could not be written afterwards.
+
+    Raises:
+        InputError: a name in it is too long, the nearest folder above it that exists is a file, or not open for
+            writing.
+    """
+    if not str(path) or "\0" in str(path):
+        raise InputError(f"Expected a path to write to, found {str(path)!r}.")
+    with place_explained(Path(path)):
+        target = Path(path).resolve()
+        _require_short_names(target)
+        existing = next(folder for folder in (target, *target.parents) if folder.exists())
+        if existing != target and not existing.is_dir():
+            raise InputError(f"{path} cannot be written: {existing} is a file, expected a folder. Choose another path.")
+        stays = existing != target or (target.is_dir() and not is_renamed_onto(target))
+        _require_writable(existing if stays else target.parent, path)
+
+
+def require_distinct(outputs: Iterable[str | Path | None], read: Iterable[str | Path | None] = ()) -> None:
+    """Refuse output files of which one would replace another, or what the command reads.
+
+    Args:
+        outputs: files that will be written; None for one that is not asked for.
+        read: files and folders; a name that is neither (of a known model) replaces nothing.
+
+    Raises:
+        InputError: two outputs are one file, or an output is a file that is read or inside a folder that is read.
+    """
+    written: set[Path] = set()
+    sources = [Path(name).expanduser().resolve() for name in read if name is not None and _exists(name)]
+    for output in (Path(name) for name in outputs if name is not None):
+        with place_explained(output):
+            target = output.resolve()
+        if target in written:
+            raise InputError(f"Expected a file for each output, found {output} for two of them. Choose another path.")
+        written.add(target)
+        for source in sources:
+            if source == target or source in target.parents:
+                raise InputError(f"The output {output} would replace what is read from {source}. Choose another path.")
+
+
+def is_renamed_onto(target: Path) -> bool:
+    """Return whether a finished folder can take the place of ``target`` by a rename.
+
+    Not so where ``target`` is a mount point or the working directory, or its parent cannot be written to.
+    """
+    if not target.exists():
+        return True
+    if os.path.ismount(target) or target.samefile(Path.cwd()):
+        return False
+    return os.access(target.parent, os.W_OK | os.X_OK)
+
+
+@contextmanager
+def place_explained(target: Path) -> Iterator[None]:
+    """Raise an InputError for an OSError about the place of an output; an error of a full disk is raised as it is."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
+        reason = error.strerror or str(error)
+        raise InputError(f"{str(target)[:200]} cannot be written: {reason}. Choose another path.") from error
+
+
 def follow_umask(folder: str | Path) -> None:
     """Give everything in ``folder``, and itself, the modes of newly made files: some writers make them private."""
     for path in (Path(folder), *Path(folder).rglob("*")):
@@ -155,36 +164,28 @@ def _follow_umask(path: Path) -> None:
         path.chmod(usual | kept)
 
 
-def _publish(folder: Path, target: Path) -> None:
-    """Make a finished folder the output: by one rename, or where the target must stay, by moving what it holds."""
-    follow_umask(folder)
-    if folder.parent != target:
-        try:
-            folder.replace(target)
-            return
-        except OSError as error:
-            if error.errno not in _NOT_RENAMED_ONTO or not target.is_dir():
-                raise
-        inside = target / temporary_name()
-        try:
-            shutil.copytree(folder, inside)
-            _move_up(inside, target)
-        finally:
-            shutil.rmtree(inside, ignore_errors=True)
-        remove(folder)
-        return
-    _move_up(folder, target)
-    folder.rmdir()
-
-
-def _move_up(folder: Path, target: Path) -> None:
-    """Move what ``folder`` holds to ``target``: all of it, or after an error nothing."""
-    moved: list[Path] = []
+def _exists(name: str | Path) -> bool:
     try:
-        for path in sorted(folder.iterdir()):
-            moved.append(target / path.name)
-            path.rename(moved[-1])
-    except BaseException:
-        for path in moved:
-            remove(path)
-        raise
+        return Path(name).expanduser().exists()
+    except (OSError, ValueError):  # no file system holds such a name
+        return False
+
+
+def _require_short_names(target: Path) -> None:
+    most = _LONGEST_NAME - len(UNFINISHED)
+    for part in target.parts:
+        if (length := len(os.fsencode(part))) > most:
+            raise InputError(
+                f"{str(target)[:200]}... cannot be written: the name {part[:20]}... has {length} bytes, at most {most} "
+                "fit. Choose a shorter one."
+            )
+
+
+def _require_writable(folder: Path, path: str | Path) -> None:
+    """Try it: access rights alone do not tell of read-only and special file systems."""
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written: no write access to {folder}. Choose another path.")
+    trial = folder / temporary_name()
+    trial.mkdir()
+    with contextlib.suppress(OSError):
+        trial.rmdir()

@@ -6,8 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
-from tracetune.base.files import staged_file
-from tracetune.base.places import require_place
+from tracetune.base.files import require_place, staged_file
 
 _WRITTEN = ("csv", "csv.gz", "parquet", "json")
 

@@ -39,7 +39,8 @@ from tracetune.adapters.checkpoint import (
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone, read_weights, weights_digest
 from tracetune.base.errors import InputError, argument, shown
-from tracetune.base.files import read_json_object, staged_folder, write_json
+from tracetune.base.files import read_json_object, write_json
+from tracetune.base.folders import staged_folder
 from tracetune.base.schema import from_json
 
 T = TypeVar("T")

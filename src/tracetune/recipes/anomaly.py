@@ -9,8 +9,8 @@ from rich.console import Console
 from statsmodels.datasets import elnino
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import staged_folder
-from tracetune.base.places import require_distinct, require_empty
+from tracetune.base.files import require_distinct
+from tracetune.base.folders import require_empty, staged_folder
 from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.estimators.anomaly_detector import AnomalyDetector

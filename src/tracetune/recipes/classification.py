@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from tracetune.base.places import require_distinct, require_place
+from tracetune.base.files import require_distinct, require_place
 from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.estimators.class_evaluation import ClassEvaluation

@@ -7,8 +7,7 @@ import pandas as pd
 from rich.console import Console
 from sklearn.datasets import load_digits
 
-from tracetune.base.files import staged_folder
-from tracetune.base.places import require_empty
+from tracetune.base.folders import require_empty, staged_folder
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.classifier import Classifier
 from tracetune.estimators.classifier_state import classifier_config

@@ -6,8 +6,7 @@ import pandas as pd
 from rich.console import Console
 from statsmodels.datasets import co2
 
-from tracetune.base.files import staged_folder
-from tracetune.base.places import require_empty
+from tracetune.base.folders import require_empty, staged_folder
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.fitting.config import HEAD_EPOCHS, FitConfig

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tracetune.base.errors import InputError
-from tracetune.base.places import require_distinct
+from tracetune.base.files import require_distinct
 from tracetune.data.panels import Panel
 from tracetune.data.splits import split_panel
 from tracetune.data.table_files import require_table_path, write_frame

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tracetune.base.files import staged_folder
+from tracetune.base.folders import staged_folder
 from tracetune.base.processes import is_main_process
 from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit

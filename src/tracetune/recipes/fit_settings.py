@@ -8,7 +8,8 @@ from typing import Any, Protocol, TypeVar
 from tracetune.base.config import flat_values
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, argument
-from tracetune.base.places import require_apart, require_empty, require_place
+from tracetune.base.files import require_place
+from tracetune.base.folders import require_apart, require_empty
 from tracetune.base.processes import from_main, join_processes
 from tracetune.base.signals import Stopped
 from tracetune.fitting.config import FitConfig

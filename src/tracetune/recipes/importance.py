@@ -6,7 +6,7 @@ from torch import nn
 
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.config import flat_values
-from tracetune.base.files import resumed_folder
+from tracetune.base.folders import resumed_folder
 from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.digest import data_digest
 from tracetune.estimators.fit_data import split_frames

@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from tracetune.base.files import staged_folder
-from tracetune.base.places import require_distinct, require_empty
+from tracetune.base.files import require_distinct
+from tracetune.base.folders import require_empty, staged_folder
 from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.estimators.filled_frame import FILLED, read_source

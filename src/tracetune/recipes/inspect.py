@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tracetune.base.errors import InputError, argument
-from tracetune.base.places import require_place
+from tracetune.base.files import require_place
 from tracetune.data.examination import SeriesFacts, examine, median_autocorrelation, seasons
 from tracetune.data.leaks import Leak, find_leaks
 from tracetune.data.panels import Panel

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from tracetune.base.places import require_distinct
+from tracetune.base.files import require_distinct
 from tracetune.data.frame_writer import PIECEWISE, write_frames
 from tracetune.data.panels import Panel
 from tracetune.data.table_files import require_table_path, table_kind, write_frame

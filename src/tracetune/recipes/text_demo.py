@@ -11,8 +11,7 @@ import pandas as pd
 from rich.console import Console
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import staged_folder
-from tracetune.base.places import require_empty
+from tracetune.base.folders import require_empty, staged_folder
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.text_classifier import TextClassifier
 from tracetune.estimators.text_fit import text_fit_config

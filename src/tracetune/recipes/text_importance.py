@@ -7,7 +7,7 @@ from torch import nn
 
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.config import flat_values
-from tracetune.base.files import resumed_folder
+from tracetune.base.folders import resumed_folder
 from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.digest import data_digest
 from tracetune.estimators.text_classifier import TextClassifier

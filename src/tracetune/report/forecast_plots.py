@@ -14,8 +14,7 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
 from tracetune.base.errors import InputError, argument
-from tracetune.base.files import staged_file
-from tracetune.base.places import require_place
+from tracetune.base.files import require_place, staged_file
 
 MOST_PANELS = 6
 _HISTORY, _TRUTH, _FORECAST = "#8a8f98", "#1b1f24", "#0b6bcb"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tracetune.base.errors import InputError, argument
-from tracetune.base.places import require_place
+from tracetune.base.files import require_place
 
 
 @dataclass(frozen=True)
