@@ -28,7 +28,8 @@ from tracetune.data.windows import Windows
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting import ForecastModel
-from tracetune.training.trainer import TrainingConfig, build_trainer
+from tracetune.training.config import TrainingConfig
+from tracetune.training.trainer import build_trainer
 
 HORIZON = 96
 MANY = "862-channels"

@@ -26,15 +26,16 @@ from benchmarks.common import Case, Results, Row, fingerprint, fit_case, load_ca
 from benchmarks.peers import ALL_LINEAR, momentfm_lora
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
-from tracetune.data.windows import batches, identity_collate
+from tracetune.data.batch_source import identity_collate
+from tracetune.data.windows import batches
 from tracetune.evaluation.cost import peak_memory_bytes
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import Trace
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.tasks.forecasting import ForecastModel
-from tracetune.training.trainer import TrainingConfig
+from tracetune.training.config import TrainingConfig
 
 DATASET, HORIZON, BATCH = "ETTh1", 96, 64
 PEER = "momentfm + PEFT: all linear, r 2"

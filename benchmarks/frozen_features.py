@@ -35,9 +35,9 @@ from tracetune.heads.config import HeadConfig
 from tracetune.heads.ridge import fit_ridge
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting import ForecastModel
+from tracetune.training.config import TrainingConfig
 from tracetune.training.feature_cache import CachedBatches
 from tracetune.training.measure import validation_loss
-from tracetune.training.trainer import TrainingConfig
 
 DATASETS = ("ETTh1", "ETTh2", "ETTm1", "ETTm2", "weather")
 HORIZON = 96

@@ -20,7 +20,7 @@ from tracetune.backbones.loading import load_backbone
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.names import HEAD
 from tracetune.report.tables import markdown_table
-from tracetune.training.trainer import TrainingConfig
+from tracetune.training.config import TrainingConfig
 
 
 class HeadDropout(TrainerCallback):

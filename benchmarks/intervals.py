@@ -27,7 +27,7 @@ from tracetune.fitting.run import Run
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecast_data import ForecastData, forecast_data
 from tracetune.tasks.forecasting import Forecasting
-from tracetune.training.trainer import TrainingConfig
+from tracetune.training.config import TrainingConfig
 
 HORIZONS = {
     "ETTh1": 24,

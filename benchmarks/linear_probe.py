@@ -23,7 +23,7 @@ from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting import Forecasting
 from tracetune.tasks.task import TrainingData
-from tracetune.training.trainer import TrainingConfig
+from tracetune.training.config import TrainingConfig
 
 DATASET, HORIZON = "ETTh1", 96
 

@@ -28,7 +28,8 @@ from tracetune.evaluation.cost import peak_memory_bytes
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting import ForecastModel
-from tracetune.training.trainer import TrainingConfig, build_trainer
+from tracetune.training.config import TrainingConfig
+from tracetune.training.trainer import build_trainer
 
 _GIB = 2**30
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tracetune.data.batch_source import BatchSource, chosen_rows, spread_rows
 from tracetune.data.datasets import LoadedDataset, load_dataset
 from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit, Part, fit_split
-from tracetune.data.windows import BatchSource, Windows, chosen_rows, spread_rows
+from tracetune.data.windows import Windows
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.tasks.forecast_data import ForecastData, forecast_data, scale_panel
 

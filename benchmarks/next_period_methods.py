@@ -27,13 +27,13 @@ from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
 from tracetune.fitting.names import NONE, TOGETHER
 from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import FACTORS, shrink_modules
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.selection.scores import SCORES
 from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.tasks.forecasting import Forecasting, ForecastModel
 from tracetune.tasks.task import TaskModel
+from tracetune.training.config import TrainingConfig
 from tracetune.training.measure import sample_losses
-from tracetune.training.trainer import TrainingConfig
 
 ZERO_SHOT, HEAD = "zero-shot", "head"
 

@@ -43,7 +43,7 @@ from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
 from tracetune.selection.scores import ScoreValues
 from tracetune.selection.validation import mean_loss, model_loss, undisturbed
-from tracetune.training.trainer import TrainingConfig
+from tracetune.training.config import TrainingConfig
 
 MakeRow = Callable[[Case, HeadStart, int, argparse.Namespace], Row]
 SHARES = (0.25, 0.5, 0.75)

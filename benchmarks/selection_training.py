@@ -35,10 +35,10 @@ from tracetune.evaluation.cost import count_parameters
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
 from tracetune.fitting.methods.method import Adapted
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.tasks.task import TaskModel, TrainingData
+from tracetune.training.config import TrainingConfig
 from tracetune.training.measure import validation_loss
-from tracetune.training.trainer import TrainingConfig
 
 RANK = 2
 HEAD_ONLY = "head only"

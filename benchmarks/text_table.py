@@ -32,7 +32,7 @@ from tracetune.estimators.text_classifier import TextClassifier
 from tracetune.estimators.text_fit import text_fit_config
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.methods import AdaLora, Full, LinearProbe, Lora, Method, Trace
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 
 VALIDATION_SHARE = 0.25
 EPOCHS, EVALUATIONS = 3, 3

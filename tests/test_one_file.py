@@ -25,7 +25,7 @@ from tracetune.fitting.methods import METHODS, Lora, Method, Trace
 from tracetune.fitting.run import Run
 from tracetune.heads.config import HeadConfig
 from tracetune.heads.kinds import HEADS
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.selection.scores.score import SCORES
 from tracetune.tasks.forecasting import Forecasting
 from tracetune.tasks.task import TrainingData

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from tracetune.fitting.config import FitConfig
     from tracetune.fitting.methods import AdaLora, Dora, Full, LinearProbe, Lora, Trace
     from tracetune.heads.config import HeadConfig
-    from tracetune.selection.schedule import SelectionConfig
+    from tracetune.selection.config import SelectionConfig
     from tracetune.tasks.forecasting import ForecastModel
+    from tracetune.training.config import TrainingConfig
     from tracetune.training.trace_callback import TraceCallback
-    from tracetune.training.trainer import TrainingConfig
 
 __all__ = [
     "AdaLora",
@@ -64,11 +64,11 @@ _MODULES = {
     "LinearProbe": "fitting.methods",
     "Lora": "fitting.methods",
     "LoraOptions": "adapters.lora",
-    "SelectionConfig": "selection.schedule",
+    "SelectionConfig": "selection.config",
     "TextClassifier": "estimators.text_classifier",
     "Trace": "fitting.methods",
     "TraceCallback": "training.trace_callback",
-    "TrainingConfig": "training.trainer",
+    "TrainingConfig": "training.config",
     "wrap_module": "backbones.any_module",
 }
 

@@ -16,7 +16,7 @@ from tracetune import FitConfig, Forecaster, HeadConfig, InputError, LoraOptions
 from tracetune.adapters.lora import add_lora
 from tracetune.backbones import any_module
 from tracetune.backbones.any_module import AnyModule
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.tasks.forecasting import ForecastModel
 
 CONTEXT, PATCH, WIDTH, HORIZON = 48, 8, 16, 6

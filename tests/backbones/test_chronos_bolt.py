@@ -17,7 +17,7 @@ from tracetune import FitConfig, Forecaster, ForecastModel, HeadConfig, InputErr
 from tracetune.adapters.lora import target_layers
 from tracetune.backbones.chronos_bolt import ChronosBolt
 from tracetune.backbones.loading import load_backbone
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.tasks.forecasting import quantile_loss_per_sample
 
 chronos_bolt = pytest.importorskip("chronos.chronos_bolt")

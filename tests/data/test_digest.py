@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
+from tracetune.data.batch_source import chosen_rows
 from tracetune.data.digest import data_digest
-from tracetune.data.windows import Windows, chosen_rows
+from tracetune.data.windows import Windows
 
 
 def windows(values: np.ndarray, **options: object) -> Windows:

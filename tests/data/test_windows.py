@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Subset
 
 from tracetune.base.errors import InputError
-from tracetune.data.windows import OtherRows, Windows, context_batch, identity_collate, spread_rows
+from tracetune.data.batch_source import OtherRows, identity_collate, spread_rows
+from tracetune.data.windows import Windows, context_batch
 
 
 def random_series(lengths, channels=1, missing=0.2, seed=0):

@@ -11,7 +11,7 @@ from tests.tiny import save_tiny
 from tracetune import AnomalyDetector, FitConfig, InputError, Trace, TrainingConfig
 from tracetune.estimators.anomaly_frames import events_of
 from tracetune.estimators.anomaly_thresholds import RollingQuantile
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.tasks.anomaly_scores.raw_window_scorer import Windows
 
 

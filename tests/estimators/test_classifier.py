@@ -13,7 +13,7 @@ from tests.tiny import save_tiny
 from tracetune import Classifier, FitConfig, InputError, Trace, TrainingConfig
 from tracetune.backbones.any_module import wrap_module
 from tracetune.heads.classification import ClassificationHeadConfig
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 
 NAMES = ["fast", "slow"]
 

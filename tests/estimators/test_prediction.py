@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from tests.tiny import CONTEXT, HORIZON, tiny_forecast_model
 from tracetune import Forecaster, InputError
+from tracetune.data.batch_source import Batch
 from tracetune.data.panels import Panel
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import Scaler
-from tracetune.data.windows import Batch
 from tracetune.estimators.intervals import LEVELS, ResidualQuantiles
 from tracetune.estimators.prediction import forecast_series
 from tracetune.tasks.forecasting import ForecastOutput

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from tracetune.base.errors import InputError
 from tracetune.evaluation.periods import SampleGroups, paired_difference, period_means, relative_gain, standard_error
 
 
@@ -68,5 +67,5 @@ def test_a_relative_gain_is_that_of_group_means_whatever_their_size():
 
 
 def test_groups_of_other_lengths_are_refused():
-    with pytest.raises(InputError, match="one period and one item for each sample"):
+    with pytest.raises(ValueError, match="one period and one item for each sample"):
         SampleGroups(np.zeros(3, dtype=int), np.zeros(4, dtype=int))

@@ -23,7 +23,7 @@ from tracetune.fitting.run import Run
 from tracetune.tasks.forecast_data import scale_panel
 from tracetune.tasks.forecasting import Forecasting
 from tracetune.tasks.task import TrainingData
-from tracetune.training.trainer import TrainingConfig
+from tracetune.training.config import TrainingConfig
 
 FILE = Path(__file__).with_name("golden.json")
 SELECTION = SelectionConfig(

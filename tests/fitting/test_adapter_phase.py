@@ -17,7 +17,7 @@ from tracetune.fitting.adapter_phase import _obstacle, train_adapters
 from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
 from tracetune.fitting.run import Run
 from tracetune.fitting.trained import TrainedAdapters
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.tasks.forecast_data import forecast_data
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.tasks.task import TrainingData

@@ -16,14 +16,14 @@ from transformers import TrainerCallback
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune import AdaLora, FitConfig, Forecaster, ForecastModel, HeadConfig, InputError, Trace, TrainingConfig
 from tracetune.adapters.adalora import AdaLoraOptions
+from tracetune.data.batch_source import spread_sample
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import fit_split
-from tracetune.data.windows import spread_sample
 from tracetune.fitting.fit import tune
 from tracetune.fitting.methods import METHODS, Method
 from tracetune.fitting.run import Run
+from tracetune.selection.config import SelectionConfig
 from tracetune.selection.layers import lora_modules
-from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.step_time_profile import StepTimeProfile
 from tracetune.tasks.forecast_data import forecast_data
 from tracetune.tasks.forecasting import Forecasting

@@ -15,7 +15,7 @@ from tracetune import FitConfig, Forecaster, HeadConfig, InputError, Trace, Trai
 from tracetune.base.config import from_mapping
 from tracetune.recipes.configs.importance import ImportanceConfig
 from tracetune.recipes.importance import STATE_FILE, importance
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.selection.scores import SCORES
 
 

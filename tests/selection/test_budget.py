@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tracetune.base.errors import InputError
 from tracetune.selection.budget import amount_of, budget_of
 from tracetune.selection.step_time_profile import StepTimeProfile
+from tracetune.selection.time_budget import TimeBudget
 
 COUNTS = {"a": 10, "b": 20, "c": 30, "d": 40}
 scores = st.dictionaries(st.text("abcdef", min_size=1), st.floats(-1e6, 1e6), min_size=1, max_size=12)
@@ -52,7 +53,7 @@ def test_ties_go_to_fewer_parameters_and_then_to_later_blocks() -> None:
 
 def test_a_budget_in_time_is_in_per_mille_of_the_whole_step() -> None:
     profile = StepTimeProfile({0: 2.0}, {"a": 1.0, "b": 2.0, "c": 2.0, "d": 3.0})  # 10 in full
-    budget = budget_of("time", {}, profile)
+    budget = TimeBudget(profile)
     assert (budget.least, budget.full) == (300, 1000)
     values = {"a": 1.0, "b": 3.0, "c": 3.1, "d": 5.0}
     assert budget.choose(values, 700) == ("c", "d")
@@ -65,7 +66,7 @@ def test_keep_is_a_share_or_a_number() -> None:
     assert [amount_of(keep, modules) for keep in (3, 0.01, 0.5, 1.0)] == [3, 1, 2, 4]
     assert [amount_of(keep, parameters) for keep in (0.5, 0.001, 64)] == [50, 10, 64]
     profile = StepTimeProfile({0: 3.0}, dict.fromkeys(COUNTS, 1.25))  # 8 in full, 4.25 for one
-    time = budget_of("time", COUNTS, profile)
+    time = TimeBudget(profile)
     assert [amount_of(keep, time) for keep in (0.75, 0.1)] == [750, 532]
 
 
@@ -73,13 +74,13 @@ def test_the_share_of_modules_that_an_amount_leaves_open() -> None:
     assert budget_of("modules", COUNTS).module_share(1) == 0.25
     assert budget_of("parameters", COUNTS).module_share(25) == 0.25
     profile = StepTimeProfile({0: 2.0}, {"a": 1.0, "b": 2.0, "c": 2.0, "d": 3.0})
-    assert budget_of("time", COUNTS, profile).module_share(500) == 0.5  # 2 + 1 + 2
+    assert TimeBudget(profile).module_share(500) == 0.5  # 2 + 1 + 2
 
 
 def test_wrong_use_is_explained() -> None:
     with pytest.raises(InputError, match="keep between 1 and 4 modules in this model, found 5"):
         amount_of(5, budget_of("modules", COUNTS))
-    with pytest.raises(InputError, match="step-time profile, found none"):
+    with pytest.raises(InputError, match="goes by measured step times"):
         budget_of("time", COUNTS)
     for unit in ("modules", "parameters"):
         with pytest.raises(InputError, match="finite scores, found nan for 'a'"):

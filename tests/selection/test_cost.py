@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.selection.toys import forecast_batches, lora_forecaster
-from tracetune.selection.cost import SelectionCost, affordable, score_passes, selection_cost
+from tracetune.selection.config import SelectionConfig
+from tracetune.selection.cost import SelectionCost, affordable
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
+from tracetune.selection.plan import score_passes, selection_cost
 from tracetune.selection.row_independence import INDEPENDENCE_PASSES
-from tracetune.selection.schedule import Schedule, SelectionConfig
+from tracetune.selection.schedule import Schedule
 from tracetune.selection.scores import SCORES
 
 ASKED = Schedule(start=10, stop=60, interval=5, full=4, final=2)  # 11 rounds

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.selection.toys import Game
+from tracetune.selection.config import SelectionConfig
 from tracetune.selection.evidence import Evidence, verdict
 from tracetune.selection.gates import Gates
-from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.selection_run import SelectionRun
 from tracetune.selection.validation_batches import ScoringBatches
 

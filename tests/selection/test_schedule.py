@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from tracetune.base.config import from_mapping
 from tracetune.base.errors import InputError
 from tracetune.selection.budget import budget_of
-from tracetune.selection.schedule import Schedule, SelectionConfig, budget_at
+from tracetune.selection.config import SelectionConfig
+from tracetune.selection.schedule import Schedule, budget_at
 
 COUNTS = {"a": 10, "b": 20, "c": 30, "d": 40}
 schedules = st.tuples(

@@ -10,8 +10,8 @@ import torch
 from tests.selection.toys import forecast_batches, lora_forecaster
 from tracetune.base.errors import InputError
 from tracetune.base.step_files import StepFiles
+from tracetune.selection.config import SelectionConfig
 from tracetune.selection.gates import Gates
-from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.selection_run import SelectionRun
 from tracetune.selection.validation_batches import ScoringBatches
 

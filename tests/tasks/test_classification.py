@@ -13,11 +13,11 @@ from tracetune.fitting.fit import fit
 from tracetune.fitting.methods import METHODS, Lora, Trace
 from tracetune.fitting.run import Run
 from tracetune.heads.classification import ClassificationHeadConfig
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.tasks.classification import Classification
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
+from tracetune.training.config import TrainingConfig
 from tracetune.training.measure import sample_losses
-from tracetune.training.trainer import TrainingConfig
 
 CLASSES, CHANNELS = 3, 2
 

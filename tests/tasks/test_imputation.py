@@ -12,7 +12,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods import Trace
 from tracetune.fitting.run import Run
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.tasks.imputation import LINE, Imputation, ImputationModel
 from tracetune.tasks.imputation_data import (
     PATTERNS,

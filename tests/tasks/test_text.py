@@ -24,7 +24,7 @@ from tracetune.selection.row_independence import rows_independent
 from tracetune.selection.validation import model_loss
 from tracetune.tasks.task import TrainingData
 from tracetune.tasks.text import LabelledTexts, TextClassification
-from tracetune.training.trainer import TrainingConfig
+from tracetune.training.config import TrainingConfig
 
 
 @pytest.fixture(scope="module")

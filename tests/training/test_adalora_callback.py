@@ -17,7 +17,8 @@ from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
 from tracetune.adapters.lora import LoraOptions, trained_head
 from tracetune.base.errors import InputError
 from tracetune.training.adalora_callback import STATE_FOLDER, AdaLoraCallback
-from tracetune.training.trainer import TrainingConfig, build_trainer
+from tracetune.training.config import TrainingConfig
+from tracetune.training.trainer import build_trainer
 
 CONFIG = TrainingConfig(max_steps=12, batch_size=8, evaluations=6, learning_rate=1e-2, early_stopping_patience=9)
 OPTIONS = AdaLoraOptions(init_r=3, target_r=1, tinit=2, tfinal=4)

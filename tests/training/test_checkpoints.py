@@ -17,7 +17,8 @@ from tests.training.test_trainer import CONFIG, windows
 from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.base.seeds import seed_everything
 from tracetune.training.checkpoints import MANIFEST_FILE, last_checkpoint, train
-from tracetune.training.trainer import TrainingConfig, build_trainer
+from tracetune.training.config import TrainingConfig
+from tracetune.training.trainer import build_trainer
 
 
 class Interrupt(TrainerCallback):

@@ -17,8 +17,9 @@ from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
 from tracetune.training import checkpoints
 from tracetune.training.adalora_callback import AdaLoraCallback
+from tracetune.training.config import TrainingConfig
 from tracetune.training.micro_batches import MicroBatches, counted, share_of_step
-from tracetune.training.trainer import TrainingConfig, build_trainer
+from tracetune.training.trainer import build_trainer
 
 PATCHES = CONTEXT // PATCH
 WINDOWS = 29  # four batches, the last of 5

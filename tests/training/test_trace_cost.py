@@ -26,8 +26,8 @@ from tests.training.trace_runs import (
     weights,
 )
 from tracetune.selection import rounds, step_time
+from tracetune.selection.config import SelectionConfig
 from tracetune.selection.gates import Gates
-from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.step_time_profile import StepTimeProfile
 from tracetune.training.trace_callback import TraceCallback
 

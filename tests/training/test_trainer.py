@@ -12,8 +12,9 @@ from tests.tiny import HORIZON, tiny_forecast_model
 from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
+from tracetune.training.config import TrainingConfig
 from tracetune.training.feature_cache import CachedBatches
-from tracetune.training.trainer import TrainingConfig, build_trainer, parameter_groups
+from tracetune.training.trainer import build_trainer, parameter_groups
 
 CONFIG = TrainingConfig(max_steps=12, batch_size=8, evaluations=4, learning_rate=3e-3, early_stopping_patience=9)
 

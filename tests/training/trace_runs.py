@@ -14,7 +14,7 @@ from transformers import (
 )
 
 from tests.selection.toys import forecast_batches, lora_forecaster
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.training.trace_callback import TraceCallback
 
 STEPS = 20

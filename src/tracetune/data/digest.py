@@ -7,7 +7,8 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Subset
 
-from tracetune.data.windows import BatchSource, Windows
+from tracetune.data.batch_source import BatchSource
+from tracetune.data.windows import Windows
 
 _ROWS = 1024
 

@@ -90,7 +90,6 @@ def split_panel(
     return _by_part(parts)
 
 
-VALIDATIONS = ("rolling", "last")
 _SHARES = {"rolling": 0.2, "last": 0.1}  # of each series
 _MOST_PERIODS = 5
 _FEW = 20  # with fewer series, the noise between them says little
@@ -115,8 +114,8 @@ def fit_split(
     Raises:
         InputError: an unknown name, a share that is none, or no series is long enough to be validated on.
     """
-    if validation not in VALIDATIONS:
-        raise unknown_name("validation", validation, VALIDATIONS)
+    if validation not in _SHARES:
+        raise unknown_name("validation", validation, _SHARES)
     share = _SHARES[validation] if validation_fraction is None else validation_fraction
     if not 0 < share < 1:
         raise InputError(f"Expected a validation_fraction between 0 and 1, found {share}.")

@@ -1,28 +1,14 @@
 """Windows over series as a data set computed by index: memory does not grow with their number."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
 
 from tracetune.base.errors import InputError, argument
-
-Batch = dict[str, Tensor]
-
-
-class BatchSource(Protocol):
-    """A data set that hands out whole batches, as PyTorch's DataLoader asks for them where it can."""
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        ...
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return rows ``indices`` as one batch."""
-        ...
+from tracetune.data.batch_source import Batch, BatchSource
 
 
 class Windows(Dataset[Batch]):
@@ -170,54 +156,6 @@ def first_origin(
     return max(1, min(prediction_length, context_length, stop - prediction_length))
 
 
-def spread_rows(size: int, count: int, seed: int) -> np.ndarray:
-    """Return ``count`` of ``size`` rows in ascending order, one drawn from each of as many equal parts; all if fewer.
-
-    Drawn, because a fixed step could meet the same channel or hour of the day each time.
-    """
-    if count >= size:
-        return np.arange(size)
-    borders = np.arange(count + 1) * size // count
-    return np.random.default_rng(seed).integers(borders[:-1], borders[1:])
-
-
-def identity_collate(batch: Batch) -> Batch:
-    """Return the batch as it is: `Windows` hands out whole batches."""
-    return batch
-
-
-def chosen_rows(source: BatchSource, indices: Sequence[int]) -> BatchSource:
-    """Return rows ``indices`` of a data set, in this order: torch's Subset, whose types know single rows only."""
-    rows: Any = source
-    subset: Any = Subset(rows, indices)
-    return subset
-
-
-class OtherRows(Dataset[Batch]):
-    """A data set without a few of its rows, in its order; only the indices of those few are kept.
-
-    Args:
-        source: the data set.
-        left_out: indices of the few, ascending.
-    """
-
-    def __init__(self, source: BatchSource, left_out: np.ndarray) -> None:
-        self.source = source
-        self._kept_before = left_out - np.arange(len(left_out))  # how many rows stay before each that is left out
-        self._size = len(source) - len(left_out)
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return rows ``indices`` of those that are left, as one batch."""
-        return self.source.__getitems__(self.rows_of(np.asarray(indices, dtype=np.int64)).tolist())
-
-    def rows_of(self, indices: np.ndarray) -> np.ndarray:
-        """Return where the rows ``indices`` of those that are left are in the source."""
-        return indices + np.searchsorted(self._kept_before, indices, side="right")
-
-
 def batches(source: BatchSource, batch_size: int, device: torch.device | str = "cpu") -> Iterator[Batch]:
     """Yield all rows of a data set in order, in whole batches; the last one may be smaller.
 
@@ -229,17 +167,6 @@ def batches(source: BatchSource, batch_size: int, device: torch.device | str = "
     for start in range(0, size, batch_size):
         batch = source.__getitems__(list(range(start, min(start + batch_size, size))))
         yield {name: tensor.to(device) for name, tensor in batch.items()}
-
-
-def spread_sample(source: BatchSource, count: int, seed: int = 0) -> BatchSource:
-    """Return about evenly spread rows of a data set, see `spread_rows`, in random order; all if there are fewer.
-
-    The order is random, so that the first of them already come from all of the time.
-    """
-    if count >= len(source):
-        return source
-    rows = spread_rows(len(source), count, seed)
-    return chosen_rows(source, np.random.default_rng(seed).permutation(rows).tolist())
 
 
 def context_batch(values: Iterable[np.ndarray], context_length: int, batch_size: int = 1024) -> Iterator[Batch]:

@@ -18,7 +18,8 @@ from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.errors import InputError, argument
 from tracetune.base.schema import from_json
-from tracetune.data.windows import BatchSource, batches
+from tracetune.data.batch_source import BatchSource
+from tracetune.data.windows import batches
 from tracetune.estimators.saved_model import SavedModel, base_of, is_saved_model, load_model, read_saved_model
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import cross_fit

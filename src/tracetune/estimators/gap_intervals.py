@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from tracetune.data.windows import BatchSource, batches
+from tracetune.data.batch_source import BatchSource
+from tracetune.data.windows import batches
 from tracetune.estimators.intervals import LEVELS, ResidualQuantiles
 from tracetune.tasks.gaps import LENGTH_CLASSES, gap_classes
 

@@ -15,7 +15,8 @@ from torch import nn
 
 from tracetune.base.errors import InputError, argument, either, shown
 from tracetune.base.schema import from_json
-from tracetune.data.windows import BatchSource, batches, chosen_rows
+from tracetune.data.batch_source import BatchSource, chosen_rows
+from tracetune.data.windows import batches
 
 LEVELS = (0.01, 0.05, *(round(0.1 * step, 1) for step in range(1, 10)), 0.95, 0.99)
 _SMALLEST_SAMPLE = 20  # windows; with fewer, the tails of single horizon steps are unknown

@@ -10,10 +10,11 @@ import pandas as pd
 import torch
 
 from tracetune.base.errors import InputError
+from tracetune.data.batch_source import Batch
 from tracetune.data.forecast_frame import frame_from_forecasts
 from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import Scaler, require_magnitude
-from tracetune.data.windows import Batch, context_batch
+from tracetune.data.windows import context_batch
 from tracetune.estimators.recalibration import Recalibration, earlier_origins
 from tracetune.tasks.forecasting import ForecastOutput
 

@@ -10,8 +10,8 @@ import torch
 
 from tracetune.backbones.backbone import Backbone, ZeroShotForecaster
 from tracetune.base.errors import InputError, argument
+from tracetune.data.batch_source import spread_rows
 from tracetune.data.panels import Panel
-from tracetune.data.windows import spread_rows
 from tracetune.estimators.prediction import forecast_series
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.tasks.resolution import longest_resolution

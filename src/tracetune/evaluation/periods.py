@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracetune.base.errors import InputError
-
 _FLOOR = 0.1  # of the mean loss, in relative gains
 
 
@@ -23,7 +21,7 @@ class SampleGroups:
 
     def __post_init__(self) -> None:
         if self.periods.shape != self.items.shape or self.periods.ndim != 1:
-            raise InputError(
+            raise ValueError(
                 "Expected one period and one item for each sample, found arrays of shape "
                 f"{list(self.periods.shape)} and {list(self.items.shape)}."
             )

@@ -10,7 +10,7 @@ from torch import nn
 from tracetune.base.errors import InputError
 from tracetune.evaluation.periods import Difference, relative_gain
 from tracetune.fitting.names import BEST
-from tracetune.fitting.shrinkage import Shrinkage
+from tracetune.fitting.trained import Shrinkage
 from tracetune.tasks.task import TrainingData
 from tracetune.training.measure import sample_losses
 

@@ -16,12 +16,13 @@ from tracetune.fitting.names import (
     SOLVED,
     STARTS,
     TOGETHER,
+    VALIDATIONS,
     ZERO_SHOT,
 )
 from tracetune.training.config import TrainingConfig
 
 if TYPE_CHECKING:  # PyTorch comes with it
-    from tracetune.fitting.methods import Method
+    from tracetune.fitting.methods.method import Method
 
 
 HEAD_EPOCHS = 10.0
@@ -29,9 +30,9 @@ HEAD_EPOCHS = 10.0
 
 
 def _trace() -> Method:
-    from tracetune.fitting.methods import Trace
+    from tracetune.fitting.methods.method import method_named
 
-    return Trace()
+    return method_named("trace")
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,7 @@ class FitConfig:
     cache_dtype: str | None = None
 
     def __post_init__(self) -> None:
-        from tracetune.data.splits import VALIDATIONS  # with NumPy and PyTorch; not needed to know the defaults
-        from tracetune.fitting.methods import method_named
+        from tracetune.fitting.methods.method import method_named  # with PyTorch; not needed to know the defaults
 
         if isinstance(self.method, str):
             object.__setattr__(self, "method", method_named(self.method))

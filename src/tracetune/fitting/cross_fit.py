@@ -11,7 +11,7 @@ import numpy as np
 from torch import nn
 
 from tracetune.backbones.backbone import Backbone
-from tracetune.data.windows import BatchSource
+from tracetune.data.batch_source import BatchSource
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidate, Candidates
@@ -23,8 +23,7 @@ from tracetune.fitting.interpolation import adapter_path
 from tracetune.fitting.names import GRADIENT, HEAD, KEPT
 from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
-from tracetune.fitting.shrinkage import Shrinkage
-from tracetune.fitting.trained import TrainedAdapters
+from tracetune.fitting.trained import Shrinkage, TrainedAdapters
 from tracetune.tasks.task import Task, TaskModel, TrainingData
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from tracetune.base.errors import InputError
-from tracetune.data.windows import BatchSource, batches
+from tracetune.data.batch_source import BatchSource
+from tracetune.data.windows import batches
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.interpolation import head_path
 from tracetune.fitting.names import GRADIENT, KEPT, NONE

@@ -6,4 +6,5 @@ GRADIENT, SOLVED, KEPT = "gradient", "solved", "kept"
 HEAD_STARTS = (GRADIENT, SOLVED, KEPT)
 TOGETHER, MODULES, NONE = "together", "modules", "none"
 SHRINKS = (TOGETHER, MODULES, NONE)
+VALIDATIONS = ("rolling", "last")
 CACHE_DTYPES = (None, "float32", "bfloat16")

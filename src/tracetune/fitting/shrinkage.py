@@ -10,14 +10,15 @@ Shapes: G factors, S samples.
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from torch import nn
 
-from tracetune.data.windows import BatchSource, batches, chosen_rows
+from tracetune.data.batch_source import BatchSource, chosen_rows
+from tracetune.data.windows import batches
 from tracetune.evaluation.periods import SampleGroups, relative_gain
 from tracetune.fitting.interpolation import WeightPath
+from tracetune.fitting.trained import Shrinkage
 from tracetune.selection.gates import Gates
 from tracetune.selection.soft_gates import fold_gates, soft_gates
 
@@ -25,21 +26,6 @@ logger = logging.getLogger(__name__)
 
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)
 KEPT_SHARE = 2 / 3  # of the best factor; docs/results/next_period.md
-
-
-@dataclass(frozen=True, eq=False)
-class Shrinkage:
-    """A factor that was chosen, and what it was chosen by.
-
-    Attributes:
-        factor: g in [0, 1].
-        losses: [S] with this factor.
-        tried: mean loss at every factor that was measured; None where the model had diverged.
-    """
-
-    factor: float
-    losses: np.ndarray
-    tried: dict[float, float | None]
 
 
 def shrink(

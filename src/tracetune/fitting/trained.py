@@ -1,15 +1,40 @@
 """Results of training besides the model: logs, seconds, losses, counts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from tracetune.fitting.methods.method import MethodReport
-from tracetune.fitting.shrinkage import Shrinkage
-
 History = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Shrinkage:
+    """A factor that was chosen, and what it was chosen by.
+
+    Attributes:
+        factor: g in [0, 1].
+        losses: [S] with this factor.
+        tried: mean loss at every factor that was measured; None where the model had diverged.
+    """
+
+    factor: float
+    losses: np.ndarray
+    tried: dict[float, float | None]
+
+
+@dataclass(frozen=True)
+class MethodReport:
+    """Report of a method after training.
+
+    Attributes:
+        content: entries of the record, as JSON types.
+        seconds: parts of the training's seconds that were spent on something else, by name.
+    """
+
+    content: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

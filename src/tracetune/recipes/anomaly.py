@@ -31,8 +31,8 @@ from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.forecast_plots import require_picture_path
 from tracetune.report.tables import print_table
 from tracetune.tasks.anomaly_scores import Neighbours, Scorer, scorer_named
+from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
-from tracetune.training.trainer import TrainingConfig
 
 _FIRST_TEST_YEAR = 1981
 _YEAR = 12

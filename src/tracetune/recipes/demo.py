@@ -15,8 +15,8 @@ from tracetune.recipes.configs.demo import DemoConfig
 from tracetune.report.candidates import candidate_rows
 from tracetune.report.forecast_plots import ForecastPanel, forecast_figure, shown_history
 from tracetune.report.tables import print_table
+from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
-from tracetune.training.trainer import TrainingConfig
 
 _LEVELS = (0.1, 0.9)
 

@@ -16,7 +16,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import Method, method_named
 from tracetune.fitting.methods.method import RankedMethod
 from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, SelectionChoice
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.training.checkpoints import what_was_kept
 from tracetune.training.config import TrainingConfig
 

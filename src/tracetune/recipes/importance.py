@@ -34,8 +34,8 @@ from tracetune.selection.importance import Importance
 from tracetune.tasks.forecast_data import forecast_data
 from tracetune.tasks.forecasting import Forecasting
 from tracetune.tasks.task import TrainingData
+from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
-from tracetune.training.trainer import TrainingConfig
 
 _HORIZON = 96
 

@@ -12,7 +12,8 @@ from torch import nn
 from tracetune.base.config import flat_values
 from tracetune.base.errors import InputError
 from tracetune.base.files import write_json
-from tracetune.data.windows import BatchSource, batches, spread_sample
+from tracetune.data.batch_source import BatchSource, spread_sample
+from tracetune.data.windows import batches
 from tracetune.report.importance_plots import Panel, module_grid, plot_importance
 from tracetune.report.tables import print_table, write_rows
 from tracetune.selection.agreement import rank_agreement

@@ -28,9 +28,10 @@ from tracetune.report.corpus_sheet import plot_corpus
 from tracetune.report.training_plots import plot_training
 from tracetune.tasks.reconstruction import MaskedReconstruction, MaskingConfig
 from tracetune.training.checkpoints import train, what_was_kept
+from tracetune.training.config import TrainingConfig
 from tracetune.training.feature_cache import CachedBatches
 from tracetune.training.progress import ProgressBar
-from tracetune.training.trainer import TrainingConfig, build_trainer
+from tracetune.training.trainer import build_trainer
 
 _VALIDATION_WINDOWS = 2048
 _BLOCK, _BLOCK_ON_GPU = 4096, 32_768  # windows generated at once

@@ -1,19 +1,13 @@
-"""How much may stay open, counted in modules, in their parameters, or in the time of a training step."""
-
-from __future__ import annotations
+"""How much may stay open, counted in modules or in their parameters; in the time of a training step: time_budget.py."""
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 from tracetune.base.errors import InputError, argument
 
-if TYPE_CHECKING:  # PyTorch comes with it
-    from tracetune.selection.step_time_profile import StepTimeProfile
-
 BudgetUnit = Literal["modules", "parameters", "time"]
 UNITS: tuple[BudgetUnit, ...] = ("modules", "parameters", "time")
-PER_MILLE = 1000
 
 
 class Budget(Protocol):
@@ -54,7 +48,7 @@ class ModuleBudget:
 
     def choose(self, scores: Mapping[str, float], amount: int) -> tuple[str, ...]:
         """Return the ``amount`` modules with the highest scores."""
-        _check_finite(scores)
+        check_finite(scores)
         ranked = sorted(scores, key=lambda name: (-scores[name], *_cost(name, self.counts)))
         return _in_order(scores, ranked[:amount])
 
@@ -75,7 +69,7 @@ class ParameterBudget:
 
     def choose(self, scores: Mapping[str, float], amount: int) -> tuple[str, ...]:
         """Return modules of at most ``amount`` parameters in sum."""
-        _check_finite(scores)
+        check_finite(scores)
         chosen, left = [], amount
         for name in sorted(scores, key=lambda name: (-scores[name] / self.counts[name], *_cost(name, self.counts))):
             if self.counts[name] <= left:
@@ -88,45 +82,17 @@ class ParameterBudget:
         return amount / self.full
 
 
-class TimeBudget:
-    """Counts the time of a training step, in per mille of the step with all modules open.
-
-    Opens the modules with the highest sum of scores that fit, see `best_within_time`.
-    """
-
-    unit = "per mille of the step time"
-    full = PER_MILLE
-
-    def __init__(self, profile: StepTimeProfile) -> None:
-        self.profile = profile
-        self.least = min(PER_MILLE, math.ceil(PER_MILLE * profile.least / profile.full))
-
-    def choose(self, scores: Mapping[str, float], amount: int) -> tuple[str, ...]:
-        """Return modules whose step takes at most ``amount``, those with positive scores only, but one at least."""
-        _check_finite(scores)
-        from tracetune.selection.knapsack import best_within_time
-
-        return best_within_time(scores, self.profile, amount / PER_MILLE)
-
-    def module_share(self, amount: int) -> float:
-        """Return the largest share of the modules that fits."""
-        modules = self.profile.cost
-        return len(self.choose(dict.fromkeys(modules, 1.0), amount)) / len(modules)
-
-
-def budget_of(unit: BudgetUnit, parameter_counts: Mapping[str, int], profile: StepTimeProfile | None = None) -> Budget:
-    """Return the budget that counts in ``unit``.
+def budget_of(unit: BudgetUnit, parameter_counts: Mapping[str, int]) -> Budget:
+    """Return the budget that counts in modules or in parameters.
 
     Raises:
-        InputError: a budget in time without a profile.
+        InputError: a budget in time, which is a `TimeBudget` by measured step times.
     """
     if unit == "modules":
         return ModuleBudget(parameter_counts)
     if unit == "parameters":
         return ParameterBudget(parameter_counts)
-    if profile is None:
-        raise InputError("A budget in time needs a step-time profile, found none. Pass measure_step_time(...).")
-    return TimeBudget(profile)
+    raise InputError("A budget in time goes by measured step times: use TimeBudget(measure_step_time(...)).")
 
 
 def amount_of(keep: float | int, budget: Budget) -> int:
@@ -146,7 +112,8 @@ def amount_of(keep: float | int, budget: Budget) -> int:
     return amount
 
 
-def _check_finite(scores: Mapping[str, float]) -> None:
+def check_finite(scores: Mapping[str, float]) -> None:
+    """Refuse scores that are NaN or infinite."""
     for name, score in scores.items():
         if not math.isfinite(score):
             raise InputError(

@@ -7,9 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from tracetune.selection.passes import FORWARD
-from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
-from tracetune.selection.scores import find_score
+from tracetune.selection.schedule import Schedule
 
 LEAST_ROUNDS = 3
 
@@ -84,29 +82,6 @@ class SelectionPlan:
     def reads(self) -> int:
         """Batches that all rounds together read."""
         return len(self.schedule.rounds()) * self.batches
-
-
-def selection_cost(config: SelectionConfig, modules: int, masks: str, once: float = 0.0) -> SelectionCost:
-    """Return the cost of the configured score, and of the validation losses that ``keep="auto"`` looks at.
-
-    Args:
-        config: score and its options.
-        modules: M.
-        masks: "per_sample" or "per_batch", for "gated_dsic".
-        once: cost of what is done once.
-    """
-    beside = find_score(config.score).passes_per_round(modules, masks=masks, n_masks=config.n_masks)
-    each = score_passes(config, modules, masks)
-    if config.keep != AUTO:
-        return SelectionCost(once, each, 0.0, beside)
-    return SelectionCost(once, each + FORWARD, 3 * FORWARD, beside)
-
-
-def score_passes(config: SelectionConfig, modules: int, masks: str) -> float:
-    """Return forward passes over a batch that the configured score of M modules takes."""
-    keep = config.keep if isinstance(config.keep, float) else 0.5
-    options = {"masks": masks, "n_masks": config.n_masks, "context": config.context, "keep": keep}
-    return find_score(config.score).passes_per_batch(modules, **options)
 
 
 def affordable(

@@ -39,6 +39,7 @@ import torch
 from torch import Tensor
 
 CONTEXTS = ("budget", "shapley")
+MASKS = ("auto", "per_sample", "per_batch")
 LEAST_MASKS = 2
 """So many masks, or one and its twin, see both ends of every module in every setting."""
 

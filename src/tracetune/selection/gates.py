@@ -3,9 +3,10 @@
 Notation for tensor shapes: B batch, M gated modules.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from peft.tuners.lora import LoraLayer
@@ -15,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.layers import (
     active_b,
+    adapter_names,
     adapter_parameters,
     base_model,
     enabled,
@@ -22,7 +24,9 @@ from tracetune.selection.layers import (
     retarget,
     unwrapped,
 )
-from tracetune.selection.preconditions import check_deletable
+
+_INITIALISATIONS = (True, False, None, "gaussian", "orthogonal", "eva")
+"""Values of PEFT's ``init_lora_weights`` that leave the base weights as they are."""
 
 
 class Gates:
@@ -215,6 +219,49 @@ class Gates:
         return [(name, self._layer(name)) for name in names]
 
 
+def check_base_weights(model: nn.Module) -> None:
+    """Refuse adapters whose initialisation took their product out of the base weights (PiSSA, OLoRA, LoftQ, ...).
+
+    Without its adapter, such a layer is not the layer of the base model: it cannot be closed, shrunk or deleted.
+
+    Raises:
+        InputError: such an initialisation, by the name that PEFT gives it.
+    """
+    for adapter, config in _configs(model).items():
+        initialisation = getattr(config, "init_lora_weights", True)
+        if initialisation not in _INITIALISATIONS:
+            raise InputError(
+                f"Expected adapters that begin at the base model, found init_lora_weights={initialisation!r} in "
+                f"{adapter!r}: it changes the base weights, so that a layer without its adapter is not that of the "
+                "base model. Use the default, 'gaussian', 'orthogonal' or 'eva'."
+            )
+
+
+def check_deletable(model: nn.Module, layers: Mapping[str, LoraLayer]) -> None:
+    """Refuse LoRA layers that could not be taken out of the model without losing something that was trained.
+
+    Raises:
+        InputError: an adapter that is not active beside the active one, biases that train with their layers
+            (``bias="lora_only"``) and would be saved with them alone, or changed base weights.
+    """
+    for name, layer in layers.items():
+        spare = set(adapter_names(layer)) - set(layer.active_adapters)
+        if spare:
+            raise InputError(
+                f"Layer {name!r} also holds the adapter {sorted(spare)[0]!r}, which is not active and would be lost "
+                "with the layer. Delete it with model.delete_adapter(...), or keep the closed modules "
+                "(delete_closed=False)."
+            )
+    for adapter, config in _configs(model).items():
+        if layers and getattr(config, "bias", "none") == "lora_only":
+            raise InputError(
+                f"Adapter {adapter!r} has bias='lora_only': the biases of layers whose modules are deleted would have "
+                "been trained, and be saved nowhere. Use bias='none' or bias='all', or keep the closed modules "
+                "(delete_closed=False)."
+            )
+    check_base_weights(model)
+
+
 def _per_row(gate: Tensor, output: Tensor) -> Tensor:
     """Return the gate [B] as [R, 1, ...] for an output [R, ...] with R = k * B rows, rows of one sample adjacent."""
     rows, samples = output.shape[0], gate.shape[0]
@@ -224,3 +271,9 @@ def _per_row(gate: Tensor, output: Tensor) -> Tensor:
             "For models that do not keep samples in the leading dimension use gates shared by the batch, [M]."
         )
     return gate.repeat_interleave(rows // samples).view(rows, *[1] * (output.ndim - 1))
+
+
+def _configs(model: nn.Module) -> dict[str, Any]:
+    """Return PEFT's configuration of each adapter; models with injected adapters have it too."""
+    found: dict[str, Any] = getattr(unwrapped(model), "peft_config", {})
+    return found

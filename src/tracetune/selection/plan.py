@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from tracetune.base.errors import Remark, argument, either
-from tracetune.selection.cost import SelectionPlan, affordable, selection_cost
+from tracetune.selection.config import AUTO, SelectionConfig
+from tracetune.selection.cost import SelectionCost, SelectionPlan, affordable
 from tracetune.selection.gates import Gates
+from tracetune.selection.passes import FORWARD
 from tracetune.selection.process_means import mean_over_processes
-from tracetune.selection.row_independence import INDEPENDENCE_PASSES
-from tracetune.selection.schedule import Schedule, SelectionConfig
-from tracetune.selection.scores.gated_dsic import fitting_masks
+from tracetune.selection.row_independence import INDEPENDENCE_PASSES, fitting_masks
+from tracetune.selection.schedule import Schedule
+from tracetune.selection.scores.score import find_score
 from tracetune.selection.step_time import profile_passes
 from tracetune.selection.validation import LossFunction, batch_size, on_device, undisturbed
 from tracetune.selection.validation_batches import ScoringBatches
@@ -87,6 +89,29 @@ def plan_rounds(
         wanted = SelectionPlan(asked, count, cost.total(len(asked.rounds()), count))
         logger.log(*_note(wanted, plan, passes, config))
     return ScoringPlan(plan.schedule, plan.batches, masks, plan.passes / passes)
+
+
+def selection_cost(config: SelectionConfig, modules: int, masks: str, once: float = 0.0) -> SelectionCost:
+    """Return the cost of the configured score, and of the validation losses that ``keep="auto"`` looks at.
+
+    Args:
+        config: score and its options.
+        modules: M.
+        masks: "per_sample" or "per_batch", for "gated_dsic".
+        once: cost of what is done once.
+    """
+    beside = find_score(config.score).passes_per_round(modules, masks=masks, n_masks=config.n_masks)
+    each = score_passes(config, modules, masks)
+    if config.keep != AUTO:
+        return SelectionCost(once, each, 0.0, beside)
+    return SelectionCost(once, each + FORWARD, 3 * FORWARD, beside)
+
+
+def score_passes(config: SelectionConfig, modules: int, masks: str) -> float:
+    """Return forward passes over a batch that the configured score of M modules takes."""
+    keep = config.keep if isinstance(config.keep, float) else 0.5
+    options = {"masks": masks, "n_masks": config.n_masks, "context": config.context, "keep": keep}
+    return find_score(config.score).passes_per_batch(modules, **options)
 
 
 def passes_for_masks(config: SelectionConfig) -> float:

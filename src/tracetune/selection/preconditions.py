@@ -8,53 +8,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from tracetune.base.errors import InputError
-from tracetune.selection.layers import adapter_names, adapter_parameters, unwrapped
-
-_INITIALISATIONS = (True, False, None, "gaussian", "orthogonal", "eva")
-"""Values of PEFT's ``init_lora_weights`` that leave the base weights as they are."""
-
-
-def check_base_weights(model: nn.Module) -> None:
-    """Refuse adapters whose initialisation took their product out of the base weights (PiSSA, OLoRA, LoftQ, ...).
-
-    Without its adapter, such a layer is not the layer of the base model: it cannot be closed, shrunk or deleted.
-
-    Raises:
-        InputError: such an initialisation, by the name that PEFT gives it.
-    """
-    for adapter, config in _configs(model).items():
-        initialisation = getattr(config, "init_lora_weights", True)
-        if initialisation not in _INITIALISATIONS:
-            raise InputError(
-                f"Expected adapters that begin at the base model, found init_lora_weights={initialisation!r} in "
-                f"{adapter!r}: it changes the base weights, so that a layer without its adapter is not that of the "
-                "base model. Use the default, 'gaussian', 'orthogonal' or 'eva'."
-            )
-
-
-def check_deletable(model: nn.Module, layers: Mapping[str, LoraLayer]) -> None:
-    """Refuse LoRA layers that could not be taken out of the model without losing something that was trained.
-
-    Raises:
-        InputError: an adapter that is not active beside the active one, biases that train with their layers
-            (``bias="lora_only"``) and would be saved with them alone, or changed base weights.
-    """
-    for name, layer in layers.items():
-        spare = set(adapter_names(layer)) - set(layer.active_adapters)
-        if spare:
-            raise InputError(
-                f"Layer {name!r} also holds the adapter {sorted(spare)[0]!r}, which is not active and would be lost "
-                "with the layer. Delete it with model.delete_adapter(...), or keep the closed modules "
-                "(delete_closed=False)."
-            )
-    for adapter, config in _configs(model).items():
-        if layers and getattr(config, "bias", "none") == "lora_only":
-            raise InputError(
-                f"Adapter {adapter!r} has bias='lora_only': the biases of layers whose modules are deleted would have "
-                "been trained, and be saved nowhere. Use bias='none' or bias='all', or keep the closed modules "
-                "(delete_closed=False)."
-            )
-    check_base_weights(model)
+from tracetune.selection.layers import adapter_parameters
 
 
 def check_trained(layers: Mapping[str, LoraLayer], closed: Iterable[str], optimizer: Any) -> None:
@@ -134,9 +88,3 @@ def check_wrapper(model: nn.Module) -> None:
     """
     if isinstance(model, DistributedDataParallel):
         check_unused_parameters(model.find_unused_parameters and not model.static_graph)
-
-
-def _configs(model: nn.Module) -> dict[str, Any]:
-    """Return PEFT's configuration of each adapter; models with injected adapters have it too."""
-    found: dict[str, Any] = getattr(unwrapped(model), "peft_config", {})
-    return found

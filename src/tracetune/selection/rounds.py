@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from tracetune.selection.budget import Budget
+from tracetune.selection.config import AUTO, SelectionConfig
 from tracetune.selection.evidence import Evidence
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import Importance, score_modules
 from tracetune.selection.process_means import mean_over_processes
 from tracetune.selection.round_record import RoundRecord
-from tracetune.selection.schedule import AUTO, SelectionConfig
-from tracetune.selection.scores import find_score
+from tracetune.selection.scores.score import find_score
 from tracetune.selection.step_time_profile import StepTimeProfile
 from tracetune.selection.validation import LossFunction
 

@@ -17,6 +17,11 @@ INDEPENDENCE_PASSES = 1.0 + _CHANGES
 _NEGLIGIBLE = 1e-4
 
 
+def fitting_masks(gates: Gates, batch: object, loss_fn: LossFunction) -> str:
+    """Return what masks="auto" stands for: "per_sample" where the model allows it on this batch, else "per_batch"."""
+    return "per_sample" if rows_independent(gates, batch, loss_fn) else "per_batch"
+
+
 def rows_independent(gates: Gates, batch: object, loss_fn: LossFunction) -> bool:
     """Return whether losses come per sample, and each depends on the gates of its own sample alone.
 

@@ -9,20 +9,22 @@ from typing import Any
 from tracetune.base.errors import InputError, Remark, argument
 from tracetune.base.step_files import StepFiles
 from tracetune.selection.auto_keep import AutoKeep, shown_to_help
-from tracetune.selection.budget import Budget, TimeBudget, budget_of
+from tracetune.selection.budget import Budget, budget_of
 from tracetune.selection.compilation import RecompileLimits
+from tracetune.selection.config import AUTO, SelectionConfig
 from tracetune.selection.cost import Spent
 from tracetune.selection.evidence import verdict
-from tracetune.selection.gates import Gates
+from tracetune.selection.gates import Gates, check_base_weights, check_deletable
 from tracetune.selection.passes import FORWARD, FORWARD_BACKWARD
 from tracetune.selection.plan import ScoringPlan, passes_for_masks, plan_rounds
-from tracetune.selection.preconditions import check_base_weights, check_deletable, check_wrapper
+from tracetune.selection.preconditions import check_wrapper
 from tracetune.selection.round_record import RoundRecord
 from tracetune.selection.rounds import selection_round, shared_profile
-from tracetune.selection.schedule import AUTO, Schedule, SelectionConfig
-from tracetune.selection.scores import find_score
+from tracetune.selection.schedule import Schedule
+from tracetune.selection.scores.score import find_score
 from tracetune.selection.step_time import measure_step_time, profile_passes
 from tracetune.selection.step_time_profile import StepTimeProfile
+from tracetune.selection.time_budget import TimeBudget
 from tracetune.selection.validation import (
     LossFunction,
     batch_size,
@@ -163,7 +165,7 @@ class SelectionRun:
             times = None if profile is None else profile.to_json()
             settings = {"config": asdict(self.config), "parameters": self._parameters, "profile": times}
             self._log({BEGIN: settings, SPENT: self.spent.to_json()})
-        return budget_of(self.config.budget_unit, self._parameters, profile)
+        return budget_of(self.config.budget_unit, self._parameters) if profile is None else TimeBudget(profile)
 
     def _go_on(self) -> None:
         """Open what the last round opened, and take up the best model so far."""

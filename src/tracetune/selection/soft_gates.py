@@ -18,10 +18,9 @@ from torch import Tensor, nn
 
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.garrote import Line, LossModel, Quadratic, Reads, choose_penalty
-from tracetune.selection.gates import Gates
+from tracetune.selection.gates import Gates, check_base_weights
 from tracetune.selection.layers import active_b, lora_modules
 from tracetune.selection.passes import FORWARD_BACKWARD
-from tracetune.selection.preconditions import check_base_weights
 from tracetune.selection.process_means import mean_over_processes
 from tracetune.selection.validation import LossFunction, batch_size, checked_loss, model_loss, on_device, undisturbed
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from tracetune.backbones.backbone import Backbone, MaskedBackbone
 from tracetune.backbones.normalisation import InstanceStatistics, per_channel
 from tracetune.base.errors import InputError
-from tracetune.data.windows import Windows, chosen_rows, spread_rows
+from tracetune.data.batch_source import chosen_rows, spread_rows
+from tracetune.data.windows import Windows
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.heads.patches import PatchHead, PatchHeadConfig
 from tracetune.tasks.task import Features, Output, TaskModel, TrainingData

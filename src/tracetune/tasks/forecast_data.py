@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tracetune.base.errors import InputError, argument
+from tracetune.data.batch_source import OtherRows, chosen_rows, spread_rows
 from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit, Part, Scaler, cut_periods, require_magnitude
-from tracetune.data.windows import OtherRows, Windows, chosen_rows, first_origin, spread_rows
+from tracetune.data.windows import Windows, first_origin
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.tasks.task import TrainingData
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from tracetune.base.errors import InputError
-from tracetune.data.windows import BatchSource, batches
+from tracetune.data.batch_source import BatchSource
+from tracetune.data.windows import batches
 from tracetune.evaluation.baselines import repeat_last, seasonal_naive
 from tracetune.evaluation.metrics import MetricAccumulator
 from tracetune.tasks.forecasting import squared_error_per_sample

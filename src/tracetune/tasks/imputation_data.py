@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from tracetune.base.errors import InputError, unknown_name
+from tracetune.data.batch_source import spread_rows
 from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit, Part, Scaler, cut_periods, require_magnitude
-from tracetune.data.windows import spread_rows
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.tasks.task import TrainingData
 

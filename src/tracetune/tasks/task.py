@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
 
-from tracetune.data.windows import BatchSource
+from tracetune.data.batch_source import BatchSource
 from tracetune.evaluation.periods import SampleGroups
 
 

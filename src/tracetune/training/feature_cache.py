@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tracetune.data.windows import BatchSource
+from tracetune.data.batch_source import BatchSource
 from tracetune.training.storage import Storage
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from tracetune.data.windows import BatchSource, batches
+from tracetune.data.batch_source import BatchSource
+from tracetune.data.windows import batches
 
 
 def sample_losses(model: nn.Module, source: BatchSource, batch_size: int = 256) -> np.ndarray:

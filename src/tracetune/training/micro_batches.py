@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from tracetune.data.windows import BatchSource
+from tracetune.data.batch_source import BatchSource
 
 COUNTED = "labels"  # the entry that the Trainer counts over the micro-batches of a step, and keeps from the model
 _TASK_LABELS = "task_labels"  # name of a task's "labels" entry meanwhile

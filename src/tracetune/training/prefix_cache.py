@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
-from tracetune.data.windows import BatchSource
+from tracetune.data.batch_source import BatchSource
 from tracetune.training.storage import Storage
 
 logger = logging.getLogger(__name__)

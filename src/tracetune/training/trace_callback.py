@@ -16,10 +16,10 @@ from transformers.training_args import ParallelMode
 
 from tracetune.base.errors import InputError
 from tracetune.base.step_files import StepFiles
+from tracetune.selection.config import SelectionConfig
 from tracetune.selection.gates import Gates
 from tracetune.selection.preconditions import check_sharding, check_trained, check_undisturbed, check_unused_parameters
 from tracetune.selection.round_record import RoundRecord
-from tracetune.selection.schedule import SelectionConfig
 from tracetune.selection.selection_run import SelectionRun
 from tracetune.selection.validation import LossFunction, model_loss
 from tracetune.selection.validation_batches import ScoringBatches, as_batches, checked_validation

@@ -16,7 +16,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 from tracetune.base.device import resolve_device, supports_bf16
 from tracetune.base.errors import InputError
 from tracetune.base.processes import process_count
-from tracetune.data.windows import BatchSource
+from tracetune.data.batch_source import BatchSource
 from tracetune.training.checkpoints import WholeCheckpoints
 from tracetune.training.config import TrainingConfig
 from tracetune.training.micro_batches import MicroBatches, TaskLabels, counted, share_of_step

@@ -6,10 +6,10 @@ import pytest
 
 from tests.selection.toys import forecast_batches, lora_forecaster
 from tracetune.base.errors import InputError
-from tracetune.selection.cost import score_passes
+from tracetune.selection.config import SelectionConfig
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.plan import score_passes
 from tracetune.selection.scores import SCORES, ScoreValues, find_score, register_score
 
 

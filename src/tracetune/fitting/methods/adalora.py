@@ -11,7 +11,7 @@ from tracetune.adapters.lora import LoraOptions, chosen_layers
 from tracetune.fitting.methods.method import Adapted, register_method
 from tracetune.tasks.task import TaskModel, TrainingData
 from tracetune.training.adalora_callback import AdaLoraCallback
-from tracetune.training.trainer import TrainingConfig
+from tracetune.training.config import TrainingConfig
 
 
 @register_method

@@ -8,7 +8,7 @@ from torch import nn
 
 from tracetune.fitting.methods.method import Adapted, register_method
 from tracetune.tasks.task import TaskModel, TrainingData
-from tracetune.training.trainer import TrainingConfig
+from tracetune.training.config import TrainingConfig
 
 
 @register_method

@@ -4,28 +4,16 @@ A method is one file: a frozen dataclass with its own options, registered with `
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.base.errors import unknown_name
+from tracetune.fitting.trained import MethodReport
 from tracetune.tasks.task import TaskModel, TrainingData
-from tracetune.training.trainer import TrainingConfig
-
-
-@dataclass(frozen=True)
-class MethodReport:
-    """Report of a method after training.
-
-    Attributes:
-        content: entries of the record, as JSON types.
-        seconds: parts of the training's seconds that were spent on something else, by name.
-    """
-
-    content: dict[str, Any] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
+from tracetune.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from tracetune.adapters.lora import LoraOptions, add_lora, lora_parameters
-from tracetune.data.windows import identity_collate
-from tracetune.fitting.methods.method import Adapted, MethodReport, register_method
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.data.batch_source import identity_collate
+from tracetune.fitting.methods.method import Adapted, register_method
+from tracetune.fitting.trained import MethodReport
+from tracetune.selection.config import SelectionConfig
 from tracetune.tasks.task import TaskModel, TrainingData
+from tracetune.training.config import TrainingConfig
 from tracetune.training.trace_callback import TraceCallback
-from tracetune.training.trainer import TrainingConfig
 
 
 @register_method

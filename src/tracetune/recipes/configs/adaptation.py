@@ -7,7 +7,7 @@ from tracetune.adapters.options import LoraOptions
 from tracetune.base.errors import InputError
 from tracetune.fitting.config import HEAD_EPOCHS, FitConfig
 from tracetune.heads.config import FORECASTING_HEAD, HeadConfig
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.training.config import TrainingConfig
 
 

@@ -7,7 +7,7 @@ from tracetune.base.errors import InputError
 from tracetune.fitting.config import HEAD_EPOCHS, FitConfig
 from tracetune.recipes.configs.adaptation import HeadChoice, LoraChoice
 from tracetune.recipes.data_source import DataSource
-from tracetune.selection.schedule import SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.training.config import TrainingConfig
 
 

@@ -34,16 +34,15 @@ from torch import Tensor
 
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.selection.gate_gradient import per_sample_gradient, shared_gradient
-from tracetune.selection.gate_masks import CONTEXTS, LEAST_MASKS, Masks, draw_masks, stratified_masks
+from tracetune.selection.gate_masks import CONTEXTS, LEAST_MASKS, MASKS, Masks, draw_masks, stratified_masks
 from tracetune.selection.gates import Gates
 from tracetune.selection.passes import FORWARD_BACKWARD
 from tracetune.selection.replicates import SPLIT_PASSES, replicates
-from tracetune.selection.row_independence import INDEPENDENCE_PASSES, rows_independent
+from tracetune.selection.row_independence import INDEPENDENCE_PASSES, fitting_masks
 from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, batch_size, on_device
 
-MASKS = ("auto", "per_sample", "per_batch")
 _GROUPS = 16  # per batch, where masks are per sample
 _LEAST_GROUPS = 4
 _FEW_MASKS = 4  # stratified masks that a small batch draws even where that leaves fewer groups
@@ -131,11 +130,6 @@ def gated_dsic(
     )
     samples = round(sum(group.samples for group in groups))
     return ScoreValues(values, errors, samples, tried + sum(group.passes for group in groups))
-
-
-def fitting_masks(gates: Gates, batch: Any, loss_fn: LossFunction) -> str:
-    """Return what masks="auto" stands for: "per_sample" where the model allows it on this batch, else "per_batch"."""
-    return "per_sample" if rows_independent(gates, batch, loss_fn) else "per_batch"
 
 
 def _per_sample(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, draw: _Draw) -> Iterator[_Group]:
