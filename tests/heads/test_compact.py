@@ -2,9 +2,8 @@ import pytest
 import torch
 
 from tracetune.base.errors import InputError
-from tracetune.heads.convolution import ConvolutionHead
 from tracetune.heads.pooling import PoolingHead
-from tracetune.heads.projection import ProjectionHead
+from tracetune.heads.projection import ConvolutionHead, ProjectionHead
 
 
 @pytest.fixture

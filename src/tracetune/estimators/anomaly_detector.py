@@ -45,7 +45,7 @@ from tracetune.estimators.saved_model import (
     saved_arrays,
 )
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.methods import Method
+from tracetune.fitting.methods.method import Method
 from tracetune.report.anomaly_plots import anomaly_figure
 from tracetune.tasks.anomaly import AnomalyDetection, AnomalyModel
 from tracetune.tasks.anomaly_scores import Scorer

@@ -33,7 +33,7 @@ from tracetune.estimators.labelled import checked_samples, class_numbers
 from tracetune.estimators.labelled_tables import is_table, read_labelled
 from tracetune.estimators.saved_model import merged_model, save_model
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.methods import Method
+from tracetune.fitting.methods.method import Method
 from tracetune.tasks.attribution import attribution, resampled_gradients
 from tracetune.tasks.classification import Classification, ClassificationModel
 from tracetune.tasks.labelled_series import LabelledSeries

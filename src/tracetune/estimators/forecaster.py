@@ -42,7 +42,7 @@ from tracetune.estimators.resolution_choice import AUTO, Resolution
 from tracetune.estimators.saved_model import merged_model, save_model
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.methods import Method
+from tracetune.fitting.methods.method import Method
 from tracetune.tasks.forecasting import ForecastModel, ForecastOutput
 
 if TYPE_CHECKING:

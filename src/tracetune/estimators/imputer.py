@@ -32,7 +32,7 @@ from tracetune.estimators.intervals import checked_levels
 from tracetune.estimators.saved_model import base_of, is_saved_model, load_model, read_saved_model, save_model
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
-from tracetune.fitting.methods import Method
+from tracetune.fitting.methods.method import Method
 from tracetune.fitting.run import Run
 from tracetune.heads.imputation import ImputationHeadConfig
 from tracetune.tasks.gaps import gap_classes

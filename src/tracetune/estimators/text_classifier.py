@@ -26,7 +26,7 @@ from tracetune.estimators.text_fit import FitTexts, text_fit_config
 from tracetune.estimators.texts import TextColumns, Texts, checked_texts, find_columns, table_of, texts_of_frame
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
-from tracetune.fitting.methods import Method
+from tracetune.fitting.methods.method import Method
 from tracetune.fitting.run import Run
 from tracetune.tasks.labelled_series import split_samples
 from tracetune.tasks.task import TrainingData

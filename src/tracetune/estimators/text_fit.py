@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tracetune.estimators.texts import TextColumns
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.methods import Method, method_named
+from tracetune.fitting.methods.method import Method, method_named
 from tracetune.fitting.names import NONE
 from tracetune.tasks.task import TrainingData
 from tracetune.tasks.text import TextClassification

@@ -1,6 +1,6 @@
 """All kinds of forecasting heads by name; a new kind is imported here."""
 
-from tracetune.heads import convolution, flatten, pooling, projection
+from tracetune.heads import flatten, pooling, projection
 from tracetune.heads.head import HEADS
 
-__all__ = ["HEADS", "convolution", "flatten", "pooling", "projection"]
+__all__ = ["HEADS", "flatten", "pooling", "projection"]

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from tracetune.base.errors import InputError
-from tracetune.heads.convolution import ConvolutionHead
 from tracetune.heads.head import Head
 from tracetune.heads.projection import ProjectionHead
 
@@ -49,10 +48,10 @@ def fit_ridge(
 ) -> RidgeFit:
     """Set the weights of a head by ridge regression, in one pass over ``train`` and one over ``validation``.
 
-    The output layer of any head is fitted exactly, on whatever its ``reduce`` gives. A projection (of
-    ``ProjectionHead`` and ``ConvolutionHead``) is fitted before: the D' directions of the tokens that carry most of
-    the solution of the linear probe, see `leading_directions`; or, where the probe's N D features are too many
-    for a Gram matrix, the D' leading principal components of the tokens, which takes one more pass over ``train``.
+    The output layer of any head is fitted exactly, on whatever its ``reduce`` gives. The projection of a
+    `ProjectionHead` is fitted before: the D' directions of the tokens that carry most of the solution of the linear
+    probe, see `leading_directions`; or, where the probe's N D features are too many for a Gram matrix, the D' leading
+    principal components of the tokens, which takes one more pass over ``train``.
 
     Args:
         head: changed in place.
@@ -66,7 +65,7 @@ def fit_ridge(
     Raises:
         InputError: an output layer with too many features, or not a single row with all targets.
     """
-    if not isinstance(head, ProjectionHead | ConvolutionHead) or kept_directions == head.down.out_features:
+    if not isinstance(head, ProjectionHead) or kept_directions == head.down.out_features:
         equations = _normal_equations(train, head)
     elif _probe_fits(train):
         equations = _fit_projection(head, train, kept_directions)
@@ -166,9 +165,7 @@ def leading_directions(solution: Tensor, covariance: Tensor, count: int) -> Tens
     return torch.linalg.qr(directions).Q.T
 
 
-def _fit_projection(
-    head: ProjectionHead | ConvolutionHead, train: Iterable[Batch], kept: int | None
-) -> NormalEquations:
+def _fit_projection(head: ProjectionHead, train: Iterable[Batch], kept: int | None) -> NormalEquations:
     """Set the projection, but for ``kept`` rows, from the linear probe's solution; returns the equations of the rest.
 
     With rows to keep, the solution is that for what the head's present weights leave over.

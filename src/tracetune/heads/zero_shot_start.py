@@ -11,9 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tracetune.heads.convolution import ConvolutionHead
 from tracetune.heads.flatten import FlattenHead
-from tracetune.heads.projection import ProjectionHead
+from tracetune.heads.projection import ConvolutionHead, ProjectionHead
 
 
 class ZeroShotTokens(NamedTuple):
@@ -50,9 +49,9 @@ def start_at_zero_shot(
     if isinstance(head, FlattenHead):
         _write(head.output, weight, bias, tokens)
         return True
-    if isinstance(head, ProjectionHead | ConvolutionHead) and head.down.out_features >= patch_length:
+    if isinstance(head, ProjectionHead) and head.down.out_features >= patch_length:
         if isinstance(head, ConvolutionHead):
-            nn.init.dirac_(head.depthwise.weight, groups=len(head.depthwise.weight))
+            head.start_as_projection()
         head.down.weight.data[:patch_length] = weight
         pick = torch.eye(patch_length, head.down.out_features, dtype=weight.dtype, device=weight.device)
         _write(head.output, pick, bias, tokens)

@@ -16,7 +16,7 @@ from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.estimators.anomaly_detector import AnomalyDetector
 from tracetune.estimators.anomaly_thresholds import RollingQuantile, Threshold
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.methods import method_named
+from tracetune.fitting.methods.method import method_named
 from tracetune.recipes.configs.anomaly import (
     UNTUNED,
     DemoConfig,

@@ -11,7 +11,7 @@ from tracetune.base.folders import require_empty, staged_folder
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.classifier import Classifier
 from tracetune.estimators.classifier_state import classifier_config
-from tracetune.fitting.methods import method_named
+from tracetune.fitting.methods.method import method_named
 from tracetune.recipes.classification import print_evaluation
 from tracetune.recipes.configs.classification import DemoConfig
 from tracetune.report.candidates import candidate_rows, verdict

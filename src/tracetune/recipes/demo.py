@@ -10,7 +10,7 @@ from tracetune.base.folders import require_empty, staged_folder
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.fitting.config import HEAD_EPOCHS, FitConfig
-from tracetune.fitting.methods import method_named
+from tracetune.fitting.methods.method import method_named
 from tracetune.recipes.configs.demo import DemoConfig
 from tracetune.report.candidates import candidate_rows
 from tracetune.report.forecast_plots import ForecastPanel, forecast_figure, shown_history

@@ -15,7 +15,7 @@ from tracetune.estimators.saved_model import is_saved_model
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import tune
-from tracetune.fitting.methods import Lora
+from tracetune.fitting.methods.lora import Lora
 from tracetune.fitting.names import ZERO_SHOT
 from tracetune.fitting.run import Run
 from tracetune.recipes.configs.importance import ImportanceConfig

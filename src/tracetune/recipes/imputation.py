@@ -13,7 +13,7 @@ from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.estimators.filled_frame import FILLED, read_source
 from tracetune.estimators.imputer import Imputer
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.methods import method_named
+from tracetune.fitting.methods.method import method_named
 from tracetune.heads.imputation import ImputationHeadConfig
 from tracetune.recipes.configs.imputation import (
     DemoConfig,

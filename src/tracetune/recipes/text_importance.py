@@ -14,7 +14,7 @@ from tracetune.estimators.text_classifier import TextClassifier
 from tracetune.estimators.text_fit import FitTexts, text_fit_config
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.fit import tune
-from tracetune.fitting.methods import Lora
+from tracetune.fitting.methods.lora import Lora
 from tracetune.fitting.run import Run
 from tracetune.recipes.configs.text import ImportanceConfig
 from tracetune.recipes.finetune_report import HISTORY_FILE, draw_history

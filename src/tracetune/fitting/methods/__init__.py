@@ -1,10 +1,9 @@
 """Fine-tuning methods, one file each; a new one is listed here."""
 
 from tracetune.fitting.methods.adalora import AdaLora
-from tracetune.fitting.methods.dora import Dora
 from tracetune.fitting.methods.full import Full
 from tracetune.fitting.methods.linear_probe import LinearProbe
-from tracetune.fitting.methods.lora import Lora
+from tracetune.fitting.methods.lora import Dora, Lora
 from tracetune.fitting.methods.method import METHODS, Adapted, Method, method_named, register_method
 from tracetune.fitting.methods.trace import Trace
 

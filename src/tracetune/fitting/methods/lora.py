@@ -1,7 +1,7 @@
-"""LoRA on every chosen layer, from the first step to the last (Hu et al. 2022)."""
+"""LoRA on every chosen layer, from the first step to the last (Hu et al. 2022), and DoRA (Liu et al. 2024)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from torch import nn
@@ -36,3 +36,23 @@ class Lora:
     def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:
         """Add LoRA."""
         return Adapted(add_lora(model, self.lora))
+
+
+@register_method
+@dataclass(frozen=True)
+class Dora(Lora):
+    """PEFT's DoRA: LoRA on the direction of the weights, their magnitudes trained apart.
+
+    >>> from tracetune import FitConfig
+    >>> FitConfig(method=Dora(LoraOptions(r=4, target_modules=("*.q", "*.v")))).method.lora.r
+    4
+
+    Attributes:
+        lora: rank, scale and layers.
+    """
+
+    name: ClassVar[str] = "dora"
+
+    def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:
+        """Add LoRA with magnitudes."""
+        return Adapted(add_lora(model, replace(self.lora, use_dora=True)))
