@@ -54,7 +54,7 @@ def shrunken(end: float, optima: tuple[float, ...]) -> tuple[float, object]:
     model = Point(end)
     path = WeightPath([(model.weight, torch.zeros(1))])
     targets = np.asarray(optima)[PERIODS]
-    return model, shrink(path, lambda: (model.weight.item() - targets) ** 2, GROUPS)
+    return model, shrink(path.go_to, lambda: (model.weight.item() - targets) ** 2, GROUPS)
 
 
 def test_the_weights_are_left_at_the_factor() -> None:

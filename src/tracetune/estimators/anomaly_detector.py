@@ -48,7 +48,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import Method
 from tracetune.report.anomaly_plots import anomaly_figure
 from tracetune.tasks.anomaly import AnomalyDetection, AnomalyModel
-from tracetune.tasks.anomaly_scores import Scorer
+from tracetune.tasks.anomaly_scores.scorer import Scorer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

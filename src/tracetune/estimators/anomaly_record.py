@@ -13,7 +13,7 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.item_scorer import ItemScorer, fit_item, restored_item, total
 from tracetune.evaluation.anomaly.normal_scores import NormalScores, require_false_alarm_rate, suspicious_stretches
 from tracetune.tasks.anomaly import AnomalyModel
-from tracetune.tasks.anomaly_scores import SCORERS, Scorer, scorer_named
+from tracetune.tasks.anomaly_scores.scorer import SCORERS, Scorer, scorer_named
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,13 +12,12 @@ from tracetune.base.schema import from_json
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.estimators.intervals import ResidualQuantiles
-from tracetune.estimators.resolution_choice import AUTO, Resolution
 from tracetune.estimators.saved_model import BaseModel
 from tracetune.heads.config import HeadConfig
 from tracetune.tasks.forecast_data import ForecastData
 from tracetune.tasks.forecast_evaluation import naive_losses
 from tracetune.tasks.forecasting import ForecastModel
-from tracetune.tasks.resolution import checked_resolutions
+from tracetune.tasks.resolution import AUTO, Resolution, checked_resolutions
 
 if TYPE_CHECKING:
     from tracetune.fitting.fit import Fitted

@@ -38,12 +38,12 @@ from tracetune.estimators.forecaster_state import (
 from tracetune.estimators.intervals import ResidualQuantiles, checked_levels, quantile_offsets, quantiles_between
 from tracetune.estimators.prediction import checked_arrays, forecast_panels, forecast_series
 from tracetune.estimators.recalibration import ORIGINS, TRACKED, Recalibration, checked_origins
-from tracetune.estimators.resolution_choice import AUTO, Resolution
 from tracetune.estimators.saved_model import merged_model, save_model
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import Method
 from tracetune.tasks.forecasting import ForecastModel, ForecastOutput
+from tracetune.tasks.resolution import AUTO, Resolution
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -19,7 +19,7 @@ from tracetune.data.splits import PanelSplit
 from tracetune.estimators.fit_data import is_non_negative
 from tracetune.estimators.forecast_record import ForecastRecord, fit_record, inner_model
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
-from tracetune.estimators.resolution_choice import AUTO, Resolution, choose_resolution
+from tracetune.estimators.resolution_choice import choose_resolution
 from tracetune.estimators.saved_model import SavedModel, base_of, is_saved_model, load_model, read_saved_model
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
@@ -27,6 +27,7 @@ from tracetune.fitting.names import ZERO_SHOT
 from tracetune.fitting.run import Run
 from tracetune.tasks.forecast_data import ForecastData, forecast_data
 from tracetune.tasks.forecasting import Forecasting, ForecastModel
+from tracetune.tasks.resolution import AUTO, Resolution
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import numpy as np
 from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel, Series
 from tracetune.tasks.anomaly import AnomalyModel
-from tracetune.tasks.anomaly_scores import ChannelScorer, Scorer
+from tracetune.tasks.anomaly_scores.scorer import ChannelScorer, Scorer
 
 Arrays = dict[str, np.ndarray]
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +14,10 @@ from tracetune.data.batch_source import spread_rows
 from tracetune.data.panels import Panel
 from tracetune.estimators.prediction import forecast_series
 from tracetune.tasks.forecasting import ForecastModel
-from tracetune.tasks.resolution import longest_resolution
+from tracetune.tasks.resolution import AUTO, longest_resolution
 
 logger = logging.getLogger(__name__)
 
-Resolution = int | Sequence[int] | Literal["auto"]
-
-AUTO: Final = "auto"
 CANDIDATES = (1, 2, 3, 4, 6, 8, 12, 16)
 _AVERAGED = 3
 _WINDOWS = 200  # of series; more do not change the choice

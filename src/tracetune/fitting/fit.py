@@ -136,7 +136,7 @@ def _add_tuned(candidates: Candidates, start: Candidate, model: nn.Module, confi
     if config.shrink == MODULES:
         shrink_modules(model, candidates.validation, candidates.groups)
     path = adapter_path(start.model, model)
-    shrinkage = shrink(path, lambda: candidates.measure(model), candidates.groups, {0.0: start.losses})
+    shrinkage = shrink(path.go_to, lambda: candidates.measure(model), candidates.groups, {0.0: start.losses})
     candidates.add(name, model, shrinkage.losses, shrinkage)
 
 

@@ -59,7 +59,7 @@ def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConf
         return sample_losses(trained_module, parts.validation)
 
     path = head_path(model) if config.shrink != NONE else None
-    shrinkage = None if path is None else shrink(path, measure, data.known_groups)
+    shrinkage = None if path is None else shrink(path.go_to, measure, data.known_groups)
     losses = measure() if shrinkage is None else shrinkage.losses
     return TrainedHead(history, time.perf_counter() - started, losses, shrinkage)
 

@@ -17,7 +17,6 @@ from torch import nn
 from tracetune.data.batch_source import BatchSource, chosen_rows
 from tracetune.data.windows import batches
 from tracetune.evaluation.periods import SampleGroups, relative_gain
-from tracetune.fitting.interpolation import WeightPath
 from tracetune.fitting.trained import Shrinkage
 from tracetune.selection.gates import Gates
 from tracetune.selection.soft_gates import fold_gates, soft_gates
@@ -29,7 +28,7 @@ KEPT_SHARE = 2 / 3  # of the best factor; docs/results/next_period.md
 
 
 def shrink(
-    path: WeightPath,
+    go_to: Callable[[float], None],
     measure: Callable[[], np.ndarray],
     groups: SampleGroups,
     known: Mapping[float, np.ndarray] | None = None,
@@ -39,7 +38,7 @@ def shrink(
     The mean loss at the factor is never above that at 0: the start is measured like everything else.
 
     Args:
-        path: the way of the weights.
+        go_to: sets the weights to a factor, see `WeightPath`.
         measure: returns the loss of each sample [S] with the weights as they are.
         groups: period and item of each sample.
         known: losses that are known already, by factor.
@@ -48,13 +47,13 @@ def shrink(
 
     def at(factor: float) -> np.ndarray:
         if factor not in losses:
-            path.go_to(factor)
+            go_to(factor)
             losses[factor] = measure()
         return losses[factor]
 
     chosen = choose_factor(np.array(FACTORS), np.stack([at(factor) for factor in FACTORS]), groups)
     factor = chosen if _mean(at(chosen)) < _mean(at(0.0)) else 0.0
-    path.go_to(factor)
+    go_to(factor)
     means = {float(each): _mean(losses[each]) for each in sorted(losses)}
     tried = {each: mean if np.isfinite(mean) else None for each, mean in means.items()}
     return Shrinkage(factor, losses[factor], tried)

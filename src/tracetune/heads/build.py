@@ -7,7 +7,7 @@ from torch import nn
 
 from tracetune.base.errors import InputError
 from tracetune.heads.config import HeadConfig
-from tracetune.heads.kinds import HEADS
+from tracetune.heads.kinds.kind import HEADS
 
 
 def build_head(config: HeadConfig, num_patches: int, width: int, prediction_length: int) -> nn.Module:

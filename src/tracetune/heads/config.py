@@ -37,7 +37,7 @@ class HeadConfig:
     tokens: str = "context"
 
     def __post_init__(self) -> None:
-        from tracetune.heads.kinds import HEADS  # with PyTorch; not needed to know the defaults
+        from tracetune.heads.kinds.kind import HEADS  # with PyTorch; not needed to know the defaults
 
         if self.kind not in HEADS:
             raise unknown_name("head", self.kind, HEADS)

@@ -1,14 +1,7 @@
-"""The protocol of heads, and the registry of kinds.
-
-A head is one file: a class registered with `register_head`. Compact heads are the reduced heads of TRACE (Li &
-Zhu, arXiv 2503.16991), where most of the trainable parameters of a fine-tuned forecaster are saved; ``beta`` is the
-factor by which the N D features of a series shrink.
-"""
+"""The protocol of heads, and their output layer."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -31,36 +24,6 @@ class Head(Protocol):
     def reduce(self, tokens: Tensor) -> Tensor:
         """Return reduced tokens [..., N', D'] of tokens [..., N, D]."""
         ...
-
-
-@dataclass(frozen=True)
-class HeadKind:
-    """One entry of the registry.
-
-    Attributes:
-        module: builds a `Head` from N, D, H, ``dropout`` and, where it ``reduces``, ``beta``; its ``weights``
-            takes N, D, H (and ``beta``) and gives the number of weights in closed form.
-        reduces: whether the kind reduces the features by a factor ``beta``.
-    """
-
-    module: Any
-    reduces: bool
-
-
-HEADS: dict[str, HeadKind] = {}
-H = TypeVar("H", bound=type[nn.Module])
-
-
-def register_head(kind: str, *, reduces: bool = True) -> Callable[[H], H]:
-    """Make a head known as ``kind`` (a class decorator); see `HeadKind`."""
-
-    def register(module: H) -> H:
-        if kind in HEADS:
-            raise AssertionError(f"head {kind!r} is registered twice")
-        HEADS[kind] = HeadKind(module, reduces)
-        return module
-
-    return register
 
 
 def output_layer(features: int, outputs: int) -> nn.Linear:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from tracetune.base.errors import InputError
 from tracetune.heads.head import Head
-from tracetune.heads.projection import ProjectionHead
+from tracetune.heads.kinds.projection import ProjectionHead
 
 Batch = Mapping[str, Tensor]
 PENALTIES = tuple(10.0 ** (exponent / 2) for exponent in range(-10, 7))

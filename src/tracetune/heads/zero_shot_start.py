@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from tracetune.heads.flatten import FlattenHead
-from tracetune.heads.projection import ConvolutionHead, ProjectionHead
+from tracetune.heads.kinds.flatten import FlattenHead
+from tracetune.heads.kinds.projection import ConvolutionHead, ProjectionHead
 
 
 class ZeroShotTokens(NamedTuple):

@@ -30,7 +30,8 @@ from tracetune.recipes.fit_settings import finetune_run, fit_config, refuse_fit_
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.forecast_plots import require_picture_path
 from tracetune.report.tables import print_table
-from tracetune.tasks.anomaly_scores import Neighbours, Scorer, scorer_named
+from tracetune.tasks.anomaly_scores.embedding_scorer import Neighbours
+from tracetune.tasks.anomaly_scores.scorer import Scorer, scorer_named
 from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
 

@@ -7,13 +7,18 @@ Shapes: B batch, C channels, T context, H prediction length, k resolution.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final, Literal
 
 import torch
 from torch import Tensor
 
 from tracetune.backbones.backbone import Backbone, ZeroShotForecaster
 from tracetune.base.errors import InputError, argument, shown
+
+Resolution = int | Sequence[int] | Literal["auto"]
+"""One resolution, several whose forecasts are averaged, or a choice by a backtest."""
+
+AUTO: Final = "auto"
 
 
 def stretch(values: Tensor, observed: Tensor, resolution: int) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from tracetune.base.errors import InputError
-from tracetune.heads.pooling import PoolingHead
-from tracetune.heads.projection import ConvolutionHead, ProjectionHead
+from tracetune.heads.kinds.pooling import PoolingHead
+from tracetune.heads.kinds.projection import ConvolutionHead, ProjectionHead
 
 
 @pytest.fixture

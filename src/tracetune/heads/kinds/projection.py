@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 
 from tracetune.base.errors import InputError, argument
-from tracetune.heads.head import output_layer, register_head
+from tracetune.heads.head import output_layer
+from tracetune.heads.kinds.kind import register_head
 
 _KERNEL = 3  # patches that the convolution sees at once
 

@@ -1,7 +1,7 @@
 import torch
 from momentfm.models.moment import ForecastingHead
 
-from tracetune.heads.flatten import FlattenHead
+from tracetune.heads.kinds.flatten import FlattenHead
 
 
 def test_it_equals_the_forecasting_head_of_momentfm_in_evaluation_mode():

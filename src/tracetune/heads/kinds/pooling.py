@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tracetune.base.errors import InputError, argument
-from tracetune.heads.head import output_layer, register_head
+from tracetune.heads.head import output_layer
+from tracetune.heads.kinds.kind import register_head
 
 
 @register_head("pooling")

@@ -2,7 +2,8 @@
 
 from torch import Tensor, nn
 
-from tracetune.heads.head import output_layer, register_head
+from tracetune.heads.head import output_layer
+from tracetune.heads.kinds.kind import register_head
 
 
 @register_head("flatten", reduces=False)
