@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, nearest_names
 from tracetune.base.leftovers import sweep, temporary_name
 
 UNFINISHED = ".unfinished"
@@ -98,6 +98,24 @@ def require_place(path: str | Path) -> None:
             raise InputError(f"{path} cannot be written: {existing} is a file, expected a folder. Choose another path.")
         stays = existing != target or (target.is_dir() and not is_renamed_onto(target))
         _require_writable(existing if stays else target.parent, path)
+
+
+def require_file(path: str) -> None:
+    """Refuse a file that is not there before anything is loaded, and name those that are called alike.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    source = Path(path)
+    try:
+        if source.exists():
+            return
+        beside = [each.name for each in source.absolute().parent.iterdir() if each.is_file()]
+    except (OSError, ValueError):  # a name that no file system holds, a folder that cannot be read
+        beside = []
+    alike = nearest_names(source.name, beside)
+    hint = f" Did you mean {' or '.join(str(source.with_name(name)) for name in alike)}?" if alike else ""
+    raise InputError(f"Expected a table at {path[:200]}: there is no such file.{hint}")
 
 
 def require_distinct(outputs: Iterable[str | Path | None], read: Iterable[str | Path | None] = ()) -> None:

@@ -124,3 +124,8 @@ class Panel:
                 f"timestamps can hold. Use a shorter {argument('prediction_length')}, or integers as timestamps."
             ) from error
         return future.to_numpy("datetime64[ns]")[1:]
+
+
+def is_non_negative(panel: Panel) -> bool:
+    """Return whether no value of a panel is below 0."""
+    return all(float(np.nanmin(series.values, initial=np.inf)) >= 0 for series in panel)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from tracetune.data.continuation import continue_panel
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
@@ -44,8 +42,3 @@ def split_frames(
         panel, split = continue_panel(panel, panel_from_frame(validation_df, remembered=remembered, **columns))
     wanted = min(context_length, max(prediction_length, context_length // 4))
     return panel, split, [min(wanted, max(1, (part.stop - prediction_length) // 2)) for part in split.train]
-
-
-def is_non_negative(panel: Panel) -> bool:
-    """Return whether no value of a panel is below 0."""
-    return all(float(np.nanmin(series.values, initial=np.inf)) >= 0 for series in panel)

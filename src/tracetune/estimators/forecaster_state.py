@@ -14,9 +14,8 @@ from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import MODELS, load_backbone, locate_weights
 from tracetune.base.errors import InputError, Remark, argument, either
 from tracetune.data.frequency import seasonality
-from tracetune.data.panels import Panel
+from tracetune.data.panels import Panel, is_non_negative
 from tracetune.data.splits import PanelSplit
-from tracetune.estimators.fit_data import is_non_negative
 from tracetune.estimators.forecast_record import ForecastRecord, fit_record, inner_model
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
 from tracetune.estimators.resolution_choice import choose_resolution

@@ -10,6 +10,7 @@ from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.estimators.class_evaluation import ClassEvaluation
 from tracetune.estimators.classifier import Classifier
+from tracetune.recipes.classification_report import print_evaluation
 from tracetune.recipes.configs.classification import (
     ClassifierChoice,
     ClassifyConfig,
@@ -80,16 +81,6 @@ def evaluate(config: EvaluateConfig) -> ClassEvaluation:
         confusion_figure(found.confusion, config.plot)
         Console().print(f"Confusion matrix drawn to {config.plot}.")
     return found
-
-
-def print_evaluation(found: ClassEvaluation) -> None:
-    """Print scores, the report by class and, of few classes, the confusion matrix."""
-    print_table("Classification", found.scores.to_dict("records"))  # type: ignore[arg-type]
-    print_table("By class", found.per_class.to_dict("records"))  # type: ignore[arg-type]
-    if len(found.confusion) <= 12:
-        counts = found.confusion.to_dict("index").items()
-        rows = [{"true class": str(name), **{str(key): count for key, count in row.items()}} for name, row in counts]
-        print_table("True classes in rows, predicted ones in columns", rows)
 
 
 def _reading(source: LabelledSource) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tracetune.data.table_files import write_frame
 from tracetune.estimators.classifier import Classifier
 from tracetune.estimators.classifier_state import classifier_config
 from tracetune.fitting.methods.method import method_named
-from tracetune.recipes.classification import print_evaluation
+from tracetune.recipes.classification_report import print_evaluation
 from tracetune.recipes.configs.classification import DemoConfig
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.confusion_plot import confusion_figure

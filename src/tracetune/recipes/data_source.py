@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracetune.base.errors import InputError, nearest_names
+from tracetune.base.errors import InputError
+from tracetune.base.files import require_file
 from tracetune.base.processes import is_main_process
 
 if TYPE_CHECKING:  # what follows needs pandas; help and mistyped flags do not
@@ -143,21 +144,3 @@ class DataSource:
 
         assert self.data is not None, "a data set fits into memory"
         return read_panels(self.data, chunk_rows, self.options(), remembered=remembered)
-
-
-def require_file(path: str) -> None:
-    """Refuse a file that is not there before anything is loaded, and name those that are called alike.
-
-    Raises:
-        InputError: there is no such file.
-    """
-    source = Path(path)
-    try:
-        if source.exists():
-            return
-        beside = [each.name for each in source.absolute().parent.iterdir() if each.is_file()]
-    except (OSError, ValueError):  # a name that no file system holds, a folder that cannot be read
-        beside = []
-    alike = nearest_names(source.name, beside)
-    hint = f" Did you mean {' or '.join(str(source.with_name(name)) for name in alike)}?" if alike else ""
-    raise InputError(f"Expected a table at {path[:200]}: there is no such file.{hint}")

@@ -5,8 +5,8 @@ from typing import Literal
 
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
+from tracetune.base.files import require_file
 from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
-from tracetune.recipes.data_source import require_file
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tracetune.base.errors import InputError
+from tracetune.base.files import require_file
 from tracetune.fitting.config import FitConfig
 from tracetune.recipes.configs.adaptation import (
     FinetuneRun,
@@ -13,7 +14,7 @@ from tracetune.recipes.configs.adaptation import (
     TrainingChoice,
 )
 from tracetune.recipes.configs.forecaster import resolution_of
-from tracetune.recipes.data_source import DataSource, require_file
+from tracetune.recipes.data_source import DataSource
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
+from tracetune.base.files import require_file
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.names import NONE
 from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, SelectionChoice
-from tracetune.recipes.data_source import require_file
 
 
 @dataclass(frozen=True)
