@@ -1,5 +1,6 @@
 """The command line in forked processes that need not import anything, and that can be made to die at any moment."""
 
+import importlib
 import os
 import resource
 import signal
@@ -13,9 +14,9 @@ from typing import Any
 
 import torch
 
-import tracetune.recipes.finetune as imported_for_all  # noqa: F401 - or every process would import it
 import tracetune.selection.selection_run as selection_run
 from tracetune.cli.app import main
+from tracetune.cli.commands import COMMANDS
 from tracetune.selection.step_time_profile import StepTimeProfile
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
@@ -159,4 +160,6 @@ def _count_changes(folder: Path, fatal: int | None) -> list[str]:
     return seen
 
 
+for _variant in COMMANDS["finetune"].variants.values():  # or every process would import it
+    importlib.import_module(f"tracetune.recipes.{_variant.recipe.partition(':')[0]}")
 torch.set_num_threads(1)  # threads do not survive a fork

@@ -1,6 +1,7 @@
 """Runs that are killed, stopped or out of disk space at random moments, compared with uninterrupted ones.
 
-A tiny MOMENT-type model is fine-tuned by the command line, in processes that are forked, so that none imports PyTorch.
+Tiny models are fine-tuned by the command line for every task, in processes that are forked, so that none imports
+PyTorch.
 
 - kills: SIGKILL at a random moment, or at a random change of a file or folder; sometimes again; then the same command
   until it is done. What comes out must equal what an uninterrupted run gives, to the bit, with nothing left behind.
@@ -25,28 +26,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
 
 from benchmarks.common import Results, Row, grouped
 from benchmarks.forked_commands import Death, Ended, run_command
+from benchmarks.reliability_cases import CASES, MODEL, save_inputs
 from tracetune.backbones.loading import load_backbone
-from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.report.tables import markdown_table
 
-_TRACE = ["--method", "trace", "--start", "zero-shot", "--warmup-steps", "2", "--interval", "3", "--cost-share", "1"]
-CASES = {
-    "checkpoints": ["--method", "lora", "--start", "zero-shot"],
-    "head and adapters": ["--method", "lora", "--start", "head"],
-    "rounds": _TRACE,
-    "keep auto": [*_TRACE, "--keep", "auto"],
-    "time budget": [*_TRACE, "--budget-unit", "time"],
-    "ranks": ["--method", "adalora", "--start", "zero-shot"],
-}
-SETTINGS = [
-    "--device", "cpu", "--prediction-length", "12", "--context-length", "64", "--max-steps", "20", "--head-epochs", "1",
-    "--batch-size", "16", "--validation-windows", "32", "--learning-rate", "3e-3",
-]  # fmt: skip
 _STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
 # entries of a record that no two runs share, and the hash that covers them
 _TIMED = ("seconds", "scoring_seconds", "step_time_profile", "record_sha256")
@@ -64,8 +50,8 @@ class Campaign:
 
     def command(self, case: str, checkpoints: bool = True) -> list[str]:
         """Return the arguments of a case."""
-        inputs = ["finetune", str(self.folder / "data.csv"), "--model", str(self.folder / "model")]
-        return [*inputs, *SETTINGS, *CASES[case], "--output", "out", *(["--checkpoints", "ck"] if checkpoints else [])]
+        kept = ["--checkpoints", "ck"] if checkpoints else []
+        return [*CASES[case].command(self.folder), "--output", "out", *kept]
 
     def run(self, case: str, place: Path, death: Death | None = None, **options: Any) -> Ended:
         """Run a case in ``place``, with the step times of its uninterrupted run."""
@@ -195,29 +181,6 @@ def left_over(place: Path, finished: bool = True) -> list[str]:
     return sorted(str(path.relative_to(place)) for path in found)
 
 
-def save_inputs(folder: Path) -> None:
-    """Write a tiny model with random weights, and a table of two seasonal series."""
-    torch.manual_seed(0)
-    blocks = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2}
-    config = MomentConfig(
-        t5_config={**blocks, "feed_forward_proj": "gated-gelu", "dropout_rate": 0.0},
-        seq_len=64,
-        patch_len=8,
-        partial_patches="fill",
-    )
-    Moment(config).save_pretrained(folder / "model")
-    random, steps = np.random.default_rng(0), np.arange(240)
-    tables = [
-        pd.DataFrame({
-            "item_id": f"item{item}",
-            "timestamp": pd.date_range("2024-01-01", periods=len(steps), freq="h"),
-            "target": np.sin(2 * np.pi * (steps + 5 * item) / 24) + 0.1 * random.normal(size=len(steps)),
-        })
-        for item in range(2)
-    ]  # fmt: skip
-    pd.concat(tables).to_csv(folder / "data.csv", index=False)
-
-
 @contextmanager
 def temporary(parent: Path) -> Iterator[Path]:
     """Yield a new folder that is gone afterwards."""
@@ -284,7 +247,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--kills", type=int, default=12, help="killed runs of each case")
-    result.add_argument("--stops", type=int, default=6, help="stopped runs of each of two cases")
+    result.add_argument("--stops", type=int, default=6, help="stopped runs of each case")
     result.add_argument("--disks", type=int, default=10, help="sizes of the disk")
     result.add_argument("--cases", nargs="+", default=list(CASES))
     result.add_argument("--output", default="docs/results/reliability")
@@ -298,14 +261,12 @@ def main(arguments: list[str] | None = None) -> None:
         campaign = Campaign(folder)
         settings = argparse.Namespace(**vars(options), model="2 blocks of width 16, random weights")
         results = Results(
-            "reliability", settings, load_backbone(folder / "model"), markdown,
+            "reliability", settings, load_backbone(folder / MODEL), markdown,
             identity=("campaign", "case", "number"), cases=("kills", "stops", "disks", "cases", "output"),
         )  # fmt: skip
         first, fill = options.cases[0], partial(campaign.fill, sizes=options.disks)
         todo = [("kills", case, number, campaign.kill) for number in range(options.kills) for case in options.cases]
-        todo += [
-            ("stops", case, number, campaign.stop) for number in range(options.stops) for case in options.cases[:2]
-        ]
+        todo += [("stops", case, number, campaign.stop) for number in range(options.stops) for case in options.cases]
         todo += [("disks", first, number, fill) for number in range(options.disks)]
         for name, case, number, make in todo:
             if results.find(campaign=name, case=case, number=number) is None:
