@@ -41,7 +41,7 @@ class Case:
 _OF_TASK = {
     "forecasting": ["--prediction-length", "12", "--context-length", "64", "--validation-windows", "32"],
     "imputation": ["--context-length", "64"],
-    "classification": ["--context-length", "64"],
+    "classification": ["--context-length", "64", "--folds", "2", "--max-steps", "8"],
     "anomaly": ["--scorer", "reconstruction"],
 }
 CASES = {
@@ -53,10 +53,11 @@ CASES = {
     "ranks": Case("forecasting", ["--method", "adalora", *_UNTRAINED_HEAD]),
     "imputation": Case("imputation", _ADAPTERS),
     "imputation, rounds": Case("imputation", _TRACE),
-    "classification": Case("classification", _TRACE),
-    "classification, folds": Case("classification", [*_ADAPTERS, "--folds", "2"]),
+    "classification": Case("classification", _ADAPTERS),
+    "classification, rounds": Case("classification", _TRACE),
     "anomaly detection": Case("anomaly", _TRACE),
-    "texts": Case("text", _TRACE),
+    "texts": Case("text", _ADAPTERS),
+    "texts, rounds": Case("text", _TRACE),
 }
 
 
