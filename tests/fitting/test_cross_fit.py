@@ -4,10 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from tests.tasks.test_classification import CHANNELS, CLASSES, waves
 from tests.tiny import CONTEXT, tiny_backbone
+from tracetune.backbones.loading import weights_digest
 from tracetune.estimators.classifier_state import class_logits
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import cross_fit
@@ -58,6 +60,17 @@ def test_a_head_that_wins_is_solved_on_all_samples() -> None:
     head, lora = found.record.candidates
     assert abs(head["validation_loss"] - losses.mean()) < 1e-5
     assert not lora["better"]
+
+
+def test_the_digest_of_the_backbone_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    for module in ("fit", "cross_fit", "identity"):
+        monkeypatch.setattr(
+            f"tracetune.fitting.{module}.weights_digest", lambda part: taken.append(part) or weights_digest(part)
+        )
+    found, _, _ = fitted(replace(CONFIG, guard_margin=1e9))
+    assert len(taken) == 1
+    assert found.backbone_sha256 == weights_digest(tiny_backbone())
 
 
 def test_a_method_that_wins_trains_on_all_samples_and_is_moved_back_as_the_folds_say() -> None:

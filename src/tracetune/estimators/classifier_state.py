@@ -181,7 +181,7 @@ def fit_classifier(
         "temperature": 1 / factor,
         "class_weights": list(weights),
         "columns": samples.columns,
-        "base_model": asdict(base_of(start.base_name, start.backbone, fitted.model, tuned_before=False)),
+        "base_model": asdict(base_of(start.base_name, fitted.backbone_sha256, fitted.model, tuned_before=False)),
         "data": {"samples": len(source), "folds": len(parts), "held_out": len(held_out)},
     }
     state = ClassifierState(start.backbone, start.base_name, start.context_length, fitted.model, trace)

@@ -164,7 +164,7 @@ def fit_forecaster(
     task = Forecasting(*lengths, start.base_name, tuned, quantile_loss, model.resolutions, model.season)
     with Run.at(config.checkpoints, device, callbacks, restart=config.restart) as run:
         fitted = fit(task, model.backbone, data, config, run)
-    base = base_of(start.base_name, model.backbone, fitted.model, tuned_before=tuned_before)
+    base = base_of(start.base_name, fitted.backbone_sha256, fitted.model, tuned_before=tuned_before)
     return ForecasterState(
         fitted.model,
         start.base_name,

@@ -192,7 +192,7 @@ class Imputer:
             "scales": {item: asdict(scale) for item, scale in item_scales(panel, scalers).items()},
             "intervals": gap_quantiles(fitted.model, data.validation).to_dict(),
             "reading": panel.origin.reading or {},
-            "base_model": asdict(base_of(self.base_name, self.backbone, fitted.model, tuned_before=False)),
+            "base_model": asdict(base_of(self.base_name, fitted.backbone_sha256, fitted.model, tuned_before=False)),
             "data": {"items": len(panel), "train_windows": len(data.train), "validation_windows": len(data.validation)},
         }
         tuned = Imputer(

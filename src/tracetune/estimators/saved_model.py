@@ -232,8 +232,8 @@ def merged_model(model: PeftModel, record: Mapping[str, Any]) -> tuple[nn.Module
     return merged(model), {**record, "base_model": asdict(base), "merged": True}
 
 
-def base_of(name: str, backbone: nn.Module, fitted: nn.Module, *, tuned_before: bool) -> BaseModel:
-    """Return the base model of what was fitted from ``backbone``, which ``name`` gave.
+def base_of(name: str, weights_sha256: str, fitted: nn.Module, *, tuned_before: bool) -> BaseModel:
+    """Return the base model of what was fitted from the backbone that ``name`` gave, with the digest of its weights.
 
     A backbone that was tuned before or trained in full has no name. Folders go by their absolute path, so that they are
     found from anywhere.
@@ -241,7 +241,7 @@ def base_of(name: str, backbone: nn.Module, fitted: nn.Module, *, tuned_before: 
     if tuned_before or not isinstance(fitted, PeftModel):
         return BaseModel(name, None)
     folder = Path(name).expanduser()
-    return BaseModel(str(folder.absolute()) if folder.is_dir() else name, weights_digest(backbone))
+    return BaseModel(str(folder.absolute()) if folder.is_dir() else name, weights_sha256)
 
 
 def _backbone_of(saved: SavedModel[Any], base: str | Path | Backbone | None, load: Callable[[str | Path], Any]) -> Any:

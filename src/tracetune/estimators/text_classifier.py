@@ -180,7 +180,7 @@ class TextClassifier:
             "pairs": found.pairs,
             "text_columns": [] if found.columns is None else list(found.columns.texts),
             "label_column": None if found.columns is None else found.columns.label,
-            "base_model": asdict(base_of(self.base_name, self.backbone, fitted.model, tuned_before=False)),
+            "base_model": asdict(base_of(self.base_name, fitted.backbone_sha256, fitted.model, tuned_before=False)),
             "data": {
                 "train_samples": len(found.data.train),
                 "validation_samples": len(found.data.validation),

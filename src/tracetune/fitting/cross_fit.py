@@ -11,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from tracetune.backbones.backbone import Backbone
+from tracetune.backbones.loading import weights_digest
 from tracetune.data.batch_source import BatchSource
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.adapter_phase import train_adapters
@@ -34,11 +35,13 @@ class CrossFitted:
     Attributes:
         model: the winner, trained on all samples; a PEFT model, or a plain task model after full fine-tuning.
         record: how it came about; losses are those of held-out samples.
+        backbone_sha256: digest of the backbone that it was fitted from.
         outputs: what the winner's models said of the samples that they had not seen, [S, ...].
     """
 
     model: nn.Module
     record: FitRecord
+    backbone_sha256: str
     outputs: np.ndarray
 
 
@@ -94,9 +97,10 @@ def cross_fit(
         InputError: as `fit`.
     """
     with frozen(backbone):
+        digest = weights_digest(backbone)
         held_out: dict[str, _HeldOut] = {}
         for number, fold in enumerate(folds):
-            found = compete(task, backbone, fold, config, run.part(f"fold-{number}"))
+            found = compete(task, backbone, digest, fold, config, run.part(f"fold-{number}"))
             for candidate in found.candidates:
                 assert candidate.model is not None, "the fold is still under way"
                 seen = held_out.setdefault(candidate.name, _HeldOut())
@@ -105,7 +109,7 @@ def cross_fit(
         winner = pooled.best()
         everything = TrainingData(samples, samples)
         final, last = run.part("all"), _without_descent(config)
-        final.claim(fit_identity(task, backbone, everything, last))
+        final.claim(fit_identity(task, backbone, digest, everything, last))
         model = task.model(backbone, config.head or task.default_head).to(run.device)
         trained_head = train_head(task, model, everything, last, final.part(HEAD))
         trained: TrainedAdapters | None = found.trained
@@ -115,7 +119,7 @@ def cross_fit(
             tuned = with_separate_backbone(Candidate(HEAD, model, trained_head.losses), backbone)
     head = config.head or task.default_head
     record = FitRecord.of(config, head, pooled, tuned, trained_head, trained)
-    return CrossFitted(tuned, record, np.concatenate(held_out[winner.name].outputs))
+    return CrossFitted(tuned, record, digest, np.concatenate(held_out[winner.name].outputs))
 
 
 def _pooled(

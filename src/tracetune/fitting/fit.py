@@ -9,6 +9,7 @@ from torch import nn
 
 from tracetune.adapters.lora import add_head_only, linear_layers
 from tracetune.backbones.backbone import Backbone
+from tracetune.backbones.loading import weights_digest
 from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
 from tracetune.fitting.adapter_phase import train_adapters
@@ -32,10 +33,12 @@ class Fitted:
     Attributes:
         model: the winner, a PEFT model; a plain task model after full fine-tuning.
         record: how it came about.
+        backbone_sha256: digest of the backbone that it was fitted from.
     """
 
     model: nn.Module
     record: FitRecord
+    backbone_sha256: str
 
 
 @dataclass(frozen=True)
@@ -63,21 +66,25 @@ def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, r
             checkpoints of another run, or no candidate with a finite loss.
     """
     with frozen(backbone):
-        found = compete(task, backbone, data, config, run)
+        digest = weights_digest(backbone)
+        found = compete(task, backbone, digest, data, config, run)
         model = with_separate_backbone(found.candidates.take_best(), backbone)
     head = config.head or task.default_head
-    return Fitted(model, FitRecord.of(config, head, found.candidates, model, found.trained_head, found.trained))
+    record = FitRecord.of(config, head, found.candidates, model, found.trained_head, found.trained)
+    return Fitted(model, record, digest)
 
 
-def compete(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, run: Run) -> Competition:
-    """Train what a fit may return, and measure it on validation; the backbone is `frozen`.
+def compete(
+    task: Task, backbone: Backbone, backbone_sha256: str, data: TrainingData, config: FitConfig, run: Run
+) -> Competition:
+    """Train what a fit may return, and measure it on validation; the backbone, of this digest, is `frozen`.
 
     Raises:
         InputError: as `fit`.
     """
     method = config.method
     method.check(linear_layers(backbone), config.training.total_steps(len(data.train)))
-    run.claim(fit_identity(task, backbone, data, config))
+    run.claim(fit_identity(task, backbone, backbone_sha256, data, config))
     seed_everything(config.training.seed)
     candidates = Candidates(data, config.guard_margin)
     trained = None
@@ -99,7 +106,7 @@ def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, 
     if not method.adapts_backbone:
         raise InputError(f"Expected a method that trains more than the head, found {method.name!r}. Use 'lora'.")
     method.check(linear_layers(backbone), config.training.total_steps(len(data.train)))
-    run.claim(fit_identity(task, backbone, data, config))
+    run.claim(fit_identity(task, backbone, weights_digest(backbone), data, config))
     seed_everything(config.training.seed)
     candidates = Candidates(data, config.guard_margin)
     with frozen(backbone):

@@ -17,8 +17,13 @@ _SURROUNDINGS = ("checkpoints", "restart", "cache_bytes")  # settings that chang
 _PLAIN = (bool, int, float, str, tuple)
 
 
-def fit_identity(task: Task, backbone: nn.Module, data: TrainingData, config: FitConfig) -> dict[str, Any]:
-    """Return settings, task, digests of backbone and data, number of processes and versions of the libraries."""
+def fit_identity(
+    task: Task, backbone: nn.Module, backbone_sha256: str, data: TrainingData, config: FitConfig
+) -> dict[str, Any]:
+    """Return settings, task, digests of backbone and data, number of processes and versions of the libraries.
+
+    ``backbone_sha256`` is the `weights_digest` of the backbone, which takes a while for a large one.
+    """
     settings = {name: value for name, value in asdict(config).items() if name not in _SURROUNDINGS}
     method = {"name": config.method.name, **settings.pop("method")}
     of_task = {name: value for name, value in vars(task).items() if isinstance(value, _PLAIN)}
@@ -28,7 +33,7 @@ def fit_identity(task: Task, backbone: nn.Module, data: TrainingData, config: Fi
         **settings,
         method=method,
         task={"name": task.name, **of_task},
-        backbone=weights_digest(backbone),
+        backbone=backbone_sha256,
         start_head=None if start is None or start.head is None else weights_digest(start.head),
         data={"train": data_digest(data.train), "validation": data_digest(data.validation)},
         processes=process_count(),
