@@ -46,3 +46,18 @@ def test_no_batches_and_no_tensors_are_refused() -> None:
         list(on_device(lora_forecaster(), []))
     with pytest.raises(InputError, match="tensors in a batch, found dict without any"):
         batch_size({"x": 1})
+
+
+def test_weights_that_change_while_they_are_measured_are_refused() -> None:
+    model = torch.nn.Linear(2, 1)
+    batch = {"x": torch.ones(3, 2)}
+
+    def decaying(model: torch.nn.Module, batch: Any) -> torch.Tensor:
+        with torch.no_grad():
+            model.weight.mul_(0.9)
+        return model(batch["x"]).square().mean()
+
+    with pytest.raises(InputError, match=r"1 changed \(first: 'weight'\)"):
+        mean_loss(model, [batch], decaying)
+    assert mean_loss(model, [batch], lambda model, batch: model(batch["x"]).square().mean()) > 0
+    model.weight.requires_grad_(False).zero_()  # outside, they may

@@ -121,7 +121,13 @@ def chosen_rows(batch: object, rows: slice) -> Any:
 
 @contextmanager
 def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Set evaluation mode inside; restore modes, ``requires_grad`` and random number generators afterwards."""
+    """Set evaluation mode inside; restore modes, ``requires_grad`` and random number generators afterwards.
+
+    Raises:
+        InputError: weights were changed in place, or replaced, by what ran inside, such as a loss function or a hook;
+            what goes past autograd (``weight.data``) is not seen.
+    """
+    versions = {parameter: _version(parameter) for parameter in model.parameters()}
     modes = {module: module.training for module in model.modules()}
     trainable = {parameter: parameter.requires_grad for parameter in model.parameters()}
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - libraries draw from it
@@ -137,6 +143,17 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
                 parameter.requires_grad_(flag)
             random.setstate(python_state)
             np.random.set_state(numpy_state)  # noqa: NPY002
+    changed = [name for name, weight in model.named_parameters() if versions.get(weight) != _version(weight)]
+    if changed:
+        raise InputError(
+            f"Expected weights that stay as they are while the model is measured, found {len(changed)} changed "
+            f"(first: {changed[0]!r}). Look for what writes to weights in loss_fn, in the model's forward, or in hooks."
+        )
+
+
+def _version(weight: Tensor) -> int:
+    """Return how often a tensor was changed in place, as autograd counts it."""
+    return 0 if weight.is_inference() else weight._version
 
 
 def _tensors(batch: object) -> Iterator[Tensor]:

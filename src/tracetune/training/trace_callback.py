@@ -55,6 +55,8 @@ class TraceCallback(TrainerCallback):
       closed modules get no gradients.
     - **torch.compile** compiles the model again for each set of open modules; its limit on that is raised.
     - **Errors come early**: what could fail at the end is checked at the beginning, see selection/preconditions.py.
+    - **Weights are the optimizer's**: what writes to them while modules are scored (``loss_fn``, hooks) is refused.
+      What goes past autograd, ``weight.data.mul_(0.9)``, cannot be seen, and makes the scores those of another model.
 
     >>> import torch
     >>> from peft import LoraConfig, get_peft_model
