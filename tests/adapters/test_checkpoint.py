@@ -9,6 +9,7 @@ from peft import LoraConfig, PeftModel
 from torch import nn
 
 from tests.tiny import tiny_forecast_model
+from tracetune.adapters.adalora import AdaLoraOptions, add_adalora, drop_masked_ranks
 from tracetune.adapters.checkpoint import check_safetensors, load_adapter, merged, save_adapter, without_adapters
 from tracetune.adapters.lora import LoraOptions, add_head_only, add_lora
 from tracetune.base.errors import InputError
@@ -31,6 +32,21 @@ def series() -> torch.Tensor:
 @pytest.fixture
 def model() -> PeftModel:
     return trained(add_lora(tiny_forecast_model(), LoraOptions()))
+
+
+def adalora(model: nn.Module) -> PeftModel:
+    """Return AdaLoRA whose layers keep one rank or none."""
+    adapted = trained(add_adalora(model, LoraOptions(), AdaLoraOptions(init_r=2, target_r=1), 20))
+    layers = [name for name, _ in adapted.base_model.model.named_parameters() if "lora_E" in name]
+    drop_masked_ranks(adapted, {name: [number % 2 == 0, False] for number, name in enumerate(layers)})
+    return adapted.eval()
+
+
+@pytest.mark.filterwarnings("error")
+def test_layers_of_rank_0_come_back_without_a_word(tmp_path: Path, series: torch.Tensor) -> None:
+    model = adalora(tiny_forecast_model())
+    save_adapter(model, tmp_path, "a/b")
+    assert (load_adapter(tiny_forecast_model(), tmp_path)(series).forecast == model(series).forecast).all()
 
 
 @pytest.mark.parametrize("adapt", [lambda model: add_lora(model, LoraOptions()), add_head_only])

@@ -33,7 +33,10 @@ def save_adapter(model: PeftModel, folder: Path, base_name: str) -> None:
     config = model.peft_config[name]
     config.base_model_name_or_path = base_name
     try:
-        with tempfile.TemporaryDirectory(dir=folder) as staged:  # PEFT puts a set of another name into a subfolder
+        with tempfile.TemporaryDirectory(dir=folder) as staged, warnings.catch_warnings():
+            # AdaLoRA's layers of rank 0 look to PEFT like weights that are spread over processes
+            warnings.filterwarnings("ignore", r"Adapter .* LoRA tensor\(s\) have invalid shape")
+            # PEFT puts a set of another name into a subfolder
             model.save_pretrained(staged, selected_adapters=[name], save_embedding_layers=False)
             for file in ADAPTER_FILES:
                 (Path(staged) / ("" if name == "default" else name) / file).replace(folder / file)
@@ -50,6 +53,9 @@ def load_adapter(model: nn.Module, folder: Path) -> PeftModel:
     try:
         with warnings.catch_warnings():  # an adapter that lacks weights would run with random ones
             warnings.filterwarnings("error", "Found missing adapter keys")
+            # of AdaLoRA: layers of rank 0, and ranks by the names of weights, which PEFT writes and reads all the same
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")
+            warnings.filterwarnings("ignore", r"The following rank_pattern keys did not match [^']*'[^']*\.lora_E'")
             return PeftModel.from_pretrained(model, str(folder)).eval()
     except Exception as error:  # PEFT does not check its files: an edited one raises any of these
         raise InputError(f"The adapter in {folder} does not fit its base model: {error}") from error
