@@ -19,7 +19,10 @@ def run(line: str) -> None:
 
 
 def test_finetune_detect_and_evaluate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     save_tiny(tmp_path / "base")
@@ -41,6 +44,13 @@ def test_finetune_detect_and_evaluate(
     assert metrics.loc["model", "VUS-PR"] > metrics.loc["moving z-score", "VUS-PR"]
     run("detect test.csv --model run --output quiet.csv --threshold 1e9")
     assert not pd.read_csv("quiet.csv").alarm.any()
+    caplog.clear()
+    run("detect test.csv --model run --output rolling.csv --rolling 1000 --level 0.99 --events rolled.csv")
+    (said_once,) = caplog.messages  # 900 scores were learned, so that 100 of the 300 steps have too few before them
+    assert "100 of 300 steps cannot raise an alarm" in said_once
+    with pytest.raises(InputError, match="no step with as many") as error:
+        run("detect test.csv --model run --output other.csv --rolling 1200")
+    assert "--rolling of 1,200" in error.value.for_command_line() and not Path("other.csv").exists()
     said = capsys.readouterr().out
     assert "Alarms are raised above a score of" in said and "1 event in 300 steps" in said
     for flags, message in (

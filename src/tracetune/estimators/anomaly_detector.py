@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 
 from tracetune.adapters.lora import add_head_only
 from tracetune.backbones.backbone import Backbone
-from tracetune.backbones.loading import load_backbone
+from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, Remark, argument
 from tracetune.data.panels import Panel
@@ -34,7 +34,7 @@ from tracetune.estimators.anomaly_frames import (
 )
 from tracetune.estimators.anomaly_record import Learned, SavedDetector, checked_scorer, learn
 from tracetune.estimators.anomaly_stream import ItemStream, stream_frame
-from tracetune.estimators.anomaly_thresholds import FixedThreshold, Threshold
+from tracetune.estimators.anomaly_thresholds import FixedThreshold, Threshold, short_past
 from tracetune.estimators.item_scorer import items_of, total
 from tracetune.estimators.saved_model import (
     base_of,
@@ -91,6 +91,7 @@ class AnomalyDetector:
         self.trace = trace
         self.history = history or {}
         self._streams: dict[str, ItemStream] = {}
+        self._said: set[Remark] = set()
 
     @property
     def anomaly_model(self) -> AnomalyModel:
@@ -195,11 +196,13 @@ class AnomalyDetector:
         model: nn.Module = add_head_only(copy.deepcopy(self.anomaly_model))
         trace: dict[str, Any] = {"method": None, "head": None, "context_length": backbone.context_length}
         history = None
-        if config is not None:
+        if config is None:
+            digest = weights_digest(backbone)
+        else:
             fitted, context = fit_normal_part(panel, backbone, self.base_name, config, str(self.device), callbacks)
-            model, history = fitted.model, fitted.record.history
+            model, history, digest = fitted.model, fitted.record.history, fitted.backbone_sha256
             trace = {**fitted.record.to_json(), "context_length": context}
-        trace["base_model"] = asdict(base_of(self.base_name, backbone, model, tuned_before=False))
+        trace["base_model"] = asdict(base_of(self.base_name, digest, model, tuned_before=False))
         tuned = AnomalyDetector(model, self.base_name, trace=trace, history=history, device=str(self.device))
         tuned.learned = learn(panel, tuned.anomaly_model, scorer, contamination, false_alarm_rate)
         for remark in tuned.remarks:
@@ -357,7 +360,15 @@ class AnomalyDetector:
             channels = item.score(series.values, item.place_of(series))
             sums = total(channels)
             found.append(Scores(series, channels, sums, rule.of(sums, total(item.normal_scores))))
+        self._say(short_past(found, rule))
         return found
+
+    def _say(self, remarks: Sequence[Remark]) -> None:
+        """Log remarks that were not logged before: several methods look at the same table."""
+        for remark in remarks:
+            if remark not in self._said:
+                logger.warning(remark)
+        self._said.update(remarks)
 
     def _merging(self, panel: Panel) -> list[int]:
         return [item.reach // 4 for item in items_of(panel, self._known().items)]

@@ -1,13 +1,15 @@
 """Where an alarm is raised: rules that need scores, and no labels."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError, argument
+from tracetune.base.errors import InputError, Remark, argument
+from tracetune.estimators.anomaly_frames import Scores
 from tracetune.evaluation.anomaly.thresholds import rolling_quantile
 
 _LEAST_THRESHOLD = 1e-6  # scores of a part that is all the same differ by rounding
@@ -70,6 +72,34 @@ class RollingQuantile:
         return self.window
 
     def of(self, scores: np.ndarray, before: np.ndarray) -> np.ndarray:
-        """Return thresholds [T]; a step without a score counts as the one before it."""
+        """Return thresholds [T], infinite before there are enough scores.
+
+        A step without a score counts as the one before it.
+        """
         known = pd.Series(np.concatenate([before[-self.window :], scores])).ffill().to_numpy()
         return np.maximum(rolling_quantile(known, self.window, self.level), _LEAST_THRESHOLD)[-len(scores) :]
+
+
+def short_past(found: Sequence[Scores], rule: Threshold) -> list[Remark]:
+    """Return what to say of series whose first steps cannot raise an alarm: too few scores lie before them.
+
+    Raises:
+        InputError: that is so for every step of every series.
+    """
+    blind = [int(np.isinf(each.threshold).sum()) for each in found]
+    steps = sum(len(each.threshold) for each in found)
+    if not any(blind) or not rule.steps:
+        return []
+    wanted = f"{argument('window', flag='--rolling')} of {rule.steps:,} scores before a step"
+    if sum(blind) == steps:
+        raise InputError(
+            f"Expected a past as long as the {wanted}, found no step with as many: none could raise an alarm. Use a "
+            "shorter window, or give more steps."
+        )
+    first = next(each.series.item_id for each, count in zip(found, blind, strict=True) if count)
+    return [
+        Remark(
+            f"{sum(blind):,} of {steps:,} steps cannot raise an alarm (first of {first!r}): the {wanted} reaches back "
+            "further than the scores that there are. Use a shorter window to look at them too."
+        )
+    ]
