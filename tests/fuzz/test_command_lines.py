@@ -4,6 +4,7 @@ Every case has a number, which decides everything about it. Recipes are replaced
 happens before one begins.
 """
 
+import json
 import random
 import sys
 from pathlib import Path
@@ -15,33 +16,48 @@ import yaml
 
 from tracetune.cli import app
 
-SHORT, LONG = 150, 4000
+SHORT, LONG = 200, 4000
 WORDS = (
     "", " ", "0", "1", "-1", "3", "0.5", "-0.5", "1e20", "1e-20", "1" + "0" * 400, "nan", "inf", "-inf", "true",
     "False", "auto", "none", "null", "trace", "lora", "a,b", ",", ",,", "=", "--", "-", "--help", "-h", "x" * 3000,
     "ä€😀", "\x00", "\n", "[]", "{}", "[1,", "'", '"', "$HOME", "../..", "/", "/dev/null", "data.csv", "sales.csv",
-    "2020-01-01", "h:mean", "classification", "forecasting",
+    "2020-01-01", "h:mean", "classification", "forecasting", "anomaly", "imputation", "text", "neighbours",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 0.5, float("nan"), float("inf"), 10**400, "", "auto", "x", "x" * 3000, "sales.csv",
-    [], [1], ["a", "b"], [None], {}, {"a": 1}, [[1]], "\x07",
+    [], [1], ["a", "b"], [None], {}, {"a": 1}, [[1]], "\x07", "anomaly", "text", "linear_probe", "windows",
 )  # fmt: skip
 
 
-def flags(name: str) -> list[str]:
-    """Flags of a command, whatever the task."""
-    commands = [app.build_command(name, task) for task in app.COMMANDS[name].variants]
-    every = [flag for command in commands for each in command.params for flag in (*each.opts, *each.secondary_opts)]
+def flags(name: str, task: str) -> list[str]:
+    """Return the flags of a command for a task."""
+    command = app.build_command(name, task)
+    every = [flag for each in command.params for flag in (*each.opts, *each.secondary_opts)]
     return [*dict.fromkeys(every), "--help"]
 
 
-def arguments(rng: random.Random, names: list[str], known: dict[str, list[str]], folder: Path) -> list[str]:
-    name = rng.choice(names)
-    made = [rng.choice([name, name, name, name, name[:-1], name.upper()])]
-    if rng.random() < 0.7:
-        made.append("sales.csv")
+def required(rng: random.Random, name: str, task: str, known: list[str]) -> list[str]:
+    """Return what a command line mostly needs before any other flag of it counts: task, table, output and model."""
+    made = []
+    if task != next(iter(app.COMMANDS[name].variants)) and rng.random() < 0.9:
+        made += ["--task", task]
+    if rng.random() < 0.8:
+        made.append(rng.choice(["sales.csv", "sales.csv", "waves.ts"]))
+    if "--output" in known and name in ("finetune", "importance") and rng.random() < 0.8:
+        made += ["--output", "new"]
+    if "--model" in known and rng.random() < 0.6:
+        made += ["--model", rng.choice([f"saved_{task}", f"saved_{task}", "saved_forecasting"])]
+    return made
+
+
+def arguments(rng: random.Random, variants: dict[tuple[str, str], list[str]], folder: Path) -> list[str]:
+    """Return a command line for one of the variants, with the flags of it or, now and then, of another."""
+    name, task = rng.choice(list(variants))
+    known = variants[name, task]
+    made = [rng.choice([*[name] * 8, name[:-1], name.upper()]), *required(rng, name, task, known)]
     for _ in range(rng.choice([0, 1, 1, 2, 4])):
-        flag = rng.choice([flag for flag in known[name] if flag.startswith("--") and flag != "--config"])
+        of = known if rng.random() < 0.9 else rng.choice(list(variants.values()))
+        flag = rng.choice([flag for flag in of if flag.startswith("--") and flag != "--config"])
         kind = rng.randrange(5)
         if kind == 0:
             made.append(flag[: rng.randrange(2, len(flag) + 1)])
@@ -50,7 +66,7 @@ def arguments(rng: random.Random, names: list[str], known: dict[str, list[str]],
         else:
             made += [flag, *(rng.choice(WORDS) for _ in range(rng.randint(0, 2)))]
     if rng.random() < 0.4:
-        made += ["--config", str(configuration(rng, known[name], folder))]
+        made += ["--config", str(configuration(rng, known, folder))]
     return made
 
 
@@ -79,16 +95,19 @@ def leave(line: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
 
 def try_all(cases: range, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "sales.csv").write_text("date,sales\n2020-01-01,1\n2020-01-02,2\n")
+    (folder / "waves.ts").write_text("@classLabel true a b\n@data\n1,2,3:a\n3,2,1:b\n")
     monkeypatch.chdir(folder)
     imported = app._imported
     monkeypatch.setattr(
         app, "_imported", lambda place: imported(place) if ".configs." in place else lambda config: None
     )
-    names = list(app.COMMANDS)
-    known = {name: flags(name) for name in names}
+    variants = {(name, task): flags(name, task) for name in app.COMMANDS for task in app.COMMANDS[name].variants}
+    for task in {task for _, task in variants if task}:
+        (folder / f"saved_{task}").mkdir()
+        (folder / f"saved_{task}" / "trace.json").write_text(json.dumps({"task": task}))
     statuses = {0: 0, 2: 0}
     for case in cases:
-        line = arguments(random.Random(case), names, known, folder)
+        line = arguments(random.Random(case), variants, folder)
         status = leave(line, monkeypatch)
         said = capsys.readouterr()
         assert status in statuses, f"case {case}: {line} left with {status}: {said.err[-500:]}"
@@ -114,4 +133,4 @@ def test_many_command_lines(
 
 def test_every_command_is_tried() -> None:
     assert isinstance(app.app, typer.Typer)
-    assert all(len(flags(name)) > 1 for name in app.COMMANDS)
+    assert all(len(flags(name, task)) > 1 for name in app.COMMANDS for task in app.COMMANDS[name].variants)

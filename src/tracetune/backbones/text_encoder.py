@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.masking_utils import create_bidirectional_mask
@@ -241,7 +240,7 @@ def load_text_encoder(name_or_folder: str | Path) -> TextEncoder:
             model, found = AutoModel.from_pretrained(
                 source, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
             )
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError, SafetensorError) as error:
+    except Exception as error:  # transformers and tokenizers raise any, also plain ones and classes of their own
         raise InputError(
             f"Expected a text encoder of transformers in {shown(name, 200)}: config.json, model.safetensors and the "
             f"files of its tokenizer. {type(error).__name__}: {shown(str(error), 600)}"
