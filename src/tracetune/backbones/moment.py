@@ -25,6 +25,7 @@ from tracetune.backbones.moment_config import MomentConfig
 from tracetune.backbones.normalisation import interpolate_gaps, normalise, per_channel
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file, write_json
+from tracetune.base.json_types import JsonObject
 
 _UNUSED_KEYS = ("encoder.embed_tokens.weight", "shared.weight", "patch_embedding.position_embedding.pe")
 
@@ -273,7 +274,7 @@ def sinusoidal_positions(num_patches: int, width: int, device: torch.device) -> 
 
 
 @register_family("moment")
-def load_moment(folder: Path, config: dict[str, Any]) -> Moment:
+def load_moment(folder: Path, config: JsonObject) -> Moment:
     """Build a `Moment` from a folder with model.safetensors.
 
     Raises:

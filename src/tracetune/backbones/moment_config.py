@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from tracetune.base.errors import InputError
+from tracetune.base.json_types import JsonObject
 from tracetune.base.schema import from_json
 
 _MOST_PATCHES = 4096
@@ -49,7 +50,7 @@ class MomentConfig:
     patch from attention, as momentfm does; ``"fill"`` interpolates the missing steps and keeps the patch.
     """
 
-    t5_config: dict[str, Any]
+    t5_config: JsonObject
     seq_len: int = 512
     patch_len: int = 8
     patch_stride_len: int | None = None
@@ -60,7 +61,7 @@ class MomentConfig:
     value_embedding_bias: bool = False
     revin_affine: bool = False
     partial_patches: Literal["mask", "fill"] = "mask"
-    other: dict[str, Any] = field(default_factory=dict)
+    other: JsonObject = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.seq_len < 1 or not 1 <= self.patch_len <= self.seq_len:
@@ -101,7 +102,7 @@ class MomentConfig:
         other = {key: value for key, value in values.items() if key not in known}
         return from_json(cls, {**known, "other": other}, "config.json")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the mapping that config.json holds."""
         known = {key: getattr(self, key) for key in self.__dataclass_fields__ if key != "other"}
         known["t5_config"] = dict(self.t5_config)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tracetune.base.errors import InputError, nearest_names
+from tracetune.base.json_types import JsonObject
 from tracetune.base.leftovers import sweep, temporary_name
 
 UNFINISHED = ".unfinished"
@@ -69,7 +70,7 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"{source} cannot be read: {error}.") from error
 
 
-def read_json_object(path: str | Path) -> dict[str, Any]:
+def read_json_object(path: str | Path) -> JsonObject:
     """Read a JSON file that holds an object.
 
     Raises:

@@ -5,10 +5,10 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tracetune.base.errors import InputError, argument, shown
 from tracetune.base.files import read_json_object, write_json
+from tracetune.base.json_types import JsonObject
 from tracetune.base.leftovers import remove
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ FORMAT = 1  # of checkpoints and other state; increased when the code cannot con
 _MOST_DIFFERENCES = 8
 
 
-def run_identity(**parts: object) -> dict[str, Any]:
+def run_identity(**parts: object) -> JsonObject:
     """Return a flat record of all that decides a run's result: dotted names to JSON values, and the state's format."""
     return {"format": FORMAT, **_flat(json.loads(json.dumps(parts, default=str)))}
 
@@ -85,8 +85,8 @@ def _value(record: Mapping[str, object], name: str) -> str:
     return "none" if value is None else shown(value, 60)
 
 
-def _flat(parts: Mapping[str, object], prefix: str = "") -> dict[str, Any]:
-    entries: dict[str, Any] = {}
+def _flat(parts: Mapping[str, object], prefix: str = "") -> JsonObject:
+    entries: JsonObject = {}
     for name, value in parts.items():
         if isinstance(value, dict):
             entries.update(_flat(value, f"{prefix}{name}."))

@@ -1,11 +1,11 @@
 """Data sets that hand out whole batches, and parts of them by the numbers of their rows."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, cast
 
 import numpy as np
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 Batch = dict[str, Tensor]
 
@@ -40,9 +40,18 @@ def identity_collate(batch: Batch) -> Batch:
 
 def chosen_rows(source: BatchSource, indices: Sequence[int]) -> BatchSource:
     """Return rows ``indices`` of a data set, in this order: torch's Subset, whose types know single rows only."""
-    rows: Any = source
-    subset: Any = Subset(rows, indices)
-    return subset
+    return cast(BatchSource, Subset(_as_dataset(source), indices))
+
+
+def batch_loader(source: BatchSource, batch_size: int) -> DataLoader[Batch]:
+    """Return a loader that reads a data set in order, in whole batches."""
+    collate: Callable[[list[Batch]], Batch] = identity_collate  # type: ignore[assignment]  # of batches, not of rows
+    return DataLoader(_as_dataset(source), batch_size, collate_fn=collate)
+
+
+def _as_dataset(source: BatchSource) -> Dataset[Batch]:
+    """Return a data set as torch's class, which its loaders and subsets ask for by name only."""
+    return cast(Dataset[Batch], source)
 
 
 class OtherRows(Dataset[Batch]):

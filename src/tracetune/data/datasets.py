@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.base.files import staged_file
+from tracetune.base.json_types import JsonObject
 from tracetune.data.panels import Panel
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.options import ReadingOptions
@@ -180,7 +180,7 @@ def _registry() -> dict[str, DatasetInfo]:
     return {entry["name"]: _info(entry) for entry in json.loads(text)}
 
 
-def _info(entry: dict[str, Any]) -> DatasetInfo:
+def _info(entry: JsonObject) -> DatasetInfo:
     parsed = {
         "files": tuple(DatasetFile(**file) for file in entry["files"]),
         "horizons": tuple(entry["horizons"]),

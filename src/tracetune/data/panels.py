@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
+from tracetune.base.json_types import JsonObject
 from tracetune.data.frequency import Offset, as_offset, offset_text
 
 
@@ -53,7 +53,7 @@ class Origin:
     zone: str | None = None
     local_clock: bool = False
     frame: str = "pandas"
-    reading: dict[str, Any] | None = field(default=None, compare=False)
+    reading: JsonObject | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,8 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+
+from tracetune.base.json_types import JsonObject
 
 _LIBRARIES = ("tracetune", "torch", "transformers", "peft")
 _DIGEST_LENGTH = 16
@@ -56,7 +57,7 @@ class ProtocolFingerprint:
     epoch_windows: int | None = None
     versions: dict[str, str] = field(default_factory=library_versions)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the fields as JSON types, with the digest."""
         return {**json.loads(self._canonical()), "digest": self.digest()}
 

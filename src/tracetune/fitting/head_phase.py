@@ -4,7 +4,6 @@ import copy
 import logging
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
@@ -70,7 +69,7 @@ def _descend(
     parts: TrainingData,
     config: FitConfig,
     run: Run,
-    solution: tuple[float, dict[str, Any]] | None,
+    solution: tuple[float, dict[str, Tensor]] | None,
 ) -> History:
     """Train the head by gradient descent, and return to the solution where no step is better; returns the log."""
     assert model.head is not None
@@ -114,7 +113,7 @@ def _cached(model: TaskModel, source: BatchSource, storage: Storage, device: str
 
 def _solution(
     task: Task, model: TaskModel, train: "_Features", validation: "_Features"
-) -> tuple[float, dict[str, Any]] | None:
+) -> tuple[float, dict[str, Tensor]] | None:
     """Return validation loss and weights of the task's solution, which the head now has; None where there is none."""
     assert model.head is not None
     try:

@@ -1,12 +1,12 @@
 """The record of all that decides the result of a fit, saved beside its checkpoints."""
 
 from dataclasses import asdict
-from typing import Any
 
 from torch import nn
 
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.identity import run_identity
+from tracetune.base.json_types import JsonObject
 from tracetune.base.processes import process_count
 from tracetune.data.digest import data_digest
 from tracetune.evaluation.protocol import library_versions
@@ -19,7 +19,7 @@ _PLAIN = (bool, int, float, str, tuple)
 
 def fit_identity(
     task: Task, backbone: nn.Module, backbone_sha256: str, data: TrainingData, config: FitConfig
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return settings, task, digests of backbone and data, number of processes and versions of the libraries.
 
     ``backbone_sha256`` is the `weights_digest` of the backbone, which takes a while for a large one.

@@ -6,7 +6,6 @@ at zero, so that their factor is folded into ``lora_B``, and the model stays a p
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 from peft import PeftModel
@@ -56,7 +55,7 @@ def adapter_path(start: TaskModel, tuned: nn.Module) -> WeightPath:
     return WeightPath(ends)
 
 
-def _layer_ends(layer: Any) -> Iterator[Ends]:
+def _layer_ends(layer: LoraLayer) -> Iterator[Ends]:
     """Yield the tensors that scale one layer's adapters: lora_B, AdaLoRA's singular values, and DoRA's magnitudes."""
     for adapter in layer.active_adapters:
         if adapter in getattr(layer, "lora_E", {}):

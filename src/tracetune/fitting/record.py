@@ -1,11 +1,12 @@
 """The record of a fit: all that trace.json says about the run."""
 
 from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from peft import PeftModel
 from torch import nn
 
+from tracetune.base.json_types import JsonObject
 from tracetune.evaluation.periods import period_means
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.candidates import Candidate, Candidates, Comparison
@@ -13,6 +14,29 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.names import HEAD
 from tracetune.fitting.trained import History, TrainedAdapters, TrainedHead, trained_parameters
 from tracetune.tasks.task import TaskModel
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+class CandidateRow(TypedDict):
+    """A candidate and how it compares with the simpler ones, see `FitRecord`."""
+
+    name: str
+    validation_loss: float
+    factor: float | None
+    simpler: str | None
+    gain: float | None
+    error: float | None
+    better: bool
+
+
+class ValidationRecord(TypedDict):
+    """Losses that the comparison rests on, see `FitRecord`."""
+
+    margin: float
+    period_losses: dict[str, list[float]]
+    factors: dict[str, dict[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -38,12 +62,12 @@ class FitRecord:
 
     winner: str
     weights: str
-    head: dict[str, Any] | None
-    candidates: tuple[dict[str, Any], ...]
-    validation: dict[str, Any]
+    head: JsonObject | None
+    candidates: tuple[CandidateRow, ...]
+    validation: ValidationRecord
     parameters: dict[str, int]
     seconds: dict[str, float]
-    method_report: dict[str, Any]
+    method_report: JsonObject
     prefix_blocks: dict[str, int]
     history: dict[str, History]
     config: FitConfig
@@ -52,7 +76,7 @@ class FitRecord:
     def of(
         cls,
         config: FitConfig,
-        head: Any,
+        head: "DataclassInstance",
         candidates: Candidates,
         model: nn.Module,
         trained_head: TrainedHead | None,
@@ -83,10 +107,10 @@ class FitRecord:
             config=config,
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the record as JSON types."""
         method = self.config.method
-        options: dict[str, Any] = asdict(method) if is_dataclass(method) and not isinstance(method, type) else {}
+        options: JsonObject = asdict(method) if is_dataclass(method) and not isinstance(method, type) else {}
         return {
             "method": method.name,
             "winner": self.winner,
@@ -105,7 +129,7 @@ class FitRecord:
         }
 
 
-def _row(candidate: Candidate, comparison: Comparison) -> dict[str, Any]:
+def _row(candidate: Candidate, comparison: Comparison) -> CandidateRow:
     gain = comparison.gain
     return {
         "name": candidate.name,
@@ -118,7 +142,7 @@ def _row(candidate: Candidate, comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _validation(candidates: Candidates) -> dict[str, Any]:
+def _validation(candidates: Candidates) -> ValidationRecord:
     return {
         "margin": candidates.margin,
         "period_losses": {each.name: period_means(each.losses, candidates.groups) for each in candidates},

@@ -1,12 +1,14 @@
 """Results of training besides the model: logs, seconds, losses, counts."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from torch import nn
 
-History = list[dict[str, Any]]
+from tracetune.base.json_types import JsonObject
+
+History = list[JsonObject]
+"""Entries of the Trainer's log: losses, learning rates and rounds of selection, each with its step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ class MethodReport:
         seconds: parts of the training's seconds that were spent on something else, by name.
     """
 
-    content: dict[str, Any] = field(default_factory=dict)
+    content: JsonObject = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import safe_open
@@ -20,7 +19,7 @@ from tracetune.selection.gates import Gates
 from tracetune.selection.layers import adapter_parameters
 from tracetune.selection.process_means import mean_over_processes
 from tracetune.selection.round_record import RoundRecord
-from tracetune.selection.validation import LossFunction, mean_loss, sample_losses
+from tracetune.selection.validation import AnyBatch, LossFunction, mean_loss, sample_losses
 
 
 class AutoKeep:
@@ -37,7 +36,7 @@ class AutoKeep:
         self,
         gates: Gates,
         loss_fn: LossFunction,
-        precision: Callable[[], AbstractContextManager[Any]],
+        precision: Callable[[], AbstractContextManager[object]],
         files: StepFiles | None,
     ) -> None:
         self._gates = gates
@@ -57,7 +56,7 @@ class AutoKeep:
         if self._files is not None and step is not None:
             self._best = BestModel.load(self._files.path(step))
 
-    def offer(self, batches: Iterable[object], step: int) -> float:
+    def offer(self, batches: Iterable[AnyBatch], step: int) -> float:
         """Let the model as it is compete; returns its mean loss on ``batches``, which are the same for all."""
         with self._precision():
             loss = mean_loss(self._gates.model, batches, self._loss_fn)
@@ -71,7 +70,7 @@ class AutoKeep:
         """Bring the best model back."""
         self._best.restore(self._gates)
 
-    def close_all_but(self, helpful: Sequence[str], batches: Iterable[object]) -> None:
+    def close_all_but(self, helpful: Sequence[str], batches: Iterable[AnyBatch]) -> None:
         """Close the other open modules, unless that is shown to raise the loss on ``batches``: by a standard error."""
         opened = self._gates.open_names
         before = self._losses(batches)
@@ -88,7 +87,7 @@ class AutoKeep:
             needed = {best_round(records, until=step) for step in checkpoints}
             self._files.keep({step for step in (*needed, self._best.step if running else None) if step is not None})
 
-    def _losses(self, batches: Iterable[object]) -> np.ndarray:
+    def _losses(self, batches: Iterable[AnyBatch]) -> np.ndarray:
         with self._precision():
             return sample_losses(self._gates.model, batches, self._loss_fn)
 

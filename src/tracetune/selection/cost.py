@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from tracetune.selection.schedule import Schedule
 
@@ -38,7 +37,7 @@ class Spent:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Spent":
+    def from_json(cls, content: Mapping[str, float]) -> "Spent":
         """Return the cost that `to_json` wrote; zero for None."""
         return cls(content.get("passes", 0.0), content.get("seconds", 0.0))
 

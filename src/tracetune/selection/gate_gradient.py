@@ -3,17 +3,15 @@
 Notation for tensor shapes: B batch, M gated modules.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from tracetune.base.errors import InputError
 from tracetune.selection.gates import Gates
-from tracetune.selection.validation import LossFunction, checked_loss
+from tracetune.selection.validation import AnyBatch, LossFunction, checked_loss
 
 
-def per_sample_gradient(gates: Gates, values: Tensor, batch: Any, loss_fn: LossFunction) -> Tensor:
+def per_sample_gradient(gates: Gates, values: Tensor, batch: AnyBatch, loss_fn: LossFunction) -> Tensor:
     """Return dL_b / dg_mb [M, B] of every sample at gates of its own, ``values`` [M, B].
 
     Raises:
@@ -30,7 +28,7 @@ def per_sample_gradient(gates: Gates, values: Tensor, batch: Any, loss_fn: LossF
         return _gradient(losses.sum(), values)
 
 
-def shared_gradient(gates: Gates, values: Tensor, batch: Any, loss_fn: LossFunction) -> Tensor:
+def shared_gradient(gates: Gates, values: Tensor, batch: AnyBatch, loss_fn: LossFunction) -> Tensor:
     """Return dL / dg_m [M] of the batch's mean loss at gates that all samples share, ``values`` [M].
 
     Raises:

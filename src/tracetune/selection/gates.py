@@ -6,9 +6,9 @@ Notation for tensor shapes: B batch, M gated modules.
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
 
 import torch
+from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
@@ -273,7 +273,7 @@ def _per_row(gate: Tensor, output: Tensor) -> Tensor:
     return gate.repeat_interleave(rows // samples).view(rows, *[1] * (output.ndim - 1))
 
 
-def _configs(model: nn.Module) -> dict[str, Any]:
+def _configs(model: nn.Module) -> dict[str, LoraConfig]:
     """Return PEFT's configuration of each adapter; models with injected adapters have it too."""
-    found: dict[str, Any] = getattr(unwrapped(model), "peft_config", {})
+    found: dict[str, LoraConfig] = getattr(unwrapped(model), "peft_config", {})
     return found

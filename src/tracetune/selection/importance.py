@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import nn
@@ -11,7 +10,7 @@ from torch import nn
 from tracetune.base.errors import InputError
 from tracetune.selection.gates import Gates
 from tracetune.selection.scores.score import find_score
-from tracetune.selection.validation import LossFunction, model_loss, undisturbed
+from tracetune.selection.validation import AnyBatch, LossFunction, model_loss, undisturbed
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Importance:
     scores: np.ndarray
     standard_errors: np.ndarray | None
     method: str
-    options: dict[str, Any]
+    options: dict[str, object]
     samples: int
     forward_equivalents: float
     seconds: float
@@ -57,7 +56,7 @@ class Importance:
 
 def score_modules(
     model: nn.Module,
-    batches: Iterable[object],
+    batches: Iterable[AnyBatch],
     loss_fn: LossFunction = model_loss,
     method: str = "gated_dsic",
     *,

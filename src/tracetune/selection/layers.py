@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
 from peft.tuners.lora import LoraLayer
 from peft.tuners.lora.layer import MultiheadAttention, ParamWrapper
 from peft.utils.constants import DUMMY_TARGET_MODULES
@@ -106,7 +106,7 @@ def enabled(layer: LoraLayer) -> Iterator[None]:
         layer.enable_adapters(False)
 
 
-def retarget(base: nn.Module, configs: dict[str, Any]) -> None:
+def retarget(base: nn.Module, configs: dict[str, LoraConfig]) -> None:
     """Point each adapter's configuration at the layers that are left, by full name."""
     for adapter, config in configs.items():
         kept = [

@@ -11,14 +11,14 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
 from tracetune.selection.layers import adapter_parameters
-from tracetune.selection.validation import LossFunction, batch_size, checked_loss, on_device
+from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, checked_loss, on_device
 
 if TYPE_CHECKING:
     from tracetune.selection.gates import Gates
 
 
 def weight_gradients(
-    gates: "Gates", batches: Iterable[object], loss_fn: LossFunction
+    gates: "Gates", batches: Iterable[AnyBatch], loss_fn: LossFunction
 ) -> Iterator[tuple[int, Mapping[Tensor, Tensor]]]:
     """Yield for each batch its size, and the gradient of its mean loss for each A and B, all gates open."""
     gates.model.requires_grad_(False)

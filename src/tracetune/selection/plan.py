@@ -2,13 +2,12 @@
 
 import logging
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
 from tracetune.base.errors import Remark, argument, either
+from tracetune.base.json_types import JsonObject
 from tracetune.selection.config import AUTO, SelectionConfig
 from tracetune.selection.cost import SelectionCost, SelectionPlan, affordable
 from tracetune.selection.gates import Gates
@@ -41,12 +40,12 @@ class ScoringPlan:
     masks: str
     share: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the fields as JSON types."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "ScoringPlan":
+    def from_json(cls, content: JsonObject) -> "ScoringPlan":
         """Return the plan that `to_json` wrote."""
         return cls(**{**content, "schedule": Schedule(**content["schedule"])})
 

@@ -1,17 +1,17 @@
 """Requirements of selection on a model and its training, checked before the first step."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
 
 from tracetune.base.errors import InputError
 from tracetune.selection.layers import adapter_parameters
 
 
-def check_trained(layers: Mapping[str, LoraLayer], closed: Iterable[str], optimizer: Any) -> None:
+def check_trained(layers: Mapping[str, LoraLayer], closed: Iterable[str], optimizer: Optimizer) -> None:
     """Refuse modules that were closed when the optimizer was built: it could never train them.
 
     Raises:

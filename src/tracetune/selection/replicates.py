@@ -4,14 +4,13 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from tracetune.base.errors import InputError
 from tracetune.selection.gates import Gates
-from tracetune.selection.validation import LossFunction, batch_size, checked_loss, chosen_rows
+from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, checked_loss, chosen_rows
 
 LEAST_REPLICATES = 8
 SPLIT_PASSES = 2.0
@@ -29,13 +28,13 @@ class Replicate:
         passes: forward passes over a batch that it took to find out whether it may be split.
     """
 
-    batch: Any
+    batch: AnyBatch
     samples: int
     share: float = 1.0
     passes: float = 0.0
 
 
-def replicates(gates: Gates, batches: Iterable[object], loss_fn: LossFunction) -> Iterator[Replicate]:
+def replicates(gates: Gates, batches: Iterable[AnyBatch], loss_fn: LossFunction) -> Iterator[Replicate]:
     """Yield the batches, or where there are fewer than 8 of them, parts of each so that there are 8.
 
     Batches are split only where the loss of the first one is the mean of the losses of its parts, which takes two
@@ -54,7 +53,7 @@ def replicates(gates: Gates, batches: Iterable[object], loss_fn: LossFunction) -
     yield from list(chain.from_iterable(parts))[1:]
 
 
-def _parts(batch: object, num_parts: int) -> list[Replicate]:
+def _parts(batch: AnyBatch, num_parts: int) -> list[Replicate]:
     """Return the rows of a batch in so many parts of about the same size, or as many as there are rows."""
     size = batch_size(batch)
     num_parts = min(num_parts, size)
@@ -65,7 +64,7 @@ def _parts(batch: object, num_parts: int) -> list[Replicate]:
     ]
 
 
-def _adds_up(gates: Gates, batch: object, parts: list[Replicate], loss_fn: LossFunction) -> bool:
+def _adds_up(gates: Gates, batch: AnyBatch, parts: list[Replicate], loss_fn: LossFunction) -> bool:
     """Return whether the loss of the batch is the mean of those of its parts, at random gates.
 
     Equal to 1 / 1000 of the standard deviation between the parts, since passes in half precision differ a little.

@@ -1,9 +1,8 @@
 """The record of one round of selection."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
 
+from tracetune.base.json_types import JsonObject
 from tracetune.selection.evidence import Evidence
 
 
@@ -43,11 +42,11 @@ class RoundRecord:
         """Return the scores that the choice followed."""
         return Evidence(self.smoothed, self.smoothed_errors)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the fields as JSON types."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "RoundRecord":
+    def from_json(cls, content: JsonObject) -> "RoundRecord":
         """Return the record that `to_json` wrote."""
         return cls(**{field.name: content[field.name] for field in fields(cls)})

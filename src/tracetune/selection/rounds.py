@@ -1,7 +1,6 @@
 """One round of selection: score, smooth, choose, open and close; and the record it leaves."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -14,12 +13,12 @@ from tracetune.selection.process_means import mean_over_processes
 from tracetune.selection.round_record import RoundRecord
 from tracetune.selection.scores.score import find_score
 from tracetune.selection.step_time_profile import StepTimeProfile
-from tracetune.selection.validation import LossFunction
+from tracetune.selection.validation import AnyBatch, LossFunction
 
 
 def selection_round(
     gates: Gates,
-    batches: Iterable[object],
+    batches: Iterable[AnyBatch],
     loss_fn: LossFunction,
     config: SelectionConfig,
     budget: Budget,
@@ -80,9 +79,9 @@ def shared_profile(profile: StepTimeProfile) -> StepTimeProfile:
     return StepTimeProfile(dict(zip(profile.base, base, strict=True)), dict(zip(profile.cost, cost, strict=True)))
 
 
-def _options(config: SelectionConfig, share: float, step: int) -> dict[str, Any]:
+def _options(config: SelectionConfig, share: float, step: int) -> dict[str, float | str]:
     """Return options of the configured score; q is the final share of modules, for "auto" the middle of its range."""
-    options = {
+    options: dict[str, float | str] = {
         "keep": (1 + share) / 2 if config.keep == AUTO else share,
         "context": config.context,
         "masks": config.masks,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tracetune.base.errors import InputError
 from tracetune.selection.gates import Gates
-from tracetune.selection.validation import LossFunction, batch_size, checked_loss
+from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, checked_loss
 
 _CHANGES = 4
 INDEPENDENCE_PASSES = 1.0 + _CHANGES
@@ -17,12 +17,12 @@ INDEPENDENCE_PASSES = 1.0 + _CHANGES
 _NEGLIGIBLE = 1e-4
 
 
-def fitting_masks(gates: Gates, batch: object, loss_fn: LossFunction) -> str:
+def fitting_masks(gates: Gates, batch: AnyBatch, loss_fn: LossFunction) -> str:
     """Return what masks="auto" stands for: "per_sample" where the model allows it on this batch, else "per_batch"."""
     return "per_sample" if rows_independent(gates, batch, loss_fn) else "per_batch"
 
 
-def rows_independent(gates: Gates, batch: object, loss_fn: LossFunction) -> bool:
+def rows_independent(gates: Gates, batch: AnyBatch, loss_fn: LossFunction) -> bool:
     """Return whether losses come per sample, and each depends on the gates of its own sample alone.
 
     Every sample has random gates. Then half of the samples get others, four times, and the losses of the rest must
@@ -57,7 +57,7 @@ def _spread(before: Tensor, after: Tensor, chosen: Tensor) -> bool:
     return bool((change[~chosen] > _NEGLIGIBLE * largest).any())
 
 
-def _losses(gates: Gates, values: Tensor, batch: object, loss_fn: LossFunction) -> Tensor:
+def _losses(gates: Gates, values: Tensor, batch: AnyBatch, loss_fn: LossFunction) -> Tensor:
     with gates.apply(values.to(gates.device)):
         losses = checked_loss(gates.model, batch, loss_fn)
     if losses.shape != values.shape[1:]:

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
-from typing import Any
 
 from tracetune.base.errors import InputError, Remark, argument
+from tracetune.base.json_types import JsonObject
 from tracetune.base.step_files import StepFiles
 from tracetune.selection.auto_keep import AutoKeep, shown_to_help
 from tracetune.selection.budget import Budget, budget_of
@@ -26,6 +26,7 @@ from tracetune.selection.step_time import measure_step_time, profile_passes
 from tracetune.selection.step_time_profile import StepTimeProfile
 from tracetune.selection.time_budget import TimeBudget
 from tracetune.selection.validation import (
+    AnyBatch,
     LossFunction,
     batch_size,
     model_loss,
@@ -39,7 +40,8 @@ logger = logging.getLogger(__name__)
 ROUND, BEGIN, PLAN, SPENT = "trace", "trace_begin", "trace_plan", "trace_spent"
 """Keys of what a run logs, and reads again where it is resumed."""
 
-LogEntry = Mapping[str, Any]
+LogEntry = JsonObject
+"""What a run has logged in one step, by these keys."""
 
 
 class SelectionRun:
@@ -78,8 +80,8 @@ class SelectionRun:
         *,
         total_steps: int,
         samples_per_step: int,
-        precision: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        log: Callable[[dict[str, Any]], None] = lambda entry: None,
+        precision: Callable[[], AbstractContextManager[object]] = nullcontext,
+        log: Callable[[LogEntry], None] = lambda entry: None,
         past: Sequence[LogEntry] = (),
         files: StepFiles | None = None,
     ) -> None:
@@ -129,7 +131,7 @@ class SelectionRun:
             self.gates.delete_closed()
         self._limits.restore()
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> JsonObject:
         """Return configuration, rounds, kept modules and cost as JSON types."""
         kept = self.gates.open_names
         profile = self.budget.profile if isinstance(self.budget, TimeBudget) else None
@@ -230,7 +232,7 @@ class SelectionRun:
         self.spent.passes += FORWARD * plan.batches
         return self._auto.offer(self._measured(plan), step)
 
-    def _measured(self, plan: ScoringPlan) -> Iterable[Any]:
+    def _measured(self, plan: ScoringPlan) -> Iterable[AnyBatch]:
         """Return the batches that all competing models are measured on."""
         return self._batches.draw(plan.batches, self.config.seed)
 

@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +18,10 @@ from tqdm import tqdm
 
 from tracetune.base.errors import InputError
 from tracetune.base.files import read_json, write_json
+from tracetune.base.json_types import JsonObject
 from tracetune.selection.gates import Gates
 from tracetune.selection.standard_errors import mean_and_error
-from tracetune.selection.validation import LossFunction, batch_size, checked_loss, on_device, undisturbed
+from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, checked_loss, on_device, undisturbed
 
 SubsetLoss = Callable[[np.ndarray], float]
 """From a mask bool [M], True where open, to the mean held-out loss."""
@@ -44,7 +44,7 @@ class ShapleyValues:
     evaluations: int
 
 
-def subset_loss(gates: Gates, batches: Iterable[object], loss_fn: LossFunction) -> SubsetLoss:
+def subset_loss(gates: Gates, batches: Iterable[AnyBatch], loss_fn: LossFunction) -> SubsetLoss:
     """Return the mean loss over the samples of ``batches`` as a function of which modules are open."""
     kept = list(on_device(gates.model, batches))
     sizes = np.array([batch_size(batch) for batch in kept])
@@ -132,7 +132,7 @@ def _partial_losses(loss: SubsetLoss, order: np.ndarray) -> Iterator[float]:
         yield loss(opened)
 
 
-def _read_state(path: str | Path | None, identity: dict[str, Any]) -> dict[str, Any]:
+def _read_state(path: str | Path | None, identity: JsonObject) -> JsonObject:
     if path is None or not Path(path).is_file():
         return {**identity, "gains": []}
     state = read_json(path)

@@ -10,7 +10,6 @@ Notation for shapes: M open modules, P periods.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +21,17 @@ from tracetune.selection.gates import Gates, check_base_weights
 from tracetune.selection.layers import active_b, lora_modules
 from tracetune.selection.passes import FORWARD_BACKWARD
 from tracetune.selection.process_means import mean_over_processes
-from tracetune.selection.validation import LossFunction, batch_size, checked_loss, model_loss, on_device, undisturbed
+from tracetune.selection.validation import (
+    AnyBatch,
+    LossFunction,
+    batch_size,
+    checked_loss,
+    model_loss,
+    on_device,
+    undisturbed,
+)
 
-Periods = Sequence[Iterable[Any]]
+Periods = Sequence[Iterable[AnyBatch]]
 """The validation batches of each period, which can be read again and again."""
 
 DIAGONAL = (0.0, 0.5 - 12**-0.5, 0.5 + 12**-0.5, 1.0)
@@ -206,7 +213,7 @@ class _Reader:
             forward_equivalents=self.forward_equivalents,
         )
 
-    def _period(self, factors: np.ndarray, batches: Iterable[object]) -> tuple[np.ndarray, np.ndarray]:
+    def _period(self, factors: np.ndarray, batches: Iterable[AnyBatch]) -> tuple[np.ndarray, np.ndarray]:
         """Return the mean loss [] and its gradient [M] over the samples of one period."""
         loss, gradient, samples = 0.0, np.zeros(len(self.names)), 0
         for batch in on_device(self.gates.model, batches):
@@ -216,7 +223,7 @@ class _Reader:
             self.forward_equivalents += FORWARD_BACKWARD
         return np.array(loss / samples), gradient / samples
 
-    def _batch(self, factors: np.ndarray, batch: object) -> tuple[float, np.ndarray]:
+    def _batch(self, factors: np.ndarray, batch: AnyBatch) -> tuple[float, np.ndarray]:
         opened = torch.tensor([name in self.names for name in self.gates.names])
         values = torch.zeros(self.gates.M).masked_scatter(opened, torch.as_tensor(factors, dtype=torch.float32))
         values = values.to(self.gates.device).requires_grad_()

@@ -22,14 +22,14 @@ from tracetune.selection.gates import Gates
 from tracetune.selection.layers import adapter_parameters, module_place, unwrapped
 from tracetune.selection.passes import FORWARD, FORWARD_BACKWARD
 from tracetune.selection.step_time_profile import StepTimeProfile, lowest_block
-from tracetune.selection.validation import LossFunction, batch_size, checked_loss, chosen_rows, undisturbed
+from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, checked_loss, chosen_rows, undisturbed
 
 _ROUNDS = 3
 _MOST_BLOCKS = 4
 _ROWS_ON_CPU = 16  # enough for matrix products to run as fast as they do with more
 
 
-def measure_step_time(gates: Gates, batch: object, loss_fn: LossFunction, rounds: int = _ROUNDS) -> StepTimeProfile:
+def measure_step_time(gates: Gates, batch: AnyBatch, loss_fn: LossFunction, rounds: int = _ROUNDS) -> StepTimeProfile:
     """Fit a profile to the times of a few sets of open modules on the first rows of a batch; see `step_seconds`.
 
     Seconds are those of that many rows: 16 on a CPU, all of them elsewhere.
@@ -41,7 +41,7 @@ def measure_step_time(gates: Gates, batch: object, loss_fn: LossFunction, rounds
 
 
 def step_seconds(
-    gates: Gates, sets: Sequence[Sequence[str]], batch: object, loss_fn: LossFunction, rounds: int = _ROUNDS
+    gates: Gates, sets: Sequence[Sequence[str]], batch: AnyBatch, loss_fn: LossFunction, rounds: int = _ROUNDS
 ) -> np.ndarray:
     """Return seconds [sets] of forward and backward passes of the model in training form with these modules open.
 
@@ -132,7 +132,7 @@ def _interpolation(block: int, knots: list[int]) -> np.ndarray:
     return np.array([np.interp(block, knots, row) for row in np.eye(len(knots))])
 
 
-def _timed_step(gates: Gates, opened: Sequence[str], batch: object, loss_fn: LossFunction) -> float:
+def _timed_step(gates: Gates, opened: Sequence[str], batch: AnyBatch, loss_fn: LossFunction) -> float:
     """Return seconds of one forward and backward pass with these modules open."""
     gates.set_open(opened)
     gates.model.train()  # after opening: what is frozen may stay in evaluation mode

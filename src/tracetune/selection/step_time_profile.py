@@ -1,13 +1,13 @@
 """Seconds of a training step as a function of the open modules."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
 from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.json_types import JsonObject
 from tracetune.selection.layers import module_place
 
 
@@ -55,12 +55,12 @@ class StepTimeProfile:
         """Return seconds with the one module open that takes the least."""
         return min(self.seconds([name]) for name in self.cost)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the fields as JSON types."""
         return {"base": {str(block): value for block, value in self.base.items()}, "cost": self.cost}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "StepTimeProfile":
+    def from_json(cls, content: JsonObject) -> "StepTimeProfile":
         """Return the profile that `to_json` wrote."""
         return cls({int(block): value for block, value in content["base"].items()}, dict(content["cost"]))
 

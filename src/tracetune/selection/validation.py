@@ -12,13 +12,16 @@ from torch.nn import functional
 
 from tracetune.base.errors import InputError
 
-LossFunction = Callable[[nn.Module, Any], Tensor]
+AnyBatch = Any
+"""A batch as the model takes it: a tensor, or mappings, tuples and lists of tensors."""
+
+LossFunction = Callable[[nn.Module, AnyBatch], Tensor]
 """From a model and a batch to the losses [B] of its samples, or to their mean."""
 
 _SAMPLE_LOSSES = ("sample_losses", "loss_per_sample", "losses")
 
 
-def model_loss(model: nn.Module, batch: object) -> Tensor:
+def model_loss(model: nn.Module, batch: AnyBatch) -> Tensor:
     """Return the loss a model reports itself: losses [B] where its output offers them, otherwise their mean.
 
     The losses of the samples are looked for in the output under ``sample_losses``, ``loss_per_sample`` and
@@ -48,7 +51,7 @@ def classification_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor
     return functional.cross_entropy(model(**batch).logits, batch["labels"], reduction="none")
 
 
-def checked_loss(model: nn.Module, batch: object, loss_fn: LossFunction) -> Tensor:
+def checked_loss(model: nn.Module, batch: AnyBatch, loss_fn: LossFunction) -> Tensor:
     """Return losses [B], or their mean [], of one batch, in float32 at least.
 
     Raises:
@@ -65,7 +68,7 @@ def checked_loss(model: nn.Module, batch: object, loss_fn: LossFunction) -> Tens
     return loss if loss.dtype == torch.float64 else loss.float()
 
 
-def mean_loss(model: nn.Module, batches: Iterable[object], loss_fn: LossFunction = model_loss) -> float:
+def mean_loss(model: nn.Module, batches: Iterable[AnyBatch], loss_fn: LossFunction = model_loss) -> float:
     """Return the mean loss over all samples of ``batches``, without gradients; the model is left as it was."""
     total, samples = 0.0, 0
     with undisturbed(model), torch.no_grad():
@@ -76,14 +79,14 @@ def mean_loss(model: nn.Module, batches: Iterable[object], loss_fn: LossFunction
     return total / samples
 
 
-def sample_losses(model: nn.Module, batches: Iterable[object], loss_fn: LossFunction = model_loss) -> np.ndarray:
+def sample_losses(model: nn.Module, batches: Iterable[AnyBatch], loss_fn: LossFunction = model_loss) -> np.ndarray:
     """Return the loss of each sample, or of each batch where only means are known; the model is left as it was."""
     with undisturbed(model), torch.no_grad():
         losses = [checked_loss(model, batch, loss_fn).reshape(-1).double().cpu() for batch in on_device(model, batches)]
     return torch.cat(losses).numpy()
 
 
-def on_device(model: nn.Module, batches: Iterable[object]) -> Iterator[Any]:
+def on_device(model: nn.Module, batches: Iterable[AnyBatch]) -> Iterator[AnyBatch]:
     """Yield the batches, one after the other, on the device of the model.
 
     Raises:
@@ -101,7 +104,7 @@ def on_device(model: nn.Module, batches: Iterable[object]) -> Iterator[Any]:
         )
 
 
-def batch_size(batch: object) -> int:
+def batch_size(batch: AnyBatch) -> int:
     """Return the number B of samples: the leading dimension of the first tensor in the batch.
 
     Raises:
@@ -113,7 +116,7 @@ def batch_size(batch: object) -> int:
     raise InputError(f"Expected tensors in a batch, found {type(batch).__name__} without any.")
 
 
-def chosen_rows(batch: object, rows: slice) -> Any:
+def chosen_rows(batch: AnyBatch, rows: slice) -> AnyBatch:
     """Return the samples ``rows`` of a batch: these rows of every tensor with a row for each sample."""
     size = batch_size(batch)
     return _mapped(batch, lambda tensor: tensor[rows] if tensor.ndim and len(tensor) == size else tensor)
@@ -156,7 +159,7 @@ def _version(weight: Tensor) -> int:
     return 0 if weight.is_inference() else weight._version
 
 
-def _tensors(batch: object) -> Iterator[Tensor]:
+def _tensors(batch: AnyBatch) -> Iterator[Tensor]:
     if isinstance(batch, Tensor):
         yield batch
     elif isinstance(batch, Mapping):
@@ -167,7 +170,7 @@ def _tensors(batch: object) -> Iterator[Tensor]:
             yield from _tensors(value)
 
 
-def _mapped(batch: object, change: Callable[[Tensor], Tensor]) -> Any:
+def _mapped(batch: AnyBatch, change: Callable[[Tensor], Tensor]) -> AnyBatch:
     """Return the batch with each of its tensors changed."""
     if isinstance(batch, Tensor):
         return change(batch)

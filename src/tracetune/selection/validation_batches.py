@@ -8,6 +8,7 @@ import numpy as np
 from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler, Subset
 
 from tracetune.base.errors import InputError
+from tracetune.selection.validation import AnyBatch
 
 
 class ScoringBatches:
@@ -20,14 +21,14 @@ class ScoringBatches:
         count: how many a round reads at most; None reads all.
     """
 
-    def __init__(self, batches: Iterable[object], count: int | None) -> None:
+    def __init__(self, batches: Iterable[AnyBatch], count: int | None) -> None:
         self.batches = batches
         self.count = count
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[AnyBatch]:
         return islice(iter(self.batches), self.count)
 
-    def draw(self, wanted: int, seed: Sequence[int] | int) -> Iterable[Any]:
+    def draw(self, wanted: int, seed: Sequence[int] | int) -> Iterable[AnyBatch]:
         """Return as many batches as ``wanted``, others for every seed; all of them where there are no more.
 
         Of a list some batches; of a data set that a DataLoader reads in order, samples, one from each of equal parts.

@@ -1,9 +1,10 @@
 """PEFT's AdaLoRA under the Hugging Face Trainer: ranks fall at the right moment, and checkpoints fit the model."""
 
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from peft import PeftModel
+from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
@@ -40,10 +41,18 @@ class AdaLoraCallback(TrainerCallback):
             raise InputError("AdaLoRA allocates ranks while training runs: call trainer.train() first.")
         return self._run
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        *,
+        model: nn.Module,
+        **kwargs: object,
+    ) -> None:
         """Add the regulariser, and take up the state of an interrupted run."""
         files = StepFiles(Path(args.output_dir) / STATE_FOLDER, writable=args.should_save)
-        self._run = _Allocation(unwrapped(kwargs["model"]), files, state.global_step)
+        self._run = _Allocation(unwrapped(model), files, state.global_step)
 
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -88,6 +97,10 @@ class AdaLoraCallback(TrainerCallback):
         run.files.keep(checkpoint_steps(Path(args.output_dir)))
 
 
+class _HasLoss(Protocol):
+    loss: Tensor | None
+
+
 class _Allocation:
     """Ranks of one training."""
 
@@ -121,7 +134,7 @@ class _Allocation:
             drop_masked_ranks(self._model, self._ranks)
 
 
-def _add_regulariser(model: PeftModel, inputs: Any, output: Any) -> None:
+def _add_regulariser(model: PeftModel, inputs: object, output: _HasLoss) -> None:
     if model.training and output.loss is not None:
         weight = model.peft_config[model.active_adapter].orth_reg_weight
         output.loss = output.loss + weight * orthogonality(model)

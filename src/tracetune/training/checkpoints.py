@@ -4,7 +4,6 @@ import hashlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -95,7 +94,7 @@ class _StopAtOnce(TrainerCallback):
         control.should_log = control.should_evaluate = control.should_save = False
 
 
-def _no_batches(epoch_iterator: Iterator[object], num_batches: int, device: object) -> tuple[list[Any], None]:
+def _no_batches(epoch_iterator: Iterator[object], num_batches: int, device: object) -> tuple[list[object], None]:
     return [], None
 
 

@@ -1,18 +1,16 @@
 """Outputs of a frozen model, computed once and reused in every epoch."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tracetune.data.batch_source import BatchSource
+from tracetune.data.batch_source import Batch, BatchSource
 from tracetune.training.storage import Storage
 
 logger = logging.getLogger(__name__)
-
-Batch = Mapping[str, Tensor]
 
 
 class CachedBatches(Dataset):
@@ -24,12 +22,12 @@ class CachedBatches(Dataset):
     def __len__(self) -> int:
         return len(next(iter(self.tensors.values())))
 
-    def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
+    def __getitems__(self, indices: list[int]) -> Batch:
         """Return rows ``indices`` of every tensor, stacked."""
         rows = torch.as_tensor(indices)
         return {name: tensor[rows] for name, tensor in self.tensors.items()}
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
+    def __getitem__(self, index: int) -> Batch:
         """Return row ``index`` of every tensor."""
         return {name: tensor[index] for name, tensor in self.tensors.items()}
 

@@ -1,16 +1,15 @@
 """Optimizer steps in micro-batches: in turn, within a memory target, or by several processes; the same gradient."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.utils import ModelOutput
 
-from tracetune.data.batch_source import BatchSource
+from tracetune.data.batch_source import Batch, BatchSource
 
 COUNTED = "labels"  # the entry that the Trainer counts over the micro-batches of a step, and keeps from the model
 _TASK_LABELS = "task_labels"  # name of a task's "labels" entry meanwhile
@@ -64,12 +63,12 @@ class MicroBatches(Dataset):
         if epoch != self._epoch:
             self._epoch, self._order = epoch, None
 
-    def __getitems__(self, items: list[int]) -> Any:
+    def __getitems__(self, items: list[int]) -> Batch:
         """Return the micro-batches ``items`` as one batch, as the data set makes it."""
         rows = [row for item in items for row in self._rows_of(item)]
         if rows:
             return self.dataset.__getitems__(rows)
-        return {**self.dataset.__getitems__([0]), _EMPTY: True}
+        return {**self.dataset.__getitems__([0]), _EMPTY: torch.tensor(True)}
 
     def _rows_of(self, item: int) -> list[int]:
         batch, part = divmod(item, self.parts_per_batch)
@@ -87,7 +86,7 @@ class MicroBatches(Dataset):
         return self._order[start:stop].tolist()
 
 
-def counted(batch: Mapping[str, Any]) -> dict[str, Tensor]:
+def counted(batch: Batch) -> Batch:
     """Collate function: the batch, and an entry [B] by which the Trainer counts its rows.
 
     The Trainer takes it out again before the model sees the batch, since it has a loss function. An entry of the same
@@ -105,9 +104,17 @@ class TaskLabels(TrainerCallback):
     def __init__(self) -> None:
         self._hook: RemovableHandle | None = None
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        *,
+        model: nn.Module,
+        **kwargs: object,
+    ) -> None:
         """Begin."""
-        self._hook = kwargs["model"].register_forward_pre_hook(_give_labels, with_kwargs=True)
+        self._hook = model.register_forward_pre_hook(_give_labels, with_kwargs=True)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
@@ -118,11 +125,11 @@ class TaskLabels(TrainerCallback):
             self._hook = None
 
 
-def _give_labels(model: nn.Module, args: object, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _give_labels(model: nn.Module, args: tuple[Tensor, ...], kwargs: Batch) -> tuple[tuple[Tensor, ...], Batch]:
     return args, {COUNTED if name == _TASK_LABELS else name: entry for name, entry in kwargs.items()}
 
 
-def share_of_step(outputs: Any, labels: Tensor, num_items_in_batch: Tensor, devices: int = 1) -> Tensor:
+def share_of_step(outputs: ModelOutput, labels: Tensor, num_items_in_batch: Tensor, devices: int = 1) -> Tensor:
     """Return a micro-batch's share of the mean loss of an optimizer step: the Trainer's ``compute_loss_func``.
 
     Args:

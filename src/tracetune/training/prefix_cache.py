@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
-from tracetune.data.batch_source import BatchSource
+from tracetune.data.batch_source import Batch, BatchSource
 from tracetune.training.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -178,7 +177,9 @@ class PrefixCache:
     def _weight_versions(self) -> list[int]:
         return [weight._version for weight in self._weights]
 
-    def _take_index(self, module: nn.Module, args: object, kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def _take_index(
+        self, module: nn.Module, args: tuple[Tensor, ...], kwargs: Batch
+    ) -> tuple[tuple[Tensor, ...], Batch]:
         index = kwargs.pop(INDEX, None)
         self._index = None if index is None else index.cpu()
         return args, kwargs

@@ -1,7 +1,7 @@
 """A progress bar for the Trainer, named after the trained part, with the losses beside it."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -51,7 +51,7 @@ class ProgressBar(TrainerCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
-        logs: dict[str, Any] | None = None,
+        logs: Mapping[str, float] | None = None,
         **kwargs: object,
     ) -> None:
         """Show the newest training and validation loss."""

@@ -5,23 +5,24 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate.state import AcceleratorState
 from torch import nn
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, default_collate
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.training_args import ParallelMode
 
 from tracetune.base.errors import InputError
+from tracetune.base.json_types import JsonObject
 from tracetune.base.step_files import StepFiles
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.gates import Gates
 from tracetune.selection.preconditions import check_sharding, check_trained, check_undisturbed, check_unused_parameters
 from tracetune.selection.round_record import RoundRecord
 from tracetune.selection.selection_run import SelectionRun
-from tracetune.selection.validation import LossFunction, model_loss
+from tracetune.selection.validation import AnyBatch, LossFunction, model_loss
 from tracetune.selection.validation_batches import ScoringBatches, as_batches, checked_validation
 from tracetune.training.checkpoint_steps import checkpoint_steps
 from tracetune.training.micro_batches import MicroBatches
@@ -93,7 +94,7 @@ class TraceCallback(TrainerCallback):
     def __init__(
         self,
         config: SelectionConfig | None = None,
-        validation: Iterable[Any] | Dataset | None = None,
+        validation: Iterable[AnyBatch] | Dataset | None = None,
         loss_fn: LossFunction | None = None,
     ) -> None:
         self.config = SelectionConfig() if config is None else config
@@ -118,7 +119,7 @@ class TraceCallback(TrainerCallback):
         """Return one RoundRecord per round."""
         return self.run.records
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> JsonObject:
         """Return configuration, rounds, kept modules and cost as JSON types, see `SelectionRun.report`."""
         return self.run.report()
 
@@ -129,16 +130,24 @@ class TraceCallback(TrainerCallback):
         check_sharding(_sharding(args))
 
     def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        *,
+        model: nn.Module,
+        optimizer: Optimizer | None = None,
+        train_dataloader: DataLoader | None = None,
+        **kwargs: object,
     ) -> None:
         """Find the modules, and begin or go on with their selection."""
-        gates, loader = Gates(kwargs["model"]), kwargs.get("train_dataloader")
+        gates = Gates(model)
         _begin_once(gates.model, state)
         check_sharding(_sharding(args))
         check_unused_parameters(_looks_for_unused(args, gates.model))
-        if kwargs.get("optimizer") is not None:
-            check_trained(gates.layers, gates.closed_names, kwargs["optimizer"])
-        collate = getattr(loader, "collate_fn", None) or default_collate
+        if optimizer is not None:
+            check_trained(gates.layers, gates.closed_names, optimizer)
+        collate = getattr(train_dataloader, "collate_fn", None) or default_collate
         batches = as_batches(self.validation, self.config.batch_size, collate)
         self._run = SelectionRun(
             self.config,
@@ -146,7 +155,7 @@ class TraceCallback(TrainerCallback):
             ScoringBatches(batches, self.config.scoring_batches),
             self.loss_fn,
             total_steps=state.max_steps,
-            samples_per_step=_samples_per_step(args, loader),
+            samples_per_step=_samples_per_step(args, train_dataloader),
             precision=partial(_autocast, args, gates.device.type),
             log=partial(_log, state),
             past=tuple(state.log_history),
@@ -203,7 +212,7 @@ def _sharding(args: TrainingArguments) -> str | None:
     return kind if kind in ("FSDP", "DEEPSPEED", "MEGATRON_LM") else None
 
 
-def _log(state: TrainerState, entry: dict[str, Any]) -> None:
+def _log(state: TrainerState, entry: JsonObject) -> None:
     """Put an entry where ``trainer_state.json`` takes it from."""
     state.log_history.append({"step": state.global_step, "epoch": state.epoch, **entry})
 
@@ -230,7 +239,7 @@ def _looks_for_unused(args: TrainingArguments, model: nn.Module) -> bool:
     return not getattr(model, name)
 
 
-def _autocast(args: TrainingArguments, device: str) -> AbstractContextManager[Any]:
+def _autocast(args: TrainingArguments, device: str) -> AbstractContextManager[object]:
     """Return the precision of training."""
     if not (args.bf16 or args.fp16):
         return nullcontext()

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from accelerate.data_loader import prepare_data_loader
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from tracetune.base.device import resolve_device, supports_bf16
 from tracetune.base.errors import InputError
 from tracetune.base.processes import process_count
-from tracetune.data.batch_source import BatchSource
+from tracetune.data.batch_source import Batch, BatchSource
 from tracetune.training.checkpoints import WholeCheckpoints
 from tracetune.training.config import TrainingConfig
 from tracetune.training.micro_batches import MicroBatches, TaskLabels, counted, share_of_step
@@ -169,7 +169,7 @@ def _validate_in_each_process(trainer: Trainer) -> None:
     Accelerate would share them out, and fill up the last batch with rows that are there already.
     """
 
-    def all_rows(dataset: Any = None) -> DataLoader:
+    def all_rows(dataset: Dataset | None = None) -> DataLoader:
         rows = trainer.eval_dataset if dataset is None else dataset
         loader = DataLoader(rows, batch_size=trainer.args.eval_batch_size, collate_fn=trainer.data_collator)
         return prepare_data_loader(loader, num_processes=1, process_index=0, put_on_device=False)
@@ -184,6 +184,6 @@ def _validate_in_each_process(trainer: Trainer) -> None:
     )
 
 
-def _identity(batch: object) -> Any:
+def _identity(batch: Batch) -> Batch:
     """Collate function for data sets that return whole batches."""
     return batch

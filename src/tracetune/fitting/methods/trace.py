@@ -3,13 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import nn
-from torch.utils.data import DataLoader
 
 from tracetune.adapters.lora import LoraOptions, add_lora, lora_parameters
-from tracetune.data.batch_source import identity_collate
+from tracetune.data.batch_source import batch_loader
 from tracetune.fitting.methods.method import Adapted, register_method
 from tracetune.fitting.trained import MethodReport
 from tracetune.selection.config import SelectionConfig
@@ -46,9 +45,7 @@ class Trace:
         selection = _batches_within(self.selection, training.most_windows(model.tokens_per_sample))
         adapted = add_lora(model, self.lora)
         last_round = selection.last_round(training.total_steps(len(data.train)))
-        validation: Any = data.validation
-        collate: Any = identity_collate  # of batches: the data set hands them out whole
-        loader = DataLoader(validation, batch_size=selection.batch_size, collate_fn=collate)
+        loader = batch_loader(data.validation, selection.batch_size)
         callback = TraceCallback(selection, loader)
         return Adapted(adapted, (callback,), last_round, closes_modules=True, report=lambda: _report(callback))
 

@@ -63,8 +63,9 @@ class ConvolutionHead(ProjectionHead):
     def __init__(
         self, num_patches: int, width: int, prediction_length: int, beta: int = 1, dropout: float = 0.1
     ) -> None:
+        depthwise = nn.Conv1d(width, width, _KERNEL, padding=_KERNEL // 2, groups=width, bias=False)
         super().__init__(num_patches, width, prediction_length, beta, dropout)
-        self.depthwise = nn.Conv1d(width, width, _KERNEL, padding=_KERNEL // 2, groups=width, bias=False)
+        self.depthwise = depthwise
         self.start_as_projection()
 
     def start_as_projection(self) -> None:

@@ -1,7 +1,6 @@
 """AdaLoRA's sensitivity as a score: the product of weight and gradient, smoothed, times its uncertainty."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,12 +10,12 @@ from tracetune.selection.gates import Gates
 from tracetune.selection.lora_weights import adapter_weights, weight_gradients
 from tracetune.selection.passes import FORWARD_BACKWARD
 from tracetune.selection.scores.score import ScoreValues, register_score
-from tracetune.selection.validation import LossFunction
+from tracetune.selection.validation import AnyBatch, LossFunction
 
 
 @register_score("adalora", passes=FORWARD_BACKWARD, signed=False)
 def adalora(
-    gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, *, beta1: float = 0.85, beta2: float = 0.85
+    gates: Gates, batches: Iterable[AnyBatch], loss_fn: LossFunction, *, beta1: float = 0.85, beta2: float = 0.85
 ) -> ScoreValues:
     """Return AdaLoRA's sensitivity, smoothed and weighted by its uncertainty (Zhang et al. 2023, equations 8-11).
 

@@ -1,7 +1,6 @@
 """The gate gradient with every gate open, as a score."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +10,11 @@ from tracetune.selection.gates import Gates
 from tracetune.selection.passes import FORWARD_BACKWARD
 from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.standard_errors import mean_and_error
-from tracetune.selection.validation import LossFunction, batch_size, on_device
+from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, on_device
 
 
 @register_score("all_open_gradient", passes=FORWARD_BACKWARD, signed=True)
-def all_open_gradient(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> ScoreValues:
+def all_open_gradient(gates: Gates, batches: Iterable[AnyBatch], loss_fn: LossFunction) -> ScoreValues:
     """Return -dL/dg_m with every gate open: the effect of closing m to first order, without interactions.
 
     Standard errors are over batches.

@@ -12,7 +12,6 @@ Notation for shapes: M gated modules, K replicates.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,13 +23,13 @@ from tracetune.selection.passes import FORWARD_BACKWARD
 from tracetune.selection.replicates import SPLIT_PASSES, replicates
 from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.standard_errors import mean_and_error
-from tracetune.selection.validation import LossFunction, on_device
+from tracetune.selection.validation import AnyBatch, LossFunction, on_device
 
 
 @register_score(
     "diagonal", passes=lambda modules, *, points: FORWARD_BACKWARD * points, signed=True, beside=SPLIT_PASSES
 )
-def diagonal(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, *, points: int = 2) -> ScoreValues:
+def diagonal(gates: Gates, batches: Iterable[AnyBatch], loss_fn: LossFunction, *, points: int = 2) -> ScoreValues:
     """Return the Aumann-Shapley value of every module, and its standard error over batches, or parts of few ones.
 
     Args:

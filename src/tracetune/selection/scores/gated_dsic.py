@@ -26,7 +26,6 @@ Notation for tensor shapes: B batch, M gated modules, K masks, P reads of a mask
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +40,7 @@ from tracetune.selection.replicates import SPLIT_PASSES, replicates
 from tracetune.selection.row_independence import INDEPENDENCE_PASSES, fitting_masks
 from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.standard_errors import mean_and_error
-from tracetune.selection.validation import LossFunction, batch_size, on_device
+from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, on_device
 
 _GROUPS = 16  # per batch, where masks are per sample
 _LEAST_GROUPS = 4
@@ -68,14 +67,14 @@ class _Group:
     passes: float
 
 
-def _passes(modules: int, *, masks: str, n_masks: int, keep: float, context: str, **_: Any) -> float:
+def _passes(modules: int, *, masks: str, n_masks: int, keep: float, context: str, **_: object) -> float:
     """Return the forward passes over a batch; "auto" as per sample, without the one test of what is valid."""
     if masks == "per_batch":
         return FORWARD_BACKWARD * n_masks
     return FORWARD_BACKWARD * (1 if _stratified_samples(_USUAL_BATCH, keep, context) else 2)
 
 
-def _passes_beside(modules: int, *, masks: str, **_: Any) -> float:
+def _passes_beside(modules: int, *, masks: str, **_: object) -> float:
     """Return the forward passes that it takes to find out whether few batches may be split."""
     return SPLIT_PASSES if masks == "per_batch" else 0.0
 
@@ -83,7 +82,7 @@ def _passes_beside(modules: int, *, masks: str, **_: Any) -> float:
 @register_score("gated_dsic", passes=_passes, signed=True, beside=_passes_beside)
 def gated_dsic(
     gates: Gates,
-    batches: Iterable[Any],
+    batches: Iterable[AnyBatch],
     loss_fn: LossFunction,
     *,
     keep: float = 0.5,
@@ -132,7 +131,7 @@ def gated_dsic(
     return ScoreValues(values, errors, samples, tried + sum(group.passes for group in groups))
 
 
-def _per_sample(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, draw: _Draw) -> Iterator[_Group]:
+def _per_sample(gates: Gates, batches: Iterable[AnyBatch], loss_fn: LossFunction, draw: _Draw) -> Iterator[_Group]:
     """Yield groups of samples with a mask for each; a second pass reads each at its twin if it has one."""
     for batch in batches:
         size = batch_size(batch)
@@ -161,7 +160,7 @@ def _stratified_samples(size: int, keep: float, context: str) -> int | None:
     return int(least)
 
 
-def _per_batch(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction, draw: _Draw) -> Iterator[_Group]:
+def _per_batch(gates: Gates, batches: Iterable[AnyBatch], loss_fn: LossFunction, draw: _Draw) -> Iterator[_Group]:
     """Yield batches, or parts of few ones, each read at masks that all of its samples share."""
     if draw.n_masks < LEAST_MASKS:
         raise InputError(

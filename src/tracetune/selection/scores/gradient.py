@@ -1,7 +1,6 @@
 """Norm of the gradient with respect to a module's weights, as a score."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +10,11 @@ from tracetune.selection.gates import Gates
 from tracetune.selection.lora_weights import adapter_weights, weight_gradients
 from tracetune.selection.passes import FORWARD_BACKWARD
 from tracetune.selection.scores.score import ScoreValues, register_score
-from tracetune.selection.validation import LossFunction
+from tracetune.selection.validation import AnyBatch, LossFunction
 
 
 @register_score("gradient", passes=FORWARD_BACKWARD, signed=False)
-def gradient(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> ScoreValues:
+def gradient(gates: Gates, batches: Iterable[AnyBatch], loss_fn: LossFunction) -> ScoreValues:
     """Return the norm of the mean loss's gradient with respect to A and B together, all gates open."""
     totals: dict[Tensor, Tensor] = {}
     samples, steps = 0, 0

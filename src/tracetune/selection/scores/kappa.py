@@ -1,7 +1,6 @@
 """KappaTune as a score: the condition numbers of the frozen weights."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from torch import nn
@@ -9,11 +8,11 @@ from torch import nn
 from tracetune.base.errors import InputError
 from tracetune.selection.gates import Gates
 from tracetune.selection.scores.score import ScoreValues, register_score
-from tracetune.selection.validation import LossFunction
+from tracetune.selection.validation import AnyBatch, LossFunction
 
 
 @register_score("kappa", passes=0.0, signed=False)
-def kappa(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> ScoreValues:
+def kappa(gates: Gates, batches: Iterable[AnyBatch], loss_fn: LossFunction) -> ScoreValues:
     """Rank layers by KappaTune: frozen weights with the lowest condition numbers first; no data are read.
 
     PEFT's own selector ranks the base layers; a layer scores minus its place in that ranking. Layers that the

@@ -1,7 +1,6 @@
 """Leave-one-out: what closing a module does to the loss while every other one is open."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +10,11 @@ from tracetune.selection.gates import Gates
 from tracetune.selection.passes import FORWARD
 from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.standard_errors import mean_and_error
-from tracetune.selection.validation import LossFunction, batch_size, checked_loss, on_device
+from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, checked_loss, on_device
 
 
 @register_score("leave_one_out", passes=lambda modules: FORWARD * (modules + 1), signed=True)
-def leave_one_out(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> ScoreValues:
+def leave_one_out(gates: Gates, batches: Iterable[AnyBatch], loss_fn: LossFunction) -> ScoreValues:
     """Return ``L(all but m) - L(all)``: phi in the one context in which every other module is open.
 
     Standard errors are over the samples' paired differences where losses come per sample, otherwise over batches.
@@ -34,6 +33,6 @@ def leave_one_out(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -
     return ScoreValues(values, errors, sum(weights), cost)
 
 
-def _losses(gates: Gates, pattern: Tensor, batch: Any, loss_fn: LossFunction) -> Tensor:
+def _losses(gates: Gates, pattern: Tensor, batch: AnyBatch, loss_fn: LossFunction) -> Tensor:
     with gates.apply(pattern):
         return checked_loss(gates.model, batch, loss_fn).reshape(-1)

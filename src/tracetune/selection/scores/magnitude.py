@@ -1,18 +1,17 @@
 """Norm of a module's weight, as a score."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
 from tracetune.selection.gates import Gates
 from tracetune.selection.lora_weights import adapter_weights, scales
 from tracetune.selection.scores.score import ScoreValues, register_score
-from tracetune.selection.validation import LossFunction
+from tracetune.selection.validation import AnyBatch, LossFunction
 
 
 @register_score("magnitude", passes=0.0, signed=False)
-def magnitude(gates: Gates, batches: Iterable[Any], loss_fn: LossFunction) -> ScoreValues:
+def magnitude(gates: Gates, batches: Iterable[AnyBatch], loss_fn: LossFunction) -> ScoreValues:
     """Return the Frobenius norm of the adapter's weight s B A; no data are read.
 
     ``||B A||^2 = sum(B^T B * A A^T)`` needs matrices of size r x r only.

@@ -11,7 +11,6 @@ Scores of other packages register in the same way when their file is imported.
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -71,22 +70,22 @@ class Score:
             if name not in self.options:
                 raise unknown_name(f"option of score {self.name!r}", name, self.options)
 
-    def passes_per_batch(self, modules: int, **options: Any) -> float:
+    def passes_per_batch(self, modules: int, **options: object) -> float:
         """Return the forward passes over a batch that M modules take; options of other scores are passed over."""
         return self._evaluated(self.passes, modules, options)
 
-    def passes_per_round(self, modules: int, **options: Any) -> float:
+    def passes_per_round(self, modules: int, **options: object) -> float:
         """Return the most forward passes over a batch that scoring M modules takes beside those for its batches."""
         return self._evaluated(self.beside, modules, options)
 
-    def _evaluated(self, passes: Passes, modules: int, options: Mapping[str, Any]) -> float:
+    def _evaluated(self, passes: Passes, modules: int, options: Mapping[str, object]) -> float:
         if not callable(passes):
             return passes
         defaults = self._defaults()
         known = {name: value for name, value in options.items() if name in defaults}
         return passes(modules, **{**defaults, **known})
 
-    def _defaults(self) -> dict[str, Any]:
+    def _defaults(self) -> dict[str, object]:
         parameters = inspect.signature(self.function).parameters.values()
         return {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from tracetune.selection.gates import Gates
 from tracetune.selection.passes import FORWARD
 from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.shapley import EXACT_LIMIT, exact_shapley, sampled_shapley, subset_loss
-from tracetune.selection.validation import LossFunction, batch_size, on_device
+from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, on_device
 
 
-def _passes(modules: int, *, pairs: int, exact_limit: int, **_: Any) -> float:
+def _passes(modules: int, *, pairs: int, exact_limit: int, **_: object) -> float:
     """Return the forward passes over a batch: one for each subset of modules whose loss is read."""
     return FORWARD * (2**modules if modules <= exact_limit else 2 + pairs * 2 * (modules - 1))
 
@@ -19,7 +18,7 @@ def _passes(modules: int, *, pairs: int, exact_limit: int, **_: Any) -> float:
 @register_score("shapley", passes=_passes, signed=True)
 def shapley(
     gates: Gates,
-    batches: Iterable[Any],
+    batches: Iterable[AnyBatch],
     loss_fn: LossFunction,
     *,
     pairs: int = 32,
