@@ -100,7 +100,7 @@ def test_a_beta_that_is_no_whole_number_above_zero_is_refused(beta):
 
 
 def test_the_linear_probe_takes_no_beta():
-    with pytest.raises(InputError, match=r"'flatten' keeps all features.*projection, convolution, pooling"):
+    with pytest.raises(InputError, match=r"'flatten' keeps all features.*pooling, projection, convolution"):
         HeadConfig("flatten", beta=8)
 
 

@@ -61,7 +61,7 @@ class _FusedForward:
                     return _AdaptedLinear.apply(x, *parts, dtype)
         return type(layer).forward(layer, x, *args, **kwargs)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+    def __deepcopy__(self, memo: dict[int, object]) -> MethodType:
         """Return PEFT's forward for a copy of the layer, from which the fused one would never be removed."""
         layer = copy.deepcopy(self.layer, memo)
         return MethodType(type(layer).forward, layer)

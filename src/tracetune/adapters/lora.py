@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Protocol, runtime_checkable
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
@@ -13,6 +13,16 @@ from tracetune.base.errors import InputError, argument
 _HEAD = "head"
 # PEFT's name for "adapt no layer": a folder that holds only a trained head.
 _NO_TARGETS = "dummy-target-modules"
+
+
+@runtime_checkable
+class _Adaptable(Protocol):
+    def adapted_layers(self) -> list[str]: ...
+
+
+@runtime_checkable
+class _Decoding(Protocol):
+    def decoder_layers(self) -> list[str]: ...
 
 
 def add_lora(model: nn.Module, options: LoraOptions) -> PeftModel:
@@ -37,15 +47,14 @@ def add_head_only(model: nn.Module) -> PeftModel:
 
 def lora_config(model: nn.Module, targets: list[str] | str, options: LoraOptions) -> LoraConfig:
     """Return the PEFT configuration for full layer names ``targets``."""
-    config: dict[str, Any] = {
-        "r": options.r,
-        "lora_alpha": options.lora_alpha,
-        "lora_dropout": options.lora_dropout,
-        "use_dora": options.use_dora,
-        "target_modules": targets,
-        "modules_to_save": [_HEAD] if getattr(model, "head", None) is not None else None,
-    }
-    return LoraConfig(**config)
+    return LoraConfig(
+        r=options.r,
+        lora_alpha=options.lora_alpha,
+        lora_dropout=options.lora_dropout,
+        use_dora=options.use_dora,
+        target_modules=targets,
+        modules_to_save=[_HEAD] if getattr(model, "head", None) is not None else None,
+    )
 
 
 def target_layers(model: nn.Module, patterns: tuple[str, ...] | None = None) -> list[str]:
@@ -61,17 +70,16 @@ def running_layers(model: nn.Module) -> dict[str, nn.Linear]:
     """Return the layers of ``model.backbone`` to adapt that run in the model: under a head, a decoder does not."""
     backbone = model.get_submodule("backbone")
     layers = linear_layers(backbone)
-    if getattr(model, "head", None) is None or not hasattr(backbone, "decoder_layers"):
+    if getattr(model, "head", None) is None or not isinstance(backbone, _Decoding):
         return layers
-    names: Any = backbone.decoder_layers()  # type: ignore[operator]
-    idle = {f"backbone.{name}" for name in names}
+    idle = {f"backbone.{name}" for name in backbone.decoder_layers()}
     return {name: layer for name, layer in layers.items() if name not in idle}
 
 
 def linear_layers(backbone: nn.Module) -> dict[str, nn.Linear]:
     """Return the layers that a backbone offers to adapt, by their names in a model that has it as ``backbone``."""
-    names: Any = backbone.adapted_layers()  # type: ignore[operator]
-    return {f"backbone.{name}": _linear(backbone, name) for name in names}
+    assert isinstance(backbone, _Adaptable), "backbones name their layers, see Backbone.adapted_layers"
+    return {f"backbone.{name}": _linear(backbone, name) for name in backbone.adapted_layers()}
 
 
 def chosen_layers(layers: Mapping[str, nn.Linear], patterns: tuple[str, ...] | None) -> dict[str, nn.Linear]:

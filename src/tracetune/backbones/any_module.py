@@ -207,7 +207,7 @@ def _attribute(module: object, name: str) -> Any:
     return module
 
 
-def _outer_values(function: Callable[..., Any]) -> Iterator[Any]:
+def _outer_values(function: Callable[..., object]) -> Iterator[object]:
     """Yield what a function refers to besides its arguments."""
     outer = inspect.getclosurevars(function)
     yield from outer.nonlocals.values()

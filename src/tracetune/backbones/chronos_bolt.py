@@ -16,6 +16,7 @@ from tracetune.backbones.backbone import Backbone, Encoded
 from tracetune.backbones.loading import CONFIG_FILE, WEIGHTS_FILE, read_weights, register_family
 from tracetune.backbones.normalisation import InstanceStatistics, per_channel
 from tracetune.base.errors import InputError, shown
+from tracetune.base.json_types import JsonObject
 
 _UNUSED_KEYS = ("lm_head.weight",)
 _MEDIAN = 0.5
@@ -112,7 +113,7 @@ class ChronosBolt(Backbone):
 
 
 @register_family("chronosboltmodelforforecasting")
-def load_chronos_bolt(folder: Path, config: dict[str, Any]) -> ChronosBolt:
+def load_chronos_bolt(folder: Path, config: JsonObject) -> ChronosBolt:
     """Build a `ChronosBolt` from a folder with config.json and model.safetensors.
 
     Raises:

@@ -7,23 +7,24 @@ import re
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.known_models import MODELS
 from tracetune.base.errors import InputError, nearest_names, shown, unknown_name
 from tracetune.base.files import read_json_object
+from tracetune.base.json_types import JsonObject
 
 CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
 _LONGEST_NAME = 255
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
-Loader = Callable[[Path, dict[str, Any]], Any]
+Loader = Callable[[Path, JsonObject], Backbone]
 _LOADERS: dict[str, Loader] = {}
 
 
@@ -39,7 +40,7 @@ def register_family(family: str) -> Callable[[Loader], Loader]:
     return register
 
 
-def load_backbone(name_or_folder: str | Path) -> Any:
+def load_backbone(name_or_folder: str | Path) -> Backbone:
     """Load a backbone by registered name, local folder or Hugging Face hub id.
 
     >>> backbone = load_backbone("tracetune/tiny")
@@ -66,7 +67,7 @@ def load_backbone(name_or_folder: str | Path) -> Any:
     return backbone
 
 
-def _family(config: Mapping[str, object]) -> Any:
+def _family(config: Mapping[str, object]) -> object:
     """Return the family that config.json names: the first known one of model_name, architectures and model_type."""
     architectures = config.get("architectures")
     named = [

@@ -8,7 +8,6 @@ import math
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -322,7 +321,7 @@ def _t5_encoder(config: MomentConfig) -> T5Stack:
     return encoder
 
 
-def _attention_kernels(device: torch.device) -> AbstractContextManager[Any]:
+def _attention_kernels(device: torch.device) -> AbstractContextManager[object]:
     """Choose plain attention inside where the fused one is slow: its backward pass in bfloat16 on the CPU."""
     slow = device.type == "cpu" and torch.is_autocast_enabled("cpu") and torch.is_grad_enabled()
     return sdpa_kernel(SDPBackend.MATH) if slow and not torch.compiler.is_compiling() else nullcontext()

@@ -9,11 +9,17 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.utils import logging as transformers_logging
 
@@ -24,6 +30,9 @@ from tracetune.backbones.normalisation import InstanceStatistics
 from tracetune.base.errors import InputError, shown
 
 logger = logging.getLogger(__name__)
+
+TokenNumbers = dict[str, list[list[int]]]
+"""Numbers of tokens (and their types) of each text, by the argument of the model that they are."""
 
 _BLOCKS = ("encoder.layer", "transformer.layer")  # where BERT and its relatives, and DistilBERT, keep their blocks
 _UNLIMITED = 1_000_000  # tokenizers without a limit say something beyond
@@ -48,7 +57,7 @@ class TextEncoder(Backbone):
         prefix: see `tracetune.backbones.backbone.BlockwiseBackbone`.
     """
 
-    def __init__(self, model: Any, tokenizer: Any) -> None:
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__()
         if hasattr(model, "pooler"):
             model.pooler = None  # nothing reads it
@@ -84,9 +93,7 @@ class TextEncoder(Backbone):
         """Return the names of all linear layers that run while encoding."""
         return list(self._layers)
 
-    def tokenize(
-        self, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int
-    ) -> tuple[dict[str, Any], int]:
+    def tokenize(self, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int) -> tuple[TokenNumbers, int]:
         """Return token numbers of each text, and how many texts had to be cut.
 
         Args:
@@ -202,7 +209,7 @@ class TextEncoder(Backbone):
         return bool(difference <= _SAME * expected[attended].abs().max())
 
 
-def padded(named: dict[str, Any], padding: int) -> dict[str, Tensor]:
+def padded(named: TokenNumbers, padding: int) -> dict[str, Tensor]:
     """Return token numbers of a batch of texts as tensors [B, N], N that of the longest, and their attention mask."""
     lengths = [len(numbers) for numbers in named["input_ids"]]
     batch = {
@@ -264,7 +271,7 @@ def load_text_encoder(name_or_folder: str | Path) -> TextEncoder:
         ) from error
 
 
-def _token_limit(config: Any, tokenizer: Any) -> int:
+def _token_limit(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
     """Return the most tokens of a text, by model and tokenizer; positions of RoBERTa begin behind those of padding."""
     positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and "roberta" in config.model_type:

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -10,6 +10,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import yaml
 
 from tracetune.base.errors import InputError, argument, shown
+from tracetune.base.json_types import JsonObject
+from tracetune.base.schema import TypeHint
 from tracetune.base.setting_names import unknown_setting
 
 T = TypeVar("T")
@@ -32,8 +34,8 @@ class Setting:
     """
 
     name: str
-    hint: Any
-    default: Any
+    hint: TypeHint
+    default: object
     text: str
     group: str
     positional: bool
@@ -70,16 +72,16 @@ def from_mapping(config_class: type[T], values: Mapping[str, object]) -> T:
     return _built(config_class, {name: _fitted(name, value, known[name].hint) for name, value in values.items()})
 
 
-def flat_values(config: Any) -> dict[str, Any]:
+def flat_values(config: object) -> dict[str, Any]:
     """Return all values of a configuration by flat name, those of its parts included."""
     values: dict[str, Any] = {}
-    for field in fields(config):
+    for field in fields(config):  # type: ignore[arg-type]
         value = getattr(config, field.name)
         values |= flat_values(value) if is_dataclass(value) else {field.name: value}
     return values
 
 
-def read_yaml(path: str | Path) -> dict[str, Any]:
+def read_yaml(path: str | Path) -> JsonObject:
     """Read a YAML file whose top level is a mapping.
 
     Raises:
@@ -132,7 +134,7 @@ def require_at_least(config: object, least: int, *names: str) -> None:
             raise InputError(f"Expected {argument(name)} of at least {least}, found {value}.")
 
 
-def _default(field: Any) -> Any:
+def _default(field: Field[object]) -> object:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 

@@ -4,16 +4,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tracetune.base.errors import InputError, shown
 
 T = TypeVar("T")
+TypeHint: TypeAlias = Any
+"""The annotation of a field, as `get_type_hints` gives it: a class, a union, a generic alias."""
 
 _WORDS = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false", NoneType: "null"}
 
 
-def from_json(record_class: type[T], content: Any, where: str) -> T:
+def from_json(record_class: type[T], content: object, where: str) -> T:
     """Build the dataclass ``record_class`` from what a JSON file holds; keys that it does not know are left alone.
 
     Fields may be text, numbers, true or false, ``None``, ``Literal``, ``list``, ``tuple[X, ...]``, ``dict[str, X]``,
@@ -31,7 +33,7 @@ def from_json(record_class: type[T], content: Any, where: str) -> T:
     return built
 
 
-def _built(record_class: Any, content: Any, key: str, where: str) -> Any:
+def _built(record_class: TypeHint, content: object, key: str, where: str) -> Any:
     if not isinstance(content, Mapping):
         raise _unexpected(key, "an object {...}", content, where)
     hints = get_type_hints(record_class)
@@ -48,8 +50,9 @@ def _built(record_class: Any, content: Any, key: str, where: str) -> Any:
         raise InputError(f"{where} cannot be used: {error}") from error
 
 
-def _value(hint: Any, value: Any, key: str, where: str) -> Any:
-    origin, parts = get_origin(hint), get_args(hint)
+def _value(hint: TypeHint, value: Any, key: str, where: str) -> Any:
+    origin: TypeHint = get_origin(hint)
+    parts = get_args(hint)
     if hint is Any:
         return value
     if origin in (Union, UnionType):
@@ -68,9 +71,9 @@ def _value(hint: Any, value: Any, key: str, where: str) -> Any:
     return float(value) if hint is float else value
 
 
-def _is_kind(hint: Any, value: Any) -> bool:
+def _is_kind(hint: TypeHint, value: object) -> bool:
     """Return whether ``value`` is of the kind of ``hint``, whatever is inside it."""
-    kind = get_origin(hint) or hint
+    kind: TypeHint = get_origin(hint) or hint
     if kind is Any:
         return True
     if kind is Literal:
@@ -91,9 +94,9 @@ def _is_finite(value: float) -> bool:
         return False
 
 
-def _described(hint: Any) -> str:
+def _described(hint: TypeHint) -> str:
     """Return what a hint allows, in words."""
-    kind = get_origin(hint) or hint
+    kind: TypeHint = get_origin(hint) or hint
     if kind in (Union, UnionType):
         return " or ".join(_described(part) for part in get_args(hint))
     if kind is Literal:
@@ -103,6 +106,6 @@ def _described(hint: Any) -> str:
     return "a list [...]" if kind in (list, tuple) else _WORDS[kind]
 
 
-def _unexpected(key: str, expected: str, value: Any, where: str) -> InputError:
+def _unexpected(key: str, expected: str, value: object, where: str) -> InputError:
     place = f"{key} in {where}" if key else where
     return InputError(f"Expected {place} to be {expected}, found {shown(value)}. Restore it from its source.")

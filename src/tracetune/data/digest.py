@@ -1,7 +1,6 @@
 """A digest of the values of a data set, which identifies the data of a run."""
 
 import hashlib
-from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -38,7 +37,7 @@ def data_digest(source: BatchSource) -> str:
     return digest.hexdigest()
 
 
-def _add(digest: Any, values: np.ndarray | Tensor) -> None:
+def _add(digest: "hashlib._Hash", values: np.ndarray | Tensor) -> None:
     array = np.ascontiguousarray(values.cpu().numpy() if isinstance(values, Tensor) else values)
     digest.update(f"{array.dtype}{array.shape}".encode())
     digest.update(array.tobytes())

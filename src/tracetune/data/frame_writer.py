@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
@@ -71,10 +71,10 @@ class _CsvFile:
     than those before rewrites them, or readers would find two forms in one column.
     """
 
-    def __init__(self, path: Path, kind: str, units: dict[Any, str] | None = None) -> None:
+    def __init__(self, path: Path, kind: str, units: dict[str, str] | None = None) -> None:
         self._path = path
         self._kind = kind
-        self._units: dict[Any, str] = units or {}
+        self._units: dict[str, str] = units or {}
         self._empty = True
         self._stream = self._open("w")
 
@@ -94,10 +94,11 @@ class _CsvFile:
         self._stream.close()
 
     def _open(self, mode: str) -> TextIO:
-        opened: Any = gzip.open if self._kind == "csv.gz" else open
-        return opened(self._path, f"{mode}t", encoding="utf-8", newline="")
+        if self._kind == "csv.gz":
+            return gzip.open(self._path, f"{mode}t", encoding="utf-8", newline="")  # type: ignore[return-value]  # by the mode
+        return self._path.open(f"{mode}t", encoding="utf-8", newline="")  # type: ignore[return-value]
 
-    def _rewrite(self, units: dict[Any, str]) -> None:
+    def _rewrite(self, units: dict[str, str]) -> None:
         self._stream.close()
         with (
             staged_file(self._path) as temporary,

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -94,7 +93,7 @@ class Stopwatch:
             torch.cuda.synchronize(self._device)
 
 
-def count_flops(function: Callable[..., Any], *arguments: object, **keywords: object) -> int:
+def count_flops(function: Callable[..., object], *arguments: object, **keywords: object) -> int:
     """Return floating-point operations of the matrix products in one call, a multiply-add counted as two.
 
     Attention is computed step by step for this, because the counter does not know the fused kernels of the CPU.

@@ -14,6 +14,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.base.device import resolve_device
+from tracetune.base.errors import InputError, argument
 from tracetune.base.files import write_json
 from tracetune.base.folder_lock import FolderLock
 from tracetune.base.identity import claim, run_identity
@@ -93,10 +94,25 @@ def pretrain(config: PretrainConfig) -> Moment:
     device = resolve_device(config.device)
     join_processes(device.type)
     seed_everything(config.seed)
-    backbone = Moment(moment_config(config)) if config.start is None else load_backbone(config.start)
+    backbone = Moment(moment_config(config)) if config.start is None else _moment(config.start)
     with FolderLock() as lock:
         from_main(lambda: _claim(output, config, backbone, lock))
         _train(config, backbone, output, device)
+    return backbone
+
+
+def _moment(name: str) -> Moment:
+    """Load the model to pretrain on.
+
+    Raises:
+        InputError: it is none that reconstructs hidden patches.
+    """
+    backbone = load_backbone(name)
+    if not isinstance(backbone, Moment):
+        raise InputError(
+            f"Expected {argument('start')} to name a MOMENT model, found {type(backbone).__name__} in {name}: "
+            "pretraining rebuilds hidden patches, which it cannot hide."
+        )
     return backbone
 
 

@@ -298,7 +298,7 @@ def _read_workbook(source: Path, options: ReadingOptions) -> RawTable:
     with python_calamine.CalamineWorkbook.from_path(str(source)) as book:
         name = _sheet(book.sheet_names, options.sheet)
         cells = book.get_sheet_by_name(name).to_python(skip_empty_area=True)
-    rows: list[list[Any]] = [[None if cell == "" else cell for cell in row] for row in cells]
+    rows: list[list[object]] = [[None if cell == "" else cell for cell in row] for row in cells]
     width = max((sum(cell is not None for cell in row) for row in rows), default=0)
     if width == 0:
         raise InputError(f"Expected a table in sheet {name!r} of {shown_path(source)}, found no cells.")

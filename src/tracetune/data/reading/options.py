@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from tracetune.base.errors import InputError, argument, unknown_name
+from tracetune.base.json_types import JsonObject
 from tracetune.data.frequency import Offset, as_offset, offset_text
 
 LAYOUTS = ("long", "wide", "rows", "dates_in_header", "steps_in_header")
@@ -87,7 +88,7 @@ class ReadingOptions:
             )
         return as_offset(step), how
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return what is pinned, in types that JSON has; what is not pinned is left out."""
         freq = offset_text(as_offset(self.freq)) if self.freq is not None else None
         values = asdict(replace(self, freq=freq))
@@ -96,14 +97,14 @@ class ReadingOptions:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any] | str) -> "ReadingOptions":
+    def from_json(cls, values: Mapping[str, object] | str) -> "ReadingOptions":
         """Return the options that `to_json` wrote, from a mapping or its text.
 
         Raises:
             InputError: unknown names, or values of another type.
         """
         try:
-            content = json.loads(values) if isinstance(values, str) else values
+            content: JsonObject = json.loads(values) if isinstance(values, str) else values
         except json.JSONDecodeError as error:
             raise InputError(f"Expected reading options as JSON, found {str(values)[:80]!r}.") from error
         if not isinstance(content, Mapping):
@@ -112,9 +113,9 @@ class ReadingOptions:
         for name, value in content.items():
             if name not in known:
                 raise unknown_name("reading option", str(name), known)
-            kinds: Any = (list, tuple) if name in _TUPLES else bool if name in ("sort", "day_first") else str
-            if not isinstance(value, kinds):
-                raise InputError(f"Expected {name} as {kinds}, found {value!r}.")
+            kind = list if name in _TUPLES else bool if name in ("sort", "day_first") else str
+            if not isinstance(value, (list, tuple) if kind is list else kind):
+                raise InputError(f"Expected {name} as {kind.__name__}, found {value!r}.")
         typed: dict[str, Any] = {n: tuple(map(str, v)) if n in _TUPLES else v for n, v in content.items()}
         return cls(**typed)
 
@@ -136,7 +137,7 @@ class ReadingOptions:
         return replace(remembered, **{name: v for name, v in given.items() if v not in (None, (), False)})
 
 
-def _several(value: object) -> tuple[Any, ...]:
+def _several(value: object) -> tuple[object, ...]:
     if value is None:
         return ()
     return tuple(value) if isinstance(value, (list, tuple)) else (value,)

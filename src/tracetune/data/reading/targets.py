@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -161,7 +160,7 @@ def _calendar_part(values: np.ndarray, times: np.ndarray) -> bool:
     dates = pd.DatetimeIndex(times)
     weekday = dates.dayofweek.to_numpy()
     season = dates.month.to_numpy() % 12 // 3 + 1
-    parts: list[Any] = [
+    parts: list[pd.Index | pd.Series | np.ndarray] = [
         dates.year,
         dates.month,
         dates.day,

@@ -1,13 +1,12 @@
 """Segments of labelled steps, and checked scores and labels."""
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tracetune.base.errors import InputError
 
 
-def checked(scores: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+def checked(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Return scores [T] as float64 and labels [T] as bool.
 
     Raises:
