@@ -97,7 +97,7 @@ class ReadingOptions:
         }
 
     @classmethod
-    def from_json(cls, values: Mapping[str, object] | str) -> "ReadingOptions":
+    def from_json(cls, values: JsonObject | str) -> "ReadingOptions":
         """Return the options that `to_json` wrote, from a mapping or its text.
 
         Raises:
