@@ -202,7 +202,7 @@ def errors(pasts: Sequence[np.ndarray], truth: np.ndarray, forecast: np.ndarray,
 def _notes(model: Any) -> dict[str, Any]:
     """Return how a forecaster reads series, and which candidate came out of its fit."""
     winner = None if model.trace is None else model.trace["winner"]
-    return {"resolutions": list(model.resolutions), "season": model.forecast_model.season, "winner": winner}
+    return {"resolutions": list(model.resolutions), **asdict(model.adjustment), "winner": winner}
 
 
 def cell_path(folder: Path, dataset: str, method: str) -> Path:
@@ -260,8 +260,8 @@ def summarise(cells: Sequence[dict[str, Any]], settings: Settings) -> str:
         f"same command goes on with it. Fine-tuning saw about {TRAINING_WINDOWS:,} windows of the pasts of the same "
         f"series and took {TRAINING_STEPS} steps of TRACE; what came out is the best on the last part of the pasts.",
     ]
-    chosen = [cell for cell in cells if cell.get("resolutions", [1]) != [1]]
-    names = ("dataset", "method", "resolutions", "season", "winner")
+    chosen = [cell for cell in cells if cell.get("resolutions", [1]) != [1] or cell.get("trend", 0)]
+    names = ("dataset", "method", "resolutions", "trend", "season", "winner")
     for metric, title in (("owa", "OWA"), ("smape", "sMAPE"), ("mase", "MASE"), ("seconds", "Seconds")):
         parts.append(f"## {title}\n\n{markdown_table(table(cells, metric))}")
     parts.append(f"## What was chosen\n\n{markdown_table([{name: cell[name] for name in names} for cell in chosen])}")

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from tracetune.fitting.methods import AdaLora, Dora, Full, LinearProbe, Lora, Trace
     from tracetune.heads.config import HeadConfig
     from tracetune.selection.config import SelectionConfig
+    from tracetune.tasks.adjustment import Adjustment
     from tracetune.tasks.forecasting import ForecastModel
     from tracetune.training.config import TrainingConfig
     from tracetune.training.trace_callback import TraceCallback
 
 __all__ = [
     "AdaLora",
+    "Adjustment",
     "AnomalyDetector",
     "Classifier",
     "Dora",
@@ -50,6 +52,7 @@ __all__ = [
 
 _MODULES = {
     "AdaLora": "fitting.methods",
+    "Adjustment": "tasks.adjustment",
     "AnomalyDetector": "estimators.anomaly_detector",
     "Classifier": "estimators.classifier",
     "Dora": "fitting.methods",

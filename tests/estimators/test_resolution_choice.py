@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.tiny import save_tiny, tiny_backbone
-from tracetune import Forecaster, LinearProbe
+from tracetune import Adjustment, Forecaster, LinearProbe
 from tracetune.base.errors import InputError
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.estimators.resolution_choice import backtest_windows, choose_resolution
@@ -31,8 +31,14 @@ def yearly(lengths: tuple[int, ...] = (14, 20, 17, 25), seed: int = 0) -> pd.Dat
     )
 
 
-def forecaster(resolution: object = None) -> Forecaster:
-    return Forecaster.from_backbone(tiny_backbone(), H, resolution=resolution, device="cpu")  # type: ignore[arg-type]
+def forecaster(resolution: object = None, adjustment: Adjustment | None = None) -> Forecaster:
+    return Forecaster.from_backbone(
+        tiny_backbone(),
+        H,
+        resolution=resolution,
+        adjustment=adjustment,
+        device="cpu",  # type: ignore[arg-type]
+    )
 
 
 def points(model: Forecaster, frame: pd.DataFrame) -> np.ndarray:
@@ -46,7 +52,8 @@ def test_the_choice_is_that_of_forecasts_of_what_came() -> None:
     windows = backtest_windows([series.values for series in panel], H)  # noqa: PD011 - not a pandas object
     errors = {
         k: [
-            np.abs(next(forecaster(k).predict_arrays([past])) - truth).mean() for past, truth in windows
+            np.abs(next(forecaster(k, choice.adjustment).predict_arrays([past])) - truth).mean()
+            for past, truth in windows
         ]
         for k in choice.errors
     }  # fmt: skip
@@ -67,7 +74,7 @@ def test_a_season_is_taken_out_where_it_pays(tmp_path: Path) -> None:
     ]
     frame = pd.concat(frames)
     chosen = forecaster().choose_resolution(frame, season=7)
-    assert chosen.forecast_model.season == 7
+    assert chosen.adjustment.season == 7
     expected = np.concatenate([item + 0.01 * np.arange(60, 64) + 5 * np.tile(wave[:7], 10)[60:64] for item in range(3)])
     assert np.abs(points(chosen, frame) - expected).mean() < 0.5 * np.abs(points(forecaster(), frame) - expected).mean()
     config = FitConfig(method=LinearProbe(), head_training=TrainingConfig(max_steps=1), guard_margin=0.0)
@@ -75,8 +82,50 @@ def test_a_season_is_taken_out_where_it_pays(tmp_path: Path) -> None:
     tuned = base.choose_resolution(frame, season=7).fit(frame, config=config)
     tuned.save_pretrained(tmp_path / "tuned")
     again = Forecaster.from_pretrained(tmp_path / "tuned", device="cpu")
-    assert again.forecast_model.season == 7
+    assert again.adjustment.season == 7
     np.testing.assert_allclose(points(again, frame), points(tuned, frame), rtol=1e-6)
+
+
+def rising(count: int = 6) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    steps = np.arange(30)
+    return pd.concat(
+        pd.DataFrame(
+            {
+                "item_id": f"item{item}",
+                "timestamp": 1990 + steps,
+                "target": 50 + (item + 1) * steps + 0.3 * rng.normal(size=30),
+            }
+        )
+        for item in range(count)
+    )
+
+
+def test_a_trend_is_taken_out_where_it_pays_and_saved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frame = rising()
+    chosen = forecaster().choose_resolution(frame)
+    assert chosen.adjustment == Adjustment(trend=1.0)
+    assert "without 100% of the trend: error 0." in caplog.text
+    truth = np.concatenate([50 + (item + 1) * np.arange(30, 34) for item in range(6)])
+    assert np.abs(points(chosen, frame) - truth).mean() < 0.3 * np.abs(points(forecaster(), frame) - truth).mean()
+    base = Forecaster.from_pretrained(save_tiny(tmp_path / "base"), H, adjustment=Adjustment(0.5), device="cpu")
+    config = FitConfig(method=LinearProbe(), head_training=TrainingConfig(max_steps=1), guard_margin=0.0)
+    tuned = base.fit(frame, config=config)
+    tuned.save_pretrained(tmp_path / "tuned")
+    again = Forecaster.from_pretrained(tmp_path / "tuned", device="cpu")
+    assert again.adjustment == Adjustment(trend=0.5)
+    np.testing.assert_allclose(points(again, frame), points(tuned, frame), rtol=1e-6)
+    card = (tmp_path / "tuned" / "README.md").read_text()
+    assert "adjustment=Adjustment(trend=0.5, season=1)" in card and "import Adjustment, ForecastModel" in card
+    with pytest.raises(InputError, match="without 50% of the trend of its series, found nothing"):
+        Forecaster.from_pretrained(tmp_path / "tuned", adjustment=Adjustment())
+
+
+def test_an_adjustment_that_is_given_stays() -> None:
+    frame = rising(3)
+    given = forecaster("auto", Adjustment(0.25)).choose_resolution(frame)
+    assert given.adjustment == Adjustment(0.25) and len(given.resolutions) == 3
+    assert not forecaster().choose_resolution(frame, trend=0.0).adjustment.changes
 
 
 def test_windows_of_the_backtest_end_before_what_they_forecast() -> None:
@@ -93,7 +142,7 @@ def test_auto_forecasts_as_the_chosen_resolutions_do() -> None:
     frame = yearly()
     auto, chosen = forecaster("auto"), forecaster().choose_resolution(frame)
     assert auto.chooses_resolution and not chosen.chooses_resolution
-    np.testing.assert_array_equal(points(auto, frame), points(forecaster(chosen.resolutions), frame))
+    np.testing.assert_array_equal(points(auto, frame), points(forecaster(chosen.resolutions, chosen.adjustment), frame))
     past = frame.groupby("item_id").head(10)
     expected = forecaster().choose_resolution(past).evaluate(frame, test_length=H).overall
     found = auto.evaluate(frame.groupby("item_id").head(14), test_length=H).overall

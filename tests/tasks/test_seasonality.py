@@ -7,6 +7,7 @@ from statsmodels.tsa.seasonal import seasonal_decompose
 
 from tests.tiny import tiny_backbone
 from tracetune.heads.config import HeadConfig
+from tracetune.tasks.adjustment import Adjustment
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.tasks.seasonality import repeat_season, seasonal_component
 
@@ -56,9 +57,15 @@ def test_a_head_begins_with_the_zero_shot_forecast(resolution: int | tuple[int, 
     torch.nn.init.zeros_(backbone.token_to_patch.bias)
     head = HeadConfig("projection", 2, tokens="future")
     with torch.no_grad():
-        zero_shot = ForecastModel.from_backbone(backbone, 5, resolution=resolution, season=5).eval()(past).forecast
+        zero_shot = (
+            ForecastModel.from_backbone(backbone, 5, resolution=resolution, adjustment=Adjustment(season=5))
+            .eval()(past)
+            .forecast
+        )
         plain = ForecastModel.from_backbone(backbone, 5, resolution=resolution).eval()(past).forecast
-        model = ForecastModel.from_backbone(backbone, 5, head, resolution=resolution, season=5).eval()
+        model = ForecastModel.from_backbone(
+            backbone, 5, head, resolution=resolution, adjustment=Adjustment(season=5)
+        ).eval()
         torch.testing.assert_close(model(past).forecast, zero_shot, rtol=1e-4, atol=1e-4)
         features = model.features(
             {"past_values": past, "input_mask": torch.ones_like(past), "future_values": zero_shot + 1,

@@ -5,6 +5,7 @@ from typing import Any
 
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
+from tracetune.tasks.adjustment import Adjustment
 
 _TEMPLATE = """---
 base_model: {base}
@@ -41,7 +42,7 @@ _PLAIN_PEFT = """Plain PEFT loads it too:
 
 ```python
 from peft import PeftModel
-from tracetune import ForecastModel, HeadConfig
+from tracetune import {names}
 
 base = ForecastModel.from_pretrained(
     "{backbone}", prediction_length={prediction_length}, head={head}, context_length={context_length}{resolution}
@@ -76,6 +77,9 @@ def forecaster_card(trace: Mapping[str, Any]) -> str:
             prediction_length=trace["prediction_length"],
             context_length=trace["context_length"],
             resolution=_resolution(trace),
+            names="ForecastModel, HeadConfig"
+            if _adjustment(trace) is None
+            else "Adjustment, ForecastModel, HeadConfig",
         )
     )
     return _TEMPLATE.format(
@@ -95,8 +99,16 @@ def forecaster_card(trace: Mapping[str, Any]) -> str:
 
 def _resolution(trace: Mapping[str, Any]) -> str:
     """Return the arguments of ``from_pretrained`` for what is not read as it is."""
-    finer, season = list(trace.get("resolutions", [1])), trace.get("season", 1)
-    return ("" if finer == [1] else f", resolution={finer}") + ("" if season == 1 else f", season={season}")
+    finer, adjustment = list(trace.get("resolutions", [1])), _adjustment(trace)
+    return ("" if finer == [1] else f", resolution={finer}") + (
+        "" if adjustment is None else f", adjustment={adjustment}"
+    )
+
+
+def _adjustment(trace: Mapping[str, Any]) -> Adjustment | None:
+    """Return what is taken out of series before; None for nothing."""
+    adjustment = Adjustment(trace.get("trend", 0.0), trace.get("season", 1))
+    return adjustment if adjustment.changes else None
 
 
 def _selection(trace: Mapping[str, Any]) -> str:

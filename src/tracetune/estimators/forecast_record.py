@@ -14,6 +14,7 @@ from tracetune.data.panels import Panel
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.estimators.saved_model import BaseModel
 from tracetune.heads.config import HeadConfig
+from tracetune.tasks.adjustment import Adjustment
 from tracetune.tasks.forecast_data import ForecastData
 from tracetune.tasks.forecast_evaluation import naive_losses
 from tracetune.tasks.forecasting import ForecastModel
@@ -44,7 +45,8 @@ class ForecastRecord:
         seed: of the fit.
         versions: of the libraries.
         resolutions: points a step at which the backbone reads series, see tasks/resolution.py.
-        season: steps of a season that is taken out before and put back after; 1 for none.
+        season: steps of the season that is taken out before and put back after; 1 for none.
+        trend: share of the trend that is taken out before and put back after.
     """
 
     prediction_length: int
@@ -64,13 +66,20 @@ class ForecastRecord:
     versions: dict[str, str]
     resolutions: tuple[int, ...] = (1,)
     season: int = 1
+    trend: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("prediction_length", "context_length", "season"):
+        for name in ("prediction_length", "context_length"):
             value = getattr(self, name)
             if value < 1:
                 raise InputError(f"Expected {name} of at least 1, found {value}.")
         checked_resolutions(self.resolutions)
+        self.adjustment  # noqa: B018 - refuses what is none
+
+    @property
+    def adjustment(self) -> Adjustment:
+        """Return what is taken out before and put back after."""
+        return Adjustment(self.trend, self.season)
 
     @classmethod
     def from_json(cls, record: Mapping[str, object], where: str) -> "ForecastRecord":
@@ -118,6 +127,19 @@ class ForecastRecord:
             "Leave it out, or fine-tune again."
         )
 
+    def require_adjustment(self, folder: str, given: Adjustment | None) -> None:
+        """Refuse another adjustment than was fine-tuned with, where one is given.
+
+        Raises:
+            InputError: names both.
+        """
+        if given is None or given == self.adjustment:
+            return
+        raise InputError(
+            f"{folder} was fine-tuned without {self.adjustment.describe() or 'any adjustment'} of its series, found "
+            f"{given.describe() or 'nothing'} to be taken out. Leave that out, or fine-tune again."
+        )
+
 
 def fit_record(panel: Panel, data: ForecastData, fitted: "Fitted", base: BaseModel) -> dict[str, Any]:
     """Return what trace.json says of a fit: the record of the fit, of its data, and what loading needs."""
@@ -130,7 +152,7 @@ def fit_record(panel: Panel, data: ForecastData, fitted: "Fitted", base: BaseMod
         "prediction_length": model.prediction_length,
         "context_length": model.context_length,
         "resolutions": list(model.resolutions),
-        "season": model.season,
+        **asdict(model.adjustment),
         "reading": panel.origin.reading,
         "data": {
             "items": len(panel),

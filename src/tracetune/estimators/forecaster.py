@@ -42,6 +42,7 @@ from tracetune.estimators.saved_model import merged_model, save_model
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import Method
+from tracetune.tasks.adjustment import Adjustment
 from tracetune.tasks.forecasting import ForecastModel, ForecastOutput
 from tracetune.tasks.resolution import AUTO, Resolution
 
@@ -119,6 +120,11 @@ class Forecaster:
         return self.forecast_model.resolutions
 
     @property
+    def adjustment(self) -> Adjustment:
+        """Return the trend and season that are taken out of series before and put back after."""
+        return self.forecast_model.adjustment
+
+    @property
     def remembered(self) -> ReadingOptions:
         """Return how the table was read that this forecaster was trained on; tables to forecast are read alike."""
         return ReadingOptions.from_json((self.trace or {}).get("reading") or {})
@@ -132,6 +138,7 @@ class Forecaster:
         *,
         base: str | Backbone | None = None,
         resolution: Resolution | None = None,
+        adjustment: Adjustment | None = None,
         device: str = "auto",
     ) -> "Forecaster":
         """Load a foundation model by name, or a forecaster that was saved.
@@ -146,13 +153,15 @@ class Forecaster:
             resolution: points a step at which a foundation model reads series, see docs/forecasting.md: a number,
                 several whose forecasts are averaged, or "auto", chosen by `choose_resolution` on the series that
                 are fitted or forecast. None for series as they are, and for a saved forecaster, which has its own.
+            adjustment: trend and season that are taken out before a foundation model reads series, and put back after.
+                None for nothing, except that resolution="auto" then chooses it too.
             device: "auto", "cpu", "cuda", ...
 
         Raises:
             InputError: unknown or damaged model, another horizon than the saved head has, or a backbone
                 other than the one that was fine-tuned.
         """
-        state = load_forecaster(name_or_folder, prediction_length, context_length, base, resolution)
+        state = load_forecaster(name_or_folder, prediction_length, context_length, base, resolution, adjustment)
         return cls(**vars(state), device=device)
 
     @classmethod
@@ -164,6 +173,7 @@ class Forecaster:
         *,
         name: str | None = None,
         resolution: Resolution | None = None,
+        adjustment: Adjustment | None = None,
         device: str = "auto",
     ) -> "Forecaster":
         """Return a forecaster on a backbone that is there already, e.g. of `tracetune.wrap_module`.
@@ -174,26 +184,30 @@ class Forecaster:
             context_length: T; None takes the backbone's.
             name: as the base model is called in records and cards; None takes that of its class.
             resolution: as for `from_pretrained`.
+            adjustment: as for `from_pretrained`.
             device: "auto", "cpu", "cuda", ...
 
         Raises:
             InputError: lengths below 1.
         """
         called = type(backbone).__name__ if name is None else name
-        return cls(
-            **vars(foundation_state(backbone, prediction_length, context_length, resolution, called)), device=device
-        )
+        state = foundation_state(backbone, prediction_length, context_length, resolution, adjustment, called)
+        return cls(**vars(state), device=device)
 
-    def choose_resolution(self, df: Any, *, season: int | None = None, **columns: Any) -> "Forecaster":
+    def choose_resolution(
+        self, df: Any, *, season: int | None = None, trend: float | None = None, **columns: Any
+    ) -> "Forecaster":
         """Return this forecaster at the resolution at which it forecasts the last part of these series best.
 
         A series of 20 steps is hardly more than one patch. Stretched to k points a step by linear interpolation, it is
-        many: k H points are forecast, and every k-th is taken. The best three k are averaged. Where it pays, a season
-        is taken out before, and put back after.
+        many: k H points are forecast, and every k-th is taken. The best three k are averaged. Where it pays, half of
+        the trend or all of it, and the season, are taken out before and put back after; an adjustment that the
+        forecaster has already stays.
 
         Args:
             df: series, as for `fit`; nothing later than their end is used.
             season: steps of a season; None takes the frequency's, 1 none.
+            trend: share of the trend that is taken out; None chooses among 0, 1/2 and 1.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
         Raises:
@@ -205,7 +219,9 @@ class Forecaster:
                 f"Forecaster.from_pretrained(..., resolution={AUTO!r}).fit(...)."
             )
         panel = panel_from_frame(df, remembered=self.remembered, **columns)
-        state = with_chosen_resolution(replace(self._state, chooses_resolution=True), panel, str(self.device), season)
+        state = with_chosen_resolution(
+            replace(self._state, chooses_resolution=True), panel, str(self.device), season, trend
+        )
         return Forecaster(**vars(state), device=str(self.device))
 
     def _chosen(self, panel: Panel) -> "Forecaster":

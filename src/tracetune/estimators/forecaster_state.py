@@ -24,6 +24,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.names import ZERO_SHOT
 from tracetune.fitting.run import Run
+from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
 from tracetune.tasks.forecast_data import ForecastData, forecast_data
 from tracetune.tasks.forecasting import Forecasting, ForecastModel
 from tracetune.tasks.resolution import AUTO, Resolution
@@ -42,7 +43,8 @@ class ForecasterState:
         intervals: where its quantiles lie; None if it has none.
         non_negative: whether its forecasts are clipped at 0.
         history: the Trainer's log of each phase of its fit, if it was just fitted.
-        chooses_resolution: whether it has yet to choose its resolution, by a backtest on the series that it gets.
+        chooses_resolution: whether it has yet to choose its resolution and adjustment, by a backtest on the series that
+            it gets.
     """
 
     model: nn.Module
@@ -71,12 +73,14 @@ def load_forecaster(
     context_length: int | None,
     base: str | Backbone | None,
     resolution: Resolution | None = None,
+    adjustment: Adjustment | None = None,
 ) -> ForecasterState:
     """Return a foundation model by name, or a forecaster that was saved; see `Forecaster.from_pretrained`."""
     if is_saved_model(name_or_folder):
         saved = read_saved_model(name_or_folder, Forecasting.name, ForecastRecord.from_json)
         saved.content.require(str(saved.folder), prediction_length=prediction_length, context_length=context_length)
         saved.content.require_resolution(str(saved.folder), resolution)
+        saved.content.require_adjustment(str(saved.folder), adjustment)
         return _load_saved(saved, base)
     if base is not None:
         raise InputError(
@@ -91,7 +95,12 @@ def load_forecaster(
             f"own; {str(name_or_folder)!r} is a foundation model."
         )
     return foundation_state(
-        load_backbone(str(name_or_folder)), prediction_length, context_length, resolution, str(name_or_folder)
+        load_backbone(str(name_or_folder)),
+        prediction_length,
+        context_length,
+        resolution,
+        adjustment,
+        str(name_or_folder),
     )
 
 
@@ -100,25 +109,28 @@ def foundation_state(
     prediction_length: int,
     context_length: int | None,
     resolution: Resolution | None,
+    adjustment: Adjustment | None,
     name: str,
 ) -> ForecasterState:
     """Return a foundation model as a forecaster."""
     chooses = resolution == AUTO
     given = 1 if resolution is None or resolution == AUTO else resolution
-    model = ForecastModel.from_backbone(backbone, prediction_length, None, context_length, name, given)
+    adjusted = UNADJUSTED if adjustment is None else adjustment
+    model = ForecastModel.from_backbone(backbone, prediction_length, None, context_length, name, given, adjusted)
     return ForecasterState(model, name, chooses_resolution=chooses)
 
 
 def with_chosen_resolution(
-    state: ForecasterState, panel: Panel, device: str, season: int | None = None
+    state: ForecasterState, panel: Panel, device: str, season: int | None = None, trend: float | None = None
 ) -> ForecasterState:
-    """Return the forecaster at the resolutions that a backtest on these series chooses; itself where it has some."""
+    """Return the forecaster as a backtest on these series chooses it to read them; itself where that is given."""
     if not state.chooses_resolution:
         return state
     model = inner_model(state.model)
-    choice = choose_resolution(model, panel, device, seasonality(panel.freq) if season is None else season)
+    choice = choose_resolution(model, panel, device, seasonality(panel.freq) if season is None else season, trend)
     lengths = model.prediction_length, None, model.context_length
-    chosen = ForecastModel.from_backbone(model.backbone, *lengths, state.base_name, choice.resolutions, choice.season)
+    read = choice.resolutions, choice.adjustment
+    chosen = ForecastModel.from_backbone(model.backbone, *lengths, state.base_name, *read)
     return replace(state, model=chosen, chooses_resolution=False)
 
 
@@ -161,7 +173,7 @@ def fit_forecaster(
     tuned = model if tuned_before else None
     quantile_loss = config.start == ZERO_SHOT and model.zero_shot_quantile_levels is not None
     lengths = model.prediction_length, model.context_length
-    task = Forecasting(*lengths, start.base_name, tuned, quantile_loss, model.resolutions, model.season)
+    task = Forecasting(*lengths, start.base_name, tuned, quantile_loss, model.resolutions, model.adjustment)
     with Run.at(config.checkpoints, device, callbacks, restart=config.restart) as run:
         fitted = fit(task, model.backbone, data, config, run)
     base = base_of(start.base_name, fitted.backbone_sha256, fitted.model, tuned_before=tuned_before)
@@ -192,7 +204,7 @@ def _load_saved(saved: SavedModel[ForecastRecord], base: str | Backbone | None) 
 
     def build(backbone: Any) -> ForecastModel:
         lengths = record.prediction_length, record.head, record.context_length
-        return ForecastModel.from_backbone(backbone, *lengths, name, record.resolutions, record.season)
+        return ForecastModel.from_backbone(backbone, *lengths, name, record.resolutions, record.adjustment)
 
     model = load_model(saved, build, base)
     named = base if isinstance(base, str) and base else name

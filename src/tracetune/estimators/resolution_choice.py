@@ -1,8 +1,8 @@
-"""At which resolution a backbone forecasts a group of series best, by a backtest on their own past."""
+"""At which resolution, and how adjusted, a backbone forecasts a group of series best, by a backtest on their past."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from tracetune.base.errors import InputError, argument
 from tracetune.data.batch_source import spread_rows
 from tracetune.data.panels import Panel
 from tracetune.estimators.prediction import forecast_series
+from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.tasks.resolution import AUTO, longest_resolution
 
@@ -20,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 CANDIDATES = (1, 2, 3, 4, 6, 8, 12, 16)
 _AVERAGED = 3
+_TRENDS = (0.0, 0.5, 1.0)  # shares of the trend that are taken out; the first is what is left as it is
 _WINDOWS = 200  # of series; more do not change the choice
 _ORIGINS = 5  # of one series
 _LEAST_PAST = 3  # steps; a straight line needs two
@@ -27,45 +29,55 @@ _LEAST_PAST = 3  # steps; a straight line needs two
 
 @dataclass(frozen=True)
 class ResolutionChoice:
-    """Which resolutions were chosen, and why.
+    """Which resolutions and which adjustment were chosen, and why.
 
     Attributes:
         resolutions: those whose forecasts are averaged, ascending.
-        season: steps of the season that is taken out before and put back after; 1 for none.
-        errors: of each candidate, relative to the mean of all candidates; empty where nothing could be measured.
+        adjustment: trend and season that are taken out before and put back after.
+        errors: of each candidate so adjusted, relative to the mean of all candidates; empty where nothing could be
+            measured.
+        ratio: mean error of the resolutions chosen, relative to that of series as they are.
         windows: how many forecasts were compared.
     """
 
     resolutions: tuple[int, ...]
-    season: int
+    adjustment: Adjustment
     errors: dict[int, float]
+    ratio: float
     windows: int
 
     def describe(self) -> str:
         """Return a line for people."""
         chosen = ", ".join(map(str, self.resolutions))
-        ratio = float(np.mean([self.errors[k] for k in self.resolutions])) / self.errors[1]
-        adjusted = f", without a season of {self.season}" if self.season > 1 else ""
+        adjusted = f", without {self.adjustment.describe()}" if self.adjustment.changes else ""
         return (
-            f"Resolution {chosen}{' (averaged)' if len(self.resolutions) > 1 else ''}{adjusted}: error {ratio:.3f} of "
-            f"that at resolution 1, in a backtest of {self.windows} windows on the past of the series."
+            f"Resolution {chosen}{' (averaged)' if len(self.resolutions) > 1 else ''}{adjusted}: error "
+            f"{self.ratio:.3f} of that at resolution 1{' with all' if adjusted else ''}, in a backtest of "
+            f"{self.windows} windows on the past of the series."
         )
 
 
 def choose_resolution(
-    model: ForecastModel, panel: Panel, device: Any, season: int = 1, batch_size: int = 64
+    model: ForecastModel,
+    panel: Panel,
+    device: Any,
+    season: int = 1,
+    trend: float | None = None,
+    batch_size: int = 64,
 ) -> ResolutionChoice:
     """Backtest the backbone's forecasts at every resolution on the last horizons of the series, and take the best.
 
     The error of a window is the mean absolute error over its observed targets, relative to the mean of all
-    resolutions: every window counts alike, whatever its magnitude. Forecasts of the best three are averaged; of
-    the series without their season, where that has a lower error by more than one standard error.
+    candidates: every window counts alike, whatever its magnitude. What is taken out before and put back after is
+    chosen first, at two of the resolutions: a share of the trend, then the season, each only where the error falls
+    by more than one standard error. Then forecasts of the best three resolutions are averaged.
 
     Args:
-        model: whose backbone, context and horizon count.
+        model: whose backbone, context and horizon count; an adjustment that it has stays.
         panel: nothing later than its end is known.
         device: where to compute.
         season: steps of a season; 1 for none.
+        trend: share of the trend that is taken out; None chooses it.
         batch_size: series and channels per forward pass.
 
     Raises:
@@ -83,30 +95,73 @@ def choose_resolution(
     candidates = [k for k in CANDIDATES if k == 1 or k <= most]
     if not windows:
         logger.warning("Resolution 1: no series is long enough for a backtest on its own past.")
-        return ResolutionChoice((1,), 1, {}, 0)
+        return ResolutionChoice((1,), model.adjustment, {}, 1.0, 0)
+    trials = _Trials(model, windows, device, batch_size)
     longest = max(past.shape[1] for past, _ in windows)
-    seasons = (1, season) if 1 < season <= longest // 3 else (1,)
-    found = {s: np.stack([_errors(model, k, s, windows, device, batch_size) for k in candidates]) for s in seasons}
-    level = np.concatenate(list(found.values())).mean(axis=0)  # [W]
-    relative = {s: np.where(level > 0, each / np.where(level > 0, level, 1.0), 1.0) for s, each in found.items()}
-    chosen = {s: _best(each, candidates, s) for s, each in relative.items()}
-    choice = chosen[1]
-    if season in chosen and _is_better(*(_of_best(relative[s], candidates, chosen[s]) for s in (season, 1))):
-        choice = chosen[season]
+    trends = _TRENDS if trend is None else (trend,)
+    adjustment = model.adjustment
+    if not adjustment.changes:
+        adjustment = _best_adjustment(trials, candidates, trends, season if season <= longest // 3 else 1)
+    choice = _best_resolutions(trials, candidates, adjustment)
     logger.warning(choice.describe())  # a choice that decides the result is said on the command line too
     return choice
 
 
-def _best(relative: np.ndarray, candidates: Sequence[int], season: int) -> ResolutionChoice:
-    """Return the best three of some resolutions, given the relative error [K, W] of each in every window."""
-    errors = dict(zip(candidates, relative.mean(axis=1).tolist(), strict=True))
+@dataclass(frozen=True)
+class _Trials:
+    """Errors of the windows, at any resolution and with any adjustment, each forecast once.
+
+    Attributes:
+        model: whose backbone, context and horizon count.
+        windows: past [C, any] and truth [C, H].
+        device: where to compute.
+        batch_size: series and channels per forward pass.
+        known: errors that were measured.
+    """
+
+    model: ForecastModel
+    windows: Sequence[tuple[np.ndarray, np.ndarray]]
+    device: Any
+    batch_size: int
+    known: dict[tuple[int, Adjustment], np.ndarray] = field(default_factory=dict)
+
+    def errors(self, resolution: int, adjustment: Adjustment) -> np.ndarray:
+        """Return the mean absolute error of each window, [W]."""
+        key = resolution, adjustment
+        if key not in self.known:
+            self.known[key] = _errors(self.model, *key, self.windows, self.device, self.batch_size)
+        return self.known[key]
+
+
+def _best_adjustment(trials: _Trials, candidates: Sequence[int], trends: Sequence[float], season: int) -> Adjustment:
+    """Return what to take out: first which share of the trend, then whether the season too."""
+    few = {candidates[len(candidates) * part // 3] for part in (1, 2)}
+
+    def best(options: Sequence[Adjustment]) -> Adjustment:
+        """Return the option with the lowest error, or the first where it is not lower beyond noise."""
+        errors = np.stack([np.mean([trials.errors(k, one) for k in few], axis=0) for one in options])
+        relative = _relative(errors, errors)
+        lowest = int(relative.mean(axis=1).argmin())
+        return options[lowest] if _is_better(relative[lowest], relative[0]) else options[0]
+
+    without_season = best([Adjustment(trend) for trend in trends])
+    return without_season if season == 1 else best([without_season, replace(without_season, season=season)])
+
+
+def _best_resolutions(trials: _Trials, candidates: Sequence[int], adjustment: Adjustment) -> ResolutionChoice:
+    """Return the best three resolutions of series that are so adjusted."""
+    measured = np.stack([trials.errors(k, adjustment) for k in candidates])
+    errors = dict(zip(candidates, _relative(measured, measured).mean(axis=1).tolist(), strict=True))
     best = sorted(candidates, key=lambda k: errors[k])[:_AVERAGED]
-    return ResolutionChoice(tuple(sorted(best)), season, errors, relative.shape[1])
+    plain = float(_relative(trials.errors(1, UNADJUSTED)[None], measured).mean())
+    ratio = float(np.mean([errors[k] for k in best])) / plain if plain > 0 else 1.0
+    return ResolutionChoice(tuple(sorted(best)), adjustment, errors, ratio, measured.shape[1])
 
 
-def _of_best(relative: np.ndarray, candidates: Sequence[int], choice: ResolutionChoice) -> np.ndarray:
-    """Return the mean error [W] of the resolutions that were chosen."""
-    return relative[[candidates.index(k) for k in choice.resolutions]].mean(axis=0)
+def _relative(errors: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Return errors [K, W] relative to the mean of those of each window among some [M, W]; 1 where that is 0."""
+    level = among.mean(axis=0)
+    return np.where(level > 0, errors / np.where(level > 0, level, 1.0), 1.0)
 
 
 def _is_better(errors: np.ndarray, simpler: np.ndarray) -> bool:
@@ -136,14 +191,14 @@ def backtest_windows(values: Sequence[np.ndarray], horizon: int) -> list[tuple[n
 def _errors(
     model: ForecastModel,
     resolution: int,
-    season: int,
+    adjustment: Adjustment,
     windows: Sequence[tuple[np.ndarray, np.ndarray]],
     device: Any,
     batch_size: int,
 ) -> np.ndarray:
     """Return the mean absolute error of each window at a resolution, [W]."""
     lengths = model.prediction_length, None, model.context_length
-    reader = ForecastModel.from_backbone(model.backbone, *lengths, resolution=resolution, season=season).eval()
+    reader = ForecastModel.from_backbone(model.backbone, *lengths, resolution=resolution, adjustment=adjustment).eval()
 
     def forecast(batch: Any) -> Any:
         with torch.inference_mode():

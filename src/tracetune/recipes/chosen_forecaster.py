@@ -2,6 +2,7 @@
 
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.recipes.configs.forecaster import ForecasterChoice, resolution_of
+from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
 
 
 def load_chosen(choice: ForecasterChoice, device: str) -> Forecaster:
@@ -10,7 +11,19 @@ def load_chosen(choice: ForecasterChoice, device: str) -> Forecaster:
     Raises:
         InputError: there is no such model, or it forecasts another number of steps.
     """
-    resolution = resolution_of(choice.resolution)
-    return Forecaster.from_pretrained(
-        choice.model, choice.prediction_length, base=choice.base, resolution=resolution, device=device
-    )
+    read = {
+        "resolution": resolution_of(choice.resolution),
+        "adjustment": adjustment_of(choice.adjust_trend, choice.adjust_season),
+    }
+    return Forecaster.from_pretrained(choice.model, choice.prediction_length, base=choice.base, device=device, **read)
+
+
+def adjustment_of(trend: float | None, season: int | None) -> Adjustment | None:
+    """Return what is taken out of series before and put back after; None where nothing was said.
+
+    Raises:
+        InputError: no share, or a season below 1.
+    """
+    if trend is None and season is None:
+        return None
+    return Adjustment(UNADJUSTED.trend if trend is None else trend, UNADJUSTED.season if season is None else season)

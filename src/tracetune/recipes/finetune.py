@@ -8,6 +8,7 @@ from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit
 from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.forecaster import Forecaster
+from tracetune.recipes.chosen_forecaster import adjustment_of
 from tracetune.recipes.configs.finetune import FinetuneConfig
 from tracetune.recipes.configs.forecaster import resolution_of
 from tracetune.recipes.finetune_report import draw_run, report_run
@@ -23,8 +24,12 @@ def finetune(config: FinetuneConfig) -> Forecaster:
     with finetune_run(config.run) as device:
         chosen = config.backbone
         lengths = chosen.prediction_length, chosen.context_length
+        resolution, adjustment = (
+            resolution_of(chosen.resolution),
+            adjustment_of(chosen.adjust_trend, chosen.adjust_season),
+        )
         base = Forecaster.from_pretrained(
-            chosen.model, *lengths, resolution=resolution_of(chosen.resolution), device=device
+            chosen.model, *lengths, resolution=resolution, adjustment=adjustment, device=device
         )
         panel, split, least = _data(base, config)
         given: dict[str, Any] = {"min_context": least, "non_negative": chosen.non_negative}

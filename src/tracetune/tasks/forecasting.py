@@ -18,6 +18,7 @@ from tracetune.heads.config import FORECASTING_HEAD, HeadConfig
 from tracetune.heads.head import Head
 from tracetune.heads.ridge import fit_ridge
 from tracetune.heads.zero_shot_start import ZeroShotTokens, start_at_zero_shot
+from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
 from tracetune.tasks.resolution import (
     checked_resolutions,
     every_step,
@@ -27,7 +28,6 @@ from tracetune.tasks.resolution import (
     stretch,
     token_counts,
 )
-from tracetune.tasks.seasonality import repeat_season, seasonal_component
 from tracetune.tasks.task import Features, Output, TaskModel
 
 
@@ -68,8 +68,7 @@ class ForecastModel(TaskModel):
 
     Attributes:
         resolutions: points a step at which the backbone reads series; (1,) for series as they are.
-        season: steps of a season that is taken out of contexts before and put back after, where there is one (see
-            tasks/seasonality.py); 1 for none.
+        adjustment: trend and season that are taken out of contexts before and put back after.
         head_tokens: which tokens the head reads, see HeadConfig ("auto" is decided here).
         head_config: what the head was built from; None for the zero-shot forecast.
         kept_directions: how many rows of a compact head's projection make up the forecast with which the head starts;
@@ -91,10 +90,10 @@ class ForecastModel(TaskModel):
         name_or_path: str = "",
         head_tokens: str = "context",
         resolutions: Sequence[int] = (1,),
-        season: int = 1,
+        adjustment: Adjustment = UNADJUSTED,
     ) -> None:
         super().__init__(backbone, head, name_or_path)
-        self.season = season
+        self.adjustment = adjustment
         self.head_tokens = head_tokens
         self.resolutions = tuple(resolutions)
         self.head_config: HeadConfig | None = None
@@ -112,7 +111,7 @@ class ForecastModel(TaskModel):
         head: HeadConfig | None = None,
         context_length: int | None = None,
         resolution: int | Sequence[int] = 1,
-        season: int = 1,
+        adjustment: Adjustment = UNADJUSTED,
     ) -> "ForecastModel":
         """Load a backbone and put a new head on it; ``head=None`` leaves the zero-shot forecast.
 
@@ -121,7 +120,9 @@ class ForecastModel(TaskModel):
                 at.
         """
         backbone = load_backbone(name_or_folder)
-        return cls.from_backbone(backbone, prediction_length, head, context_length, name_or_folder, resolution, season)
+        return cls.from_backbone(
+            backbone, prediction_length, head, context_length, name_or_folder, resolution, adjustment
+        )
 
     @classmethod
     def from_backbone(
@@ -132,7 +133,7 @@ class ForecastModel(TaskModel):
         context_length: int | None = None,
         name_or_path: str = "",
         resolution: int | Sequence[int] = 1,
-        season: int = 1,
+        adjustment: Adjustment = UNADJUSTED,
     ) -> "ForecastModel":
         """Put a new head on a backbone that is already loaded.
 
@@ -142,18 +143,18 @@ class ForecastModel(TaskModel):
         """
         resolutions = checked_resolutions(resolution)
         context_length = backbone.context_length if context_length is None else context_length
-        lengths = {"prediction_length": prediction_length, "context_length": context_length, "season": season}
-        for name, value in lengths.items():
+        for name, value in {"prediction_length": prediction_length, "context_length": context_length}.items():
             if value < 1:
                 raise InputError(f"Expected {argument(name)} of at least 1, found {value}.")
         require_resolutions(backbone, resolutions, prediction_length)
         if head is None:
             lengths_and_name = prediction_length, context_length, str(name_or_path)
-            return cls(backbone, None, *lengths_and_name, resolutions=resolutions, season=season)
+            return cls(backbone, None, *lengths_and_name, resolutions=resolutions, adjustment=adjustment)
         tokens = _resolved_tokens(head.tokens, backbone, resolutions, context_length, prediction_length)
         counts = token_counts(backbone, resolutions, context_length, prediction_length, tokens)
         module = build_head(head, sum(counts), backbone.width, prediction_length)
-        model = cls(backbone, module, prediction_length, context_length, str(name_or_path), tokens, resolutions, season)
+        lengths_and_name = prediction_length, context_length, str(name_or_path)
+        model = cls(backbone, module, *lengths_and_name, tokens, resolutions, adjustment)
         model.head_config = head
         if tokens != "context":
             assert isinstance(backbone, MaskedBackbone), "only these have tokens of the future"
@@ -191,7 +192,7 @@ class ForecastModel(TaskModel):
         """
         if self.head is None:
             past_values, input_mask = self._fit_context(past_values, input_mask, self.context_length)
-            forecast, quantiles = self._with_season(past_values, input_mask)
+            forecast, quantiles = self._adjusted_forecast(past_values, input_mask)
             scale = _context_scale(past_values, input_mask)
         else:
             tokens, statistics = self.encode(past_values, input_mask)
@@ -205,13 +206,13 @@ class ForecastModel(TaskModel):
         """Return the tokens [B, C, N, D] of past values [B, C, T] that the head reads, and the values' statistics.
 
         Of several resolutions, tokens stand one after the other, each in units of the mean scale, so that what a head
-        makes of them is the average of what it would make of each. With a season the location is [B, C, H].
+        makes of them is the average of what it would make of each. With an adjustment the location is [B, C, H].
         """
-        if self.season > 1:
+        if self.adjustment.changes:
             past_values, input_mask = self._fit_context(past_values, input_mask, self.context_length)
-            past_values, seasonal = self._adjusted(past_values, input_mask)
+            past_values, added = self._adjusted(past_values, input_mask)
             tokens, statistics = self._encode_views(past_values, input_mask)
-            return Encoded(tokens, InstanceStatistics(statistics.location + seasonal, statistics.scale))
+            return Encoded(tokens, InstanceStatistics(statistics.location + added, statistics.scale))
         return self._encode_views(past_values, input_mask)
 
     def _encode_views(self, past_values: Tensor, input_mask: Tensor | None) -> Encoded:
@@ -295,23 +296,17 @@ class ForecastModel(TaskModel):
         assert quantiles is not None, "only what forecasts quantiles by itself is trained on their loss"
         return quantile_loss_per_sample(quantiles, self.backbone.quantile_levels, future_values, future_mask)
 
-    def _with_season(self, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the zero-shot forecast, and quantiles, of the series without its season, with the season put back."""
-        if self.season == 1:
+    def _adjusted_forecast(self, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the zero-shot forecast, and quantiles, of the adjusted series, with what was taken out put back."""
+        if not self.adjustment.changes:
             return self._zero_shot_forecast(past_values, input_mask)
-        adjusted, seasonal = self._adjusted(past_values, input_mask)
+        adjusted, added = self._adjusted(past_values, input_mask)
         forecast, quantiles = self._zero_shot_forecast(adjusted, input_mask)
-        return forecast + seasonal, None if quantiles is None else quantiles + seasonal.unsqueeze(-1)
+        return forecast + added, None if quantiles is None else quantiles + added.unsqueeze(-1)
 
     def _adjusted(self, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return past values [B, C, T] without their season, and what it adds to the H steps that come."""
-        component = seasonal_component(past_values, per_channel(input_mask, past_values), self.season)
-        length = past_values.shape[-1]
-        past, future = (
-            repeat_season(component, torch.arange(*steps, device=component.device))
-            for steps in ((-length, 0), (0, self.prediction_length))
-        )
-        return past_values - past, future
+        """Return past values [B, C, T] without trend and season, and what these add to the H steps that come."""
+        return self.adjustment.apply(past_values, per_channel(input_mask, past_values), self.prediction_length)
 
     def _zero_shot_forecast(self, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the zero-shot forecast [B, C, H], and its quantiles [B, C, H, Q] where the backbone has some."""
@@ -424,7 +419,7 @@ class Forecasting:
         quantile_loss: models without a head are trained and compared by the loss of their quantiles. Heads forecast
             points: where they compete, the loss of all is the squared error.
         resolutions: points a step at which the backbone reads series.
-        season: steps of a season that is taken out before and put back after; 1 for none.
+        adjustment: trend and season that are taken out before and put back after.
     """
 
     prediction_length: int
@@ -433,7 +428,7 @@ class Forecasting:
     tuned: ForecastModel | None = None
     quantile_loss: bool = False
     resolutions: tuple[int, ...] = (1,)
-    season: int = 1
+    adjustment: Adjustment = UNADJUSTED
     name: ClassVar[str] = "forecasting"
 
     @property
@@ -450,7 +445,7 @@ class Forecasting:
             self.context_length,
             self.name_or_path,
             self.resolutions,
-            self.season,
+            self.adjustment,
         )
         if self.tuned is not None:
             model.start_at(self.tuned)
@@ -471,7 +466,7 @@ class Forecasting:
             self.context_length,
             self.name_or_path,
             self.resolutions,
-            self.season,
+            self.adjustment,
         )
         model.quantile_loss = self.quantile_loss
         return model

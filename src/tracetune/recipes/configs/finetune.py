@@ -28,6 +28,9 @@ class BackboneChoice:
         non_negative: clip forecasts and quantiles at 0, e.g. of counts and sales.
         resolution: points a step at which the model reads short series: a number such as 4, several whose forecasts are
             averaged, e.g. 3,6,8, or auto (by a backtest on the training part); without it series as they are.
+        adjust_trend: share of the trend, from 0 to 1, that is taken out before and put back after; 0.5 is half of it.
+            Without it and --adjust-season, --resolution auto chooses both.
+        adjust_season: steps of a season that is taken out before and put back after.
     """
 
     model: str = "tracetune/tiny"
@@ -35,6 +38,8 @@ class BackboneChoice:
     context_length: int | None = None
     non_negative: bool | None = None
     resolution: tuple[str, ...] = ()
+    adjust_trend: float | None = None
+    adjust_season: int | None = None
 
     def __post_init__(self) -> None:
         resolution_of(self.resolution)

@@ -16,12 +16,17 @@ class ForecasterChoice:
         prediction_length: steps to forecast; a fine-tuned model has its number.
         resolution: points at which a step is read, for series that are short: 4, several such as 3,6,8 (forecasts are
             averaged), or auto (by a backtest on their past); a fine-tuned model has its own.
+        adjust_trend: share of the trend, from 0 to 1, that is taken out before and put back after; 0.5 is half of it.
+            Without it and --adjust-season, --resolution auto chooses both.
+        adjust_season: steps of a season that is taken out before and put back after.
     """
 
     model: str = "tracetune/tiny"
     base: str | None = None
     prediction_length: int | None = None
     resolution: tuple[str, ...] = ()
+    adjust_trend: float | None = None
+    adjust_season: int | None = None
 
     def __post_init__(self) -> None:
         resolution_of(self.resolution)
