@@ -4,7 +4,8 @@ Errors are those of the competitions: sMAPE and MASE of each series over its one
 OWA is the mean of both, each relative to that of Naive2 on the same series (Makridakis et al. 2020). M4 weekly and
 "other" have season 1. Whoever learns or chooses anything does so on the past of the series; the horizon is read once.
 
-Every cell (a data set and a method) is a file in the folder of cells, so that a run which is cut off goes on.
+Every cell (a data set, a method, and a training seed of those that train) is a file in the folder of cells, so that a
+run which is cut off goes on.
 
     python -m benchmarks.short_horizon_table --cells FOLDER
 """
@@ -61,7 +62,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides a cell, besides its data set and method."""
+    """What decides a cell, besides its data set, its method and its training seed."""
 
     model: str
     series: int
@@ -109,30 +110,23 @@ def at_resolution(case: Case, settings: Settings) -> Any:
     return _foundation(case, settings).choose_resolution(case.panel, season=case.season)
 
 
-def linear_probe(case: Case, settings: Settings) -> Any:
-    """Return the winner among zero-shot and a head in closed form."""
-    return _fitted(case, settings, "linear_probe")
-
-
-def trace(case: Case, settings: Settings) -> Any:
-    """Return the winner among zero-shot, head and TRACE."""
-    return _fitted(case, settings, "trace")
-
-
 def _foundation(case: Case, settings: Settings) -> Any:
     from tracetune.estimators.forecaster import Forecaster
 
     return Forecaster.from_pretrained(settings.model, case.horizon, device="cpu")
 
 
-def _fitted(case: Case, settings: Settings, method: str) -> Any:
-    """Return a forecaster that was fitted on the pasts; about ``TRAINING_WINDOWS`` train, evenly spaced."""
+def fitted(case: Case, settings: Settings, method: str, training_seed: int) -> Any:
+    """Return the winner among zero-shot, head and method on the end of the pasts.
+
+    About ``TRAINING_WINDOWS`` train, evenly spaced.
+    """
     from tracetune.fitting.config import FitConfig
     from tracetune.training.config import TrainingConfig
 
     stride = max(1, sum(case.panel.lengths) // TRAINING_WINDOWS)
-    head = TrainingConfig(num_train_epochs=3, seed=settings.seed)
-    training = TrainingConfig(max_steps=TRAINING_STEPS, batch_size=32, evaluations=3, seed=settings.seed)
+    head = TrainingConfig(num_train_epochs=3, seed=training_seed)
+    training = TrainingConfig(max_steps=TRAINING_STEPS, batch_size=32, evaluations=3, seed=training_seed)
     config = FitConfig(
         method=method, head_training=head, training=training, train_stride=stride, validation_windows=400
     )  # type: ignore[arg-type]  # methods go by name too
@@ -156,19 +150,23 @@ METHODS: dict[str, Callable[[Case, Settings], Any]] = {
     "AutoTheta": forecast_auto_theta,
     "zero-shot": zero_shot,
     "zero-shot, resolution": at_resolution,
-    "linear probe": linear_probe,
-    "TRACE": trace,
 }
 """Functions that return forecasts [S, H], or a forecaster that makes them."""
+TRAINED = {"linear probe": "linear_probe", "full": "full", "LoRA": "lora", "AdaLoRA": "adalora", "TRACE": "trace"}
+"""Columns of what is trained, and their names as methods."""
+CLASSIC = ("AutoETS", "AutoTheta")
 
 
-def make_cell(dataset: str, method: str, settings: Settings) -> dict[str, Any]:
+def make_cell(dataset: str, method: str, settings: Settings, training_seed: int = 0) -> dict[str, Any]:
     """Return the errors of a method on a data set, with what they depend on."""
     case = load_case(dataset, settings)
-    started = time.perf_counter()
-    made = METHODS[method](case, settings)
+    started, processor = time.perf_counter(), time.process_time()
+    if method in TRAINED:
+        made = fitted(case, settings, TRAINED[method], training_seed)
+    else:
+        made = METHODS[method](case, settings)
     forecast = made if isinstance(made, np.ndarray) else _points(made, case)
-    seconds = time.perf_counter() - started
+    seconds, processor = time.perf_counter() - started, time.process_time() - processor
     mark = ProtocolFingerprint(
         dataset=dataset, data_sha256=case.info.files[0].content_sha256, borders=(0, 0, case.horizon),
         context_length=0, prediction_length=case.horizon, seed=settings.seed, scaler="none", metric_space="original",
@@ -181,7 +179,9 @@ def make_cell(dataset: str, method: str, settings: Settings) -> dict[str, Any]:
         "shortest": min(case.panel.lengths),
         "longest": max(case.panel.lengths),
         **errors(case.pasts, case.truth, forecast, case.season),
+        "training_seed": training_seed,
         "seconds": seconds,
+        "processor_seconds": processor,
         **({} if isinstance(made, np.ndarray) else _notes(made)),
         "settings": asdict(settings),
         "fingerprint": mark.to_dict(),
@@ -205,9 +205,10 @@ def _notes(model: Any) -> dict[str, Any]:
     return {"resolutions": list(model.resolutions), **asdict(model.adjustment), "winner": winner}
 
 
-def cell_path(folder: Path, dataset: str, method: str) -> Path:
+def cell_path(folder: Path, dataset: str, method: str, training_seed: int = 0) -> Path:
     """Return where a cell is kept."""
-    return folder / f"{dataset}--{method.replace(',', '').replace(' ', '_')}.json"
+    seed = f"--{training_seed}" if training_seed else ""
+    return folder / f"{dataset}--{method.replace(',', '').replace(' ', '_')}{seed}.json"
 
 
 def read_cells(folder: Path, settings: Settings) -> list[dict[str, Any]]:
@@ -217,18 +218,34 @@ def read_cells(folder: Path, settings: Settings) -> list[dict[str, Any]]:
 
 
 def table(cells: Sequence[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
-    """Return a row a data set and a column a method, and a last row of means over data sets that all methods have."""
-    found = {(cell["dataset"], cell["method"]): cell for cell in with_owa(cells)}
-    methods = [method for method in METHODS if any(other == method for _, other in found)]
+    """Return a row a data set and a column a method; over several training seeds the mean."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for cell in with_owa(cells):
+        found.setdefault((cell["dataset"], cell["method"]), []).append(cell[metric])
+    methods = [method for method in (*METHODS, *TRAINED) if any(other == method for _, other in found)]
     datasets = [name for name in DATASETS if any(other == name for other, _ in found)]
-    rows = [
-        {"data set": name, **{m: found[name, m][metric] for m in methods if (name, m) in found}} for name in datasets
+    return [
+        {"data set": name, **{m: float(np.mean(found[name, m])) for m in methods if (name, m) in found}}
+        for name in datasets
     ]
-    whole = [row for row in rows if len(row) == len(methods) + 1]
-    if len(whole) > 1:
-        means = {method: float(np.mean([row[method] for row in whole])) for method in methods}
-        rows.append({"data set": f"mean of {len(whole)} without gaps", **means})
-    return rows
+
+
+def beside_the_better_classic(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row a method: its mean error relative to the better of AutoETS and AutoTheta on each data set.
+
+    Only data sets where both of these were made; how many of them a method has, and on how many it is ahead, too.
+
+    Args:
+        rows: those of `table`.
+    """
+    whole = [row for row in rows if all(name in row for name in CLASSIC)]
+    found = []
+    for method in (*METHODS, *TRAINED):
+        ratios = [row[method] / min(row[name] for name in CLASSIC) for row in whole if method in row]
+        if ratios:
+            ahead = sum(ratio < 1 for ratio in ratios)
+            found.append({"method": method, "relative": float(np.mean(ratios)), "groups": len(ratios), "ahead": ahead})
+    return found
 
 
 def with_owa(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -262,6 +279,12 @@ def summarise(cells: Sequence[dict[str, Any]], settings: Settings) -> str:
     ]
     chosen = [cell for cell in cells if cell.get("resolutions", [1]) != [1] or cell.get("trend", 0)]
     names = ("dataset", "method", "resolutions", "trend", "season", "winner")
+    beside = beside_the_better_classic(table(cells, "owa"))
+    parts.append(
+        "## Beside the better classic method\n\nOWA relative to the better of AutoETS and AutoTheta on each data set, "
+        f"where both were made: the mean, over how many data sets, and on how many of them ahead.\n\n"
+        f"{markdown_table(beside)}"
+    )
     for metric, title in (("owa", "OWA"), ("smape", "sMAPE"), ("mase", "MASE"), ("seconds", "Seconds")):
         parts.append(f"## {title}\n\n{markdown_table(table(cells, metric))}")
     parts.append(f"## What was chosen\n\n{markdown_table([{name: cell[name] for name in names} for cell in chosen])}")
@@ -272,10 +295,13 @@ def main() -> None:
     """Make the cells that are not there yet, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=list(DATASETS))
-    parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--methods", nargs="*", choices=[*METHODS, *TRAINED], default=[*METHODS, *TRAINED])
     parser.add_argument("--model", default="tracetune/tiny")
     parser.add_argument("--series", type=int, default=150, help="series of each data set, drawn by the seed")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--training-seeds", type=int, nargs="+", default=[0], help="of what is trained; means are shown"
+    )
     parser.add_argument("--cells", required=True, help="folder of cells; those that are there are kept")
     parser.add_argument("--output", help="Markdown file for the table; without it it is printed")
     arguments = parser.parse_args()
@@ -283,12 +309,13 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for dataset in arguments.datasets:
         for method in arguments.methods:
-            path = cell_path(folder, dataset, method)
-            if path.is_file():
-                continue
-            cell = make_cell(dataset, method, settings)
-            write_json(path, cell)
-            print({name: cell[name] for name in ("dataset", "method", "smape", "mase", "seconds")}, flush=True)
+            for seed in arguments.training_seeds if method in TRAINED else [0]:
+                path = cell_path(folder, dataset, method, seed)
+                if path.is_file():
+                    continue
+                cell = make_cell(dataset, method, settings, seed)
+                write_json(path, cell)
+                print({name: cell[name] for name in ("dataset", "method", "smape", "mase", "seconds")}, flush=True)
     cells = read_cells(folder, settings)
     text = summarise(cells, settings)
     if arguments.output is None:

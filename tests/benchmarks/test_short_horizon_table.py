@@ -10,19 +10,32 @@ def cell(dataset: str, method: str, smape: float, mase: float) -> dict:
     return {"dataset": dataset, "method": method, "smape": smape, "mase": mase, "seconds": 1.0}
 
 
-def test_owa_is_relative_to_naive2_of_the_same_series_and_means_leave_out_gaps() -> None:
+def test_owa_is_relative_to_naive2_of_the_same_series_and_the_mean_over_training_seeds() -> None:
     cells = [
         cell("m3_yearly", "naive2", 20.0, 4.0),
         cell("m3_yearly", "AutoETS", 10.0, 3.0),
         cell("m1_yearly", "naive2", 10.0, 2.0),
         cell("m1_yearly", "AutoETS", 9.0, 1.0),
         cell("m4_hourly", "naive2", 10.0, 2.0),
+        cell("m4_hourly", "TRACE", 8.0, 1.6),
+        cell("m4_hourly", "TRACE", 6.0, 1.2),
     ]
     rows = table.table(cells, "owa")
-    assert [row["data set"] for row in rows] == ["m1_yearly", "m3_yearly", "m4_hourly", "mean of 2 without gaps"]
+    assert [row["data set"] for row in rows] == ["m1_yearly", "m3_yearly", "m4_hourly"]
     assert rows[0]["AutoETS"] == pytest.approx((0.9 + 0.5) / 2)
     assert rows[1]["AutoETS"] == pytest.approx((0.5 + 0.75) / 2)
-    assert rows[3] == {"data set": "mean of 2 without gaps", "naive2": 1.0, "AutoETS": pytest.approx(0.6625)}
+    assert rows[2] == {"data set": "m4_hourly", "naive2": 1.0, "TRACE": pytest.approx(0.7)}
+
+
+def test_methods_stand_beside_the_better_classic_one_of_each_data_set() -> None:
+    rows = [
+        {"data set": "a", "naive2": 1.0, "AutoETS": 0.5, "AutoTheta": 0.8, "zero-shot": 0.6},
+        {"data set": "b", "naive2": 1.0, "AutoETS": 0.9, "AutoTheta": 0.8, "zero-shot": 0.4},
+        {"data set": "c", "naive2": 1.0, "AutoTheta": 0.8, "zero-shot": 0.1},
+    ]
+    found = {row["method"]: row for row in table.beside_the_better_classic(rows)}
+    assert found["zero-shot"] == {"method": "zero-shot", "relative": pytest.approx(0.85), "groups": 2, "ahead": 1}
+    assert found["AutoETS"]["relative"] == pytest.approx((1 + 0.9 / 0.8) / 2)
 
 
 def test_errors_are_those_of_the_competition() -> None:
