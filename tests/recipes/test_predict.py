@@ -9,7 +9,7 @@ import pytest
 
 from tests.report.test_forecast_plots import texts
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
-from tracetune import FitConfig, Forecaster, HeadConfig, InputError
+from tracetune import Adjustment, FitConfig, Forecaster, HeadConfig, InputError
 from tracetune.base.config import from_mapping
 from tracetune.recipes.configs.predict import PredictConfig
 from tracetune.recipes.predict import predict
@@ -103,3 +103,18 @@ def test_a_picture_is_drawn_with_intervals_that_the_table_does_not_get(model: st
     assert "Forecast of data.csv, 12 steps, 6 of 9 series" in found
     with pytest.raises(InputError, match="exists already"):
         predict(config_of(data=str(tmp_path / "data.csv"), model=model, output=str(tmp_path / "b.csv"), plot=str(plot)))
+
+
+def test_trend_and_season_are_taken_out_as_in_python(tmp_path: Path) -> None:
+    data, base = tmp_path / "data.csv", save_tiny(tmp_path / "base")
+    many(3).drop(columns="other").to_csv(data, index=False)
+    options = {"data": str(data), "model": str(base), "prediction_length": HORIZON, "device": "cpu"}
+    read = {"resolution": ("2",), "adjust_trend": 0.5, "adjust_season": 24}
+    predict(config_of(**options, **read, output=str(tmp_path / "out.csv")))
+    model = Forecaster.from_pretrained(base, HORIZON, resolution=2, adjustment=Adjustment(0.5, 24), device="cpu")
+    expected = model.predict_df(pd.read_csv(data))
+    found = pd.read_csv(tmp_path / "out.csv")
+    np.testing.assert_allclose(found["predictions"], expected["predictions"], rtol=1e-6)
+    with pytest.raises(InputError, match="share from 0 to 1, found 2"):
+        predict(config_of(**options, adjust_trend=2.0, output=str(tmp_path / "none.csv")))
+    assert not (tmp_path / "none.csv").exists()
