@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.next_period_data import CONTEXT, horizon_of, load_cut
-from benchmarks.next_period_methods import RATES, TRIALS, Bench, Draw
+from benchmarks.next_period_data import CHOICE, CONFIRMATION, CONTEXT, horizon_of, load_cut
+from benchmarks.next_period_methods import BEST_STEP, RATES, TRIALS, Bench, Draw
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.base.files import write_json
 
@@ -41,7 +41,10 @@ CORE = (
 )
 HEADS = ("head, then trace .25", "head, then random .25", "head, then lora")
 BUDGETS = ("trace .1", "random .1", "trace .5", "random .5", "lora, rank 1")
+BEST = ("best, then trace .5", "best, then trace .5 at 2e-3", "best, then lora")
 GRID = tuple(f"lora, rate {rate:g}" for rate in RATES)
+GRID_AGAIN = ("exchange_rate", "weather")
+GRID_FITTED = tuple(f"{trial}{BEST_STEP}" for trial in GRID)
 TIES = ("trace .25, ties by cost", "shuffled scores .25, ties by cost")
 VARIANTS = (
     "trace .25, ties by cost",
@@ -70,15 +73,28 @@ STAGES = (
     Stage("selection", SELECTION, seeds=(0,)),
     Stage("head", ("head",), seeds=(0,)),
     Stage("grid", GRID, ("ETTh1",), cuts=(2,), seeds=(0,), steps=(100, 200, 400)),
+    Stage("grid, best step", GRID_FITTED, ("ETTh1",), cuts=(2,), seeds=(0,), steps=(100, 200, 400)),
+    Stage("best", BEST[:1], CHOICE, seeds=(0,)),
+    Stage("best, to confirm", BEST[:1], CONFIRMATION, seeds=(0,)),
+    Stage("best, other settings", BEST[1:], CHOICE, seeds=(0,)),
+    Stage("best, other settings, to confirm", BEST[1:], CONFIRMATION, seeds=(0,)),
     Stage("core", CORE, seeds=(0,)),
-    Stage("grid, again", GRID, ("exchange_rate", "weather"), cuts=(2,), seeds=(0,), steps=(100, 200, 400)),
+    Stage("grid, again", GRID, GRID_AGAIN, cuts=(2,), seeds=(0,), steps=(100, 200, 400)),
+    Stage(
+        "grid, best step, again",
+        GRID_FITTED,
+        ("exchange_rate", "weather"),
+        cuts=(2,),
+        seeds=(0,),
+        steps=(100, 200, 400),
+    ),
     Stage("selection, again", SELECTION, seeds=(1,)),
     Stage("panels", ("default", "head", "lora"), PANELS, cuts=(2, 1), seeds=(0,)),
     Stage("heads", HEADS, seeds=(0,)),
     Stage("far, head", ("head",), horizon=336, seeds=(0,)),
     Stage("core, again", CORE, seeds=(1,)),
     Stage("far", CORE, horizon=336, seeds=(0,)),
-    Stage("variants", VARIANTS, ("ETTh1", "ETTh2", "ETTm1", "exchange_rate"), cuts=(2,), seeds=(0,)),
+    Stage("variants", VARIANTS, CHOICE, cuts=(2,), seeds=(0,)),
     Stage("ties", TIES, seeds=(0,)),
     Stage("rules", RULES, seeds=(0,)),
     Stage("budgets", BUDGETS, seeds=(0,)),

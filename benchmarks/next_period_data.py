@@ -19,6 +19,8 @@ from tracetune.evaluation.periods import SampleGroups
 from tracetune.tasks.forecast_data import ForecastData, forecast_data, scale_panel
 
 CONTEXT = 256
+CHOICE = ("ETTh1", "exchange_rate", "ETTh2", "ETTm1")
+CONFIRMATION = ("weather", "national_illness", "ETTm2")  # looked at after the choices were made on the others
 SHORT = {"national_illness": 24}  # horizon of long sets that are too short for the one asked for
 CUTS = 3
 _ENDS = (0.5, 0.75, 1.0)  # of a long set, where the segments of the cuts end

@@ -8,7 +8,7 @@ whose losses are those of the model that comes out.
 import copy
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,14 +19,15 @@ from benchmarks.next_period_data import CONTEXT, Cut
 from tracetune.adapters.options import AdaLoraOptions, LoraOptions
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.adapter_phase import train_adapters
+from tracetune.fitting.candidates import Candidates
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
 from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.interpolation import WeightPath, adapter_path, head_path
 from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
-from tracetune.fitting.names import NONE, TOGETHER
+from tracetune.fitting.names import BEST, HEAD, NONE, TOGETHER, ZERO_SHOT
 from tracetune.fitting.run import Run
-from tracetune.fitting.shrinkage import FACTORS, shrink_modules
+from tracetune.fitting.shrinkage import BEYOND, search, shrink_modules
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.scores import SCORES
 from tracetune.selection.scores.score import ScoreValues, register_score
@@ -34,8 +35,6 @@ from tracetune.tasks.forecasting import Forecasting, ForecastModel
 from tracetune.tasks.task import TaskModel
 from tracetune.training.config import TrainingConfig
 from tracetune.training.measure import sample_losses
-
-ZERO_SHOT, HEAD = "zero-shot", "head"
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,9 @@ class Trial:
 
     Attributes:
         method: the package's method, for a seed and a case; None trains the head only.
-        start: "zero-shot" or "head".
+        start: "zero-shot", "head", or "best", whichever of the two a fit would start from.
         rate: peak learning rate of the adapters; None for the package's default.
+        best_step: whether the step with the lowest validation loss is taken, as a fit does, or the last one.
         modules: whether to measure it with a factor on each module, too (``shrink="modules"``).
         fit: a whole fit with these settings in place of the defaults.
     """
@@ -66,6 +66,7 @@ class Trial:
     method: Callable[["Draw"], Method] | None = None
     start: str = ZERO_SHOT
     rate: float | None = 2e-3
+    best_step: bool = False
     modules: bool = False
     fit: dict[str, Any] | None = None
 
@@ -86,6 +87,7 @@ SHUFFLED = "shuffled gated_dsic"
 # Of the 6 blocks of tracetune/tiny, with 30,720 parameters in LoRA of rank 2 on all layers.
 LAST_HALF = tuple(f"*.block.{block}.*" for block in (3, 4, 5))
 QUERY_VALUE = ("*.q", "*.v")
+BEST_STEP, BEST_START = ", best step", "best, then "
 RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
 
 TRIALS = {
@@ -116,7 +118,12 @@ TRIALS = {
     "head, then random .25": Trial(_trace(0.25, "random"), HEAD, 5e-4),
     "head, then lora": Trial(_lora(), HEAD, 5e-4),
     "head, then lora, rank 1, half the blocks": Trial(_lora(r=1, lora_alpha=2.0, target_modules=LAST_HALF), HEAD, 5e-4),
+    "best, then trace .25": Trial(_trace(0.25), BEST, None, best_step=True),
+    "best, then trace .5 at 2e-3": Trial(_trace(0.5), BEST, 2e-3, best_step=True),
+    "best, then trace .5": Trial(_trace(0.5), BEST, None, best_step=True),
+    "best, then lora": Trial(_lora(), BEST, None, best_step=True),
     **{f"lora, rate {rate:g}": Trial(_lora(), rate=rate, modules=True) for rate in RATES},
+    **{f"lora, rate {rate:g}{BEST_STEP}": Trial(_lora(), rate=rate, best_step=True) for rate in RATES},
 }
 
 
@@ -187,11 +194,12 @@ class Bench:
         model = self._trained_head(seed, NONE)
         path = head_path(model)
         assert path is not None, "the head of this backbone starts as zero-shot"
-        return {"path": self._along(path, model)}
+        return {"path": self._along(path, model, beyond=())}
 
     def _method_trial(self, trial: Trial, method: Method, seed: int, steps: int) -> dict[str, Any]:
-        start = self._zero_shot_model() if trial.start == ZERO_SHOT else self._head_start(seed)
-        config = FitConfig(method=method, training=self._training(trial.rate, seed, steps, evaluations=1))
+        start = self._start(trial.start, seed)
+        rounds = {} if trial.best_step else {"evaluations": 1}
+        config = FitConfig(method=method, training=self._training(trial.rate, seed, steps, **rounds))
         with Run.at(None) as run:
             model, trained = train_adapters(copy.deepcopy(start), self.cut.data, config, run)
         path = adapter_path(start, model)
@@ -215,6 +223,17 @@ class Bench:
         assert model is not None
         return model
 
+    def _start(self, name: str, seed: int) -> TaskModel:
+        """Return the model that a trial starts from."""
+        candidates = Candidates(self.cut.data)
+        if name != HEAD:
+            candidates.add(ZERO_SHOT, self._zero_shot_model())
+        if name != ZERO_SHOT:
+            candidates.add(HEAD, self._head_start(seed))
+        found = candidates.best().model
+        assert isinstance(found, TaskModel)
+        return found
+
     def _head_start(self, seed: int) -> TaskModel:
         if seed not in self._heads:
             self._heads[seed] = self._trained_head(seed, TOGETHER)
@@ -227,14 +246,18 @@ class Bench:
             train_head(self.task, model, self.cut.data, config, run)
         return model
 
-    def _along(self, path: WeightPath, model: nn.Module) -> dict[str, Any]:
-        """Return losses [factor, period, item] on validation and test."""
-        found: dict[str, list[Any]] = {"validation": [], "test": []}
-        for factor in FACTORS:
+    def _along(self, path: WeightPath, model: nn.Module, beyond: Sequence[float] = BEYOND) -> dict[str, Any]:
+        """Return the factors that a fit would measure, and losses [factor, period, item] on validation and test."""
+        groups, tests = self.cut.data.known_groups, {}
+
+        def at(factor: float) -> np.ndarray:
             path.go_to(factor)
-            for part, losses in self._measured(model).items():
-                found[part].append(losses)
-        return found
+            tests[factor] = in_groups(sample_losses(model, self.cut.test), self.cut.test_groups)
+            return sample_losses(model, self.cut.data.validation)
+
+        found = search(at, groups, beyond)
+        validation = [in_groups(losses, groups) for losses in found.values()]
+        return {"factors": list(found), "validation": validation, "test": [tests[factor] for factor in found]}
 
     def _measured(self, model: nn.Module) -> dict[str, Any]:
         """Return losses [period, item] on validation and test."""

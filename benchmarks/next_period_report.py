@@ -13,12 +13,27 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from benchmarks.common import grouped, processor_name
-from benchmarks.next_period_rules import BEFORE, DEFAULT, RULES, SHRUNK, TODAY, TRAINED, Cell, judged, returned
+from benchmarks.next_period_data import CONFIRMATION
+from benchmarks.next_period_methods import BEST_START, BEST_STEP
+from benchmarks.next_period_rules import (
+    BEFORE,
+    DEFAULT,
+    RULES,
+    SHRUNK,
+    TODAY,
+    TRAINED,
+    WITHIN,
+    WITHIN_GUARDED,
+    Cell,
+    judged,
+    returned,
+    start_ratio,
+)
 from tracetune.base.files import read_json, staged_file, write_json
 from tracetune.evaluation.statistics import wilcoxon_holm
+from tracetune.fitting.shrinkage import BEYOND
 from tracetune.report.tables import markdown_table
 
-CONFIRMATION = ("weather", "ETTm2", "national_illness")  # looked at after the choices were made on the others
 _WORSE = 0.01
 _CASE = ("dataset", "horizon", "cut", "seed")
 _PLACE = ("dataset", "horizon", "cut")
@@ -44,6 +59,13 @@ def fit_rows(cells: list[Cell]) -> list[Row]:
         for label, part in _parts(group).items():
             if part:
                 rows.append({"fit": trial, "sets": label, **summary_of(returned(cell) for cell in part)})
+    for (trial,), group in grouped([cell for cell in cells if cell["method"].startswith(BEST_START)], "method"):
+        for rule in (WITHIN_GUARDED, DEFAULT):
+            for label, part in _parts(group).items():
+                ratios = [start_ratio(cell) * judged(cell, rules=[rule])[rule] for cell in part]
+                if ratios:
+                    limit = "factor up to 1" if rule == WITHIN_GUARDED else f"factor up to {BEYOND[-1]:g}"
+                    rows.append({"fit": f"{trial}, {limit}", "sets": label, **summary_of(ratios)})
     return rows
 
 
@@ -66,9 +88,9 @@ def rule_rows(cells: Iterable[Cell], rules: Sequence[str] = tuple(RULES)) -> lis
             judgements = [judged(cell, path, rules) for cell in group if path in cell]
             label = trial if path == "path" else f"{trial}, a factor for each module"
             rows += [
-                {"trial": label, "rule": rule, **summary_of(each[rule] for each in judgements)}
+                {"trial": label, "rule": rule, **summary_of(each[rule] for each in judgements if rule in each)}
                 for rule in rules
-                if judgements
+                if any(rule in each for each in judgements)
             ]
     return rows
 
@@ -77,7 +99,7 @@ def pair_rows(cells: list[Cell]) -> list[Row]:
     """Return TRACE against each of the others from the same start, paired over sets, horizons and cuts (mean seeds)."""
     rows = []
     for control, start in _CONTROLS.items():
-        for rule in (TRAINED, SHRUNK):
+        for rule in (TRAINED, WITHIN):
             ratios = {trial: _by_place(group, rule) for (trial,), group in grouped(_of_start(cells, start), "method")}
             for other in ratios:
                 both = [place for place in ratios.get(control, {}) if place in ratios[other]]
@@ -101,7 +123,9 @@ def pair_rows(cells: list[Cell]) -> list[Row]:
 
 def _of_start(cells: list[Cell], start: str) -> list[Cell]:
     def fits(cell: Cell) -> bool:
-        return "path" in cell and cell["method"].startswith("head, then") == (start == "head")
+        if "path" not in cell or cell["method"].startswith(BEST_START):
+            return False
+        return cell["method"].startswith("head, then") == (start == "head")
 
     return [cell for cell in cells if fits(cell) and cell["method"] != "head" and "rate" not in cell["method"]]
 
@@ -117,27 +141,29 @@ def _by_place(cells: list[Cell], rule: str) -> dict[tuple[Any, ...], float]:
 def grid_rows(cells: list[Cell]) -> list[Row]:
     """Return, for each set, how far the worst of all rates and steps is above the best, by rule."""
     rows = []
-    for place, group in grouped([cell for cell in cells if ", rate " in cell["method"]], *_PLACE):
-        columns: dict[str, list[float]] = {rule: [] for rule in (TRAINED, SHRUNK, BEFORE, DEFAULT)}
-        modules = f"a factor for each module, {SHRUNK}"
+    grid = [cell | {"step": cell["method"].endswith(BEST_STEP)} for cell in cells if ", rate " in cell["method"]]
+    for place, group in grouped(grid, *_PLACE, "step"):
+        columns: dict[str, list[float]] = {}
         for cell in group:
-            ratios = judged(cell)
-            for rule in columns:
-                if rule != modules:
-                    columns[rule].append(ratios[rule])
+            for rule, ratio in judged(cell, rules=(TRAINED, WITHIN, WITHIN_GUARDED, SHRUNK, DEFAULT, BEFORE)).items():
+                columns.setdefault(rule, []).append(ratio)
             if "modules" in cell:
-                columns.setdefault(modules, []).append(judged(cell, "modules")[SHRUNK])
-        for rule, values in columns.items():
-            rows.append(
-                {
-                    "case": f"{place[0]}, H = {place[1]}",
-                    "rule": rule,
-                    "settings": len(values),
-                    "best": f"{1 - min(values):.2%}",
-                    "worst": f"{1 - max(values):.2%}",
-                    "worst above best": f"{max(values) / min(values) - 1:.1%}",
-                }
-            )
+                columns.setdefault(f"a factor for each module, {WITHIN}", []).append(
+                    judged(cell, "modules", [WITHIN])[WITHIN]
+                )
+        rows += [
+            {
+                "case": f"{place[0]}, H = {place[1]}",
+                "step": "best" if place[-1] else "last",
+                "rule": rule,
+                "settings": len(values),
+                "best": f"{1 - min(values):.2%}",
+                "mean": f"{1 - np.exp(np.log(values).mean()):.2%}",
+                "worst": f"{1 - max(values):.2%}",
+                "worst above best": f"{max(values) / min(values) - 1:.1%}",
+            }
+            for rule, values in columns.items()
+        ]
     return rows
 
 
@@ -196,7 +222,7 @@ def summarise(cells: list[Cell], command: str) -> str:
     parts: list[tuple[str, Callable[[], list[Row]]]] = [
         ("What comes out of a fit, beside zero-shot", lambda: fit_rows(main)),
         ("Mean skill by set (trials as trained, without any guard)", lambda: set_rows(main)),
-        ("Rules that read validation only", lambda: rule_rows(main, (TRAINED, TODAY, *list(RULES)[2:9]))),
+        ("Rules that read validation only", lambda: rule_rows(main, (TRAINED, TODAY, *list(RULES)[2:11]))),
         ("TRACE beside others from the same start, paired", lambda: pair_rows(main)),
         ("Rates from 5e-4 to 8e-3, 100 to 400 steps", lambda: grid_rows(cells)),
         ("Two seeds", lambda: agreement_rows(main)),

@@ -1,111 +1,152 @@
 """Rules that read validation losses and say how far to go from start (0) to trained (1), and what they gave on test.
 
-Losses between the factors that were measured are interpolated.
+Losses between the factors that were measured are interpolated. Cells that end at the trained model have no losses
+beyond it: rules that go further stop there.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from tracetune.evaluation.periods import SampleGroups, paired_difference, relative_gain
-from tracetune.fitting.shrinkage import FACTORS, choose_factor
+from tracetune.fitting.shrinkage import KEPT_SHARE, best_factor
 
 Cell = dict[str, Any]
-Rule = Callable[[np.ndarray, SampleGroups], float]
 TRAINED, TODAY = "trained (no guard)", "lower loss, as trained"
 BEFORE = "two thirds of the best factor, one standard error of the plain difference"
+WITHIN = "two thirds of the factor up to 1 with the largest relative gain (guard_margin=0)"
+WITHIN_GUARDED = "the same by half a standard error"
 SHRUNK = "two thirds of the factor with the largest relative gain (guard_margin=0)"
 DEFAULT = "the same by half a standard error (default)"
+_TO_TRAINED = (0.0, 0.25, 0.5, 0.75, 1.0)  # factors of cells that do not name theirs
 
 
-def trained(losses: np.ndarray, groups: SampleGroups) -> float:
+@dataclass(frozen=True, eq=False)
+class Way:
+    """Validation losses on the way from the start.
+
+    Attributes:
+        factors: [G], ascending from 0.
+        losses: [G, S] mean losses of S periods of items.
+        groups: period and item of each.
+    """
+
+    factors: np.ndarray
+    losses: np.ndarray
+    groups: SampleGroups
+
+    @property
+    def start(self) -> np.ndarray:
+        """Return the losses [S] at 0."""
+        return self.losses[0]
+
+    def at(self, factor: float) -> np.ndarray:
+        """Return the losses [S] at a factor."""
+        return np.asarray(PchipInterpolator(self.factors, self.losses, axis=0)(factor))
+
+    def within(self, furthest: float) -> "Way":
+        """Return the way up to a factor."""
+        inside = self.factors <= furthest
+        return Way(self.factors[inside], self.losses[inside], self.groups)
+
+    def without(self, period: int) -> "Way":
+        """Return the way as all other periods see it."""
+        others = self.groups.periods != period
+        groups = SampleGroups(self.groups.periods[others], self.groups.items[others])
+        return Way(self.factors, self.losses[:, others], groups)
+
+
+Rule = Callable[[Way], float]
+
+
+def trained(way: Way) -> float:
     """Take the trained model, whatever validation says."""
     return 1.0
 
 
-def point_estimate(losses: np.ndarray, groups: SampleGroups) -> float:
+def point_estimate(way: Way) -> float:
     """Take the trained model where its mean loss is lower."""
-    return float(losses[-1].mean() < losses[0].mean())
+    return float(way.at(1.0).mean() < way.start.mean())
 
 
-def one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
+def one_standard_error(way: Way) -> float:
     """Take the trained model where its mean loss is lower by more than a standard error of the difference."""
-    difference = paired_difference(losses[0], losses[-1], groups)
+    difference = paired_difference(way.start, way.at(1.0), way.groups)
     return float(difference.mean > (difference.error or 0.0))
 
 
-def best_factor(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Take the factor with the lowest mean loss."""
-    return FACTORS[int(losses.mean(axis=1).argmin())]
+def lowest_loss(way: Way) -> float:
+    """Take the factor up to 1 with the lowest mean loss."""
+    inside = way.within(1.0)
+    return float(inside.factors[int(inside.losses.mean(axis=1).argmin())])
 
 
-def two_thirds(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Take two thirds of the factor with the lowest mean loss."""
-    return 2 / 3 * best_factor(losses, groups)
+def two_thirds(way: Way) -> float:
+    """Take two thirds of the factor up to 1 with the lowest mean loss."""
+    return 2 / 3 * lowest_loss(way)
 
 
-def two_thirds_held_out(losses: np.ndarray, groups: SampleGroups) -> float:
+def two_thirds_held_out(way: Way) -> float:
     """Return two thirds of the best factor where each period at the others' choice is better by a standard error."""
-    between = PchipInterpolator(FACTORS, losses, axis=0)
-    held_out = np.array(losses[0])
-    for period in np.unique(groups.periods):
-        inside = groups.periods == period
-        held_out[inside] = between(two_thirds(losses[:, ~inside], groups))[inside]
-    difference = paired_difference(losses[0], held_out, groups)
-    return two_thirds(losses, groups) if difference.mean > (difference.error or 0.0) else 0.0
+    held_out = np.array(way.start)
+    for period in np.unique(way.groups.periods):
+        inside = way.groups.periods == period
+        held_out[inside] = way.at(two_thirds(way.without(period)))[inside]
+    difference = paired_difference(way.start, held_out, way.groups)
+    return two_thirds(way) if difference.mean > (difference.error or 0.0) else 0.0
 
 
-def shrunk(losses: np.ndarray, groups: SampleGroups) -> float:
+def shrunk(way: Way) -> float:
     """Take two thirds of the factor with the largest relative gain, as the package does."""
-    chosen = choose_factor(np.array(FACTORS), losses, groups)
-    return chosen if _at(losses, chosen).mean() < losses[0].mean() else 0.0
+    chosen = KEPT_SHARE * best_factor(dict(zip(way.factors, way.losses, strict=True)), way.groups)
+    return chosen if way.at(chosen).mean() < way.start.mean() else 0.0
 
 
-def guarded(margin: float) -> Rule:
+def guarded(margin: float, furthest: float = np.inf) -> Rule:
     """Return the rule of the package: as before, where the gain is more than ``margin`` standard errors."""
 
-    def rule(losses: np.ndarray, groups: SampleGroups) -> float:
-        chosen = shrunk(losses, groups)
-        gain = relative_gain(losses[0], _at(losses, chosen), groups)
+    def rule(way: Way) -> float:
+        chosen = shrunk(way.within(furthest))
+        gain = relative_gain(way.start, way.at(chosen), way.groups)
         return chosen if gain.mean > margin * (gain.error or 0.0) else 0.0
 
     return rule
 
 
-def _at(losses: np.ndarray, factor: float) -> np.ndarray:
-    return np.asarray(PchipInterpolator(FACTORS, losses, axis=0)(factor))
-
-
-def smallest_within_one_standard_error(losses: np.ndarray, groups: SampleGroups) -> float:
+def smallest_within_one_standard_error(way: Way) -> float:
     """Take the smallest factor whose loss is above the lowest one by at most a standard error of the difference."""
-    best = losses[int(losses.mean(axis=1).argmin())]
-    for factor, row in zip(FACTORS, losses, strict=True):
-        above = paired_difference(row, best, groups)
+    best = way.at(lowest_loss(way))
+    for factor, row in zip(way.factors, way.losses, strict=True):
+        above = paired_difference(row, best, way.groups)
         if above.mean <= (above.error or 0.0):
-            return factor
+            return float(factor)
     raise AssertionError("the best one is within the error of itself")
 
 
-def half_way_to_a_half(losses: np.ndarray, groups: SampleGroups) -> float:
-    """Take the mean of 1/2 and the factor with the lowest mean loss; 0 where that is 0."""
-    best = best_factor(losses, groups)
+def half_way_to_a_half(way: Way) -> float:
+    """Take the mean of 1/2 and the factor up to 1 with the lowest mean loss; 0 where that is 0."""
+    best = lowest_loss(way)
     return 0.0 if best == 0 else (best + 0.5) / 2
 
 
-def half(losses: np.ndarray, groups: SampleGroups) -> float:
+def half(way: Way) -> float:
     """Go half-way, whatever validation says."""
     return 0.5
 
 
+_FURTHER = (SHRUNK, DEFAULT, "the same by one standard error")  # read factors beyond 1, where a cell has them
 RULES: dict[str, Rule] = {
     TRAINED: trained,
     TODAY: point_estimate,
     "one standard error, as trained": one_standard_error,
-    "best factor": best_factor,
+    "best factor": lowest_loss,
     "two thirds of the best factor": two_thirds,
     BEFORE: two_thirds_held_out,
+    WITHIN: guarded(0.0, 1.0),
+    WITHIN_GUARDED: guarded(0.5, 1.0),
     SHRUNK: shrunk,
     DEFAULT: guarded(0.5),
     "the same by one standard error": guarded(1.0),
@@ -120,18 +161,31 @@ def mean_loss(losses: Any) -> float:
     return float(np.nanmean(np.array(losses, dtype=float)))
 
 
-def judged(cell: Cell, path: str = "path", rules: Sequence[str] = tuple(RULES)) -> dict[str, float]:
-    """Return the test loss over that of the start, by rule."""
+def way_of(cell: Cell, path: str = "path") -> Way:
+    """Return what a rule may see of a cell."""
+    factors = np.array(cell[path].get("factors", _TO_TRAINED))
     validation = np.array(cell[path]["validation"], dtype=float)  # [factors, periods, items]
     periods, items = (axis.ravel() for axis in np.indices(validation.shape[1:]))
-    flat = validation.reshape(len(FACTORS), -1)
-    seen = ~np.isnan(flat).any(axis=0)
-    groups = SampleGroups(periods[seen], items[seen])
-    tests = [mean_loss(losses) for losses in cell[path]["test"]]
-    between = PchipInterpolator(FACTORS, tests)
-    return {name: float(between(RULES[name](flat[:, seen], groups))) / tests[0] for name in rules}
+    flat = validation.reshape(len(factors), -1)
+    seen = ~np.isnan(flat[0])
+    finite = np.isfinite(flat[:, seen]).all(axis=1)
+    return Way(factors[finite], flat[finite][:, seen], SampleGroups(periods[seen], items[seen]))
+
+
+def judged(cell: Cell, path: str = "path", rules: Sequence[str] = tuple(RULES)) -> dict[str, float]:
+    """Return the test loss over that of the start, by rule; without rules that need factors the cell does not have."""
+    way = way_of(cell, path)
+    tests = dict(zip(cell[path].get("factors", _TO_TRAINED), map(mean_loss, cell[path]["test"]), strict=True))
+    between = PchipInterpolator(way.factors, [tests[factor] for factor in way.factors])
+    known = [name for name in rules if name not in _FURTHER or "factors" in cell[path]]
+    return {name: float(between(RULES[name](way))) / tests[0.0] for name in known}
 
 
 def returned(cell: Cell) -> float:
     """Return the test loss of what a fit returned, over that of zero-shot."""
     return mean_loss(cell["returned"]["test"]) / mean_loss(cell["zero_shot"]["test"])
+
+
+def start_ratio(cell: Cell) -> float:
+    """Return the test loss of what a trial started from, over that of zero-shot."""
+    return mean_loss(cell["path"]["test"][0]) / mean_loss(cell["zero_shot"]["test"])

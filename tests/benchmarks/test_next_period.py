@@ -8,16 +8,19 @@ from benchmarks.next_period import STAGES, digest
 from benchmarks.next_period_data import horizon_of
 from benchmarks.next_period_methods import TRIALS, in_groups
 from benchmarks.next_period_report import fit_rows, grid_rows, pair_rows, rule_rows, summarise
-from benchmarks.next_period_rules import BEFORE, DEFAULT, SHRUNK, TODAY, TRAINED, judged, returned
+from benchmarks.next_period_rules import BEFORE, DEFAULT, SHRUNK, TODAY, TRAINED, WITHIN, judged, returned
 
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.shrinkage import FACTORS
 
 
-def cell(validation_gains: tuple[float, ...], test_gain: float, **rest: Any) -> dict[str, Any]:
+def cell(
+    validation_gains: tuple[float, ...], test_gain: float, furthest: tuple[float, ...] = FACTORS, **rest: Any
+) -> dict[str, Any]:
     """A model whose loss falls linearly with the factor, by other amounts in each validation period."""
-    factors = np.array(FACTORS)[:, None, None]
+    factors = np.array(furthest)[:, None, None]
     path = {
+        "factors": list(furthest),
         "validation": (1 - factors * np.array(validation_gains)[None, :, None]).tolist(),
         "test": (1 - factors * np.full((1, 4, 1), test_gain)).tolist(),
     }
@@ -29,6 +32,19 @@ def test_a_gain_in_every_period_is_taken_and_two_thirds_of_it_kept() -> None:
     ratios = judged(cell((0.1, 0.12, 0.11, 0.1, 0.09), 0.3))
     assert ratios[TRAINED] == pytest.approx(0.7)
     assert ratios[DEFAULT] == pytest.approx(0.8)
+
+
+def test_a_rule_goes_beyond_the_trained_model_where_the_cell_does() -> None:
+    ratios = judged(cell((0.1, 0.12, 0.11, 0.1, 0.09), 0.1, (*FACTORS, 1.5, 2.0, 3.0)))
+    assert ratios[DEFAULT] == pytest.approx(0.8)
+    assert ratios[WITHIN] == pytest.approx(1 - 0.1 * 2 / 3)
+    assert ratios[TRAINED] == pytest.approx(0.9)
+
+
+def test_a_factor_at_which_the_model_diverged_does_not_count() -> None:
+    diverged = cell((0.1, 0.12, 0.11), 0.1, (*FACTORS, 1.5))
+    diverged["path"]["validation"][-1] = diverged["path"]["test"][-1] = [[float("nan")]] * 3
+    assert judged(diverged)[DEFAULT] == pytest.approx(1 - 0.1 * 2 / 3)
 
 
 def test_a_gain_within_the_noise_is_left() -> None:

@@ -273,6 +273,20 @@ def test_a_zero_shot_start_has_no_head(base: Forecaster, base_folder: str, tmp_p
         assert (plain(series).forecast - tuned.model(series).forecast).abs().max().item() == 0.0
 
 
+def test_a_run_that_ends_early_goes_on_in_its_direction_and_says_so(
+    base: Forecaster, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = quick("lora", start="zero-shot")
+    short = replace(config.training, max_steps=2, evaluations=1, learning_rate=1e-4)
+    trace = base.fit(seasonal_frame(), config=replace(config, training=short)).trace
+    (lora,) = (candidate for candidate in trace["candidates"] if candidate["name"] == "lora")
+    assert trace["validation"]["ended_early"] == ["lora"]
+    assert lora["factor"] == pytest.approx(2 / 3 * 4)
+    losses = trace["validation"]["factors"]["lora"]
+    assert losses["4.0"] < losses["1.0"] < losses["0.0"]
+    assert "training ended early" in caplog.text
+
+
 def test_a_start_without_anything_to_train_is_refused() -> None:
     with pytest.raises(InputError, match="nothing to train"):
         quick("linear_probe", start="zero-shot")

@@ -15,7 +15,8 @@ from tracetune.data.windows import Windows
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.interpolation import WeightPath, adapter_path, head_path
-from tracetune.fitting.shrinkage import FACTORS, choose_factor, shrink, shrink_modules
+from tracetune.fitting.shrinkage import BEYOND, FACTORS, best_factor, search, shrink, shrink_modules
+from tracetune.fitting.trained import Shrinkage
 from tracetune.heads.config import HeadConfig
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.training.measure import sample_losses
@@ -24,23 +25,28 @@ PERIODS = np.repeat(np.arange(4), 5)
 GROUPS = SampleGroups(PERIODS, np.zeros_like(PERIODS))
 
 
-def parabola(best: float) -> np.ndarray:
-    """Losses [G, 5] of a period whose optimum is at ``best``."""
-    return np.repeat(((np.array(FACTORS) - best) ** 2)[:, None], 5, axis=1)
+def parabola(best: float) -> dict[float, np.ndarray]:
+    """Losses [5] by factor, of a period whose optimum is at ``best``."""
+    return {factor: np.full(5, (factor - best) ** 2) for factor in FACTORS}
 
 
-def test_two_thirds_of_the_best_factor() -> None:
-    losses = np.concatenate([parabola(best) for best in (0.5, 0.5, 0.5, 0.75)], axis=1)
-    assert choose_factor(np.array(FACTORS), losses, GROUPS) == pytest.approx(2 / 3 * 0.5)
+def beside(*periods: dict[float, np.ndarray]) -> dict[float, np.ndarray]:
+    """Return the losses of several periods as those of all samples."""
+    return {factor: np.concatenate([period[factor] for period in periods]) for factor in FACTORS}
+
+
+def test_the_best_factor_is_that_of_most_periods() -> None:
+    assert best_factor(beside(*(parabola(best) for best in (0.5, 0.5, 0.5, 0.75))), GROUPS) == 0.5
 
 
 def test_one_hard_period_does_not_choose_for_all() -> None:
     """Three periods gain most half-way; the fourth loses there, little of its own loss, but more than they gain."""
-    curve = np.array([1.0, 0.8, 0.6, 0.8, 1.0])
-    easy, hard = (np.repeat(each[:, None], 5, axis=1) for each in (curve, 5 + 4 * (1 - curve)))
-    losses = np.concatenate([easy, easy, easy, hard], axis=1)
-    assert losses.mean(axis=1).argmin() == 0
-    assert choose_factor(np.array(FACTORS), losses, GROUPS) == pytest.approx(2 / 3 * 0.5)
+    curve = dict(zip(FACTORS, (1.0, 0.8, 0.6, 0.8, 1.0), strict=True))
+    easy = {factor: np.full(5, loss) for factor, loss in curve.items()}
+    hard = {factor: np.full(5, 5 + 4 * (1 - loss)) for factor, loss in curve.items()}
+    losses = beside(easy, easy, easy, hard)
+    assert min(losses, key=lambda factor: losses[factor].mean()) == 0
+    assert best_factor(losses, GROUPS) == 0.5
 
 
 class Point(nn.Module):
@@ -49,12 +55,12 @@ class Point(nn.Module):
         self.weight = nn.Parameter(torch.tensor([value]))
 
 
-def shrunken(end: float, optima: tuple[float, ...]) -> tuple[float, object]:
+def shrunken(end: float, optima: tuple[float, ...], beyond: tuple[float, ...] = ()) -> tuple[Point, Shrinkage]:
     """A weight that went from 0 to ``end``; the loss of each period is the squared distance to its optimum."""
     model = Point(end)
     path = WeightPath([(model.weight, torch.zeros(1))])
     targets = np.asarray(optima)[PERIODS]
-    return model, shrink(path.go_to, lambda: (model.weight.item() - targets) ** 2, GROUPS)
+    return model, shrink(path.go_to, lambda: (model.weight.item() - targets) ** 2, GROUPS, beyond=beyond)
 
 
 def test_the_weights_are_left_at_the_factor() -> None:
@@ -65,9 +71,38 @@ def test_the_weights_are_left_at_the_factor() -> None:
     assert set(FACTORS) < set(found.tried)
 
 
+def test_a_model_that_has_learned_too_little_goes_on() -> None:
+    """Twice as far as it went is best; two thirds of that are taken, and 3 is the last factor tried."""
+    model, found = shrunken(1.0, (2.0,) * 4, BEYOND)
+    assert found.factor == pytest.approx(4 / 3)
+    assert model.weight.item() == pytest.approx(found.factor)
+    assert max(found.tried) == 3.0
+    assert not found.ended_early
+
+
+def test_without_factors_beyond_it_stops_at_the_trained_model() -> None:
+    _, found = shrunken(1.0, (2.0,) * 4)
+    assert (found.factor, max(found.tried), found.ended_early) == (pytest.approx(2 / 3), 1.0, False)
+
+
+def test_training_that_ended_early_is_said() -> None:
+    model, found = shrunken(1.0, (9.0,) * 4, BEYOND)
+    assert found.ended_early
+    assert model.weight.item() == pytest.approx(2 / 3 * BEYOND[-1])
+
+
+def test_no_factor_beyond_is_measured_where_one_before_it_is_better_or_the_model_diverges() -> None:
+    curve = {**dict.fromkeys(FACTORS, np.full(20, 1.0)), 0.75: np.full(20, 0.5)}
+    assert set(search(curve.__getitem__, GROUPS, BEYOND)) == set(FACTORS)
+    rising = {**{factor: np.full(20, 2 - factor) for factor in FACTORS}, 1.5: np.full(20, np.inf)}
+    found = search(rising.__getitem__, GROUPS, BEYOND)
+    assert max(found) == 1.5
+    assert best_factor(found, GROUPS) == 1.0
+
+
 @pytest.mark.parametrize("optima", [(-1.0, -1.0, -2.0, -1.0), (3.0, -3.0, -3.0, 0.1), (0.2,) * 4])
 def test_it_never_ends_above_the_start(optima: tuple[float, ...]) -> None:
-    model, found = shrunken(1.0, optima)
+    model, found = shrunken(1.0, optima, BEYOND)
     assert found.losses.mean() <= found.tried[0.0]
     assert model.weight.item() == pytest.approx(found.factor)
 

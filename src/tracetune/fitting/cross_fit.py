@@ -63,10 +63,11 @@ class _HeldOut:
         """Return the mean factor, and the losses of all folds, each with the factor of its fold."""
         if not self.shrinkages:
             return None
-        tried = {factor: [each.tried.get(factor) for each in self.shrinkages] for factor in self.shrinkages[0].tried}
-        means = {factor: _mean(losses) for factor, losses in tried.items() if len(losses) == len(self.shrinkages)}
+        in_every_fold = sorted(set.intersection(*(set(each.tried) for each in self.shrinkages)))
+        tried = {factor: _mean([each.tried[factor] for each in self.shrinkages]) for factor in in_every_fold}
         factor = float(np.mean([each.factor for each in self.shrinkages]))
-        return Shrinkage(factor, np.concatenate(self.losses), means)
+        ended_early = all(each.ended_early for each in self.shrinkages)
+        return Shrinkage(factor, np.concatenate(self.losses), tried, ended_early)
 
 
 def cross_fit(

@@ -1,6 +1,7 @@
 """Fine-tuning for every task: zero-shot, head and method compete on validation, and the best one is returned."""
 
 import copy
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from torch import nn
 from tracetune.adapters.lora import add_head_only, linear_layers
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import weights_digest
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.base.seeds import seed_everything
 from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidate, Candidates
@@ -21,9 +22,11 @@ from tracetune.fitting.interpolation import adapter_path
 from tracetune.fitting.names import HEAD, MODULES, NONE, ZERO_SHOT
 from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
-from tracetune.fitting.shrinkage import shrink, shrink_modules
+from tracetune.fitting.shrinkage import BEYOND, shrink, shrink_modules
 from tracetune.fitting.trained import TrainedAdapters, TrainedHead
 from tracetune.tasks.task import ComparedTask, Task, TaskModel, TrainingData
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,13 @@ def _add_tuned(candidates: Candidates, start: Candidate, model: nn.Module, confi
     if config.shrink == MODULES:
         shrink_modules(model, candidates.validation, candidates.groups)
     path = adapter_path(start.model, model)
-    shrinkage = shrink(path.go_to, lambda: candidates.measure(model), candidates.groups, {0.0: start.losses})
+    shrinkage = shrink(path.go_to, lambda: candidates.measure(model), candidates.groups, {0.0: start.losses}, BEYOND)
+    if shrinkage.ended_early:
+        logger.warning(
+            "%s is best on validation at %g times what it has learned, the most that is tried: training ended early. "
+            "Train longer (%s), or at a higher %s.",
+            name, BEYOND[-1], argument("num_train_epochs"), argument("learning_rate"),
+        )  # fmt: skip
     candidates.add(name, model, shrinkage.losses, shrinkage)
 
 

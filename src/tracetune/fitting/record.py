@@ -50,7 +50,8 @@ class FitRecord:
         candidates: of each, name, validation loss, ``factor`` of shrinkage, and how it compares with the best of the
             ``simpler`` ones: its relative ``gain`` (positive: it is better, see ``relative_gain``) and the standard
             ``error``.
-        validation: what the comparison rests on: loss of each candidate in each period, losses at every factor tried.
+        validation: what the comparison rests on: loss of each candidate in each period, losses at every factor tried,
+            and of which candidates the largest factor was best ("ended_early").
         parameters: how many the winner trained, in "head" and "adapters" (or, fine-tuned in full, the backbone), and
             "adapters_before_selection", how many the method began with.
         seconds: wall-clock seconds of each phase; what the method reports is listed apart from training.
@@ -151,6 +152,7 @@ def _validation(candidates: Candidates) -> ValidationRecord:
             for each in candidates
             if each.shrinkage is not None
         },
+        "ended_early": [each.name for each in candidates if each.shrinkage is not None and each.shrinkage.ended_early],
     }
 
 

@@ -1,15 +1,16 @@
 """How far to go from where training started to where it ended, by validation: one factor for all weights that trained.
 
 What wins on validation wins by less on the next period, so a trained model is shrunk towards its start: g = 0 is the
-start, g = 1 the trained model. Forecasts at several factors are measured on validation, and two thirds of the best
-factor are taken (docs/validation.md says why). The best one has the largest mean gain over periods and items, each
-relative to its own loss, so that the few with the largest losses do not decide for all.
+start, g = 1 the trained model. Outputs at several factors are measured on validation, and two thirds of the best factor
+are taken (docs/validation.md says why). The best one has the largest mean gain over periods and items, each relative to
+its own loss, so that the few with the largest losses do not decide for all. It may lie beyond 1: a short run, or one
+with a low learning rate, ends on the way to it.
 
-Shapes: G factors, S samples.
+Shapes: S samples.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from torch import nn
@@ -24,6 +25,7 @@ from tracetune.selection.soft_gates import fold_gates, soft_gates
 logger = logging.getLogger(__name__)
 
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0)
+BEYOND = (1.5, 2.0, 3.0, 4.0)
 KEPT_SHARE = 2 / 3  # of the best factor; docs/results/next_period.md
 
 
@@ -32,6 +34,7 @@ def shrink(
     measure: Callable[[], np.ndarray],
     groups: SampleGroups,
     known: Mapping[float, np.ndarray] | None = None,
+    beyond: Sequence[float] = (),
 ) -> Shrinkage:
     """Choose a factor, and leave the weights there.
 
@@ -42,6 +45,7 @@ def shrink(
         measure: returns the loss of each sample [S] with the weights as they are.
         groups: period and item of each sample.
         known: losses that are known already, by factor.
+        beyond: factors above 1 to try, ascending, see `search`.
     """
     losses = dict(known or {})
 
@@ -51,12 +55,45 @@ def shrink(
             losses[factor] = measure()
         return losses[factor]
 
-    chosen = choose_factor(np.array(FACTORS), np.stack([at(factor) for factor in FACTORS]), groups)
+    best = best_factor(search(at, groups, beyond), groups)
+    chosen = KEPT_SHARE * best
     factor = chosen if _mean(at(chosen)) < _mean(at(0.0)) else 0.0
     go_to(factor)
     means = {float(each): _mean(losses[each]) for each in sorted(losses)}
     tried = {each: mean if np.isfinite(mean) else None for each, mean in means.items()}
-    return Shrinkage(factor, losses[factor], tried)
+    return Shrinkage(factor, losses[factor], tried, ended_early=best == max((1.0, *beyond)) > 1)
+
+
+def search(
+    at: Callable[[float], np.ndarray], groups: SampleGroups, beyond: Sequence[float] = ()
+) -> dict[float, np.ndarray]:
+    """Return losses [S] by factor: from 0 to 1, and ``beyond`` as long as each is better than all before it.
+
+    Args:
+        at: returns the losses at a factor.
+        groups: period and item of each sample.
+        beyond: factors above 1, ascending.
+    """
+    losses = {factor: at(factor) for factor in FACTORS}
+    for factor in beyond:
+        if best_factor(losses, groups) < max(losses):
+            break
+        losses[factor] = at(factor)
+    return losses
+
+
+def best_factor(losses: Mapping[float, np.ndarray], groups: SampleGroups) -> float:
+    """Return the factor with the largest gain over factor 0, see ``relative_gain``.
+
+    Args:
+        losses: [S] by factor, 0 among them; factors at which a model has diverged do not count.
+        groups: period and item of each sample.
+    """
+    start = losses[0.0]
+    if not np.isfinite(start).all():
+        return 0.0
+    known = {factor: each for factor, each in losses.items() if np.isfinite(each).all()}
+    return max(known, key=lambda factor: relative_gain(start, known[factor], groups).mean)
 
 
 def shrink_modules(model: nn.Module, validation: BatchSource, groups: SampleGroups) -> None:
@@ -70,22 +107,6 @@ def shrink_modules(model: nn.Module, validation: BatchSource, groups: SampleGrou
         return
     found = soft_gates(Gates(model), [list(batches(chosen_rows(validation, rows), 256)) for rows in periods])
     fold_gates(model, found.factors)
-
-
-def choose_factor(factors: np.ndarray, losses: np.ndarray, groups: SampleGroups) -> float:
-    """Return two thirds of the factor with the largest gain over the first one, see ``relative_gain``.
-
-    Args:
-        factors: [G], ascending from 0.
-        losses: [G, S]; factors at which a model has diverged do not count.
-        groups: period and item of each sample.
-    """
-    finite = np.isfinite(losses).all(axis=1)
-    if not finite[0]:
-        return 0.0
-    known = losses[finite]
-    gains = [relative_gain(known[0], each, groups).mean for each in known]
-    return float(KEPT_SHARE * factors[finite][int(np.argmax(gains))])
 
 
 def _mean(losses: np.ndarray) -> float:

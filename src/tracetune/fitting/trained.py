@@ -16,14 +16,16 @@ class Shrinkage:
     """A factor that was chosen, and what it was chosen by.
 
     Attributes:
-        factor: g in [0, 1].
+        factor: g, at least 0; above 1 it is beyond the trained model.
         losses: [S] with this factor.
         tried: mean loss at every factor that was measured; None where the model had diverged.
+        ended_early: whether the largest factor of all had the largest gain: training stopped on the way.
     """
 
     factor: float
     losses: np.ndarray
     tried: dict[float, float | None]
+    ended_early: bool = False
 
 
 @dataclass(frozen=True)
