@@ -175,8 +175,9 @@ def way_of(cell: Cell, path: str = "path") -> Way:
 def judged(cell: Cell, path: str = "path", rules: Sequence[str] = tuple(RULES)) -> dict[str, float]:
     """Return the test loss over that of the start, by rule; without rules that need factors the cell does not have."""
     way = way_of(cell, path)
-    tests = dict(zip(cell[path].get("factors", _TO_TRAINED), map(mean_loss, cell[path]["test"]), strict=True))
-    between = PchipInterpolator(way.factors, [tests[factor] for factor in way.factors])
+    losses = dict(zip(cell[path].get("factors", _TO_TRAINED), cell[path]["test"], strict=True))
+    tests = {factor: mean_loss(losses[factor]) for factor in way.factors.tolist()}
+    between = PchipInterpolator(way.factors, list(tests.values()))
     known = [name for name in rules if name not in _FURTHER or "factors" in cell[path]]
     return {name: float(between(RULES[name](way))) / tests[0.0] for name in known}
 

@@ -15,6 +15,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import cross_fit
 from tracetune.fitting.methods import Lora
 from tracetune.fitting.run import Run
+from tracetune.fitting.shrinkage import BEYOND, FACTORS, KEPT_SHARE
 from tracetune.heads.classification import ClassificationHeadConfig
 from tracetune.heads.ridge_classifier import fit_ridge_classifier
 from tracetune.tasks.classification import Classification
@@ -78,5 +79,7 @@ def test_a_method_that_wins_trains_on_all_samples_and_is_moved_back_as_the_folds
     head, lora = found.record.candidates
     assert lora["better"] == (found.record.winner == "lora") == (lora["validation_loss"] < head["validation_loss"])
     assert found.record.winner == "lora"
-    assert 0 < lora["factor"] <= 1
+    assert 0 < lora["factor"] <= KEPT_SHARE * BEYOND[-1]
+    tried = found.record.validation["factors"]["lora"]
+    assert {str(factor) for factor in FACTORS} <= set(tried)  # in every fold
     assert found.record.parameters["adapters"] > 0
