@@ -37,6 +37,7 @@ class ValidationRecord(TypedDict):
     margin: float
     period_losses: dict[str, list[float]]
     factors: dict[str, dict[str, float | None]]
+    ended_early: list[str]
 
 
 @dataclass(frozen=True)
