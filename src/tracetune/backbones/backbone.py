@@ -1,4 +1,4 @@
-"""What a foundation model must offer to be fine-tuned here."""
+"""The interface of foundation models that are fine-tuned here."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence

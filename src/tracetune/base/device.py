@@ -1,4 +1,4 @@
-"""Which device to compute on, and whether it computes in bfloat16."""
+"""Choose the device to compute on, and tell whether it computes in bfloat16."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Whether an error means that a disk is full, whichever library met it."""
+"""Recognise errors of a full disk, whichever library raised them."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""Which run a folder of checkpoints or other state belongs to: a readable record, and the refusal of a foreign one."""
+"""Records that say to which run a folder of checkpoints or other state belongs; another run is refused."""
 
 import hashlib
 import json

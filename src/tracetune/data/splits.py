@@ -1,4 +1,4 @@
-"""Which steps are for training, validation and test, and the scaling that only the training steps may decide."""
+"""Splits into training, validation and test steps, and scaling by the training steps alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _MOST_DEVIATION = 2.0  # scaled; a linear trend is 2.1 away from its mean in the
 
 @dataclass(frozen=True)
 class Borders:
-    """Where the parts of a series end, in steps from its start: train, then validation, then test."""
+    """Ends of the parts of a series, in steps from its start: train, then validation, then test."""
 
     train_end: int
     validation_end: int

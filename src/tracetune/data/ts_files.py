@@ -18,7 +18,7 @@ from tracetune.base.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class LabelledFile:
-    """What a .ts file holds.
+    """Content of a .ts file.
 
     Attributes:
         values: one array [C, L] a series, NaN where missing.

@@ -16,7 +16,7 @@ _PERIODS = 4
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a backtest found; tables in the order of the forecasters, the model first.
+    """Results of a backtest; tables in the order of the forecasters, the model first.
 
     >>> from tracetune import Forecaster
     >>> timestamps = pd.date_range("2024-01-01", periods=200, freq="h")
@@ -57,7 +57,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Scale:
-    """What the errors of one item are measured in.
+    """Units in which the errors of one item are measured.
 
     Attributes:
         deviation: [C, 1] of the past, for pooled errors; positive.
@@ -140,7 +140,7 @@ class ErrorSums:
 
 @dataclass
 class Coverage:
-    """How often the truth lies inside intervals, in equal periods of the time that was forecast.
+    """Return how often the truth lies inside intervals, in equal periods of the time that was forecast.
 
     Args:
         levels: nominal shares of the truth inside, e.g. (0.5, 0.8).

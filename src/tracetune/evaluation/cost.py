@@ -1,4 +1,4 @@
-"""What a method costs: parameters, memory, time, floating-point operations."""
+"""Cost of a method: parameters, memory, time, floating-point operations."""
 
 import sys
 import time

@@ -53,7 +53,7 @@ class DLinear(nn.Module):
 
 @dataclass(frozen=True)
 class DLinearConfig:
-    """How DLinear is trained; its authors' recipe, with windows of single channels.
+    """Training of DLinear; its authors' recipe, with windows of single channels.
 
     Attributes:
         learning_rate: of Adam in the first epoch; halved after each epoch.

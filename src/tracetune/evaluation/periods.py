@@ -9,7 +9,7 @@ _FLOOR = 0.1  # of the mean loss, in relative gains
 
 @dataclass(frozen=True, eq=False)
 class SampleGroups:
-    """Which period and which item each of S samples belongs to.
+    """Period and item of each of S samples.
 
     Attributes:
         periods: [S] numbers from 0, the latest period last.

@@ -24,7 +24,7 @@ def library_versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ProtocolFingerprint:
-    """How a result was obtained, apart from the method itself. Two rows compare if their digests agree.
+    """Protocol of a result: all that it rests on, the method aside. Two rows compare if their digests agree.
 
     Attributes:
         dataset: name of the data.

@@ -1,4 +1,4 @@
-"""How to fine-tune: the method with its options, and how head and method are trained."""
+"""Configuration of fine-tuning: the method with its options, and how head and method are trained."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _trace() -> Method:
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How to fine-tune.
+    """Configuration of fine-tuning.
 
     >>> from tracetune import SelectionConfig, Trace, TrainingConfig
     >>> config = FitConfig(method=Trace(SelectionConfig(keep=0.25)), training=TrainingConfig(max_steps=500))

@@ -30,7 +30,7 @@ from tracetune.tasks.task import Task, TaskModel, TrainingData
 
 @dataclass(frozen=True, eq=False)
 class CrossFitted:
-    """What comes out of a fit that held out parts in turn.
+    """Result of a fit that held out parts in turn.
 
     Attributes:
         model: the winner, trained on all samples; a PEFT model, or a plain task model after full fine-tuning.
@@ -47,7 +47,7 @@ class CrossFitted:
 
 @dataclass
 class _HeldOut:
-    """What is known of one candidate, fold after fold."""
+    """Losses and outputs of one candidate, fold after fold."""
 
     losses: list[np.ndarray] = field(default_factory=list)
     outputs: list[np.ndarray] = field(default_factory=list)

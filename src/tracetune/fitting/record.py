@@ -42,7 +42,7 @@ class ValidationRecord(TypedDict):
 
 @dataclass(frozen=True)
 class FitRecord:
-    """What happened in a fit.
+    """Record of a fit.
 
     Attributes:
         winner: name of the candidate that came out.

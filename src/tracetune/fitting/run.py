@@ -1,4 +1,4 @@
-"""Where and how a fit runs: folder, device, callbacks. None of them changes the result."""
+"""Surroundings of a fit: folder, device, callbacks. None of them changes the result."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence

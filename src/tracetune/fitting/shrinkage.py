@@ -1,4 +1,4 @@
-"""How far to go from where training started to where it ended, by validation: one factor for all weights that trained.
+"""Move a trained model back towards its start, as far as validation says: one factor for all weights that trained.
 
 What wins on validation wins by less on the next period, so a trained model is shrunk towards its start: g = 0 is the
 start, g = 1 the trained model. Outputs at several factors are measured on validation, and two thirds of the best factor

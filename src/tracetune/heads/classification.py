@@ -19,7 +19,7 @@ _LEAST_VARIANCE = 1e-8  # a deviation of 0 has no gradient
 
 @dataclass(frozen=True)
 class ClassificationHeadConfig:
-    """Which classification head to put on a backbone, and what it reads.
+    """Configuration of a classification head, and of what it reads.
 
     Attributes:
         dropout: share of the pooled features that is dropped in training; none is dropped once a solution was found

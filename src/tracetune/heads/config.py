@@ -1,4 +1,4 @@
-"""Which head to put on a backbone; importable without PyTorch."""
+"""Configuration of forecasting heads; importable without PyTorch."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ FORECASTING_HEAD: dict[str, Any] = {"kind": "projection", "beta": 4, "tokens": "
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """Which forecasting head to put on a backbone.
+    """Configuration of a forecasting head.
 
     >>> from tracetune.heads.build import head_parameters
     >>> head_parameters(HeadConfig(), num_patches=64, width=768, prediction_length=720)

@@ -23,7 +23,7 @@ _FEW = 50  # hidden steps of a class in training; below that it keeps its start
 
 @dataclass(frozen=True)
 class ImputationHeadConfig:
-    """Which imputation head to put on a backbone.
+    """Configuration of an imputation head.
 
     Attributes:
         related: M, how many other channels each channel is filled from; the most correlated ones are taken.

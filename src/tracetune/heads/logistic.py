@@ -27,7 +27,7 @@ _CONSTANT = 1e-8  # a feature with a deviation below this says nothing
 
 @dataclass(frozen=True)
 class LogisticFit:
-    """What the fit found.
+    """Result of the fit.
 
     Attributes:
         inverse_penalty: the c with the lowest validation loss.

@@ -16,7 +16,7 @@ POOLINGS = ("mean", "first", "both")
 
 @dataclass(frozen=True)
 class PooledHeadConfig:
-    """Which head to put on an encoder of texts.
+    """Configuration of a head on an encoder of texts.
 
     Attributes:
         pooling: "mean" of all tokens, the "first" one ([CLS]), or "both" side by side.

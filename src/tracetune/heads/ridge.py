@@ -30,7 +30,7 @@ _LARGEST_GRAM = 16_384  # features: a Gram matrix of 2 GB
 
 @dataclass(frozen=True)
 class RidgeFit:
-    """What a closed-form fit found.
+    """Result of a closed-form fit.
 
     Attributes:
         penalty: the lambda with the lowest validation loss, relative to the mean square of the features.

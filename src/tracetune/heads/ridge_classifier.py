@@ -45,7 +45,7 @@ class BlockHead(Protocol):
 
 @dataclass(frozen=True)
 class RidgeFit:
-    """What the fit found.
+    """Result of the fit.
 
     Attributes:
         penalties: the a of each block.

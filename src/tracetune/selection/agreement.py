@@ -1,4 +1,4 @@
-"""How well importance scores agree with a yardstick: rank correlations over modules, with intervals.
+"""Agreement of importance scores with a yardstick: rank correlations over modules, with intervals.
 
 Notation for shapes: M modules.
 """

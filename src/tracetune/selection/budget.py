@@ -1,4 +1,4 @@
-"""How much may stay open, counted in modules or in their parameters; in the time of a training step: time_budget.py."""
+"""Budgets for what stays open, counted in modules or in their parameters (in time: time_budget.py)."""
 
 import math
 from collections.abc import Mapping

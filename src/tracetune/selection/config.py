@@ -13,7 +13,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class SelectionConfig:
-    """Which modules TRACE keeps, and how it finds them.
+    """Configuration of a selection: what to keep, and how to find it.
 
     Wherever both make sense, a ``float`` is a share (of the modules, or of the training steps) and an ``int`` a number.
 

@@ -13,7 +13,7 @@ LEAST_ROUNDS = 3
 
 @dataclass
 class Spent:
-    """What selection has cost so far.
+    """Cost of the selection so far.
 
     Attributes:
         passes: forward passes over one validation batch; a backward pass counts as two.

@@ -26,7 +26,7 @@ def lora_modules(model: nn.Module) -> dict[str, LoraLayer]:
 
 
 class ModulePlace(NamedTuple):
-    """Where a module is in a model, by its name.
+    """Place of a module in a model, by its name.
 
     Attributes:
         stem: what stands before the number of the block; the parent's name where there is no number.

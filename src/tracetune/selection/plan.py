@@ -26,7 +26,7 @@ MOST_FOR_EVIDENCE = 2  # times the training, for a choice that would be random w
 
 @dataclass(frozen=True)
 class ScoringPlan:
-    """What a run does in its rounds, decided before the first one.
+    """Plan of the rounds of a run, made before the first one.
 
     Attributes:
         schedule: when rounds are.

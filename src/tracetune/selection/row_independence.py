@@ -1,4 +1,4 @@
-"""Whether the rows of a batch are independent, so that each sample may have separate gates.
+"""Test whether the rows of a batch are independent, so that each sample may have separate gates.
 
 Notation for tensor shapes: B batch, M gated modules.
 """

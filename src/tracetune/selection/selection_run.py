@@ -41,7 +41,7 @@ ROUND, BEGIN, PLAN, SPENT = "trace", "trace_begin", "trace_plan", "trace_spent"
 """Keys of what a run logs, and reads again where it is resumed."""
 
 LogEntry = JsonObject
-"""What a run has logged in one step, by these keys."""
+"""Entry of a run's log, by these keys."""
 
 
 class SelectionRun:

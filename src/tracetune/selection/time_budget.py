@@ -1,4 +1,4 @@
-"""How much may stay open, counted in the time of a training step."""
+"""A budget for what stays open, counted in the time of a training step."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Which checkpoints a Trainer's output folder holds."""
+"""Steps of the checkpoints in a Trainer's output folder."""
 
 import re
 from pathlib import Path

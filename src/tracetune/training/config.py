@@ -1,4 +1,4 @@
-"""How to train: settings of the Trainer; importable without PyTorch."""
+"""Settings of the Trainer; importable without PyTorch."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tracetune.base.errors import InputError, argument
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train; names as in Hugging Face's TrainingArguments where it has them.
+    """Settings of training; names as in Hugging Face's TrainingArguments where it has them.
 
     >>> TrainingConfig(num_train_epochs=2, batch_size=32).total_steps(windows=1000)
     64

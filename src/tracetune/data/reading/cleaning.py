@@ -1,4 +1,4 @@
-"""What is no data and left out before anything is decided: empty columns and rows, rows of totals and sources."""
+"""Leave out what is no data before anything is decided: empty columns and rows, rows of totals and sources."""
 
 import re
 from dataclasses import replace

@@ -28,7 +28,7 @@ _DATE_LIKE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T].*)?|\d{8}|[A-Z
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a text table is written.
+    """Dialect of a text table.
 
     Attributes:
         encoding: name of its encoding.

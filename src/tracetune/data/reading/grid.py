@@ -29,7 +29,7 @@ _ROUND_STEPS = [
 
 @dataclass(frozen=True)
 class Assessment:
-    """How well timestamps fit a regular grid.
+    """Measure of how well timestamps fit a regular grid.
 
     Attributes:
         offset: the frequency that was found, None for none (and for integers).

@@ -1,4 +1,4 @@
-"""Which columns name the items: those that make the times of a table unique and give each item a regular grid."""
+"""Find the columns that name the items: with them no time repeats, and each item has a regular grid."""
 
 import re
 from collections.abc import Sequence

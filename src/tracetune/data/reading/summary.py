@@ -1,4 +1,4 @@
-"""What was understood of a table, in one line, and what is likely wrong with it."""
+"""Summary of how a table was read, in one line, and warnings of what is likely wrong with it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _MUCH_MISSING = 0.2
 
 @dataclass(frozen=True)
 class Understood:
-    """What was decided about a table.
+    """Decisions about a table.
 
     Attributes:
         line: all of it in one line.

@@ -1,4 +1,4 @@
-"""Which columns are forecast, and what is left out and why: ids, counters, constants, the calendar."""
+"""Find the columns to forecast, and say why others are left out: ids, counters, constants, the calendar."""
 
 import re
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _LIKELY = re.compile(
 
 @dataclass(frozen=True)
 class Targets:
-    """What is forecast.
+    """Columns to forecast.
 
     Attributes:
         columns: channels, the main target first.

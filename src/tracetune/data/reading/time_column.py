@@ -1,4 +1,4 @@
-"""Which columns are the time: by content, then by name; parts of a date in several columns are put together."""
+"""Find the columns of the time, by content, then by name; parts of a date in several columns are put together."""
 
 import re
 from collections.abc import Sequence

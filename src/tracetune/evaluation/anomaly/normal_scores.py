@@ -1,4 +1,4 @@
-"""What the scores of normal steps say about others: how rare a score is, from which one on to raise an alarm."""
+"""Scores of normal steps as a yardstick: how rare a score is, and from which one on to raise an alarm."""
 
 import math
 

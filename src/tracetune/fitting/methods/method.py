@@ -36,7 +36,7 @@ class Adapted:
 
 
 class Method(Protocol):
-    """How to fine-tune; an instance holds the options.
+    """A way to fine-tune; an instance holds the options.
 
     Attributes:
         name: as in commands and records.

@@ -50,7 +50,7 @@ _USUAL_BATCH = 64
 
 @dataclass(frozen=True)
 class _Draw:
-    """How masks are drawn: options of `gated_dsic`, and their generator."""
+    """Draw of masks: options of `gated_dsic`, and their generator."""
 
     keep: float
     context: str

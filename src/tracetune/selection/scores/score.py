@@ -1,4 +1,4 @@
-"""What an importance score is, what it returns, and the registry of all scores.
+"""The interface of importance scores, and their registry.
 
 A new score is one file in this folder, listed in ``__init__.py``:
 
