@@ -128,6 +128,14 @@ class BlockwiseBackbone(Protocol):
         ...
 
 
+def evaluate_frozen(embedding: nn.Module, blocks: nn.ModuleList) -> None:
+    """Set embedding and blocks below the lowest trainable one to evaluation mode: their outputs are fixed."""
+    frozen = frozen_blocks(blocks)
+    if frozen and not any(parameter.requires_grad for parameter in embedding.parameters()):
+        embedding.eval()
+        blocks[:frozen].eval()
+
+
 def frozen_blocks(blocks: Sequence[nn.Module] | nn.ModuleList) -> int:
     """Return how many of the first blocks have no trainable parameter."""
     trainable = (any(parameter.requires_grad for parameter in block.parameters()) for block in blocks)

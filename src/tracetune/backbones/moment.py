@@ -18,7 +18,7 @@ from transformers import T5Config
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.t5.modeling_t5 import T5Stack
 
-from tracetune.backbones.backbone import Backbone, Encoded, Prefix, frozen_blocks
+from tracetune.backbones.backbone import Backbone, Encoded, Prefix, evaluate_frozen
 from tracetune.backbones.loading import read_weights, register_family
 from tracetune.backbones.moment_config import MomentConfig
 from tracetune.backbones.normalisation import interpolate_gaps, normalise, per_channel
@@ -208,10 +208,7 @@ class Moment(Backbone):
     def train(self, mode: bool = True) -> "Moment":
         """Set the mode as PyTorch does; what lies below the lowest trainable block stays in evaluation mode."""
         super().train(mode)
-        frozen = frozen_blocks(self.blocks)
-        if frozen and not any(parameter.requires_grad for parameter in self.patch_embedding.parameters()):
-            self.patch_embedding.eval()
-            self.blocks[:frozen].eval()
+        evaluate_frozen(self.patch_embedding, self.blocks)
         return self
 
     def save_pretrained(self, folder: str | Path) -> None:

@@ -23,7 +23,7 @@ from transformers import (
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.utils import logging as transformers_logging
 
-from tracetune.backbones.backbone import Backbone, Encoded, Prefix, frozen_blocks
+from tracetune.backbones.backbone import Backbone, Encoded, Prefix, evaluate_frozen
 from tracetune.backbones.known_models import MODELS
 from tracetune.backbones.loading import HUB_ID, is_folder, refuse_non_finite
 from tracetune.backbones.normalisation import InstanceStatistics
@@ -159,10 +159,8 @@ class TextEncoder(Backbone):
     def train(self, mode: bool = True) -> "TextEncoder":
         """Switch the mode, but leave what lies below the lowest trainable block as it is: its outputs are fixed."""
         super().train(mode)
-        frozen = frozen_blocks(self.blocks)
-        if frozen and not any(parameter.requires_grad for parameter in self.model.embeddings.parameters()):
-            self.model.embeddings.eval()
-            self.blocks[:frozen].eval()
+        if self._blocks is not None:
+            evaluate_frozen(self.model.get_submodule("embeddings"), self.blocks)
         return self
 
     def save_pretrained(self, folder: str | Path) -> None:

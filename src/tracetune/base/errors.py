@@ -11,7 +11,7 @@ words that differ by `either`; both leave a mark in the text, and `InputError` r
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 _LONGEST_MESSAGE = 1900
@@ -98,16 +98,17 @@ def shown(value: object, length: int = 80) -> str:
     return _shortened(repr(value), length)
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+def unknown_name(kind: str, name: str, known: Iterable[str], nearest: Sequence[str] | None = None) -> InputError:
     """Return the error for a name that is not in a registry, with the nearest names and all that exist.
 
     Args:
         kind: what was looked up, e.g. ``"method"``; begins the message.
         name: the name as given.
         known: every name that would have worked.
+        nearest: those that may have been meant; None looks for names that look alike.
     """
     names = sorted(known)
-    close = nearest_names(name, names)
+    close = nearest_names(name, names) if nearest is None else nearest
     hint = f" Did you mean {' or '.join(repr(n) for n in close)}?" if close else ""
     return InputError(f"Unknown {kind} {shown(name)}.{hint} Known: {', '.join(names)}.")
 

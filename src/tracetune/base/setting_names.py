@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, unknown_name
 
 SYNONYMS = {
     "prediction_length": ("horizon", "h", "fh", "steps_ahead", "forecast_length", "forecast_horizon", "pred_len"),
@@ -60,6 +60,4 @@ def near_settings(name: str, known: Iterable[str]) -> list[str]:
 def unknown_setting(name: str, known: Iterable[str]) -> InputError:
     """Return the error for a setting that does not exist, with the nearest ones and all that there are."""
     names = list(known)
-    nearest = near_settings(name, names)
-    hint = f" Did you mean {' or '.join(map(repr, nearest))}?" if nearest else ""
-    return InputError(f"Unknown setting {name!r}.{hint} Known: {', '.join(sorted(names))}.")
+    return unknown_name("setting", name, names, near_settings(name, names))

@@ -140,7 +140,7 @@ class ErrorSums:
 
 @dataclass
 class Coverage:
-    """Return how often the truth lies inside intervals, in equal periods of the time that was forecast.
+    """Shares of the truth that lie inside intervals, in equal periods of the time that was forecast.
 
     Args:
         levels: nominal shares of the truth inside, e.g. (0.5, 0.8).

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from tracetune.base.errors import InputError
 from tracetune.heads.head import Head
+from tracetune.heads.labelled_features import labelled_features
 
 Batch = Mapping[str, Tensor]
 INVERSE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))
@@ -51,11 +52,11 @@ def fit_logistic(head: Head, train: Iterable[Batch], validation: Iterable[Batch]
     Raises:
         InputError: a class without training samples, or no validation sample.
     """
-    features, labels = _collect(head, train)
+    features, labels = labelled_features(head, train)
     classes = head.output.out_features
     if missing := sorted(set(range(classes)) - set(labels.tolist())):
         raise InputError(f"Expected training samples of all {classes} classes, found none of {missing}.")
-    held_out, truth = _collect(head, validation)
+    held_out, truth = labelled_features(head, validation)
     mean, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > _CONSTANT, scale, 1.0)
     standard, device = (features - mean) / scale, head.output.weight.device
@@ -66,17 +67,6 @@ def fit_logistic(head: Head, train: Iterable[Batch], validation: Iterable[Batch]
     for parameter, solution in zip((head.output.weight, head.output.bias), solutions[best], strict=True):
         parameter.data.copy_(torch.from_numpy(solution).to(device))
     return LogisticFit(INVERSE_PENALTIES[best], losses[best], tuple(losses))
-
-
-@torch.no_grad()
-def _collect(head: Head, batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray]:
-    """Return features [S, F], float64, and labels [S]."""
-    parts = [
-        (head.reduce(batch["tokens"].float()).flatten(-2).double().cpu(), batch["labels"].cpu()) for batch in batches
-    ]
-    if not parts:
-        raise InputError("Expected at least one sample, found none.")
-    return torch.cat([part for part, _ in parts]).numpy(), torch.cat([labels for _, labels in parts]).numpy()
 
 
 def _solve(features: np.ndarray, labels: np.ndarray, inverse_penalty: float) -> tuple[np.ndarray, np.ndarray]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from tracetune.base.errors import InputError
 from tracetune.heads.calibration import best_factor
+from tracetune.heads.labelled_features import labelled_features
 
 Batch = Mapping[str, Tensor]
 PENALTIES = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 9))
@@ -71,7 +72,7 @@ def fit_ridge_classifier(
     Raises:
         InputError: no sample, or a class without samples.
     """
-    features, labels = _collect(head, batches)
+    features, labels = labelled_features(head, batches)
     classes = head.output.out_features
     if missing := sorted(set(range(classes)) - set(labels.tolist())):
         raise InputError(f"Expected training samples of all {classes} classes, found none of {missing}.")
@@ -120,14 +121,3 @@ def _solve(features: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> _B
     _, penalty, left_out = best
     weight = ((singular / (singular**2 + penalty))[:, None] * projected).T @ right / scale
     return _Block(weight, middle - weight @ mean, left_out, penalty)
-
-
-@torch.no_grad()
-def _collect(head: BlockHead, batches: Iterable[Batch]) -> tuple[np.ndarray, np.ndarray]:
-    """Return features [S, V F], float64, and labels [S]."""
-    parts = [
-        (head.reduce(batch["tokens"].float()).flatten(-2).double().cpu(), batch["labels"].cpu()) for batch in batches
-    ]
-    if not parts:
-        raise InputError("Expected at least one sample, found none.")
-    return torch.cat([part for part, _ in parts]).numpy(), torch.cat([labels for _, labels in parts]).numpy()
