@@ -24,7 +24,6 @@ from tracetune.estimators.anomaly_card import detector_card
 from tracetune.estimators.anomaly_evaluation import evaluate_scores
 from tracetune.estimators.anomaly_fit import fit_normal_part
 from tracetune.estimators.anomaly_frames import (
-    Scores,
     drawn_panels,
     frame_of_events,
     frame_of_scores,
@@ -44,6 +43,7 @@ from tracetune.estimators.saved_model import (
     save_model,
     saved_arrays,
 )
+from tracetune.estimators.series_scores import Scores
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import Method
 from tracetune.report.anomaly_plots import anomaly_figure

@@ -8,8 +8,8 @@ import pandas as pd
 
 from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel
-from tracetune.estimators.anomaly_frames import Scores
 from tracetune.estimators.item_scorer import ItemScorer, total
+from tracetune.estimators.series_scores import Scores
 from tracetune.evaluation.anomaly.report import anomaly_metrics
 from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
 from tracetune.tasks.anomaly_scores.scaling import Scaling

@@ -1,7 +1,7 @@
 """Tables of a detector: what comes in as a panel, scores and events as they go out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import narwhals as nw
@@ -13,29 +13,8 @@ from tracetune.data.forecast_frame import clock_times, free_name, item_keys, of_
 from tracetune.data.panels import Origin, Panel, Series
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import panel_from_frame
+from tracetune.estimators.series_scores import Scores
 from tracetune.report.anomaly_plots import AnomalyPanel
-
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """Scores of one series.
-
-    Attributes:
-        series: what was scored.
-        channels: [C, T], NaN where there is none.
-        total: [T], the highest of the channels.
-        threshold: [T].
-    """
-
-    series: Series
-    channels: np.ndarray
-    total: np.ndarray
-    threshold: np.ndarray
-
-    @property
-    def alarm(self) -> np.ndarray:
-        """Return which steps [T] raise an alarm; those without a score do not."""
-        return np.nan_to_num(self.total, nan=-np.inf) > self.threshold
 
 
 def panel_of(data: Any, remembered: ReadingOptions | None = None, **columns: Any) -> Panel:

@@ -11,9 +11,10 @@ import numpy as np
 from tracetune.base.errors import InputError
 from tracetune.data.forecast_frame import free_name
 from tracetune.data.panels import Panel, Series
-from tracetune.estimators.anomaly_frames import Scores, frame_of_scores
+from tracetune.estimators.anomaly_frames import frame_of_scores
 from tracetune.estimators.anomaly_thresholds import Threshold
 from tracetune.estimators.item_scorer import ItemScorer, total
+from tracetune.estimators.series_scores import Scores
 
 
 @dataclass(frozen=True, eq=False)

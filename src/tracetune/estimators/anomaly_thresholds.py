@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, Remark, argument
-from tracetune.estimators.anomaly_frames import Scores
+from tracetune.estimators.series_scores import Scores
 from tracetune.evaluation.anomaly.thresholds import rolling_quantile
 
 _LEAST_THRESHOLD = 1e-6  # scores of a part that is all the same differ by rounding
