@@ -1,7 +1,8 @@
 """Print the numbers of docs/architecture.md: files, lines, longest import chain, cycles, uses of Any.
 
 Run `python docs/architecture_numbers.py` (grimp comes with import-linter). Imports inside functions count, imports for
-type checkers only do not; the modules of a cycle count as one in a chain.
+type checkers only do not; the modules of a cycle count as one in a chain. The second chain counts besides that Python
+runs the `__init__` of a package before any of its files: who asks a registry for a name loads all that it registers.
 """
 
 import re
@@ -23,7 +24,19 @@ def main() -> None:
     uses = sum(len(re.findall(r"\bAny\b", re.sub(r"^from typing import.*$", "", text, flags=re.M))) for text in texts)
     print(f"{len(texts)} files, {lines:,} lines, {1000 * uses / lines:.1f} uses of Any per 1,000 lines")
     print(f"longest import chain: {len(chain)}: {' > '.join(chain)}")
+    print(f"with packages run before their files: {len(longest_chain(with_packages(imports)))}")
     print(f"cycles: {cycles or 'none'}")
+
+
+def with_packages(imports: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the imports, and for each one from outside of a package that of the package itself."""
+    found: dict[str, list[str]] = {}
+    for module, others in imports.items():
+        parts = [other.split(".") for other in others]
+        packages = {".".join(names[:count]) for names in parts for count in range(2, len(names))}
+        inside = {package for package in packages if module == package or module.startswith(f"{package}.")}
+        found[module] = sorted({*others, *(packages & imports.keys()) - inside})
+    return found
 
 
 def components(imports: dict[str, list[str]]) -> list[list[str]]:

@@ -11,6 +11,7 @@ from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import Borders, Part, Scaler, cut_periods, fit_split, split_panel
 from tracetune.data.windows import Windows
+from tracetune.fitting.names import VALIDATIONS
 
 
 def panel_of(*lengths):
@@ -76,6 +77,10 @@ def test_rolling_validation_keeps_a_fifth_and_of_a_few_series_up_to_a_third_for_
 def test_an_unknown_validation_is_refused():
     with pytest.raises(InputError, match="rolling"):
         fit_split(panel_of(100), 10, validation="roling")
+
+
+def test_every_validation_of_a_fit_is_known():
+    assert all(fit_split(panel_of(100), 10, validation=name).validation for name in VALIDATIONS)
 
 
 @settings(max_examples=80, deadline=None)

@@ -8,6 +8,7 @@ import torch
 from accelerate.data_loader import prepare_data_loader
 from torch.utils.data import DataLoader
 
+from tracetune.backbones.any_module import wrap_module
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.base.config import from_mapping, read_yaml
 from tracetune.base.errors import InputError
@@ -132,3 +133,11 @@ def test_the_recipe_of_the_embedded_model_has_its_geometry() -> None:
 def test_geometry_that_does_not_fit_is_refused(change: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         PretrainConfig(output="x", **(SMALL | change))
+
+
+def test_a_model_that_hides_no_patches_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = wrap_module(torch.nn.Linear(1, 4), context_length=8, width=4, encode=lambda m, x, _: m(x.unsqueeze(-1)))
+    monkeypatch.setattr("tracetune.recipes.pretrain.load_backbone", lambda name: other)
+    with pytest.raises(InputError, match="start to name a MOMENT model, found AnyModule"):
+        pretrain(PretrainConfig(output=str(tmp_path / "out"), start="owner/other", device="cpu"))
+    assert not (tmp_path / "out").exists()
