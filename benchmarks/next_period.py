@@ -1,4 +1,4 @@
-"""Does what wins on validation win on the next period too, and what shrinking it does: rules beside one another.
+"""Compare rules that choose a model by validation on the period after it, with and without shrinking.
 
 Sets are cut three times in time (``benchmarks/next_period_data.py``). Each trial (``next_period_methods.py``) trains
 once per cut and seed; then its losses on validation and test are measured on the way from its start (g = 0) to the
@@ -103,7 +103,7 @@ STAGES = (
 
 
 def planned(stages: Sequence[Stage], settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Return all cells, ordered so that a run that is cut off has seen every set."""
+    """Return all cells, those of all sets before the next cut or seed."""
     for stage in stages:
         for seed in stage.seeds:
             for cut in stage.cuts:
@@ -121,12 +121,12 @@ def planned(stages: Sequence[Stage], settings: dict[str, Any]) -> Iterator[dict[
 
 
 def digest(cell: dict[str, Any]) -> str:
-    """Name of a cell's file."""
+    """Return the name of a cell's file."""
     return hashlib.sha256(json.dumps(cell, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def main() -> None:
-    """Make the cells that are missing."""
+    """Compute the cells that are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", required=True, help="folder of finished cells")
     parser.add_argument("--stages", nargs="+", choices=[stage.name for stage in STAGES], help="by default all")

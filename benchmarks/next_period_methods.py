@@ -1,4 +1,4 @@
-"""What ``benchmarks/next_period.py`` trains, with the package's own phases, and how it is measured.
+"""Training and measuring of ``benchmarks/next_period.py``, with the package's own phases.
 
 A method is trained from its start (zero-shot, or the head as a fit trains it) to the last step, and its losses on
 validation and test are measured on the way from start to end: see ``fitting/interpolation.py``. "fit" is a whole fit,
@@ -39,7 +39,7 @@ from tracetune.training.measure import sample_losses
 
 @dataclass(frozen=True)
 class Draw:
-    """What random choices depend on.
+    """Seeds of the random choices.
 
     Attributes:
         seed: of the training.
@@ -52,7 +52,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Trial:
-    """What trains, and from where.
+    """A method and the start that it trains from.
 
     Attributes:
         method: the package's method, for a seed and a case; None trains the head only.
@@ -128,7 +128,7 @@ TRIALS = {
 
 
 def _shuffled(case: int) -> str:
-    """Register scores that go to other modules, the same ones throughout a run: as sparse, with nothing to say."""
+    """Register the scores with modules permuted, in one order throughout a run: as sparse, without meaning."""
     score = SCORES["gated_dsic"]
     name = f"{SHUFFLED} {case}"
 
@@ -146,7 +146,7 @@ def _shuffled(case: int) -> str:
 
 @dataclass
 class Bench:
-    """A cut with a backbone, and what trials on it share: zero-shot losses and, for each seed, the head.
+    """A cut with a backbone, zero-shot losses and, for each seed, the head: trials on it share them.
 
     Attributes:
         cut: the data.

@@ -1,4 +1,4 @@
-"""From the cells of ``benchmarks/next_period.py`` to tables: what each rule would have returned, and how that did.
+"""Tables from the cells of ``benchmarks/next_period.py``: the test losses of the model that each rule chooses.
 
 python -m benchmarks.next_period_report --cells FOLDER --output docs/results/next_period
 """
@@ -42,7 +42,7 @@ Row = dict[str, Any]
 
 
 def summary_of(ratios: Iterable[float]) -> Row:
-    """Return how often, and by how much, test losses over those of the start are above 1."""
+    """Return the share and the size of test losses above those of the start."""
     values = np.array(list(ratios))
     return {
         "cases": len(values),

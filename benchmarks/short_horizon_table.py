@@ -139,7 +139,7 @@ def _points(model: Any, case: Case) -> np.ndarray:
     """Return point forecasts [S, H] of a forecaster, series of like length in one batch."""
     order = sorted(range(len(case.panel)), key=lambda item: case.panel.lengths[item])
     panel = replace(case.panel, series=tuple(case.panel.series[item] for item in order))
-    found = next(model.predict_panels([panel], batch_size=64))["predictions"].to_numpy().reshape(len(order), -1)
+    found = next(model.predict_frames([panel], batch_size=64))["predictions"].to_numpy().reshape(len(order), -1)
     return found[np.argsort(order)]
 
 

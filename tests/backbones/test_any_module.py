@@ -16,6 +16,7 @@ from tracetune import FitConfig, Forecaster, HeadConfig, InputError, LoraOptions
 from tracetune.adapters.lora import add_lora
 from tracetune.backbones import any_module
 from tracetune.backbones.any_module import AnyModule
+from tracetune.fitting.candidates import Candidates
 from tracetune.selection.config import SelectionConfig
 from tracetune.tasks.forecasting import ForecastModel
 
@@ -110,6 +111,29 @@ def test_forecasting_is_fitted_end_to_end(backbone: Any, method: Any, name: str,
         with torch.no_grad():
             next(other.parameters()).add_(1.0)
         Forecaster.from_pretrained(tmp_path / "tuned", base=other, device="cpu")
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_whole_weights_are_saved_and_come_back_into_the_module(
+    merged: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Candidates, "best", lambda self: list(self)[-1])  # the method, however it did
+    frame = seasonal_frame(items=1, length=160)
+    base = Forecaster.from_backbone(transformer(), HORIZON, device="cpu")
+    tuned = base.fit(frame, config=quick("lora" if merged else "full"))
+    assert tuned.trace is not None and tuned.trace["winner"] == ("lora" if merged else "full")
+    tuned = tuned.merge()
+    tuned.save_pretrained(tmp_path / "tuned")
+    module = transformer()
+    with torch.no_grad():
+        next(module.parameters()).add_(1.0)  # other weights than those that were trained on
+    again = Forecaster.from_pretrained(tmp_path / "tuned", base=module, device="cpu")
+    want, got = (one.predict_df(frame)["predictions"].to_numpy() for one in (tuned, again))
+    np.testing.assert_array_equal(got, want)
+    with pytest.raises(InputError, match=r"base=wrap_module\(module"):
+        Forecaster.from_pretrained(tmp_path / "tuned", device="cpu")
+    with pytest.raises(InputError, match="do not fit"):
+        Forecaster.from_pretrained(tmp_path / "tuned", base=recurrent(), device="cpu")
 
 
 def test_what_comes_out_is_what_the_module_makes_of_normalised_series() -> None:
@@ -238,8 +262,6 @@ def test_what_it_cannot_do_is_said() -> None:
         Forecaster.from_backbone(backbone, HORIZON, device="cpu").predict_df(seasonal_frame(items=1, length=60))
     with pytest.raises(InputError, match="cannot hide patches"):
         backbone.encode(torch.zeros(1, 1, CONTEXT), patch_mask=torch.zeros(1, 6, dtype=torch.bool))
-    with pytest.raises(InputError, match="cannot be saved"):
-        backbone.save_pretrained("folder")
 
 
 def test_batch_normalisation_keeps_its_statistics() -> None:

@@ -18,7 +18,7 @@ from tracetune.adapters.lora import target_layers
 from tracetune.backbones.chronos_bolt import ChronosBolt
 from tracetune.backbones.loading import load_backbone
 from tracetune.selection.config import SelectionConfig
-from tracetune.tasks.forecasting import quantile_loss_per_sample
+from tracetune.tasks.forecast_losses import quantile_loss_per_sample
 
 chronos_bolt = pytest.importorskip("chronos.chronos_bolt")
 from transformers import T5Config  # noqa: E402  # after the check for the extra
@@ -103,6 +103,20 @@ def test_forecasts_of_frames_are_those_of_the_original_pipeline(folder: Path, pi
         np.testing.assert_allclose(column(str(level)), original_column(level), atol=1e-5)
     np.testing.assert_allclose(column("0.75"), (original_column(0.7) + original_column(0.8)) / 2, atol=1e-5)
     assert np.ptp(column("0.9") - column("0.1")) > 1e-3
+
+
+def test_a_backtest_measures_the_quantiles_of_the_model(folder: Path) -> None:
+    """Their levels are 0.1 to 0.9, so that the 90 % interval is none of theirs."""
+    frame = seasonal_frame(items=1, length=160)
+    forecaster = Forecaster.from_pretrained(folder, prediction_length=PASS, device="cpu")
+    found = forecaster.evaluate(frame, test_length=PASS).coverage
+    whole = found[found["period"] == "all"].set_index("level")["coverage"]
+    assert whole.index.tolist() == [0.5, 0.8]
+    history, truth = frame[:-PASS], frame["target"].to_numpy()[-PASS:]
+    quantiles = forecaster.predict_df(history, [0.1, 0.25, 0.75, 0.9])
+    for low, high, level in (("0.25", "0.75", 0.5), ("0.1", "0.9", 0.8)):
+        inside = (truth >= quantiles[low]) & (truth <= quantiles[high])
+        assert whole[level] == inside.mean()
 
 
 def test_levels_beyond_those_of_the_model_are_refused(folder: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.tiny import CONTEXT, HORIZON, seasonal_frame, tiny_forecast_model
 from tracetune import Forecaster, InputError
 from tracetune.data.reading.read import panel_from_frame
-from tracetune.estimators.backtest import test_part as part_for_test
+from tracetune.estimators.backtest import last_part
 from tracetune.estimators.intervals import LEVELS, ResidualQuantiles
 
 
@@ -35,9 +35,9 @@ def test_what_is_measured_is_what_is_predicted(forecaster: Forecaster) -> None:
 
 def test_several_origins_at_other_hours_by_default(forecaster: Forecaster) -> None:
     panel = panel_from_frame(seasonal_frame())
-    ranges, stride = part_for_test(panel, HORIZON, 24, None, None)
-    assert stride == 11  # below the horizon, and it shares no divisor with the day
-    assert ranges == [(240 - HORIZON - 4 * 11, 240)] * 2
+    part = last_part(panel, HORIZON, None, None, 24)
+    assert part.stride == 11  # below the horizon, and it shares no divisor with the day
+    assert part.ranges == [(240 - HORIZON - 4 * 11, 240)] * 2
     found = forecaster.evaluate(seasonal_frame())
     assert (found.overall["windows"] == 10).all()
     assert set(found.coverage["level"]) == {0.5, 0.8, 0.9}

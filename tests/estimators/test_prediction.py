@@ -187,10 +187,10 @@ def test_predictions_are_made_in_inference_mode(forecaster: Forecaster) -> None:
 def test_panels_are_frames_that_were_read(forecaster: Forecaster) -> None:
     frame = frame_of(some_series(), 0)
     panel = panel_from_frame(frame, freq="h")
-    (forecast,) = forecaster.predict_panels([panel])
+    (forecast,) = forecaster.predict_frames([panel])
     pd.testing.assert_frame_equal(forecast, forecaster.predict_df(frame, freq="h"))
     with pytest.raises(InputError, match="found an empty one"):
-        list(forecaster.predict_panels([Panel((), ("target",), "h")]))
+        list(forecaster.predict_frames([Panel((), ("target",), "h")]))
 
 
 def test_no_series_no_forecast(forecaster: Forecaster) -> None:

@@ -1,11 +1,14 @@
 """Where the series of a command come from."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from tests.tiny import seasonal_frame
 from tracetune.base.errors import InputError
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.sources import ReadingKeywords
 from tracetune.recipes.data_source import DataSource
 
 
@@ -31,3 +34,9 @@ def test_a_file_that_is_not_there_is_refused_with_those_called_alike(tmp_path: P
         DataSource(str(tmp_path / "sales-2024.csv"))
     with pytest.raises(InputError, match="there is no such file"):
         DataSource("x" * 5000)
+
+
+def test_options_keywords_and_flags_of_reading_have_the_same_names() -> None:
+    options = {each.name for each in fields(ReadingOptions)}
+    assert options == set(ReadingKeywords.__annotations__)
+    assert options == {each.name for each in fields(DataSource)} - {"data", "dataset"}

@@ -102,7 +102,7 @@ def test_a_stopped_run_says_what_it_kept(
             (tmp_path / "ck" / "lora" / "checkpoint-2" / "manifest.json").touch()
         raise Stopped(signal.SIGTERM)
 
-    monkeypatch.setattr(recipe.Forecaster, "fit_panel", stopped)
+    monkeypatch.setattr(recipe.Forecaster, "fit", stopped)
     with pytest.raises(Stopped, match=message):
         finetune(config(place, tmp_path / "out", checkpoints=str(tmp_path / "ck") if checkpoints else None))
     assert not (tmp_path / "out").exists()

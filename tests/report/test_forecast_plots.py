@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from tracetune.base.errors import InputError
+from tracetune.report.figures import require_picture_path
 from tracetune.report.forecast_plots import (
     MOST_PANELS,
     ForecastPanel,
     forecast_figure,
-    require_picture_path,
     shown_history,
 )
 

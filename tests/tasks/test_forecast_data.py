@@ -27,8 +27,8 @@ def noise(*lengths, channels=1, seed=0):
 def short_panel_data(lengths, horizon=4, context=512):
     frame = seasonal_frame(items=1, length=max(lengths))[["timestamp", "target"]]
     parts = [frame.head(length).assign(item_id=f"i{number}") for number, length in enumerate(lengths)]
-    panel, split, least = split_frames(pd.concat(parts, ignore_index=True), None, context, horizon)
-    return forecast_data(panel, split, context, horizon, min_context=least)
+    found = split_frames(pd.concat(parts, ignore_index=True), None, context, horizon)
+    return forecast_data(found.panel, found.split, context, horizon, min_context=found.min_context)
 
 
 def test_every_series_long_enough_for_one_target_trains():

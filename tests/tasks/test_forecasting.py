@@ -5,10 +5,8 @@ import torch
 
 from tests.tiny import HORIZON, tiny_backbone, tiny_forecast_model
 from tracetune.base.errors import InputError
-from tracetune.tasks.forecasting import (
-    ForecastModel,
-    squared_error_per_sample,
-)
+from tracetune.tasks.forecast_losses import squared_error_per_sample
+from tracetune.tasks.forecasting import ForecastModel
 
 
 def windows(batch: int = 5) -> dict[str, torch.Tensor]:

@@ -3,6 +3,7 @@
 The module sees normalised series without gaps; forecasts go back to the units of the input.
 """
 
+import copy
 import inspect
 import logging
 import math
@@ -13,15 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tracetune.backbones.backbone import Backbone, Encoded
+from tracetune.backbones.loading import CONFIG_FILE, WEIGHTS_FILE, read_weights, register_family
 from tracetune.backbones.normalisation import interpolate_gaps, normalise, per_channel
-from tracetune.base.errors import InputError, shown
+from tracetune.base.errors import InputError, argument, shown
+from tracetune.base.files import read_json_object, write_json
+from tracetune.base.json_types import JsonObject
 
 logger = logging.getLogger(__name__)
+
+FAMILY = "wrapped_module"
 
 Encode = Callable[[Any, Tensor, Tensor], Tensor]
 """From the module, values and the observed steps (both [B*C, T], or [B, C, T] with joint channels) to tokens."""
@@ -143,15 +150,31 @@ class AnyModule(Backbone):
         return self
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Refuse: no folder describes a module of the user's own.
+        """Write the weights of the module, and what it was; `with_weights` of a module like it takes them."""
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        save_model(self.module, str(target / WEIGHTS_FILE))
+        described = {"module": type(self.module).__name__, "width": self.width, "patch_length": self.patch_length}
+        write_json(target / CONFIG_FILE, {"model_name": FAMILY, **described})
+
+    def with_weights(self, folder: str | Path) -> "AnyModule":
+        """Return a copy of this backbone with the weights that `save_pretrained` wrote.
 
         Raises:
-            InputError: always.
+            InputError: weights of another kind of model, damaged ones, or such that do not fit the module.
         """
-        raise InputError(
-            f"The weights of {type(self.module).__name__}, which was given as a module, cannot be saved as a model "
-            f"folder ({folder}). Fine-tune with adapters ('trace', 'lora', 'linear_probe') and save without merging."
-        )
+        source = Path(folder)
+        if read_json_object(source / CONFIG_FILE).get("model_name") != FAMILY:
+            raise InputError(f"{source} holds a backbone that needs no module: leave out {argument('base')}.")
+        weights, found = read_weights(source / WEIGHTS_FILE), copy.deepcopy(self)
+        try:
+            load_model(found.module, str(source / WEIGHTS_FILE))
+        except RuntimeError as error:
+            raise InputError(
+                f"The {len(weights)} weights in {source} do not fit {type(self.module).__name__}: "
+                f"{shown(str(error), 300)}. Give the module that they were trained with."
+            ) from error
+        return found
 
     def _check_tokens(self, tokens: object, values: Tensor) -> None:
         """Refuse what is not of the described shape."""
@@ -283,3 +306,11 @@ def _plain_attention() -> Iterator[None]:
 
 def _dtype_of(module: nn.Module) -> torch.dtype:
     return next((one.dtype for one in module.parameters() if one.is_floating_point()), torch.float32)
+
+
+@register_family(FAMILY)
+def _refuse_without_module(folder: Path, config: JsonObject) -> Backbone:
+    raise InputError(
+        f"{folder} holds weights of a module of your own ({config.get('module')}), not the module. Load it in Python, "
+        "with the module described as it was: base=wrap_module(module, ...)."
+    )

@@ -89,9 +89,10 @@ def _describe(
     """Fine-tune time-series foundation models with few parameters."""
 
 
-def config_of(name: str, task: str) -> Any:
+def config_of(name: str, task: str) -> type:
     """Return the configuration class of the command ``name`` for a task, "" where it has none."""
-    return _imported(f"tracetune.recipes.configs.{COMMANDS[name].variants[task].config}")
+    found: type = _imported(f"tracetune.recipes.configs.{COMMANDS[name].variants[task].config}")
+    return found
 
 
 def build_command(name: str, task: str) -> Any:
@@ -99,12 +100,12 @@ def build_command(name: str, task: str) -> Any:
     command, config_class = COMMANDS[name], config_of(name, task)
     variant = command.variants[task]
 
-    def run(config: str | None, task: str | None = None, **flags: Any) -> None:
+    def run(config: str | None, task: str | None = None, **flags: object) -> None:
         del task  # it has chosen the variant, from here or from the file
         values = read_yaml(config) if config else {}
         if command.tasks:
             values.pop("task", None)
-        chosen = from_mapping(config_class, values | values_of(flags, config_class))
+        chosen: object = from_mapping(config_class, values | values_of(flags, config_class))
         _say_what_begins(variant, chosen)
         _imported(f"tracetune.recipes.{variant.recipe}")(chosen)
 
@@ -151,7 +152,7 @@ class _Messages(logging.Formatter):
         return record.msg.for_command_line() if isinstance(record.msg, Remark) else super().format(record)
 
 
-def _say_what_begins(variant: Variant, config: Any) -> None:
+def _say_what_begins(variant: Variant, config: object) -> None:
     """Say at once what is under way: importing PyTorch alone takes seconds."""
     source = getattr(config, "source", None)
     words = f"Reading {source.data or source.dataset} ..." if source is not None else variant.first_words

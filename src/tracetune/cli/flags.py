@@ -6,6 +6,7 @@ from dataclasses import MISSING
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from typer.models import ParameterInfo
 
 from tracetune.base.config import Setting, settings
 
@@ -24,7 +25,8 @@ _GROUPS = {
     "scoring": "Scoring",
     "run": "Run",
 }
-_METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
+Number = type[int] | type[float]
+_METAVARS: dict[object, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
 
 def signature(config_class: type, tasks: Sequence[str], task: str) -> inspect.Signature:
@@ -47,7 +49,7 @@ def signature(config_class: type, tasks: Sequence[str], task: str) -> inspect.Si
     return inspect.Signature(parameters)
 
 
-def values_of(flags: Mapping[str, Any], config_class: type) -> dict[str, Any]:
+def values_of(flags: Mapping[str, object], config_class: type) -> dict[str, object]:
     """Return the settings that flags give, in their types; what spells no such value is left for the check of types."""
     known = settings(config_class)
     given = {name: value for name, value in flags.items() if value not in (None, [])}
@@ -87,17 +89,17 @@ def with_lists_repeated(arguments: Sequence[str], lists: Collection[str], switch
     return [word for group in (groups[0], *reversed(made)) for word in group]
 
 
-def _annotation(kind: Any) -> tuple[Any, Any]:
+def _annotation(kind: object) -> tuple[object, object]:
     """Return the type of a parameter and its default, which stands for a flag that was not given."""
     return (list[str], []) if kind == list[str] else (bool | None if kind is bool else str | None, None)
 
 
-def _parameter(name: str, annotation: Any, default: Any, option: Any) -> inspect.Parameter:
+def _parameter(name: str, annotation: object, default: object, option: object) -> inspect.Parameter:
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(name, kind, default=default, annotation=Annotated[annotation, option])
 
 
-def _option(setting: Setting, kind: Any) -> Any:
+def _option(setting: Setting, kind: object) -> ParameterInfo:
     text = setting.text.replace("[", "\\[")
     panel = _GROUPS.get(setting.group)
     if setting.positional:
@@ -110,7 +112,7 @@ def _option(setting: Setting, kind: Any) -> Any:
     return typer.Option(help=text, show_default=False, rich_help_panel=panel, metavar=metavar)
 
 
-def _flag_type(hint: Any) -> Any:
+def _flag_type(hint: object) -> object:
     """Return the type that a flag takes for a setting's annotation; None for what only a file can hold."""
     options = [part for part in get_args(hint) if part is not type(None)]
     if hint in (str, int, float, bool):
@@ -122,28 +124,33 @@ def _flag_type(hint: Any) -> Any:
     return _flag_type(options[0]) if len(options) == 1 and get_origin(hint) is not dict else None
 
 
-def _is_amount(hint: Any) -> bool:
+def _is_amount(hint: object) -> bool:
     """Return whether a setting takes a share (0.5) as well as a number (5), and perhaps a word ("auto")."""
     return {int, float} <= set(get_args(hint))
 
 
-def _is_switch(hint: Any) -> bool:
+def _is_switch(hint: object) -> bool:
     """Return whether a setting takes true and false as well as a word ("auto")."""
     return bool in get_args(hint) and any(get_origin(part) is Literal for part in get_args(hint))
 
 
-def _spelled(value: Any, hint: Any) -> Any:
+def _spelled(value: object, hint: object) -> object:
     """Return the text of a flag converted to the type of its setting; the text itself where it does not fit."""
     if isinstance(value, list):
         parts = [part.strip() for text in value for part in text.split(",")]
-        return [_number(part, [kind for kind in get_args(hint)[:1] if kind in (int, float)]) for part in parts if part]
+        return [_number(part, _numbers(get_args(hint)[:1])) for part in parts if part]
+    if not isinstance(value, str):
+        return value
     if _is_switch(hint):
         return {"true": True, "false": False}.get(value, value)
-    kinds = [int, float] if _is_amount(hint) else [_flag_type(hint)]
-    return _number(value, [kind for kind in kinds if kind in (int, float)])
+    return _number(value, (int, float) if _is_amount(hint) else _numbers([_flag_type(hint)]))
 
 
-def _number(text: str, kinds: list[type]) -> Any:
+def _numbers(kinds: Sequence[object]) -> list[Number]:
+    return [kind for kind in (int, float) if kind in kinds]
+
+
+def _number(text: str, kinds: Sequence[Number]) -> int | float | str:
     """Return the number that ``text`` spells in the first of ``kinds`` that has it; else the text."""
     for kind in kinds:
         try:

@@ -1,8 +1,6 @@
 """The README.md of a saved detector: what it knows, how to load it, how it was fine-tuned."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from tracetune.base.json_types import JsonObject
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
 
@@ -32,7 +30,7 @@ normal part itself (`arrays.safetensors`): whoever gets it can read it.
 """
 
 
-def detector_card(trace: Mapping[str, Any]) -> str:
+def detector_card(trace: JsonObject) -> str:
     """Return the model card of a saved detector, from its record."""
     items, channels = len(trace["items"]), len(trace["channels"])
     fitted = "The model is as it was loaded; nothing was fine-tuned.\n\n"

@@ -2,14 +2,13 @@
 
 import copy
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
-from peft import PeftModel
 from torch import nn
 from transformers import TrainerCallback
 
@@ -18,12 +17,16 @@ from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, Remark, argument
+from tracetune.base.json_types import JsonObject
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
 from tracetune.estimators.anomaly_card import detector_card
 from tracetune.estimators.anomaly_evaluation import evaluate_scores
 from tracetune.estimators.anomaly_fit import fit_normal_part
 from tracetune.estimators.anomaly_frames import (
+    AnomalyData,
+    AnomalyLabels,
     drawn_panels,
     frame_of_events,
     frame_of_scores,
@@ -34,6 +37,7 @@ from tracetune.estimators.anomaly_frames import (
 from tracetune.estimators.anomaly_record import Learned, SavedDetector, checked_scorer, learn
 from tracetune.estimators.anomaly_stream import ItemStream, stream_frame
 from tracetune.estimators.anomaly_thresholds import FixedThreshold, Threshold, short_past
+from tracetune.estimators.fit_data import with_method
 from tracetune.estimators.item_scorer import items_of, total
 from tracetune.estimators.saved_model import (
     base_of,
@@ -46,9 +50,11 @@ from tracetune.estimators.saved_model import (
 from tracetune.estimators.series_scores import Scores
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import Method
+from tracetune.fitting.trained import History
 from tracetune.report.anomaly_plots import anomaly_figure
 from tracetune.tasks.anomaly import AnomalyDetection, AnomalyModel
 from tracetune.tasks.anomaly_scores.scorer import Scorer
+from tracetune.tasks.task import task_model_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,8 +86,8 @@ class AnomalyDetector:
         base_name: str,
         *,
         learned: Learned | None = None,
-        trace: dict[str, Any] | None = None,
-        history: dict[str, list[dict[str, Any]]] | None = None,
+        trace: JsonObject | None = None,
+        history: Mapping[str, History] | None = None,
         device: str = "auto",
     ) -> None:
         self.device = resolve_device(device)
@@ -89,16 +95,14 @@ class AnomalyDetector:
         self.base_name = base_name
         self.learned = learned
         self.trace = trace
-        self.history = history or {}
+        self.history = dict(history or {})
         self._streams: dict[str, ItemStream] = {}
         self._said: set[Remark] = set()
 
     @property
     def anomaly_model(self) -> AnomalyModel:
         """Return the model itself, inside PEFT's wrapper where there is one."""
-        inner: Any = self.model.get_base_model() if isinstance(self.model, PeftModel) else self.model
-        assert isinstance(inner, AnomalyModel)
-        return inner
+        return task_model_of(self.model, AnomalyModel)
 
     @property
     def remarks(self) -> tuple[Remark, ...]:
@@ -142,7 +146,7 @@ class AnomalyDetector:
         saved = read_saved_model(name_or_folder, AnomalyDetection.name, SavedDetector.from_json)
         name, record = saved.base_model.name, saved.record
 
-        def build(backbone: Any) -> AnomalyModel:
+        def build(backbone: Backbone) -> AnomalyModel:
             task = AnomalyDetection(record["context_length"], name)
             return task.zero_shot(backbone) if record["head"] is None else task.model(backbone, None)
 
@@ -152,7 +156,7 @@ class AnomalyDetector:
 
     def fit(
         self,
-        train: Any,
+        train: AnomalyData,
         config: FitConfig | None = None,
         *,
         method: Method | str | None = None,
@@ -161,7 +165,7 @@ class AnomalyDetector:
         false_alarm_rate: float = _FALSE_ALARM_RATE,
         label_column: str = "label",
         callbacks: Sequence[TrainerCallback] = (),
-        **columns: Any,
+        **columns: Unpack[ReadingKeywords],
     ) -> "AnomalyDetector":
         """Learn a normal part, and fine-tune the model on it where that is asked for.
 
@@ -190,11 +194,10 @@ class AnomalyDetector:
             )
         scorer = checked_scorer(scorer, contamination, false_alarm_rate)
         panel, _ = labelled_panel(train, None, label_column, None, **columns)
-        config = None if config is None and method is None else config or FitConfig()
-        config = config if config is None or method is None else replace(config, method=method)  # type: ignore[arg-type]
+        config = None if config is None and method is None else with_method(config or FitConfig(), method)
         backbone = self.anomaly_model.backbone
         model: nn.Module = add_head_only(copy.deepcopy(self.anomaly_model))
-        trace: dict[str, Any] = {"method": None, "head": None, "context_length": backbone.context_length}
+        trace: JsonObject = {"method": None, "head": None, "context_length": backbone.context_length}
         history = None
         if config is None:
             digest = weights_digest(backbone)
@@ -209,7 +212,7 @@ class AnomalyDetector:
             logger.warning(remark)
         return tuned
 
-    def score(self, data: Any, **columns: Any) -> Any:
+    def score(self, data: AnomalyData, **columns: Unpack[ReadingKeywords]) -> FrameOfKind:
         """Return the scores of every step: in units in which 0 is the median of the normal part, 1 its 0.99 quantile.
 
         Steps that were learned are not compared with themselves. A step that lacks a value, or is near many that do,
@@ -228,7 +231,9 @@ class AnomalyDetector:
         panel = self._panel(data, columns)
         return frame_of_scores(panel, self._scores(panel, None), alarms=False)
 
-    def detect(self, data: Any, threshold: Threshold | float | None = None, **columns: Any) -> Any:
+    def detect(
+        self, data: AnomalyData, threshold: Threshold | float | None = None, **columns: Unpack[ReadingKeywords]
+    ) -> FrameOfKind:
         """Return the scores of every step, and where an alarm is raised.
 
         Args:
@@ -246,7 +251,9 @@ class AnomalyDetector:
         panel = self._panel(data, columns)
         return frame_of_scores(panel, self._scores(panel, threshold))
 
-    def events(self, data: Any, threshold: Threshold | float | None = None, **columns: Any) -> Any:
+    def events(
+        self, data: AnomalyData, threshold: Threshold | float | None = None, **columns: Unpack[ReadingKeywords]
+    ) -> FrameOfKind:
         """Return the runs of alarms: ``start``, ``end`` and ``peak`` in time, ``steps``, ``score`` and ``channel``.
 
         Runs with less than a quarter of the scorer's reach between them are one event.
@@ -256,13 +263,13 @@ class AnomalyDetector:
 
     def evaluate(
         self,
-        test: Any,
-        labels: Any = None,
+        test: AnomalyData,
+        labels: AnomalyLabels = None,
         *,
         label_column: str = "label",
         window: int | None = None,
         threshold: Threshold | float | None = None,
-        **columns: Any,
+        **columns: Unpack[ReadingKeywords],
     ) -> pd.DataFrame:
         """Measure on labelled series, beside a moving z-score, which needs no model.
 
@@ -292,7 +299,9 @@ class AnomalyDetector:
             )
         return evaluate_scores(panel, self._scores(panel, threshold), given, window, items_of(panel, known.items))
 
-    def update(self, rows: Any, threshold: Threshold | float | None = None, **columns: Any) -> Any:
+    def update(
+        self, rows: AnomalyData, threshold: Threshold | float | None = None, **columns: Unpack[ReadingKeywords]
+    ) -> FrameOfKind:
         """Score rows as they arrive, without reading the past again.
 
         The past of an item is the part that was learned, and then what was given here. Scores of windows that are
@@ -324,10 +333,10 @@ class AnomalyDetector:
 
     def plot(
         self,
-        data: Any,
+        data: AnomalyData,
         threshold: Threshold | float | None = None,
         path: str | Path | None = None,
-        **columns: Any,
+        **columns: Unpack[ReadingKeywords],
     ) -> "Figure":
         """Draw series, their scores and the events in them.
 
@@ -373,7 +382,7 @@ class AnomalyDetector:
     def _merging(self, panel: Panel) -> list[int]:
         return [item.reach // 4 for item in items_of(panel, self._known().items)]
 
-    def _panel(self, data: Any, columns: dict[str, Any]) -> Panel:
+    def _panel(self, data: AnomalyData, columns: ReadingKeywords) -> Panel:
         known = self._known()
         panel = panel_of(data, known.reading, **columns)
         require_channels(panel, known.channels)

@@ -1,7 +1,6 @@
 """Scores beside labels: all metrics of each series, and what the threshold, which knows no label, is worth."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,13 +30,13 @@ def evaluate_scores(
     Raises:
         InputError: labels that cannot be used, named by their series.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     for series, scores, marked, item in zip(panel, found, labels, items, strict=True):
         steps = window or dominant_period(series.values[0]) or _WITHOUT_PERIOD  # noqa: PD011
         simple = total(np.stack([_z_scores(*pair) for pair in zip(series.values, item.learned.values, strict=True)]))
         scored = {"model": (scores.total, scores.alarm), "moving z-score": (simple, None)}
         for name, (values, alarm) in scored.items():
-            row: dict[str, Any] = {"item": series.item_id} if len(panel) > 1 else {}
+            row: dict[str, object] = {"item": series.item_id} if len(panel) > 1 else {}
             row |= {"scorer": name, "window": steps}
             try:
                 row |= anomaly_metrics(_without_gaps(values), marked, steps)

@@ -2,22 +2,30 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Unpack, cast
 
 import narwhals as nw
 import numpy as np
 import pandas as pd
+from narwhals.typing import IntoDataFrame
 
 from tracetune.base.errors import InputError
 from tracetune.data.forecast_frame import clock_times, free_name, item_keys, of_kind
 from tracetune.data.panels import Origin, Panel, Series
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import panel_from_frame
+from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords, Table
 from tracetune.estimators.series_scores import Scores
 from tracetune.report.anomaly_plots import AnomalyPanel
 
+AnomalyData = Table | np.ndarray | Sequence[np.ndarray]
+"""A table, or arrays: [T], [C, T], or one [C, T] a series."""
 
-def panel_of(data: Any, remembered: ReadingOptions | None = None, **columns: Any) -> Panel:
+AnomalyLabels = np.ndarray | Sequence[np.ndarray] | Sequence[int] | None
+"""[T], 1 where anomalous, or one array a series."""
+
+
+def panel_of(data: AnomalyData, remembered: ReadingOptions | None = None, **columns: Unpack[ReadingKeywords]) -> Panel:
     """Return a panel of a table, or of arrays: [T], [C, T], or one [C, T] a series.
 
     Series of arrays are called "0", "1", ..., their channels too, their steps are counted from 0.
@@ -29,12 +37,16 @@ def panel_of(data: Any, remembered: ReadingOptions | None = None, **columns: Any
         if any(value is not None for value in columns.values()):
             raise InputError(f"Arrays have no columns: leave out {', '.join(columns)}.")
         return _panel_of_arrays([data] if isinstance(data, np.ndarray) else list(data))
-    given = {name: value for name, value in columns.items() if value is not None}
-    return panel_from_frame(data, remembered=remembered, **given)
+    return panel_from_frame(cast(Table, data), remembered=remembered, **columns)  # what is no array
 
 
 def labelled_panel(
-    data: Any, labels: Any, label_column: str, channels: Sequence[str] | None, remembered: Any = None, **columns: Any
+    data: AnomalyData,
+    labels: AnomalyLabels,
+    label_column: str,
+    channels: Sequence[str] | None,
+    remembered: ReadingOptions | None = None,
+    **columns: Unpack[ReadingKeywords],
 ) -> tuple[Panel, list[np.ndarray] | None]:
     """Return a panel, and the labels [T] of its series: those given, or of a column of the table; None without.
 
@@ -51,7 +63,7 @@ def labelled_panel(
     """
     in_table = label_column in _column_names(data)
     if in_table and not isinstance(data, Panel) and channels is None:
-        data = nw.to_native(nw.from_native(data, eager_only=True).drop(label_column))
+        data = nw.to_native(nw.from_native(cast(IntoDataFrame, data), eager_only=True).drop(label_column))
     elif in_table and channels is not None:
         columns["target"] = [*channels, label_column]
     panel = panel_of(data, remembered, **columns)
@@ -77,7 +89,7 @@ def _without_channel(panel: Panel, name: str) -> tuple[Panel, list[np.ndarray]]:
     return replace(panel, series=series, channels=panel.channels[:at] + panel.channels[at + 1 :]), taken
 
 
-def _column_names(data: Any) -> list[str]:
+def _column_names(data: AnomalyData) -> list[str]:
     if isinstance(data, Panel):
         return list(data.channels)
     found = getattr(data, "column_names", getattr(data, "columns", []))
@@ -93,12 +105,12 @@ def require_channels(panel: Panel, channels: Sequence[str]) -> None:
         )
 
 
-def frame_of_scores(panel: Panel, found: Sequence[Scores], *, alarms: bool = True) -> Any:
+def frame_of_scores(panel: Panel, found: Sequence[Scores], *, alarms: bool = True) -> FrameOfKind:
     """Return one row a step: item, time, ``score_<channel>`` where there are several, ``score``, and if wanted
     ``threshold`` and ``alarm``; a frame of the kind that the panel came from.
     """
     columns = _index_columns(panel, [scores.series.timestamps for scores in found])
-    made: dict[str, Any] = {}
+    made: dict[str, np.ndarray] = {}
     if len(panel.channels) > 1:
         for number, name in enumerate(panel.channels):
             made[f"score_{name}"] = np.concatenate([scores.channels[number] for scores in found])
@@ -111,12 +123,12 @@ def frame_of_scores(panel: Panel, found: Sequence[Scores], *, alarms: bool = Tru
     return of_kind(pd.DataFrame(columns), panel.origin.frame)
 
 
-def frame_of_events(panel: Panel, found: Sequence[Scores], merge_within: Sequence[int]) -> Any:
+def frame_of_events(panel: Panel, found: Sequence[Scores], merge_within: Sequence[int]) -> FrameOfKind:
     """Return one row an event: item, ``start``, ``end`` and ``peak`` (times), ``steps``, ``score``, ``channel``.
 
     An event is a run of alarms; runs with no more than ``merge_within`` steps between them are one.
     """
-    rows: dict[str, list[Any]] = {name: [] for name in ("start", "end", "peak", "steps", "score", "channel")}
+    rows: dict[str, list[object]] = {name: [] for name in ("steps", "score", "channel")}
     counts, times = [], []
     for scores, merge in zip(found, merge_within, strict=True):
         events = events_of(scores.alarm, merge)
@@ -127,7 +139,7 @@ def frame_of_events(panel: Panel, found: Sequence[Scores], merge_within: Sequenc
             rows["steps"].append(stop - start)
             rows["score"].append(float(scores.total[peak]))
             rows["channel"].append(panel.channels[int(np.nanargmax(scores.channels[:, peak]))])
-    columns: dict[str, Any] = {
+    columns: dict[str, object] = {
         name: np.repeat(item_keys(panel, index), counts) for index, name in enumerate(panel.origin.id_columns)
     }
     moments = np.array(times, dtype=found[0].series.timestamps.dtype).reshape(-1, 3) if found else np.zeros((0, 3))
@@ -164,10 +176,10 @@ def events_of(alarm: np.ndarray, merge_within: int) -> list[tuple[int, int]]:
     return merged
 
 
-def _index_columns(panel: Panel, timestamps: Sequence[np.ndarray]) -> dict[str, Any]:
+def _index_columns(panel: Panel, timestamps: Sequence[np.ndarray]) -> dict[str, object]:
     """Return item and time columns, one row a step."""
     counts = [len(each) for each in timestamps]
-    columns: dict[str, Any] = {
+    columns: dict[str, object] = {
         name: np.repeat(item_keys(panel, index), counts) for index, name in enumerate(panel.origin.id_columns)
     }
     columns[panel.origin.timestamp_column] = clock_times(panel, np.concatenate(timestamps))

@@ -1,12 +1,12 @@
-"""What a detector keeps besides its model: the normal parts, the scorer, the threshold; and how they are saved."""
+"""The record of a detector: normal parts, scorer and threshold; to JSON and arrays, and back."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
 
 import numpy as np
 
 from tracetune.base.errors import InputError, Remark, argument, shown, unknown_name
+from tracetune.base.json_types import JsonObject
 from tracetune.base.schema import from_json
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
@@ -42,13 +42,12 @@ class Learned:
     reading: ReadingOptions
     remarks: tuple[Remark, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return all but the arrays, as JSON types."""
-        options = asdict(self.scorer) if not isinstance(self.scorer, type) else {}  # type: ignore[call-overload]
         return {
             "items": [{"item_id": item, "key": list(each.learned.key)} for item, each in self.items.items()],
             "channels": list(map(str, self.channels)),
-            "scorer": {"name": self.scorer.name, "options": options},
+            "scorer": {"name": self.scorer.name, "options": asdict(self.scorer)},
             "contamination": self.contamination,
             "false_alarm_rate": self.false_alarm_rate,
             "threshold": self.threshold,
@@ -72,7 +71,7 @@ class SavedItem:
     """An item as trace.json names it."""
 
     item_id: str
-    key: list[Any]
+    key: list[str | int | float | bool]
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ class SavedScorer:
     """A scorer as trace.json describes it."""
 
     name: str
-    options: dict[str, Any]
+    options: JsonObject
 
     def built(self) -> Scorer:
         """Return the scorer.
@@ -88,14 +87,13 @@ class SavedScorer:
         Raises:
             InputError: unknown name or options.
         """
-        scorer: Any = scorer_named(self.name)
-        known = {field.name for field in fields(scorer)}
+        known = {field.name for field in fields(scorer_named(self.name))}
         for name in self.options:
             if name not in known:
                 raise unknown_name(f"option of scorer {self.name!r}", name, known)
         options = {name: tuple(value) if isinstance(value, list) else value for name, value in self.options.items()}
         try:
-            return replace(scorer, **options)
+            return scorer_named(self.name, **options)
         except TypeError as error:
             raise InputError(f"Scorer {self.name!r} takes no such options: {shown(options)} ({error}).") from error
 
@@ -112,11 +110,11 @@ class SavedDetector:
     threshold: float
     freq: str | None
     dated: bool
-    reading: dict[str, Any]
+    reading: JsonObject
     remarks: list[str]
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any], where: str) -> "SavedDetector":
+    def from_json(cls, record: Mapping[str, object], where: str) -> "SavedDetector":
         """Check what was read from the file ``where``."""
         return from_json(cls, record, where)
 
@@ -205,5 +203,5 @@ def _suspicion(item: ItemScorer, start: int, stop: int) -> Remark:
     )
 
 
-def _time(moment: Any) -> str:
+def _time(moment: object) -> str:
     return str(np.datetime_as_string(moment, unit="s")) if isinstance(moment, np.datetime64) else str(moment)

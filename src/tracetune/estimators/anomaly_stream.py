@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import narwhals as nw
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from tracetune.base.errors import InputError
 from tracetune.data.forecast_frame import free_name
 from tracetune.data.panels import Panel, Series
+from tracetune.data.reading.sources import FrameOfKind
 from tracetune.estimators.anomaly_frames import frame_of_scores
 from tracetune.estimators.anomaly_thresholds import Threshold
 from tracetune.estimators.item_scorer import ItemScorer, total
@@ -105,7 +105,7 @@ class ItemStream:
         self.timestamps, self.values = self.timestamps[kept:], self.values[:, kept:]
 
 
-def stream_frame(panel: Panel, streams: Mapping[str, ItemStream], *, counted: bool) -> Any:
+def stream_frame(panel: Panel, streams: Mapping[str, ItemStream], *, counted: bool) -> FrameOfKind:
     """Return the scores of the rows of a panel, and of those before that were not settled, with ``settled``.
 
     ``counted``: the panel's steps are counted from 0, and follow the last one of the stream.

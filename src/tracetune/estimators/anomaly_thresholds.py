@@ -1,4 +1,4 @@
-"""Where an alarm is raised: rules that need scores, and no labels."""
+"""Rules that raise alarms from scores, without labels."""
 
 import math
 from collections.abc import Sequence

@@ -6,27 +6,34 @@ Every forecaster sees the whole past of a series up to the origin; the model tak
 import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
+from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler
+from tracetune.data.windows import Batch
+from tracetune.estimators.fit_data import DividedPanel
 from tracetune.estimators.intervals import ResidualQuantiles
-from tracetune.estimators.prediction import Model, SeriesForecast, forecast_series, require_usable
+from tracetune.estimators.prediction import SeriesForecast, forecast_series, require_usable
 from tracetune.estimators.recalibration import TRACKED, Recalibration, earlier_origins, origins_before
 from tracetune.evaluation.backtest import Coverage, ErrorSums, Evaluation, Scale
 from tracetune.evaluation.baselines import repeat_last, seasonal_naive
+from tracetune.tasks.forecasting import ForecastOutput
 
 logger = logging.getLogger(__name__)
 
 _ORIGINS = 5  # by default
 _INTERVALS = (0.5, 0.8, 0.9)
 Ranges = Sequence[tuple[int, int]]
+QuantileModel = Callable[[Batch, Sequence[float]], ForecastOutput]
+"""From a batch of windows and quantile levels to forecasts; quantiles at these levels where the model has some."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +41,31 @@ class BacktestModel:
     """The parts of a forecaster that a backtest needs.
 
     Attributes:
-        model: forecasts a batch of windows.
+        model: forecasts a batch of windows; with quantiles at the levels it is given, where it forecasts quantiles.
         context_length: T.
         prediction_length: H.
-        intervals: where its quantiles lie; None if it has none.
+        intervals: where its quantiles lie by validation errors; None if there are no such.
         lowest: no forecast is below.
         recalibrate: by how many earlier origins widths of intervals follow each series, see recalibration.py.
+        model_levels: levels of the quantiles that the model forecasts, which count without ``intervals``; None where
+            it forecasts points.
     """
 
-    model: Model
+    model: QuantileModel
     context_length: int
     prediction_length: int
     intervals: ResidualQuantiles | None
     lowest: float
     recalibrate: int = 0
+    model_levels: tuple[float, ...] | None = None
+
+    def interval_shares(self) -> list[float]:
+        """Return the nominal shares of the intervals that its quantiles reach; none without quantiles."""
+        known = self.model_levels if self.intervals is None else self.intervals.levels
+        if known is None:
+            return []
+        outer = max(known[0], 1 - known[-1])
+        return [share for share in _INTERVALS if round(0.5 - share / 2, 6) >= round(outer, 6)]
 
     def recalibration(self) -> Recalibration | None:
         """Return how widths follow each series; None where they do not."""
@@ -56,10 +74,71 @@ class BacktestModel:
         return Recalibration(self.intervals.at(TRACKED), self.recalibrate)
 
 
+@dataclass(frozen=True, eq=False)
+class TestPart:
+    """The part of a panel that is forecast and measured.
+
+    Attributes:
+        panel: all series, targets included.
+        ranges: target steps (start, stop) of every series.
+        scaler_ranges: the steps whose deviation is the unit of pooled errors, and whose seasonal naive error is that
+            of ``mase``.
+        counted: where a series leaves its former level, these steps bound its weight in pooled errors, see
+            `Scaler.fit`; None for the plain deviation, as in the literature.
+        stride: steps between origins.
+        season: steps of one season, for the naive forecast and ``mase``.
+    """
+
+    __test__: ClassVar[bool] = False  # no class of tests, for all its name
+
+    panel: Panel
+    ranges: Ranges
+    scaler_ranges: Ranges
+    counted: Ranges | None
+    stride: int
+    season: int
+
+    def __post_init__(self) -> None:
+        if self.season < 1:
+            raise InputError(f"Expected {argument('season')} of at least 1 step (1: none), found {self.season}.")
+
+    def before(self) -> Panel:
+        """Return the steps before the first target of each series, of those that have any."""
+        cut = (series.cut(None, start) for series, (start, _) in zip(self.panel, self.ranges, strict=True) if start > 0)
+        return replace(self.panel, series=tuple(cut))
+
+
 def test_part(
-    panel: Panel, prediction_length: int, season: int, test_length: int | None, stride: int | None
-) -> tuple[list[tuple[int, int]], int]:
-    """Return the target steps of every series (start, stop), and the stride between origins.
+    series: Panel | DividedPanel,
+    prediction_length: int,
+    test_length: int | None,
+    stride: int | None,
+    season: int | None,
+) -> TestPart:
+    """Return the test part of a panel whose parts are given, or the end of every series.
+
+    Raises:
+        InputError: a number out of range, or no series is longer than its targets.
+    """
+    if isinstance(series, DividedPanel):
+        return _known_part(series, stride, season)
+    return last_part(series, prediction_length, test_length, stride, season)
+
+
+def _known_part(parts: DividedPanel, stride: int | None, season: int | None) -> TestPart:
+    """Return the test part of a panel whose parts are given, at every origin if no stride is given.
+
+    Errors are in units of the deviation of the training part, as in the literature.
+    """
+    panel, split = parts.panel, parts.split
+    season = seasonality(panel.freq) if season is None else season
+    return TestPart(panel, split.test, split.train, None, 1 if stride is None else stride, season)
+
+
+def last_part(
+    panel: Panel, prediction_length: int, test_length: int | None, stride: int | None, season: int | None
+) -> TestPart:
+    """Return the end of every series as its test part.
 
     Without ``test_length`` there are five origins, fewer in short series: at most the last third is forecast, but one
     horizon at least. Without ``stride`` the next horizon begins about where the last one ended, at another step of the
@@ -68,6 +147,15 @@ def test_part(
     Raises:
         InputError: a number out of range, or no series is longer than its targets.
     """
+    season = seasonality(panel.freq) if season is None else season
+    ranges, stride = _last_ranges(panel, prediction_length, season, test_length, stride)
+    return TestPart(panel, ranges, [(0, start) for start, _ in ranges], ranges, stride, season)
+
+
+def _last_ranges(
+    panel: Panel, prediction_length: int, season: int, test_length: int | None, stride: int | None
+) -> tuple[list[tuple[int, int]], int]:
+    """Return the target steps of every series (start, stop), and the stride between origins."""
     if stride is None:
         stride = next(step for step in range(prediction_length, 0, -1) if math.gcd(step, season) == 1)
     if stride < 1:
@@ -89,50 +177,36 @@ def test_part(
     return [(max(length - test, 1), length) for length, test in zip(panel.lengths, tests, strict=True)], stride
 
 
-def backtest(
-    model: BacktestModel,
-    panel: Panel,
-    ranges: Ranges,
-    scaler_ranges: Ranges,
-    counted: Ranges | None,
-    stride: int,
-    season: int,
-    batch_size: int,
-) -> Evaluation:
+def backtest(model: BacktestModel, part: TestPart, batch_size: int) -> Evaluation:
     """Forecast from every origin whose H targets lie in its series' range, and measure.
 
     Args:
         model: what is measured.
-        panel: all series, targets included.
-        ranges: target steps (start, stop) of every series.
-        scaler_ranges: the steps whose deviation is the unit of pooled errors, and whose seasonal naive error is that
-            of ``mase``.
-        counted: where a series leaves its former level, these steps bound its weight in pooled errors, see
-            `Scaler.fit`; None for the plain deviation, as in the literature.
-        stride: steps between origins.
-        season: steps of one season, for the naive forecast and ``mase``.
+        part: what it forecasts.
         batch_size: windows and channels per forward pass.
 
     Raises:
         InputError: no window fits, or every target is missing.
     """
-    if season < 1:
-        raise InputError(f"Expected {argument('season')} of at least 1 step (1: none), found {season}.")
+    panel, season = part.panel, part.season
     values = _values(panel)
-    origins = _origins(panel, values, ranges, stride, model.prediction_length)
+    origins = _origins(panel, values, part.ranges, part.stride, model.prediction_length)
     naive = _naive_forecasters(origins, season, model.prediction_length)
     sums = {name: ErrorSums(len(panel), len(panel.channels)) for name in ("model", *naive)}
-    bounds = [None] * len(panel) if counted is None else counted
-    scales = [_scale(one, season, *part, bound) for one, part, bound in zip(values, scaler_ranges, bounds, strict=True)]
-    coverage = _coverage(panel, origins, model.prediction_length) if model.intervals is not None else None
-    offsets = None if coverage is None or model.intervals is None else model.intervals.at(coverage.quantile_levels())
-    for item, origin, forecast, widths in _forecasts(model, values, origins, batch_size):
+    bounds = [None] * len(panel) if part.counted is None else part.counted
+    spans = zip(values, part.scaler_ranges, bounds, strict=True)
+    scales = [_scale(one, season, *span, bound) for one, span, bound in spans]
+    shares = model.interval_shares()
+    coverage = _coverage(panel, origins, model.prediction_length, shares) if shares else None
+    levels = [] if coverage is None else coverage.quantile_levels()
+    offsets = model.intervals.at(levels) if levels and model.intervals is not None else None
+    for item, origin, forecast, widths in _forecasts(model, levels, values, origins, batch_size):
         past, steps = values[item][:, :origin], slice(origin, origin + model.prediction_length)
         truth = values[item][:, steps]
         sums["model"].add(item, truth, forecast.points(), scales[item])
         for name, forecaster in naive.items():
             sums[name].add(item, truth, forecaster(past), scales[item])
-        if coverage is not None and offsets is not None:
+        if coverage is not None:
             moments = panel.series[item].timestamps[steps].astype(np.int64)
             coverage.add(moments, truth, forecast.quantiles(offsets, widths))
     return Evaluation(
@@ -143,13 +217,21 @@ def backtest(
 
 
 def _forecasts(
-    model: BacktestModel, values: Sequence[np.ndarray], origins: Sequence[tuple[int, int]], batch_size: int
+    model: BacktestModel,
+    levels: Sequence[float],
+    values: Sequence[np.ndarray],
+    origins: Sequence[tuple[int, int]],
+    batch_size: int,
 ) -> Iterator[tuple[int, int, SeriesForecast, np.ndarray | None]]:
     """Yield item, origin, the forecast from there, and the factors of its widths, by what came before the origin."""
     recalibration = model.recalibration()
+
+    def predict(batch: Batch) -> ForecastOutput:
+        return model.model(batch, levels)
+
     if recalibration is None:
         pasts = (values[item][:, :origin] for item, origin in origins)
-        forecasts = forecast_series(model.model, pasts, model.context_length, batch_size, model.lowest)
+        forecasts = forecast_series(predict, pasts, model.context_length, batch_size, model.lowest)
         for (item, origin), forecast in zip(origins, forecasts, strict=True):
             yield item, origin, forecast, None
         return
@@ -162,7 +244,7 @@ def _forecasts(
         )
         available[item] = before + item_origins
     pasts = (values[item][:, :origin] for item, item_origins in available.items() for origin in item_origins)
-    forecasts = forecast_series(model.model, pasts, model.context_length, batch_size, model.lowest)
+    forecasts = forecast_series(predict, pasts, model.context_length, batch_size, model.lowest)
     for item, item_origins in asked:
         wanted, errors = set(item_origins), {}
         for origin in available[item]:
@@ -241,10 +323,12 @@ def _scale(values: np.ndarray, season: int, start: int, stop: int, counted: tupl
     return Scale.of(values[:, start:stop], season, Scaler.fit(values, start, stop, counted).scale)
 
 
-def _coverage(panel: Panel, origins: Sequence[tuple[int, int]], prediction_length: int) -> Coverage:
+def _coverage(
+    panel: Panel, origins: Sequence[tuple[int, int]], prediction_length: int, shares: Sequence[float]
+) -> Coverage:
     firsts = [panel.series[item].timestamps[origin] for item, origin in origins]
     lasts = [panel.series[item].timestamps[origin + prediction_length - 1] for item, origin in origins]
-    return Coverage(_INTERVALS, int(min(firsts).astype(np.int64)), int(max(lasts).astype(np.int64)))
+    return Coverage(shares, int(min(firsts).astype(np.int64)), int(max(lasts).astype(np.int64)))
 
 
 def _items(panel: Panel, sums: dict[str, ErrorSums]) -> pd.DataFrame:

@@ -1,8 +1,6 @@
 """The README.md of a saved model: what it is, how to load it with and without tracetune, how it scored."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from tracetune.base.json_types import JsonObject
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.adjustment import Adjustment
@@ -60,7 +58,7 @@ _SELECTION = (
 )
 
 
-def forecaster_card(trace: Mapping[str, Any]) -> str:
+def forecaster_card(trace: JsonObject) -> str:
     """Return the model card of a saved forecaster, from its record."""
     head = (
         None
@@ -97,7 +95,7 @@ def forecaster_card(trace: Mapping[str, Any]) -> str:
     )
 
 
-def _resolution(trace: Mapping[str, Any]) -> str:
+def _resolution(trace: JsonObject) -> str:
     """Return the arguments of ``from_pretrained`` for what is not read as it is."""
     finer, adjustment = list(trace.get("resolutions", [1])), _adjustment(trace)
     return ("" if finer == [1] else f", resolution={finer}") + (
@@ -105,13 +103,13 @@ def _resolution(trace: Mapping[str, Any]) -> str:
     )
 
 
-def _adjustment(trace: Mapping[str, Any]) -> Adjustment | None:
+def _adjustment(trace: JsonObject) -> Adjustment | None:
     """Return what is taken out of series before; None for nothing."""
     adjustment = Adjustment(trace.get("trend", 0.0), trace.get("season", 1))
     return adjustment if adjustment.changes else None
 
 
-def _selection(trace: Mapping[str, Any]) -> str:
+def _selection(trace: JsonObject) -> str:
     """Return what TRACE chose, and that it is not in here where another candidate won."""
     selection = trace.get("selection")
     if selection is None:

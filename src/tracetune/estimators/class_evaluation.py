@@ -1,9 +1,9 @@
-"""How well classes were told apart: scores, the confusion matrix, and a report by class.
+"""Evaluation of classes: scores, the confusion matrix, and a report by class.
 
 Shapes: S samples, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ _BINS = 10  # of the calibration error
 
 @dataclass(frozen=True, eq=False)
 class ClassEvaluation:
-    """What probabilities are worth on labelled samples.
+    """Scores of probabilities on labelled samples.
 
     Attributes:
         scores: a row for the model and one for always naming the class that is most frequent among the samples:
@@ -34,8 +34,6 @@ class ClassEvaluation:
     def of(cls, probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> "ClassEvaluation":
         """Compare probabilities [S, K] with the numbers [S] of the true classes."""
         numbers = np.arange(len(classes))
-        shares = np.bincount(labels, minlength=len(classes)) / len(labels)
-        frequent = np.tile(shares, (len(labels), 1))
         chosen = probabilities.argmax(axis=1)
         precision, recall, f1, samples = precision_recall_fscore_support(
             labels, chosen, labels=numbers, zero_division=0.0
@@ -43,15 +41,7 @@ class ClassEvaluation:
         matrix = confusion_matrix(labels, chosen, labels=numbers)
         index = pd.Index(classes, name="true class")
         return cls(
-            pd.DataFrame(
-                [
-                    {"classifier": name} | _scores(found, labels)
-                    for name, found in (
-                        ("model", probabilities),
-                        ("most frequent class", frequent),
-                    )
-                ]
-            ),
+            beside_most_frequent(_scores, probabilities, labels),
             pd.DataFrame(
                 {"class": list(classes), "precision": precision, "recall": recall, "f1": f1, "samples": samples}
             ),
@@ -64,15 +54,38 @@ class ClassEvaluation:
         return float(self.scores["accuracy"][0])
 
 
+Scores = Callable[[np.ndarray, np.ndarray], dict[str, float]]
+"""From probabilities [S, K] and the numbers [S] of the true classes to scores by name."""
+
+
+def beside_most_frequent(scores: Scores, probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """Return a row of scores for a model, and one for always naming the class that is most frequent among the samples.
+
+    Args:
+        scores: what is measured.
+        probabilities: [S, K] of the model; the other row has the shares of the classes for each sample.
+        labels: [S].
+    """
+    shares = np.bincount(labels, minlength=probabilities.shape[1]) / len(labels)
+    rows = {"model": probabilities, "most frequent class": np.tile(shares, (len(labels), 1))}
+    return pd.DataFrame([{"classifier": name} | scores(found, labels) for name, found in rows.items()])
+
+
+def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean cross-entropy of probabilities [S, K] for classes [S]."""
+    of_truth = np.maximum(probabilities[np.arange(len(labels)), labels], _LEAST_PROBABILITY)
+    return float(-np.log(of_truth).mean())
+
+
 def _scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    chosen, rows = probabilities.argmax(axis=1), np.arange(len(labels))
+    chosen = probabilities.argmax(axis=1)
     present = np.unique(labels)
     _, _, f1, _ = precision_recall_fscore_support(labels, chosen, labels=present, zero_division=0.0)
     return {
         "accuracy": float((chosen == labels).mean()),
         "balanced_accuracy": float(np.mean([(chosen[labels == label] == label).mean() for label in present])),
         "macro_f1": float(f1.mean()),
-        "log_loss": float(-np.log(np.maximum(probabilities[rows, labels], _LEAST_PROBABILITY)).mean()),
+        "log_loss": log_loss(probabilities, labels),
         "calibration_error": _calibration_error(probabilities, labels),
         "samples": len(labels),
     }

@@ -1,9 +1,8 @@
 """Classifier: load, fit, predict, evaluate, explain, save."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack, cast
 
 import numpy as np
 import pandas as pd
@@ -14,36 +13,49 @@ from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
-from tracetune.base.device import resolve_device
+from tracetune.backbones.loading import load_backbone
 from tracetune.base.errors import InputError, argument
+from tracetune.base.json_types import JsonObject
 from tracetune.data.forecast_frame import of_kind
+from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
 from tracetune.data.windows import batches
+from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
 from tracetune.estimators.class_evaluation import ClassEvaluation
 from tracetune.estimators.classifier_card import classifier_card
-from tracetune.estimators.classifier_state import (
-    ClassifierState,
+from tracetune.estimators.classifier_fit import (
+    ClassifierRecord,
+    ClassWeights,
     LabelledSamples,
     checked_context,
     class_logits,
     classifier_config,
     fit_classifier,
-    load_classifier,
 )
-from tracetune.estimators.labelled import checked_samples, class_numbers
-from tracetune.estimators.labelled_tables import is_table, read_labelled
+from tracetune.estimators.fit_data import with_method
+from tracetune.estimators.labelled import (
+    Labels,
+    checked_samples,
+    class_numbers,
+    require_classes,
+    require_labels,
+    require_share,
+)
+from tracetune.estimators.labelled_tables import SeriesData, TableSource, is_table, read_labelled
 from tracetune.estimators.saved_model import merged_model, save_model
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import Method
+from tracetune.fitting.trained import History
 from tracetune.tasks.attribution import attribution, resampled_gradients
 from tracetune.tasks.classification import Classification, ClassificationModel
 from tracetune.tasks.labelled_series import LabelledSeries
 from tracetune.tasks.scales import resampled
+from tracetune.tasks.task import task_model_of
 
 _VALIDATION_SHARE = 0.25
 _EXPLAINED_AT_ONCE = 32
 
 
-class Classifier:
+class Classifier(BackboneEstimator[Backbone]):
     """A model that tells which class a whole series belongs to.
 
     ``fit`` returns a new object and leaves this one as it is. Series of any length are resampled to several scales of
@@ -59,6 +71,9 @@ class Classifier:
     ['fast', 'slow']
     """
 
+    noun = "classifier"
+    unfitted = "a foundation model, which knows no classes"
+
     def __init__(
         self,
         backbone: Backbone,
@@ -66,16 +81,12 @@ class Classifier:
         context_length: int,
         *,
         model: nn.Module | None = None,
-        trace: dict[str, Any] | None = None,
+        trace: JsonObject | None = None,
+        history: Mapping[str, History] | None = None,
         device: str = "auto",
     ) -> None:
-        self.device = resolve_device(device)
-        self.backbone = backbone.to(self.device).eval()
-        self.base_name = base_name
+        super().__init__(backbone, base_name, model=model, trace=trace, history=history, device=device)
         self.context_length = context_length
-        self.model = None if model is None else model.to(self.device).eval()
-        self.trace = trace
-        self.history: dict[str, list[dict[str, Any]]] = {}
 
     @property
     def classes(self) -> list[str]:
@@ -84,8 +95,7 @@ class Classifier:
         Raises:
             InputError: nothing was fitted yet.
         """
-        classes: list[str] = self._fitted_trace()["classes"]
-        return classes
+        return self._record().classes
 
     @classmethod
     def from_pretrained(
@@ -109,7 +119,17 @@ class Classifier:
         Raises:
             InputError: unknown or damaged model, or a backbone other than the one that was fine-tuned.
         """
-        return cls(**vars(load_classifier(name_or_folder, context_length, base)), device=device)
+        loaded = load_on_backbone(
+            name_or_folder,
+            Classification.name,
+            ClassifierRecord.from_json,
+            ClassifierRecord.build,
+            base,
+            load_backbone,
+            context_length=context_length,
+        )
+        length = loaded.record.context_length if loaded.record else checked_context(loaded.backbone, context_length)
+        return cls(loaded.backbone, loaded.base_name, length, model=loaded.model, trace=loaded.trace, device=device)
 
     @classmethod
     def from_backbone(
@@ -131,17 +151,17 @@ class Classifier:
 
     def fit(
         self,
-        train: Any,
-        labels: Sequence[Any] | np.ndarray | None = None,
+        train: SeriesData,
+        labels: Labels | None = None,
         config: FitConfig | None = None,
         *,
         method: Method | str | None = None,
         validation_share: float = _VALIDATION_SHARE,
         folds: int | None = None,
-        class_weights: Mapping[Any, float] | str | None = None,
+        class_weights: ClassWeights = None,
         label_column: str | None = None,
         callbacks: Sequence[TrainerCallback] = (),
-        **columns: Any,
+        **columns: Unpack[ReadingKeywords],
     ) -> "Classifier":
         """Fine-tune on labelled series.
 
@@ -168,35 +188,27 @@ class Classifier:
         Raises:
             InputError: unusable data, fewer than two classes, or this classifier is fine-tuned already.
         """
-        if self.model is not None:
-            raise InputError(
-                "This classifier is fine-tuned already. Start from its base: "
-                f"Classifier.from_pretrained({self.base_name!r})."
-            )
-        if not 0 < validation_share < 1:
-            raise InputError(f"Expected {argument('validation_share')} between 0 and 1, found {validation_share}.")
+        self._refuse_second_fit()
+        require_share(validation_share)
         if folds is not None and folds < 1:
             raise InputError(f"Expected {argument('folds')} of at least 1, found {folds}.")
-        config = classifier_config() if config is None else config
-        config = config if method is None else replace(config, method=method)  # type: ignore[arg-type]  # names too
+        config = with_method(config or classifier_config(), method)
         values, given, read = _labelled(train, labels, label_column, columns)
         series = checked_samples(values)
         numbers, classes = class_numbers(given, len(series), None)
-        if len(classes) < 2:
-            raise InputError(f"Expected series of at least two classes, found only {classes[0]!r}.")
-        state, history = fit_classifier(
-            ClassifierState(self.backbone, self.base_name, self.context_length),
+        require_classes(classes, "series")
+        parts, device = (self.backbone, self.base_name, self.context_length), str(self.device)
+        fitted, trace = fit_classifier(
+            *parts,
             LabelledSamples(series, numbers, classes, read),
             config,
-            str(self.device),
+            device,
             validation_share=validation_share,
             folds=folds,
             class_weights=class_weights,
             callbacks=callbacks,
         )
-        tuned = Classifier(**vars(state), device=str(self.device))
-        tuned.history = history
-        return tuned
+        return Classifier(*parts, model=fitted.model, trace=trace, history=fitted.record.history, device=device)
 
     def predict(self, values: Iterable[np.ndarray], *, batch_size: int = 256) -> np.ndarray:
         """Return the probability of every class, [S, K], for series [C, L].
@@ -204,17 +216,24 @@ class Classifier:
         Raises:
             InputError: nothing was fitted yet, or series with other numbers of channels than those of the fit.
         """
-        series = checked_samples(values, self._fitted_trace()["channels"])
+        series = checked_samples(values, self._record().channels)
         parts = [self._inputs(series[start : start + batch_size]) for start in range(0, len(series), batch_size)]
         logits = [class_logits(self._fitted_model(), part, device=str(self.device)) for part in parts]
-        found: np.ndarray = softmax(np.concatenate(logits) / self._fitted_trace()["temperature"], axis=1)
+        found: np.ndarray = softmax(np.concatenate(logits) / self._record().temperature, axis=1)
         return found
 
     def classify(self, values: Iterable[np.ndarray], *, batch_size: int = 256) -> np.ndarray:
         """Return the name of the most probable class of each series, [S]."""
         return np.array(self.classes)[self.predict(values, batch_size=batch_size).argmax(axis=1)]
 
-    def predict_df(self, df: Any, *, label_column: str | None = None, batch_size: int = 256, **columns: Any) -> Any:
+    def predict_df(
+        self,
+        df: TableSource,
+        *,
+        label_column: str | None = None,
+        batch_size: int = 256,
+        **columns: Unpack[ReadingKeywords],
+    ) -> FrameOfKind:
         """Classify the items of a table.
 
         Args:
@@ -227,31 +246,33 @@ class Classifier:
             One row an item: its id, ``predictions`` (the most probable class), and the probability of each class under
             its name; a table of the kind that went in.
         """
-        table = read_labelled(df, label_column, columns, remembered=self._fitted_trace()["columns"], labelled=False)
+        table = read_labelled(df, label_column, columns, remembered=self._record().columns, labelled=False)
         probabilities = self.predict(table.series, batch_size=batch_size)
-        chosen = np.array(self.classes)[probabilities.argmax(axis=1)]
-        columns = {table.item_column: table.items, "predictions": chosen}
+        found: dict[str, object] = {
+            table.item_column: table.items,
+            "predictions": np.array(self.classes)[probabilities.argmax(axis=1)],
+        }
         for name, of_class in zip(self.classes, probabilities.T, strict=True):
-            columns[f"class {name}" if name in columns else name] = of_class
-        return of_kind(pd.DataFrame(columns), table.kind)
+            found[f"class {name}" if name in found else name] = of_class
+        return of_kind(pd.DataFrame(found), table.kind)
 
     def evaluate(
         self,
-        test: Any,
-        labels: Sequence[Any] | np.ndarray | None = None,
+        test: SeriesData,
+        labels: Labels | None = None,
         *,
         label_column: str | None = None,
         batch_size: int = 256,
-        **columns: Any,
+        **columns: Unpack[ReadingKeywords],
     ) -> ClassEvaluation:
         """Measure on labelled series, beside always naming the most frequent class of them.
 
         Raises:
             InputError: unusable data, or a class that the fit did not know.
         """
-        remembered = self._fitted_trace()["columns"]
+        remembered = self._record().columns
         values, given, _ = _labelled(test, labels, label_column, columns, remembered)
-        series = checked_samples(values, self._fitted_trace()["channels"])
+        series = checked_samples(values, self._record().channels)
         numbers, _ = class_numbers(given, len(series), self.classes)
         return ClassEvaluation.of(self.predict(series, batch_size=batch_size), numbers, self.classes)
 
@@ -267,7 +288,7 @@ class Classifier:
         Raises:
             InputError: an unknown class, or as `predict`.
         """
-        series = checked_samples(values, self._fitted_trace()["channels"])
+        series = checked_samples(values, self._record().channels)
         if class_name is not None and str(class_name) not in self.classes:
             raise InputError(f"Expected one of the classes {', '.join(self.classes)}, found {class_name!r}.")
         found: list[np.ndarray] = []
@@ -281,13 +302,12 @@ class Classifier:
 
     def merge(self) -> "Classifier":
         """Return a copy whose adapters are folded into the backbone's weights: same probabilities, no extra work."""
-        if not isinstance(self._fitted_model(), PeftModel):
+        if not isinstance(self.model, PeftModel):
+            self._fitted_model()
             return self
         model, trace = merged_model(self.model, self._fitted_trace())
-        inner: Any = model
-        return Classifier(
-            inner.backbone, self.base_name, self.context_length, model=model, trace=trace, device=str(self.device)
-        )
+        backbone, device = task_model_of(model, ClassificationModel).backbone, str(self.device)
+        return Classifier(backbone, self.base_name, self.context_length, model=model, trace=trace, device=device)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.
@@ -298,40 +318,29 @@ class Classifier:
         trace = {**self._fitted_trace(), "task": Classification.name}
         save_model(folder, self._fitted_model(), trace, classifier_card(trace))
 
-    def _fitted_trace(self) -> dict[str, Any]:
-        if self.trace is None:
-            raise InputError(f"{self.base_name!r} is a foundation model, which knows no classes. Call fit first.")
-        return self.trace
-
-    def _fitted_model(self) -> nn.Module:
-        self._fitted_trace()
-        assert self.model is not None, "what has a record has a model"
-        return self.model
+    def _record(self) -> ClassifierRecord:
+        return ClassifierRecord.from_json(self._fitted_trace(), "the record")
 
     def _inputs(self, series: list[np.ndarray]) -> LabelledSeries:
         """Return series as the model takes them, without labels."""
-        model: Any = self._fitted_model()
-        inner: ClassificationModel = model.get_base_model() if isinstance(model, PeftModel) else model
-        return LabelledSeries(resampled(series, inner.scales.resolution), np.zeros(len(series), dtype=np.int64))
+        resolution = task_model_of(self._fitted_model(), ClassificationModel).scales.resolution
+        return LabelledSeries(resampled(series, resolution), np.zeros(len(series), dtype=np.int64))
 
 
 def _labelled(
-    data: Any,
-    labels: Any,
+    data: SeriesData,
+    labels: Labels | None,
     label_column: str | None,
-    columns: Mapping[str, Any],
-    remembered: Mapping[str, Any] | None = None,
-) -> tuple[Iterable[np.ndarray], Any, dict[str, Any]]:
+    columns: ReadingKeywords,
+    remembered: JsonObject | None = None,
+) -> tuple[Iterable[np.ndarray], Labels, JsonObject]:
     """Return series, labels and, of a table, how it was read."""
+    require_labels(labels, "series", in_table=is_table(data))
     if is_table(data):
-        if labels is not None:
-            raise InputError(
-                f"A table has its labels in a column: name it with {argument('label_column')}, and leave labels out."
-            )
         table = read_labelled(data, label_column, columns, remembered=remembered)
+        assert table.labels is not None, "labels were looked for"
         return table.series, table.labels, table.columns
-    if labels is None:
-        raise InputError("Expected labels, one for each series, found none.")
+    assert labels is not None, "as required above"
     if columns:
         raise InputError(f"Arrays have no columns: leave out {', '.join(columns)}.")
-    return data, labels, {}
+    return cast(Iterable[np.ndarray], data), labels, {}  # what is no table

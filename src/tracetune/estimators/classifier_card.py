@@ -1,8 +1,6 @@
 """The README.md of a saved classifier."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from tracetune.base.json_types import JsonObject
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
 
@@ -33,7 +31,7 @@ probabilities = classifier.predict(values)  # arrays [channels, steps]
 """
 
 
-def classifier_card(trace: Mapping[str, Any]) -> str:
+def classifier_card(trace: JsonObject) -> str:
     """Return the card of the model with this record."""
     return _CARD.format(
         base=trace["base_model"]["name"],

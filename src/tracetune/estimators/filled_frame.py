@@ -22,6 +22,7 @@ from tracetune.data.reading.frames import raw_of_frame
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable
 from tracetune.data.reading.read import Reading, read_cells
+from tracetune.data.reading.sources import FrameOfKind, FrameSource
 
 FILLED = "filled"
 _ROW = "tracetune row number"
@@ -50,7 +51,7 @@ class SourceTable:
         return self.reading.panel
 
 
-def read_source(source: Any, options: ReadingOptions, remembered: ReadingOptions) -> SourceTable:
+def read_source(source: FrameSource, options: ReadingOptions, remembered: ReadingOptions) -> SourceTable:
     """Read a table or a file, and find out which row each step comes from.
 
     Args:
@@ -105,7 +106,7 @@ def _values(panel: Panel) -> list[np.ndarray]:
 
 def filled_frame(
     source: SourceTable, filled: Sequence[np.ndarray], quantiles: Sequence[np.ndarray] | None, levels: Sequence[float]
-) -> Any:
+) -> FrameOfKind:
     """Return the table with its gaps filled, of the kind that it was.
 
     Columns are added: ``filled``, true where a value was filled in (``NAME_filled`` for each of several targets), and
@@ -218,7 +219,7 @@ def _time_format(source: SourceTable, cells: pd.Series) -> str | None:
 def _grid(panel: Panel) -> tuple[pd.DataFrame, list[np.ndarray]]:
     """Return a long table of the series, without values, and where each step stands in it."""
     lengths = np.array(panel.lengths)
-    columns: dict[str, Any] = {
+    columns: dict[str, object] = {
         name: np.repeat(item_keys(panel, place), lengths) for place, name in enumerate(panel.origin.id_columns)
     }
     columns[panel.origin.timestamp_column] = clock_times(panel, np.concatenate([each.timestamps for each in panel]))
@@ -234,7 +235,7 @@ def _at(places: Sequence[np.ndarray], values: Sequence[np.ndarray], rows: int) -
     return found
 
 
-def _column(before: pd.Series | None, values: np.ndarray, marked: np.ndarray, whole: Any) -> Any:
+def _column(before: pd.Series | None, values: np.ndarray, marked: np.ndarray, whole: Any) -> pd.Series | np.ndarray:
     """Return a column with what was filled in; ``whole`` is the type of whole numbers that it had, if it had one."""
     if before is None:
         return values
@@ -255,7 +256,7 @@ def _whole_numbers(frame: pd.DataFrame | None, name: str) -> Any:
     return frame[name].dtype
 
 
-def _as_given(table: pd.DataFrame, source: SourceTable, added: bool) -> Any:
+def _as_given(table: pd.DataFrame, source: SourceTable, added: bool) -> FrameOfKind:
     """Return a table of the kind that the source was, with its index."""
     index = source.index
     if index is None or source.frame is None:

@@ -1,30 +1,51 @@
 """From frames to what a fit needs: one panel, its training and validation ranges, and how short a context may be."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Unpack
 
 from tracetune.data.continuation import continue_panel
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import panel_from_frame
+from tracetune.data.reading.sources import ReadingKeywords, Table
 from tracetune.data.splits import PanelSplit, fit_split
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.methods.method import Method, method_named
+
+
+@dataclass(frozen=True, eq=False)
+class DividedPanel:
+    """Series whose parts are given.
+
+    Attributes:
+        panel: all series.
+        split: which steps of each series train, validate and test.
+        min_context: admits training windows with that few real context steps, of every series or of each; None wants
+            full contexts.
+    """
+
+    panel: Panel
+    split: PanelSplit
+    min_context: int | Sequence[int] | None = None
 
 
 def split_frames(
-    train_df: Any,
-    validation_df: Any,
+    train_df: Table | DividedPanel,
+    validation_df: Table | None,
     context_length: int,
     prediction_length: int,
     validation: str = "rolling",
-    **columns: Any,
-) -> tuple[Panel, PanelSplit, list[int]]:
-    """Return the series of one or two frames, their ranges, and the least number of real context steps for each series.
+    **columns: Unpack[ReadingKeywords],
+) -> DividedPanel:
+    """Return the series of one or two frames with their parts.
 
     Padded windows are admitted: a series little longer than the context would give a handful of full ones. They have
     a horizon or a quarter of the context, or half of what the series itself can give, if that is less; so that a series
     of one step more than a horizon still gives a training window.
 
     Args:
-        train_df: the series to learn from.
+        train_df: the series to learn from; a panel whose parts are given is returned as it is.
         validation_df: later steps of the same items, or other items; None holds back the last part of every series.
         context_length: T.
         prediction_length: H.
@@ -34,6 +55,8 @@ def split_frames(
     Raises:
         InputError: unusable data, or no series is long enough.
     """
+    if isinstance(train_df, DividedPanel):
+        return train_df
     panel = panel_from_frame(train_df, **columns)
     if validation_df is None:
         split = fit_split(panel, prediction_length, validation)
@@ -41,4 +64,12 @@ def split_frames(
         remembered = ReadingOptions.from_json(panel.origin.reading or {})
         panel, split = continue_panel(panel, panel_from_frame(validation_df, remembered=remembered, **columns))
     wanted = min(context_length, max(prediction_length, context_length // 4))
-    return panel, split, [min(wanted, max(1, (part.stop - prediction_length) // 2)) for part in split.train]
+    least = [min(wanted, max(1, (part.stop - prediction_length) // 2)) for part in split.train]
+    return DividedPanel(panel, split, least)
+
+
+def with_method(config: FitConfig, method: Method | str | None) -> FitConfig:
+    """Return a configuration with another method, an object or a name, where one is given."""
+    if method is None:
+        return config
+    return replace(config, method=method_named(method) if isinstance(method, str) else method)

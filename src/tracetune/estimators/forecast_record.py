@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from peft import PeftModel
 from torch import nn
 
 from tracetune.base.errors import InputError, argument
+from tracetune.base.json_types import JsonObject
 from tracetune.base.schema import from_json
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
@@ -19,6 +20,7 @@ from tracetune.tasks.forecast_data import ForecastData
 from tracetune.tasks.forecast_evaluation import naive_losses
 from tracetune.tasks.forecasting import ForecastModel
 from tracetune.tasks.resolution import AUTO, Resolution, checked_resolutions
+from tracetune.tasks.task import task_model_of
 
 if TYPE_CHECKING:
     from tracetune.fitting.fit import Fitted
@@ -52,16 +54,16 @@ class ForecastRecord:
     prediction_length: int
     context_length: int
     head: HeadConfig | None
-    intervals: dict[str, Any] | None
+    intervals: JsonObject | None
     non_negative: bool
     method: str
     winner: str
-    candidates: list[dict[str, Any]]
+    candidates: list[JsonObject]
     parameters: dict[str, int]
     seconds: dict[str, float]
-    data: dict[str, Any]
-    config: dict[str, Any]
-    selection: dict[str, Any] | None
+    data: JsonObject
+    config: JsonObject
+    selection: JsonObject | None
     seed: int
     versions: dict[str, str]
     resolutions: tuple[int, ...] = (1,)
@@ -141,7 +143,7 @@ class ForecastRecord:
         )
 
 
-def fit_record(panel: Panel, data: ForecastData, fitted: "Fitted", base: BaseModel) -> dict[str, Any]:
+def fit_record(panel: Panel, data: ForecastData, fitted: "Fitted", base: BaseModel) -> JsonObject:
     """Return what trace.json says of a fit: the record of the fit, of its data, and what loading needs."""
     model = inner_model(fitted.model)
     return {
@@ -168,6 +170,4 @@ def fit_record(panel: Panel, data: ForecastData, fitted: "Fitted", base: BaseMod
 
 def inner_model(model: nn.Module) -> ForecastModel:
     """Return the forecasting model inside PEFT's wrapper, or itself."""
-    found = model.get_base_model() if isinstance(model, PeftModel) else model
-    assert isinstance(found, ForecastModel), "a forecaster holds a forecasting model"
-    return found
+    return task_model_of(model, ForecastModel)

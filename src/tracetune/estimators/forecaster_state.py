@@ -1,29 +1,40 @@
 """The state of a forecaster: how it is loaded, and how a new one is fitted from it."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from peft import PeftModel
 from torch import nn
 from transformers import TrainerCallback
 
+from tracetune.adapters.checkpoint import merged
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import MODELS, load_backbone, locate_weights
 from tracetune.base.errors import InputError, Remark, argument, either
+from tracetune.base.json_types import JsonObject
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel, is_non_negative
-from tracetune.data.splits import PanelSplit
+from tracetune.estimators.card import forecaster_card
+from tracetune.estimators.fit_data import DividedPanel
 from tracetune.estimators.forecast_record import ForecastRecord, fit_record, inner_model
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
 from tracetune.estimators.resolution_choice import choose_resolution
-from tracetune.estimators.saved_model import SavedModel, base_of, is_saved_model, load_model, read_saved_model
+from tracetune.estimators.saved_model import (
+    SavedModel,
+    base_of,
+    is_saved_model,
+    load_model,
+    merged_model,
+    read_saved_model,
+    save_model,
+)
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.names import ZERO_SHOT
 from tracetune.fitting.run import Run
+from tracetune.fitting.trained import History
 from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
 from tracetune.tasks.forecast_data import ForecastData, forecast_data
 from tracetune.tasks.forecasting import Forecasting, ForecastModel
@@ -49,13 +60,13 @@ class ForecasterState:
 
     model: nn.Module
     base_name: str
-    trace: dict[str, Any] | None = None
+    trace: JsonObject | None = None
     intervals: ResidualQuantiles | None = None
     non_negative: bool = False
-    history: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    history: Mapping[str, History] = field(default_factory=dict)
     chooses_resolution: bool = False
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> JsonObject:
         """Return what trace.json says of it as it is now."""
         assert self.trace is not None, "a foundation model has no record"
         return {
@@ -134,6 +145,51 @@ def with_chosen_resolution(
     return replace(state, model=chosen, chooses_resolution=False)
 
 
+def with_best_resolution(
+    state: ForecasterState, panel: Panel, device: str, season: int | None, trend: float | None
+) -> ForecasterState:
+    """Return a foundation model at the resolution that suits these series, see `Forecaster.choose_resolution`."""
+    if state.trace is not None:
+        raise InputError(
+            "A fine-tuned forecaster keeps its resolution. Choose it before the fit: "
+            f"Forecaster.from_pretrained(..., resolution={AUTO!r}).fit(...)."
+        )
+    return with_chosen_resolution(replace(state, chooses_resolution=True), panel, device, season, trend)
+
+
+def require_chosen(state: ForecasterState) -> None:
+    """Refuse arrays for a forecaster that has yet to choose how it reads series.
+
+    Raises:
+        InputError: says how to choose.
+    """
+    if state.chooses_resolution:
+        raise InputError(
+            f"Arrays come one by one: resolution={AUTO!r} has no series to choose by. Choose first "
+            "(forecaster.choose_resolution(frame)), or give a number."
+        )
+
+
+def merged_forecaster(state: ForecasterState) -> ForecasterState:
+    """Return a forecaster whose adapters are folded into the backbone's weights; itself without adapters."""
+    if not isinstance(state.model, PeftModel):
+        return state
+    if state.trace is None:
+        return replace(state, model=merged(state.model))
+    model, trace = merged_model(state.model, state.trace)
+    return replace(state, model=model, trace=trace)
+
+
+def save_forecaster(state: ForecasterState, folder: str | Path) -> None:
+    """Write a fine-tuned forecaster, see `Forecaster.save_pretrained`."""
+    if state.trace is None:
+        raise InputError(
+            f"Nothing to save: {state.base_name!r} is a foundation model as it was loaded. Call fit first."
+        )
+    record = state.record()
+    save_model(folder, state.model, record, forecaster_card(record))
+
+
 def ends_before(panel: Panel, stops: Sequence[int]) -> Panel:
     """Return the first steps of each series, of those that have any."""
     cut = (series.cut(None, stop) for series, stop in zip(panel, stops, strict=True) if stop > 0)
@@ -142,17 +198,16 @@ def ends_before(panel: Panel, stops: Sequence[int]) -> Panel:
 
 def fit_forecaster(
     start: ForecasterState,
-    panel: Panel,
-    split: PanelSplit,
+    parts: DividedPanel,
     config: FitConfig,
     *,
-    min_context: int | Sequence[int] | None,
     non_negative: bool | None,
     device: str,
     callbacks: Sequence[TrainerCallback],
 ) -> ForecasterState:
-    """Fine-tune on a panel whose parts are given; see `Forecaster.fit_panel`. ``start`` stays as it is."""
+    """Fine-tune on a panel whose parts are given; see `Forecaster.fit`. ``start`` stays as it is."""
     _require_unadapted(start)
+    panel, split = parts.panel, parts.split
     start = with_chosen_resolution(start, ends_before(panel, [part.stop for part in split.train]), device)
     clips = _clips(start, panel, non_negative)
     model = inner_model(start.model)
@@ -162,7 +217,7 @@ def fit_forecaster(
         model.context_length,
         model.prediction_length,
         config.train_stride,
-        min_context,
+        parts.min_context,
         config.validation_windows,
         rolling=config.validation == "rolling",
         seed=config.training.seed,
@@ -202,7 +257,7 @@ def _keeps_quantiles(fitted: Fitted, quantile_loss: bool) -> bool:
 def _load_saved(saved: SavedModel[ForecastRecord], base: str | Backbone | None) -> ForecasterState:
     record, name = saved.content, saved.base_model.name
 
-    def build(backbone: Any) -> ForecastModel:
+    def build(backbone: Backbone) -> ForecastModel:
         lengths = record.prediction_length, record.head, record.context_length
         return ForecastModel.from_backbone(backbone, *lengths, name, record.resolutions, record.adjustment)
 

@@ -1,4 +1,4 @@
-"""How far fills are off, by the length of the gap: quantiles of the errors on validation.
+"""Quantiles of the errors of fills on validation, by the length of the gap.
 
 Split conformal prediction (Lei et al. 2018, section 2), with errors in units of the scaled series.
 

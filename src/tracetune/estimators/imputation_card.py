@@ -1,8 +1,6 @@
 """The model card of an imputer."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from tracetune.base.json_types import JsonObject
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
 
@@ -33,7 +31,7 @@ filled = imputer.impute(frame, quantile_levels=[0.1, 0.9])
 """
 
 
-def imputer_card(trace: Mapping[str, Any]) -> str:
+def imputer_card(trace: JsonObject) -> str:
     """Return the text of the card."""
     names = trace["channels"]
     return _CARD.format(

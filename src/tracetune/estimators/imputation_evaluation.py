@@ -1,4 +1,4 @@
-"""How well gaps are filled: observed steps are hidden and filled by a model and by what needs none.
+"""Evaluation of fills: observed steps are hidden, and filled by a model and by rules that need none.
 
 Shapes: C channels, L steps of a series, T context.
 """

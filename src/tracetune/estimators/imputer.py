@@ -1,55 +1,49 @@
 """Imputer: load, fit, impute, evaluate, save."""
 
 import logging
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 import pandas as pd
 import torch
-from peft import PeftModel
 from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone
-from tracetune.base.device import resolve_device
-from tracetune.base.errors import InputError, argument, either
+from tracetune.base.errors import InputError, either
+from tracetune.base.json_types import JsonObject
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
-from tracetune.data.reading.read import panel_from_frame
-from tracetune.data.splits import Scaler, fit_split, require_magnitude
+from tracetune.data.reading.read import keyword_options, panel_from_frame
+from tracetune.data.reading.sources import FrameOfKind, FrameSource, ReadingKeywords, Table
+from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
 from tracetune.estimators.filled_frame import SourceTable, filled_frame, read_source
-from tracetune.estimators.filling import filled_series
-from tracetune.estimators.gap_intervals import gap_quantiles
+from tracetune.estimators.fit_data import with_method
+from tracetune.estimators.gap_filler import GapFiller
 from tracetune.estimators.imputation_card import imputer_card
 from tracetune.estimators.imputation_evaluation import fill_errors
-from tracetune.estimators.imputer_record import ImputerRecord, item_scales
-from tracetune.estimators.intervals import checked_levels
-from tracetune.estimators.saved_model import base_of, is_saved_model, load_model, read_saved_model, save_model
+from tracetune.estimators.imputer_fit import fit_imputer
+from tracetune.estimators.imputer_record import ImputerRecord
+from tracetune.estimators.intervals import QuantileLevels, ResidualQuantiles, checked_levels
+from tracetune.estimators.saved_model import save_model
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.fit import fit
 from tracetune.fitting.methods.method import Method
-from tracetune.fitting.run import Run
-from tracetune.heads.imputation import ImputationHeadConfig
+from tracetune.fitting.trained import History
 from tracetune.tasks.gaps import gap_classes
-from tracetune.tasks.imputation import Imputation, ImputationModel, require_rebuilds
-from tracetune.tasks.imputation_data import POINTS, fit_scalers, imputation_data, related_channels, scaled_values
+from tracetune.tasks.imputation import Imputation, require_rebuilds
+from tracetune.tasks.imputation_data import POINTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
-_TRAIN_WINDOWS, _VALIDATION_WINDOWS = 2048, 512  # of one channel; fewer windows of more channels
-_FEWEST_WINDOWS = 64
-_MOST_TOKENS = 16_384  # in a step of training, where nothing was said
 
-
-class Imputer:
+class Imputer(BackboneEstimator[Backbone]):
     """A model that fills gaps in series.
 
     ``fit`` returns a new object and leaves this one as it is. Before a fit a gap is filled with what the foundation
@@ -66,6 +60,9 @@ class Imputer:
     (3, False)
     """
 
+    noun = "imputer"
+    unfitted = "a foundation model as loaded"
+
     def __init__(
         self,
         backbone: Backbone,
@@ -73,22 +70,19 @@ class Imputer:
         context_length: int,
         *,
         model: nn.Module | None = None,
-        trace: dict[str, Any] | None = None,
+        trace: JsonObject | None = None,
+        history: Mapping[str, History] | None = None,
         device: str = "auto",
     ) -> None:
         require_rebuilds(backbone)
-        self.device = resolve_device(device)
-        self.backbone = backbone.to(self.device).eval()
-        self.base_name = base_name
+        super().__init__(backbone, base_name, model=model, trace=trace, history=history, device=device)
         self.context_length = context_length
-        self.model = None if model is None else model.to(self.device).eval()
-        self.trace = trace
-        self.history: dict[str, list[dict[str, Any]]] = {}
+        self.record = None if trace is None else ImputerRecord.from_json(trace, "the record")
 
     @property
     def remembered(self) -> ReadingOptions:
         """Return how the table was read that this imputer was trained on; tables to fill are read alike."""
-        return ReadingOptions.from_json((self.trace or {}).get("reading") or {})
+        return ReadingOptions.from_json({} if self.record is None else self.record.reading)
 
     @classmethod
     def from_pretrained(
@@ -112,28 +106,27 @@ class Imputer:
             InputError: unknown or damaged model, one that cannot rebuild hidden patches, or a backbone other than the
                 one that was fine-tuned.
         """
-        if not is_saved_model(name_or_folder):
-            backbone = load_backbone(name_or_folder)
-            return cls(backbone, str(name_or_folder), context_length or backbone.context_length, device=device)
-        saved = read_saved_model(name_or_folder, Imputation.name, ImputerRecord.from_json)
-        content, name = saved.content, saved.base_model.name
-        if context_length not in (None, content.context_length):
-            raise InputError(
-                f"{saved.folder} was fine-tuned for {argument('context_length', content.context_length)}. Leave it out."
-            )
-        model = load_model(saved, lambda found: _built(content, name, found), base)
-        inner: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-        return cls(inner.backbone, name, content.context_length, model=model, trace=saved.record, device=device)
+        loaded = load_on_backbone(
+            name_or_folder,
+            Imputation.name,
+            ImputerRecord.from_json,
+            ImputerRecord.build,
+            base,
+            load_backbone,
+            context_length=context_length,
+        )
+        length = loaded.record.context_length if loaded.record else context_length or loaded.backbone.context_length
+        return cls(loaded.backbone, loaded.base_name, length, model=loaded.model, trace=loaded.trace, device=device)
 
     def fit(
         self,
-        train_df: Any,
+        train_df: Table,
         config: FitConfig | None = None,
         *,
         method: Method | str | None = None,
         season: int | None = None,
         callbacks: Sequence[TrainerCallback] = (),
-        **columns: Any,
+        **columns: Unpack[ReadingKeywords],
     ) -> "Imputer":
         """Fine-tune on a table, which may have gaps: observed steps of it are hidden and filled.
 
@@ -153,55 +146,16 @@ class Imputer:
         Raises:
             InputError: unusable data or configuration, or this imputer is fine-tuned already.
         """
-        if self.model is not None:
-            raise InputError(
-                f"This imputer is fine-tuned already. Start from its base: Imputer.from_pretrained({self.base_name!r})."
-            )
+        self._refuse_second_fit()
         panel = panel_from_frame(train_df, **columns)
-        config = FitConfig() if config is None else config
-        config = config if method is None else replace(config, method=method)  # type: ignore[arg-type]  # names too
-        split = fit_split(panel, _held_out(panel, self.context_length), config.validation)
-        scalers = fit_scalers(panel, split)
-        channels = len(panel.channels)
-        config = _counted_by_channels(config, channels)
-        head = config.head or ImputationHeadConfig()
-        related = related_channels(scaled_values(panel, scalers), split.train, head.related)
-        config = replace(config, head=ImputationHeadConfig(len(related[0]) if related else 0))
-        wanted = _VALIDATION_WINDOWS if config.validation_windows is None else config.validation_windows
-        data = imputation_data(
-            panel,
-            split,
-            self.context_length,
-            scalers=scalers,
-            train_windows=max(_FEWEST_WINDOWS, _TRAIN_WINDOWS // channels),
-            validation_windows=max(_FEWEST_WINDOWS, min(wanted, _VALIDATION_WINDOWS) // channels),
-            rolling=config.validation == "rolling",
-            seed=config.training.seed,
-        )
-        steps = seasonality(panel.freq) if season is None else season
-        task = Imputation(channels, self.context_length, steps, related, self.base_name)
-        with Run.at(config.checkpoints, str(self.device), callbacks, restart=config.restart) as run:
-            fitted = fit(task, self.backbone, data, config, run)
-        trace = {
-            **fitted.record.to_json(),
-            "channels": list(panel.channels),
-            "context_length": self.context_length,
-            "season": steps,
-            "related": [list(row) for row in related],
-            "rule": _rule(fitted.model),
-            "scales": {item: asdict(scale) for item, scale in item_scales(panel, scalers).items()},
-            "intervals": gap_quantiles(fitted.model, data.validation).to_dict(),
-            "reading": panel.origin.reading or {},
-            "base_model": asdict(base_of(self.base_name, fitted.backbone_sha256, fitted.model, tuned_before=False)),
-            "data": {"items": len(panel), "train_windows": len(data.train), "validation_windows": len(data.validation)},
-        }
-        tuned = Imputer(
-            self.backbone, self.base_name, self.context_length, model=fitted.model, trace=trace, device=str(self.device)
-        )
-        tuned.history = fitted.record.history
-        return tuned
+        config, device = with_method(config or FitConfig(), method), str(self.device)
+        parts = self.backbone, self.base_name, self.context_length
+        fitted, trace = fit_imputer(*parts, panel, config, device, season=season, callbacks=callbacks)
+        return Imputer(*parts, model=fitted.model, trace=trace, history=fitted.record.history, device=device)
 
-    def impute(self, df: Any, quantile_levels: Any = None, **columns: Any) -> Any:
+    def impute(
+        self, df: FrameSource | SourceTable, quantile_levels: QuantileLevels = None, **columns: Unpack[ReadingKeywords]
+    ) -> FrameOfKind:
         """Fill the gaps of a table: missing cells, and times without a row.
 
         Args:
@@ -221,9 +175,10 @@ class Imputer:
         levels = checked_levels(quantile_levels)
         intervals = self._intervals() if levels else None
         source = df if isinstance(df, SourceTable) else self._source(df, **columns)
+        filler = self._filler()
         filled, quantiles = [], []
         for series in source.panel:
-            scaler, whole = self._fill(source.panel, series.item_id, series.values)
+            scaler, whole = filler.fill(source.panel, series.item_id, series.values)
             filled.append(whole)
             if intervals is not None:
                 offsets = intervals.at(levels)[_classes(series.values)]  # [C, L, Q]
@@ -233,13 +188,13 @@ class Imputer:
 
     def evaluate(
         self,
-        df: Any,
+        df: Table,
         *,
         pattern: str = POINTS,
         share: float = 0.25,
         season: int | None = None,
         seed: int = 0,
-        **columns: Any,
+        **columns: Unpack[ReadingKeywords],
     ) -> pd.DataFrame:
         """Hide observed steps, fill them, and measure; beside fills that need no model.
 
@@ -261,16 +216,19 @@ class Imputer:
             InputError: unusable data, other channels than those of the fit, or an unknown pattern.
         """
         panel = panel_from_frame(df, remembered=self.remembered, **columns)
-        scalers = [self._scaler(panel, series.item_id, series.values) for series in panel]
+        filler = self._filler()
+        scalers = [filler.scaler(panel, series.item_id, series.values) for series in panel]
         values = [scaler.transform(series.values) for scaler, series in zip(scalers, panel, strict=True)]
         steps = seasonality(panel.freq) if season is None else season
 
         def fill(gappy: np.ndarray, number: int) -> np.ndarray:
-            return np.nan_to_num(self._filled(panel, gappy))
+            return np.nan_to_num(filler.fill_scaled(panel, gappy))
 
         return fill_errors(fill, values, self.context_length, steps, pattern, share, seed)
 
-    def plot(self, df: Any, path: str | Path | None = None, **columns: Any) -> "Figure":
+    def plot(
+        self, df: FrameSource | SourceTable, path: str | Path | None = None, **columns: Unpack[ReadingKeywords]
+    ) -> "Figure":
         """Draw series with what was filled in, with the 80 % interval after a fit; at most six, those with most gaps.
 
         Args:
@@ -289,10 +247,10 @@ class Imputer:
         gaps = [
             (int(np.isnan(row).sum()), s, c) for s, series in enumerate(panel) for c, row in enumerate(series.values)
         ]
-        drawn = []
+        filler, drawn = self._filler(), []
         for _, number, channel in sorted(gaps, key=lambda each: (-each[0], *each[1:]))[:6]:
             series = panel.series[number]
-            scaler, whole = self._fill(panel, series.item_id, series.values)
+            scaler, whole = filler.fill(panel, series.item_id, series.values)
             offsets = np.zeros((len(series), 2))
             if intervals is not None:
                 offsets = intervals.at((0.1, 0.9))[_classes(series.values)][channel] * scaler.scale[channel]
@@ -308,105 +266,29 @@ class Imputer:
         Raises:
             InputError: nothing was fitted yet, or the folder is not empty.
         """
-        if self.trace is None or self.model is None:
-            raise InputError(f"Nothing to save: {self.base_name!r} is a foundation model as loaded. Call fit first.")
-        trace = {**self.trace, "task": Imputation.name}
-        save_model(folder, self.model, trace, imputer_card(trace))
+        trace = {**self._fitted_trace(), "task": Imputation.name}
+        save_model(folder, self._fitted_model(), trace, imputer_card(trace))
 
-    def _source(self, df: Any, **columns: Any) -> SourceTable:
-        given = ReadingOptions(**{name: value for name, value in columns.items() if value is not None})
-        source = read_source(df, given, self.remembered)
+    def _source(self, df: FrameSource, **columns: Unpack[ReadingKeywords]) -> SourceTable:
+        source = read_source(df, keyword_options(columns), self.remembered)
         for warning in source.reading.warnings:
             logger.warning("%s", warning)
         return source
 
-    def _intervals(self) -> Any:
-        if self.trace is None:
+    def _intervals(self) -> ResidualQuantiles:
+        intervals = None if self.record is None else self.record.quantiles()
+        if intervals is None:
             raise InputError(
                 "Quantiles need a fitted imputer: they come from its validation errors. "
                 f"{either('Call fit first', 'Run tracetune finetune --task imputation first')}, or leave them out."
             )
-        intervals = ImputerRecord.from_json(self.trace, "the record").quantiles()
-        assert intervals is not None, "every fit has them"
         return intervals
 
-    def _fill(self, panel: Panel, item: str, values: np.ndarray) -> tuple[Scaler, np.ndarray]:
-        """Return how a series [C, L] was scaled, and the series filled, in its units."""
-        require_magnitude(values, f"item {item!r}")
-        scaler = self._scaler(panel, item, values)
-        filled = scaler.inverse_transform(self._filled(panel, scaler.transform(values)))
-        filled = np.where(np.isnan(values), filled, values)
-        if item not in (self.trace or {}).get("scales", {}):  # nothing is known of the level of an empty channel
-            filled[np.isnan(values).all(axis=1)] = np.nan
-        for channel, row in enumerate(values):
-            observed = row[~np.isnan(row)]
-            if len(observed) and (observed == observed[0]).all():
-                filled[channel] = observed[0]  # a constant is continued as it is
-        return scaler, filled
-
-    def _scaler(self, panel: Panel, item: str, values: np.ndarray) -> Scaler:
-        if self.trace is None:
-            return Scaler.fit(values)
-        record = ImputerRecord.from_json(self.trace, "the record")
-        return record.scaler(item, values) if list(panel.channels) == record.channels else Scaler.fit(values)
-
-    def _filled(self, panel: Panel, values: np.ndarray) -> np.ndarray:
-        """Return a scaled series [C, L] filled; channels without a value stay NaN where nothing is known of them."""
-        if not np.isnan(values).any():
-            return values
-        model, related = self._model_for(panel)
-        if related:
-            return filled_series(model, values, self.context_length, True, self.device)
-        # Channels are filled each by itself.
-        rows = [filled_series(model, row[None], self.context_length, False, self.device) for row in values]
-        return np.concatenate(rows)
-
-    def _model_for(self, panel: Panel) -> tuple[nn.Module, bool]:
-        """Return the model, and whether it fills all channels of a series together.
-
-        Raises:
-            InputError: it was fitted for other channels.
-        """
-        if self.model is None or self.trace is None:
-            return Imputation(1, self.context_length, 1, (), self.base_name).zero_shot(self.backbone).eval(), False
-        names = self.trace["channels"]
-        if len(names) == 1 or self.trace["head"] is None:
-            return self.model, False
-        if list(panel.channels) != names:
-            raise InputError(
-                f"Expected the channels of the fit, {', '.join(map(repr, names))}, found "
-                f"{', '.join(map(repr, panel.channels))}. Name them with target, or fit an imputer on this table."
-            )
-        return self.model, True
-
-
-def _built(content: ImputerRecord, name: str, backbone: Any) -> ImputationModel:
-    task = content.task(name)
-    return task.filling_by(backbone, content.rule) if content.head is None else task.model(backbone, content.head)
-
-
-def _rule(model: nn.Module) -> str:
-    inner = model.get_base_model() if isinstance(model, PeftModel) else model
-    assert isinstance(inner, ImputationModel)
-    return inner.rule
-
-
-def _counted_by_channels(config: FitConfig, channels: int) -> FitConfig:
-    """Return the settings with batches in which a window of C channels counts as C, and memory that is bounded."""
-    return replace(
-        config,
-        head_training=replace(config.head_training, batch_size=max(1, config.head_training.batch_size // channels)),
-        training=replace(
-            config.training,
-            batch_size=max(1, config.training.batch_size // channels),
-            max_tokens=config.training.max_tokens or _MOST_TOKENS,
-        ),
-    )
-
-
-def _held_out(panel: Panel, context_length: int) -> int:
-    """Return the least number of steps to keep for validation: a quarter of a context, less of short series."""
-    return max(1, min(context_length // 4, max(panel.lengths) // 8))
+    def _filler(self) -> GapFiller:
+        model = self.model
+        if model is None:
+            model = Imputation(1, self.context_length, 1, (), self.base_name).zero_shot(self.backbone).eval()
+        return GapFiller(model, self.context_length, self.device, self.record)
 
 
 def _classes(values: np.ndarray) -> np.ndarray:

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
+from tracetune.backbones.backbone import Backbone
+from tracetune.base.json_types import JsonObject
 from tracetune.base.schema import from_json
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.heads.imputation import ImputationHeadConfig
-from tracetune.tasks.imputation import BACKBONE, Imputation
+from tracetune.tasks.imputation import BACKBONE, Imputation, ImputationModel
 
 MOST_SCALERS = 1000
 
@@ -26,7 +27,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class ImputerRecord:
-    """What an imputer is, apart from its weights.
+    """The parts of an imputer apart from its weights.
 
     Attributes:
         channels: names of the C targets.
@@ -47,11 +48,11 @@ class ImputerRecord:
     head: ImputationHeadConfig | None
     rule: str = BACKBONE
     scales: dict[str, Scale] = field(default_factory=dict)
-    intervals: dict[str, Any] | None = None
-    reading: dict[str, Any] = field(default_factory=dict)
+    intervals: JsonObject | None = None
+    reading: JsonObject = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any], where: str) -> "ImputerRecord":
+    def from_json(cls, record: Mapping[str, object], where: str) -> "ImputerRecord":
         """Check what was read from the file ``where``."""
         return from_json(cls, record, where)
 
@@ -59,6 +60,11 @@ class ImputerRecord:
         """Return the task that it was fitted for."""
         related = tuple(tuple(row) for row in self.related)
         return Imputation(len(self.channels), self.context_length, self.season, related, name)
+
+    def build(self, name: str, backbone: Backbone) -> ImputationModel:
+        """Return the model as it was fitted, but for its weights, on the backbone of that name."""
+        task = self.task(name)
+        return task.filling_by(backbone, self.rule) if self.head is None else task.model(backbone, self.head)
 
     def quantiles(self) -> ResidualQuantiles | None:
         """Return where its quantiles lie."""

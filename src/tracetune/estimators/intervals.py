@@ -7,13 +7,13 @@ target (overlapping ones are nearly the same error), and the level is interpolat
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from tracetune.base.errors import InputError, argument, either, shown
+from tracetune.base.json_types import JsonObject
 from tracetune.base.schema import from_json
 from tracetune.data.batch_source import BatchSource, chosen_rows
 from tracetune.data.windows import batches
@@ -21,6 +21,8 @@ from tracetune.data.windows import batches
 LEVELS = (0.01, 0.05, *(round(0.1 * step, 1) for step in range(1, 10)), 0.95, 0.99)
 _SMALLEST_SAMPLE = 20  # windows; with fewer, the tails of single horizon steps are unknown
 _LARGEST_SAMPLE = 4096  # windows; more do not sharpen the quantiles visibly
+QuantileLevels = Sequence[float] | np.ndarray | float | None
+"""Levels as users give them: several, one or none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,7 @@ class ResidualQuantiles:
         side = np.sign(np.asarray(levels) - 0.5)  # -1 below the median, 0 at it, 1 above
         return side * np.maximum(side * offsets, 0)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> JsonObject:
         """Return the levels and offsets as JSON types."""
         return {"levels": self.levels.tolist(), "values": self.values.tolist()}
 

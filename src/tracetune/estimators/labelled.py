@@ -4,12 +4,11 @@ Shapes: S samples, C channels, L steps.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 
 
 def checked_samples(values: Iterable[np.ndarray], channels: int | None = None) -> list[np.ndarray]:
@@ -47,8 +46,48 @@ def checked_samples(values: Iterable[np.ndarray], channels: int | None = None) -
     return found
 
 
+Label = str | float
+"""A class by name; numbers are written as names."""
+
+Labels = Sequence[Label] | np.ndarray
+
+
+def require_share(validation_share: float) -> None:
+    """Refuse a share of validation samples that is none.
+
+    Raises:
+        InputError: not between 0 and 1.
+    """
+    if not 0 < validation_share < 1:
+        raise InputError(f"Expected {argument('validation_share')} between 0 and 1, found {validation_share}.")
+
+
+def require_labels(labels: Labels | None, one: str, *, in_table: bool) -> None:
+    """Refuse samples without labels, and labels beside a table, which has them in a column.
+
+    Raises:
+        InputError: either.
+    """
+    if in_table and labels is not None:
+        raise InputError(
+            f"A table has its labels in a column: name it with {argument('label_column')}, and leave labels out."
+        )
+    if not in_table and labels is None:
+        raise InputError(f"Expected labels, one for each {one}, found none.")
+
+
+def require_classes(classes: Sequence[str], many: str) -> None:
+    """Refuse to tell fewer than two classes apart.
+
+    Raises:
+        InputError: there is only one.
+    """
+    if len(classes) < 2:
+        raise InputError(f"Expected {many} of at least two classes, found only {classes[0]!r}.")
+
+
 def class_numbers(
-    labels: Sequence[Any] | np.ndarray,
+    labels: Labels,
     samples: int,
     classes: Sequence[str] | None,
     nouns: tuple[str, str] = ("series", "series"),
@@ -82,7 +121,7 @@ def class_numbers(
     return np.array([numbers[name] for name in names], dtype=np.int64), known
 
 
-def _name(label: Any) -> str:
+def _name(label: Label) -> str:
     if isinstance(label, (float, np.floating)) and float(label).is_integer():
         return str(int(label))
     return str(label)

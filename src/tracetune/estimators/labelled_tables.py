@@ -4,15 +4,16 @@ Shapes: S series, C channels, L steps.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument, unknown_name
+from tracetune.base.json_types import JsonObject
 from tracetune.data.reading.columns import ITEM_NAMES
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.frames import raw_of_frame
@@ -20,7 +21,13 @@ from tracetune.data.reading.numbers import as_numbers, required_numbers
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, listed, shown
 from tracetune.data.reading.read import read_cells
+from tracetune.data.reading.sources import Frame, ReadingKeywords
 from tracetune.data.ts_files import read_ts
+from tracetune.estimators.labelled import Label
+
+TableSource = Frame | str | Path
+SeriesData = Iterable[np.ndarray] | TableSource
+"""An array [S, C, L], arrays [C, L], a table, or the path of one."""
 
 LABEL = "label"
 STEPS_IN_HEADER = "steps_in_header"
@@ -30,7 +37,7 @@ _LEAST_STEPS = 4  # columns of a table with a series in each row
 
 @dataclass(frozen=True, eq=False)
 class LabelledTable:
-    """What a table holds.
+    """Labelled series of a table.
 
     Attributes:
         items: [S] what its item column calls each series; numbers of rows where there is none.
@@ -41,25 +48,25 @@ class LabelledTable:
         kind: of frame: pandas, polars or pyarrow.
     """
 
-    items: list[Any]
+    items: Sequence[object]
     series: list[np.ndarray]
-    labels: list[Any] | None
+    labels: Sequence[Label] | None
     item_column: str
-    columns: dict[str, Any]
+    columns: JsonObject
     kind: str
 
 
-def is_table(data: Any) -> bool:
+def is_table(data: SeriesData) -> TypeGuard[TableSource]:
     """Return whether data are a path or a frame, not arrays."""
     return isinstance(data, (str, Path)) or hasattr(data, "columns")
 
 
 def read_labelled(
-    source: Any,
+    source: TableSource,
     label_column: str | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: ReadingKeywords | None = None,
     *,
-    remembered: Mapping[str, Any] | None = None,
+    remembered: JsonObject | None = None,
     labelled: bool = True,
 ) -> LabelledTable:
     """Read a .ts file, a table file or a frame of labelled series.
@@ -77,7 +84,7 @@ def read_labelled(
     """
     if isinstance(source, (str, Path)) and str(source).lower().endswith(".ts"):
         return _from_ts(source, labelled)
-    known = dict(remembered or {})
+    known: JsonObject = dict(remembered or {})
     remembered_label = known.pop("label_column", LABEL)
     label = label_column or remembered_label
     given = {name: value for name, value in {**known, **(options or {})}.items() if value not in (None, (), [])}
@@ -186,7 +193,7 @@ def _numeric_columns(raw: RawTable, options: ReadingOptions, taken: Sequence[str
     return tuple(name for name in others if not as_numbers(raw.frame[name], raw, options.missing).wrong.any())
 
 
-def _label_of_each(frame: pd.DataFrame, labels: pd.Series, items: list[str]) -> dict[tuple[str, ...], Any]:
+def _label_of_each(frame: pd.DataFrame, labels: pd.Series, items: list[str]) -> dict[tuple[str, ...], Label]:
     keys = pd.Series([_key(row) for row in frame[items].itertuples(index=False)], index=frame.index)
     of_item = labels.groupby(keys, sort=False)
     several = of_item.nunique(dropna=False)
@@ -196,5 +203,5 @@ def _label_of_each(frame: pd.DataFrame, labels: pd.Series, items: list[str]) -> 
     return {key: cells.iloc[0] for key, cells in of_item}
 
 
-def _key(cells: Any) -> tuple[str, ...]:
+def _key(cells: Iterable[object]) -> tuple[str, ...]:
     return tuple(str(cell) for cell in cells)

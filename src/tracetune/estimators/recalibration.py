@@ -29,7 +29,7 @@ ORIGINS = 8
 
 @dataclass(frozen=True, eq=False)
 class Recalibration:
-    """How widths follow the last steps of a series.
+    """The rule by which widths follow the last steps of a series.
 
     Attributes:
         half_widths: [H, 2] lower and upper offset of the tracked interval from the forecast, in deviations of the

@@ -3,18 +3,17 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
 
 from tracetune.backbones.backbone import Backbone, ZeroShotForecaster
 from tracetune.base.errors import InputError, argument
-from tracetune.data.batch_source import spread_rows
+from tracetune.data.batch_source import Batch, spread_rows
 from tracetune.data.panels import Panel
 from tracetune.estimators.prediction import forecast_series
 from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting import ForecastModel, ForecastOutput
 from tracetune.tasks.resolution import AUTO, longest_resolution
 
 logger = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ class ResolutionChoice:
 def choose_resolution(
     model: ForecastModel,
     panel: Panel,
-    device: Any,
+    device: str | torch.device,
     season: int = 1,
     trend: float | None = None,
     batch_size: int = 64,
@@ -121,7 +120,7 @@ class _Trials:
 
     model: ForecastModel
     windows: Sequence[tuple[np.ndarray, np.ndarray]]
-    device: Any
+    device: str | torch.device
     batch_size: int
     known: dict[tuple[int, Adjustment], np.ndarray] = field(default_factory=dict)
 
@@ -193,16 +192,17 @@ def _errors(
     resolution: int,
     adjustment: Adjustment,
     windows: Sequence[tuple[np.ndarray, np.ndarray]],
-    device: Any,
+    device: str | torch.device,
     batch_size: int,
 ) -> np.ndarray:
     """Return the mean absolute error of each window at a resolution, [W]."""
     lengths = model.prediction_length, None, model.context_length
     reader = ForecastModel.from_backbone(model.backbone, *lengths, resolution=resolution, adjustment=adjustment).eval()
 
-    def forecast(batch: Any) -> Any:
+    def forecast(batch: Batch) -> ForecastOutput:
         with torch.inference_mode():
-            return reader(batch["past_values"].to(device), batch["input_mask"].to(device))
+            output: ForecastOutput = reader(batch["past_values"].to(device), batch["input_mask"].to(device))
+        return output
 
     forecasts = forecast_series(forecast, (past for past, _ in windows), model.context_length, batch_size)
     return np.array(

@@ -8,7 +8,8 @@
     README.md                                        the model card
 
 The backbone of a model with adapters is named, and recognised by the digest of its weights. A model that was merged or
-trained in full carries its backbone; so does a model that was tuned on from such a one. trace.json holds the SHA-256
+trained in full carries its backbone; so does a model that was tuned on from such a one. Of a module of the user's own
+it carries the weights; the module comes back as ``base``. trace.json holds the SHA-256
 of every other file and of itself: a file that was exchanged or edited is refused before anything is computed.
 """
 
@@ -19,7 +20,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar, cast
 
 import numpy as np
 from peft import PeftModel
@@ -36,14 +37,17 @@ from tracetune.adapters.checkpoint import (
     save_adapter,
     without_adapters,
 )
+from tracetune.backbones.any_module import AnyModule
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone, read_weights, weights_digest
 from tracetune.base.errors import InputError, argument, shown
 from tracetune.base.files import read_json_object, write_json
 from tracetune.base.folders import staged_folder
+from tracetune.base.json_types import JsonObject
 from tracetune.base.schema import from_json
 
 T = TypeVar("T")
+B = TypeVar("B", bound=Backbone)
 
 RECORD_FILE = "trace.json"
 BACKBONE_FOLDER = "backbone"
@@ -94,7 +98,7 @@ class SavedModel(Generic[T]):
     folder: Path
     weights: Literal["adapter", "whole"]
     base_model: BaseModel
-    record: dict[str, Any]
+    record: JsonObject
     content: T
 
 
@@ -109,7 +113,7 @@ def is_saved_model(folder: str | Path) -> bool:
 def save_model(
     folder: str | Path,
     model: nn.Module,
-    record: Mapping[str, Any],
+    record: JsonObject,
     card: str,
     arrays: Mapping[str, np.ndarray] | None = None,
 ) -> None:
@@ -145,12 +149,12 @@ def save_model(
             "weights": "adapter" if isinstance(model, PeftModel) else "whole",
             "files": {str(path.relative_to(staged).as_posix()): file_digest(path) for path in files},
         }
-        content = _as_json({**record, **header})
+        content = {name: _as_json(value) for name, value in {**record, **header}.items()}
         write_json(staged / RECORD_FILE, {**content, "record_sha256": _record_digest(content)})
         (staged / _CARD_FILE).write_text(card, encoding="utf-8")
 
 
-def read_saved_model(folder: str | Path, task: str, content: Callable[[Mapping[str, Any], str], T]) -> SavedModel[T]:
+def read_saved_model(folder: str | Path, task: str, content: Callable[[Mapping[str, object], str], T]) -> SavedModel[T]:
     """Read the record of a saved folder and check every file against it.
 
     Args:
@@ -186,34 +190,45 @@ def read_saved_model(folder: str | Path, task: str, content: Callable[[Mapping[s
 
 
 def load_model(
-    saved: SavedModel[Any],
-    build: Callable[[Any], nn.Module],
+    saved: SavedModel[T],
+    build: Callable[[Backbone], nn.Module],
     base: str | Path | Backbone | None = None,
-    load: Callable[[str | Path], Any] = load_backbone,
 ) -> nn.Module:
-    """Return the model of a saved folder, in evaluation mode.
+    """Return the model of a saved folder, in evaluation mode; see `load_parts`."""
+    return load_parts(saved, build, base, load_backbone)[0]
+
+
+def load_parts(
+    saved: SavedModel[T],
+    build: Callable[[B], nn.Module],
+    base: str | Path | B | None,
+    load: Callable[[str | Path], B],
+) -> tuple[nn.Module, B]:
+    """Return the model of a saved folder, in evaluation mode, and the backbone in it.
 
     Args:
         saved: from `read_saved_model`.
         build: makes a model with ``backbone`` and ``head`` from a backbone, the head as it was configured.
-        base: where the named backbone is now, if not where it was, or the backbone itself, which is copied.
+        base: where the named backbone is now, if not where it was, or the backbone itself, which is copied. For a
+            folder with the weights of a module of the user's own, that module.
         load: loads a backbone by name or folder.
 
     Raises:
         InputError: the backbone cannot be found or has other weights, or the saved weights do not fit.
     """
-    model = build(_backbone_of(saved, base, load))
+    backbone = _backbone_of(saved, base, load)
+    model = build(backbone)
     if saved.weights == "adapter":
-        return load_adapter(model, saved.folder)
+        return load_adapter(model, saved.folder), backbone
     if getattr(model, "head", None) is not None:
         try:
             model.get_submodule("head").load_state_dict(read_weights(saved.folder / HEAD_FILE))
         except RuntimeError as error:
             raise InputError(f"The head in {saved.folder} does not fit its configuration: {error}") from error
-    return model.eval()
+    return model.eval(), backbone
 
 
-def saved_arrays(saved: SavedModel[Any]) -> dict[str, np.ndarray]:
+def saved_arrays(saved: SavedModel[T]) -> dict[str, np.ndarray]:
     """Return the arrays that were saved beside a model.
 
     Raises:
@@ -226,7 +241,7 @@ def saved_arrays(saved: SavedModel[Any]) -> dict[str, np.ndarray]:
     return load_arrays(path)
 
 
-def merged_model(model: PeftModel, record: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+def merged_model(model: PeftModel, record: JsonObject) -> tuple[nn.Module, JsonObject]:
     """Return a copy with the adapters folded into the backbone, and its record, whose backbone has no name any more."""
     base = BaseModel(record["base_model"]["name"], None)
     return merged(model), {**record, "base_model": asdict(base), "merged": True}
@@ -244,15 +259,17 @@ def base_of(name: str, weights_sha256: str, fitted: nn.Module, *, tuned_before: 
     return BaseModel(str(folder.absolute()) if folder.is_dir() else name, weights_sha256)
 
 
-def _backbone_of(saved: SavedModel[Any], base: str | Path | Backbone | None, load: Callable[[str | Path], Any]) -> Any:
+def _backbone_of(saved: SavedModel[T], base: str | Path | B | None, load: Callable[[str | Path], B]) -> B:
     expected = saved.base_model.weights_sha256
     if expected is None:
+        if isinstance(base, AnyModule):
+            return cast(B, base.with_weights(saved.folder / BACKBONE_FOLDER))  # a copy of the base
         if base is not None:
             raise InputError(f"{saved.folder} holds its own backbone: leave out {argument('base')}.")
         return load(saved.folder / BACKBONE_FOLDER)
     name = type(base).__name__ if isinstance(base, Backbone) else str(base or saved.base_model.name)
     try:
-        backbone: Any = copy.deepcopy(base) if isinstance(base, Backbone) else load(name)
+        backbone = copy.deepcopy(base) if isinstance(base, Backbone) else load(name)
     except InputError as error:
         raise InputError(
             f"The backbone that {saved.folder} was fine-tuned from cannot be loaded; say where it is now with "
@@ -277,8 +294,13 @@ def _require_saved_head(model: PeftModel) -> None:
 
 
 def _save_backbone(model: nn.Module, folder: Path) -> None:
-    backbone: Any = model.backbone
-    backbone.save_pretrained(folder / BACKBONE_FOLDER)
+    save = getattr(model.backbone, "save_pretrained", None)
+    if save is None:
+        raise InputError(
+            f"{type(model.backbone).__name__} cannot be saved as a model folder. Fine-tune with adapters ('trace', "
+            "'lora', 'linear_probe') and save without merging."
+        )
+    save(folder / BACKBONE_FOLDER)
 
 
 def _check_file(path: Path, digest: str) -> None:
@@ -296,7 +318,7 @@ def _check_file(path: Path, digest: str) -> None:
     )
 
 
-def _as_json(value: object) -> Any:
+def _as_json(value: object) -> object:
     """Return ``value`` as JSON would give it back: tuples as lists, numbers that are not finite as null."""
     if isinstance(value, Mapping):
         return {str(key): _as_json(one) for key, one in value.items()}
@@ -305,7 +327,7 @@ def _as_json(value: object) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _record_digest(record: Mapping[str, Any]) -> str:
+def _record_digest(record: JsonObject) -> str:
     """Return the SHA-256 of a record, without its digest and the base model's name, which may be moved."""
     content = {key: value for key, value in record.items() if key != "record_sha256"}
     content["base_model"] = {**record["base_model"], "name": None}

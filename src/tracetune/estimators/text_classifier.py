@@ -1,33 +1,47 @@
 """TextClassifier: load, fit, predict, evaluate, save."""
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import torch
-from peft import PeftModel
 from sklearn.metrics import f1_score, matthews_corrcoef
 from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.backbones.text_encoder import TextEncoder, load_text_encoder
-from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, Remark, argument
+from tracetune.base.json_types import JsonObject
+from tracetune.data.reading.sources import Frame
 from tracetune.data.windows import batches
-from tracetune.estimators.labelled import class_numbers
-from tracetune.estimators.saved_model import base_of, is_saved_model, load_model, read_saved_model, save_model
+from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
+from tracetune.estimators.class_evaluation import beside_most_frequent, log_loss
+from tracetune.estimators.fit_data import with_method
+from tracetune.estimators.labelled import Labels, class_numbers, require_classes, require_labels, require_share
+from tracetune.estimators.saved_model import base_of, save_model
 from tracetune.estimators.text_classifier_card import text_classifier_card
 from tracetune.estimators.text_classifier_record import TextClassifierRecord
 from tracetune.estimators.text_fit import FitTexts, text_fit_config
-from tracetune.estimators.texts import TextColumns, Texts, checked_texts, find_columns, table_of, texts_of_frame
+from tracetune.estimators.texts import (
+    ColumnNames,
+    Text,
+    TextColumns,
+    TextData,
+    Texts,
+    checked_texts,
+    find_columns,
+    table_of,
+    texts_of_frame,
+)
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
 from tracetune.fitting.methods.method import Method
 from tracetune.fitting.run import Run
+from tracetune.fitting.trained import History
 from tracetune.tasks.labelled_series import split_samples
 from tracetune.tasks.task import TrainingData
 from tracetune.tasks.text import LabelledTexts, TextClassification
@@ -36,10 +50,9 @@ logger = logging.getLogger(__name__)
 
 _VALIDATION_SHARE = 0.25
 _NOUNS = "text", "texts"
-_LEAST_PROBABILITY = 1e-12  # in the log loss
 
 
-class TextClassifier:
+class TextClassifier(BackboneEstimator[TextEncoder]):
     """A model that tells which class a text, or a pair of texts, belongs to.
 
     ``fit`` returns a new object and leaves this one as it is. Any encoder of transformers will do that takes token
@@ -59,6 +72,9 @@ class TextClassifier:
     ['yes', 'no']
     """
 
+    noun = "classifier"
+    unfitted = "an encoder, which knows no classes"
+
     def __init__(
         self,
         backbone: TextEncoder,
@@ -66,16 +82,12 @@ class TextClassifier:
         max_length: int | None = None,
         *,
         model: nn.Module | None = None,
-        trace: dict[str, Any] | None = None,
+        trace: JsonObject | None = None,
+        history: Mapping[str, History] | None = None,
         device: str = "auto",
     ) -> None:
-        self.device = resolve_device(device)
-        self.backbone = backbone.to(self.device).eval()
-        self.base_name = base_name
+        super().__init__(backbone, base_name, model=model, trace=trace, history=history, device=device)
         self.max_length = _checked_length(max_length, backbone, base_name)
-        self.model = None if model is None else model.to(self.device).eval()
-        self.trace = trace
-        self.history: dict[str, list[dict[str, Any]]] = {}
 
     @property
     def classes(self) -> list[str]:
@@ -84,8 +96,7 @@ class TextClassifier:
         Raises:
             InputError: nothing was fitted yet.
         """
-        classes: list[str] = self._fitted_trace()["classes"]
-        return classes
+        return self._record().classes
 
     @classmethod
     def from_pretrained(
@@ -108,30 +119,28 @@ class TextClassifier:
         Raises:
             InputError: unknown or damaged model, or an encoder other than the one that was fine-tuned.
         """
-        if not is_saved_model(name_or_folder):
-            return cls(load_text_encoder(name_or_folder), str(name_or_folder), max_length, device=device)
-        saved = read_saved_model(name_or_folder, TextClassification.name, TextClassifierRecord.from_json)
-        content = saved.content
-        if max_length not in (None, content.max_length):
-            raise InputError(
-                f"{saved.folder} was fine-tuned for {argument('max_length', content.max_length)}. Leave it out."
-            )
-        name = saved.base_model.name
-        model = load_model(
-            saved, lambda found: content.task(name).model(found, content.head), base, load=load_text_encoder
+        record = TextClassifierRecord
+        loaded = load_on_backbone(
+            name_or_folder,
+            TextClassification.name,
+            record.from_json,
+            record.build,
+            base,
+            load_text_encoder,
+            max_length=max_length,
         )
-        inner: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-        return cls(inner.backbone, name, content.max_length, model=model, trace=saved.record, device=device)
+        length = loaded.record.max_length if loaded.record else max_length
+        return cls(loaded.backbone, loaded.base_name, length, model=loaded.model, trace=loaded.trace, device=device)
 
     def fit(
         self,
-        train: Any,
-        labels: Sequence[Any] | np.ndarray | None = None,
+        train: TextData,
+        labels: Labels | None = None,
         config: FitConfig | None = None,
         *,
         method: Method | str | None = None,
         validation_share: float = _VALIDATION_SHARE,
-        text_column: str | Sequence[str] | None = None,
+        text_column: ColumnNames = None,
         label_column: str | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> "TextClassifier":
@@ -153,15 +162,8 @@ class TextClassifier:
         Raises:
             InputError: unusable data, fewer than two classes, or this classifier is fine-tuned already.
         """
-        if self.model is not None:
-            raise InputError(
-                "This classifier is fine-tuned already. Start from its base: "
-                f"TextClassifier.from_pretrained({self.base_name!r})."
-            )
-        if config is None:
-            config = text_fit_config(method or "trace")
-        elif method is not None:
-            config = replace(config, method=method)  # type: ignore[arg-type]  # names too
+        self._refuse_second_fit()
+        config = text_fit_config(method or "trace") if config is None else with_method(config, method)
         found = self.fit_texts(
             train,
             labels,
@@ -187,20 +189,24 @@ class TextClassifier:
                 "cut": found.cut,
             },
         }
-        tuned = TextClassifier(
-            self.backbone, self.base_name, self.max_length, model=fitted.model, trace=trace, device=str(self.device)
+        return TextClassifier(
+            self.backbone,
+            self.base_name,
+            self.max_length,
+            model=fitted.model,
+            trace=trace,
+            history=fitted.record.history,
+            device=str(self.device),
         )
-        tuned.history = fitted.record.history
-        return tuned
 
     def fit_texts(
         self,
-        train: Any,
-        labels: Sequence[Any] | np.ndarray | None,
+        train: TextData,
+        labels: Labels | None,
         validation_share: float,
         seed: int,
         *,
-        text_column: str | Sequence[str] | None = None,
+        text_column: ColumnNames = None,
         label_column: str | None = None,
     ) -> FitTexts:
         """Tokenise labelled texts once, and part those that validate, see `fit`.
@@ -208,34 +214,30 @@ class TextClassifier:
         Raises:
             InputError: unusable data, fewer than two classes, or one that this classifier does not know.
         """
-        if not 0 < validation_share < 1:
-            raise InputError(f"Expected {argument('validation_share')} between 0 and 1, found {validation_share}.")
+        require_share(validation_share)
         texts, given, columns = _labelled(train, labels, text_column, label_column)
         known = None if self.trace is None else self.classes
         numbers, classes = class_numbers(given, len(texts), known, _NOUNS)
-        if len(classes) < 2:
-            raise InputError(f"Expected texts of at least two classes, found only {classes[0]!r}.")
+        require_classes(classes, "texts")
         samples, cut = self._tokenized(texts, numbers)
         train_rows, validation_rows = split_samples(numbers, validation_share, seed)
         data = TrainingData(samples.by_length(train_rows), samples.by_length(validation_rows))
         task = TextClassification(len(classes), samples.longest, self.base_name)
         return FitTexts(task, data, classes, texts.second is not None, columns, cut)
 
-    def predict(self, texts: Iterable[Any], *, batch_size: int = 64) -> np.ndarray:
+    def predict(self, texts: Iterable[Text], *, batch_size: int = 64) -> np.ndarray:
         """Return the probability of every class, [S, K], for texts, or for pairs if it was fitted on pairs.
 
         Raises:
             InputError: nothing was fitted yet, or something else than what it was fitted on.
         """
-        return self._predict(checked_texts(texts, self._fitted_trace()["pairs"]), batch_size)
+        return self._predict(checked_texts(texts, self._record().pairs), batch_size)
 
-    def classify(self, texts: Iterable[Any], *, batch_size: int = 64) -> np.ndarray:
+    def classify(self, texts: Iterable[Text], *, batch_size: int = 64) -> np.ndarray:
         """Return the name of the most probable class of each text, [S]."""
         return np.array(self.classes)[self.predict(texts, batch_size=batch_size).argmax(axis=1)]
 
-    def predict_df(
-        self, df: Any, *, text_column: str | Sequence[str] | None = None, batch_size: int = 64
-    ) -> pd.DataFrame:
+    def predict_df(self, df: Frame, *, text_column: ColumnNames = None, batch_size: int = 64) -> pd.DataFrame:
         """Classify the rows of a table.
 
         Args:
@@ -248,7 +250,7 @@ class TextClassifier:
         """
         frame = _table(df)
         columns = self._columns(frame, text_column, None, labelled=False)
-        texts, _ = texts_of_frame(frame, columns, self._fitted_trace()["pairs"])
+        texts, _ = texts_of_frame(frame, columns, self._record().pairs)
         probabilities = self._predict(texts, batch_size)
         table = frame[list(columns.texts)].reset_index(drop=True)
         table["predictions"] = np.array(self.classes)[probabilities.argmax(axis=1)]
@@ -258,10 +260,10 @@ class TextClassifier:
 
     def evaluate(
         self,
-        test: Any,
-        labels: Sequence[Any] | np.ndarray | None = None,
+        test: TextData,
+        labels: Labels | None = None,
         *,
-        text_column: str | Sequence[str] | None = None,
+        text_column: ColumnNames = None,
         label_column: str | None = None,
         batch_size: int = 64,
     ) -> pd.DataFrame:
@@ -274,18 +276,15 @@ class TextClassifier:
         Raises:
             InputError: unusable data, or a class that the fit did not know.
         """
-        trace = self._fitted_trace()
+        known = self._record()
         if (frame := table_of(test)) is not None:
             columns = self._columns(frame, text_column, label_column, labelled=True)
             text_column, label_column = columns.texts, columns.label
-        texts, given, _ = _labelled(test, labels, text_column, label_column, trace["pairs"])
-        numbers, _ = class_numbers(given, len(texts), self.classes, _NOUNS)
+        texts, given, _ = _labelled(test, labels, text_column, label_column, known.pairs)
+        numbers, _ = class_numbers(given, len(texts), known.classes, _NOUNS)
         samples, _ = self._tokenized(texts, numbers)
         probabilities = self._probabilities(samples, batch_size)
-        shares = np.bincount(numbers, minlength=len(self.classes)) / len(numbers)
-        frequent = np.broadcast_to(shares, probabilities.shape)
-        rows = {"model": probabilities, "most frequent class": frequent}
-        return pd.DataFrame([{"classifier": name, **_scores(found, numbers)} for name, found in rows.items()])
+        return beside_most_frequent(_scores, probabilities, numbers)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.
@@ -294,23 +293,20 @@ class TextClassifier:
             InputError: nothing was fitted yet, or the folder is not empty.
         """
         trace = {**self._fitted_trace(), "task": TextClassification.name}
-        assert self.model is not None
-        save_model(folder, self.model, trace, text_classifier_card(trace))
+        save_model(folder, self._fitted_model(), trace, text_classifier_card(trace))
 
-    def _fitted_trace(self) -> dict[str, Any]:
-        if self.trace is None:
-            raise InputError(f"{self.base_name!r} is an encoder, which knows no classes. Call fit first.")
-        return self.trace
+    def _record(self) -> TextClassifierRecord:
+        return TextClassifierRecord.from_json(self._fitted_trace(), "the record")
 
     def _columns(
-        self, frame: pd.DataFrame, text_column: Any, label_column: str | None, *, labelled: bool
+        self, frame: pd.DataFrame, text_column: ColumnNames, label_column: str | None, *, labelled: bool
     ) -> TextColumns:
         """Return the columns as named, as in the fit where the table has them, or as found."""
-        trace = self._fitted_trace()
-        if text_column is None and trace["text_columns"] and set(trace["text_columns"]) <= set(frame.columns):
-            text_column = trace["text_columns"]
-        if label_column is None and trace["label_column"] in frame.columns:
-            label_column = trace["label_column"]
+        known = self._record()
+        if text_column is None and known.text_columns and set(known.text_columns) <= set(frame.columns):
+            text_column = known.text_columns
+        if label_column is None and known.label_column in frame.columns:
+            label_column = known.label_column
         columns = find_columns(frame, text_column, label_column, labelled=labelled)
         if columns.said:
             logger.warning("%s", columns.said)
@@ -330,12 +326,11 @@ class TextClassifier:
 
     def _probabilities(self, samples: LabelledTexts, batch_size: int) -> np.ndarray:
         """Return probabilities [S, K]; texts of about the same length share a batch."""
-        assert self.model is not None
-        rows = samples.order()
+        model, rows = self._fitted_model(), samples.order()
         ordered = samples.by_length(np.arange(len(samples)))
         with torch.inference_mode():
             logits = [
-                self.model(**{name: entry for name, entry in batch.items() if name != "labels"}).logits
+                model(**{name: entry for name, entry in batch.items() if name != "labels"}).logits
                 for batch in batches(ordered, batch_size, self.device)
             ]
         found = torch.cat(logits).double().softmax(dim=-1).cpu().numpy()
@@ -345,28 +340,29 @@ class TextClassifier:
 
 
 def _labelled(
-    data: Any, labels: Any, text_column: Any, label_column: str | None, pairs: bool | None = None
-) -> tuple[Texts, Any, TextColumns | None]:
+    data: TextData,
+    labels: Labels | None,
+    text_column: ColumnNames,
+    label_column: str | None,
+    pairs: bool | None = None,
+) -> tuple[Texts, Labels, TextColumns | None]:
     """Return texts and labels of either form, and of a table its columns."""
     frame = table_of(data)
+    require_labels(labels, "text", in_table=frame is not None)
     if frame is not None:
-        if labels is not None:
-            raise InputError(
-                f"A table has its labels in a column: name it with {argument('label_column')}, and leave labels out."
-            )
         columns = find_columns(frame, text_column, label_column, labelled=True)
         if columns.said:
             logger.warning("%s", columns.said)
         texts, found = texts_of_frame(frame, columns, pairs)
+        assert found is not None, "labels were looked for"
         return texts, found, columns
-    if labels is None:
-        raise InputError("Expected labels, one for each text, found none.")
     if text_column is not None or label_column is not None:
         raise InputError(f"A list has no columns: leave out {argument('text_column')} and {argument('label_column')}.")
-    return checked_texts(data, pairs), labels, None
+    assert labels is not None, "as required above"
+    return checked_texts(cast(Iterable[Text], data), pairs), labels, None  # what is no table
 
 
-def _table(df: Any) -> pd.DataFrame:
+def _table(df: Frame) -> pd.DataFrame:
     frame = table_of(df)
     if frame is None:
         raise InputError(f"Expected a table, found {type(df).__name__}. Lists of texts are classified by predict.")
@@ -388,14 +384,14 @@ def _scores(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Return the scores of probabilities [S, K] for classes [S]."""
     chosen = probabilities.argmax(axis=1)
     classes = probabilities.shape[1]
-    average: dict[str, Any] = (
-        {"average": "binary"} if classes == 2 else {"average": "macro", "labels": np.arange(classes)}
-    )
-    of_truth = np.maximum(probabilities[np.arange(len(truth)), truth], _LEAST_PROBABILITY)
+    if classes == 2:
+        f1 = f1_score(truth, chosen, zero_division=0)
+    else:
+        f1 = f1_score(truth, chosen, zero_division=0, average="macro", labels=np.arange(classes))
     return {
         "accuracy": float((chosen == truth).mean()),
-        "f1": float(f1_score(truth, chosen, zero_division=0, **average)),
+        "f1": float(f1),
         "matthews": float(matthews_corrcoef(truth, chosen)),
-        "log_loss": float(-np.log(of_truth).mean()),
+        "log_loss": log_loss(probabilities, truth),
         "samples": len(truth),
     }

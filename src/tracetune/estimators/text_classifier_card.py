@@ -1,8 +1,6 @@
 """The README.md of a saved text classifier: what it is, how to load it, how its candidates did."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from tracetune.base.json_types import JsonObject
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
 
@@ -33,7 +31,7 @@ probabilities = classifier.predict({example})
 """
 
 
-def text_classifier_card(trace: Mapping[str, Any]) -> str:
+def text_classifier_card(trace: JsonObject) -> str:
     """Return the card of a fit, from its record."""
     return _CARD.format(
         base=trace["base_model"]["name"],

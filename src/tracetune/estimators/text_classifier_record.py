@@ -1,12 +1,12 @@
-"""What trace.json says of a text classifier, typed."""
+"""The typed record of a text classifier in trace.json."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from tracetune.backbones.text_encoder import TextEncoder
 from tracetune.base.schema import from_json
 from tracetune.heads.pooled import PooledHeadConfig
-from tracetune.tasks.text import TextClassification
+from tracetune.tasks.text import TextClassification, TextModel
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,13 @@ class TextClassifierRecord:
     head: PooledHeadConfig
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any], where: str) -> "TextClassifierRecord":
+    def from_json(cls, record: Mapping[str, object], where: str) -> "TextClassifierRecord":
         """Check what was read from the file ``where``."""
         return from_json(cls, record, where)
+
+    def build(self, name: str, backbone: TextEncoder) -> TextModel:
+        """Return the model as it was fitted, but for its weights, on the encoder of that name."""
+        return self.task(name).model(backbone, self.head)
 
     def task(self, name: str) -> TextClassification:
         """Return the task that it was fitted for."""

@@ -1,4 +1,4 @@
-"""How texts are fine-tuned: labelled texts as a fit takes them, and the settings where nothing else is said."""
+"""Labelled texts as a fit takes them, and the default settings of fine-tuning on texts."""
 
 from dataclasses import dataclass
 

@@ -5,13 +5,14 @@ Shapes: S samples.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument, shown
 from tracetune.data.reading.frames import raw_of_frame
 from tracetune.data.reading.raw import listed
+from tracetune.data.reading.sources import Frame
+from tracetune.estimators.labelled import Label
 
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "label_coarse", "quality", "sentiment", "y")
 TEXT_NAMES = ("text", "sentence", "content", "review", "document", "question", "title", "tweet", "message")
@@ -26,6 +27,15 @@ PAIR_NAMES = (
 )
 _WORDS = 1.5  # words a cell on average, from which on a column is taken for texts
 _MOST_CLASSES = 0.5  # of the rows: a column with more different values is no label
+
+
+Text = str | Sequence[str]
+"""A text, or a pair of them."""
+
+TextData = Iterable[Text] | Frame
+"""Texts, pairs of texts, or a table that has them in columns."""
+
+ColumnNames = str | Sequence[str] | None
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Texts:
 
 @dataclass(frozen=True)
 class TextColumns:
-    """Which columns of a table are what.
+    """The columns of a table that hold texts and labels.
 
     Attributes:
         texts: one column, or two for pairs.
@@ -59,7 +69,7 @@ class TextColumns:
     said: str = ""
 
 
-def checked_texts(values: Iterable[Any], pairs: bool | None = None) -> Texts:
+def checked_texts(values: Iterable[Text], pairs: bool | None = None) -> Texts:
     """Return texts, or pairs of texts, of a list.
 
     Args:
@@ -88,9 +98,7 @@ def checked_texts(values: Iterable[Any], pairs: bool | None = None) -> Texts:
     return Texts(columns[0], columns[1] if found else None)
 
 
-def find_columns(
-    frame: pd.DataFrame, texts: Sequence[str] | str | None, label: str | None, *, labelled: bool
-) -> TextColumns:
+def find_columns(frame: pd.DataFrame, texts: ColumnNames, label: str | None, *, labelled: bool) -> TextColumns:
     """Find the columns of texts and labels of a table, unless they are named.
 
     Args:
@@ -121,7 +129,7 @@ def find_columns(
 
 def texts_of_frame(
     frame: pd.DataFrame, columns: TextColumns, pairs: bool | None = None
-) -> tuple[Texts, list[Any] | None]:
+) -> tuple[Texts, list[Label] | None]:
     """Return the texts of a table, checked, and its labels where it has a column of them.
 
     Raises:
@@ -140,7 +148,7 @@ def texts_of_frame(
     return texts, labels
 
 
-def table_of(frame: Any) -> pd.DataFrame | None:
+def table_of(frame: object) -> pd.DataFrame | None:
     """Return a table of pandas, polars or pyarrow as one of pandas; None for anything else."""
     if isinstance(frame, (str, bytes, list, tuple, pd.Series)) or not hasattr(frame, "columns"):
         return None
@@ -188,7 +196,7 @@ def _limit(frame: pd.DataFrame) -> float:
     return max(2.0, _MOST_CLASSES * len(frame))
 
 
-def _text(value: Any, index: int) -> str:
+def _text(value: object, index: int) -> str:
     if not isinstance(value, str):
         raise InputError(f"Expected a text in row {index}, found {shown(value)}. Leave the row out.")
     if not value.strip():

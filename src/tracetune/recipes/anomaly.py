@@ -1,8 +1,6 @@
 """Learn what is normal, find what is not, and measure it."""
 
-import shlex
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -26,9 +24,9 @@ from tracetune.recipes.configs.anomaly import (
     FinetuneConfig,
     ScorerChoice,
 )
+from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config, refuse_fit_options
-from tracetune.report.candidates import candidate_rows, verdict
-from tracetune.report.forecast_plots import require_picture_path
+from tracetune.report.figures import require_picture_path
 from tracetune.report.tables import print_table
 from tracetune.tasks.anomaly_scores.embedding_scorer import Neighbours
 from tracetune.tasks.anomaly_scores.scorer import Scorer, scorer_named
@@ -59,7 +57,7 @@ def finetune(config: FinetuneConfig) -> AnomalyDetector:
         if is_main_process():
             assert config.run.output is not None, "checked with the configuration"
             tuned.save_pretrained(config.run.output)
-            _report(tuned, config.run.output)
+            _report(tuned, config, config.run.output)
     return tuned
 
 
@@ -150,7 +148,7 @@ def pacific_temperatures() -> pd.DataFrame:
     return frame.assign(label=(warm[0] | warm[1]).astype(int))
 
 
-def _by_metric(found: pd.DataFrame) -> list[dict[str, Any]]:
+def _by_metric(found: pd.DataFrame) -> list[dict[str, object]]:
     """Return one row a metric, one column a scorer: means over the series."""
     means = found.drop(columns="item", errors="ignore").groupby("scorer", sort=False).mean()
     return [
@@ -159,8 +157,7 @@ def _by_metric(found: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _scorer(choice: ScorerChoice) -> Scorer:
-    scorer: Any = scorer_named(choice.scorer)
-    return replace(scorer, widths=choice.widths) if choice.widths else scorer
+    return scorer_named(choice.scorer, widths=choice.widths) if choice.widths else scorer_named(choice.scorer)
 
 
 def _threshold(choice: DetectorChoice) -> Threshold | float | None:
@@ -178,13 +175,11 @@ def _load(choice: DetectorChoice, device: str) -> AnomalyDetector:
     return detector
 
 
-def _report(tuned: AnomalyDetector, output: str) -> None:
+def _report(tuned: AnomalyDetector, config: FinetuneConfig, output: str) -> None:
     assert tuned.trace is not None, "it was fitted"
-    console = Console(highlight=False)
     if tuned.trace["method"] is not None:
-        print_table("Losses on validation (squared error of hidden steps)", candidate_rows(tuned.trace))
-        console.print(verdict(tuned.trace))
-    console.print(f"Alarms are raised above a score of {tuned.threshold:.4g}.")
-    console.print(f"\nSaved to {output}. Go on with:")
-    for command in ("detect", "evaluate"):
-        console.print(f"  tracetune {command} test.csv --model {shlex.quote(output)}", soft_wrap=True, markup=False)
+        print_candidates("Losses on validation (squared error of hidden steps)", tuned.trace)
+    Console(highlight=False).print(f"Alarms are raised above a score of {tuned.threshold:.4g}.")
+    label = config.scoring.label_column
+    labelled = () if label == ScorerChoice.label_column else ("--label-column", label)
+    print_next_commands(config.source, output, {"detect": (), "evaluate": labelled}, seen=True)

@@ -11,11 +11,14 @@ def load_chosen(choice: ForecasterChoice, device: str) -> Forecaster:
     Raises:
         InputError: there is no such model, or it forecasts another number of steps.
     """
-    read = {
-        "resolution": resolution_of(choice.resolution),
-        "adjustment": adjustment_of(choice.adjust_trend, choice.adjust_season),
-    }
-    return Forecaster.from_pretrained(choice.model, choice.prediction_length, base=choice.base, device=device, **read)
+    return Forecaster.from_pretrained(
+        choice.model,
+        choice.prediction_length,
+        base=choice.base,
+        resolution=resolution_of(choice.resolution),
+        adjustment=adjustment_of(choice.adjust_trend, choice.adjust_season),
+        device=device,
+    )
 
 
 def adjustment_of(trend: float | None, season: int | None) -> Adjustment | None:

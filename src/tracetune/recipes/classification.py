@@ -1,30 +1,26 @@
 """Fine-tune a classifier, classify series with it, and measure it."""
 
-import shlex
-from typing import Any
-
+import pandas as pd
 from rich.console import Console
 
 from tracetune.base.files import require_distinct, require_place
 from tracetune.base.processes import is_main_process
+from tracetune.data.reading.sources import ReadingKeywords
 from tracetune.data.table_files import require_table_path, write_frame
 from tracetune.estimators.class_evaluation import ClassEvaluation
 from tracetune.estimators.classifier import Classifier
 from tracetune.recipes.classification_report import print_evaluation
 from tracetune.recipes.configs.classification import (
-    ClassifierChoice,
     ClassifyConfig,
     EvaluateConfig,
     FinetuneConfig,
     LabelledSource,
 )
+from tracetune.recipes.configs.classifiers import ClassifierChoice
+from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
-from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.confusion_plot import confusion_figure
-from tracetune.report.tables import print_table
 from tracetune.training.progress import ProgressBar
-
-_READING = ("id_column", "timestamp_column", "target", "layout", "separator", "decimal", "missing")
 
 
 def finetune(config: FinetuneConfig) -> Classifier:
@@ -32,7 +28,7 @@ def finetune(config: FinetuneConfig) -> Classifier:
     with finetune_run(config.run) as device:
         base = Classifier.from_pretrained(config.backbone.model, config.backbone.context_length, device=device)
         tuned = base.fit(
-            config.source.data,
+            config.source.path,
             config=fit_config(config),
             validation_share=config.labels.validation_share,
             folds=config.labels.folds,
@@ -44,17 +40,17 @@ def finetune(config: FinetuneConfig) -> Classifier:
         if is_main_process():
             assert config.run.output is not None, "checked with the configuration"
             tuned.save_pretrained(config.run.output)
-            _report(tuned, config.run.output)
+            _report(tuned, config.source, config.run.output)
     return tuned
 
 
-def classify(config: ClassifyConfig) -> Any:
+def classify(config: ClassifyConfig) -> pd.DataFrame:
     """Write the class of every series, and the probability of each class."""
     require_table_path(config.run.output, config.run.overwrite)
     require_distinct([config.run.output], (config.source.data, config.classifier.model))
     classifier = _load(config.classifier, config.run.device)
     table = classifier.predict_df(
-        config.source.data,
+        config.source.path,
         label_column=config.source.label_column,
         batch_size=config.run.batch_size,
         **_reading(config.source),
@@ -71,7 +67,7 @@ def evaluate(config: EvaluateConfig) -> ClassEvaluation:
         require_distinct([config.plot], (config.source.data, config.classifier.model))
     classifier = _load(config.classifier, config.device)
     found = classifier.evaluate(
-        config.source.data,
+        config.source.path,
         label_column=config.source.label_column,
         batch_size=config.batch_size,
         **_reading(config.source),
@@ -83,9 +79,17 @@ def evaluate(config: EvaluateConfig) -> ClassEvaluation:
     return found
 
 
-def _reading(source: LabelledSource) -> dict[str, Any]:
+def _reading(source: LabelledSource) -> ReadingKeywords:
     """Return what is pinned about the table."""
-    return {name: value for name in _READING if (value := getattr(source, name)) not in (None, ())}
+    return {
+        "id_column": source.id_column or None,
+        "timestamp_column": source.timestamp_column or None,
+        "target": source.target or None,
+        "layout": source.layout,
+        "separator": source.separator,
+        "decimal": source.decimal,
+        "missing": source.missing or None,
+    }
 
 
 def _load(choice: ClassifierChoice, device: str) -> Classifier:
@@ -93,12 +97,9 @@ def _load(choice: ClassifierChoice, device: str) -> Classifier:
     return Classifier.from_pretrained(choice.model, base=choice.base, device=device)
 
 
-def _report(tuned: Classifier, output: str) -> None:
+def _report(tuned: Classifier, source: LabelledSource, output: str) -> None:
     assert tuned.trace is not None, "it was fine-tuned"
     counts = tuned.trace["data"]
-    print_table(f"Cross-entropy of {counts['held_out']} series that were held out", candidate_rows(tuned.trace))
-    console = Console(highlight=False)
-    console.print(f"{verdict(tuned.trace)} It then trained on all {counts['samples']} series.")
-    console.print(f"\nSaved to {output}. Go on with:")
-    for command in ("classify", "evaluate"):
-        console.print(f"  tracetune {command} test.ts --model {shlex.quote(output)}", soft_wrap=True, markup=False)
+    title = f"Cross-entropy of {counts['held_out']} series that were held out"
+    print_candidates(title, tuned.trace, f"It then trained on all {counts['samples']} series.")
+    print_next_commands(source, output, {"classify": (), "evaluate": ()}, seen=True)

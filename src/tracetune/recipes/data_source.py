@@ -85,19 +85,6 @@ class DataSource:
         names = [each.name for each in fields(self) if each.name not in _NO_OPTIONS]
         return ReadingOptions(**{name: getattr(self, name) for name in names})
 
-    def words(self) -> list[str]:
-        """Return the words of a command line that name this source, with what is pinned about it."""
-        words = ["--dataset", self.dataset] if self.dataset else [str(self.data)]
-        for name, value in self.options().to_json().items():
-            flag = f"--{name.replace('_', '-')}"
-            if value is True:
-                words.append(flag)
-            elif value is False:
-                words.append(flag.replace("--", "--no-", 1))
-            else:
-                words += [flag, ",".join(value) if isinstance(value, list) else str(value)]
-        return words
-
     def reading(self, remembered: ReadingOptions | None = None, data: str | None = None) -> Reading:
         """Read the table (or ``data``, a table like it) and say what was understood of it.
 

@@ -1,19 +1,19 @@
 """Backtest a model and naive forecasts on a table or a known data set; print and draw the errors."""
 
 from pathlib import Path
-from typing import Any
 
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_distinct
 from tracetune.data.panels import Panel
 from tracetune.data.splits import split_panel
 from tracetune.data.table_files import require_table_path, write_frame
+from tracetune.estimators.fit_data import DividedPanel
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.recipes.chosen_forecaster import load_chosen
 from tracetune.recipes.configs.evaluate import EvaluateConfig
 from tracetune.report.evaluation import print_evaluation, rows_to_draw
-from tracetune.report.forecast_plots import require_picture_path
+from tracetune.report.figures import require_picture_path
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
@@ -29,8 +29,14 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
         panel, found = _evaluate_dataset(forecaster, config)
     else:
         panel = config.source.panel(forecaster.remembered)
-        how: dict[str, Any] = {"test_length": run.test_length, "stride": run.stride, "season": run.season}
-        found = forecaster.evaluate(panel, **how, batch_size=run.batch_size, recalibrate=run.recalibrate)
+        found = forecaster.evaluate(
+            panel,
+            test_length=run.test_length,
+            stride=run.stride,
+            season=run.season,
+            batch_size=run.batch_size,
+            recalibrate=run.recalibrate,
+        )
     if run.output:
         write_frame(found.items, run.output)
     if run.plot:
@@ -46,11 +52,9 @@ def _evaluate_dataset(forecaster: Forecaster, config: EvaluateConfig) -> tuple[P
         raise InputError(f"Data set {known.info.name!r} has no standard test part of one series; evaluate its file.")
     split = split_panel(known.panel, known.borders)
     season = run.season or known.info.seasonality
-    found = forecaster.evaluate_panel(
-        known.panel,
-        split.test,
-        split.train,
-        stride=run.stride or 1,
+    found = forecaster.evaluate(
+        DividedPanel(known.panel, split),
+        stride=run.stride,
         season=season,
         batch_size=run.batch_size,
         recalibrate=run.recalibrate,

@@ -1,12 +1,8 @@
 """Fine-tune a forecasting model on a file or a known data set, save it, and print a summary."""
 
-from typing import Any
-
 from tracetune.base.folders import staged_folder
 from tracetune.base.processes import is_main_process
-from tracetune.data.panels import Panel
-from tracetune.data.splits import PanelSplit
-from tracetune.estimators.fit_data import split_frames
+from tracetune.estimators.fit_data import DividedPanel, split_frames
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.recipes.chosen_forecaster import adjustment_of
 from tracetune.recipes.configs.finetune import FinetuneConfig
@@ -31,28 +27,30 @@ def finetune(config: FinetuneConfig) -> Forecaster:
         base = Forecaster.from_pretrained(
             chosen.model, *lengths, resolution=resolution, adjustment=adjustment, device=device
         )
-        panel, split, least = _data(base, config)
-        given: dict[str, Any] = {"min_context": least, "non_negative": chosen.non_negative}
-        tuned = base.fit_panel(
-            panel, split, fit_config(config, config.head.config(), config.windows), callbacks=[ProgressBar()], **given
+        parts = _data(base, config)
+        tuned = base.fit(
+            parts,
+            config=fit_config(config, config.head.config(), config.windows),
+            non_negative=chosen.non_negative,
+            callbacks=[ProgressBar()],
         )
         if is_main_process():
-            _save(tuned, panel, split, config)
+            _save(tuned, parts, config)
     return tuned
 
 
-def _save(tuned: Forecaster, panel: Panel, split: PanelSplit, config: FinetuneConfig) -> None:
+def _save(tuned: Forecaster, parts: DividedPanel, config: FinetuneConfig) -> None:
     assert config.run.output is not None, "checked with the configuration"
     with staged_folder(config.run.output) as folder:
         tuned.save_pretrained(folder)
-        draw_run(tuned, panel, split, folder)
+        draw_run(tuned, parts.panel, parts.split, folder)
     report_run(tuned, config.source, config.run.output)
 
 
-def _data(base: Forecaster, config: FinetuneConfig) -> tuple[Panel, PanelSplit, list[int] | None]:
-    """Return the series, their parts, and the least number of context steps in a window of each."""
+def _data(base: Forecaster, config: FinetuneConfig) -> DividedPanel:
+    """Return the series with their parts."""
     if config.source.dataset is not None:
-        return *config.source.known_split(), None
+        return DividedPanel(*config.source.known_split())
     train, validation = config.source.reading(), None
     if config.validation_data is not None:
         validation = config.source.reading(train.options, config.validation_data).panel

@@ -1,20 +1,17 @@
-"""What a fine-tuning run leaves for its user: pictures in the folder, a summary on the terminal, the next commands."""
+"""Results of a fine-tuning run: pictures in the folder, a summary on the terminal, the next commands."""
 
-import shlex
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
+from tracetune.base.json_types import JsonObject
 from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.recipes.data_source import DataSource
-from tracetune.report.candidates import candidate_rows, verdict
+from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.report.importance_plots import plot_history
-from tracetune.report.tables import print_table
 from tracetune.report.training_plots import plot_training
 from tracetune.tasks.forecast_data import WindowCounts
 
@@ -32,7 +29,7 @@ def draw_run(tuned: Forecaster, panel: Panel, split: PanelSplit, folder: Path) -
     draw_validation(tuned, panel, split, folder / VALIDATION_FILE)
 
 
-def draw_history(path: Path, selection: Mapping[str, Any]) -> None:
+def draw_history(path: Path, selection: JsonObject) -> None:
     """Draw the rounds of a record of TRACE: what was open after which step."""
     rounds = selection["rounds"]
     steps, opened = [each["step"] for each in rounds], [each["open"] for each in rounds]
@@ -56,17 +53,13 @@ def report_run(tuned: Forecaster, source: DataSource, output: str) -> None:
     console = Console(highlight=False)
     if trace["data"].get("counts"):
         console.print(WindowCounts(**trace["data"]["counts"]).describe())
-    print_table("Losses on validation (mean squared errors of scaled values)", candidate_rows(trace), console=console)
-    console.print(verdict(trace))
+    print_candidates("Losses on validation (mean squared errors of scaled values)", trace)
     console.print(_trained(trace))
-    console.print(f"\nSaved to {output}. Go on with:")
-    words = f"--dataset {source.dataset}" if source.dataset else shlex.quote(str(source.data))
-    for command, rest in (("predict", "--output forecast.csv --plot forecast.png"), ("evaluate", "")):
-        line = f"tracetune {command} {words} --model {shlex.quote(output)} {rest}"
-        console.print(f"  {line.rstrip()}", soft_wrap=True, markup=False)
+    picture = ("--output", "forecast.csv", "--plot", "forecast.png")
+    print_next_commands(source, output, {"predict": picture, "evaluate": ()})
 
 
-def _trained(trace: Mapping[str, Any]) -> str:
+def _trained(trace: JsonObject) -> str:
     """Return how many parameters were trained, and what TRACE kept of them."""
     parameters, selection = trace["parameters"], trace["selection"]
     text = f"Trained parameters: {parameters['head']:,} in the head, {parameters['adapters']:,} in the adapters."

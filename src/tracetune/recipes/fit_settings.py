@@ -118,14 +118,14 @@ def fit_config(choices: FitChoices, head: object = None, *more: object) -> FitCo
     Raises:
         InputError: an option was given that the method does not have.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for part in (choices.method, choices.training, choices.run, *more):
         values |= flat_values(part)
     both = {name: values[name] for name in ("epoch_windows", "batch_size", "max_tokens", "seed")}
     parts = {
         "method": _method(choices),
         "head": head,
-        "head_training": TrainingConfig(num_train_epochs=choices.training.head_epochs, **both),
+        "head_training": _same_names(TrainingConfig, both | {"num_train_epochs": choices.training.head_epochs}),
         "training": _same_names(TrainingConfig, values),
     }
     return _same_names(FitConfig, values | parts)
@@ -151,7 +151,7 @@ def _method(choices: FitChoices) -> Method:
     Raises:
         InputError: an option was given that the method does not have.
     """
-    options: dict[str, Any] = {
+    options: dict[str, object] = {
         "lora": choices.lora.options(),
         "selection": _same_names(SelectionConfig, flat_values(choices.selection) | {"seed": choices.run.seed}),
     }

@@ -1,4 +1,4 @@
-"""Which LoRA modules matter: importance scores by several methods, with Shapley values as yardstick, and pictures."""
+"""Score LoRA modules by several methods, with Shapley values as reference, and draw the scores."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tracetune.base.config import flat_values
 from tracetune.base.folders import resumed_folder
 from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.digest import data_digest
-from tracetune.estimators.fit_data import split_frames
+from tracetune.estimators.fit_data import DividedPanel, split_frames
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.estimators.saved_model import is_saved_model
 from tracetune.evaluation.protocol import library_versions
@@ -90,15 +90,12 @@ def _identity(forecaster: Forecaster, data: TrainingData, config: ImportanceConf
 
 
 def _data(forecaster: Forecaster, config: ImportanceConfig) -> TrainingData:
-    least = None
+    lengths = forecaster.context_length, forecaster.prediction_length
     if config.source.dataset is not None:
-        panel, split = config.source.known_split()
+        parts = DividedPanel(*config.source.known_split())
     else:
-        lengths = forecaster.context_length, forecaster.prediction_length
-        panel, split, least = split_frames(config.source.panel(forecaster.remembered), None, *lengths)
-    return forecast_data(
-        panel, split, forecaster.context_length, forecaster.prediction_length, config.train_stride, least, 8192
-    )
+        parts = split_frames(config.source.panel(forecaster.remembered), None, *lengths)
+    return forecast_data(parts.panel, parts.split, *lengths, config.train_stride, parts.min_context, 8192)
 
 
 def _model(forecaster: Forecaster, data: TrainingData, config: ImportanceConfig) -> nn.Module:

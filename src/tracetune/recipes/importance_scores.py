@@ -29,7 +29,7 @@ _LEAST_MODULES = 3  # to compare rankings of
 
 
 class ScoringChoice(Protocol):
-    """Which scores a command computes, and how."""
+    """Settings of scoring that commands share."""
 
     @property
     def model(self) -> str | None:

@@ -1,8 +1,5 @@
 """Fine-tune an imputer, fill the gaps of a table with it, and measure it."""
 
-import shlex
-from typing import Any
-
 import pandas as pd
 from rich.console import Console
 
@@ -22,10 +19,12 @@ from tracetune.recipes.configs.imputation import (
     ImputeConfig,
     ImputerChoice,
 )
+from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.demo import weekly_co2
+from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
-from tracetune.report.candidates import candidate_rows, verdict
-from tracetune.report.forecast_plots import require_picture_path
+from tracetune.report.candidates import candidate_rows
+from tracetune.report.figures import require_picture_path
 from tracetune.report.tables import print_table
 from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
@@ -47,7 +46,7 @@ def finetune(config: FinetuneConfig) -> Imputer:
         if is_main_process():
             assert config.run.output is not None, "checked with the configuration"
             tuned.save_pretrained(config.run.output)
-            _report(tuned, config.run.output)
+            _report(tuned, config.source, config.run.output)
     return tuned
 
 
@@ -82,8 +81,7 @@ def evaluate(config: EvaluateConfig) -> pd.DataFrame:
         require_distinct([config.output], (config.source.data, config.imputer.model))
     imputer = _load(config.imputer, config.device)
     panel = config.source.panel(imputer.remembered)
-    how: dict[str, Any] = {"pattern": config.pattern, "share": config.share, "seed": config.seed}
-    found = imputer.evaluate(panel, season=config.season, **how)
+    found = imputer.evaluate(panel, pattern=config.pattern, share=config.share, season=config.season, seed=config.seed)
     if config.output is not None:
         write_frame(found, config.output)
     print_table(f"{config.share:.0%} of the steps hidden, {config.pattern}", found.to_dict("records"))  # type: ignore[arg-type]
@@ -131,11 +129,9 @@ def _load(choice: ImputerChoice, device: str) -> Imputer:
     return Imputer.from_pretrained(choice.model, base=choice.base, device=device)
 
 
-def _report(tuned: Imputer, output: str) -> None:
+def _report(tuned: Imputer, source: DataSource, output: str) -> None:
     assert tuned.trace is not None, "it was fine-tuned"
-    print_table("Losses on validation (scaled squared error of hidden steps)", candidate_rows(tuned.trace))
-    console = Console(highlight=False)
-    console.print(verdict(tuned.trace))
-    console.print(f"\nSaved to {output}. Go on with:")
-    for command in ("impute", "evaluate"):
-        console.print(f"  tracetune {command} table.csv --model {shlex.quote(output)}", soft_wrap=True, markup=False)
+    print_candidates("Losses on validation (scaled squared error of hidden steps)", tuned.trace)
+    print_next_commands(
+        source, output, {verb: () for verb in ("impute", "evaluate") if verb != "impute" or source.data}
+    )

@@ -14,6 +14,7 @@ from tracetune.data.leaks import Leak, find_leaks
 from tracetune.data.panels import Panel
 from tracetune.data.reading.read import Reading, read_table
 from tracetune.recipes.configs.inspect import InspectConfig
+from tracetune.recipes.fit_report import source_words
 from tracetune.report.inspection import Inspection, print_inspection, write_page
 
 _MOST_COLUMNS = 30  # that are compared with the target
@@ -70,6 +71,6 @@ def _next_command(config: InspectConfig, panel: Panel, facts: Sequence[SeriesFac
     length = int(np.median([each.steps for each in facts]))
     horizon = next((_HORIZONS[lag] for lag in lags if lag in _HORIZONS), _HORIZON)
     horizon = max(1, min(horizon, length // 5))
-    words = " ".join(map(shlex.quote, config.source.words()))
+    words = " ".join(map(shlex.quote, source_words(config.source)))
     stem = Path(str(config.source.data)).name.partition(".")[0]
     return f"tracetune finetune {words} --prediction-length {horizon} --output {shlex.quote(f'runs/{stem}')}"

@@ -1,7 +1,7 @@
 """Forecast a table of series with a saved or a base model, and draw the forecasts."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -12,9 +12,10 @@ from tracetune.data.panels import Panel
 from tracetune.data.table_files import require_table_path, table_kind, write_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.recipes.chosen_forecaster import load_chosen
-from tracetune.recipes.configs.predict import PredictConfig
+from tracetune.recipes.configs.predict import PredictConfig, PredictRun
+from tracetune.report.figures import require_picture_path
 from tracetune.report.forecast_panels import forecasts_to_draw
-from tracetune.report.forecast_plots import forecast_figure, require_picture_path
+from tracetune.report.forecast_plots import forecast_figure
 
 _DRAWN_LEVELS = (0.1, 0.9)
 
@@ -28,7 +29,7 @@ def predict(config: PredictConfig) -> None:
         rows = _predict_whole(config, forecaster)
     else:
         panels = config.source.panels(run.chunk_rows, forecaster.remembered)
-        forecasts = forecaster.predict_panels(panels, run.quantile_levels() or None, **_how(config))
+        forecasts = _forecasts(forecaster, panels, run, run.quantile_levels())
         rows = write_frames(forecasts, run.output)
     console = Console(highlight=False)
     console.print(f"{rows:,} rows written to {run.output}")
@@ -36,9 +37,16 @@ def predict(config: PredictConfig) -> None:
         console.print(f"Picture: {run.plot}")
 
 
-def _how(config: PredictConfig) -> dict[str, Any]:
-    run = config.run
-    return {"batch_size": run.batch_size, "non_negative": run.non_negative, "recalibrate": run.recalibrate}
+def _forecasts(
+    forecaster: Forecaster, panels: Iterable[Panel], run: PredictRun, levels: Sequence[float]
+) -> Iterator[pd.DataFrame]:
+    return forecaster.predict_frames(
+        panels,
+        levels or None,
+        batch_size=run.batch_size,
+        non_negative=run.non_negative,
+        recalibrate=run.recalibrate,
+    )
 
 
 def _check_outputs(config: PredictConfig) -> None:
@@ -57,9 +65,8 @@ def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> int:
     run = config.run
     panel = config.source.panel(forecaster.remembered)
     levels = run.quantile_levels()
-    how = _how(config)
     drawn = [level for level in _DRAWN_LEVELS if run.plot and forecaster.has_quantiles and level not in levels]
-    forecast = next(forecaster.predict_panels([panel], [*levels, *drawn] or None, **how))
+    forecast = next(_forecasts(forecaster, [panel], run, [*levels, *drawn]))
     write_frame(forecast.drop(columns=[str(level) for level in drawn]), run.output)
     if run.plot is not None:
         forecast_figure(forecasts_to_draw(panel, forecast), _title(config, panel, forecast), run.plot)

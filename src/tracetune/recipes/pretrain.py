@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from tracetune.base.errors import InputError, argument
 from tracetune.base.files import write_json
 from tracetune.base.folder_lock import FolderLock
 from tracetune.base.identity import claim, run_identity
+from tracetune.base.json_types import JsonObject
 from tracetune.base.processes import from_main, is_main_process, join_processes, process_count
 from tracetune.base.seeds import seed_everything
 from tracetune.base.signals import Stopped
@@ -173,7 +173,7 @@ def _processes(device: torch.device) -> int:
     return processes if processes > 1 or device.type != "cuda" else torch.cuda.device_count()
 
 
-def _identity(config: PretrainConfig, start: Moment) -> dict[str, Any]:
+def _identity(config: PretrainConfig, start: Moment) -> JsonObject:
     """Return what the state in an output folder belongs to."""
     settings = {name: value for name, value in asdict(config).items() if name not in _MAY_CHANGE}
     return run_identity(
@@ -201,7 +201,7 @@ def plot_samples(path: str | Path, length: int = 512) -> None:
     plot_corpus(path, {name: rows.numpy() for name, rows in groups.items()}, captions)
 
 
-def _as_json(config: PretrainConfig) -> dict[str, Any]:
+def _as_json(config: PretrainConfig) -> JsonObject:
     return json.loads(json.dumps(asdict(config)))
 
 

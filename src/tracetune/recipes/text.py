@@ -1,6 +1,5 @@
 """Fine-tune a text classifier, classify texts with it, and measure it."""
 
-import shlex
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,9 +11,10 @@ from tracetune.data.text_files import read_text_table
 from tracetune.estimators.text_classifier import TextClassifier
 from tracetune.estimators.text_fit import text_fit_config
 from tracetune.heads.pooled import PooledHeadConfig
-from tracetune.recipes.configs.text import ClassifierChoice, ClassifyConfig, EvaluateConfig, FinetuneConfig, TextSource
+from tracetune.recipes.configs.classifiers import ClassifierChoice
+from tracetune.recipes.configs.text import ClassifyConfig, EvaluateConfig, FinetuneConfig, TextSource
+from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
-from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import print_table
 from tracetune.training.progress import ProgressBar
 
@@ -47,7 +47,7 @@ def finetune(config: FinetuneConfig) -> TextClassifier:
         if is_main_process():
             assert config.run.output is not None, "checked with the configuration"
             tuned.save_pretrained(config.run.output)
-            _report(tuned, config.run.output)
+            _report(tuned, config.source, config.run.output)
     return tuned
 
 
@@ -88,11 +88,7 @@ def _load(choice: ClassifierChoice, device: str) -> TextClassifier:
     return TextClassifier.from_pretrained(choice.model, base=choice.base, device=device)
 
 
-def _report(tuned: TextClassifier, output: str) -> None:
+def _report(tuned: TextClassifier, source: TextSource, output: str) -> None:
     assert tuned.trace is not None, "it was fine-tuned"
-    print_table("Losses on validation (cross-entropy)", candidate_rows(tuned.trace))
-    console = Console(highlight=False)
-    console.print(verdict(tuned.trace))
-    console.print(f"\nSaved to {output}. Go on with:")
-    for command in ("classify", "evaluate"):
-        console.print(f"  tracetune {command} test.csv --model {shlex.quote(output)}", soft_wrap=True, markup=False)
+    print_candidates("Losses on validation (cross-entropy)", tuned.trace)
+    print_next_commands(source, output, {"classify": (), "evaluate": ()}, seen=True)

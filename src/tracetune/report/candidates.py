@@ -1,17 +1,14 @@
 """The candidates of a fit in a table and in words: their validation losses, and whether differences exceed noise."""
 
-from collections.abc import Mapping
-from typing import Any
-
-Row = Mapping[str, Any]
+from tracetune.base.json_types import JsonObject
 
 
-def candidate_rows(trace: Row) -> list[dict[str, Any]]:
+def candidate_rows(trace: JsonObject) -> list[dict[str, object]]:
     """Return one row a candidate of a record: its loss, factor of shrinkage, and how much less that is beside which.
 
     The naive forecasts come first; they are references, not candidates.
     """
-    naive = [{"name": name, "loss": loss} for name, loss in trace.get("naive", {}).items()]
+    naive: list[dict[str, object]] = [{"name": name, "loss": loss} for name, loss in trace.get("naive", {}).items()]
     return naive + [
         {
             "name": each["name"],
@@ -25,14 +22,14 @@ def candidate_rows(trace: Row) -> list[dict[str, Any]]:
     ]
 
 
-def verdict(trace: Row) -> str:
+def verdict(trace: JsonObject) -> str:
     """Return why the winner has won, in a sentence for each comparison."""
     margin = trace["validation"]["margin"]
     said = [_sentence(each, margin) for each in trace["candidates"] if each.get("gain") is not None]
     return " ".join([*said, f"{trace['winner']} comes out.", *_beside_naive(trace)])
 
 
-def _beside_naive(trace: Row) -> list[str]:
+def _beside_naive(trace: JsonObject) -> list[str]:
     """Return a warning where a naive forecast is as good as the winner."""
     naive = trace.get("naive", {})
     if not naive:
@@ -47,7 +44,7 @@ def _beside_naive(trace: Row) -> list[str]:
     ]
 
 
-def _sentence(candidate: Row, margin: float) -> str:
+def _sentence(candidate: JsonObject, margin: float) -> str:
     name, simpler, gain, error = (candidate[key] for key in ("name", "simpler", "gain", "error"))
     if error is None:
         found = "better" if candidate["better"] else "not better"

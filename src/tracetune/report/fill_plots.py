@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import staged_file
+from tracetune.report.figures import written_figure
 
 _OBSERVED, _FILLED = "#8a8f98", "#0b6bcb"
 _DPI = 150
@@ -69,10 +69,7 @@ def fill_figure(panels: Sequence[FilledPanel], path: str | Path | None = None) -
         axes.margins(x=0.01)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower left", ncols=len(labels), frameon=False, fontsize=9)
-    if path is not None:
-        with staged_file(path) as temporary:
-            figure.savefig(temporary)
-    return figure
+    return written_figure(figure, path)
 
 
 def _shown(values: np.ndarray) -> slice:

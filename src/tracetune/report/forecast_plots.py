@@ -7,17 +7,14 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-from tracetune.base.errors import InputError, argument
-from tracetune.base.files import require_place, staged_file
+from tracetune.base.errors import InputError
+from tracetune.report.figures import GREY, INK, panels_figure, plain_axes, plain_ticks, written_figure
 
 MOST_PANELS = 6
-_HISTORY, _TRUTH, _FORECAST = "#8a8f98", "#1b1f24", "#0b6bcb"
+_HISTORY, _TRUTH, _FORECAST = GREY, INK, "#0b6bcb"
 _DPI = 150
 _SHOWN_HORIZONS = 3  # of history: with more, the forecast would be too small
 _FEWEST_STEPS_SHOWN = 48
@@ -70,39 +67,14 @@ def forecast_figure(panels: Sequence[ForecastPanel], title: str = "", path: str 
     if not panels:
         raise InputError("Expected at least one series to draw, found none.")
     drawn = list(panels[:MOST_PANELS])
-    across = 1 if len(drawn) == 1 else 2
-    down = math.ceil(len(drawn) / across)
-    size = (9.0, 4.0) if len(drawn) == 1 else (11.0, 2.5 * down + 0.9)
-    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(down, across, squeeze=False).flatten().tolist()
-    for each, panel in zip(axes, drawn, strict=False):
+    size = (9.0, 4.0) if len(drawn) == 1 else (11.0, 2.5 * math.ceil(len(drawn) / 2) + 0.9)
+    figure, axes = panels_figure(len(drawn), size, dpi=_DPI)
+    for each, panel in zip(axes, drawn, strict=True):
         _draw(each, panel)
-    for each in axes[len(drawn) :]:
-        each.set_visible(False)
     if title:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=_TRUTH)
-    _add_legend(figure, axes[: len(drawn)])
-    if path is not None:
-        with staged_file(path) as temporary:
-            figure.savefig(temporary)
-    return figure
-
-
-def require_picture_path(path: str | Path, overwrite: bool = False) -> None:
-    """Refuse a file that no picture can be written to, before the work is done.
-
-    Raises:
-        InputError: another suffix than those of pictures, or the file is there although ``overwrite`` is false.
-    """
-    kinds = (".png", ".pdf", ".svg", ".jpg")
-    if Path(path).suffix.lower() not in kinds:
-        raise InputError(f"Expected a picture file that ends in {', '.join(kinds)}, found {Path(path).name!r}.")
-    require_place(path)
-    if Path(path).exists() and not Path(path).is_file():
-        raise InputError(f"Expected a file to write to, found {path}, which is none. Choose another path.")
-    if Path(path).exists() and not overwrite:
-        raise InputError(f"{path} exists already. Choose another file, or add {argument('overwrite', True)}.")
+    _add_legend(figure, axes)
+    return written_figure(figure, path)
 
 
 def shown_history(length: int, horizon: int) -> int:
@@ -112,11 +84,7 @@ def shown_history(length: int, horizon: int) -> int:
 
 def _draw(axes: Axes, panel: ForecastPanel) -> None:
     past, future = np.asarray(panel.history_timestamps), np.asarray(panel.timestamps)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_HISTORY)
-    axes.tick_params(colors=_TRUTH, labelsize=8)
-    axes.grid(axis="y", color=_HISTORY, alpha=0.25, linewidth=0.6)
-    axes.set_axisbelow(True)
+    plain_axes(axes)
     if len(past):
         border = past[-1] + (future[0] - past[-1]) / 2
         axes.axvline(border, color=_HISTORY, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
@@ -143,21 +111,6 @@ def _draw_bands(axes: Axes, timestamps: np.ndarray, quantiles: Mapping[float, Ar
             axes.vlines(timestamps, *band, color=_FORECAST, alpha=alpha, linewidth=6, label=label)
         else:
             axes.fill_between(timestamps, *band, color=_FORECAST, alpha=alpha, linewidth=0, label=label)
-
-
-def plain_ticks(axes: Axes) -> None:
-    """Format ticks as short dates, and large numbers as 20k or 1.5M."""
-    locator = axes.xaxis.get_major_locator()
-    if isinstance(locator, AutoDateLocator):
-        locator = AutoDateLocator(minticks=3, maxticks=7)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-        axes.xaxis.get_offset_text().set_fontsize(8)
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    if max(map(abs, axes.get_ylim())) >= 10_000:
-        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
 
 
 def _add_legend(figure: Figure, axes: Sequence[Axes]) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +25,7 @@ _COLUMNS = ("item", "steps", "missing", "longest gap", "mean", "deviation", "zer
 
 @dataclass(frozen=True, eq=False)
 class Inspection:
-    """What is known of a table.
+    """Facts about a table.
 
     Attributes:
         name: of its file.
@@ -184,7 +183,7 @@ def _lengths(steps: np.ndarray) -> str:
     return f"{steps.min():,} to {steps.max():,} steps, half of the series have {int(np.median(steps)):,} or more"
 
 
-def _row(found: Inspection, facts: SeriesFacts) -> list[Any]:
+def _row(found: Inspection, facts: SeriesFacts) -> list[str]:
     return [
         _name(found, facts),
         format_value(facts.steps),

@@ -8,12 +8,12 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-_LINE, _TEXT, _QUIET, _ACCENT = "#0b6bcb", "#1b1f24", "#8a8f98", "#d1495b"
+from tracetune.report.figures import GREY, INK, panels_figure, plain_axes, plain_ticks
+
+_LINE, _TEXT, _QUIET, _ACCENT = "#0b6bcb", INK, GREY, "#d1495b"
 _MOST_POINTS = 600  # a series that is longer is drawn by its lowest and highest value in each of 300 parts
 
 
@@ -36,15 +36,10 @@ class SeriesPanel:
 
 def series_figure(panels: Sequence[SeriesPanel]) -> Figure:
     """Draw up to six series, one below the other in two columns."""
-    across = 1 if len(panels) == 1 else 2
-    down = -(-len(panels) // across)
-    figure = Figure(figsize=(11.0, 1.9 * down + 0.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(down, across, squeeze=False).flatten().tolist()
-    for each, panel in zip(axes, panels, strict=False):
+    rows = 1 if len(panels) == 1 else -(-len(panels) // 2)
+    figure, axes = panels_figure(len(panels), (11.0, 1.9 * rows + 0.2))
+    for each, panel in zip(axes, panels, strict=True):
         _draw(each, panel)
-    for each in axes[len(panels) :]:
-        each.set_visible(False)
     return figure
 
 
@@ -53,7 +48,7 @@ def bars_figure(lags: Sequence[int], values: ArrayLike, marked: Sequence[int]) -
     figure = Figure(figsize=(11.0, 2.1), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    _plain(axes)
+    plain_axes(axes)
     axes.vlines(list(lags), 0, values, color=_QUIET, linewidth=1.2)
     chosen = [lag for lag in lags if lag in marked]
     heights = np.asarray(values)[[list(lags).index(lag) for lag in chosen]] if chosen else np.zeros(0)
@@ -78,21 +73,14 @@ def as_svg(figure: Figure) -> str:
 
 
 def _draw(axes: Axes, panel: SeriesPanel) -> None:
-    _plain(axes)
+    plain_axes(axes)
     timestamps, values = thinned(np.asarray(panel.timestamps), np.asarray(panel.values, dtype=np.float64))
     few = np.isfinite(values).sum() < 40
     axes.plot(timestamps, values, color=_LINE, linewidth=1.0, marker="o" if few else "", markersize=2.5)
     axes.set_title(panel.title, loc="left", fontsize=9, fontweight="bold", color=_TEXT)
     axes.set_title(panel.note, loc="right", fontsize=8, color=_QUIET)
     axes.margins(x=0.01)
-    locator = axes.xaxis.get_major_locator()
-    if isinstance(locator, AutoDateLocator):
-        locator = AutoDateLocator(minticks=3, maxticks=7)
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-    if max(map(abs, axes.get_ylim())) >= 10_000:
-        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    plain_ticks(axes, heights=4)
 
 
 def thinned(timestamps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,11 +92,3 @@ def thinned(timestamps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.
         seen = part[~np.isnan(values[part])]
         kept += sorted({seen[values[seen].argmin()], seen[values[seen].argmax()]}) if len(seen) else [part[0]]
     return timestamps[kept], values[kept]
-
-
-def _plain(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_QUIET)
-    axes.tick_params(colors=_TEXT, labelsize=8)
-    axes.grid(axis="y", color=_QUIET, alpha=0.25, linewidth=0.6)
-    axes.set_axisbelow(True)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -16,7 +16,7 @@ from rich.text import Text
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
 
-Row = Mapping[str, Any]
+Row = Mapping[str, object]
 
 _BOOLEAN = (bool, np.bool_)
 
@@ -129,7 +129,7 @@ def _write_markdown(path: Path, rows: Sequence[Row], columns: Sequence[str]) -> 
     path.write_text(markdown_table(rows, columns) + "\n", encoding="utf-8")
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     """Return NumPy numbers as Python's, and null for what JSON has no number for."""
     if isinstance(value, _BOOLEAN):
         return bool(value)

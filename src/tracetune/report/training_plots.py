@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -62,8 +61,17 @@ def _figure() -> tuple[Figure, Axes]:
 def _write(figure: Figure, axes: Axes, path: str | Path) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if handles:  # in one line above the picture, where it covers nothing
-        place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2, "borderpad": 0}
-        axes.legend(handles, labels, ncols=len(handles), frameon=False, fontsize=9, **place)
+        axes.legend(
+            handles,
+            labels,
+            ncols=len(handles),
+            frameon=False,
+            fontsize=9,
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            borderaxespad=0.2,
+            borderpad=0,
+        )
     with staged_file(path) as temporary:
         figure.savefig(temporary)
 

@@ -5,7 +5,7 @@ Shapes: B batch, C channels, T context length, N patches, P patch length, D widt
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -100,7 +100,7 @@ class AnomalyDetection:
         """Return that of a head that starts as the backbone's map from tokens to patches."""
         return PatchHeadConfig()
 
-    def model(self, backbone: Backbone, head: Any) -> AnomalyModel:
+    def model(self, backbone: Backbone, head: object) -> AnomalyModel:
         """Put a head on a backbone that starts as the backbone's own.
 
         Raises:

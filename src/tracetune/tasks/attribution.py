@@ -1,4 +1,4 @@
-"""What made a classifier say what it said: gradient x input, brought back to the steps of the series.
+"""Attribution of a class to the steps of a series: gradient x input.
 
 For the logit z_k of a class and series x resampled to x' = A x, the attribution of step l of channel c is
 

@@ -22,7 +22,7 @@ from tracetune.tasks.task import Features, Output, TaskModel
 
 @dataclass
 class ClassificationOutput(Output):
-    """What a classification model returns.
+    """Output of a classification model.
 
     Attributes:
         loss: [] mean of ``sample_losses``; None without labels.

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from tracetune.data.batch_source import BatchSource
 from tracetune.data.windows import batches
 from tracetune.evaluation.baselines import repeat_last, seasonal_naive
 from tracetune.evaluation.metrics import MetricAccumulator
-from tracetune.tasks.forecasting import squared_error_per_sample
+from tracetune.tasks.forecast_losses import squared_error_per_sample
 
 _BATCH = 1024
 
@@ -21,7 +20,9 @@ Batch = Mapping[str, Tensor]
 BatchForecaster = Callable[[Batch], Tensor]
 
 
-def compare_forecasters(forecasters: Mapping[str, BatchForecaster], batches: Iterable[Batch]) -> list[dict[str, Any]]:
+def compare_forecasters(
+    forecasters: Mapping[str, BatchForecaster], batches: Iterable[Batch]
+) -> list[dict[str, object]]:
     """Return the mean squared and absolute errors of each forecaster, one row each.
 
     Args:

@@ -3,11 +3,9 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tracetune.backbones.backbone import Backbone, Encoded, MaskedBackbone, QuantileForecaster, ZeroShotForecaster
 from tracetune.backbones.loading import load_backbone
@@ -19,21 +17,15 @@ from tracetune.heads.head import Head
 from tracetune.heads.ridge import fit_ridge
 from tracetune.heads.zero_shot_start import ZeroShotTokens, start_at_zero_shot
 from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
-from tracetune.tasks.resolution import (
-    checked_resolutions,
-    every_step,
-    read_points,
-    read_steps,
-    require_resolutions,
-    stretch,
-    token_counts,
-)
+from tracetune.tasks.context_views import ContextViews, decided_tokens, fit_context
+from tracetune.tasks.forecast_losses import quantile_loss_per_sample, squared_error_per_sample
+from tracetune.tasks.resolution import checked_resolutions, require_resolutions, token_counts
 from tracetune.tasks.task import Features, Output, TaskModel
 
 
 @dataclass
 class ForecastOutput(Output):
-    """What a forecast model returns.
+    """Output of a forecast model.
 
     Attributes:
         loss: [] mean of ``sample_losses``; None without future values.
@@ -83,7 +75,7 @@ class ForecastModel(TaskModel):
 
     def __init__(
         self,
-        backbone: Any,
+        backbone: Backbone,
         head: nn.Module | None,
         prediction_length: int,
         context_length: int,
@@ -150,7 +142,7 @@ class ForecastModel(TaskModel):
         if head is None:
             lengths_and_name = prediction_length, context_length, str(name_or_path)
             return cls(backbone, None, *lengths_and_name, resolutions=resolutions, adjustment=adjustment)
-        tokens = _resolved_tokens(head.tokens, backbone, resolutions, context_length, prediction_length)
+        tokens = decided_tokens(head.tokens, backbone, resolutions, context_length, prediction_length)
         counts = token_counts(backbone, resolutions, context_length, prediction_length, tokens)
         module = build_head(head, sum(counts), backbone.width, prediction_length)
         lengths_and_name = prediction_length, context_length, str(name_or_path)
@@ -171,9 +163,7 @@ class ForecastModel(TaskModel):
     @property
     def tokens_per_sample(self) -> int:
         """Return the number of tokens of a context, over all resolutions: samples have one channel."""
-        return sum(
-            token_counts(self.backbone, self.resolutions, self.context_length, self.prediction_length, "context")
-        )
+        return sum(self._views.token_counts("context"))
 
     def forward(  # type: ignore[override]  # batches of forecasting have these entries
         self,
@@ -191,8 +181,8 @@ class ForecastModel(TaskModel):
             future_mask: [B, C, H], 1 where the future is observed.
         """
         if self.head is None:
-            past_values, input_mask = self._fit_context(past_values, input_mask, self.context_length)
-            forecast, quantiles = self._adjusted_forecast(past_values, input_mask)
+            past_values, input_mask = fit_context(past_values, input_mask, self.context_length)
+            forecast, quantiles = self._views.forecast(past_values, input_mask)
             scale = _context_scale(past_values, input_mask)
         else:
             tokens, statistics = self.encode(past_values, input_mask)
@@ -203,36 +193,8 @@ class ForecastModel(TaskModel):
         return ForecastOutput(losses.mean(), losses, forecast, scale, quantiles)
 
     def encode(self, past_values: Tensor, input_mask: Tensor | None = None) -> Encoded:
-        """Return the tokens [B, C, N, D] of past values [B, C, T] that the head reads, and the values' statistics.
-
-        Of several resolutions, tokens stand one after the other, each in units of the mean scale, so that what a head
-        makes of them is the average of what it would make of each. With an adjustment the location is [B, C, H].
-        """
-        if self.adjustment.changes:
-            past_values, input_mask = self._fit_context(past_values, input_mask, self.context_length)
-            past_values, added = self._adjusted(past_values, input_mask)
-            tokens, statistics = self._encode_views(past_values, input_mask)
-            return Encoded(tokens, InstanceStatistics(statistics.location + added, statistics.scale))
-        return self._encode_views(past_values, input_mask)
-
-    def _encode_views(self, past_values: Tensor, input_mask: Tensor | None) -> Encoded:
-        """Return the tokens of all resolutions, and their mean statistics."""
-        views = [self._encode_at(resolution, past_values, input_mask) for resolution in self.resolutions]
-        if len(views) == 1:
-            return views[0]
-        scale = torch.stack([view.statistics.scale for view in views]).mean(dim=0)
-        location = torch.stack([view.statistics.location for view in views]).mean(dim=0)
-        tokens = [view.tokens * (view.statistics.scale / scale).unsqueeze(-1) for view in views]
-        return Encoded(torch.cat(tokens, dim=-2), InstanceStatistics(location, scale))
-
-    def _encode_at(self, resolution: int, past_values: Tensor, input_mask: Tensor | None) -> Encoded:
-        """Return the tokens that the head reads at one resolution."""
-        context = self._context_at(resolution, past_values, input_mask)
-        if self.head_tokens == "context":
-            return self.backbone.encode(*context)
-        points = resolution * self.prediction_length
-        encoded: Encoded = self.backbone.encode_future(*context, points, future_only=self.head_tokens == "future")
-        return encoded
+        """Return the tokens [B, C, N, D] of past values [B, C, T] that the head reads, and the values' statistics."""
+        return self._views.encode(past_values, input_mask)
 
     def decode(self, tokens: Tensor, statistics: InstanceStatistics) -> Tensor:
         """Forecast [B, C, H] from tokens [B, C, N, D]."""
@@ -296,109 +258,16 @@ class ForecastModel(TaskModel):
         assert quantiles is not None, "only what forecasts quantiles by itself is trained on their loss"
         return quantile_loss_per_sample(quantiles, self.backbone.quantile_levels, future_values, future_mask)
 
-    def _adjusted_forecast(self, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the zero-shot forecast, and quantiles, of the adjusted series, with what was taken out put back."""
-        if not self.adjustment.changes:
-            return self._zero_shot_forecast(past_values, input_mask)
-        adjusted, added = self._adjusted(past_values, input_mask)
-        forecast, quantiles = self._zero_shot_forecast(adjusted, input_mask)
-        return forecast + added, None if quantiles is None else quantiles + added.unsqueeze(-1)
-
-    def _adjusted(self, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return past values [B, C, T] without trend and season, and what these add to the H steps that come."""
-        return self.adjustment.apply(past_values, per_channel(input_mask, past_values), self.prediction_length)
-
-    def _zero_shot_forecast(self, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the zero-shot forecast [B, C, H], and its quantiles [B, C, H, Q] where the backbone has some."""
-        if not hasattr(self.backbone, "forecast"):
-            raise InputError(
-                f"{type(self.backbone).__name__} does not forecast by itself: expected a head to forecast with, found "
-                "none. Fit it first."
-            )
-        found = [self._zero_shot_at(resolution, past_values, input_mask) for resolution in self.resolutions]
-        forecasts, quantiles = zip(*found, strict=True)
-        if len(found) == 1:
-            return found[0]
-        return _mean(forecasts), None if self.zero_shot_quantile_levels is None else _mean(quantiles)
-
-    def _zero_shot_at(self, resolution: int, past_values: Tensor, input_mask: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the forecast of the backbone by itself, and its quantiles where it has some, at one resolution."""
-        context = self._context_at(resolution, past_values, input_mask)
-        points = resolution * self.prediction_length
-        if self.zero_shot_quantile_levels is None:
-            return every_step(self.backbone.forecast(*context, points), resolution), None
-        quantiles = every_step(self.backbone.forecast_quantiles(*context, points), resolution)
-        return quantiles[..., self.zero_shot_quantile_levels.index(0.5)], quantiles
-
-    def _context_at(self, resolution: int, past_values: Tensor, input_mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return what the backbone reads of past values at one resolution: values, and which are observed."""
-        longest = self.backbone.context_length
-        steps = read_steps(self.context_length, longest, resolution)
-        values, observed = self._fit_context(past_values, input_mask, steps)
-        if resolution == 1:
-            return values, observed
-        stretched = stretch(values, per_channel(observed, values), resolution)
-        return self._fit_context(*stretched, read_points(steps, longest, resolution))
-
-    def _fit_context(self, past_values: Tensor, input_mask: Tensor | None, length: int) -> tuple[Tensor, Tensor]:
-        """Return past values and mask, cut to their last ``length`` entries, or padded on the left to as many."""
-        if input_mask is None:
-            input_mask = torch.ones_like(past_values)
-        missing = length - past_values.shape[-1]  # negative padding cuts
-        return functional.pad(past_values, (missing, 0)), functional.pad(input_mask, (missing, 0))
+    @property
+    def _views(self) -> ContextViews:
+        """Return the backbone with the contexts that it reads."""
+        lengths = self.prediction_length, self.context_length
+        return ContextViews(self.backbone, *lengths, self.resolutions, self.adjustment, self.head_tokens)
 
     def _zero_shot_tokens(self) -> list[ZeroShotTokens]:
         """Return how many tokens the head reads at each resolution."""
-        lengths = (self.context_length, self.prediction_length)
-        counts = token_counts(self.backbone, self.resolutions, *lengths, self.head_tokens)
+        counts = self._views.token_counts(self.head_tokens)
         return [ZeroShotTokens(*pair) for pair in zip(counts, self.resolutions, strict=True)]
-
-
-def _mean(parts: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(parts)).mean(dim=0)
-
-
-def _resolved_tokens(
-    tokens: str, backbone: Any, resolutions: Sequence[int], context_length: int, prediction_length: int
-) -> str:
-    """Return which tokens a head reads, "auto" decided."""
-    points = [read_points(context_length, backbone.context_length, k) for k in resolutions]
-    masked = isinstance(backbone, MaskedBackbone) and all(
-        backbone.num_passes(read, k * prediction_length) == 1 for k, read in zip(resolutions, points, strict=True)
-    )
-    if tokens == "auto":
-        return "future" if masked else "context"
-    if tokens != "context" and not masked:
-        raise InputError(
-            f"Expected a backbone that forecasts {prediction_length} steps in one pass by rebuilding hidden patches of "
-            f"a context of {context_length} steps, for a head that reads tokens={tokens!r}; this one does not. "
-            "Use tokens='context' (or 'auto'), or a shorter horizon."
-        )
-    return tokens
-
-
-def squared_error_per_sample(forecast: Tensor, future_values: Tensor, future_mask: Tensor | None) -> Tensor:
-    """Return the mean squared error [B] of forecasts [B, C, H] over the observed future steps."""
-    errors = (forecast - future_values).square()
-    if future_mask is None:
-        return errors.flatten(1).mean(dim=1)
-    return (errors * future_mask).flatten(1).sum(dim=1) / future_mask.flatten(1).sum(dim=1).clamp(min=1)
-
-
-def quantile_loss_per_sample(
-    quantiles: Tensor, levels: Sequence[float], future_values: Tensor, future_mask: Tensor | None
-) -> Tensor:
-    """Return twice the quantile loss [B] of quantiles [B, C, H, Q], mean over levels and observed future steps.
-
-    Koenker & Bassett 1978: q (y - f) where the value y is above the quantile f, else (1 - q) (f - y). Twice, so that at
-    the median it is the absolute error.
-    """
-    level = torch.tensor(levels, dtype=quantiles.dtype, device=quantiles.device)
-    above = future_values.unsqueeze(-1) - quantiles
-    losses = 2 * torch.maximum(level * above, (level - 1) * above).mean(dim=-1)  # [B, C, H]
-    if future_mask is None:
-        return losses.flatten(1).mean(dim=1)
-    return (losses * future_mask).flatten(1).sum(dim=1) / future_mask.flatten(1).sum(dim=1).clamp(min=1)
 
 
 def _context_scale(past_values: Tensor, input_mask: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ Shapes: B batch, C channels, T context, P patch length, N patches, D width, F ow
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,7 +41,7 @@ _MOST_TOKENS = 32_768  # in one pass where nothing trains
 
 @dataclass
 class ImputationOutput(Output):
-    """What an imputation model returns.
+    """Output of an imputation model.
 
     Attributes:
         loss: [] mean of ``sample_losses``; None without targets.
@@ -73,7 +73,7 @@ class ImputationModel(TaskModel):
 
     def __init__(
         self,
-        backbone: Any,
+        backbone: Backbone,
         head: nn.Module | None,
         channels: int,
         context_length: int,
@@ -282,7 +282,7 @@ class Imputation:
         )
 
 
-def require_rebuilds(backbone: Any) -> None:
+def require_rebuilds(backbone: Backbone) -> None:
     """Refuse a backbone that cannot rebuild hidden patches.
 
     Raises:

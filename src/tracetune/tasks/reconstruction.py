@@ -16,7 +16,7 @@ _LARGEST_TARGET = 10.0  # standard deviations of the visible part
 
 @dataclass(frozen=True)
 class MaskingConfig:
-    """How patches are hidden: a share of the samples loses random patches, the others a suffix.
+    """Rates of masking: a share of the samples loses random patches, the others a suffix.
 
     Random patches teach interpolation, suffixes of random length teach to forecast without any head.
 

@@ -7,7 +7,7 @@ Shapes: B batch, C channels, T context, H prediction length, k resolution.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ def every_step(points: Tensor, resolution: int) -> Tensor:
     return points[:, :, resolution - 1 :: resolution]
 
 
-def checked_resolutions(resolution: Any) -> tuple[int, ...]:
+def checked_resolutions(resolution: object) -> tuple[int, ...]:
     """Return a resolution, or several of them, as whole numbers in ascending order.
 
     Raises:

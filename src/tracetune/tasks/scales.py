@@ -23,7 +23,7 @@ STATISTICS = 2  # features of a token that say where its window lies and how muc
 
 @dataclass(frozen=True)
 class Scales:
-    """How series are encoded.
+    """The scales at which series are encoded.
 
     Attributes:
         context_length: T.

@@ -8,14 +8,17 @@ Shapes: B batch, C channels, N patches, D width.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
+from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
 
 from tracetune.data.batch_source import BatchSource
 from tracetune.evaluation.periods import SampleGroups
+
+M = TypeVar("M", bound="TaskModel")
 
 
 @dataclass
@@ -113,6 +116,13 @@ class TaskModel(nn.Module, ABC):
         if not any(parameter.requires_grad for parameter in self.backbone.parameters()):
             self.backbone.eval()
         return self
+
+
+def task_model_of(model: nn.Module, kind: type[M]) -> M:
+    """Return the task model inside PEFT's wrapper, or itself, which is of that kind."""
+    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    assert isinstance(inner, kind), f"expected a {kind.__name__}, found a {type(inner).__name__}"
+    return inner
 
 
 Features = Iterable[Mapping[str, Tensor]]

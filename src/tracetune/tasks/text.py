@@ -5,7 +5,7 @@ Shapes: S samples, B batch, N tokens, D width, K classes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from tracetune.tasks.task import Features, Output, TaskModel
 
 @dataclass
 class TextOutput(Output):
-    """What a text classifier returns.
+    """Output of a text classifier.
 
     Attributes:
         loss: [] mean of ``sample_losses``; None without labels.
@@ -55,7 +55,7 @@ class TextModel(TaskModel):
 
     @property
     def tokens_per_sample(self) -> int:
-        """Most tokens of a text."""
+        """Return the most tokens of a text."""
         return self.longest
 
     def forward(  # type: ignore[override]
@@ -141,7 +141,7 @@ class LabelledTexts:
 
     def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
         """Return ``input_ids``, ``attention_mask`` (and ``token_type_ids``) [B, N] and ``labels`` [B]."""
-        chosen: dict[str, Any] = {name: [lists[index] for index in indices] for name, lists in self.named.items()}
+        chosen = {name: [lists[index] for index in indices] for name, lists in self.named.items()}
         return {**padded(chosen, self.padding), "labels": self.labels[indices]}
 
     @property

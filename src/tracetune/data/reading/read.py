@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from tracetune.data.reading.layout import HeaderTimes, find_header_times, row_se
 from tracetune.data.reading.numbers import required_numbers, sentinels
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, shown
+from tracetune.data.reading.sources import FrameSource, ReadingKeywords, Table
 from tracetune.data.reading.summary import Understood, panel_warnings, summary_line
 from tracetune.data.reading.targets import find_targets
 from tracetune.data.reading.time_column import find_time
@@ -55,7 +56,7 @@ class Reading:
 
 
 def read_table(
-    source: str | Path | Any,
+    source: FrameSource,
     options: ReadingOptions | None = None,
     *,
     remembered: ReadingOptions | None = None,
@@ -89,7 +90,11 @@ def read_table(
 
 
 def panel_from_frame(
-    frame: Any, *, remembered: ReadingOptions | None = None, rows_as_steps: bool = False, **options: Any
+    frame: Table,
+    *,
+    remembered: ReadingOptions | None = None,
+    rows_as_steps: bool = False,
+    **options: Unpack[ReadingKeywords],
 ) -> Panel:
     """Return the panel of a frame or path; ``options`` are the fields of `ReadingOptions`. See `read_table`.
 
@@ -97,15 +102,24 @@ def panel_from_frame(
     """
     if isinstance(frame, Panel):
         return frame
-    unknown = [name for name in options if name not in ReadingOptions.__dataclass_fields__]
-    if unknown:
-        raise unknown_name("reading option", unknown[0], ReadingOptions.__dataclass_fields__)
-    given = {name: value for name, value in options.items() if value is not None}
-    reading = read_table(frame, ReadingOptions(**given), remembered=remembered, rows_as_steps=rows_as_steps)
+    reading = read_table(frame, keyword_options(options), remembered=remembered, rows_as_steps=rows_as_steps)
     logger.info("%s", reading.line)
     for warning in reading.warnings:
         logger.warning("%s", warning)
     return reading.panel
+
+
+def keyword_options(keywords: ReadingKeywords) -> ReadingOptions:
+    """Return options from keywords; None is as good as none.
+
+    Raises:
+        InputError: there is no such option, or a value is none of it.
+    """
+    unknown = [name for name in keywords if name not in ReadingOptions.__dataclass_fields__]
+    if unknown:
+        raise unknown_name("reading option", unknown[0], ReadingOptions.__dataclass_fields__)
+    given: dict[str, Any] = {name: value for name, value in keywords.items() if value is not None}
+    return ReadingOptions(**given)
 
 
 def read_cells(
@@ -222,7 +236,7 @@ def _read_row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions
     )
 
 
-def _header_cells(header: HeaderTimes) -> Any:
+def _header_cells(header: HeaderTimes) -> pd.Series:
 
     return pd.Series(header.columns, dtype=object, name="header")
 

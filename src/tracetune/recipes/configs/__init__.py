@@ -1,1 +1,1 @@
-"""What each command takes: one class a command, importable without PyTorch, so that help is quick."""
+"""Settings of the commands: one class a command, importable without PyTorch, so that help is quick."""

@@ -51,26 +51,35 @@ class LoraChoice:
 
 
 @dataclass(frozen=True)
-class MethodChoice:
+class ComparedMethod:
     """The method, and the models it is compared with.
 
     Attributes:
         method: trace, lora, adalora, dora, linear_probe or full.
-        start: the model that the method starts from: head, zero-shot (no new head), or best of the two.
         shrink: move the trained model back towards its start, as far as validation says: together (by one factor),
             modules (by one for each LoRA module first) or none.
         guard_margin: by how many standard errors a model must beat a simpler one on validation to come out instead.
     """
 
     method: str = "trace"
-    start: str = FitConfig.start
     shrink: str = FitConfig.shrink
     guard_margin: float = FitConfig.guard_margin
 
 
 @dataclass(frozen=True)
+class MethodChoice(ComparedMethod):
+    """The method, the models it is compared with, and the one that it starts from.
+
+    Attributes:
+        start: the model that the method starts from: head, zero-shot (no new head), or best of the two.
+    """
+
+    start: str = FitConfig.start
+
+
+@dataclass(frozen=True)
 class SelectionChoice:
-    """Which LoRA modules the method trace keeps, and how it finds them.
+    """Selection of LoRA modules by the method trace.
 
     Attributes:
         keep: LoRA modules to keep: a share such as 0.5, a number such as 12, or auto.
@@ -98,7 +107,7 @@ class SelectionChoice:
 
 @dataclass(frozen=True)
 class TrainingChoice:
-    """How head and adapters are trained.
+    """Training of head and adapters.
 
     Attributes:
         learning_rate: peak learning rate of the adapters.
@@ -124,7 +133,7 @@ class TrainingChoice:
 
 @dataclass(frozen=True)
 class FinetuneRun:
-    """Where to write, and on which machine.
+    """Outputs of the command, and the device that it runs on.
 
     Attributes:
         output: new folder for the fine-tuned model, its card, its record and pictures.

@@ -1,4 +1,4 @@
-"""What commands take for anomaly detection; defaults are those of the library."""
+"""Settings of the commands for anomaly detection; defaults are those of the library."""
 
 import math
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class BackboneChoice:
 
 @dataclass(frozen=True)
 class AnomalyMethod(MethodChoice):
-    """What trains on the normal part, and what it is compared with.
+    """The method that trains on the normal part, and the models it is compared with.
 
     Attributes:
         method: none (the model is left as it is), trace, lora, adalora, dora, linear_probe or full.
@@ -39,7 +39,7 @@ class AnomalyMethod(MethodChoice):
 
 @dataclass(frozen=True)
 class ScorerChoice:
-    """How steps are scored, and from which score on an alarm is raised.
+    """The scorer, and the score above which an alarm is raised.
 
     Attributes:
         scorer: neighbours, windows, reconstruction, forecast or rank_average.
@@ -62,7 +62,7 @@ class ScorerChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig:
-    """Which normal part to learn, and how."""
+    """Settings of a run that learns a normal part."""
 
     source: DataSource
     backbone: BackboneChoice = field(default_factory=BackboneChoice)
@@ -76,7 +76,7 @@ class FinetuneConfig:
 
 @dataclass(frozen=True)
 class DetectorChoice:
-    """Which detector a command runs.
+    """The detector that a command runs.
 
     Attributes:
         model: folder of a detector that `tracetune finetune --task anomaly` saved.
@@ -108,7 +108,7 @@ class DetectorChoice:
 
 @dataclass(frozen=True)
 class DetectRun:
-    """Where to write, and on which machine.
+    """Outputs of the command, and the device that it runs on.
 
     Attributes:
         output: file for the scores and alarms of every step: .csv, .csv.gz, .parquet or .json.
@@ -127,7 +127,7 @@ class DetectRun:
 
 @dataclass(frozen=True)
 class DetectConfig:
-    """Where to look for anomalies, with which detector, and where to write."""
+    """Settings of `tracetune detect`."""
 
     source: DataSource
     detector: DetectorChoice
@@ -136,7 +136,7 @@ class DetectConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Which detector to measure, and on what.
+    """Settings of `tracetune evaluate`.
 
     Attributes:
         label_column: column that says which steps are anomalous: 1, else 0.
@@ -160,7 +160,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """Where to write, and with which model.
+    """Settings of `tracetune demo`.
 
     Attributes:
         output: new folder for scores.csv, events.csv, events.png and the detector.

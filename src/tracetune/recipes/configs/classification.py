@@ -1,4 +1,4 @@
-"""What commands take for classification; defaults are those of the library."""
+"""Settings of the commands for classification; defaults are those of the library."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -7,6 +7,7 @@ from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
 from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.recipes.configs.classifiers import ClassifierChoice, ClassifyRun
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,12 @@ class LabelledSource:
             raise InputError("Expected a file of labelled series, such as train.ts or train.csv, found none.")
         require_file(self.data)
 
+    @property
+    def path(self) -> str:
+        """Return the file."""
+        assert self.data is not None, "checked with the configuration"
+        return self.data
+
 
 @dataclass(frozen=True)
 class BackboneChoice:
@@ -58,7 +65,7 @@ class BackboneChoice:
 
 @dataclass(frozen=True)
 class LabelsChoice:
-    """Which series choose the model, and what each class counts.
+    """The series that choose the model, and the weights of classes.
 
     Attributes:
         folds: parts of the series that are held out in turn to choose the model, before all of them train; without it
@@ -75,7 +82,7 @@ class LabelsChoice:
 
 @dataclass(frozen=True)
 class ClassifierTraining(TrainingChoice):
-    """How head and adapters train; there are few series, so small batches and more passes over them."""
+    """Training of head and adapters on few series: small batches and more passes over them."""
 
     learning_rate: float = 1e-3
     head_start: str = "kept"
@@ -85,7 +92,7 @@ class ClassifierTraining(TrainingChoice):
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig:
-    """What to fine-tune, on what, and how."""
+    """Settings of a fine-tuning run."""
 
     source: LabelledSource
     backbone: BackboneChoice = field(default_factory=BackboneChoice)
@@ -98,45 +105,8 @@ class FinetuneConfig:
 
 
 @dataclass(frozen=True)
-class ClassifierChoice:
-    """Which classifier a command runs.
-
-    Attributes:
-        model: folder of a fine-tuned model.
-        base: where the foundation model of a fine-tuned one is now, if its folder was moved.
-    """
-
-    model: str | None = None
-    base: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.model is None:
-            raise InputError("Expected --model FOLDER: a classifier that `tracetune finetune` saved.")
-
-
-@dataclass(frozen=True)
-class ClassifyRun:
-    """Where to write, and on which machine.
-
-    Attributes:
-        output: file for the classes and their probabilities: .csv, .csv.gz, .parquet or .json.
-        batch_size: series per forward pass.
-        device: auto, cpu or cuda.
-        overwrite: replace the output file if it exists.
-    """
-
-    output: str = "classes.csv"
-    batch_size: int = 256
-    device: str = "auto"
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        require_at_least(self, 1, "batch_size")
-
-
-@dataclass(frozen=True)
 class ClassifyConfig:
-    """What to classify, with which model, and where to write."""
+    """Settings of `tracetune classify`."""
 
     source: LabelledSource
     classifier: ClassifierChoice
@@ -145,7 +115,7 @@ class ClassifyConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Which model to measure, and on what.
+    """Settings of `tracetune evaluate`.
 
     Attributes:
         plot: picture of the confusion matrix, .png, .svg or .pdf.
@@ -165,7 +135,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """Where to write, and with which model.
+    """Settings of `tracetune demo`.
 
     Attributes:
         output: new folder for classes.csv, confusion.png and the adapter.

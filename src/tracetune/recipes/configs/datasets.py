@@ -1,11 +1,11 @@
-"""What `tracetune datasets` takes."""
+"""Settings of `tracetune datasets`."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class DatasetsConfig:
-    """Which data sets to list or fetch.
+    """Settings of `tracetune datasets`.
 
     Attributes:
         kind: list only long, short, anomaly, classification or text.

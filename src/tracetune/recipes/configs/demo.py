@@ -1,4 +1,4 @@
-"""What `tracetune demo` takes."""
+"""Settings of `tracetune demo`."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from tracetune.base.errors import InputError, argument
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """Where to write, and with which model.
+    """Settings of `tracetune demo`.
 
     Attributes:
         output: new folder for forecast.csv, forecast.png and the adapter.

@@ -1,4 +1,4 @@
-"""What `tracetune evaluate` takes."""
+"""Settings of `tracetune evaluate`."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from tracetune.recipes.data_source import DataSource
 
 @dataclass(frozen=True)
 class EvaluateRun:
-    """Which part to backtest on, and where to write.
+    """The part to backtest on, and the outputs.
 
     Attributes:
         output: file for the errors of every item, in its units: .csv, .parquet or .json.
@@ -40,7 +40,7 @@ class EvaluateRun:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Which model to backtest, and on what."""
+    """Settings of `tracetune evaluate`."""
 
     source: DataSource
     forecaster: ForecasterChoice = field(default_factory=ForecasterChoice)

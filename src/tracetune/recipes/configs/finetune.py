@@ -1,4 +1,4 @@
-"""What `tracetune finetune` takes to forecast; defaults are those of the library."""
+"""Settings of `tracetune finetune` for forecasting; defaults are those of the library."""
 
 from dataclasses import dataclass, field
 
@@ -47,7 +47,7 @@ class BackboneChoice:
 
 @dataclass(frozen=True)
 class WindowChoice:
-    """Which windows are for training, and which ones choose the model.
+    """Windows for training, and windows that choose the model.
 
     Attributes:
         validation: rolling holds back several periods at the end of each series, last one stretch.
@@ -62,7 +62,7 @@ class WindowChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig:
-    """What to fine-tune, on what, and how.
+    """Settings of a fine-tuning run.
 
     Attributes:
         validation_data: table with later steps or other items to choose by; without it the last part of each series.

@@ -1,7 +1,7 @@
-"""Which forecaster a command runs."""
+"""Settings that choose a forecaster."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 from tracetune.base.errors import InputError
 
@@ -32,7 +32,7 @@ class ForecasterChoice:
         resolution_of(self.resolution)
 
 
-def resolution_of(values: tuple[str, ...]) -> Any:
+def resolution_of(values: tuple[str, ...]) -> tuple[int, ...] | Literal["auto"] | None:
     """Return a resolution as the library takes it: "auto", numbers, or None where none was given.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What `tracetune importance` takes."""
+"""Settings of `tracetune importance`."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from tracetune.training.config import TrainingConfig
 
 @dataclass(frozen=True)
 class ImportanceConfig:
-    """Which model's modules to score, on which validation data, and by which methods.
+    """Settings of `tracetune importance`.
 
     Attributes:
         model: folder of a fine-tuned model, whose modules are scored as they are, or a foundation model, on which LoRA

@@ -1,4 +1,4 @@
-"""What commands take for imputation; defaults are those of the library."""
+"""Settings of the commands for imputation; defaults are those of the library."""
 
 from dataclasses import dataclass, field
 
@@ -28,7 +28,7 @@ class BackboneChoice:
 
 @dataclass(frozen=True)
 class RelatedChoice:
-    """What gaps are filled from, beside the channel itself.
+    """Other channels that gaps are filled from.
 
     Attributes:
         related: how many other channels each channel is also filled from, the most correlated ones; 0 for none.
@@ -42,7 +42,7 @@ class RelatedChoice:
 
 @dataclass(frozen=True)
 class PeriodsChoice:
-    """Which windows choose the model.
+    """Windows that choose the model.
 
     Attributes:
         validation: rolling holds back several periods at the end of each series, last one stretch.
@@ -53,7 +53,7 @@ class PeriodsChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig:
-    """What to fine-tune, on what, and how."""
+    """Settings of a fine-tuning run."""
 
     source: DataSource
     backbone: BackboneChoice = field(default_factory=BackboneChoice)
@@ -68,7 +68,7 @@ class FinetuneConfig:
 
 @dataclass(frozen=True)
 class ImputerChoice:
-    """Which imputer a command runs.
+    """The imputer that a command runs.
 
     Attributes:
         model: folder of a fine-tuned imputer, or name of a foundation model to fill gaps with as it is.
@@ -81,7 +81,7 @@ class ImputerChoice:
 
 @dataclass(frozen=True)
 class ImputeRun:
-    """Where to write, and on which machine.
+    """Outputs of the command, and the device that it runs on.
 
     Attributes:
         output: file for the filled table: .csv, .csv.gz, .parquet or .json.
@@ -111,7 +111,7 @@ class ImputeRun:
 
 @dataclass(frozen=True)
 class ImputeConfig:
-    """What to fill, with which model, and where to write."""
+    """Settings of `tracetune impute`."""
 
     source: DataSource
     imputer: ImputerChoice = field(default_factory=ImputerChoice)
@@ -125,7 +125,7 @@ class ImputeConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Which imputer to measure, and on what.
+    """Settings of `tracetune evaluate`.
 
     Attributes:
         pattern: what is hidden: points, blocks, sub-sequences or channels.
@@ -155,7 +155,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """Where to write, and with which model.
+    """Settings of `tracetune demo`.
 
     Attributes:
         output: new folder for filled.csv, filled.png and the adapter.

@@ -1,4 +1,4 @@
-"""What `tracetune inspect` takes."""
+"""Settings of `tracetune inspect`."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from tracetune.recipes.data_source import DataSource
 
 @dataclass(frozen=True)
 class InspectRun:
-    """Where to write.
+    """The page to write.
 
     Attributes:
         output: file for the page with pictures: .html; without it only the terminal.
@@ -21,7 +21,7 @@ class InspectRun:
 
 @dataclass(frozen=True)
 class InspectConfig:
-    """Which table to look at."""
+    """Settings of `tracetune inspect`."""
 
     source: DataSource
     run: InspectRun = field(default_factory=InspectRun)

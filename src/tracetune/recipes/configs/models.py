@@ -1,4 +1,4 @@
-"""What `tracetune models` takes: nothing."""
+"""Settings of `tracetune models`: nothing."""
 
 from dataclasses import dataclass
 

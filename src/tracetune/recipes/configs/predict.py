@@ -1,4 +1,4 @@
-"""What `tracetune predict` takes."""
+"""Settings of `tracetune predict`."""
 
 from dataclasses import dataclass, field
 
@@ -10,7 +10,7 @@ from tracetune.recipes.data_source import DataSource
 
 @dataclass(frozen=True)
 class PredictRun:
-    """How to forecast, and where to write.
+    """Options of the forecast, and the outputs.
 
     Attributes:
         output: file for the forecast: .csv, .csv.gz, .parquet or .json.
@@ -57,7 +57,7 @@ class PredictRun:
 
 @dataclass(frozen=True)
 class PredictConfig:
-    """What to forecast, with which model, and where to write."""
+    """Settings of `tracetune predict`."""
 
     source: DataSource
     forecaster: ForecasterChoice = field(default_factory=ForecasterChoice)

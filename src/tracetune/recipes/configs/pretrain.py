@@ -1,4 +1,4 @@
-"""What `tracetune pretrain` takes."""
+"""Settings of `tracetune pretrain`."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +9,7 @@ from tracetune.base.files import require_place
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """What to pretrain, on how much, and where to put it.
+    """Settings of `tracetune pretrain`.
 
     Attributes:
         output: folder for weights, configuration, log, learning curves and a picture of the corpus. An interrupted run

@@ -1,4 +1,4 @@
-"""What commands take for texts; defaults are those of the library."""
+"""Settings of the commands for texts; defaults are those of the library."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,8 @@ from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.names import NONE
-from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, SelectionChoice
+from tracetune.recipes.configs.adaptation import ComparedMethod, FinetuneRun, LoraChoice, SelectionChoice
+from tracetune.recipes.configs.classifiers import ClassifierChoice, ClassifyRun
 
 
 @dataclass(frozen=True)
@@ -54,24 +55,15 @@ class EncoderChoice:
 
 
 @dataclass(frozen=True)
-class TextMethod:
-    """The method, and the models it is compared with.
+class TextMethod(ComparedMethod):
+    """The method, and the models it is compared with."""
 
-    Attributes:
-        method: trace, lora, adalora, dora, linear_probe or full.
-        shrink: move the trained model back towards its start, as far as validation says: together (by one factor),
-            modules (by one for each LoRA module first) or none.
-        guard_margin: by how many standard errors a model must beat a simpler one on validation to come out instead.
-    """
-
-    method: str = "trace"
     shrink: str = NONE
-    guard_margin: float = FitConfig.guard_margin
 
 
 @dataclass(frozen=True)
 class TextTraining:
-    """How head and adapters are trained.
+    """Training of head and adapters.
 
     Attributes:
         learning_rate: peak learning rate of the adapters; without it 2e-3, and 5e-5 for the method full.
@@ -96,7 +88,7 @@ class TextTraining:
 
 @dataclass(frozen=True)
 class LabelsChoice:
-    """Which texts choose the model.
+    """The texts that choose the model.
 
     Attributes:
         validation_share: share of each class that chooses the model and does not train.
@@ -107,7 +99,7 @@ class LabelsChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig:
-    """What to fine-tune, on what, and how."""
+    """Settings of a fine-tuning run."""
 
     source: TextSource
     backbone: EncoderChoice
@@ -120,54 +112,24 @@ class FinetuneConfig:
 
 
 @dataclass(frozen=True)
-class ClassifierChoice:
-    """Which classifier a command runs.
+class ClassifyTextsRun(ClassifyRun):
+    """Outputs of the command, and the device that it runs on; texts take more memory than series."""
 
-    Attributes:
-        model: folder of a fine-tuned model.
-        base: where the encoder of a fine-tuned one is now, if its folder was moved.
-    """
-
-    model: str | None = None
-    base: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.model is None:
-            raise InputError("Expected --model FOLDER: a text classifier that `tracetune finetune` saved.")
-
-
-@dataclass(frozen=True)
-class ClassifyRun:
-    """Where to write, and on which machine.
-
-    Attributes:
-        output: file for texts, classes and their probabilities: .csv, .csv.gz, .parquet or .json.
-        batch_size: texts per forward pass.
-        device: auto, cpu or cuda.
-        overwrite: replace the output file if it exists.
-    """
-
-    output: str = "classes.csv"
     batch_size: int = 64
-    device: str = "auto"
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        require_at_least(self, 1, "batch_size")
 
 
 @dataclass(frozen=True)
 class ClassifyConfig:
-    """What to classify, with which model, and where to write."""
+    """Settings of `tracetune classify`."""
 
     source: TextSource
     classifier: ClassifierChoice
-    run: ClassifyRun = field(default_factory=ClassifyRun)
+    run: ClassifyTextsRun = field(default_factory=ClassifyTextsRun)
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Which model to measure, and on what.
+    """Settings of `tracetune evaluate`.
 
     Attributes:
         batch_size: texts per forward pass.
@@ -185,7 +147,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class ImportanceConfig:
-    """Which model's modules to score, on which texts, and by which methods.
+    """Settings of `tracetune importance` on texts.
 
     Attributes:
         model: folder of a fine-tuned model, whose modules are scored as they are, or an encoder of transformers, on
@@ -238,7 +200,7 @@ class ImportanceConfig:
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """Where to write, and with which encoder.
+    """Settings of `tracetune demo`.
 
     Attributes:
         output: new folder for the model and sentences.csv.

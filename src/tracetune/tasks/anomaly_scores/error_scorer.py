@@ -1,7 +1,7 @@
 """Scores from how far a model's guess of each step is from what was observed."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -85,6 +85,9 @@ def fit_error_scorer(normal: np.ndarray, errors: StepErrors, calibration: Calibr
 
 def _smoothed(errors: np.ndarray, steps: int) -> np.ndarray:
     """Return the moving mean [T] of the errors that are known, NaN where no more than half of them are."""
-    around: dict[str, Any] = {"window": steps, "center": True, "min_periods": 1}
-    known = pd.Series(np.isfinite(errors).astype(float)).rolling(**around).mean()
-    return pd.Series(errors).rolling(**around).mean().where(known > 0.5).to_numpy()
+    known = _moving_mean(np.isfinite(errors).astype(float), steps)
+    return _moving_mean(errors, steps).where(known > 0.5).to_numpy()
+
+
+def _moving_mean(values: np.ndarray, steps: int) -> pd.Series:
+    return pd.Series(values).rolling(window=steps, center=True, min_periods=1).mean()

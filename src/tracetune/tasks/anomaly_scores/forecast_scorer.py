@@ -1,12 +1,12 @@
 """Scorer "forecast": how far each step is from its forecast, which knows the steps before it only."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 
-from tracetune.backbones.backbone import ZeroShotForecaster
+from tracetune.backbones.backbone import Backbone, ZeroShotForecaster
 from tracetune.base.errors import InputError
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.error_scorer import ErrorScorer, fit_error_scorer
@@ -41,7 +41,7 @@ class Forecast:
         calibration: Calibration | None = None,
     ) -> ErrorScorer:
         """Learn the normal part, see `Scorer`."""
-        backbone = model.backbone
+        backbone: Backbone = model.backbone
         if not isinstance(backbone, ZeroShotForecaster):
             raise InputError(
                 f"Scorer 'forecast' needs a backbone that forecasts by itself; {type(backbone).__name__} does not. "
@@ -53,7 +53,7 @@ class Forecast:
 class ForecastErrors:
     """Absolute errors of forecasts of ``steps`` steps from the backbone's context."""
 
-    def __init__(self, backbone: Any, steps: int) -> None:
+    def __init__(self, backbone: Backbone, steps: int) -> None:
         self.backbone = backbone
         self.steps = steps
 
@@ -77,6 +77,7 @@ class ForecastErrors:
 
     def _of_contexts(self, contexts: np.ndarray) -> np.ndarray:
         """Return forecasts [K, H] of contexts [K, T]; NaN where nothing in them was observed."""
+        assert isinstance(self.backbone, ZeroShotForecaster), "as the scorer requires"
         device = next(self.backbone.parameters()).device
         observed = torch.as_tensor(np.isfinite(contexts), device=device)[:, None]
         values = torch.as_tensor(np.nan_to_num(contexts), dtype=torch.float32, device=device)[:, None]

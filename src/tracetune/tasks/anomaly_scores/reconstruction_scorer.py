@@ -1,11 +1,13 @@
 """Scorer "reconstruction": how far hidden patches are from what the backbone rebuilds in their place."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
+from torch import nn
 
+from tracetune.backbones.backbone import Backbone
 from tracetune.base.errors import InputError
 from tracetune.tasks.anomaly import AnomalyModel, normalised_steps
 from tracetune.tasks.anomaly_scores.error_scorer import ErrorScorer, fit_error_scorer
@@ -51,8 +53,9 @@ class ReconstructionErrors:
     """Absolute errors of rebuilt steps, in windows of the backbone's context that overlap by half."""
 
     def __init__(self, model: AnomalyModel, turns: int) -> None:
-        self.backbone: Any = model.backbone
-        self.to_patch: Any = model.to_patch
+        assert model.to_patch is not None, "as the scorer requires"
+        self.backbone: Backbone = model.backbone
+        self.to_patch: nn.Module = model.to_patch
         self.turns = turns
 
     @property

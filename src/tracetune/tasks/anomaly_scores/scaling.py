@@ -40,7 +40,7 @@ class Scaling:
 
 @dataclass(frozen=True)
 class Spread:
-    """Where the scores of a normal part lie.
+    """Median and spread of the scores of a normal part.
 
     Attributes:
         middle: their median.

@@ -1,10 +1,11 @@
-"""What scores the steps of a channel by how unlike its normal part they are, and the names of all scorers.
+"""Protocols of scorers: they score the steps of a channel by their distance to its normal part. Names of all scorers.
 
 A scorer is one file: a frozen dataclass with its options, registered with `register_scorer`. Its ``fit`` learns
 the normal part of one channel.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import Field
 from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -13,7 +14,7 @@ from tracetune.base.errors import unknown_name
 from tracetune.tasks.anomaly import AnomalyModel
 
 Calibration = Mapping[str, np.ndarray]
-"""What a fit found out about the scores of the normal part, by name: enough to do without finding it out again."""
+"""Results of a fit on the scores of the normal part, by name; with them a fit need not be computed again."""
 
 
 class ChannelScorer(Protocol):
@@ -51,13 +52,14 @@ class ChannelScorer(Protocol):
 
 
 class Scorer(Protocol):
-    """How to score; an instance holds the options.
+    """A way to score; an instance holds the options.
 
     Attributes:
         name: as in commands and records.
     """
 
     name: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Field[object]]]
 
     def fit(
         self,
@@ -80,7 +82,7 @@ class Scorer(Protocol):
         ...
 
 
-SCORERS: dict[str, type[Scorer]] = {}
+SCORERS: dict[str, Callable[..., Scorer]] = {}
 S = TypeVar("S", bound=type[Scorer])
 
 
@@ -92,12 +94,12 @@ def register_scorer(scorer: S) -> S:
     return scorer
 
 
-def scorer_named(name: str) -> Scorer:
-    """Return the scorer with its default options.
+def scorer_named(name: str, **options: object) -> Scorer:
+    """Return the scorer with these options, the others as by default.
 
     Raises:
         InputError: there is none of this name.
     """
     if name not in SCORERS:
         raise unknown_name("scorer", name, SCORERS)
-    return SCORERS[name]()
+    return SCORERS[name](**options)

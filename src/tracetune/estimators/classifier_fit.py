@@ -1,38 +1,38 @@
-"""What a classifier consists of: how it is loaded, and how a fit makes the next one.
+"""The fit of a classifier: from labelled series to the model that tells them apart, and its record.
 
 Shapes: S samples, C channels, T context, K classes.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from peft import PeftModel
 from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
-from tracetune.backbones.loading import load_backbone
 from tracetune.base.errors import InputError, argument
+from tracetune.base.json_types import JsonObject
 from tracetune.base.schema import from_json
 from tracetune.data.batch_source import BatchSource
 from tracetune.data.windows import batches
-from tracetune.estimators.saved_model import SavedModel, base_of, is_saved_model, load_model, read_saved_model
+from tracetune.estimators.labelled import Label
+from tracetune.estimators.saved_model import base_of
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.cross_fit import cross_fit
+from tracetune.fitting.cross_fit import CrossFitted, cross_fit
 from tracetune.fitting.names import KEPT
 from tracetune.fitting.run import Run
 from tracetune.heads.calibration import best_factor
 from tracetune.heads.classification import ClassificationHeadConfig
-from tracetune.tasks.classification import Classification
+from tracetune.tasks.classification import Classification, ClassificationModel
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
 from tracetune.tasks.scales import resampled, usable_scales
 from tracetune.training.config import TrainingConfig
 
 BALANCED = "balanced"
+ClassWeights = Mapping[Label, float] | str | None
+"""Weight of each class by name, "balanced", or None for 1."""
 
 
 def classifier_config() -> FitConfig:
@@ -62,59 +62,21 @@ class ClassifierRecord:
     head: ClassificationHeadConfig
     temperature: float
     class_weights: list[float]
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: JsonObject = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any], where: str) -> "ClassifierRecord":
+    def from_json(cls, record: Mapping[str, object], where: str) -> "ClassifierRecord":
         """Check what was read from the file ``where``."""
         return from_json(cls, record, where)
+
+    def build(self, name: str, backbone: Backbone) -> ClassificationModel:
+        """Return the model as it was fitted, but for its weights, on the backbone of that name."""
+        return self.task(name).model(backbone, self.head)
 
     def task(self, name: str) -> Classification:
         """Return the task that it was fitted for."""
         weights = tuple(self.class_weights)
         return Classification(len(self.classes), self.channels, self.context_length, name, weights)
-
-
-@dataclass(frozen=True)
-class ClassifierState:
-    """What a classifier consists of.
-
-    Attributes:
-        backbone: as loaded.
-        base_name: where it comes from.
-        context_length: T.
-        model: what was fitted on it; None before the first fit.
-        trace: the record of the fit.
-    """
-
-    backbone: Backbone
-    base_name: str
-    context_length: int
-    model: nn.Module | None = None
-    trace: dict[str, Any] | None = None
-
-
-def load_classifier(
-    name_or_folder: str | Path, context_length: int | None, base: str | Backbone | None
-) -> ClassifierState:
-    """Load a foundation model or a saved classifier, see `Classifier.from_pretrained`."""
-    if not is_saved_model(name_or_folder):
-        backbone = load_backbone(name_or_folder)
-        return ClassifierState(backbone, str(name_or_folder), checked_context(backbone, context_length))
-    saved = read_saved_model(name_or_folder, Classification.name, ClassifierRecord.from_json)
-    content = saved.content
-    if context_length not in (None, content.context_length):
-        raise InputError(
-            f"{saved.folder} was fine-tuned for {argument('context_length', content.context_length)}. Leave it out."
-        )
-    model = _load_saved(saved, base)
-    inner: Any = model.get_base_model() if isinstance(model, PeftModel) else model
-    return ClassifierState(inner.backbone, saved.base_model.name, content.context_length, model, saved.record)
-
-
-def _load_saved(saved: SavedModel[ClassifierRecord], base: str | Backbone | None) -> nn.Module:
-    content = saved.content
-    return load_model(saved, lambda found: content.task(saved.base_model.name).model(found, content.head), base)
 
 
 def checked_context(backbone: Backbone, context_length: int | None) -> int:
@@ -130,7 +92,7 @@ def checked_context(backbone: Backbone, context_length: int | None) -> int:
 
 @dataclass(frozen=True, eq=False)
 class LabelledSamples:
-    """What a classifier learns from.
+    """Labelled series to learn from.
 
     Attributes:
         series: [S] arrays [C, L].
@@ -142,26 +104,28 @@ class LabelledSamples:
     series: list[np.ndarray]
     numbers: np.ndarray
     classes: list[str]
-    columns: dict[str, Any]
+    columns: JsonObject
 
 
 def fit_classifier(
-    start: ClassifierState,
+    backbone: Backbone,
+    base_name: str,
+    context_length: int,
     samples: LabelledSamples,
     config: FitConfig,
     device: str,
     *,
     validation_share: float,
     folds: int | None,
-    class_weights: Mapping[Any, float] | str | None,
+    class_weights: ClassWeights,
     callbacks: Sequence[TrainerCallback],
-) -> tuple[ClassifierState, dict[str, list[dict[str, Any]]]]:
-    """Fine-tune, see `Classifier.fit`; returns the next state and the Trainer's logs."""
+) -> tuple[CrossFitted, JsonObject]:
+    """Fine-tune, see `Classifier.fit`; returns what was fitted, and its record as in trace.json."""
     weights = _class_weights(class_weights, samples)
     channels, classes = len(samples.series[0]), samples.classes
-    task = Classification(len(classes), channels, start.context_length, start.base_name, weights)
+    task = Classification(len(classes), channels, context_length, base_name, weights)
     head = config.head or task.default_head
-    scales = usable_scales(start.backbone, head.scales, start.context_length)
+    scales = usable_scales(backbone, head.scales, context_length)
     source = LabelledSeries(resampled(samples.series, scales.resolution), samples.numbers)
     parts = list(hold_out(source, folds, validation_share, config.training.seed))
     held_out = np.concatenate([rows for _, rows in parts])
@@ -170,25 +134,23 @@ def fit_classifier(
         return class_logits(model, part, device=device)
 
     with Run.at(config.checkpoints, device, callbacks, restart=config.restart) as run:
-        fitted = cross_fit(task, start.backbone, [part for part, _ in parts], source, outputs, config, run)
+        fitted = cross_fit(task, backbone, [part for part, _ in parts], source, outputs, config, run)
     truth = samples.numbers[held_out]
     factor = best_factor(fitted.outputs, truth, np.array(weights)[truth])
-    trace = {
+    return fitted, {
         **fitted.record.to_json(),
         "classes": classes,
         "channels": channels,
-        "context_length": start.context_length,
+        "context_length": context_length,
         "temperature": 1 / factor,
         "class_weights": list(weights),
         "columns": samples.columns,
-        "base_model": asdict(base_of(start.base_name, fitted.backbone_sha256, fitted.model, tuned_before=False)),
+        "base_model": asdict(base_of(base_name, fitted.backbone_sha256, fitted.model, tuned_before=False)),
         "data": {"samples": len(source), "folds": len(parts), "held_out": len(held_out)},
     }
-    state = ClassifierState(start.backbone, start.base_name, start.context_length, fitted.model, trace)
-    return state, fitted.record.history
 
 
-def _class_weights(wanted: Mapping[Any, float] | str | None, samples: LabelledSamples) -> tuple[float, ...]:
+def _class_weights(wanted: ClassWeights, samples: LabelledSamples) -> tuple[float, ...]:
     """Return a weight for each class; balanced ones give each class the same sum.
 
     Raises:

@@ -1,0 +1,121 @@
+"""State and loading that estimators share which put a model on a backbone: before the fit the backbone stands alone."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Generic, TypeVar
+
+from torch import nn
+
+from tracetune.backbones.backbone import Backbone
+from tracetune.base.device import resolve_device
+from tracetune.base.errors import InputError, argument
+from tracetune.base.json_types import JsonObject
+from tracetune.estimators.saved_model import is_saved_model, load_parts, read_saved_model
+from tracetune.fitting.trained import History
+
+B = TypeVar("B", bound=Backbone)
+R = TypeVar("R")
+
+
+class BackboneEstimator(Generic[B]):
+    """A backbone, and the model that was fitted on it.
+
+    Attributes:
+        device: where both are.
+        backbone: as loaded.
+        base_name: where it comes from.
+        model: what was fitted on it; None before the fit.
+        trace: the record of the fit, as in trace.json.
+        history: the Trainer's log of each phase of the fit; empty after loading.
+    """
+
+    noun: ClassVar[str]
+    unfitted: ClassVar[str]  # what it is before the fit, in words
+
+    def __init__(
+        self,
+        backbone: B,
+        base_name: str,
+        *,
+        model: nn.Module | None = None,
+        trace: JsonObject | None = None,
+        history: Mapping[str, History] | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.device = resolve_device(device)
+        self.backbone = backbone.to(self.device).eval()
+        self.base_name = base_name
+        self.model = None if model is None else model.to(self.device).eval()
+        self.trace = trace
+        self.history = dict(history or {})
+
+    def _refuse_second_fit(self) -> None:
+        if self.model is not None:
+            raise InputError(
+                f"This {self.noun} is fine-tuned already. Start from its base: "
+                f"{type(self).__name__}.from_pretrained({self.base_name!r})."
+            )
+
+    def _fitted_trace(self) -> JsonObject:
+        if self.trace is None:
+            raise InputError(f"{self.base_name!r} is {self.unfitted}. Call fit first.")
+        return self.trace
+
+    def _fitted_model(self) -> nn.Module:
+        self._fitted_trace()
+        assert self.model is not None, "what has a record has a model"
+        return self.model
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded(Generic[B, R]):
+    """A backbone by name, or what a saved folder holds.
+
+    Attributes:
+        backbone: as loaded; adapters of the model are in it.
+        base_name: where it comes from.
+        model: as saved; None for a backbone by name, like all that follows.
+        trace: the record of the fit.
+        record: what the estimator needs of it.
+    """
+
+    backbone: B
+    base_name: str
+    model: nn.Module | None = None
+    trace: JsonObject | None = None
+    record: R | None = None
+
+
+def load_on_backbone(
+    name_or_folder: str | Path,
+    task: str,
+    content: Callable[[Mapping[str, object], str], R],
+    build: Callable[[R, str, B], nn.Module],
+    base: str | Path | B | None,
+    load: Callable[[str | Path], B],
+    **lengths: int | None,
+) -> Loaded[B, R]:
+    """Load a backbone by name, or a model that was saved.
+
+    Args:
+        name_or_folder: of a backbone, or a folder from `save_model`.
+        task: what a saved model must be for.
+        content: checks and types what the estimator needs of the record.
+        build: makes a model from that, the name of the backbone, and the backbone.
+        base: where the backbone of a saved model is now, or the backbone itself.
+        load: loads a backbone by name or folder.
+        lengths: what was asked for, by names of the record's fields; a saved model has its own.
+
+    Raises:
+        InputError: unknown or damaged model, another length than it was fitted for, or another backbone.
+    """
+    if not is_saved_model(name_or_folder):
+        return Loaded(load(name_or_folder), str(name_or_folder))
+    saved = read_saved_model(name_or_folder, task, content)
+    for length, asked in lengths.items():
+        if asked not in (None, kept := getattr(saved.content, length)):
+            raise InputError(f"{saved.folder} was fine-tuned for {argument(length, kept)}. Leave it out.")
+    name = saved.base_model.name
+    model, backbone = load_parts(saved, lambda found: build(saved.content, name, found), base, load)
+    return Loaded(backbone, name, model, saved.record, saved.content)

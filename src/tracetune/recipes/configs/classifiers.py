@@ -1,0 +1,43 @@
+"""Settings that the commands for series and for texts share where they name classes."""
+
+from dataclasses import dataclass
+
+from tracetune.base.config import require_at_least
+from tracetune.base.errors import InputError
+
+
+@dataclass(frozen=True)
+class ClassifierChoice:
+    """The classifier that a command runs.
+
+    Attributes:
+        model: folder of a fine-tuned model.
+        base: where the foundation model or encoder of a fine-tuned one is now, if its folder was moved.
+    """
+
+    model: str | None = None
+    base: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.model is None:
+            raise InputError("Expected --model FOLDER: a classifier that `tracetune finetune` saved.")
+
+
+@dataclass(frozen=True)
+class ClassifyRun:
+    """Outputs of the command, and the device that it runs on.
+
+    Attributes:
+        output: file for classes and their probabilities: .csv, .csv.gz, .parquet or .json.
+        batch_size: series or texts per forward pass.
+        device: auto, cpu or cuda.
+        overwrite: replace the output file if it exists.
+    """
+
+    output: str = "classes.csv"
+    batch_size: int = 256
+    device: str = "auto"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "batch_size")

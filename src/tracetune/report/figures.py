@@ -1,0 +1,73 @@
+"""What pictures of series share: the figure of panels, plain axes and ticks, and the file that is written."""
+
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+from tracetune.base.errors import InputError, argument
+from tracetune.base.files import require_place, staged_file
+
+GREY, INK = "#8a8f98", "#1b1f24"
+
+
+def panels_figure(count: int, size: tuple[float, float], dpi: float = 100.0) -> tuple[Figure, list[Axes]]:
+    """Return a figure and its ``count`` axes, in two columns where there are several."""
+    across = 1 if count == 1 else 2
+    figure = Figure(figsize=size, dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes: list[Axes] = figure.subplots(-(-count // across), across, squeeze=False).flatten().tolist()
+    for each in axes[count:]:
+        each.set_visible(False)
+    return figure, axes[:count]
+
+
+def plain_axes(axes: Axes) -> None:
+    """Leave only the left and lower line, in grey, and a faint horizontal grid behind the curves."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(colors=INK, labelsize=8)
+    axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def plain_ticks(axes: Axes, heights: int = 5) -> None:
+    """Format ticks as short dates, at most ``heights`` upwards, and large numbers as 20k or 1.5M."""
+    locator = axes.xaxis.get_major_locator()
+    if isinstance(locator, AutoDateLocator):
+        locator = AutoDateLocator(minticks=3, maxticks=7)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axes.xaxis.get_offset_text().set_fontsize(8)
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(heights))
+    if max(map(abs, axes.get_ylim())) >= 10_000:
+        axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def written_figure(figure: Figure, path: str | Path | None) -> Figure:
+    """Write a figure to a file, whole or not at all, where one is given; returns the figure."""
+    if path is not None:
+        with staged_file(path) as temporary:
+            figure.savefig(temporary)
+    return figure
+
+
+def require_picture_path(path: str | Path, overwrite: bool = False) -> None:
+    """Refuse a file that no picture can be written to, before the work is done.
+
+    Raises:
+        InputError: another suffix than those of pictures, or the file is there although ``overwrite`` is false.
+    """
+    kinds = (".png", ".pdf", ".svg", ".jpg")
+    if Path(path).suffix.lower() not in kinds:
+        raise InputError(f"Expected a picture file that ends in {', '.join(kinds)}, found {Path(path).name!r}.")
+    require_place(path)
+    if Path(path).exists() and not Path(path).is_file():
+        raise InputError(f"Expected a file to write to, found {path}, which is none. Choose another path.")
+    if Path(path).exists() and not overwrite:
+        raise InputError(f"{path} exists already. Choose another file, or add {argument('overwrite', True)}.")
