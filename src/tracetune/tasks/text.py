@@ -131,7 +131,7 @@ class LabelledTexts:
         padding: token number that fills up short texts.
     """
 
-    def __init__(self, named: Mapping[str, Sequence[Sequence[int]]], labels: np.ndarray, padding: int) -> None:
+    def __init__(self, named: Mapping[str, Sequence[list[int]]], labels: np.ndarray, padding: int) -> None:
         self.named = named
         self.labels = torch.from_numpy(np.ascontiguousarray(labels, dtype=np.int64))
         self.padding = padding
