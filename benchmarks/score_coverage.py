@@ -30,7 +30,7 @@ from benchmarks.common import Row, commit, flags, grouped
 from tracetune.base.files import staged_file, write_json
 from tracetune.report.tables import markdown_table
 from tracetune.selection.scores import find_score
-from tracetune.selection.shapley import sampled_shapley
+from tracetune.selection.scores.shapley import sampled_shapley
 
 MODULES = 10
 LAYOUTS = ((4, 64), (1, 64))  # batches and their size

@@ -9,7 +9,7 @@ from benchmarks.score_variants import VARIANTS
 
 from tests.selection.toys import forecast_batches, game, lora_forecaster, ones
 from tracetune.selection.gates import Gates
-from tracetune.selection.shapley import exact_shapley, subset_loss
+from tracetune.selection.scores.shapley import exact_shapley, subset_loss
 from tracetune.selection.validation import model_loss
 
 

@@ -6,7 +6,7 @@ import pytest
 from benchmarks.closed_form_games import KINDS, make_game
 
 from benchmarks import score_coverage
-from tracetune.selection.shapley import exact_shapley
+from tracetune.selection.scores.shapley import exact_shapley
 
 
 @pytest.mark.parametrize("kind", KINDS)

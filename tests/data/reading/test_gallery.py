@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.reading.gallery import EXAMPLES, Example, misread, read, understood
+from tests.data.reading.gallery import misread, read, understood
+from tests.data.reading.gallery_tables import EXAMPLES, Example
 from tracetune.base.errors import InputError
 from tracetune.data.reading.read import read_table
 

@@ -13,7 +13,7 @@ from tests.selection.toys import forecast_batches, game, lora_forecaster, ones
 from tracetune.base.errors import InputError
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
-from tracetune.selection.shapley import SubsetLoss, exact_shapley, sampled_shapley, subset_loss
+from tracetune.selection.scores.shapley import SubsetLoss, exact_shapley, sampled_shapley, subset_loss
 from tracetune.selection.validation import mean_loss, model_loss
 
 
