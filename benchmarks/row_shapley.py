@@ -2,8 +2,8 @@
 
 The loss is a mean over windows and Shapley values are linear in the game, so they are the mean over windows of each
 window's own. Hence orders may be drawn per window: a pass over B windows then follows B orders at once, where
-``tracetune.selection.scores.shapley.sampled_shapley`` follows one. Both are unbiased estimates of the same values and cost
-the same passes; noise that windows do not share falls with 1 / B here and stays there.
+``tracetune.selection.scores.shapley.sampled_shapley`` follows one. Both are unbiased estimates of the same values and
+cost the same passes; noise that windows do not share falls with 1 / B here and stays there.
 
 Notation for tensor shapes: B windows, M gated modules, K pairs of orders.
 """
