@@ -1,7 +1,6 @@
 """Forecasting heads built from a configuration, and their number of weights."""
 
 from collections.abc import Callable
-from typing import Any
 
 from torch import nn
 
@@ -44,7 +43,7 @@ def head_parameters(config: HeadConfig, num_patches: int, width: int, prediction
     return HEADS[config.kind].module.weights(num_patches, width, prediction_length, **_reduction(config))
 
 
-def _reduction(config: HeadConfig) -> dict[str, Any]:
+def _reduction(config: HeadConfig) -> dict[str, int]:
     return {"beta": config.beta} if HEADS[config.kind].reduces else {}
 
 

@@ -1,12 +1,22 @@
 """Configuration of forecasting heads; importable without PyTorch."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from tracetune.base.errors import InputError, argument, unknown_name
 
 TOKENS = ("auto", "context", "future", "all")
-FORECASTING_HEAD: dict[str, Any] = {"kind": "projection", "beta": 4, "tokens": "auto"}
+
+
+class HeadSettings(TypedDict):
+    """Arguments of a `HeadConfig`, which itself is not made before PyTorch is needed."""
+
+    kind: str
+    beta: int
+    tokens: str
+
+
+FORECASTING_HEAD: HeadSettings = {"kind": "projection", "beta": 4, "tokens": "auto"}
 """The head of forecasters where none is chosen: a projection on tokens of the future where the backbone has them."""
 
 
