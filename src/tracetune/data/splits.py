@@ -64,6 +64,22 @@ class PanelSplit:
     test: tuple[Part, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class DividedPanel:
+    """Series whose parts are given.
+
+    Attributes:
+        panel: all series.
+        split: which steps of each series train, validate and test.
+        min_context: admits training windows with that few real context steps, of every series or of each; None wants
+            full contexts.
+    """
+
+    panel: Panel
+    split: PanelSplit
+    min_context: int | Sequence[int] | None = None
+
+
 def split_panel(
     panel: Panel, borders: Borders | None = None, *, train_fraction: float = 0.7, test_fraction: float = 0.2
 ) -> PanelSplit:

@@ -17,9 +17,8 @@ import pandas as pd
 from tracetune.base.errors import InputError, argument
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
-from tracetune.data.splits import Scaler
+from tracetune.data.splits import DividedPanel, Scaler
 from tracetune.data.windows import Batch
-from tracetune.estimators.fit_data import DividedPanel
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.estimators.prediction import SeriesForecast, forecast_series, require_usable
 from tracetune.estimators.recalibration import TRACKED, Recalibration, earlier_origins, origins_before

@@ -1,33 +1,15 @@
 """From frames to what a fit needs: one panel, its training and validation ranges, and how short a context may be."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Unpack
 
 from tracetune.data.continuation import continue_panel
-from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.reading.sources import ReadingKeywords, Table
-from tracetune.data.splits import PanelSplit, fit_split
+from tracetune.data.splits import DividedPanel, fit_split
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import Method, method_named
-
-
-@dataclass(frozen=True, eq=False)
-class DividedPanel:
-    """Series whose parts are given.
-
-    Attributes:
-        panel: all series.
-        split: which steps of each series train, validate and test.
-        min_context: admits training windows with that few real context steps, of every series or of each; None wants
-            full contexts.
-    """
-
-    panel: Panel
-    split: PanelSplit
-    min_context: int | Sequence[int] | None = None
 
 
 def split_frames(

@@ -19,9 +19,10 @@ from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.reading.sources import ReadingKeywords, Table
+from tracetune.data.splits import DividedPanel
 from tracetune.estimators import forecaster_state
 from tracetune.estimators.backtest import test_part
-from tracetune.estimators.fit_data import DividedPanel, split_frames, with_method
+from tracetune.estimators.fit_data import split_frames, with_method
 from tracetune.estimators.forecast_record import inner_model
 from tracetune.estimators.intervals import QuantileLevels, ResidualQuantiles, checked_levels
 from tracetune.estimators.panel_forecaster import PanelForecaster

@@ -16,8 +16,8 @@ from tracetune.base.errors import InputError, Remark, argument, either
 from tracetune.base.json_types import JsonObject
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel, is_non_negative
+from tracetune.data.splits import DividedPanel
 from tracetune.estimators.card import forecaster_card
-from tracetune.estimators.fit_data import DividedPanel
 from tracetune.estimators.forecast_record import ForecastRecord, fit_record, inner_model
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
 from tracetune.estimators.resolution_choice import choose_resolution

@@ -5,9 +5,8 @@ from pathlib import Path
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_distinct
 from tracetune.data.panels import Panel
-from tracetune.data.splits import split_panel
+from tracetune.data.splits import DividedPanel, split_panel
 from tracetune.data.table_files import require_table_path, write_frame
-from tracetune.estimators.fit_data import DividedPanel
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.recipes.chosen_forecaster import load_chosen

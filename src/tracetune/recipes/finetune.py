@@ -2,7 +2,8 @@
 
 from tracetune.base.folders import staged_folder
 from tracetune.base.processes import is_main_process
-from tracetune.estimators.fit_data import DividedPanel, split_frames
+from tracetune.data.splits import DividedPanel
+from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.recipes.chosen_forecaster import adjustment_of
 from tracetune.recipes.configs.finetune import FinetuneConfig

@@ -9,7 +9,8 @@ from tracetune.base.config import flat_values
 from tracetune.base.folders import resumed_folder
 from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.digest import data_digest
-from tracetune.estimators.fit_data import DividedPanel, split_frames
+from tracetune.data.splits import DividedPanel
+from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.estimators.saved_model import is_saved_model
 from tracetune.evaluation.protocol import library_versions
