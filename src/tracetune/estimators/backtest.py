@@ -24,7 +24,7 @@ from tracetune.estimators.prediction import SeriesForecast, forecast_series, req
 from tracetune.estimators.recalibration import TRACKED, Recalibration, earlier_origins, origins_before
 from tracetune.evaluation.backtest import Coverage, ErrorSums, Evaluation, Scale
 from tracetune.evaluation.baselines import repeat_last, seasonal_naive
-from tracetune.tasks.forecasting import ForecastOutput
+from tracetune.tasks.forecast_output import ForecastOutput
 
 logger = logging.getLogger(__name__)
 

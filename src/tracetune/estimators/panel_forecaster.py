@@ -16,7 +16,8 @@ from tracetune.estimators.intervals import ResidualQuantiles, quantile_offsets, 
 from tracetune.estimators.prediction import checked_arrays, forecast_panels, forecast_series
 from tracetune.estimators.recalibration import ORIGINS, TRACKED, Recalibration
 from tracetune.evaluation.backtest import Evaluation
-from tracetune.tasks.forecasting import ForecastModel, ForecastOutput
+from tracetune.tasks.forecast_output import ForecastOutput
+from tracetune.tasks.forecasting import ForecastModel
 
 
 @dataclass(frozen=True, eq=False)

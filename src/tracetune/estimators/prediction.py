@@ -16,7 +16,7 @@ from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.data.windows import context_batch
 from tracetune.estimators.recalibration import Recalibration, earlier_origins
-from tracetune.tasks.forecasting import ForecastOutput
+from tracetune.tasks.forecast_output import ForecastOutput
 
 
 @dataclass(frozen=True, eq=False)

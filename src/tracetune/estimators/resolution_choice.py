@@ -13,7 +13,8 @@ from tracetune.data.batch_source import Batch, spread_rows
 from tracetune.data.panels import Panel
 from tracetune.estimators.prediction import forecast_series
 from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
-from tracetune.tasks.forecasting import ForecastModel, ForecastOutput
+from tracetune.tasks.forecast_output import ForecastOutput
+from tracetune.tasks.forecasting import ForecastModel
 from tracetune.tasks.resolution import AUTO, longest_resolution
 
 logger = logging.getLogger(__name__)

@@ -19,26 +19,9 @@ from tracetune.heads.zero_shot_start import ZeroShotTokens, start_at_zero_shot
 from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
 from tracetune.tasks.context_views import ContextViews, decided_tokens, fit_context
 from tracetune.tasks.forecast_losses import quantile_loss_per_sample, squared_error_per_sample
+from tracetune.tasks.forecast_output import ForecastOutput
 from tracetune.tasks.resolution import checked_resolutions, require_resolutions, token_counts
-from tracetune.tasks.task import Features, Output, TaskModel
-
-
-@dataclass
-class ForecastOutput(Output):
-    """Output of a forecast model.
-
-    Attributes:
-        loss: [] mean of ``sample_losses``; None without future values.
-        sample_losses: [B] mean squared error (or quantile loss) of each sample over its observed future steps.
-        forecast: [B, C, H] in the units of the input.
-        scale: [B, C, 1] standard deviation of each input series.
-        quantiles: [B, C, H, Q] for zero-shot quantiles, at the backbone's levels, in the units of the input; None for
-            point forecasts.
-    """
-
-    forecast: Tensor | None = None
-    scale: Tensor | None = None
-    quantiles: Tensor | None = None
+from tracetune.tasks.task import Features, TaskModel
 
 
 class ForecastModel(TaskModel):
