@@ -36,7 +36,7 @@ from tracetune.estimators.anomaly_frames import (
 )
 from tracetune.estimators.anomaly_record import Learned, SavedDetector, checked_scorer, learn
 from tracetune.estimators.anomaly_stream import ItemStream, stream_frame
-from tracetune.estimators.anomaly_thresholds import FixedThreshold, Threshold, short_past
+from tracetune.estimators.anomaly_thresholds import Threshold, short_past, threshold_rule
 from tracetune.estimators.fit_data import with_method
 from tracetune.estimators.item_scorer import items_of, total
 from tracetune.estimators.saved_model import (
@@ -322,9 +322,9 @@ class AnomalyDetector:
             InputError: as `score`; or rows that do not come after those before.
         """
         known = self._known()
-        panel = self._panel(rows, columns)
+        panel, rule = self._panel(rows, columns), threshold_rule(threshold, known.threshold)
         streams = {
-            series.item_id: self._streams.get(series.item_id) or ItemStream(item, _rule(threshold, known))
+            series.item_id: self._streams.get(series.item_id) or ItemStream(item, rule)
             for series, item in zip(panel, items_of(panel, known.items), strict=True)
         }
         frame = stream_frame(panel, streams, counted=isinstance(rows, (np.ndarray, list, tuple)))
@@ -363,7 +363,7 @@ class AnomalyDetector:
 
     def _scores(self, panel: Panel, threshold: Threshold | float | None) -> list[Scores]:
         known = self._known()
-        rule = _rule(threshold, known)
+        rule = threshold_rule(threshold, known.threshold)
         found = []
         for series, item in zip(panel, items_of(panel, known.items), strict=True):
             channels = item.score(series.values, item.place_of(series))
@@ -396,9 +396,3 @@ class AnomalyDetector:
 
 def _zero_shot(backbone: Backbone, name: str) -> AnomalyModel:
     return AnomalyDetection(backbone.context_length, name).zero_shot(backbone)
-
-
-def _rule(threshold: Threshold | float | None, known: Learned) -> Threshold:
-    if threshold is None:
-        return FixedThreshold(known.threshold)
-    return FixedThreshold(float(threshold)) if isinstance(threshold, (int, float, np.integer)) else threshold

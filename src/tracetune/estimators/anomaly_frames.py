@@ -15,6 +15,8 @@ from tracetune.data.panels import Origin, Panel, Series
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords, Table
+from tracetune.estimators.index_columns import index_columns
+from tracetune.estimators.series_arrays import numbers_of, refuse_infinite
 from tracetune.estimators.series_scores import Scores
 from tracetune.report.anomaly_plots import AnomalyPanel
 
@@ -109,7 +111,7 @@ def frame_of_scores(panel: Panel, found: Sequence[Scores], *, alarms: bool = Tru
     """Return one row a step: item, time, ``score_<channel>`` where there are several, ``score``, and if wanted
     ``threshold`` and ``alarm``; a frame of the kind that the panel came from.
     """
-    columns = _index_columns(panel, [scores.series.timestamps for scores in found])
+    columns = index_columns(panel, [scores.series.timestamps for scores in found])
     made: dict[str, np.ndarray] = {}
     if len(panel.channels) > 1:
         for number, name in enumerate(panel.channels):
@@ -176,31 +178,17 @@ def events_of(alarm: np.ndarray, merge_within: int) -> list[tuple[int, int]]:
     return merged
 
 
-def _index_columns(panel: Panel, timestamps: Sequence[np.ndarray]) -> dict[str, object]:
-    """Return item and time columns, one row a step."""
-    counts = [len(each) for each in timestamps]
-    columns: dict[str, object] = {
-        name: np.repeat(item_keys(panel, index), counts) for index, name in enumerate(panel.origin.id_columns)
-    }
-    columns[panel.origin.timestamp_column] = clock_times(panel, np.concatenate(timestamps))
-    return columns
-
-
 def _panel_of_arrays(arrays: Sequence[np.ndarray]) -> Panel:
     series: list[Series] = []
     channels: int | None = None
     for number, array in enumerate(arrays):
-        try:
-            values = np.asarray(array, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"Expected numbers in series {number}, found something else: {error}") from error
+        values = numbers_of(array, number)
         values = values[None] if values.ndim == 1 else values
         if values.ndim != 2 or 0 in values.shape:
             raise InputError(
                 f"Expected series {number} to have shape [steps] or [channels, steps], found {list(values.shape)}."
             )
-        if np.isinf(values).any():
-            raise InputError(f"Series {number} has infinite values. Put numbers or NaN: missing values are fine.")
+        refuse_infinite(values, number)
         channels = len(values) if channels is None else channels
         if len(values) != channels:
             raise InputError(f"Expected {channels} channels in series {number} as before, found {len(values)}.")

@@ -103,3 +103,10 @@ def short_past(found: Sequence[Scores], rule: Threshold) -> list[Remark]:
             "further than the scores that there are. Use a shorter window to look at them too."
         )
     ]
+
+
+def threshold_rule(threshold: Threshold | float | None, default: float) -> Threshold:
+    """Return a rule as it is, a score as the rule that holds it fixed, and the default score without either."""
+    if threshold is None:
+        return FixedThreshold(default)
+    return FixedThreshold(float(threshold)) if isinstance(threshold, int | float | np.integer) else threshold

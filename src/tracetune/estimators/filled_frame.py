@@ -23,6 +23,7 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable
 from tracetune.data.reading.read import Reading, read_cells
 from tracetune.data.reading.sources import FrameOfKind, FrameSource
+from tracetune.estimators.index_columns import index_columns
 
 FILLED = "filled"
 _ROW = "tracetune row number"
@@ -219,10 +220,7 @@ def _time_format(source: SourceTable, cells: pd.Series) -> str | None:
 def _grid(panel: Panel) -> tuple[pd.DataFrame, list[np.ndarray]]:
     """Return a long table of the series, without values, and where each step stands in it."""
     lengths = np.array(panel.lengths)
-    columns: dict[str, object] = {
-        name: np.repeat(item_keys(panel, place), lengths) for place, name in enumerate(panel.origin.id_columns)
-    }
-    columns[panel.origin.timestamp_column] = clock_times(panel, np.concatenate([each.timestamps for each in panel]))
+    columns = index_columns(panel, [each.timestamps for each in panel])
     ends = np.cumsum(lengths)
     return pd.DataFrame(columns), [np.arange(end - length, end) for end, length in zip(ends, lengths, strict=True)]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
+from tracetune.estimators.series_arrays import numbers_of, refuse_infinite
 
 
 def checked_samples(values: Iterable[np.ndarray], channels: int | None = None) -> list[np.ndarray]:
@@ -24,10 +25,7 @@ def checked_samples(values: Iterable[np.ndarray], channels: int | None = None) -
     """
     found = []
     for index, array in enumerate(values):
-        try:
-            series = np.asarray(array, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"Expected numbers in series {index}, found something else: {error}") from error
+        series = numbers_of(array, index)
         if series.ndim != 2 or 0 in series.shape:
             raise InputError(
                 f"Expected series {index} to have shape [channels, steps], found {list(series.shape)}. Univariate "
@@ -36,8 +34,7 @@ def checked_samples(values: Iterable[np.ndarray], channels: int | None = None) -
         channels = len(series) if channels is None else channels
         if len(series) != channels:
             raise InputError(f"Expected {channels} channels in series {index}, found {len(series)}.")
-        if np.isinf(series).any():
-            raise InputError(f"Series {index} has infinite values. Put numbers or NaN: missing values are fine.")
+        refuse_infinite(series, index)
         if np.isnan(series).all():
             raise InputError(f"Series {index} has no value at all. Leave it out.")
         found.append(series)

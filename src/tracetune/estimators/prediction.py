@@ -16,6 +16,7 @@ from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.data.windows import context_batch
 from tracetune.estimators.recalibration import Recalibration, earlier_origins
+from tracetune.estimators.series_arrays import numbers_of, refuse_infinite
 from tracetune.tasks.forecast_output import ForecastOutput
 
 
@@ -231,17 +232,13 @@ def checked_arrays(values: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
             any value.
     """
     for index, array in enumerate(values):
-        try:
-            series = np.asarray(array, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"Expected numbers in series {index}, found something else: {error}") from error
+        series = numbers_of(array, index)
         if series.ndim != 2 or len(series) == 0:
             raise InputError(
                 f"Expected series {index} to have shape [channels, steps], found {list(series.shape)}. "
                 "A univariate series is values[None, :]."
             )
-        if np.isinf(series).any():
-            raise InputError(f"Series {index} has infinite values. Put numbers or NaN: missing values are fine.")
+        refuse_infinite(series, index)
         require_usable(series, f"series {index}")
         yield series
 

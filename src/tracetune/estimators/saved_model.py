@@ -235,8 +235,7 @@ def saved_arrays(saved: SavedModel[T]) -> dict[str, np.ndarray]:
         InputError: the file is damaged or missing.
     """
     path = saved.folder / _ARRAYS_FILE
-    if not path.is_file():
-        raise InputError(f"Expected the file {path}; it does not exist. Restore the folder from its source.")
+    _require_file(path)
     check_safetensors(path)
     return load_arrays(path)
 
@@ -303,9 +302,13 @@ def _save_backbone(model: nn.Module, folder: Path) -> None:
     save(folder / BACKBONE_FOLDER)
 
 
-def _check_file(path: Path, digest: str) -> None:
+def _require_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"Expected the file {path}; it does not exist. Restore the folder from its source.")
+
+
+def _check_file(path: Path, digest: str) -> None:
+    _require_file(path)
     if file_digest(path) == digest:
         return
     if path.suffix == ".safetensors":

@@ -7,10 +7,9 @@ from rich.console import Console
 from statsmodels.datasets import elnino
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import require_distinct
 from tracetune.base.folders import require_empty, staged_folder
 from tracetune.base.processes import is_main_process
-from tracetune.data.table_files import require_table_path, write_frame
+from tracetune.data.table_files import write_frame
 from tracetune.estimators.anomaly_detector import AnomalyDetector
 from tracetune.estimators.anomaly_thresholds import RollingQuantile, Threshold
 from tracetune.fitting.config import FitConfig
@@ -26,7 +25,7 @@ from tracetune.recipes.configs.anomaly import (
 )
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config, refuse_fit_options
-from tracetune.report.figures import require_picture_path
+from tracetune.recipes.outputs import check_outputs
 from tracetune.report.tables import print_table
 from tracetune.tasks.anomaly_scores.embedding_scorer import Neighbours
 from tracetune.tasks.anomaly_scores.scorer import Scorer, scorer_named
@@ -64,12 +63,8 @@ def finetune(config: FinetuneConfig) -> AnomalyDetector:
 def detect(config: DetectConfig) -> pd.DataFrame:
     """Write the scores and alarms of every step, and the events that they make."""
     run = config.run
-    for path in (run.output, run.events):
-        if path is not None:
-            require_table_path(path, run.overwrite)
-    if run.plot is not None:
-        require_picture_path(run.plot, run.overwrite)
-    require_distinct((run.output, run.events, run.plot), (config.source.data, config.detector.model))
+    inputs = config.source.data, config.detector.model
+    check_outputs([run.output, run.events], run.plot, inputs, overwrite=run.overwrite)
     detector = _load(config.detector, run.device)
     panel = config.source.panel(detector.remembered)
     threshold = _threshold(config.detector)
@@ -88,9 +83,7 @@ def detect(config: DetectConfig) -> pd.DataFrame:
 
 def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     """Measure a detector on a table with labels."""
-    if config.output is not None:
-        require_table_path(config.output, config.overwrite)
-        require_distinct([config.output], (config.source.data, config.detector.model))
+    check_outputs([config.output], None, (config.source.data, config.detector.model), overwrite=config.overwrite)
     detector = _load(config.detector, config.device)
     channels = detector.channels
     source = config.source

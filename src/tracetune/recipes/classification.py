@@ -6,7 +6,7 @@ from rich.console import Console
 from tracetune.base.files import require_distinct, require_place
 from tracetune.base.processes import is_main_process
 from tracetune.data.reading.sources import ReadingKeywords
-from tracetune.data.table_files import require_table_path, write_frame
+from tracetune.data.table_files import write_frame
 from tracetune.estimators.class_evaluation import ClassEvaluation
 from tracetune.estimators.classifier import Classifier
 from tracetune.recipes.classification_report import print_evaluation
@@ -19,6 +19,7 @@ from tracetune.recipes.configs.classification import (
 from tracetune.recipes.configs.classifiers import ClassifierChoice
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
+from tracetune.recipes.outputs import check_outputs
 from tracetune.report.confusion_plot import confusion_figure
 from tracetune.training.progress import ProgressBar
 
@@ -46,8 +47,8 @@ def finetune(config: FinetuneConfig) -> Classifier:
 
 def classify(config: ClassifyConfig) -> pd.DataFrame:
     """Write the class of every series, and the probability of each class."""
-    require_table_path(config.run.output, config.run.overwrite)
-    require_distinct([config.run.output], (config.source.data, config.classifier.model))
+    inputs = config.source.data, config.classifier.model
+    check_outputs([config.run.output], None, inputs, overwrite=config.run.overwrite)
     classifier = _load(config.classifier, config.run.device)
     table = classifier.predict_df(
         config.source.path,

@@ -3,26 +3,21 @@
 from pathlib import Path
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import require_distinct
 from tracetune.data.panels import Panel
 from tracetune.data.splits import DividedPanel, split_panel
-from tracetune.data.table_files import require_table_path, write_frame
+from tracetune.data.table_files import write_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.recipes.chosen_forecaster import load_chosen
 from tracetune.recipes.configs.evaluate import EvaluateConfig
+from tracetune.recipes.outputs import check_outputs
 from tracetune.report.evaluation import print_evaluation, rows_to_draw
-from tracetune.report.figures import require_picture_path
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
     """Backtest a model on a table or a known data set, beside the naive forecasts."""
     run = config.run
-    if run.output:
-        require_table_path(run.output, run.overwrite)
-    if run.plot:
-        require_picture_path(run.plot, run.overwrite)
-    require_distinct((run.output, run.plot), (config.source.data, config.forecaster.model))
+    check_outputs([run.output], run.plot, (config.source.data, config.forecaster.model), overwrite=run.overwrite)
     forecaster = load_chosen(config.forecaster, run.device)
     if config.source.dataset is not None:
         panel, found = _evaluate_dataset(forecaster, config)

@@ -3,10 +3,9 @@
 import pandas as pd
 from rich.console import Console
 
-from tracetune.base.files import require_distinct
 from tracetune.base.folders import require_empty, staged_folder
 from tracetune.base.processes import is_main_process
-from tracetune.data.table_files import require_table_path, write_frame
+from tracetune.data.table_files import write_frame
 from tracetune.estimators.filled_frame import FILLED, read_source
 from tracetune.estimators.imputer import Imputer
 from tracetune.fitting.config import FitConfig
@@ -23,8 +22,8 @@ from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.demo import weekly_co2
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
+from tracetune.recipes.outputs import check_outputs
 from tracetune.report.candidates import candidate_rows
-from tracetune.report.figures import require_picture_path
 from tracetune.report.tables import print_table
 from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
@@ -53,10 +52,7 @@ def finetune(config: FinetuneConfig) -> Imputer:
 def impute(config: ImputeConfig) -> pd.DataFrame:
     """Fill the gaps of a table, and write it with what was filled in marked."""
     run = config.run
-    require_table_path(run.output, run.overwrite)
-    if run.plot is not None:
-        require_picture_path(run.plot, run.overwrite)
-    require_distinct((run.output, run.plot), [config.imputer.model])  # a table may be filled in place
+    check_outputs([run.output], run.plot, [config.imputer.model], overwrite=run.overwrite)  # a table is filled in place
     imputer = _load(config.imputer, run.device)
     assert config.source.data is not None, "checked with the configuration"
     source = read_source(config.source.data, config.source.options(), imputer.remembered)
@@ -76,9 +72,7 @@ def impute(config: ImputeConfig) -> pd.DataFrame:
 
 def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     """Hide observed steps of a table, fill them, and measure; beside fills that need no model."""
-    if config.output is not None:
-        require_table_path(config.output, config.overwrite)
-        require_distinct([config.output], (config.source.data, config.imputer.model))
+    check_outputs([config.output], None, (config.source.data, config.imputer.model), overwrite=config.overwrite)
     imputer = _load(config.imputer, config.device)
     panel = config.source.panel(imputer.remembered)
     found = imputer.evaluate(panel, pattern=config.pattern, share=config.share, season=config.season, seed=config.seed)

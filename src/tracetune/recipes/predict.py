@@ -6,14 +6,13 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Console
 
-from tracetune.base.files import require_distinct
 from tracetune.data.frame_writer import PIECEWISE, write_frames
 from tracetune.data.panels import Panel
-from tracetune.data.table_files import require_table_path, table_kind, write_frame
+from tracetune.data.table_files import table_kind, write_frame
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.recipes.chosen_forecaster import load_chosen
 from tracetune.recipes.configs.predict import PredictConfig, PredictRun
-from tracetune.report.figures import require_picture_path
+from tracetune.recipes.outputs import check_outputs
 from tracetune.report.forecast_panels import forecasts_to_draw
 from tracetune.report.forecast_plots import forecast_figure
 
@@ -52,12 +51,9 @@ def _forecasts(
 def _check_outputs(config: PredictConfig) -> None:
     """Refuse outputs that could not be written, before the work."""
     run = config.run
-    require_table_path(run.output, run.overwrite)
-    require_distinct((run.output, run.plot), (config.source.data, config.forecaster.model))
+    check_outputs([run.output], run.plot, (config.source.data, config.forecaster.model), overwrite=run.overwrite)
     if run.chunk_rows is not None:
         table_kind(Path(run.output), PIECEWISE)
-    if run.plot is not None:
-        require_picture_path(run.plot, run.overwrite)
 
 
 def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> int:

@@ -6,7 +6,7 @@ import pandas as pd
 from rich.console import Console
 
 from tracetune.base.processes import is_main_process
-from tracetune.data.table_files import require_table_path, write_frame
+from tracetune.data.table_files import write_frame
 from tracetune.data.text_files import read_text_table
 from tracetune.estimators.text_classifier import TextClassifier
 from tracetune.estimators.text_fit import text_fit_config
@@ -15,6 +15,7 @@ from tracetune.recipes.configs.classifiers import ClassifierChoice
 from tracetune.recipes.configs.text import ClassifyConfig, EvaluateConfig, FinetuneConfig, TextSource
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
+from tracetune.recipes.outputs import check_outputs
 from tracetune.report.tables import print_table
 from tracetune.training.progress import ProgressBar
 
@@ -53,7 +54,8 @@ def finetune(config: FinetuneConfig) -> TextClassifier:
 
 def classify(config: ClassifyConfig) -> pd.DataFrame:
     """Write every text with its class, and the probability of each class."""
-    require_table_path(config.run.output, config.run.overwrite)
+    inputs = config.source.data, config.classifier.model
+    check_outputs([config.run.output], None, inputs, overwrite=config.run.overwrite)
     classifier = _load(config.classifier, config.run.device)
     frame = read_texts(config.source)
     table = classifier.predict_df(

@@ -25,11 +25,11 @@ def panels_figure(count: int, size: tuple[float, float], dpi: float = 100.0) -> 
     return figure, axes[:count]
 
 
-def plain_axes(axes: Axes) -> None:
-    """Leave only the left and lower line, in grey, and a faint horizontal grid behind the curves."""
+def plain_axes(axes: Axes, labels: float = 8) -> None:
+    """Leave the left and lower line, in grey, labels of that size, and a faint horizontal grid behind the curves."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
-    axes.tick_params(colors=INK, labelsize=8)
+    axes.tick_params(colors=INK, labelsize=labels)
     axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
     axes.set_axisbelow(True)
 

@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import staged_file
+from tracetune.report.figures import written_figure
 from tracetune.selection.layers import module_place
 
 T5_KINDS = {
@@ -119,8 +119,7 @@ def plot_importance(path: str | Path, panels: Sequence[Panel]) -> None:
         bar.ax.yaxis.get_offset_text().set_fontsize(6)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
-    with staged_file(path) as temporary:
-        figure.savefig(temporary)
+    written_figure(figure, path)
 
 
 def plot_history(
@@ -159,8 +158,7 @@ def plot_history(
         each.spines[:].set_visible(False)
     patches = [Patch(color=_OPEN, label="open"), Patch(color=_CLOSED, label="closed")]
     figure.legend(handles=patches, loc="outside lower right", ncols=2, frameon=False, fontsize=7)
-    with staged_file(path) as temporary:
-        figure.savefig(temporary)
+    written_figure(figure, path)
 
 
 def _row_label(stem: str, index: int, only: bool) -> str:

@@ -9,9 +9,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tracetune.base.files import staged_file
+from tracetune.report.figures import GREY, plain_axes, written_figure
 
-_HISTORY, _TRUTH, _FORECAST, _ACCENT = "#8a8f98", "#1b1f24", "#0b6bcb", "#d1495b"
+_HISTORY, _FORECAST, _ACCENT = GREY, "#0b6bcb", "#d1495b"
 _DPI = 150
 _TITLE_PAD = 22  # points; leaves room for the legend
 _LOG_RANGE = 10  # losses that span more than this factor are drawn on a logarithmic axis
@@ -50,11 +50,7 @@ def _figure() -> tuple[Figure, Axes]:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_title("", pad=_TITLE_PAD)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(_HISTORY)
-    axes.tick_params(colors=_TRUTH, labelsize=9)
-    axes.grid(axis="y", color=_HISTORY, alpha=0.25, linewidth=0.6)
-    axes.set_axisbelow(True)
+    plain_axes(axes, labels=9)
     return figure, axes
 
 
@@ -72,8 +68,7 @@ def _write(figure: Figure, axes: Axes, path: str | Path) -> None:
             borderaxespad=0.2,
             borderpad=0,
         )
-    with staged_file(path) as temporary:
-        figure.savefig(temporary)
+    written_figure(figure, path)
 
 
 def _curve(log_history: Sequence[Mapping[str, object]], key: str) -> tuple[np.ndarray, np.ndarray]:

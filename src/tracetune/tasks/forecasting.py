@@ -290,15 +290,7 @@ class Forecasting:
 
     def model(self, backbone: Backbone, head: HeadConfig) -> ForecastModel:
         """Put a new head on a backbone; one like that of the model that is tuned on starts with its weights."""
-        model = ForecastModel.from_backbone(
-            backbone,
-            self.prediction_length,
-            head,
-            self.context_length,
-            self.name_or_path,
-            self.resolutions,
-            self.adjustment,
-        )
+        model = self._model(backbone, head)
         if self.tuned is not None:
             model.start_at(self.tuned)
         return model
@@ -311,15 +303,7 @@ class Forecasting:
             return tuned
         if not isinstance(backbone, ZeroShotForecaster):
             return None
-        model = ForecastModel.from_backbone(
-            backbone,
-            self.prediction_length,
-            None,
-            self.context_length,
-            self.name_or_path,
-            self.resolutions,
-            self.adjustment,
-        )
+        model = self._model(backbone, None)
         model.quantile_loss = self.quantile_loss
         return model
 
@@ -327,3 +311,7 @@ class Forecasting:
         """Solve the head by ridge regression, see heads/ridge.py; returns the validation loss."""
         assert isinstance(model, ForecastModel) and isinstance(model.head, Head)
         return fit_ridge(model.head, train, validation, kept_directions=model.kept_directions).validation_loss
+
+    def _model(self, backbone: Backbone, head: HeadConfig | None) -> ForecastModel:
+        lengths = self.prediction_length, head, self.context_length
+        return ForecastModel.from_backbone(backbone, *lengths, self.name_or_path, self.resolutions, self.adjustment)

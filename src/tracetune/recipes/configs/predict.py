@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.recipes.configs.forecaster import ForecasterChoice
+from tracetune.recipes.configs.quantiles import level_numbers
 from tracetune.recipes.data_source import DataSource
 
 
@@ -44,15 +45,8 @@ class PredictRun:
         self.quantile_levels()
 
     def quantile_levels(self) -> list[float]:
-        """Return the levels as numbers.
-
-        Raises:
-            InputError: one is not a number.
-        """
-        try:
-            return [float(level) for level in self.quantiles]
-        except ValueError as error:
-            raise InputError(f"Expected quantiles such as 0.1,0.9, found {list(self.quantiles)}.") from error
+        """Return the levels as numbers; see `level_numbers`."""
+        return level_numbers(self.quantiles)
 
 
 @dataclass(frozen=True)
