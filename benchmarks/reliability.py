@@ -265,8 +265,14 @@ def main(arguments: list[str] | None = None) -> None:
             identity=("campaign", "case", "number"), cases=("kills", "stops", "disks", "cases", "output"),
         )  # fmt: skip
         first, fill = options.cases[0], partial(campaign.fill, sizes=options.disks)
-        todo = [("kills", case, number, campaign.kill) for number in range(options.kills) for case in options.cases]
-        todo += [("stops", case, number, campaign.stop) for number in range(options.stops) for case in options.cases]
+        campaigns = (("kills", options.kills, campaign.kill), ("stops", options.stops, campaign.stop))
+        todo = [
+            (name, case, number, make)
+            for number in range(max(options.kills, options.stops))
+            for case in options.cases
+            for name, count, make in campaigns
+            if number < count
+        ]
         todo += [("disks", first, number, fill) for number in range(options.disks)]
         for name, case, number, make in todo:
             if results.find(campaign=name, case=case, number=number) is None:

@@ -16,7 +16,7 @@ _ENCODER = "encoder"
 _TRACE = ["--method", "trace", "--warmup-steps", "2", "--interval", "3", "--cost-share", "1"]
 _ADAPTERS = ["--method", "lora"]
 _UNTRAINED_HEAD = ["--start", "zero-shot"]
-_SHORT = ["--device", "cpu", "--head-epochs", "1", "--batch-size", "16", "--max-steps", "20", "--learning-rate", "3e-3"]
+_SHORT = ["--device", "cpu", "--head-epochs", "1", "--batch-size", "16", "--learning-rate", "3e-3"]
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,18 @@ class Case:
         """Return the arguments of the command line, without places to write to, for the inputs in ``folder``."""
         model = folder / (_ENCODER if self.task == "text" else MODEL)
         read = [str(folder / f"{self.task}.csv"), "--task", self.task, "--model", str(model)]
-        return ["finetune", *read, *_SHORT, *_OF_TASK.get(self.task, []), *self.flags]
+        return ["finetune", *read, *_SHORT, *_OF_TASK[self.task], *self.flags]
 
 
 _OF_TASK = {
-    "forecasting": ["--prediction-length", "12", "--context-length", "64", "--validation-windows", "32"],
-    "imputation": ["--context-length", "64"],
+    "forecasting": [
+        "--prediction-length", "12", "--context-length", "64", "--validation-windows", "32", "--max-steps", "20",
+    ],
+    "imputation": ["--context-length", "64", "--max-steps", "12"],
     "classification": ["--context-length", "64", "--folds", "2", "--max-steps", "8"],
-    "anomaly": ["--scorer", "reconstruction"],
-}
+    "anomaly": ["--scorer", "reconstruction", "--max-steps", "12"],
+    "text": ["--max-steps", "12"],
+}  # fmt: skip
 CASES = {
     "checkpoints": Case("forecasting", [*_ADAPTERS, *_UNTRAINED_HEAD]),
     "head and adapters": Case("forecasting", [*_ADAPTERS, "--start", "head"]),
