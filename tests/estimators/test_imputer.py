@@ -177,5 +177,7 @@ def test_what_cannot_be_done_is_refused_in_words(imputer: Imputer, fitted: Imput
         gappy = wide().rename(columns={"b": "c"})
         gappy.loc[3, "a"] = np.nan
         fitted.impute(gappy, target=["a", "c"])
+    with pytest.raises(InputError, match="context_length of at least 1, found 0"):
+        Imputer.from_pretrained(imputer.base_name, 0)
     with pytest.raises(InputError, match="pattern"):
         fitted.evaluate(wide(), pattern="dots")

@@ -66,3 +66,6 @@ def test_wrong_use_says_what_to_do(
     assert run(monkeypatch, *common, "--model", "encoder", "--method", "full", "--keep", "0.25") == 2
     assert "--keep 0.25 changes nothing with the method 'full'" in capsys.readouterr().err
     assert not Path("out").exists()
+    line = ("classify", "test.csv", "--task", "text", "--model", "encoder", "--output", "test.csv", "--overwrite")
+    assert run(monkeypatch, *line) == 2
+    assert "would replace what is read" in capsys.readouterr().err

@@ -33,6 +33,28 @@ def from_json(record_class: type[T], content: object, where: str) -> T:
     return built
 
 
+def require_counts(record: object, *names: str) -> None:
+    """Refuse values below 1 under ``names``; for the checks of a record's class.
+
+    Raises:
+        InputError: names the first of them.
+    """
+    for name in names:
+        if (value := getattr(record, name)) < 1:
+            raise InputError(f"Expected {name} of at least 1, found {value}.")
+
+
+def require_names(record: object, name: str, least: int = 1) -> None:
+    """Refuse fewer than ``least`` names under ``name``, or one that comes twice; for the checks of a record's class.
+
+    Raises:
+        InputError: says which.
+    """
+    found = getattr(record, name)
+    if len(found) < least or len(set(found)) < len(found):
+        raise InputError(f"Expected at least {least} {name}, each once, found {shown(found)}.")
+
+
 def _built(record_class: TypeHint, content: object, key: str, where: str) -> Any:
     if not isinstance(content, Mapping):
         raise _unexpected(key, "an object {...}", content, where)

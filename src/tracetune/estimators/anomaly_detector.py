@@ -147,8 +147,8 @@ class AnomalyDetector:
         name, record = saved.base_model.name, saved.record
 
         def build(backbone: Backbone) -> AnomalyModel:
-            task = AnomalyDetection(record["context_length"], name)
-            return task.zero_shot(backbone) if record["head"] is None else task.model(backbone, None)
+            task = AnomalyDetection(saved.content.context_length, name)
+            return task.zero_shot(backbone) if saved.content.head is None else task.model(backbone, None)
 
         detector = cls(load_model(saved, build, base), name, trace=record, device=device)
         detector.learned = saved.content.learned(saved_arrays(saved), detector.anomaly_model)

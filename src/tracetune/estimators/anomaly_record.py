@@ -7,7 +7,7 @@ import numpy as np
 
 from tracetune.base.errors import InputError, Remark, argument, shown, unknown_name
 from tracetune.base.json_types import JsonObject
-from tracetune.base.schema import from_json
+from tracetune.base.schema import from_json, require_counts, require_names
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.item_scorer import ItemScorer, fit_item, restored_item, total
@@ -112,6 +112,15 @@ class SavedDetector:
     dated: bool
     reading: JsonObject
     remarks: list[str]
+    context_length: int
+    head: JsonObject | None
+
+    def __post_init__(self) -> None:
+        require_counts(self, "context_length")
+        require_names(self, "channels")
+        checked_scorer(self.scorer.built(), self.contamination, self.false_alarm_rate)
+        if not self.items:
+            raise InputError("Expected at least one item, found none.")
 
     @classmethod
     def from_json(cls, record: Mapping[str, object], where: str) -> "SavedDetector":
@@ -126,11 +135,14 @@ class SavedDetector:
             prefix = f"{number}/"
             arrays_of_item = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
             try:
+                _check_shape(item.item_id, arrays_of_item["values"], arrays_of_item["timestamps"], len(self.channels))
                 items[item.item_id] = restored_item(
                     item.item_id, tuple(item.key), self.dated, arrays_of_item, scorer, model, self.contamination
                 )
             except KeyError as error:
                 raise InputError(f"The arrays of item {item.item_id!r} lack {error}. Save the model again.") from error
+            except (TypeError, ValueError, IndexError, RuntimeError) as error:
+                raise InputError(f"The arrays of item {item.item_id!r} do not fit its scorer: {error}") from error
         return Learned(
             items=items,
             channels=tuple(self.channels),
@@ -141,6 +153,14 @@ class SavedDetector:
             freq=self.freq,
             reading=ReadingOptions.from_json(self.reading),
             remarks=tuple(map(Remark, self.remarks)),
+        )
+
+
+def _check_shape(item: str, values: np.ndarray, timestamps: np.ndarray, channels: int) -> None:
+    if timestamps.ndim != 1 or values.shape != (channels, len(timestamps)):
+        raise InputError(
+            f"Expected the learned part of {item!r} to be of {channels} channels and as many steps as it has times, "
+            f"found {values.shape} values and {timestamps.shape} times. Save the model again."
         )
 
 

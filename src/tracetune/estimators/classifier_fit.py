@@ -12,9 +12,9 @@ from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
-from tracetune.base.errors import InputError, argument
+from tracetune.base.errors import InputError, argument, shown
 from tracetune.base.json_types import JsonObject
-from tracetune.base.schema import from_json
+from tracetune.base.schema import from_json, require_counts, require_names
 from tracetune.data.batch_source import BatchSource
 from tracetune.data.windows import batches
 from tracetune.estimators.labelled import Label
@@ -63,6 +63,14 @@ class ClassifierRecord:
     temperature: float
     class_weights: list[float]
     columns: JsonObject = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_names(self, "classes", 2)
+        require_counts(self, "channels", "context_length")
+        if self.temperature <= 0:
+            raise InputError(f"Expected a temperature above 0, found {self.temperature}.")
+        if len(self.class_weights) != len(self.classes) or any(weight <= 0 for weight in self.class_weights):
+            raise InputError(f"Expected a weight above 0 for each class, found {shown(self.class_weights)}.")
 
     @classmethod
     def from_json(cls, record: Mapping[str, object], where: str) -> "ClassifierRecord":

@@ -9,7 +9,7 @@ from torch import nn
 
 from tracetune.base.errors import InputError, argument
 from tracetune.base.json_types import JsonObject
-from tracetune.base.schema import from_json
+from tracetune.base.schema import from_json, require_counts
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.estimators.intervals import ResidualQuantiles
@@ -71,10 +71,7 @@ class ForecastRecord:
     trend: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("prediction_length", "context_length"):
-            value = getattr(self, name)
-            if value < 1:
-                raise InputError(f"Expected {name} of at least 1, found {value}.")
+        require_counts(self, "prediction_length", "context_length")
         checked_resolutions(self.resolutions)
         self.adjustment  # noqa: B018 - refuses what is none
 

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone
-from tracetune.base.errors import InputError, either
+from tracetune.base.errors import InputError, argument, either
 from tracetune.base.json_types import JsonObject
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
@@ -75,6 +75,8 @@ class Imputer(BackboneEstimator[Backbone]):
         device: str = "auto",
     ) -> None:
         require_rebuilds(backbone)
+        if context_length < 1:
+            raise InputError(f"Expected {argument('context_length')} of at least 1, found {context_length}.")
         super().__init__(backbone, base_name, model=model, trace=trace, history=history, device=device)
         self.context_length = context_length
         self.record = None if trace is None else ImputerRecord.from_json(trace, "the record")
@@ -115,7 +117,8 @@ class Imputer(BackboneEstimator[Backbone]):
             load_backbone,
             context_length=context_length,
         )
-        length = loaded.record.context_length if loaded.record else context_length or loaded.backbone.context_length
+        length = loaded.record.context_length if loaded.record else context_length
+        length = loaded.backbone.context_length if length is None else length
         return cls(loaded.backbone, loaded.base_name, length, model=loaded.model, trace=loaded.trace, device=device)
 
     def fit(

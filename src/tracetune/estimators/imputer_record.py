@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tracetune.backbones.backbone import Backbone
+from tracetune.base.errors import InputError, shown, unknown_name
 from tracetune.base.json_types import JsonObject
-from tracetune.base.schema import from_json
+from tracetune.base.schema import from_json, require_counts, require_names
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.heads.imputation import ImputationHeadConfig
-from tracetune.tasks.imputation import BACKBONE, Imputation, ImputationModel
+from tracetune.tasks.gaps import LENGTH_CLASSES
+from tracetune.tasks.imputation import BACKBONE, LINE, SEASON, Imputation, ImputationModel
 
 MOST_SCALERS = 1000
+RULES = (BACKBONE, LINE, SEASON)
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,10 @@ class Scale:
 
     mean: list[float]
     scale: list[float]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.scale) or any(scale <= 0 for scale in self.scale):
+            raise InputError(f"Expected a deviation above 0 for each mean, found {shown(self.scale)}.")
 
 
 @dataclass(frozen=True)
@@ -35,9 +42,9 @@ class ImputerRecord:
         season: steps of one season.
         related: channels that each channel is also filled from.
         head: configuration of the head; None where the model has none.
+        intervals: quantiles of the errors by class of gap length.
         rule: how a model without a head fills.
         scales: of the items of training, at most a thousand: what is known of a channel that is all missing later.
-        intervals: quantiles of the errors by class of gap length.
         reading: how the table was read that it was trained on.
     """
 
@@ -46,10 +53,22 @@ class ImputerRecord:
     season: int
     related: list[list[int]]
     head: ImputationHeadConfig | None
+    intervals: JsonObject
     rule: str = BACKBONE
     scales: dict[str, Scale] = field(default_factory=dict)
-    intervals: JsonObject | None = None
     reading: JsonObject = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        require_counts(self, "context_length", "season")
+        require_names(self, "channels")
+        if self.rule not in RULES:
+            raise unknown_name("rule", self.rule, RULES)
+        channels, widths = len(self.channels), {len(row) for row in self.related}
+        places = {place for row in self.related for place in row}
+        if self.related and (len(self.related) != channels or len(widths) > 1 or not places <= set(range(channels))):
+            raise InputError(f"Expected as many related ones of {channels} channels for each, found {self.related}.")
+        if (lengths := len(self.quantiles().values)) != LENGTH_CLASSES:
+            raise InputError(f"Expected intervals for {LENGTH_CLASSES} classes of gap lengths, found {lengths}.")
 
     @classmethod
     def from_json(cls, record: Mapping[str, object], where: str) -> "ImputerRecord":
@@ -66,9 +85,9 @@ class ImputerRecord:
         task = self.task(name)
         return task.filling_by(backbone, self.rule) if self.head is None else task.model(backbone, self.head)
 
-    def quantiles(self) -> ResidualQuantiles | None:
+    def quantiles(self) -> ResidualQuantiles:
         """Return where its quantiles lie."""
-        return None if self.intervals is None else ResidualQuantiles.from_dict(self.intervals, "intervals")
+        return ResidualQuantiles.from_dict(self.intervals, "intervals")
 
     def scaler(self, item: str, values: np.ndarray) -> Scaler:
         """Return how to scale a series [C, L]: as in training where the item was there, else by its own values.

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tracetune.backbones.text_encoder import TextEncoder
-from tracetune.base.schema import from_json
+from tracetune.base.errors import InputError, shown
+from tracetune.base.schema import from_json, require_counts, require_names
 from tracetune.heads.pooled import PooledHeadConfig
 from tracetune.tasks.text import TextClassification, TextModel
 
@@ -30,6 +31,12 @@ class TextClassifierRecord:
     text_columns: list[str]
     label_column: str | None
     head: PooledHeadConfig
+
+    def __post_init__(self) -> None:
+        require_names(self, "classes", 2)
+        require_counts(self, "max_length", "longest")
+        if self.text_columns and len(self.text_columns) != 1 + self.pairs:
+            raise InputError(f"Expected {1 + self.pairs} columns of texts, or none, found {shown(self.text_columns)}.")
 
     @classmethod
     def from_json(cls, record: Mapping[str, object], where: str) -> "TextClassifierRecord":
