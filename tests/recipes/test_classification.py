@@ -36,6 +36,9 @@ def test_a_table_is_learned_from_classified_and_measured(tmp_path: Path) -> None
     found = evaluate(from_mapping(EvaluateConfig, {**known, "data": test, "plot": str(picture)}))
     assert found.accuracy > 0.8
     assert "predicted class" in picture.read_text(encoding="utf-8")
+    for plot, message in ((picture, "exists already"), (tmp_path / "c.xyz", r"ends in \.png"), (tmp_path, "ends in")):
+        with pytest.raises(InputError, match=message):
+            evaluate(from_mapping(EvaluateConfig, {**known, "data": test, "plot": str(plot)}))
     pd.read_csv(test).drop(columns="state").to_csv(tmp_path / "new.csv", index=False)
     output = tmp_path / "classes.csv"
     classify(from_mapping(ClassifyConfig, {**known, "data": str(tmp_path / "new.csv"), "output": str(output)}))

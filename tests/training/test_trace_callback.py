@@ -314,6 +314,9 @@ def test_wrong_use_is_explained(tmp_path: Path) -> None:
         TraceCallback()
     with pytest.raises(InputError, match="model with LoRA layers"):
         trainer(tmp_path, TraceCallback(validation=validation()), Forecaster()).train()
+    samples = Samples(validation()[0])
+    with pytest.raises(InputError, match="found single samples"):
+        trainer(tmp_path, TraceCallback(validation=[samples[row] for row in range(4)])).train()
     merged = lora_forecaster()
     merged.merge_adapter()
     with pytest.raises(InputError, match="unmerged"):

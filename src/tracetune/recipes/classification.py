@@ -3,7 +3,7 @@
 import pandas as pd
 from rich.console import Console
 
-from tracetune.base.files import require_distinct, require_place
+from tracetune.base.files import require_distinct
 from tracetune.base.processes import is_main_process
 from tracetune.data.reading.sources import ReadingKeywords
 from tracetune.data.table_files import write_frame
@@ -21,6 +21,7 @@ from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
 from tracetune.recipes.outputs import check_outputs
 from tracetune.report.confusion_plot import confusion_figure
+from tracetune.report.figures import require_picture_path
 from tracetune.training.progress import ProgressBar
 
 
@@ -64,7 +65,7 @@ def classify(config: ClassifyConfig) -> pd.DataFrame:
 def evaluate(config: EvaluateConfig) -> ClassEvaluation:
     """Measure a classifier on labelled series."""
     if config.plot is not None:
-        require_place(config.plot)
+        require_picture_path(config.plot, config.overwrite)
         require_distinct([config.plot], (config.source.data, config.classifier.model))
     classifier = _load(config.classifier, config.device)
     found = classifier.evaluate(

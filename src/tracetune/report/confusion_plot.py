@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tracetune.base.files import staged_file
+from tracetune.report.figures import written_figure
 
 _MOST_NUMBERS = 20  # classes up to which counts are written into the cells
 
@@ -15,7 +15,7 @@ def confusion_figure(confusion: pd.DataFrame, path: str | Path) -> None:
     counts = confusion.to_numpy()
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     side = 2.5 + 0.35 * min(len(counts), 40)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained", dpi=150)
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(counts))
@@ -36,5 +36,4 @@ def confusion_figure(confusion: pd.DataFrame, path: str | Path) -> None:
                     color="white" if dark else "black",
                 )
     figure.colorbar(image, ax=axes, label="share of the true class")
-    with staged_file(path) as temporary:
-        figure.savefig(temporary, format=Path(path).suffix.lstrip(".").lower() or "png", dpi=150)
+    written_figure(figure, path)

@@ -50,8 +50,13 @@ def plain_ticks(axes: Axes, heights: int = 5) -> None:
 
 
 def written_figure(figure: Figure, path: str | Path | None) -> Figure:
-    """Write a figure to a file, whole or not at all, where one is given; returns the figure."""
+    """Write a figure to a file, whole or not at all, where one is given; returns the figure.
+
+    Raises:
+        InputError: another suffix than those of pictures, or a place that cannot be written.
+    """
     if path is not None:
+        require_picture_path(path, overwrite=True)
         with staged_file(path) as temporary:
             figure.savefig(temporary)
     return figure

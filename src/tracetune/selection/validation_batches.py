@@ -1,6 +1,6 @@
 """The validation batches of a selection, of which each round reads some others."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -76,6 +76,33 @@ def checked_validation(validation: object) -> Any:
             "drop_last (fewer samples than one batch are dropped by it)."
         )
     return validation
+
+
+def refuse_rows(validation: object, training: object) -> None:
+    """Refuse a list of single samples, as a training data set holds them: elements of a list are batches.
+
+    Args:
+        validation: as given.
+        training: the training data set, None where there is none.
+
+    Raises:
+        InputError: the first element has the keys and shapes of the first training sample.
+    """
+    if not isinstance(validation, (list, tuple)) or not hasattr(training, "__getitem__"):
+        return
+    if (row := _shapes(training[0])) and row == _shapes(validation[0]):
+        name, shape = next(iter(row.items()))
+        raise InputError(
+            f"Expected a list of validation batches, found single samples: {name!r} has the shape {list(shape)} of the "
+            "training data. Give them as a data set, which is batched like those, or in a DataLoader."
+        )
+
+
+def _shapes(sample: object) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a mapping's values, numbers and lists of numbers too; none of anything else."""
+    if not isinstance(sample, Mapping):
+        return {}
+    return {str(name): tuple(np.shape(value)) for name, value in sample.items()}
 
 
 def as_batches(validation: Any, batch_size: int, collate: Callable[[list[Any]], Any]) -> Any:

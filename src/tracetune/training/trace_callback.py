@@ -22,8 +22,8 @@ from tracetune.selection.gates import Gates
 from tracetune.selection.preconditions import check_sharding, check_trained, check_undisturbed, check_unused_parameters
 from tracetune.selection.round_record import RoundRecord
 from tracetune.selection.selection_run import SelectionRun
-from tracetune.selection.validation import AnyBatch, LossFunction, model_loss
-from tracetune.selection.validation_batches import ScoringBatches, as_batches, checked_validation
+from tracetune.selection.validation import AnyBatch, LossFunction, model_loss, undisturbed
+from tracetune.selection.validation_batches import ScoringBatches, as_batches, checked_validation, refuse_rows
 from tracetune.training.checkpoint_steps import checkpoint_steps
 from tracetune.training.micro_batches import MicroBatches
 
@@ -147,6 +147,9 @@ class TraceCallback(TrainerCallback):
         check_unused_parameters(_looks_for_unused(args, gates.model))
         if optimizer is not None:
             check_trained(gates.layers, gates.closed_names, optimizer)
+        if not isinstance(dataset := getattr(train_dataloader, "dataset", None), MicroBatches):  # it holds batches
+            with undisturbed(gates.model):  # a sample may be drawn at random
+                refuse_rows(self.validation, dataset)
         collate = getattr(train_dataloader, "collate_fn", None) or default_collate
         batches = as_batches(self.validation, self.config.batch_size, collate)
         self._run = SelectionRun(

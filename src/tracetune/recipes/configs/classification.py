@@ -121,6 +121,7 @@ class EvaluateConfig:
         plot: picture of the confusion matrix, .png, .svg or .pdf.
         batch_size: series per forward pass.
         device: auto, cpu or cuda.
+        overwrite: replace the picture if it exists.
     """
 
     source: LabelledSource
@@ -128,6 +129,7 @@ class EvaluateConfig:
     plot: str | None = None
     batch_size: int = 256
     device: str = "auto"
+    overwrite: bool = False
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "batch_size")
