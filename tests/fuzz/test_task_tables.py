@@ -180,29 +180,21 @@ def check(kind: str, numbers: range, folder: Path) -> Counter[str]:
 
 
 @pytest.fixture
-def quiet(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the recipes their models, which are not what is tried here, and let them print nothing."""
+def loaded(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the recipes their models, which are not what is tried here."""
     for recipe in (anomaly, imputation, classification, text):
         task = recipe.__name__.rpartition(".")[2]
         monkeypatch.setattr(recipe, "_load", lambda *_, model=models[task]: model)
-        monkeypatch.setattr(recipe, "print_table", lambda *_: None)
-        if hasattr(recipe, "Console"):
-            monkeypatch.setattr(recipe, "Console", lambda **_: _Silent())
 
 
-class _Silent:
-    def print(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-@pytest.mark.usefixtures("quiet")
+@pytest.mark.usefixtures("loaded")
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_tables_of_every_task(kind: str, tmp_path: Path) -> None:
     assert sum(check(kind, range(SHORT), tmp_path).values()) == SHORT
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("quiet")
+@pytest.mark.usefixtures("loaded")
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_damaged_tables_of_every_task(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outcomes = check(kind, range(SHORT, SHORT + LONG), tmp_path)
