@@ -45,6 +45,7 @@ BEST = ("best, then trace .5", "best, then trace .5 at 2e-3", "best, then lora")
 GRID = tuple(f"lora, rate {rate:g}" for rate in RATES)
 GRID_AGAIN = ("exchange_rate", "weather")
 GRID_FITTED = tuple(f"{trial}{BEST_STEP}" for trial in GRID)
+RATES_FITTED = tuple(f"lora, rate {rate:g}{BEST_STEP}" for rate in (5e-4, 2e-3, 8e-3))
 TIES = ("trace .25, ties by cost", "shuffled scores .25, ties by cost")
 VARIANTS = (
     "trace .25, ties by cost",
@@ -88,6 +89,7 @@ STAGES = (
         seeds=(0,),
         steps=(100, 200, 400),
     ),
+    Stage("rates, best step", RATES_FITTED, cuts=(2,), seeds=(0,), steps=(100,)),
     Stage("selection, again", SELECTION, seeds=(1,)),
     Stage("panels", ("default", "head", "lora"), PANELS, cuts=(2, 1), seeds=(0,)),
     Stage("heads", HEADS, seeds=(0,)),
