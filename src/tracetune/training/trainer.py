@@ -16,7 +16,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 from tracetune.base.device import resolve_device, supports_bf16
 from tracetune.base.errors import InputError
 from tracetune.base.processes import process_count
-from tracetune.data.batch_source import Batch, BatchSource
+from tracetune.data.batch_source import BatchSource, identity_collate
 from tracetune.training.checkpoints import WholeCheckpoints
 from tracetune.training.config import TrainingConfig
 from tracetune.training.micro_batches import MicroBatches, TaskLabels, counted, share_of_step
@@ -80,7 +80,7 @@ def build_trainer(
         args=arguments,
         train_dataset=train if micro is None else micro,
         eval_dataset=validation,
-        data_collator=_identity if micro is None else counted,
+        data_collator=identity_collate if micro is None else counted,
         compute_loss_func=None if micro is None else partial(share_of_step, devices=max(1, arguments.n_gpu)),
         optimizers=(optimizer, schedule),
         callbacks=[
@@ -182,8 +182,3 @@ def _validate_in_each_process(trainer: Trainer) -> None:
     trainer.gather_function = trainer.accelerator.gather_for_metrics = (
         without_padding  # the Trainer restores the latter
     )
-
-
-def _identity(batch: Batch) -> Batch:
-    """Collate function for data sets that return whole batches."""
-    return batch
