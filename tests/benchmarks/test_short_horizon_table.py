@@ -34,8 +34,14 @@ def test_methods_stand_beside_the_better_classic_one_of_each_data_set() -> None:
         {"data set": "c", "naive2": 1.0, "AutoTheta": 0.8, "zero-shot": 0.1},
     ]
     found = {row["method"]: row for row in table.beside_the_better_classic(rows)}
-    assert found["zero-shot"] == {"method": "zero-shot", "relative": pytest.approx(0.85), "groups": 2, "ahead": 1}
-    assert found["AutoETS"]["relative"] == pytest.approx((1 + 0.9 / 0.8) / 2)
+    assert found["zero-shot"] == {
+        "method": "zero-shot",
+        "where both were made": pytest.approx((1.2 + 0.5) / 2),
+        "where one was": pytest.approx((1.2 + 0.5 + 0.125) / 3),
+        "data sets": 3,
+        "ahead": 2,
+    }
+    assert found["AutoETS"]["where both were made"] == pytest.approx((1 + 0.9 / 0.8) / 2)
 
 
 def test_errors_are_those_of_the_competition() -> None:
