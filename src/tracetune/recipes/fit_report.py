@@ -11,7 +11,7 @@ from tracetune.base.json_types import JsonObject
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import print_table
 
-_OWN_FILE = "Go on with:"
+_SEEN_FILE = "Go on with:"
 _OTHER_FILE = "Go on with (better with a table that it has not seen):"
 
 
@@ -48,7 +48,7 @@ def print_next_commands(source: Source, output: str, verbs: Mapping[str, Sequenc
         seen: whether what the commands say of this table would be too good, because the model was trained on it.
     """
     console = Console(highlight=False)
-    console.print(f"\nSaved to {output}. {_OTHER_FILE if seen else _OWN_FILE}", markup=False)
+    console.print(f"\nSaved to {output}. {_OTHER_FILE if seen else _SEEN_FILE}", markup=False)
     for verb, more in verbs.items():
         line = shlex.join(["tracetune", verb, *source_words(source), "--model", output, *more])
         console.print(f"  {line}", soft_wrap=True, markup=False)

@@ -79,7 +79,7 @@ class SelectionPlan:
 
     @property
     def reads(self) -> int:
-        """Batches that all rounds together read."""
+        """Return the batches that all rounds read together."""
         return len(self.schedule.rounds()) * self.batches
 
 
