@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tracetune.estimators.classifier import Classifier
     from tracetune.estimators.forecaster import Forecaster
     from tracetune.estimators.imputer import Imputer
+    from tracetune.estimators.module_importance import module_importance
     from tracetune.estimators.text_classifier import TextClassifier
     from tracetune.evaluation.backtest import Evaluation
     from tracetune.fitting.config import FitConfig
@@ -47,6 +48,7 @@ __all__ = [
     "Trace",
     "TraceCallback",
     "TrainingConfig",
+    "module_importance",
     "wrap_module",
 ]
 
@@ -72,6 +74,7 @@ _MODULES = {
     "Trace": "fitting.methods",
     "TraceCallback": "training.trace_callback",
     "TrainingConfig": "training.config",
+    "module_importance": "estimators.module_importance",
     "wrap_module": "backbones.any_module",
 }
 

@@ -1,5 +1,6 @@
 """Importance from the command line: scores, costs and agreement that equal the library's, and pictures."""
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from scipy import stats
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune import FitConfig, Forecaster, HeadConfig, InputError, Trace, TrainingConfig
 from tracetune.base.config import from_mapping
+from tracetune.cli.commands import COMMANDS
+from tracetune.recipes import importance as recipe
 from tracetune.recipes.configs.importance import ImportanceConfig
 from tracetune.recipes.importance import STATE_FILE, importance
 from tracetune.selection.config import SelectionConfig
@@ -114,7 +117,7 @@ def test_an_interrupted_run_goes_on_with_its_shapley_values(
 
     whole = importance(config(table, tmp_path / "whole", base, shapley_pairs=2, **options))
     with monkeypatch.context() as patch:
-        patch.setattr("tracetune.recipes.importance_scores.track", killed)
+        patch.setattr("tracetune.estimators.module_importance.track", killed)
         with pytest.raises(Killed):
             importance(config(table, tmp_path / "cut", base, shapley_pairs=1, **options))
     assert {path.name for path in (tmp_path / "cut.unfinished").iterdir()} == {STATE_FILE, "run.json"}
@@ -172,3 +175,46 @@ def test_wrong_use_is_explained(base: str, traced: str, table: str, tmp_path: Pa
 def test_unusable_configurations_are_refused(table: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         importance(from_mapping(ImportanceConfig, {"data": table, "output": "out", **options}))
+
+
+SETTINGS = {
+    "classification": ("classification:ImportanceConfig", "of_classes", {"validation_share": 0.5}),
+    "anomaly": ("anomaly:ImportanceConfig", "of_anomalies", {"start": "zero-shot"}),
+    "imputation": ("imputation:ImportanceConfig", "of_gaps", {"start": "zero-shot", "related": 1}),
+}
+
+
+def table_of_task(task: str, path: Path) -> str:
+    steps = np.arange(240)
+    noise = np.random.default_rng(0).normal(size=(2, 240))
+    frame = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=240, freq="h"), "a": np.sin(steps / 4)})
+    frame = frame.assign(a=frame["a"] + 0.1 * noise[0], b=frame["a"] + 0.1 * noise[1])
+    if task == "classification":
+        items = [frame.iloc[24 * n : 24 * n + 24].assign(series=f"s{n}", label="ab"[n % 2]) for n in range(8)]
+        frame = pd.concat(items)
+    if task == "anomaly":
+        frame["label"] = 0
+    frame.to_csv(path, index=False)
+    return str(path)
+
+
+@pytest.mark.parametrize("task", SETTINGS)
+def test_every_task_has_its_importance(task: str, base: str, tmp_path: Path) -> None:
+    place, name, more = SETTINGS[task]
+    assert COMMANDS["importance"].variants[task].recipe == f"importance:{name}"
+    assert COMMANDS["importance"].variants[task].config == place
+    module, _, kind = place.partition(":")
+    settings = getattr(importlib.import_module(f"tracetune.recipes.configs.{module}"), kind)
+    given = {"scores": ("gated_dsic", "magnitude"), "samples": 4, "batch_size": 4, "max_steps": 1, "device": "cpu"}
+    data = table_of_task(task, tmp_path / "table.csv")
+    output = tmp_path / "out"
+    values = {"data": data, "model": base, "output": str(output), **given, **more}
+    found = getattr(recipe, name)(from_mapping(settings, values))
+    assert [each.method for each in found] == ["gated_dsic", "magnitude"]
+    written = json.loads((output / "importance.json").read_text())
+    assert len(written["modules"]) == 14
+    assert all("label" not in each for each in written["modules"])
+    scores = pd.read_csv(output / "scores.csv", float_precision="round_trip")
+    np.testing.assert_array_equal(scores[scores["score"] == "gated_dsic"]["value"], found[0].scores)
+    with Image.open(output / "heatmap.png") as picture:
+        assert min(picture.size) > 200

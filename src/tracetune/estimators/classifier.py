@@ -193,7 +193,7 @@ class Classifier(BackboneEstimator[Backbone]):
         if folds is not None and folds < 1:
             raise InputError(f"Expected {argument('folds')} of at least 1, found {folds}.")
         config = with_method(config or classifier_config(), method)
-        values, given, read = _labelled(train, labels, label_column, columns)
+        values, given, read = labelled_samples(train, labels, label_column, columns)
         series = checked_samples(values)
         numbers, classes = class_numbers(given, len(series), None)
         require_classes(classes, "series")
@@ -271,7 +271,7 @@ class Classifier(BackboneEstimator[Backbone]):
             InputError: unusable data, or a class that the fit did not know.
         """
         remembered = self._record().columns
-        values, given, _ = _labelled(test, labels, label_column, columns, remembered)
+        values, given, _ = labelled_samples(test, labels, label_column, columns, remembered)
         series = checked_samples(values, self._record().channels)
         numbers, _ = class_numbers(given, len(series), self.classes)
         return ClassEvaluation.of(self.predict(series, batch_size=batch_size), numbers, self.classes)
@@ -327,7 +327,7 @@ class Classifier(BackboneEstimator[Backbone]):
         return LabelledSeries(resampled(series, resolution), np.zeros(len(series), dtype=np.int64))
 
 
-def _labelled(
+def labelled_samples(
     data: SeriesData,
     labels: Labels | None,
     label_column: str | None,

@@ -37,7 +37,7 @@ def finetune(config: FinetuneConfig) -> Classifier:
             class_weights=config.labels.class_weights,
             label_column=config.source.label_column,
             callbacks=[ProgressBar()],
-            **_reading(config.source),
+            **reading_options(config.source),
         )
         if is_main_process():
             assert config.run.output is not None, "checked with the configuration"
@@ -55,7 +55,7 @@ def classify(config: ClassifyConfig) -> pd.DataFrame:
         config.source.path,
         label_column=config.source.label_column,
         batch_size=config.run.batch_size,
-        **_reading(config.source),
+        **reading_options(config.source),
     )
     write_frame(table, config.run.output)
     Console().print(f"{len(table):,} series classified. Written to {config.run.output}.")
@@ -72,7 +72,7 @@ def evaluate(config: EvaluateConfig) -> ClassEvaluation:
         config.source.path,
         label_column=config.source.label_column,
         batch_size=config.batch_size,
-        **_reading(config.source),
+        **reading_options(config.source),
     )
     print_evaluation(found)
     if config.plot is not None:
@@ -81,7 +81,7 @@ def evaluate(config: EvaluateConfig) -> ClassEvaluation:
     return found
 
 
-def _reading(source: LabelledSource) -> ReadingKeywords:
+def reading_options(source: LabelledSource) -> ReadingKeywords:
     """Return what is pinned about the table."""
     return {
         "id_column": source.id_column or None,

@@ -1,8 +1,8 @@
-"""Score LoRA modules by several methods, with Shapley values as reference, and draw the scores."""
+"""Which LoRA modules matter, for every task: importance by several methods, Shapley values as yardstick."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
-
-from torch import nn
 
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.config import flat_values
@@ -10,109 +10,207 @@ from tracetune.base.folders import resumed_folder
 from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.digest import data_digest
 from tracetune.data.splits import DividedPanel
+from tracetune.estimators import scored_modules as modules
+from tracetune.estimators.anomaly_detector import AnomalyDetector
+from tracetune.estimators.classifier import Classifier
+from tracetune.estimators.classifier_fit import classifier_config
 from tracetune.estimators.fit_data import split_frames
 from tracetune.estimators.forecaster import Forecaster
+from tracetune.estimators.imputer import Imputer
+from tracetune.estimators.module_importance import check_scores, side_by_side
 from tracetune.estimators.saved_model import is_saved_model
+from tracetune.estimators.scored_modules import ScoredModules, require_modules
+from tracetune.estimators.text_classifier import TextClassifier
+from tracetune.estimators.text_fit import text_fit_config
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.fit import tune
 from tracetune.fitting.methods.lora import Lora
-from tracetune.fitting.names import ZERO_SHOT
-from tracetune.fitting.run import Run
-from tracetune.recipes.configs.importance import ImportanceConfig
+from tracetune.heads.imputation import ImputationHeadConfig
+from tracetune.recipes.classification import reading_options
+from tracetune.recipes.configs.adaptation import LoraChoice
+from tracetune.recipes.configs.anomaly import ImportanceConfig as AnomalyImportance
+from tracetune.recipes.configs.classification import ImportanceConfig as ClassificationImportance
+from tracetune.recipes.configs.importance import ImportanceConfig, LoraTraining, ScoringChoice
+from tracetune.recipes.configs.imputation import ImportanceConfig as ImputationImportance
+from tracetune.recipes.configs.text import ImportanceConfig as TextImportance
 from tracetune.recipes.finetune_report import HISTORY_FILE, draw_history
-from tracetune.recipes.importance_scores import (
-    MAY_CHANGE,
-    STATE_FILE,
-    agreement_rows,
-    check_scores,
-    report_scores,
-    require_modules,
-    score_all,
-    write_scores,
-)
+from tracetune.recipes.importance_scores import agreement_rows, report_scores, write_scores
+from tracetune.recipes.text import read_texts
 from tracetune.selection.importance import Importance
-from tracetune.tasks.forecast_data import forecast_data
-from tracetune.tasks.forecasting import Forecasting
-from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
 
+STATE_FILE = "shapley_state.json"
 _HORIZON = 96
+_MAY_CHANGE = ("output", "restart", "device", "scores", "shapley_pairs", "data", "dataset", "model")
+"""Settings that may differ between the parts of an interrupted run: what data and model hold is compared instead."""
 
 
 def importance(config: ImportanceConfig) -> list[Importance]:
-    """Score the LoRA modules of a model by several methods, and compare them with Shapley values."""
-    assert config.output is not None
-    check_scores(config.scores)
-    saved = is_saved_model(config.model)
-    horizon = config.prediction_length if saved else config.prediction_length or _HORIZON
-    with resumed_folder(config.output, nothing=(RECORD_FILE,)) as folder:
-        forecaster = Forecaster.from_pretrained(config.model, horizon, config.context_length, device=config.device)
-        data = _data(forecaster, config)
-        claim(folder, _identity(forecaster, data, config), (STATE_FILE,), restart=config.restart)
-        model = _model(forecaster, data, config)
-        found = score_all(model, data.validation, config, folder / STATE_FILE)
+    """Score the LoRA modules of a forecaster by several methods, and compare them with Shapley values."""
+
+    def load() -> ScoredModules:
+        windows, scoring = config.windows, config.scoring
+        saved = is_saved_model(config.scored.model)
+        horizon = windows.prediction_length if saved else windows.prediction_length or _HORIZON
+        forecaster = Forecaster.from_pretrained(
+            config.scored.model, horizon, windows.context_length, device=scoring.device
+        )
+        settings = replace(
+            _lora_fit(config.lora, config.training, scoring),
+            head=config.head.config(),
+            train_stride=windows.train_stride,
+        )
+        if config.source.dataset is not None:
+            return modules.of_forecaster(forecaster, DividedPanel(*config.source.known_split()), settings)
+        panel = config.source.panel(forecaster.remembered)
+        parts = split_frames(panel, None, forecaster.context_length, forecaster.prediction_length)
+        return modules.of_forecaster(forecaster, parts, settings)
+
+    return _run(config, config.scoring, load)
+
+
+def of_classes(config: ClassificationImportance) -> list[Importance]:
+    """Score the LoRA modules of a classifier of series."""
+
+    def load() -> ScoredModules:
+        scored, scoring, training = config.scored, config.scoring, config.training
+        classifier = Classifier.from_pretrained(scored.model, scored.context_length, device=scoring.device)
+        settings = classifier_config()
+        settings = replace(
+            settings,
+            method=Lora(config.lora.options()),
+            head_training=replace(settings.head_training, seed=scoring.seed),
+            training=replace(
+                settings.training,
+                learning_rate=training.learning_rate,
+                head_learning_rate=training.head_learning_rate,
+                max_steps=training.max_steps,
+                batch_size=scoring.batch_size,
+                seed=scoring.seed,
+            ),
+        )
+        return modules.of_classifier(
+            classifier,
+            config.source.path,
+            config=settings,
+            label_column=config.source.label_column,
+            validation_share=training.validation_share,
+            **reading_options(config.source),
+        )
+
+    return _run(config, config.scoring, load)
+
+
+def of_anomalies(config: AnomalyImportance) -> list[Importance]:
+    """Score the LoRA modules of an anomaly detector."""
+
+    def load() -> ScoredModules:
+        detector = AnomalyDetector.from_pretrained(config.scored.model, device=config.scoring.device)
+        remembered = None if detector.learned is None else detector.remembered
+        settings = _lora_fit(config.lora, config.training, config.scoring)
+        panel = config.source.panel(remembered)
+        return modules.of_detector(detector, panel, settings, label_column=config.label_column)
+
+    return _run(config, config.scoring, load)
+
+
+def of_gaps(config: ImputationImportance) -> list[Importance]:
+    """Score the LoRA modules of an imputer."""
+
+    def load() -> ScoredModules:
+        scored = config.scored
+        imputer = Imputer.from_pretrained(scored.model, scored.context_length, device=config.scoring.device)
+        settings = replace(
+            _lora_fit(config.lora, config.training, config.scoring), head=ImputationHeadConfig(config.gaps.related)
+        )
+        return modules.of_imputer(imputer, config.source.panel(imputer.remembered), settings, season=scored.season)
+
+    return _run(config, config.scoring, load)
+
+
+def of_texts(config: TextImportance) -> list[Importance]:
+    """Score the LoRA modules of a text classifier."""
+
+    def load() -> ScoredModules:
+        scored, scoring, training = config.scored, config.scoring, config.training
+        assert scored.model is not None, "checked with the configuration"
+        classifier = TextClassifier.from_pretrained(scored.model, scored.max_length, device=scoring.device)
+        settings = text_fit_config(Lora(config.lora.options()), scoring.seed)
+        settings = replace(
+            settings,
+            training=replace(
+                settings.training,
+                learning_rate=training.learning_rate,
+                num_train_epochs=training.num_train_epochs,
+                max_steps=training.max_steps,
+            ),
+        )
+        return modules.of_text_classifier(
+            classifier,
+            read_texts(config.source),
+            config=settings,
+            validation_share=training.validation_share,
+            text_column=config.source.text_column or None,
+            label_column=config.source.label_column,
+        )
+
+    return _run(config, config.scoring, load)
+
+
+def _run(config: Any, scoring: ScoringChoice, load: Callable[[], ScoredModules]) -> list[Importance]:
+    """Load model and samples, score, write and print; an interrupted run goes on with its Shapley values."""
+    assert scoring.output is not None, "checked with the configuration"
+    check_scores(scoring.scores)
+    with resumed_folder(scoring.output, nothing=(RECORD_FILE,)) as folder:
+        scored = load()
+        claim(folder, _identity(scored, config), (STATE_FILE,), restart=scoring.restart)
+        model = scored.trained([ProgressBar()])
+        require_modules(model, scored, scoring.shapley_pairs > 0)
+        found = side_by_side(
+            model,
+            scored.data.validation,
+            scoring.scores,
+            shapley_pairs=scoring.shapley_pairs,
+            samples=scoring.samples,
+            batch_size=scoring.batch_size,
+            keep=scoring.keep,
+            context=scoring.context,
+            seed=scoring.seed,
+            state_file=folder / STATE_FILE,
+            progress=True,
+        )
         agreement = agreement_rows(found)
-        write_scores(folder, config, found, agreement)
-        if forecaster.trace is not None and forecaster.trace.get("selection"):
-            draw_history(folder / HISTORY_FILE, forecaster.trace["selection"])
-    report_scores(found, agreement, config.output)
+        write_scores(folder, flat_values(config), found, agreement)
+        if scored.trace is not None and scored.trace.get("selection"):
+            draw_history(folder / HISTORY_FILE, scored.trace["selection"])
+    report_scores(found, agreement, scoring.output)
     return found
 
 
-def fit_config(config: ImportanceConfig) -> FitConfig:
-    """Return how LoRA is trained on a foundation model."""
-    both: dict[str, Any] = {"batch_size": config.batch_size, "seed": config.seed}
-    return FitConfig(
-        method=Lora(config.lora.options()),
-        head=config.head.config(),
-        start=config.start,
-        head_training=TrainingConfig(num_train_epochs=config.head_epochs, **both),
-        training=TrainingConfig(
-            learning_rate=config.learning_rate,
-            head_learning_rate=config.head_learning_rate,
-            max_steps=config.max_steps,
-            **both,
-        ),
-    )
-
-
-def _identity(forecaster: Forecaster, data: TrainingData, config: ImportanceConfig) -> dict[str, Any]:
+def _identity(scored: ScoredModules, config: Any) -> dict[str, Any]:
     """Return what the Shapley values of an interrupted run belong to; more pairs than before refine them."""
-    settings = {name: value for name, value in flat_values(config).items() if name not in MAY_CHANGE}
+    settings = {name: value for name, value in flat_values(config).items() if name not in _MAY_CHANGE}
     return run_identity(
         **settings,
-        weights=weights_digest(forecaster.model),
-        train=data_digest(data.train),
-        validation=data_digest(data.validation),
+        weights=weights_digest(scored.backbone if scored.model is None else scored.model),
+        train=data_digest(scored.data.train),
+        validation=data_digest(scored.data.validation),
         versions=library_versions(),
     )
 
 
-def _data(forecaster: Forecaster, config: ImportanceConfig) -> TrainingData:
-    lengths = forecaster.context_length, forecaster.prediction_length
-    if config.source.dataset is not None:
-        parts = DividedPanel(*config.source.known_split())
-    else:
-        parts = split_frames(config.source.panel(forecaster.remembered), None, *lengths)
-    return forecast_data(parts.panel, parts.split, *lengths, config.train_stride, parts.min_context, 8192)
-
-
-def _model(forecaster: Forecaster, data: TrainingData, config: ImportanceConfig) -> nn.Module:
-    """Return the fine-tuned model as it is, or LoRA trained on a foundation model.
-
-    Raises:
-        InputError: there are no LoRA modules, or too few to compare rankings of.
-    """
-    trace = forecaster.trace
-    if trace is None:
-        quantiles = config.start == ZERO_SHOT and forecaster.forecast_model.zero_shot_quantile_levels is not None
-        lengths = forecaster.prediction_length, forecaster.context_length
-        task = Forecasting(*lengths, forecaster.base_name, quantile_loss=quantiles)
-        with Run.at(None, str(forecaster.device), [ProgressBar()]) as run:
-            model = tune(task, forecaster.forecast_model.backbone, data, fit_config(config), run)
-    else:
-        model = forecaster.model
-    require_modules(model, trace, config)
-    return model
+def _lora_fit(lora: LoraChoice, training: LoraTraining, scoring: ScoringChoice) -> FitConfig:
+    """Return how LoRA is trained on a foundation model of series."""
+    both: dict[str, Any] = {"batch_size": scoring.batch_size, "seed": scoring.seed}
+    return FitConfig(
+        method=Lora(lora.options()),
+        start=training.start,
+        head_training=TrainingConfig(num_train_epochs=training.head_epochs, **both),
+        training=TrainingConfig(
+            learning_rate=training.learning_rate,
+            head_learning_rate=training.head_learning_rate,
+            max_steps=training.max_steps,
+            **both,
+        ),
+    )

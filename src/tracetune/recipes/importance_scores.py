@@ -1,129 +1,19 @@
-"""Scores of a model's LoRA modules side by side, whatever its task: computed, compared, written, drawn and printed."""
+"""Scores of a model's LoRA modules side by side, whatever its task: compared, written, drawn and printed."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
-from torch import nn
 
-from tracetune.base.config import flat_values
-from tracetune.base.errors import InputError
 from tracetune.base.files import write_json
-from tracetune.data.batch_source import BatchSource, spread_sample
-from tracetune.data.windows import batches
+from tracetune.estimators.module_importance import SHAPLEY
 from tracetune.report.importance_plots import Panel, module_grid, plot_importance
 from tracetune.report.tables import print_table, write_rows
 from tracetune.selection.agreement import rank_agreement
-from tracetune.selection.importance import Importance, score_modules
-from tracetune.selection.layers import lora_modules
-from tracetune.selection.scores import SCORES, find_score
-
-SHAPLEY = "shapley"
-STATE_FILE = "shapley_state.json"
-MAY_CHANGE = ("output", "restart", "device", "scores", "shapley_pairs", "data", "dataset", "model")
-"""Settings that may differ between the parts of an interrupted run: what data and model hold is compared instead."""
-_LEAST_MODULES = 3  # to compare rankings of
-
-
-class ScoringChoice(Protocol):
-    """Settings of scoring that commands share."""
-
-    @property
-    def model(self) -> str | None:
-        """Return the name of the model."""
-        ...
-
-    @property
-    def scores(self) -> tuple[str, ...]:
-        """Return the methods; empty for all."""
-        ...
-
-    @property
-    def shapley_pairs(self) -> int:
-        """Return the pairs of permutations for the Shapley values."""
-        ...
-
-    @property
-    def keep(self) -> float:
-        """Return the share of other modules that is open."""
-        ...
-
-    @property
-    def context(self) -> str:
-        """Return which other modules are open."""
-        ...
-
-    @property
-    def samples(self) -> int:
-        """Return the number of validation samples."""
-        ...
-
-    @property
-    def batch_size(self) -> int:
-        """Return the samples of a batch."""
-        ...
-
-    @property
-    def seed(self) -> int:
-        """Return what fixes the result."""
-        ...
-
-
-def check_scores(scores: Sequence[str]) -> None:
-    """Refuse unknown scores before the work.
-
-    Raises:
-        InputError: an unknown score, or the yardstick.
-    """
-    for score in scores:
-        if score == SHAPLEY:
-            raise InputError("Shapley values are the yardstick, not one of --scores. Ask for --shapley-pairs N.")
-        find_score(score)
-
-
-def require_modules(model: nn.Module, trace: dict[str, Any] | None, config: ScoringChoice) -> None:
-    """Refuse a model without LoRA modules, or with too few to compare rankings of.
-
-    Raises:
-        InputError: see above.
-    """
-    modules = len(lora_modules(model))
-    if modules == 0:
-        assert trace is not None, "LoRA was trained on the foundation model"
-        raise InputError(
-            f"Expected LoRA modules in {config.model}, found none: {trace['winner']!r} did best on validation, out of "
-            f"the method {trace['method']!r}. Give a folder that LoRA or TRACE won, or a foundation model's name."
-        )
-    if config.shapley_pairs and modules < _LEAST_MODULES:
-        raise InputError(
-            f"Expected at least {_LEAST_MODULES} LoRA modules to compare rankings of, found {modules}. "
-            "Leave out --shapley-pairs, or adapt more layers."
-        )
-
-
-def score_all(
-    model: nn.Module, validation_data: BatchSource, config: ScoringChoice, state_file: Path
-) -> list[Importance]:
-    """Return the scores of every method, the Shapley values first where they are wanted; all on the same windows."""
-    windows = spread_sample(validation_data, config.samples, config.seed)
-    validation = list(batches(windows, config.batch_size, next(model.parameters()).device))
-    found = []
-    if config.shapley_pairs:
-        options: dict[str, Any] = {"pairs": config.shapley_pairs, "seed": config.seed}
-        found.append(score_modules(model, validation, method=SHAPLEY, state_file=state_file, progress=True, **options))
-    given = {"keep": config.keep, "context": config.context, "seed": config.seed}
-    for method in track(config.scores or _all_scores(), "scoring"):
-        options = {name: value for name, value in given.items() if name in find_score(method).options}
-        found.append(score_modules(model, validation, method=method, **options))
-    return found
-
-
-def _all_scores() -> list[str]:
-    """Return the names of all scores but the yardstick, signed ones first."""
-    return sorted(SCORES.keys() - {SHAPLEY}, key=lambda name: (not SCORES[name].signed, name))
+from tracetune.selection.importance import Importance
+from tracetune.selection.scores import find_score
 
 
 def agreement_rows(found: Sequence[Importance]) -> list[dict[str, Any]]:
@@ -144,7 +34,7 @@ def agreement_rows(found: Sequence[Importance]) -> list[dict[str, Any]]:
 
 
 def write_scores(
-    output: Path, config: ScoringChoice, found: Sequence[Importance], agreement: Sequence[dict[str, Any]]
+    output: Path, settings: dict[str, Any], found: Sequence[Importance], agreement: Sequence[dict[str, Any]]
 ) -> None:
     """Write scores.csv, agreement.csv (with Shapley values), heatmap.png and importance.json."""
     write_rows(output / "scores.csv", [row for each in found for row in _rows(each)])
@@ -161,7 +51,7 @@ def write_scores(
         "modules": list(found[0].names),
         "scores": {each.method: _description(each) for each in found},
         "agreement": list(agreement),
-        "config": flat_values(config),
+        "config": settings,
     }
     write_json(output / "importance.json", content)
 

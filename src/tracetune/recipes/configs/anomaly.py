@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.recipes.configs.importance import LoraTraining, ScoredModel, ScoringChoice
 from tracetune.recipes.data_source import DataSource
 
 UNTUNED = "none"
@@ -156,6 +157,22 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         require_at_least(self, 0, "window")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportanceConfig:
+    """Which detector's modules to score, on which normal part, and by which methods.
+
+    Attributes:
+        label_column: column that says which steps are anomalous; no channel.
+    """
+
+    source: DataSource
+    scored: ScoredModel = field(default_factory=ScoredModel)
+    label_column: str = "label"
+    scoring: ScoringChoice
+    lora: LoraChoice = field(default_factory=LoraChoice)
+    training: LoraTraining = field(default_factory=LoraTraining)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
 from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
 from tracetune.recipes.configs.classifiers import ClassifierChoice, ClassifyRun
+from tracetune.recipes.configs.importance import ScoredModel, ScoringChoice
 
 
 @dataclass(frozen=True)
@@ -133,6 +134,56 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "batch_size")
+
+
+@dataclass(frozen=True)
+class ScoredClassifier(ScoredModel):
+    """The model whose modules are scored.
+
+    Attributes:
+        context_length: steps to which every series is resampled; a fine-tuned model knows its own.
+    """
+
+    context_length: int | None = None
+
+
+@dataclass(frozen=True)
+class ImportanceTraining:
+    """How LoRA is trained on a foundation model.
+
+    Attributes:
+        validation_share: share of each class that scores are measured on, and LoRA is not trained on; a fine-tuned
+            model is scored on all series.
+        max_steps: optimiser steps that train LoRA on a foundation model.
+        learning_rate: peak learning rate of the adapters.
+        head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
+    """
+
+    validation_share: float = 0.25
+    max_steps: int = 100
+    learning_rate: float = 1e-3
+    head_learning_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "max_steps")
+
+
+@dataclass(frozen=True)
+class ImportanceScoring(ScoringChoice):
+    """Which scores are computed; there are few series, so in small batches."""
+
+    batch_size: int = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportanceConfig:
+    """Which classifier's modules to score, on which series, and by which methods."""
+
+    source: LabelledSource
+    scored: ScoredClassifier = field(default_factory=ScoredClassifier)
+    scoring: ImportanceScoring
+    lora: LoraChoice = field(default_factory=LoraChoice)
+    training: ImportanceTraining = field(default_factory=ImportanceTraining)
 
 
 @dataclass(frozen=True)

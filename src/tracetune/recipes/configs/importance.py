@@ -1,4 +1,4 @@
-"""Settings of `tracetune importance`."""
+"""Settings of `tracetune importance` of every task, and of forecasting."""
 
 from dataclasses import dataclass, field
 
@@ -12,12 +12,10 @@ from tracetune.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
-class ImportanceConfig:
-    """Settings of `tracetune importance`.
+class ScoringChoice:
+    """Which scores are computed, on how many samples, and where they are written.
 
     Attributes:
-        model: folder of a fine-tuned model, whose modules are scored as they are, or a foundation model, on which LoRA
-            is trained first.
         output: new folder for scores.csv, importance.json, heatmap.png. It appears when they are done; until then
             Shapley values are kept beside it, with ".unfinished" added, from where the same command goes on.
         restart: discard what an interrupted run left.
@@ -25,22 +23,12 @@ class ImportanceConfig:
         shapley_pairs: pairs of permutations for the Shapley values, the yardstick; 0 leaves them out.
         keep: share of the other modules that is open when gated_dsic scores one in the context budget.
         context: which other modules are open when gated_dsic scores one: budget or shapley.
-        samples: validation windows that scores are measured on, evenly spread.
-        batch_size: windows per batch, in training and scoring.
-        prediction_length: steps to forecast; without it that of a fine-tuned model, otherwise 96.
-        context_length: steps of history the model sees; without it what the model was pretrained with.
-        start: the model that LoRA starts from: head, zero-shot (no new head), or best of the two.
-        head_epochs: passes over frozen features that train the head first.
-        max_steps: optimiser steps that train LoRA on a foundation model.
-        learning_rate: peak learning rate of the adapters.
-        head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
-        train_stride: steps between the starts of training windows.
+        samples: validation samples (windows, series, texts) that scores are measured on, evenly spread.
+        batch_size: samples per batch in scoring, and where LoRA is trained on series in training too.
         seed: fixes the result.
         device: auto, cpu or cuda.
     """
 
-    source: DataSource
-    model: str = "tracetune/tiny"
     output: str | None = None
     restart: bool = False
     scores: tuple[str, ...] = ()
@@ -49,21 +37,73 @@ class ImportanceConfig:
     context: str = SelectionConfig.context
     samples: int = 256
     batch_size: int = TrainingConfig.batch_size
-    prediction_length: int | None = None
-    context_length: int | None = None
+    seed: int = TrainingConfig.seed
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.output is None:
+            raise InputError("Expected --output FOLDER: where to write scores and pictures.")
+        require_at_least(self, 1, "samples", "batch_size")
+        require_at_least(self, 0, "shapley_pairs")
+
+
+@dataclass(frozen=True)
+class ScoredModel:
+    """The model whose modules are scored.
+
+    Attributes:
+        model: folder of a fine-tuned model, whose modules are scored as they are, or a foundation model, on which LoRA
+            is trained first.
+    """
+
+    model: str = "tracetune/tiny"
+
+
+@dataclass(frozen=True)
+class LoraTraining:
+    """How LoRA is trained on a foundation model.
+
+    Attributes:
+        start: the model that LoRA starts from: head, zero-shot (no new head), or best of the two.
+        head_epochs: passes over frozen features that train the head first.
+        max_steps: optimiser steps that train LoRA on a foundation model.
+        learning_rate: peak learning rate of the adapters.
+        head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
+    """
+
     start: str = FitConfig.start
     head_epochs: float = HEAD_EPOCHS
     max_steps: int = 100
     learning_rate: float = TrainingConfig.learning_rate
     head_learning_rate: float | None = TrainingConfig.head_learning_rate
-    train_stride: int = FitConfig.train_stride
-    seed: int = TrainingConfig.seed
-    device: str = "auto"
-    head: HeadChoice = field(default_factory=HeadChoice)
-    lora: LoraChoice = field(default_factory=LoraChoice)
 
     def __post_init__(self) -> None:
-        if self.output is None:
-            raise InputError("Expected --output FOLDER: where to write scores and pictures.")
-        require_at_least(self, 1, "samples", "batch_size", "max_steps")
-        require_at_least(self, 0, "shapley_pairs")
+        require_at_least(self, 1, "max_steps")
+
+
+@dataclass(frozen=True)
+class WindowsChoice:
+    """What windows are made of.
+
+    Attributes:
+        prediction_length: steps to forecast; without it that of a fine-tuned model, otherwise 96.
+        context_length: steps of history the model sees; without it what the model was pretrained with.
+        train_stride: steps between the starts of training windows.
+    """
+
+    prediction_length: int | None = None
+    context_length: int | None = None
+    train_stride: int = FitConfig.train_stride
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportanceConfig:
+    """Which forecaster's modules to score, on which validation windows, and by which methods."""
+
+    source: DataSource
+    scored: ScoredModel = field(default_factory=ScoredModel)
+    windows: WindowsChoice = field(default_factory=WindowsChoice)
+    scoring: ScoringChoice
+    head: HeadChoice = field(default_factory=HeadChoice)
+    lora: LoraChoice = field(default_factory=LoraChoice)
+    training: LoraTraining = field(default_factory=LoraTraining)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.recipes.configs.importance import LoraTraining, ScoredModel, ScoringChoice
 from tracetune.recipes.configs.quantiles import level_numbers
 from tracetune.recipes.data_source import DataSource
 
@@ -145,6 +146,34 @@ class EvaluateConfig:
         require_at_least(self, 1, "season")
         if not 0 < self.share < 1:
             raise InputError(f"Expected --share between 0 and 1, found {self.share}.")
+
+
+@dataclass(frozen=True)
+class ScoredImputer(ScoredModel):
+    """The model whose modules are scored.
+
+    Attributes:
+        context_length: steps of a window; a fine-tuned model knows its own.
+        season: steps of one season; without it the frequency's, a fine-tuned model knows its own.
+    """
+
+    context_length: int | None = None
+    season: int | None = None
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "context_length", "season")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportanceConfig:
+    """Which imputer's modules to score, on which series, and by which methods."""
+
+    source: DataSource
+    scored: ScoredImputer = field(default_factory=ScoredImputer)
+    gaps: RelatedChoice = field(default_factory=RelatedChoice)
+    scoring: ScoringChoice
+    lora: LoraChoice = field(default_factory=LoraChoice)
+    training: LoraTraining = field(default_factory=LoraTraining)
 
 
 @dataclass(frozen=True)

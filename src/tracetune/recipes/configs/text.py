@@ -9,6 +9,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.names import NONE
 from tracetune.recipes.configs.adaptation import ComparedMethod, FinetuneRun, LoraChoice, SelectionChoice
 from tracetune.recipes.configs.classifiers import ClassifierChoice, ClassifyRun
+from tracetune.recipes.configs.importance import ScoringChoice
 
 
 @dataclass(frozen=True)
@@ -146,56 +147,49 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
-class ImportanceConfig:
-    """Settings of `tracetune importance` on texts.
+class ScoredEncoder:
+    """The model whose modules are scored.
 
     Attributes:
         model: folder of a fine-tuned model, whose modules are scored as they are, or an encoder of transformers, on
             which LoRA is trained first.
-        output: new folder for scores.csv, importance.json, heatmap.png. It appears when they are done; until then
-            Shapley values are kept beside it, with ".unfinished" added, from where the same command goes on.
-        restart: discard what an interrupted run left.
-        scores: methods to compare; without it all of them.
-        shapley_pairs: pairs of permutations for the Shapley values, the yardstick; 0 leaves them out.
-        keep: share of the other modules that is open when gated_dsic scores one in the context budget.
-        context: which other modules are open when gated_dsic scores one: budget or shapley.
-        samples: validation texts that scores are measured on, evenly spread over their lengths.
-        batch_size: texts per batch in scoring.
         max_length: most tokens of a text; a fine-tuned model knows its own.
-        validation_share: share of each class that scores are measured on, and LoRA is not trained on.
-        learning_rate: peak learning rate of the adapters.
-        num_train_epochs: passes over the texts that train LoRA on an encoder.
-        max_steps: stop after this many optimiser steps, whatever the epochs; -1: no such limit.
-        seed: fixes the result.
-        device: auto, cpu or cuda.
     """
 
-    source: TextSource
     model: str | None = None
-    output: str | None = None
-    restart: bool = False
-    scores: tuple[str, ...] = ()
-    shapley_pairs: int = 0
-    keep: float = 0.5
-    context: str = "budget"
-    samples: int = 256
-    batch_size: int = 64
     max_length: int | None = None
-    validation_share: float = 0.25
-    learning_rate: float = 2e-3
-    num_train_epochs: float = 3.0
-    max_steps: int = -1
-    seed: int = 0
-    device: str = "auto"
-    lora: LoraChoice = field(default_factory=LoraChoice)
 
     def __post_init__(self) -> None:
         if self.model is None:
             raise InputError("Expected --model FOLDER: a fine-tuned text classifier, or an encoder of transformers.")
-        if self.output is None:
-            raise InputError("Expected --output FOLDER: where to write scores and pictures.")
-        require_at_least(self, 1, "samples", "batch_size")
-        require_at_least(self, 0, "shapley_pairs")
+
+
+@dataclass(frozen=True)
+class ImportanceTraining:
+    """How LoRA is trained on an encoder.
+
+    Attributes:
+        validation_share: share of each class that scores are measured on, and LoRA is not trained on.
+        learning_rate: peak learning rate of the adapters.
+        num_train_epochs: passes over the texts that train LoRA on an encoder.
+        max_steps: stop after this many optimiser steps, whatever the epochs; -1: no such limit.
+    """
+
+    validation_share: float = 0.25
+    learning_rate: float = 2e-3
+    num_train_epochs: float = 3.0
+    max_steps: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportanceConfig:
+    """Which model's modules to score, on which texts, and by which methods."""
+
+    source: TextSource
+    scored: ScoredEncoder
+    scoring: ScoringChoice
+    lora: LoraChoice = field(default_factory=LoraChoice)
+    training: ImportanceTraining = field(default_factory=ImportanceTraining)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,134 @@
+"""Importance of the LoRA modules of an estimator, whatever its task: several scores side by side."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.progress import track
+from torch import nn
+from transformers import TrainerCallback
+
+from tracetune.base.errors import InputError
+from tracetune.data.batch_source import BatchSource, spread_sample
+from tracetune.data.windows import batches
+from tracetune.estimators.scored_modules import Estimator, require_modules, scored_modules
+from tracetune.fitting.config import FitConfig
+from tracetune.selection.importance import Importance, score_modules
+from tracetune.selection.scores import SCORES, find_score
+
+SHAPLEY = "shapley"
+
+
+def module_importance(
+    estimator: Estimator,
+    data: Any,
+    labels: Any = None,
+    config: FitConfig | None = None,
+    *,
+    scores: Sequence[str] = ("gated_dsic",),
+    shapley_pairs: int = 0,
+    samples: int = 256,
+    batch_size: int = 64,
+    keep: float = 0.5,
+    context: str = "budget",
+    seed: int = 0,
+    callbacks: Sequence[TrainerCallback] = (),
+    **reading: Any,
+) -> list[Importance]:
+    """Return how important the LoRA modules of an estimator are, by one or several scores on the same samples.
+
+    A fitted estimator is scored as it is. On a foundation model LoRA is trained first, on a part of the data; the
+    estimator stays as it is.
+
+    >>> import numpy as np
+    >>> from tracetune import AnomalyDetector, FitConfig, Lora, TrainingConfig
+    >>> wave = np.sin(np.arange(1200) / 6)
+    >>> base = AnomalyDetector.from_pretrained("tracetune/tiny", device="cpu")
+    >>> few = FitConfig(method=Lora(), training=TrainingConfig(max_steps=2, batch_size=4))
+    >>> found = module_importance(base, wave, config=few, samples=8)[0]
+    >>> found.method, len(found.names) == len(found.scores)
+    ('gated_dsic', True)
+
+    Args:
+        estimator: a forecaster, classifier, text classifier, imputer or anomaly detector, fitted or not.
+        data: as its ``fit`` takes them; scores are measured on the part that its fit would validate on, those of a
+            fitted classifier on all of them.
+        labels: of series or texts that are no table.
+        config: how LoRA is trained on a foundation model, and how the validation part is cut.
+        scores: methods to compare; () takes all of them.
+        shapley_pairs: pairs of permutations for the Shapley values, the yardstick, which come first; 0 leaves them out.
+        samples: validation samples that are used, evenly spread.
+        batch_size: samples a batch.
+        keep: share of the other modules that is open when gated_dsic scores one in the context "budget".
+        context: which other modules are open when gated_dsic scores one: "budget" or "shapley".
+        seed: fixes the result.
+        callbacks: Trainer callbacks, where LoRA is trained.
+        reading: how a table is read, as for ``fit``.
+
+    Raises:
+        InputError: unusable data, an unknown score, or a model without LoRA modules.
+    """
+    check_scores(scores)
+    scored = scored_modules(estimator, data, labels, config, **reading)
+    model = scored.trained(callbacks)
+    require_modules(model, scored, shapley_pairs > 0)
+    return side_by_side(
+        model,
+        scored.data.validation,
+        scores,
+        shapley_pairs=shapley_pairs,
+        samples=samples,
+        batch_size=batch_size,
+        keep=keep,
+        context=context,
+        seed=seed,
+    )
+
+
+def side_by_side(
+    model: nn.Module,
+    validation: BatchSource,
+    scores: Sequence[str],
+    *,
+    shapley_pairs: int,
+    samples: int,
+    batch_size: int,
+    keep: float,
+    context: str,
+    seed: int,
+    state_file: Path | None = None,
+    progress: bool = False,
+) -> list[Importance]:
+    """Return the scores of every method, the Shapley values first where they are wanted; all on the same samples."""
+    windows = spread_sample(validation, samples, seed)
+    read = list(batches(windows, batch_size, next(model.parameters()).device))
+    found = []
+    if shapley_pairs:
+        options: dict[str, Any] = {"pairs": shapley_pairs, "seed": seed, "state_file": state_file, "progress": progress}
+        found.append(score_modules(model, read, method=SHAPLEY, **options))
+    given = {"keep": keep, "context": context, "seed": seed}
+    for method in _said(scores or _all_scores(), progress):
+        options = {name: value for name, value in given.items() if name in find_score(method).options}
+        found.append(score_modules(model, read, method=method, **options))
+    return found
+
+
+def check_scores(scores: Sequence[str]) -> None:
+    """Refuse unknown scores before the work.
+
+    Raises:
+        InputError: an unknown score, or the yardstick.
+    """
+    for score in scores:
+        if score == SHAPLEY:
+            raise InputError("Shapley values are the yardstick, not one of --scores. Ask for --shapley-pairs N.")
+        find_score(score)
+
+
+def _all_scores() -> list[str]:
+    """Return the names of all scores but the yardstick, signed ones first."""
+    return sorted(SCORES.keys() - {SHAPLEY}, key=lambda name: (not SCORES[name].signed, name))
+
+
+def _said(methods: Sequence[str], progress: bool) -> Iterable[str]:
+    return track(methods, "scoring") if progress else methods
