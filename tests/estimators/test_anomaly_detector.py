@@ -9,9 +9,11 @@ import pytest
 
 from tests.tiny import save_tiny
 from tracetune import AnomalyDetector, FitConfig, InputError, Trace, TrainingConfig
-from tracetune.estimators.anomaly_frames import events_of
+from tracetune.estimators.anomaly_frames import events_of, panel_of
+from tracetune.estimators.anomaly_record import learn
 from tracetune.estimators.anomaly_thresholds import RollingQuantile
 from tracetune.selection.config import SelectionConfig
+from tracetune.tasks.anomaly import validation_start
 from tracetune.tasks.anomaly_scores.raw_window_scorer import Windows
 
 
@@ -157,6 +159,28 @@ def test_what_was_learned_is_not_compared_with_itself(base: AnomalyDetector) -> 
     assert "has an anomaly itself" in remark
     assert base.fit(season(1200), scorer="windows").remarks == ()
     assert base.fit(values, contamination=0.1, scorer="windows").remarks == ()
+
+
+def test_the_record_says_what_the_threshold_rests_on(base: AnomalyDetector, tmp_path: Path) -> None:
+    few = base.fit(season(500), scorer="windows")
+    (remark,) = few.remarks
+    assert "false_alarm_rate=0.001 cannot be supported by 500 normal rows" in remark
+    assert "Learn at least 1,000 normal rows" in remark
+    few.save_pretrained(tmp_path / "few")
+    loaded = AnomalyDetector.from_pretrained(tmp_path / "few", device="cpu")
+    assert few.learned is not None and loaded.learned is not None and few.learned.calibration is not None
+    assert loaded.learned.calibration == few.learned.calibration
+    assert few.learned.calibration.rows == 500
+    assert few.learned.calibration.events >= 3
+    assert base.fit(season(500), scorer="windows", false_alarm_rate=0.01).remarks == ()
+
+
+def test_what_trained_the_model_does_not_set_the_threshold(base: AnomalyDetector) -> None:
+    trained = validation_start(800, 64)
+    assert trained == 600
+    panel = panel_of(season(800))
+    learned = learn(panel, base.anomaly_model, "windows", 0.0, 0.01, [trained])
+    assert learned.calibration is not None and learned.calibration.rows == 200
 
 
 def test_arrays_lengths_and_channels(base: AnomalyDetector) -> None:

@@ -50,9 +50,10 @@ from tracetune.estimators.saved_model import (
 from tracetune.estimators.series_scores import Scores
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import Method
+from tracetune.fitting.names import ZERO_SHOT
 from tracetune.fitting.trained import History
 from tracetune.report.anomaly_plots import anomaly_figure
-from tracetune.tasks.anomaly import AnomalyDetection, AnomalyModel
+from tracetune.tasks.anomaly import AnomalyDetection, AnomalyModel, validation_start
 from tracetune.tasks.anomaly_scores.scorer import Scorer
 from tracetune.tasks.task import task_model_of
 
@@ -198,16 +199,18 @@ class AnomalyDetector:
         backbone = self.anomaly_model.backbone
         model: nn.Module = add_head_only(copy.deepcopy(self.anomaly_model))
         trace: JsonObject = {"method": None, "head": None, "context_length": backbone.context_length}
-        history = None
+        history, trained = None, None
         if config is None:
             digest = weights_digest(backbone)
         else:
             fitted, context = fit_normal_part(panel, backbone, self.base_name, config, str(self.device), callbacks)
             model, history, digest = fitted.model, fitted.record.history, fitted.backbone_sha256
             trace = {**fitted.record.to_json(), "context_length": context}
+            if fitted.record.winner != ZERO_SHOT:
+                trained = [validation_start(length, context) for length in panel.lengths]
         trace["base_model"] = asdict(base_of(self.base_name, digest, model, tuned_before=False))
         tuned = AnomalyDetector(model, self.base_name, trace=trace, history=history, device=str(self.device))
-        tuned.learned = learn(panel, tuned.anomaly_model, scorer, contamination, false_alarm_rate)
+        tuned.learned = learn(panel, tuned.anomaly_model, scorer, contamination, false_alarm_rate, trained)
         for remark in tuned.remarks:
             logger.warning(remark)
         return tuned

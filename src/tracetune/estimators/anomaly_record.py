@@ -1,6 +1,7 @@
 """The record of a detector: normal parts, scorer and threshold; to JSON and arrays, and back."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
 import numpy as np
@@ -11,7 +12,8 @@ from tracetune.base.schema import from_json, require_counts, require_names
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.item_scorer import ItemScorer, fit_item, restored_item, total
-from tracetune.evaluation.anomaly.normal_scores import NormalScores, require_false_alarm_rate, suspicious_stretches
+from tracetune.evaluation.anomaly.alarm_threshold import AlarmThreshold, alarm_threshold
+from tracetune.evaluation.anomaly.normal_scores import require_false_alarm_rate, suspicious_stretches
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.scorer import SCORERS, Scorer, scorer_named
 
@@ -30,6 +32,7 @@ class Learned:
         freq: of the panel; None for steps that are counted.
         reading: how its table was read.
         remarks: what is doubtful about it.
+        calibration: what the threshold rests on; None where that was not saved.
     """
 
     items: Mapping[str, ItemScorer]
@@ -41,6 +44,7 @@ class Learned:
     freq: str | None
     reading: ReadingOptions
     remarks: tuple[Remark, ...]
+    calibration: AlarmThreshold | None = None
 
     def to_json(self) -> JsonObject:
         """Return all but the arrays, as JSON types."""
@@ -51,6 +55,7 @@ class Learned:
             "contamination": self.contamination,
             "false_alarm_rate": self.false_alarm_rate,
             "threshold": self.threshold,
+            "calibration": None if self.calibration is None else asdict(self.calibration),
             "freq": self.freq,
             "dated": all(each.learned.timestamps.dtype.kind == "M" for each in self.items.values()),
             "reading": self.reading.to_json(),
@@ -114,6 +119,7 @@ class SavedDetector:
     remarks: list[str]
     context_length: int
     head: JsonObject | None
+    calibration: AlarmThreshold | None = None
 
     def __post_init__(self) -> None:
         require_counts(self, "context_length")
@@ -153,6 +159,7 @@ class SavedDetector:
             freq=self.freq,
             reading=ReadingOptions.from_json(self.reading),
             remarks=tuple(map(Remark, self.remarks)),
+            calibration=self.calibration,
         )
 
 
@@ -180,11 +187,26 @@ def checked_scorer(scorer: Scorer | str, contamination: float, false_alarm_rate:
 
 
 def learn(
-    panel: Panel, model: AnomalyModel, scorer: Scorer | str, contamination: float, false_alarm_rate: float
+    panel: Panel,
+    model: AnomalyModel,
+    scorer: Scorer | str,
+    contamination: float,
+    false_alarm_rate: float,
+    trained: Sequence[int] | None = None,
 ) -> Learned:
     """Learn the normal parts of a panel's items, and where to raise an alarm.
 
-    The threshold is one for all items: their scores are in units of their own spread.
+    The threshold is one for all items: their scores are in units of their own spread. It comes from scores of rows as
+    if they were new: neither windows near them nor, of a model that was fine-tuned, its training have seen them. Where
+    some rows may be anomalous, the same rows are scored later, and it comes from their own scores.
+
+    Args:
+        panel: the normal parts.
+        model: to score with.
+        scorer: what scores.
+        contamination: share of the steps that may be anomalous all the same.
+        false_alarm_rate: share of normal steps that may raise an alarm.
+        trained: of each series, how many first steps the model was trained on; None for none.
 
     Raises:
         InputError: a share or rate outside its range, or a part that cannot be learned.
@@ -193,24 +215,47 @@ def learn(
     names = tuple(map(str, panel.channels))
     items = {each.item_id: fit_item(each, names, scorer, model, contamination) for each in panel}
     remarks, normal = [], []
-    for item in items.values():
+    for item, seen in zip(items.values(), trained or [0] * len(items), strict=True):
         scores = total(item.normal_scores)
         found, left = suspicious_stretches(scores, item.reach)
-        normal.append(scores[left])
         remarks += [_suspicion(item, start, stop) for start, stop in found if contamination == 0]
-    known = NormalScores(np.concatenate(normal))
-    threshold, fitted = known.alarm_threshold(false_alarm_rate)
-    if not fitted:
-        remarks.append(
-            Remark(
-                f"{len(known.ascending)} normal scores are too few, or too much alike, to say which score one in "
-                f"{1 / false_alarm_rate:,.0f} exceeds: the threshold is the highest of them, {threshold:.3g}."
-            )
-        )
+        unseen = scores if contamination else total(item.held_out_scores())
+        normal.append(np.where(left & (np.arange(len(scores)) >= seen), unseen, np.nan))
+    threshold = alarm_threshold(normal, [item.reach for item in items.values()], false_alarm_rate)
+    if (doubt := _doubt(threshold, false_alarm_rate)) is not None:
+        remarks.append(doubt)
     reading = ReadingOptions.from_json(panel.origin.reading or {})
     reading = replace(reading, target=names) if reading.target else reading  # without a column of labels
     return Learned(
-        items, names, scorer, contamination, false_alarm_rate, threshold, panel.freq, reading, tuple(remarks)
+        items=items,
+        channels=names,
+        scorer=scorer,
+        contamination=contamination,
+        false_alarm_rate=false_alarm_rate,
+        threshold=threshold.value,
+        freq=panel.freq,
+        reading=reading,
+        remarks=tuple(remarks),
+        calibration=threshold,
+    )
+
+
+def _doubt(threshold: AlarmThreshold, rate: float) -> Remark | None:
+    """Return what to say where the rows do not support the false-alarm rate; None where they do."""
+    if not threshold.fitted:
+        return Remark(
+            f"{threshold.rows:,} normal scores are too few, or too much alike, to say which score one in "
+            f"{1 / rate:,.0f} exceeds: the threshold is the highest of them, {threshold.value:.3g}."
+        )
+    if rate * threshold.rows >= 1:
+        return None
+    lowest = threshold.lowest_rate
+    assert lowest is not None, "there is a tail"
+    return Remark(
+        f"{argument('false_alarm_rate', rate)} cannot be supported by {threshold.rows:,} normal rows with "
+        f"{threshold.events} separate events: it is less than one of them. The threshold, {threshold.value:.3g}, is "
+        f"extrapolated. Learn at least {math.ceil(1 / rate):,} normal rows, or state a rate of "
+        f"{max(lowest, 1 / threshold.rows):.2g} or more."
     )
 
 

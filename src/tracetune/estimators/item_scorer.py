@@ -30,6 +30,11 @@ class ItemScorer:
         """Return scores [C, T] of the normal part, none compared with itself."""
         return np.stack([channel.normal_scores for channel in self.channels])
 
+    def held_out_scores(self) -> np.ndarray:
+        """Return scores [C, T] of the normal part as if it were new; the normal scores of a part too short for that."""
+        found = np.stack([channel.held_out_scores() for channel in self.channels])
+        return self.normal_scores if np.isnan(found).all() else found
+
     @property
     def reach(self) -> int:
         """Return steps: what is farther than this from a step has no part in its score."""

@@ -9,13 +9,12 @@ from transformers import TrainerCallback
 
 from tracetune.base.errors import InputError
 from tracetune.data.reading.read import panel_from_frame
-from tracetune.data.splits import DividedPanel
 from tracetune.estimators.anomaly_detector import AnomalyDetector
 from tracetune.estimators.anomaly_fit import normal_windows
 from tracetune.estimators.anomaly_frames import labelled_panel, require_channels
 from tracetune.estimators.classifier import Classifier, labelled_samples
 from tracetune.estimators.classifier_fit import classifier_config
-from tracetune.estimators.fit_data import split_frames
+from tracetune.estimators.fit_data import DividedPanel, split_frames
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.estimators.imputer import Imputer
 from tracetune.estimators.imputer_fit import imputer_data

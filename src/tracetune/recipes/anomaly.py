@@ -168,11 +168,20 @@ def _load(choice: DetectorChoice, device: str) -> AnomalyDetector:
     return detector
 
 
+def _evidence(tuned: AnomalyDetector) -> str:
+    """Return in words what the threshold rests on."""
+    known = None if tuned.learned is None else tuned.learned.calibration
+    if known is None:
+        return ""
+    events = f" with {known.events} separate events" if known.fitted else ""
+    return f", from {known.rows:,} normal rows{events}"
+
+
 def _report(tuned: AnomalyDetector, config: FinetuneConfig, output: str) -> None:
     assert tuned.trace is not None, "it was fitted"
     if tuned.trace["method"] is not None:
         print_candidates("Losses on validation (squared error of hidden steps)", tuned.trace)
-    Console(highlight=False).print(f"Alarms are raised above a score of {tuned.threshold:.4g}.")
+    Console(highlight=False).print(f"Alarms are raised above a score of {tuned.threshold:.4g}{_evidence(tuned)}.")
     label = config.scoring.label_column
     labelled = () if label == ScorerChoice.label_column else ("--label-column", label)
     print_next_commands(config.source, output, {"detect": (), "evaluate": labelled}, seen=True)

@@ -9,12 +9,11 @@ from tracetune.base.config import flat_values
 from tracetune.base.folders import resumed_folder
 from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.digest import data_digest
-from tracetune.data.splits import DividedPanel
 from tracetune.estimators import scored_modules as modules
 from tracetune.estimators.anomaly_detector import AnomalyDetector
 from tracetune.estimators.classifier import Classifier
 from tracetune.estimators.classifier_fit import classifier_config
-from tracetune.estimators.fit_data import split_frames
+from tracetune.estimators.fit_data import DividedPanel, split_frames
 from tracetune.estimators.forecaster import Forecaster
 from tracetune.estimators.imputer import Imputer
 from tracetune.estimators.module_importance import check_scores, side_by_side

@@ -184,6 +184,11 @@ def trained_context(lengths: Sequence[int], longest: int, patch_length: int) -> 
     return context
 
 
+def validation_start(length: int, context_length: int) -> int:
+    """Return how many first steps of a normal part train; the rest, a quarter and a context at least, validates."""
+    return max(length - max(length // 4, context_length), min(context_length, length))
+
+
 def normal_data(
     values: Sequence[np.ndarray], context_length: int, patch_length: int, most_validation: int | None, seed: int
 ) -> TrainingData:
@@ -197,7 +202,7 @@ def normal_data(
         seed: of what is hidden and drawn.
     """
     ends = [array.shape[1] for array in values]
-    borders = [max(end - max(end // 4, context_length), min(context_length, end)) for end in ends]
+    borders = [validation_start(end, context_length) for end in ends]
     lengths = context_length - patch_length, patch_length
     stride = max(1, patch_length // 2)
     # A range is where targets lie; windows are the T steps that end with their target.

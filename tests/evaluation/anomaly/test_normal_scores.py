@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from tracetune.base.errors import InputError
 from tracetune.evaluation.anomaly.normal_scores import NormalScores, suspicious_stretches
 
 
@@ -17,19 +16,6 @@ def test_rarity_is_that_of_the_distribution_far_beyond_its_highest_score() -> No
     assert (np.diff(few.rarity(np.linspace(-3, 40, 500))) > 0).all()
     assert few.rarity(np.array([0.0, 11.0])) == pytest.approx([0, np.log(13 / 2)])
     assert NormalScores(np.zeros(300)).rarity(np.array([0.0, 5.0])) == pytest.approx([0, np.log(301) + 5])
-
-
-def test_the_threshold_is_exceeded_at_the_rate() -> None:
-    generator = np.random.default_rng(0)
-    threshold, fitted = NormalScores(generator.exponential(size=5000)).alarm_threshold(1e-3)
-    assert fitted
-    assert (generator.exponential(size=200_000) > threshold).mean() == pytest.approx(1e-3, rel=0.5)
-    assert NormalScores(np.arange(12.0)).alarm_threshold(1e-3) == (11.0, False)
-    assert NormalScores(np.zeros(100)).alarm_threshold(1e-3) == (0.0, False)
-    with pytest.raises(InputError, match=r"between 0 and 0.25, found 0.5"):
-        NormalScores(np.arange(12.0)).alarm_threshold(0.5)
-    with pytest.raises(InputError, match="found none"):
-        NormalScores(np.full(3, np.nan)).alarm_threshold(0.1)
 
 
 def test_stretches_that_do_not_look_normal() -> None:

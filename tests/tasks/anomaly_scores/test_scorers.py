@@ -133,6 +133,26 @@ def test_normal_scores_are_those_of_the_part_at_its_place(name: str, fitted: dic
     assert np.median(known) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", ["forecast", "reconstruction"])
+def test_errors_hold_nothing_out(name: str, fitted: dict[str, ChannelScorer]) -> None:
+    np.testing.assert_array_equal(fitted[name].held_out_scores(), fitted[name].normal_scores)
+
+
+def test_held_out_scores_leave_out_what_is_near_in_time(fitted: dict[str, ChannelScorer]) -> None:
+    """Fewer windows to be near to: no score is lower; and where the level wanders, most are higher."""
+    for name in ("windows", "neighbours"):
+        held_out, own = fitted[name].held_out_scores(), fitted[name].normal_scores
+        assert held_out.shape == own.shape
+        assert np.isfinite(held_out).all()
+        if name == "windows":  # of several members, each has a spread of its own
+            assert (held_out >= own - 1e-6).all()
+    walk = np.cumsum(np.random.default_rng(0).normal(size=800))
+    scorer = scorer_named("neighbours").fit(walk, model())
+    assert np.median(scorer.held_out_scores()) > np.median(scorer.normal_scores) + 0.3
+    short = scorer_named("windows").fit(np.arange(7.0), model()).held_out_scores()
+    assert short.shape == (7,)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_farther_than_the_reach_has_no_part(name: str, fitted: dict[str, ChannelScorer]) -> None:
     scorer, values = fitted[name], season(1200, 1)

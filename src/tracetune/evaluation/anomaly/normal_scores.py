@@ -1,11 +1,11 @@
-"""Scores of normal steps as a yardstick: how rare a score is, and from which one on to raise an alarm."""
+"""Scores of normal steps as a yardstick: how rare a score is, and which steps do not look normal."""
 
 import math
 
 import numpy as np
 
 from tracetune.base.errors import InputError, argument
-from tracetune.evaluation.anomaly.thresholds import ParetoTail, fit_pareto_tail, peaks_over_threshold
+from tracetune.evaluation.anomaly.thresholds import ParetoTail, fit_pareto_tail
 
 _TAIL_SHARE = 0.02
 _FEWEST_PEAKS = 10
@@ -53,27 +53,6 @@ class NormalScores:
         below = np.minimum(scores - values[0], 0) / (np.median(values) - values[0] or 1.0)
         beyond = np.maximum(np.nan_to_num(scores, nan=self.base) - self.base, 0)
         return np.where(beyond > 0, share + self.tail.rarity(beyond), rarity + below)
-
-    def alarm_threshold(self, false_alarm_rate: float) -> tuple[float, bool]:
-        """Return the score that normal steps exceed with this probability, and whether a tail was fitted to say so.
-
-        Without one, for want of scores, it is the highest of them.
-
-        Raises:
-            InputError: a rate outside (0, 0.25), or no scores.
-        """
-        require_false_alarm_rate(false_alarm_rate)
-        count = len(self.ascending)
-        if not count:
-            raise InputError("Expected scores of normal steps, found none.")
-        share = max(self.tail_share, 2 * false_alarm_rate)
-        highest = float(self.ascending[-1])
-        if not self.fitted or share >= 0.5:
-            return highest, False
-        base = np.quantile(self.ascending, 1 - share)
-        if (self.ascending > base).sum() < _FEWEST_PEAKS:
-            return highest, False
-        return peaks_over_threshold(self.ascending, false_alarm_rate, share), True
 
 
 def suspicious_stretches(

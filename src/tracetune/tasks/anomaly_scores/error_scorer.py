@@ -59,6 +59,10 @@ class ErrorScorer:
             "normal_scores": self.normal_scores,
         }
 
+    def held_out_scores(self) -> np.ndarray:
+        """Return the normal scores: a model that guesses steps compares with no other part of the series."""
+        return self.normal_scores
+
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
         """Return scores [T] of values [T], see `ChannelScorer`."""
         return self.spread.scaled(_smoothed(self.errors(self.scaling.scaled(values), at or 0), self.smoothing))

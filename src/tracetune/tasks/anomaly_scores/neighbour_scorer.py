@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from tracetune.tasks.anomaly_scores.scorer import Calibration
 from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts
 
 SHORTEST_WINDOW = 8
+HELD_OUT_BLOCKS = 5
 _CHUNK = 2048
 _MOST_NUMBERS = 2**24  # of one bank
 
@@ -71,6 +73,11 @@ class NeighbourScorer:
             "normal_scores": self.normal_scores,
             "repeatability": np.array([self.repeatability]),
         }
+
+    def held_out_scores(self) -> np.ndarray:
+        """Return scores [T] of the normal part, each fifth by the windows outside of it, see `ChannelScorer`."""
+        length = len(self.normal_scores)
+        return _combined([_held_out(bank, length) for bank in self.banks], self.spreads)
 
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
         """Return scores [T] of values [T], see `ChannelScorer`."""
@@ -209,6 +216,21 @@ def _scores(
         rows = bank.rows[first : first + _CHUNK] if known else features(windows[part])
         found.append(nearest_distance(rows, bank.rows, bank.neighbours, apart))
     return spread(starts, torch.cat(found).numpy(), width, len(scaled))
+
+
+def _held_out(bank: Bank, length: int) -> np.ndarray:
+    """Return scores [T] of the bank's own windows, each compared with those that lie outside of its block of steps."""
+    borders = [length * number // HELD_OUT_BLOCKS for number in range(HELD_OUT_BLOCKS + 1)]
+    starts, scores = [], []
+    for first, last in pairwise(borders):
+        inside = (bank.starts >= first) & (bank.starts < last)
+        outside = (bank.starts + bank.width <= first) | (bank.starts >= last + bank.width)
+        if inside.any() and outside.any():
+            starts.append(bank.starts[inside].numpy())
+            scores.append(nearest_distance(bank.rows[inside], bank.rows[outside], bank.neighbours).numpy())
+    if not starts:
+        return np.full(length, np.nan)
+    return spread(np.concatenate(starts), np.concatenate(scores), bank.width, length)
 
 
 def _windows(values: np.ndarray, width: int) -> np.ndarray:

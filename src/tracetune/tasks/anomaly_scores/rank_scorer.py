@@ -88,6 +88,10 @@ class RankedScorer:
             f"{name}.{key}": value for name, member in self.members.items() for key, value in member.calibration.items()
         }
 
+    def held_out_scores(self) -> np.ndarray:
+        """Return scores [T] of the normal part as if it were new, see `ChannelScorer`."""
+        return self.together({name: member.held_out_scores() for name, member in self.members.items()})
+
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
         """Return scores [T] of values [T], see `ChannelScorer`."""
         return self.together({name: member.score(values, at) for name, member in self.members.items()})

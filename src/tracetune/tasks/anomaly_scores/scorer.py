@@ -38,6 +38,14 @@ class ChannelScorer(Protocol):
         """Return what `Scorer.fit` takes to come to the same scorer faster."""
         ...
 
+    def held_out_scores(self) -> np.ndarray:
+        """Return scores [T] of the normal part as if it were new: what is near a step in time has no part in it.
+
+        Windows next to each other are alike, so that scores of windows that may be compared with their neighbours are
+        lower than those of later steps. NaN where the part is too short to hold something out.
+        """
+        ...
+
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
         """Return scores [T] of values [T], NaN where there is none; higher is more anomalous.
 

@@ -44,11 +44,20 @@ class WeightedScorer:
             f"{name}.{key}": value for name, member in self.members.items() for key, value in member.calibration.items()
         }
 
+    def held_out_scores(self) -> np.ndarray:
+        """Return scores [T] of the normal part as if it were new, see `ChannelScorer`."""
+        return self._together({name: self.members[name].held_out_scores() for name in self._counted})
+
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
         """Return scores [T] of values [T], see `ChannelScorer`."""
-        counted = {name: member for name, member in self.members.items() if self.weights[name] > 0}
-        scores = [member.score(values, at) for member in counted.values()]
-        return self.spread.scaled(mean_of_known(scores, [self.weights[name] for name in counted]))
+        return self._together({name: self.members[name].score(values, at) for name in self._counted})
+
+    @property
+    def _counted(self) -> list[str]:
+        return [name for name in self.members if self.weights[name] > 0]
+
+    def _together(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
+        return self.spread.scaled(mean_of_known(list(scores.values()), [self.weights[name] for name in scores]))
 
 
 def of_member(calibration: Calibration | None, name: str) -> Calibration | None:
