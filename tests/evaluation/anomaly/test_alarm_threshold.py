@@ -6,12 +6,12 @@ import pytest
 from tracetune.base.errors import InputError
 from tracetune.evaluation.anomaly.alarm_threshold import AlarmThreshold, alarm_threshold
 
-REACH = 20
+REACH = 40
 
 
 def in_events(generator: np.random.Generator, steps: int) -> np.ndarray:
-    """Return scores in blocks of equal height, as far apart as windows that share no step."""
-    return np.repeat(generator.exponential(size=steps // (2 * REACH)), 2 * REACH)
+    """Return scores in stretches of equal height, as long as windows reach."""
+    return np.repeat(generator.exponential(size=steps // REACH), REACH)
 
 
 def test_independent_scores_exceed_it_at_the_rate() -> None:
@@ -24,11 +24,11 @@ def test_independent_scores_exceed_it_at_the_rate() -> None:
 
 
 def test_few_events_exceed_it_at_the_rate_too_in_the_mean() -> None:
-    """A hundred parts of ten events: rows count as what they are, and not as so many independent ones."""
+    """Forty events of forty rows each are not 1,600 rows."""
     generator = np.random.default_rng(1)
     rates = []
     for _ in range(300):
-        found = alarm_threshold([in_events(generator, 1600)], [2 * REACH - 1], 0.01)
+        found = alarm_threshold([in_events(generator, 1600)], [REACH], 0.01)
         rates.append(np.exp(-found.value))  # the share of new exponential scores above it
     assert 0.003 < np.mean(rates) < 0.02
 

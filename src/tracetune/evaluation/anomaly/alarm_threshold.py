@@ -1,11 +1,12 @@
 """The score from which on to raise an alarm at a stated false-alarm rate, and what that rests on: rows and events.
 
 Scores near each other are alike: a hundred rows above a level may be one event. Peaks over threshold of all rows
-takes them for a hundred, and is sure of a tail that was seen once. Here the peaks of separate events count. Above a
-base they are taken for exponentially distributed; of K of them no more is known than their sum S, so that a new one
-exceeds x with (1 + x / S)^-K, the predictive distribution under the scale prior: heavier than exponential, the more
-so the fewer events there are. A share s of the rows is above the base, and the threshold is where s times that is the
-stated rate. Where there are events enough, Grimshaw's fit to all excesses may raise it.
+takes them for a hundred, and is sure of a tail that was seen once. Here separate events count, of every stretch as
+long as a score reaches only the highest. Above a base they are taken for exponentially distributed; of K of them no
+more is known than their sum S, so that a new one exceeds x with (1 + x / S)^-K, the predictive distribution under the
+scale prior: heavier than exponential, the more so the fewer events there are. A share s of the rows is above the
+base, and the threshold is where s times that is the stated rate. Where there are events enough, Grimshaw's fit to all
+excesses may raise it.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from tracetune.evaluation.anomaly.normal_scores import require_false_alarm_rate
 from tracetune.evaluation.anomaly.thresholds import peaks_over_threshold
 
 ENOUGH_EVENTS = 10
-FEWEST_EVENTS = 3
+FEWEST_EVENTS = 5
 _SHARES = (0.02, 0.05, 0.1, 0.2, 0.3)  # of rows above the base; the first with enough events
 
 
@@ -29,7 +30,7 @@ class AlarmThreshold:
     Attributes:
         value: an alarm is raised above it.
         rows: normal steps with a score that it comes from.
-        events: separate events among them above the base of the tail.
+        events: separate events among them above the base of the tail, at most one in every ``reach`` steps.
         share: of the rows that are above that base; 0 where there is no tail.
     """
 
@@ -80,9 +81,8 @@ def alarm_threshold(parts: Sequence[np.ndarray], reaches: Sequence[int], false_a
 
 
 def _peaks(scores: np.ndarray, reach: int, base: float) -> np.ndarray:
-    """Return the highest score of every run above the base; runs with no more than ``reach`` steps between are one."""
-    above = np.flatnonzero(np.nan_to_num(scores, nan=-np.inf) > base)
-    if not len(above):
-        return np.empty(0)
-    runs = np.split(above, np.flatnonzero(np.diff(above) > reach) + 1)
-    return np.array([scores[run].max() for run in runs])
+    """Return the highest score of every ``reach`` steps, where it is above the base."""
+    steps = max(reach, 1)
+    padded = np.pad(np.nan_to_num(scores, nan=-np.inf), (0, -len(scores) % steps), constant_values=-np.inf)
+    highest = padded.reshape(-1, steps).max(axis=1)
+    return highest[highest > base]
