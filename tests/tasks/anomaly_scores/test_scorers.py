@@ -133,6 +133,16 @@ def test_normal_scores_are_those_of_the_part_at_its_place(name: str, fitted: dic
     assert np.median(known) == pytest.approx(0, abs=1e-6)
 
 
+def test_blocks_of_missing_steps_leave_the_widths_that_fit_between_them() -> None:
+    values = season(800)
+    values[np.arange(800) % 100 < 15] = np.nan
+    scorer = Windows(widths=(40, 80, 160)).fit(values, model())
+    assert [bank.width for bank in scorer.banks] == [40, 80]
+    assert np.isfinite(scorer.score(values)).mean() > 0.8
+    with pytest.raises(InputError, match=r"windows of 160 steps .* found none.* or narrower windows"):
+        Windows(widths=(160,)).fit(values, model())
+
+
 @pytest.mark.parametrize("name", ["forecast", "reconstruction"])
 def test_errors_hold_nothing_out(name: str, fitted: dict[str, ChannelScorer]) -> None:
     np.testing.assert_array_equal(fitted[name].held_out_scores(), fitted[name].normal_scores)

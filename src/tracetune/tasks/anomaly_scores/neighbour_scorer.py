@@ -112,7 +112,7 @@ def fit_neighbour_scorer(
         calibration: of an earlier fit to the same.
 
     Raises:
-        InputError: fewer values than two windows, or no window that is observed.
+        InputError: fewer values than two windows, or no window of any width that is observed.
     """
     normal = np.asarray(normal, float)
     widths = window_widths(normal) if widths is None else tuple(widths)
@@ -122,7 +122,12 @@ def fit_neighbour_scorer(
         )
     scaling = Scaling.of(normal)
     scaled = scaling.scaled(normal)
-    fitting = [width for width in widths if 2 * width <= len(normal)]
+    fitting = [width for width in widths if 2 * width <= len(normal) and len(_observed_starts(scaled, width))]
+    if not fitting:
+        raise InputError(
+            f"Expected a normal part with windows of {min(widths)} steps with few of them missing, found none. Give a "
+            f"part with fewer gaps, or narrower windows ({argument('widths')})."
+        )
     filled = filled_gaps(scaled, max(fitting))
     banks = tuple(_bank(scaled, filled, width, features, neighbours, contamination, bank_size) for width in fitting)
     if calibration is not None:
@@ -174,18 +179,18 @@ def _bank(
     contamination: float,
     bank_size: int,
 ) -> Bank:
-    starts = window_starts(len(scaled), width, _stride(width))
-    starts = starts[well_observed(scaled, starts, width)]
-    if not len(starts):
-        raise InputError(
-            f"Expected a normal part with windows of {width} steps with few of them missing, found none. "
-            "Give a part with fewer gaps."
-        )
+    starts = _observed_starts(scaled, width)
     windows = _windows(filled, width)
     length = features(windows[starts[:1]]).shape[1]
     kept = coreset(len(starts), min(bank_size, max(_MOST_NUMBERS // length, 1)))
     chosen = torch.as_tensor(starts)[kept]
     return Bank(width, chosen, features(windows[chosen.numpy()]), max(neighbours, round(contamination * len(chosen))))
+
+
+def _observed_starts(scaled: np.ndarray, width: int) -> np.ndarray:
+    """Return the first steps of the windows of a normal part with few missing steps."""
+    starts = window_starts(len(scaled), width, _stride(width))
+    return starts[well_observed(scaled, starts, width)]
 
 
 def _scores(
