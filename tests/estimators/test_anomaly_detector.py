@@ -162,7 +162,7 @@ def test_what_was_learned_is_not_compared_with_itself(base: AnomalyDetector) -> 
 
 
 def test_the_record_says_what_the_threshold_rests_on(base: AnomalyDetector, tmp_path: Path) -> None:
-    few = base.fit(season(900), scorer="windows")
+    few = base.fit(season(900), scorer=Windows(widths=(20,)))
     (remark,) = few.remarks
     assert "false_alarm_rate=0.001 cannot be supported by 900 normal rows" in remark
     assert "Learn at least 1,000 normal rows" in remark
@@ -172,7 +172,7 @@ def test_the_record_says_what_the_threshold_rests_on(base: AnomalyDetector, tmp_
     assert loaded.learned.calibration == few.learned.calibration
     assert few.learned.calibration.rows == 900
     assert few.learned.calibration.events >= 5
-    assert base.fit(season(900), scorer="windows", false_alarm_rate=0.01).remarks == ()
+    assert base.fit(season(900), scorer=Windows(widths=(20,)), false_alarm_rate=0.01).remarks == ()
 
 
 def test_what_trained_the_model_does_not_set_the_threshold(base: AnomalyDetector) -> None:
