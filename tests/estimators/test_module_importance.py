@@ -99,5 +99,5 @@ def test_a_detector_without_training_has_no_modules(tmp_path: Path) -> None:
 def test_a_saved_imputer_wants_its_channels(tmp_path: Path) -> None:
     base = Imputer.from_pretrained(save_tiny(tmp_path / "base"), device="cpu")
     tuned = base.fit(two_channels(), config=KEPT)
-    with pytest.raises(InputError, match="Expected the channels of the fit, 'a', 'b', found 'c', 'd'"):
+    with pytest.raises(InputError, match="Expected columns 'a', 'b'; found columns 'time', 'c', 'd'"):
         module_importance(tuned, two_channels().rename(columns={"a": "c", "b": "d"}))
