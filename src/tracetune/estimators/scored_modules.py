@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Unpack
 
 from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.base.errors import InputError
 from tracetune.data.reading.read import panel_from_frame
+from tracetune.data.reading.sources import ReadingKeywords
 from tracetune.estimators.anomaly_detector import AnomalyDetector
 from tracetune.estimators.anomaly_fit import normal_windows
 from tracetune.estimators.anomaly_frames import labelled_panel, require_channels
@@ -153,7 +154,7 @@ def of_classifier(
     *,
     label_column: str | None = None,
     validation_share: float = 0.25,
-    **reading: Any,
+    **reading: Unpack[ReadingKeywords],
 ) -> ScoredModules:
     """Return what is scored of a classifier: on all series where it was fitted, else on those that do not train."""
     config = replace(classifier_config(), method=Lora()) if config is None else config
