@@ -100,7 +100,7 @@ def _watched(process: int, folder: Path, death: Death | None, started: float) ->
         if due and death is not None and time.monotonic() - started >= (death.seconds or 0.0):
             os.kill(process, death.number)
             due = False
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 def _used(folder: Path) -> int:
@@ -120,6 +120,7 @@ def _be_the_command(
     status = 97
     try:
         os.chdir(folder)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let background processes ignore it
         log = os.open("log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(log, 1)
         os.dup2(log, 2)
