@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tracetune.base.files import (
     follow_umask,
     write_json,
 )
-from tracetune.base.folders import require_apart, require_empty, resumed_folder, staged_folder
+from tracetune.base.folders import require_apart, require_empty, reserved, resumed_folder, staged_folder
 from tracetune.base.leftovers import temporary_name
 
 
@@ -153,6 +154,22 @@ def test_the_next_run_sweeps_what_a_kill_left(tmp_path: Path) -> None:
     with staged_folder(tmp_path / "run") as temporary:
         (temporary / "weights").touch()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_output_is_that_of_one_run_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    monkeypatch.chdir(tmp_path)
+    with reserved("out"), reserved("other"):
+        assert not Path("out").exists()
+        with pytest.raises(InputError, match="Another run is going to write to"), reserved(tmp_path / "out"):
+            raise AssertionError("the block must not run")
+    with pytest.raises(KeyError), reserved("out"):  # however it ends
+        raise KeyError
+    with reserved("out"):
+        pass
+    assert not list(scratch.iterdir())
 
 
 def test_a_used_folder_is_refused(tmp_path: Path) -> None:

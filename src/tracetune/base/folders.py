@@ -1,9 +1,11 @@
 """Output folders that are whole or absent: staged beside their place, or kept there unfinished to go on from."""
 
 import errno
+import hashlib
 import shutil
+import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tracetune.base.errors import InputError
@@ -71,6 +73,32 @@ def resumed_folder(path: str | Path, nothing: Collection[str] = ()) -> Iterator[
         elif isinstance(error, Stopped):
             error.add_note(f"What it has so far is in {unfinished}: the same command goes on from there.")
         raise
+
+
+@contextmanager
+def reserved(path: str | Path) -> Iterator[None]:
+    """Keep other runs from the output ``path`` while the block lasts: they would end with nowhere to write to.
+
+    The lock is in the folder for temporary files, so that the output itself stays absent, or empty, until it is whole.
+
+    Raises:
+        InputError: another run, on this host, is going to write to it.
+    """
+    name = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"tracetune-output-{name}"
+    try:
+        lock = FolderLock().hold(folder)
+    except InputError as error:
+        raise InputError(
+            f"Another run is going to write to {path}, and only one of them could. Wait until it has ended, stop it, "
+            "or choose another folder."
+        ) from error
+    try:
+        with lock:
+            yield
+    finally:
+        with suppress(OSError):  # another run may have it by now
+            folder.rmdir()
 
 
 def require_empty(path: str | Path) -> None:

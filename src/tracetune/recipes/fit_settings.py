@@ -1,7 +1,7 @@
 """From the settings of a command that fine-tunes to the library's, and the frame in which it runs; for every task."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from typing import Any, Protocol, TypeVar
 
@@ -9,7 +9,7 @@ from tracetune.base.config import flat_values
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, argument
 from tracetune.base.files import require_place
-from tracetune.base.folders import require_apart, require_empty
+from tracetune.base.folders import require_apart, require_empty, reserved
 from tracetune.base.processes import from_main, join_processes
 from tracetune.base.signals import Stopped
 from tracetune.fitting.config import FitConfig
@@ -71,27 +71,34 @@ class FitChoices(Protocol):
 
 @contextmanager
 def finetune_run(run: FinetuneRun) -> Iterator[str]:
-    """Join the processes of a run and check its places; yields the device.
+    """Join the processes of a run, check its places and keep other runs from its output; yields the device.
 
     Inside, a signal that stops the run says what it kept and how it goes on.
 
     Raises:
-        InputError: a place that cannot be written, or a device that is not there.
+        InputError: a place that cannot be written or is another run's, or a device that is not there.
     """
     device = str(resolve_device(run.device))
     join_processes(device)
-    from_main(lambda: _check_places(run))
-    with _says_what_was_kept(run.checkpoints):
-        yield device
-
-
-def _check_places(run: FinetuneRun) -> None:
-    """Refuse, before the work, folders that could not be written afterwards."""
     assert run.output is not None, "checked with the configuration"
-    require_empty(run.output)
+    output = run.output
+    with ExitStack() as stack:
+
+        def prepare() -> None:
+            _check_places(output, run)
+            stack.enter_context(reserved(output))
+
+        from_main(prepare)
+        with _says_what_was_kept(run.checkpoints):
+            yield device
+
+
+def _check_places(output: str, run: FinetuneRun) -> None:
+    """Refuse, before the work, folders that could not be written afterwards."""
+    require_empty(output)
     if run.checkpoints is not None:
         require_place(run.checkpoints)
-        require_apart(run.output, run.checkpoints)
+        require_apart(output, run.checkpoints)
 
 
 @contextmanager
