@@ -156,6 +156,24 @@ def test_the_next_run_sweeps_what_a_kill_left(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.parametrize("form", ["renamed onto", "mount point"])
+def test_what_is_made_is_kept_where_another_run_was_first(
+    tmp_path: Path, form: str, request: pytest.FixtureRequest
+) -> None:
+    output = tmp_path / "out" if form == "renamed onto" else request.getfixturevalue("mount_point")
+    for kept in (2, 3):
+        with pytest.raises(InputError, match=f"-{kept}"), staged_folder(output) as folder:
+            (folder / "made").write_text("late")
+            output.mkdir(exist_ok=True)
+            (output / "made").write_text("first")
+        assert (output / "made").read_text() == "first"
+        beside = output.parent if form == "renamed onto" else output
+        assert (beside / f"{output.name}-{kept}" / "made").read_text() == "late"
+        (output / "made").unlink()
+        if form == "mount point":
+            break  # it is not empty any more
+
+
 def test_an_output_is_that_of_one_run_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from tracetune.base.errors import InputError
@@ -140,13 +141,21 @@ def unfinished_path(target: Path) -> Path:
 
 
 def _publish(folder: Path, target: Path) -> None:
-    """Make a finished folder the output: by one rename, or where the target must stay, by moving what it holds."""
+    """Make a finished folder the output: by one rename, or where the target must stay, by moving what it holds.
+
+    Raises:
+        InputError: something else has been written there meanwhile; the folder is kept beside it.
+    """
     follow_umask(folder)
+    if _holds_others(target, folder):
+        raise _kept_beside(folder, target)
     if folder.parent != target:
         try:
             folder.replace(target)
             return
         except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                raise _kept_beside(folder, target) from error
             if error.errno not in _NOT_RENAMED_ONTO or not target.is_dir():
                 raise
         inside = target / temporary_name()
@@ -159,6 +168,24 @@ def _publish(folder: Path, target: Path) -> None:
         return
     _move_up(folder, target)
     folder.rmdir()
+
+
+def _holds_others(target: Path, own: Path) -> bool:
+    """Return whether a folder holds anything but ``own`` and what killed or interrupted runs left."""
+    return target.is_dir() and not all(
+        each == own or is_leftover(each) or each.name == UNFINISHED for each in target.iterdir()
+    )
+
+
+def _kept_beside(folder: Path, target: Path) -> InputError:
+    """Give a finished folder a name beside the output that it was meant for, and return the error that tells it."""
+    meant = target / target.name if folder.parent == target else target
+    free = next(name for number in count(2) if not (name := meant.with_name(f"{meant.name}-{number}")).exists())
+    folder.rename(free)
+    return InputError(
+        f"Expected {target} to be empty still, found what another run has written there meanwhile. What this one made "
+        f"is in {free}."
+    )
 
 
 def _move_up(folder: Path, target: Path) -> None:
