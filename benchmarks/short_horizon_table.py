@@ -305,7 +305,7 @@ def summarise(cells: Sequence[dict[str, Any]], settings: Settings) -> str:
         "zero-shot with resolution and for all that is trained.",
     ]
     chosen = [cell for cell in cells if cell.get("resolutions", [1]) != [1] or cell.get("trend", 0)]
-    names = ("dataset", "method", "resolutions", "trend", "season", "winner")
+    names = ("dataset", "method", "resolutions", "trend", "season", "winner", "processor_seconds")
     beside = beside_the_better_classic(table(cells, "owa"))
     parts.append(
         "## Beside the better classic method\n\nMean OWA relative to the better of AutoETS and AutoTheta on each data "
@@ -315,7 +315,10 @@ def summarise(cells: Sequence[dict[str, Any]], settings: Settings) -> str:
     )
     for metric, title in (("owa", "OWA"), ("smape", "sMAPE"), ("mase", "MASE"), ("seconds", "Seconds")):
         parts.append(f"## {title}\n\n{markdown_table(table(cells, metric))}")
-    parts.append(f"## What was chosen\n\n{markdown_table([{name: cell[name] for name in names} for cell in chosen])}")
+    parts.append(
+        f"## What was chosen\n\n{markdown_table([{name: cell.get(name) for name in names} for cell in chosen])}\n\n"
+        "Seconds above are by the clock, on a machine with other work at the same time; these are the process's own."
+    )
     return "\n\n".join(parts)
 
 
