@@ -118,8 +118,9 @@ def guarded(margin: float, furthest: float = np.inf) -> Rule:
 
 def smallest_within_one_standard_error(way: Way) -> float:
     """Take the smallest factor whose loss is above the lowest one by at most a standard error of the difference."""
-    best = way.at(lowest_loss(way))
-    for factor, row in zip(way.factors, way.losses, strict=True):
+    inside = way.within(1.0)
+    best = inside.losses[int(inside.losses.mean(axis=1).argmin())]
+    for factor, row in zip(inside.factors, inside.losses, strict=True):
         above = paired_difference(row, best, way.groups)
         if above.mean <= (above.error or 0.0):
             return float(factor)

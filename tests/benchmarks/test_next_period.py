@@ -41,6 +41,10 @@ def test_a_rule_goes_beyond_the_trained_model_where_the_cell_does() -> None:
     assert ratios[TRAINED] == pytest.approx(0.9)
 
 
+def test_one_period_of_one_item_has_a_best_factor_within_its_error() -> None:
+    assert judged(cell((0.1,), 0.3, (*FACTORS, 1.5)))["smallest factor within one standard error"] == pytest.approx(0.7)
+
+
 def test_a_factor_at_which_the_model_diverged_does_not_count() -> None:
     diverged = cell((0.1, 0.12, 0.11), 0.1, (*FACTORS, 1.5))
     diverged["path"]["validation"][-1] = diverged["path"]["test"][-1] = [[float("nan")]] * 3
