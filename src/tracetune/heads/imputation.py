@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
 from tracetune.base.errors import InputError
@@ -20,7 +19,6 @@ from tracetune.base.errors import InputError
 Batch = Mapping[str, Tensor]
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 _SHARES = (1.0, 0.5, 0.25)  # of the way from the start to a solution
-_CONFIDENCE = 0.977  # one-sided: two standard errors
 _FEW = 50  # hidden steps of a class in training; below that it keeps its start
 
 
@@ -75,10 +73,9 @@ def solve_imputation(head: ImputationHead, train: Iterable[Batch], validation: I
     """Set the weights of a head by least squares, class by class, the penalty of each class by validation.
 
     First the shared weights, shrunk towards those the head has; then those by channel, on what is left, shrunk towards
-    0. Each solution is also tried at half and a quarter of the way. Among the choices for shared weights are the
-    straight line (all 0) and every single term. A class takes the choice that is best on validation only where it is
-    better than its start by more than the noise between validation windows, and keeps its start otherwise: what a few
-    windows happen to like, such as channels that go together for a while, does not fill the next gap.
+    0. Each solution is also tried at half and a quarter of the way from the start. A class keeps its start where nothing
+    is better on validation, so that it fills no worse than before. Among the choices for shared weights are the straight
+    line (all 0) and every single term.
 
     Args:
         head: changed in place.
@@ -107,12 +104,11 @@ def solve_imputation(head: ImputationHead, train: Iterable[Batch], validation: I
 
 @dataclass(frozen=True)
 class _Rows:
-    """Hidden steps of a batch: their terms [R, F + M], classes, windows, channels, and what is still missing [R]."""
+    """Hidden steps of a batch: their terms [R, F + M], classes and channels [R], and what is still missing [R]."""
 
     terms: Tensor
     lengths: Tensor
     distances: Tensor
-    samples: Tensor
     channels: Tensor
     missing: Tensor
 
@@ -122,8 +118,7 @@ def _rows(head: ImputationHead, batch: Batch) -> _Rows:
     tokens, hidden = batch["tokens"].float(), batch["target_mask"] > 0
     terms, lengths, distances = split_tokens(tokens[hidden])
     missing = batch["target_values"] - batch["line"] - head(tokens)
-    samples, channels, _ = hidden.nonzero().T
-    return _Rows(terms.double(), lengths, distances, samples, channels, missing[hidden].double())
+    return _Rows(terms.double(), lengths, distances, hidden.nonzero()[:, 1], missing[hidden].double())
 
 
 def _solve(
@@ -153,51 +148,11 @@ def _solve(
     steps += [single.to(around) - around for single in singles]
     choices = torch.stack([torch.zeros_like(around), *steps])  # what is added to the start, [choices, classes, terms]
     choices[:, count < _FEW] = 0
-    errors, counts = _errors(head, equations, choices, validation)
-    best = errors.sum(dim=1).argmin(dim=0)
-    gains = errors[0] - errors.gather(0, best.expand(1, *errors.shape[1:])).squeeze(0)
-    best[~beyond_noise(gains, counts)] = 0
-    return (around + choices[best, torch.arange(size, device=best.device)]).to(start)
-
-
-def _errors(
-    head: ImputationHead,
-    equations: Callable[[_Rows], tuple[Tensor, Tensor]],
-    choices: Tensor,
-    validation: Iterable[Batch],
-) -> tuple[Tensor, Tensor]:
-    """Return squared errors [choices, S, classes] summed over each window, and their numbers [S, classes]."""
-    size = choices.shape[1]
-    errors, counts = [], []
+    errors = torch.zeros(choices.shape[:2], dtype=torch.float64, device=start.device)
     for batch in validation:
         rows = _rows(head, batch)
         x, place = equations(rows)
-        samples = len(batch["tokens"])
-        place_in = rows.samples * size + place
-        found = choices.new_zeros(len(choices), samples * size)
         for choice, weights in enumerate(choices):
-            found[choice].index_add_(0, place_in, (rows.missing - (x * weights[place]).sum(-1)).square())
-        number = choices.new_zeros(samples * size).index_add_(0, place_in, torch.ones_like(rows.missing))
-        errors.append(found.view(len(choices), samples, size))
-        counts.append(number.view(samples, size))
-    return torch.cat(errors, dim=1), torch.cat(counts)
-
-
-def beyond_noise(gains: Tensor, counts: Tensor) -> Tensor:
-    """Return for which classes [K] the mean gain a step is above 0 by more than its noise between windows.
-
-    The mean is a ratio of sums over the windows that have steps of the class; its standard error is that of the
-    residuals (Cochran 1977, section 2.11), widened after Student's t where there are few of them. One window says
-    nothing.
-
-    Args:
-        gains: [S, K] summed over the steps of each of S windows.
-        counts: [S, K] how many steps those are.
-    """
-    windows = (counts > 0).sum(dim=0)
-    total = counts.sum(dim=0).clamp(min=1)
-    mean = gains.sum(dim=0) / total
-    spare = (windows - 1).clamp(min=1)
-    error = ((gains - counts * mean).square().sum(dim=0) * windows / spare).sqrt() / total
-    factor = torch.from_numpy(stats.t.ppf(_CONFIDENCE, spare.cpu().numpy())).to(mean)
-    return (windows > 1) & (mean > factor * error)
+            errors[choice].index_add_(0, place, (rows.missing - (x * weights[place]).sum(-1)).square())
+    best = errors.argmin(dim=0)
+    return (around + choices[best, torch.arange(size, device=best.device)]).to(start)
