@@ -73,9 +73,9 @@ def solve_imputation(head: ImputationHead, train: Iterable[Batch], validation: I
     """Set the weights of a head by least squares, class by class, the penalty of each class by validation.
 
     First the shared weights, shrunk towards those the head has; then those by channel, on what is left, shrunk towards
-    0. Each solution is also tried at half and a quarter of the way from the start. A class keeps its start where nothing
-    is better on validation, so that it fills no worse than before. Among the choices for shared weights are the straight
-    line (all 0) and every single term.
+    0. Each solution is also tried at half and a quarter of the way from the start. A class keeps its start where
+    nothing is better on validation, so that it fills no worse than before. Among the choices for shared weights are the
+    straight line (all 0) and every single term.
 
     Args:
         head: changed in place.
