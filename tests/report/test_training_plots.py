@@ -3,11 +3,12 @@
 import pytest
 
 from tests.report.test_forecast_plots import texts
+from tracetune.base.errors import InputError
 from tracetune.report.training_plots import plot_training
 
 
 def test_an_unknown_format_leaves_no_file(tmp_path):
-    with pytest.raises(ValueError, match="not supported"):
+    with pytest.raises(InputError, match="picture file that ends in"):
         plot_training(tmp_path / "training.xyz", [{"loss": 1.0, "step": 1}])
     assert list(tmp_path.iterdir()) == []
 
