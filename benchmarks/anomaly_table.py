@@ -28,7 +28,7 @@ from sklearn.decomposition import PCA
 
 from benchmarks.common import Results, Row, grouped
 from tracetune.data.datasets import dataset_paths, list_datasets
-from tracetune.estimators.anomaly_detector import AnomalyDetector
+from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
 from tracetune.evaluation.anomaly.volume import volume_under_surface
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import method_named

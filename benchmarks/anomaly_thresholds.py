@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks.anomaly_table import ucr
 from benchmarks.common import commit, flags, grouped, processor_name
 from tracetune.base.files import read_json, write_json
-from tracetune.estimators.anomaly_detector import AnomalyDetector
+from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
 from tracetune.evaluation.anomaly.alarm_threshold import alarm_threshold
 from tracetune.evaluation.anomaly.normal_scores import suspicious_stretches
 from tracetune.evaluation.anomaly.thresholds import peaks_over_threshold

@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.common import commit, flags, grouped, processor_name
 from tracetune.base.files import read_json, write_json
 from tracetune.data.datasets import load_dataset
-from tracetune.estimators.imputer import Imputer
+from tracetune.estimators.imputation.imputer import Imputer
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import method_named
 from tracetune.report.tables import markdown_table

@@ -18,9 +18,9 @@ from benchmarks.next_period_data import CONTEXT, segment
 from tracetune.backbones.loading import load_backbone
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Part, fit_split
+from tracetune.estimators.forecasting.prediction import recalibrated_series
+from tracetune.estimators.forecasting.recalibration import ORIGINS, TRACKED, Recalibration
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
-from tracetune.estimators.prediction import recalibrated_series
-from tracetune.estimators.recalibration import ORIGINS, TRACKED, Recalibration
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
 from tracetune.fitting.run import Run

@@ -29,7 +29,7 @@ from tracetune.adapters.checkpoint import merged
 from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.seeds import seed_everything
-from tracetune.estimators.forecaster import Forecaster
+from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.evaluation.cost import Stopwatch, peak_memory_bytes
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table

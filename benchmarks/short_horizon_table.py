@@ -111,7 +111,7 @@ def at_resolution(case: Case, settings: Settings) -> Any:
 
 
 def _foundation(case: Case, settings: Settings) -> Any:
-    from tracetune.estimators.forecaster import Forecaster
+    from tracetune.estimators.forecasting.forecaster import Forecaster
 
     return Forecaster.from_pretrained(settings.model, case.horizon, device="cpu")
 

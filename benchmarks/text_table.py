@@ -28,8 +28,8 @@ from benchmarks.common import commit, processor_name
 from tracetune.adapters.options import LoraOptions
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.files import write_json
-from tracetune.estimators.text_classifier import TextClassifier
-from tracetune.estimators.text_fit import text_fit_config
+from tracetune.estimators.text.fit import text_fit_config
+from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.methods import AdaLora, Full, LinearProbe, Lora, Method, Trace
 from tracetune.selection.config import SelectionConfig

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from tracetune.adapters.lora import LoraOptions
     from tracetune.backbones.any_module import wrap_module
     from tracetune.base.errors import InputError
-    from tracetune.estimators.anomaly_detector import AnomalyDetector
-    from tracetune.estimators.classifier import Classifier
-    from tracetune.estimators.forecaster import Forecaster
-    from tracetune.estimators.imputer import Imputer
+    from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
+    from tracetune.estimators.classification.classifier import Classifier
+    from tracetune.estimators.forecasting.forecaster import Forecaster
+    from tracetune.estimators.imputation.imputer import Imputer
     from tracetune.estimators.module_importance import module_importance
-    from tracetune.estimators.text_classifier import TextClassifier
+    from tracetune.estimators.text.text_classifier import TextClassifier
     from tracetune.evaluation.backtest import Evaluation
     from tracetune.fitting.config import FitConfig
     from tracetune.fitting.methods import AdaLora, Dora, Full, LinearProbe, Lora, Trace
@@ -55,22 +55,22 @@ __all__ = [
 _MODULES = {
     "AdaLora": "fitting.methods",
     "Adjustment": "tasks.adjustment",
-    "AnomalyDetector": "estimators.anomaly_detector",
-    "Classifier": "estimators.classifier",
+    "AnomalyDetector": "estimators.anomaly.anomaly_detector",
+    "Classifier": "estimators.classification.classifier",
     "Dora": "fitting.methods",
     "Evaluation": "evaluation.backtest",
     "FitConfig": "fitting.config",
     "ForecastModel": "tasks.forecasting",
-    "Forecaster": "estimators.forecaster",
+    "Forecaster": "estimators.forecasting.forecaster",
     "Full": "fitting.methods",
     "HeadConfig": "heads.config",
-    "Imputer": "estimators.imputer",
+    "Imputer": "estimators.imputation.imputer",
     "InputError": "base.errors",
     "LinearProbe": "fitting.methods",
     "Lora": "fitting.methods",
     "LoraOptions": "adapters.lora",
     "SelectionConfig": "selection.config",
-    "TextClassifier": "estimators.text_classifier",
+    "TextClassifier": "estimators.text.text_classifier",
     "Trace": "fitting.methods",
     "TraceCallback": "training.trace_callback",
     "TrainingConfig": "training.config",

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from tracetune.base.errors import InputError
-from tracetune.estimators.anomaly_record import SavedDetector
-from tracetune.estimators.classifier_fit import ClassifierRecord
-from tracetune.estimators.imputer_record import ImputerRecord
-from tracetune.estimators.text_classifier_record import TextClassifierRecord
+from tracetune.estimators.anomaly.record import SavedDetector
+from tracetune.estimators.classification.fit import ClassifierRecord
+from tracetune.estimators.imputation.record import ImputerRecord
+from tracetune.estimators.text.record import TextClassifierRecord
 from tracetune.tasks.gaps import LENGTH_CLASSES
 
 INTERVALS = {"levels": [0.1, 0.9], "values": [[-1.0, 1.0]] * LENGTH_CLASSES}

@@ -10,7 +10,7 @@ import torch
 from tests.tasks.test_classification import CHANNELS, CLASSES, waves
 from tests.tiny import CONTEXT, tiny_backbone
 from tracetune.backbones.loading import weights_digest
-from tracetune.estimators.classifier_fit import class_logits
+from tracetune.estimators.classification.fit import class_logits
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import cross_fit
 from tracetune.fitting.methods import Lora

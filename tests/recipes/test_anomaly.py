@@ -5,12 +5,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.estimators.test_anomaly_detector import normal, table
+from tests.estimators.anomaly.test_anomaly_detector import normal, table
 from tests.tiny import save_tiny
 from tracetune.base.errors import InputError
 from tracetune.cli.app import build_command
 from tracetune.cli.task_choice import chosen_task
-from tracetune.estimators.anomaly_detector import AnomalyDetector
+from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
 
 
 def run(line: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.estimators.test_imputer import wide
+from tests.estimators.imputation.test_imputer import wide
 from tests.tiny import save_tiny
 from tracetune.base.errors import InputError
 from tracetune.cli.app import build_command

@@ -10,7 +10,7 @@ from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import PanelSplit, Part, fit_split
 from tracetune.data.windows import batches
-from tracetune.estimators.fit_data import split_frames
+from tracetune.estimators.forecasting.fit_data import split_frames
 from tracetune.tasks.forecast_data import forecast_data
 
 

@@ -10,19 +10,19 @@ from transformers import TrainerCallback
 from tracetune.base.errors import InputError
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.reading.sources import ReadingKeywords
-from tracetune.estimators.anomaly_detector import AnomalyDetector
-from tracetune.estimators.anomaly_fit import normal_windows
-from tracetune.estimators.anomaly_frames import labelled_panel, require_channels
-from tracetune.estimators.classifier import Classifier, labelled_samples
-from tracetune.estimators.classifier_fit import classifier_config
-from tracetune.estimators.fit_data import DividedPanel, split_frames
-from tracetune.estimators.forecaster import Forecaster
-from tracetune.estimators.imputer import Imputer
-from tracetune.estimators.imputer_fit import imputer_data
-from tracetune.estimators.imputer_record import ImputerRecord
+from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
+from tracetune.estimators.anomaly.fit import normal_windows
+from tracetune.estimators.anomaly.frames import labelled_panel, require_channels
+from tracetune.estimators.classification.classifier import Classifier, labelled_samples
+from tracetune.estimators.classification.fit import classifier_config
+from tracetune.estimators.forecasting.fit_data import DividedPanel, split_frames
+from tracetune.estimators.forecasting.forecaster import Forecaster
+from tracetune.estimators.imputation.fit import imputer_data
+from tracetune.estimators.imputation.imputer import Imputer
+from tracetune.estimators.imputation.record import ImputerRecord
 from tracetune.estimators.labelled import checked_samples, class_numbers
-from tracetune.estimators.text_classifier import TextClassifier
-from tracetune.estimators.text_fit import text_fit_config
+from tracetune.estimators.text.fit import text_fit_config
+from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import tune
 from tracetune.fitting.methods.lora import Lora

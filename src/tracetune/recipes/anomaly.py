@@ -10,8 +10,8 @@ from tracetune.base.errors import InputError
 from tracetune.base.folders import require_empty, staged_folder
 from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import write_frame
-from tracetune.estimators.anomaly_detector import AnomalyDetector
-from tracetune.estimators.anomaly_thresholds import RollingQuantile, Threshold
+from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
+from tracetune.estimators.anomaly.thresholds import RollingQuantile, Threshold
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import method_named
 from tracetune.recipes.configs.anomaly import (

@@ -1,6 +1,6 @@
 """Load the forecaster that a command names."""
 
-from tracetune.estimators.forecaster import Forecaster
+from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.recipes.configs.forecaster import ForecasterChoice, resolution_of
 from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
 

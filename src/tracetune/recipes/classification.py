@@ -7,8 +7,8 @@ from tracetune.base.files import require_distinct
 from tracetune.base.processes import is_main_process
 from tracetune.data.reading.sources import ReadingKeywords
 from tracetune.data.table_files import write_frame
-from tracetune.estimators.class_evaluation import ClassEvaluation
-from tracetune.estimators.classifier import Classifier
+from tracetune.estimators.classification.classifier import Classifier
+from tracetune.estimators.classification.evaluation import ClassEvaluation
 from tracetune.recipes.classification_report import print_evaluation
 from tracetune.recipes.configs.classification import (
     ClassifyConfig,

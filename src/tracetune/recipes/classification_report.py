@@ -1,6 +1,6 @@
 """Scores of a classifier on the terminal."""
 
-from tracetune.estimators.class_evaluation import ClassEvaluation
+from tracetune.estimators.classification.evaluation import ClassEvaluation
 from tracetune.report.tables import print_table
 
 

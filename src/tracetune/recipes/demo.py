@@ -8,7 +8,7 @@ from statsmodels.datasets import co2
 
 from tracetune.base.folders import require_empty, staged_folder
 from tracetune.data.table_files import write_frame
-from tracetune.estimators.forecaster import Forecaster
+from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.fitting.config import HEAD_EPOCHS, FitConfig
 from tracetune.fitting.methods.method import method_named
 from tracetune.recipes.configs.demo import DemoConfig

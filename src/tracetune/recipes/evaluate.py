@@ -6,7 +6,7 @@ from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel
 from tracetune.data.splits import DividedPanel, split_panel
 from tracetune.data.table_files import write_frame
-from tracetune.estimators.forecaster import Forecaster
+from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.recipes.chosen_forecaster import load_chosen
 from tracetune.recipes.configs.evaluate import EvaluateConfig

@@ -8,7 +8,7 @@ from rich.console import Console
 from tracetune.base.json_types import JsonObject
 from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit
-from tracetune.estimators.forecaster import Forecaster
+from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.report.importance_plots import plot_history

@@ -10,17 +10,17 @@ from tracetune.base.folders import resumed_folder
 from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.digest import data_digest
 from tracetune.estimators import scored_modules as modules
-from tracetune.estimators.anomaly_detector import AnomalyDetector
-from tracetune.estimators.classifier import Classifier
-from tracetune.estimators.classifier_fit import classifier_config
-from tracetune.estimators.fit_data import DividedPanel, split_frames
-from tracetune.estimators.forecaster import Forecaster
-from tracetune.estimators.imputer import Imputer
+from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
+from tracetune.estimators.classification.classifier import Classifier
+from tracetune.estimators.classification.fit import classifier_config
+from tracetune.estimators.forecasting.fit_data import DividedPanel, split_frames
+from tracetune.estimators.forecasting.forecaster import Forecaster
+from tracetune.estimators.imputation.imputer import Imputer
 from tracetune.estimators.module_importance import check_scores, side_by_side
 from tracetune.estimators.saved_model import is_saved_model
 from tracetune.estimators.scored_modules import ScoredModules, require_modules
-from tracetune.estimators.text_classifier import TextClassifier
-from tracetune.estimators.text_fit import text_fit_config
+from tracetune.estimators.text.fit import text_fit_config
+from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.lora import Lora

@@ -6,8 +6,8 @@ from rich.console import Console
 from tracetune.base.folders import require_empty, staged_folder
 from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import write_frame
-from tracetune.estimators.filled_frame import FILLED, read_source
-from tracetune.estimators.imputer import Imputer
+from tracetune.estimators.imputation.filled_frame import FILLED, read_source
+from tracetune.estimators.imputation.imputer import Imputer
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import method_named
 from tracetune.heads.imputation import ImputationHeadConfig

@@ -9,7 +9,7 @@ from rich.console import Console
 from tracetune.data.frame_writer import PIECEWISE, write_frames
 from tracetune.data.panels import Panel
 from tracetune.data.table_files import table_kind, write_frame
-from tracetune.estimators.forecaster import Forecaster
+from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.recipes.chosen_forecaster import load_chosen
 from tracetune.recipes.configs.predict import PredictConfig, PredictRun
 from tracetune.recipes.outputs import check_outputs

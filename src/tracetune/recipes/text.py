@@ -8,8 +8,8 @@ from rich.console import Console
 from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import write_frame
 from tracetune.data.text_files import read_text_table
-from tracetune.estimators.text_classifier import TextClassifier
-from tracetune.estimators.text_fit import text_fit_config
+from tracetune.estimators.text.fit import text_fit_config
+from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.heads.pooled import PooledHeadConfig
 from tracetune.recipes.configs.classifiers import ClassifierChoice
 from tracetune.recipes.configs.text import ClassifyConfig, EvaluateConfig, FinetuneConfig, TextSource

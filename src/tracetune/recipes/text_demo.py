@@ -12,8 +12,8 @@ from rich.console import Console
 from tracetune.base.errors import InputError
 from tracetune.base.folders import require_empty, staged_folder
 from tracetune.data.table_files import write_frame
-from tracetune.estimators.text_classifier import TextClassifier
-from tracetune.estimators.text_fit import text_fit_config
+from tracetune.estimators.text.fit import text_fit_config
+from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.recipes.configs.text import DemoConfig
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import print_table

@@ -1,0 +1,401 @@
+"""AnomalyDetector: load, fit, detect, evaluate, update, save."""
+
+import copy
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+import numpy as np
+import pandas as pd
+from torch import nn
+from transformers import TrainerCallback
+
+from tracetune.adapters.lora import add_head_only
+from tracetune.backbones.backbone import Backbone
+from tracetune.backbones.loading import load_backbone, weights_digest
+from tracetune.base.device import resolve_device
+from tracetune.base.errors import InputError, Remark, argument
+from tracetune.base.json_types import JsonObject
+from tracetune.data.panels import Panel
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
+from tracetune.estimators.anomaly.card import detector_card
+from tracetune.estimators.anomaly.evaluation import evaluate_scores
+from tracetune.estimators.anomaly.fit import fit_normal_part
+from tracetune.estimators.anomaly.frames import (
+    AnomalyData,
+    AnomalyLabels,
+    drawn_panels,
+    frame_of_events,
+    frame_of_scores,
+    labelled_panel,
+    panel_of,
+    require_channels,
+)
+from tracetune.estimators.anomaly.item_scorer import items_of, total
+from tracetune.estimators.anomaly.record import Learned, SavedDetector, checked_scorer, learn
+from tracetune.estimators.anomaly.series_scores import Scores
+from tracetune.estimators.anomaly.stream import ItemStream, stream_frame
+from tracetune.estimators.anomaly.thresholds import Threshold, short_past, threshold_rule
+from tracetune.estimators.forecasting.fit_data import with_method
+from tracetune.estimators.saved_model import (
+    base_of,
+    is_saved_model,
+    load_model,
+    read_saved_model,
+    save_model,
+    saved_arrays,
+)
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.methods.method import Method
+from tracetune.fitting.names import ZERO_SHOT
+from tracetune.fitting.trained import History
+from tracetune.report.anomaly_plots import anomaly_figure
+from tracetune.tasks.anomaly import AnomalyDetection, AnomalyModel, validation_start
+from tracetune.tasks.anomaly_scores.scorer import Scorer
+from tracetune.tasks.task import task_model_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
+
+_FALSE_ALARM_RATE = 1e-3
+
+
+class AnomalyDetector:
+    """Finds steps of series that are unlike a part which is known to be normal.
+
+    ``fit`` returns a new object and leaves this one as it is. Data are tables as in docs/data.md, or arrays: [T],
+    [C, T], or one [C, T] a series. Every item, and every channel of it, is compared with its own normal part.
+
+    >>> import numpy as np
+    >>> wave = np.sin(np.arange(1200) / 6)
+    >>> test = wave[:600].copy()
+    >>> test[300:330] = 0.2
+    >>> detector = AnomalyDetector.from_pretrained("tracetune/tiny", device="cpu").fit(wave)
+    >>> event = detector.events(test).iloc[0]
+    >>> bool(event.start <= 310 and event.end >= 320)
+    True
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        base_name: str,
+        *,
+        learned: Learned | None = None,
+        trace: JsonObject | None = None,
+        history: Mapping[str, History] | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.device = resolve_device(device)
+        self.model = model.to(self.device).eval()
+        self.base_name = base_name
+        self.learned = learned
+        self.trace = trace
+        self.history = dict(history or {})
+        self._streams: dict[str, ItemStream] = {}
+        self._said: set[Remark] = set()
+
+    @property
+    def anomaly_model(self) -> AnomalyModel:
+        """Return the model itself, inside PEFT's wrapper where there is one."""
+        return task_model_of(self.model, AnomalyModel)
+
+    @property
+    def remarks(self) -> tuple[Remark, ...]:
+        """Return what is doubtful about the part that was learned."""
+        return self._known().remarks
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Return the names of the channels that were learned."""
+        return self._known().channels
+
+    @property
+    def threshold(self) -> float:
+        """Return the score above which an alarm is raised, where no other rule is given."""
+        return self._known().threshold
+
+    @property
+    def remembered(self) -> ReadingOptions:
+        """Return how the table was read that was learned; tables to look through are read alike."""
+        return self._known().reading
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_folder: str | Path, *, base: str | Path | Backbone | None = None, device: str = "auto"
+    ) -> "AnomalyDetector":
+        """Load a foundation model by name, or a detector that was saved.
+
+        Args:
+            name_or_folder: "tracetune/tiny", a Hugging Face hub id, a folder with a backbone, or a folder written by
+                `save_pretrained`.
+            base: for a saved detector, where its backbone is now, if not under its recorded name; or the backbone
+                itself, of which a copy is taken.
+            device: "auto", "cpu", "cuda", ...
+
+        Raises:
+            InputError: unknown or damaged model, or a backbone other than the one that was fine-tuned.
+        """
+        if not is_saved_model(name_or_folder):
+            backbone = load_backbone(name_or_folder)
+            return cls(_zero_shot(backbone, str(name_or_folder)), str(name_or_folder), device=device)
+        saved = read_saved_model(name_or_folder, AnomalyDetection.name, SavedDetector.from_json)
+        name, record = saved.base_model.name, saved.record
+
+        def build(backbone: Backbone) -> AnomalyModel:
+            task = AnomalyDetection(saved.content.context_length, name)
+            return task.zero_shot(backbone) if saved.content.head is None else task.model(backbone, None)
+
+        detector = cls(load_model(saved, build, base), name, trace=record, device=device)
+        detector.learned = saved.content.learned(saved_arrays(saved), detector.anomaly_model)
+        return detector
+
+    def fit(
+        self,
+        train: AnomalyData,
+        config: FitConfig | None = None,
+        *,
+        method: Method | str | None = None,
+        scorer: Scorer | str = "neighbours",
+        contamination: float = 0.0,
+        false_alarm_rate: float = _FALSE_ALARM_RATE,
+        label_column: str = "label",
+        callbacks: Sequence[TrainerCallback] = (),
+        **columns: Unpack[ReadingKeywords],
+    ) -> "AnomalyDetector":
+        """Learn a normal part, and fine-tune the model on it where that is asked for.
+
+        Args:
+            train: the part without anomalies. Some that are in it all the same are told by `remarks`.
+            config: how to fine-tune; None and no ``method`` leaves the model as it is.
+            method: shortcut for ``config.method``: ``Trace(...)``, ``Lora(...)``, or a name ("trace", "lora", ...).
+            scorer: what scores: "neighbours", "windows", "reconstruction", "forecast", "rank_average", or one of them
+                with options, such as ``Neighbours(widths=(50,))``.
+            contamination: share of the steps that may be anomalous, for data of which no part is known to be normal.
+            false_alarm_rate: share of normal steps that raise an alarm: peaks over threshold.
+            label_column: a column of the table that is left out.
+            callbacks: Trainer callbacks, e.g. a progress bar.
+            columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
+
+        Returns:
+            A new detector.
+
+        Raises:
+            InputError: unusable data or configuration, or this detector has learned a part already.
+        """
+        if self.learned is not None:
+            raise InputError(
+                "This detector has learned a normal part already. Start from its base: "
+                f"AnomalyDetector.from_pretrained({self.base_name!r})."
+            )
+        scorer = checked_scorer(scorer, contamination, false_alarm_rate)
+        panel, _ = labelled_panel(train, None, label_column, None, **columns)
+        config = None if config is None and method is None else with_method(config or FitConfig(), method)
+        backbone = self.anomaly_model.backbone
+        model: nn.Module = add_head_only(copy.deepcopy(self.anomaly_model))
+        trace: JsonObject = {"method": None, "head": None, "context_length": backbone.context_length}
+        history, trained = None, None
+        if config is None:
+            digest = weights_digest(backbone)
+        else:
+            fitted, context = fit_normal_part(panel, backbone, self.base_name, config, str(self.device), callbacks)
+            model, history, digest = fitted.model, fitted.record.history, fitted.backbone_sha256
+            trace = {**fitted.record.to_json(), "context_length": context}
+            if fitted.record.winner != ZERO_SHOT:
+                trained = [validation_start(length, context) for length in panel.lengths]
+        trace["base_model"] = asdict(base_of(self.base_name, digest, model, tuned_before=False))
+        tuned = AnomalyDetector(model, self.base_name, trace=trace, history=history, device=str(self.device))
+        tuned.learned = learn(panel, tuned.anomaly_model, scorer, contamination, false_alarm_rate, trained)
+        for remark in tuned.remarks:
+            logger.warning(remark)
+        return tuned
+
+    def score(self, data: AnomalyData, **columns: Unpack[ReadingKeywords]) -> FrameOfKind:
+        """Return the scores of every step: in units in which 0 is the median of the normal part, 1 its 0.99 quantile.
+
+        Steps that were learned are not compared with themselves. A step that lacks a value, or is near many that do,
+        has no score (NaN): see docs/anomaly.md.
+
+        Args:
+            data: a table or arrays, with the channels that were learned.
+            columns: as for `fit`.
+
+        Returns:
+            One row a step: item, time, ``score_<channel>`` where there are several, ``score``, the highest of them.
+
+        Raises:
+            InputError: nothing was learned yet, other channels, or items that were not learned.
+        """
+        panel = self._panel(data, columns)
+        return frame_of_scores(panel, self._scores(panel, None), alarms=False)
+
+    def detect(
+        self, data: AnomalyData, threshold: Threshold | float | None = None, **columns: Unpack[ReadingKeywords]
+    ) -> FrameOfKind:
+        """Return the scores of every step, and where an alarm is raised.
+
+        Args:
+            data: as for `score`.
+            threshold: a score, or a rule such as ``RollingQuantile(window=1000)``; None takes the score that normal
+                steps exceed at the false alarm rate of the fit.
+            columns: as for `fit`.
+
+        Returns:
+            As `score`, with ``threshold`` and ``alarm``.
+
+        Raises:
+            InputError: as `score`.
+        """
+        panel = self._panel(data, columns)
+        return frame_of_scores(panel, self._scores(panel, threshold))
+
+    def events(
+        self, data: AnomalyData, threshold: Threshold | float | None = None, **columns: Unpack[ReadingKeywords]
+    ) -> FrameOfKind:
+        """Return the runs of alarms: ``start``, ``end`` and ``peak`` in time, ``steps``, ``score`` and ``channel``.
+
+        Runs with less than a quarter of the scorer's reach between them are one event.
+        """
+        panel = self._panel(data, columns)
+        return frame_of_events(panel, self._scores(panel, threshold), self._merging(panel))
+
+    def evaluate(
+        self,
+        test: AnomalyData,
+        labels: AnomalyLabels = None,
+        *,
+        label_column: str = "label",
+        window: int | None = None,
+        threshold: Threshold | float | None = None,
+        **columns: Unpack[ReadingKeywords],
+    ) -> pd.DataFrame:
+        """Measure on labelled series, beside a moving z-score, which needs no model.
+
+        Args:
+            test: as for `score`.
+            labels: [T], 1 where anomalous, or one array a series; of a table they are in ``label_column``.
+            label_column: of a table.
+            window: the largest window of the volumes in steps; None takes the dominant period of each series, 125
+                without one.
+            threshold: as for `detect`.
+            columns: as for `fit`.
+
+        Returns:
+            One row a series and scorer: the window, all metrics of ``evaluation.anomaly.report``, and precision,
+            recall, F1 and share of false alarms at the threshold, which knows no label.
+
+        Raises:
+            InputError: as `score`; or a series of one kind of label only.
+        """
+        known = self._known()
+        panel, given = labelled_panel(test, labels, label_column, known.channels, known.reading, **columns)
+        require_channels(panel, known.channels)
+        if given is None:
+            raise InputError(
+                f"Expected labels in a column {label_column!r}, or as {argument('labels')}. Name the column with "
+                f"{argument('label_column')}."
+            )
+        return evaluate_scores(panel, self._scores(panel, threshold), given, window, items_of(panel, known.items))
+
+    def update(
+        self, rows: AnomalyData, threshold: Threshold | float | None = None, **columns: Unpack[ReadingKeywords]
+    ) -> FrameOfKind:
+        """Score rows as they arrive, without reading the past again.
+
+        The past of an item is the part that was learned, and then what was given here. Scores of windows that are
+        still to come count too, so that the newest scores are not the last word: every call returns the new rows and
+        those before whose scores may have changed. ``settled`` says that no further row can change a score: it is what
+        `score` finds for one table of the learned part and all rows.
+
+        Args:
+            rows: the next rows of some items, at later times than before; steps in between are missing. Arrays follow
+                the last step.
+            threshold: as for `detect`; counts from an item's first rows on.
+            columns: as for `fit`.
+
+        Returns:
+            As `detect`, with ``settled``.
+
+        Raises:
+            InputError: as `score`; or rows that do not come after those before.
+        """
+        known = self._known()
+        panel, rule = self._panel(rows, columns), threshold_rule(threshold, known.threshold)
+        streams = {
+            series.item_id: self._streams.get(series.item_id) or ItemStream(item, rule)
+            for series, item in zip(panel, items_of(panel, known.items), strict=True)
+        }
+        frame = stream_frame(panel, streams, counted=isinstance(rows, (np.ndarray, list, tuple)))
+        self._streams |= streams
+        return frame
+
+    def plot(
+        self,
+        data: AnomalyData,
+        threshold: Threshold | float | None = None,
+        path: str | Path | None = None,
+        **columns: Unpack[ReadingKeywords],
+    ) -> "Figure":
+        """Draw series, their scores and the events in them.
+
+        Args:
+            data: as for `score`.
+            threshold: as for `detect`.
+            path: file to write it to; its suffix is the format (``.png``, ``.pdf``, ``.svg``).
+            columns: as for `fit`.
+        """
+        panel = self._panel(data, columns)
+        scores, merging = self._scores(panel, threshold), self._merging(panel)
+        return anomaly_figure(drawn_panels(panel, scores, merging), "", path)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the model, what it has learned, a model card and trace.json; whole or not at all.
+
+        Raises:
+            InputError: nothing was learned yet, or the folder is not empty.
+        """
+        known = self._known()
+        assert self.trace is not None
+        trace = {**self.trace, **known.to_json(), "task": AnomalyDetection.name}
+        save_model(folder, self.model, trace, detector_card(trace), known.arrays())
+
+    def _scores(self, panel: Panel, threshold: Threshold | float | None) -> list[Scores]:
+        known = self._known()
+        rule = threshold_rule(threshold, known.threshold)
+        found = []
+        for series, item in zip(panel, items_of(panel, known.items), strict=True):
+            channels = item.score(series.values, item.place_of(series))
+            sums = total(channels)
+            found.append(Scores(series, channels, sums, rule.of(sums, total(item.normal_scores))))
+        self._say(short_past(found, rule))
+        return found
+
+    def _say(self, remarks: Sequence[Remark]) -> None:
+        """Log remarks that were not logged before: several methods look at the same table."""
+        for remark in remarks:
+            if remark not in self._said:
+                logger.warning(remark)
+        self._said.update(remarks)
+
+    def _merging(self, panel: Panel) -> list[int]:
+        return [item.reach // 4 for item in items_of(panel, self._known().items)]
+
+    def _panel(self, data: AnomalyData, columns: ReadingKeywords) -> Panel:
+        known = self._known()
+        panel = panel_of(data, known.reading, **columns)
+        require_channels(panel, known.channels)
+        return panel
+
+    def _known(self) -> Learned:
+        if self.learned is None:
+            raise InputError(f"{self.base_name!r} is a foundation model, which knows no normal part. Call fit first.")
+        return self.learned
+
+
+def _zero_shot(backbone: Backbone, name: str) -> AnomalyModel:
+    return AnomalyDetection(backbone.context_length, name).zero_shot(backbone)

@@ -1,0 +1,197 @@
+"""Tables of a detector: what comes in as a panel, scores and events as they go out."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Unpack, cast
+
+import narwhals as nw
+import numpy as np
+import pandas as pd
+from narwhals.typing import IntoDataFrame
+
+from tracetune.base.errors import InputError
+from tracetune.data.forecast_frame import clock_times, free_name, item_keys, of_kind
+from tracetune.data.panels import Origin, Panel, Series
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.read import panel_from_frame
+from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords, Table
+from tracetune.estimators.anomaly.series_scores import Scores
+from tracetune.estimators.index_columns import index_columns
+from tracetune.estimators.series_arrays import numbers_of, refuse_infinite
+from tracetune.report.anomaly_plots import AnomalyPanel
+
+AnomalyData = Table | np.ndarray | Sequence[np.ndarray]
+"""A table, or arrays: [T], [C, T], or one [C, T] a series."""
+
+AnomalyLabels = np.ndarray | Sequence[np.ndarray] | Sequence[int] | None
+"""[T], 1 where anomalous, or one array a series."""
+
+
+def panel_of(data: AnomalyData, remembered: ReadingOptions | None = None, **columns: Unpack[ReadingKeywords]) -> Panel:
+    """Return a panel of a table, or of arrays: [T], [C, T], or one [C, T] a series.
+
+    Series of arrays are called "0", "1", ..., their channels too, their steps are counted from 0.
+
+    Raises:
+        InputError: an unusable table, or arrays of other shapes, of unequal channels, or with infinite values.
+    """
+    if isinstance(data, np.ndarray) or (isinstance(data, (list, tuple)) and data and isinstance(data[0], np.ndarray)):
+        if any(value is not None for value in columns.values()):
+            raise InputError(f"Arrays have no columns: leave out {', '.join(columns)}.")
+        return _panel_of_arrays([data] if isinstance(data, np.ndarray) else list(data))
+    return panel_from_frame(cast(Table, data), remembered=remembered, **columns)  # what is no array
+
+
+def labelled_panel(
+    data: AnomalyData,
+    labels: AnomalyLabels,
+    label_column: str,
+    channels: Sequence[str] | None,
+    remembered: ReadingOptions | None = None,
+    **columns: Unpack[ReadingKeywords],
+) -> tuple[Panel, list[np.ndarray] | None]:
+    """Return a panel, and the labels [T] of its series: those given, or of a column of the table; None without.
+
+    Args:
+        data: as for `panel_of`.
+        labels: [T], one array a series, or None.
+        label_column: a column that is no channel. A step without a label is normal.
+        channels: names of the channels, where they are known; None takes all columns but that one.
+        remembered: how the table that was learned was read.
+        columns: as for `panel_of`.
+
+    Raises:
+        InputError: as `panel_of`; labels other than 0 and 1, or of another length than the series.
+    """
+    in_table = label_column in _column_names(data)
+    if in_table and not isinstance(data, Panel) and channels is None:
+        data = nw.to_native(nw.from_native(cast(IntoDataFrame, data), eager_only=True).drop(label_column))
+    elif in_table and channels is not None:
+        columns["target"] = [*channels, label_column]
+    panel = panel_of(data, remembered, **columns)
+    if label_column in panel.channels:
+        panel, found = _without_channel(panel, label_column)
+        labels = found if labels is None else labels
+    if labels is None:
+        return panel, None
+    given = [labels] if len(panel) == 1 and np.ndim(labels[0]) == 0 else list(labels)
+    if [len(each) for each in given] != list(panel.lengths):
+        raise InputError(
+            f"Expected a label for each of {', '.join(map(str, panel.lengths[:5]))} steps, found labels of "
+            f"{', '.join(str(len(each)) for each in given[:5])} steps."
+        )
+    return panel, [np.asarray(each) for each in given]
+
+
+def _without_channel(panel: Panel, name: str) -> tuple[Panel, list[np.ndarray]]:
+    """Return a panel without one channel, and that channel [T] of each series, 0 where missing."""
+    at = panel.channels.index(name)
+    taken = [np.nan_to_num(each.values[at]) for each in panel]  # noqa: PD011
+    series = tuple(replace(each, values=np.delete(each.values, at, axis=0)) for each in panel)
+    return replace(panel, series=series, channels=panel.channels[:at] + panel.channels[at + 1 :]), taken
+
+
+def _column_names(data: AnomalyData) -> list[str]:
+    if isinstance(data, Panel):
+        return list(data.channels)
+    found = getattr(data, "column_names", getattr(data, "columns", []))
+    return [str(name) for name in found] if not isinstance(data, (str, np.ndarray)) else []
+
+
+def require_channels(panel: Panel, channels: Sequence[str]) -> None:
+    """Raise InputError where a panel has other channels than those that were learned."""
+    if tuple(panel.channels) != tuple(channels):
+        raise InputError(
+            f"Expected the {len(channels)} channels that were learned ({', '.join(map(str, channels[:12]))}), found "
+            f"{len(panel.channels)}: {', '.join(map(str, panel.channels[:12]))}."
+        )
+
+
+def frame_of_scores(panel: Panel, found: Sequence[Scores], *, alarms: bool = True) -> FrameOfKind:
+    """Return one row a step: item, time, ``score_<channel>`` where there are several, ``score``, and if wanted
+    ``threshold`` and ``alarm``; a frame of the kind that the panel came from.
+    """
+    columns = index_columns(panel, [scores.series.timestamps for scores in found])
+    made: dict[str, np.ndarray] = {}
+    if len(panel.channels) > 1:
+        for number, name in enumerate(panel.channels):
+            made[f"score_{name}"] = np.concatenate([scores.channels[number] for scores in found])
+    made["score"] = np.concatenate([scores.total for scores in found])
+    if alarms:
+        made["threshold"] = np.concatenate([scores.threshold for scores in found])
+        made["alarm"] = np.concatenate([scores.alarm for scores in found])
+    for name, values in made.items():
+        columns[free_name(name, columns)] = values
+    return of_kind(pd.DataFrame(columns), panel.origin.frame)
+
+
+def frame_of_events(panel: Panel, found: Sequence[Scores], merge_within: Sequence[int]) -> FrameOfKind:
+    """Return one row an event: item, ``start``, ``end`` and ``peak`` (times), ``steps``, ``score``, ``channel``.
+
+    An event is a run of alarms; runs with no more than ``merge_within`` steps between them are one.
+    """
+    rows: dict[str, list[object]] = {name: [] for name in ("steps", "score", "channel")}
+    counts, times = [], []
+    for scores, merge in zip(found, merge_within, strict=True):
+        events = events_of(scores.alarm, merge)
+        counts.append(len(events))
+        for start, stop in events:
+            peak = start + int(np.nanargmax(scores.total[start:stop]))
+            times.append(scores.series.timestamps[[start, stop - 1, peak]])
+            rows["steps"].append(stop - start)
+            rows["score"].append(float(scores.total[peak]))
+            rows["channel"].append(panel.channels[int(np.nanargmax(scores.channels[:, peak]))])
+    columns: dict[str, object] = {
+        name: np.repeat(item_keys(panel, index), counts) for index, name in enumerate(panel.origin.id_columns)
+    }
+    moments = np.array(times, dtype=found[0].series.timestamps.dtype).reshape(-1, 3) if found else np.zeros((0, 3))
+    for number, name in enumerate(("start", "end", "peak")):
+        columns[free_name(name, columns)] = clock_times(panel, moments[:, number])
+    for name in ("steps", "score", "channel"):
+        columns[free_name(name, columns)] = rows[name]
+    return of_kind(pd.DataFrame(columns), panel.origin.frame)
+
+
+def drawn_panels(panel: Panel, found: Sequence[Scores], merge_within: Sequence[int]) -> list[AnomalyPanel]:
+    """Return what a picture shows of each series."""
+    drawn = []
+    for scores, merge in zip(found, merge_within, strict=True):
+        title = scores.series.item_id if len(panel) > 1 else ", ".join(map(str, panel.channels[:3]))
+        events = events_of(scores.alarm, merge)
+        drawn.append(
+            AnomalyPanel(
+                title, scores.series.timestamps, scores.series.values, scores.total, scores.threshold, tuple(events)
+            )
+        )
+    return drawn
+
+
+def events_of(alarm: np.ndarray, merge_within: int) -> list[tuple[int, int]]:
+    """Return first steps, and those after the last, of the runs in ``alarm`` [T]; see `frame_of_events`."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], alarm, [False]]).astype(np.int8)))
+    merged: list[tuple[int, int]] = []
+    for start, stop in edges.reshape(-1, 2).tolist():
+        if merged and start - merged[-1][1] <= merge_within:
+            merged[-1] = merged[-1][0], stop
+        else:
+            merged.append((start, stop))
+    return merged
+
+
+def _panel_of_arrays(arrays: Sequence[np.ndarray]) -> Panel:
+    series: list[Series] = []
+    channels: int | None = None
+    for number, array in enumerate(arrays):
+        values = numbers_of(array, number)
+        values = values[None] if values.ndim == 1 else values
+        if values.ndim != 2 or 0 in values.shape:
+            raise InputError(
+                f"Expected series {number} to have shape [steps] or [channels, steps], found {list(values.shape)}."
+            )
+        refuse_infinite(values, number)
+        channels = len(values) if channels is None else channels
+        if len(values) != channels:
+            raise InputError(f"Expected {channels} channels in series {number} as before, found {len(values)}.")
+        series.append(Series(str(number), np.arange(values.shape[1], dtype=np.int64), values))
+    origin = Origin(id_columns=() if len(series) == 1 else ("item_id",))
+    return Panel(tuple(series), tuple(map(str, range(channels or 0))), None, origin)

@@ -1,0 +1,272 @@
+"""The record of a detector: normal parts, scorer and threshold; to JSON and arrays, and back."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+
+import numpy as np
+
+from tracetune.base.errors import InputError, Remark, argument, shown, unknown_name
+from tracetune.base.json_types import JsonObject
+from tracetune.base.schema import from_json, require_counts, require_names
+from tracetune.data.panels import Panel
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.estimators.anomaly.item_scorer import ItemScorer, fit_item, restored_item, total
+from tracetune.evaluation.anomaly.alarm_threshold import AlarmThreshold, alarm_threshold
+from tracetune.evaluation.anomaly.normal_scores import require_false_alarm_rate, suspicious_stretches
+from tracetune.tasks.anomaly import AnomalyModel
+from tracetune.tasks.anomaly_scores.scorer import SCORERS, Scorer, scorer_named
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """The normal parts of a panel's items.
+
+    Attributes:
+        items: by their names.
+        channels: C names.
+        scorer: what scores.
+        contamination: share of the steps that may be anomalous all the same.
+        false_alarm_rate: share of normal steps that raise an alarm.
+        threshold: the score that they exceed with this probability.
+        freq: of the panel; None for steps that are counted.
+        reading: how its table was read.
+        remarks: what is doubtful about it.
+        calibration: what the threshold rests on; None where that was not saved.
+    """
+
+    items: Mapping[str, ItemScorer]
+    channels: tuple[str, ...]
+    scorer: Scorer
+    contamination: float
+    false_alarm_rate: float
+    threshold: float
+    freq: str | None
+    reading: ReadingOptions
+    remarks: tuple[Remark, ...]
+    calibration: AlarmThreshold | None = None
+
+    def to_json(self) -> JsonObject:
+        """Return all but the arrays, as JSON types."""
+        return {
+            "items": [{"item_id": item, "key": list(each.learned.key)} for item, each in self.items.items()],
+            "channels": list(map(str, self.channels)),
+            "scorer": {"name": self.scorer.name, "options": asdict(self.scorer)},
+            "contamination": self.contamination,
+            "false_alarm_rate": self.false_alarm_rate,
+            "threshold": self.threshold,
+            "calibration": None if self.calibration is None else asdict(self.calibration),
+            "freq": self.freq,
+            "dated": all(each.learned.timestamps.dtype.kind == "M" for each in self.items.values()),
+            "reading": self.reading.to_json(),
+            "remarks": list(map(str, self.remarks)),
+        }
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what is too large for JSON, by name."""
+        return {
+            f"{number}/{name}": array
+            for number, item in enumerate(self.items.values())
+            for name, array in item.arrays().items()
+        }
+
+
+@dataclass(frozen=True)
+class SavedItem:
+    """An item as trace.json names it."""
+
+    item_id: str
+    key: list[str | int | float | bool]
+
+
+@dataclass(frozen=True)
+class SavedScorer:
+    """A scorer as trace.json describes it."""
+
+    name: str
+    options: JsonObject
+
+    def built(self) -> Scorer:
+        """Return the scorer.
+
+        Raises:
+            InputError: unknown name or options.
+        """
+        known = {field.name for field in fields(scorer_named(self.name))}
+        for name in self.options:
+            if name not in known:
+                raise unknown_name(f"option of scorer {self.name!r}", name, known)
+        options = {name: tuple(value) if isinstance(value, list) else value for name, value in self.options.items()}
+        try:
+            return scorer_named(self.name, **options)
+        except TypeError as error:
+            raise InputError(f"Scorer {self.name!r} takes no such options: {shown(options)} ({error}).") from error
+
+
+@dataclass(frozen=True)
+class SavedDetector:
+    """The keys of trace.json that a detector needs."""
+
+    items: list[SavedItem]
+    channels: list[str]
+    scorer: SavedScorer
+    contamination: float
+    false_alarm_rate: float
+    threshold: float
+    freq: str | None
+    dated: bool
+    reading: JsonObject
+    remarks: list[str]
+    context_length: int
+    head: JsonObject | None
+    calibration: AlarmThreshold | None = None
+
+    def __post_init__(self) -> None:
+        require_counts(self, "context_length")
+        require_names(self, "channels")
+        checked_scorer(self.scorer.built(), self.contamination, self.false_alarm_rate)
+        if not self.items:
+            raise InputError("Expected at least one item, found none.")
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, object], where: str) -> "SavedDetector":
+        """Check what was read from the file ``where``."""
+        return from_json(cls, record, where)
+
+    def learned(self, arrays: Mapping[str, np.ndarray], model: AnomalyModel) -> Learned:
+        """Return what was saved."""
+        scorer = self.scorer.built()
+        items = {}
+        for number, item in enumerate(self.items):
+            prefix = f"{number}/"
+            arrays_of_item = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+            try:
+                _check_shape(item.item_id, arrays_of_item["values"], arrays_of_item["timestamps"], len(self.channels))
+                items[item.item_id] = restored_item(
+                    item.item_id, tuple(item.key), self.dated, arrays_of_item, scorer, model, self.contamination
+                )
+            except KeyError as error:
+                raise InputError(f"The arrays of item {item.item_id!r} lack {error}. Save the model again.") from error
+            except (TypeError, ValueError, IndexError, RuntimeError) as error:
+                raise InputError(f"The arrays of item {item.item_id!r} do not fit its scorer: {error}") from error
+        return Learned(
+            items=items,
+            channels=tuple(self.channels),
+            scorer=scorer,
+            contamination=self.contamination,
+            false_alarm_rate=self.false_alarm_rate,
+            threshold=self.threshold,
+            freq=self.freq,
+            reading=ReadingOptions.from_json(self.reading),
+            remarks=tuple(map(Remark, self.remarks)),
+            calibration=self.calibration,
+        )
+
+
+def _check_shape(item: str, values: np.ndarray, timestamps: np.ndarray, channels: int) -> None:
+    if timestamps.ndim != 1 or values.shape != (channels, len(timestamps)):
+        raise InputError(
+            f"Expected the learned part of {item!r} to be of {channels} channels and as many steps as it has times, "
+            f"found {values.shape} values and {timestamps.shape} times. Save the model again."
+        )
+
+
+def checked_scorer(scorer: Scorer | str, contamination: float, false_alarm_rate: float) -> Scorer:
+    """Return the scorer, and refuse what `learn` would refuse of all options: before a model trains.
+
+    Raises:
+        InputError: an unknown scorer, or a share or rate outside its range.
+    """
+    found = scorer_named(scorer) if isinstance(scorer, str) else scorer
+    if found.name not in SCORERS:
+        raise unknown_name("scorer", found.name, SCORERS)
+    if not 0 <= contamination < 0.5:
+        raise InputError(f"Expected {argument('contamination')} of at least 0 and below 0.5, found {contamination}.")
+    require_false_alarm_rate(false_alarm_rate)
+    return found
+
+
+def learn(
+    panel: Panel,
+    model: AnomalyModel,
+    scorer: Scorer | str,
+    contamination: float,
+    false_alarm_rate: float,
+    trained: Sequence[int] | None = None,
+) -> Learned:
+    """Learn the normal parts of a panel's items, and where to raise an alarm.
+
+    The threshold is one for all items: their scores are in units of their own spread. It comes from scores of rows as
+    if they were new: neither windows near them nor, of a model that was fine-tuned, its training have seen them. Where
+    some rows may be anomalous, the same rows are scored later, and it comes from their own scores.
+
+    Args:
+        panel: the normal parts.
+        model: to score with.
+        scorer: what scores.
+        contamination: share of the steps that may be anomalous all the same.
+        false_alarm_rate: share of normal steps that may raise an alarm.
+        trained: of each series, how many first steps the model was trained on; None for none.
+
+    Raises:
+        InputError: a share or rate outside its range, or a part that cannot be learned.
+    """
+    scorer = checked_scorer(scorer, contamination, false_alarm_rate)
+    names = tuple(map(str, panel.channels))
+    items = {each.item_id: fit_item(each, names, scorer, model, contamination) for each in panel}
+    remarks, normal = [], []
+    for item, seen in zip(items.values(), trained or [0] * len(items), strict=True):
+        scores = total(item.normal_scores)
+        found, left = suspicious_stretches(scores, item.reach)
+        remarks += [_suspicion(item, start, stop) for start, stop in found if contamination == 0]
+        unseen = scores if contamination else total(item.held_out_scores())
+        normal.append(np.where(left & (np.arange(len(scores)) >= seen), unseen, np.nan))
+    threshold = alarm_threshold(normal, [item.reach for item in items.values()], false_alarm_rate)
+    if (doubt := _doubt(threshold, false_alarm_rate)) is not None:
+        remarks.append(doubt)
+    reading = ReadingOptions.from_json(panel.origin.reading or {})
+    reading = replace(reading, target=names) if reading.target else reading  # without a column of labels
+    return Learned(
+        items=items,
+        channels=names,
+        scorer=scorer,
+        contamination=contamination,
+        false_alarm_rate=false_alarm_rate,
+        threshold=threshold.value,
+        freq=panel.freq,
+        reading=reading,
+        remarks=tuple(remarks),
+        calibration=threshold,
+    )
+
+
+def _doubt(threshold: AlarmThreshold, rate: float) -> Remark | None:
+    """Return what to say where the rows do not support the false-alarm rate; None where they do."""
+    if not threshold.fitted:
+        return Remark(
+            f"{threshold.rows:,} normal scores are too few, or too much alike, to say which score one in "
+            f"{1 / rate:,.0f} exceeds: the threshold is the highest of them, {threshold.value:.3g}."
+        )
+    if rate * threshold.rows >= 1:
+        return None
+    lowest = threshold.lowest_rate
+    assert lowest is not None, "there is a tail"
+    return Remark(
+        f"{argument('false_alarm_rate', rate)} cannot be supported by {threshold.rows:,} normal rows with "
+        f"{threshold.events} separate events: it is less than one of them. The threshold, {threshold.value:.3g}, is "
+        f"extrapolated. Learn at least {math.ceil(1 / rate):,} normal rows, or state a rate of "
+        f"{max(lowest, 1 / threshold.rows):.2g} or more."
+    )
+
+
+def _suspicion(item: ItemScorer, start: int, stop: int) -> Remark:
+    times = item.learned.timestamps
+    return Remark(
+        f"The training part of {item.learned.item_id!r} has an anomaly itself, it seems: {_time(times[start])} to "
+        f"{_time(times[stop - 1])} ({stop - start} steps). The threshold leaves it out; anomalies like it will not be "
+        "found, since it counts as normal. Cut it out of the training part if it is not."
+    )
+
+
+def _time(moment: object) -> str:
+    return str(np.datetime_as_string(moment, unit="s")) if isinstance(moment, np.datetime64) else str(moment)

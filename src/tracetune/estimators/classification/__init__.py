@@ -1,0 +1,1 @@
+"""Classifier: labels of whole series, with probabilities."""

@@ -1,0 +1,1 @@
+"""Forecaster: from tables to forecasts, intervals and backtests."""

@@ -1,0 +1,344 @@
+"""Backtests of a forecaster: forecasts from rolling origins beside the naive ones, measured.
+
+Every forecaster sees the whole past of a series up to the origin; the model takes its context from it.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from tracetune.base.errors import InputError, argument
+from tracetune.data.frequency import seasonality
+from tracetune.data.panels import Panel
+from tracetune.data.splits import DividedPanel, Scaler
+from tracetune.data.windows import Batch
+from tracetune.estimators.forecasting.prediction import SeriesForecast, forecast_series, require_usable
+from tracetune.estimators.forecasting.recalibration import TRACKED, Recalibration, earlier_origins, origins_before
+from tracetune.estimators.intervals import ResidualQuantiles
+from tracetune.evaluation.backtest import Coverage, ErrorSums, Evaluation, Scale
+from tracetune.evaluation.baselines import repeat_last, seasonal_naive
+from tracetune.tasks.forecast_output import ForecastOutput
+
+logger = logging.getLogger(__name__)
+
+_ORIGINS = 5  # by default
+_INTERVALS = (0.5, 0.8, 0.9)
+Ranges = Sequence[tuple[int, int]]
+QuantileModel = Callable[[Batch, Sequence[float]], ForecastOutput]
+"""From a batch of windows and quantile levels to forecasts; quantiles at these levels where the model has some."""
+
+
+@dataclass(frozen=True)
+class BacktestModel:
+    """The parts of a forecaster that a backtest needs.
+
+    Attributes:
+        model: forecasts a batch of windows; with quantiles at the levels it is given, where it forecasts quantiles.
+        context_length: T.
+        prediction_length: H.
+        intervals: where its quantiles lie by validation errors; None if there are no such.
+        lowest: no forecast is below.
+        recalibrate: by how many earlier origins widths of intervals follow each series, see recalibration.py.
+        model_levels: levels of the quantiles that the model forecasts, which count without ``intervals``; None where
+            it forecasts points.
+    """
+
+    model: QuantileModel
+    context_length: int
+    prediction_length: int
+    intervals: ResidualQuantiles | None
+    lowest: float
+    recalibrate: int = 0
+    model_levels: tuple[float, ...] | None = None
+
+    def interval_shares(self) -> list[float]:
+        """Return the nominal shares of the intervals that its quantiles reach; none without quantiles."""
+        known = self.model_levels if self.intervals is None else self.intervals.levels
+        if known is None:
+            return []
+        outer = max(known[0], 1 - known[-1])
+        return [share for share in _INTERVALS if round(0.5 - share / 2, 6) >= round(outer, 6)]
+
+    def recalibration(self) -> Recalibration | None:
+        """Return how widths follow each series; None where they do not."""
+        if self.intervals is None or self.recalibrate == 0:
+            return None
+        return Recalibration(self.intervals.at(TRACKED), self.recalibrate)
+
+
+@dataclass(frozen=True, eq=False)
+class TestPart:
+    """The part of a panel that is forecast and measured.
+
+    Attributes:
+        panel: all series, targets included.
+        ranges: target steps (start, stop) of every series.
+        scaler_ranges: the steps whose deviation is the unit of pooled errors, and whose seasonal naive error is that
+            of ``mase``.
+        counted: where a series leaves its former level, these steps bound its weight in pooled errors, see
+            `Scaler.fit`; None for the plain deviation, as in the literature.
+        stride: steps between origins.
+        season: steps of one season, for the naive forecast and ``mase``.
+    """
+
+    __test__: ClassVar[bool] = False  # no class of tests, for all its name
+
+    panel: Panel
+    ranges: Ranges
+    scaler_ranges: Ranges
+    counted: Ranges | None
+    stride: int
+    season: int
+
+    def __post_init__(self) -> None:
+        if self.season < 1:
+            raise InputError(f"Expected {argument('season')} of at least 1 step (1: none), found {self.season}.")
+
+    def before(self) -> Panel:
+        """Return the steps before the first target of each series, of those that have any."""
+        cut = (series.cut(None, start) for series, (start, _) in zip(self.panel, self.ranges, strict=True) if start > 0)
+        return replace(self.panel, series=tuple(cut))
+
+
+def test_part(
+    series: Panel | DividedPanel,
+    prediction_length: int,
+    test_length: int | None,
+    stride: int | None,
+    season: int | None,
+) -> TestPart:
+    """Return the test part of a panel whose parts are given, or the end of every series.
+
+    Raises:
+        InputError: a number out of range, or no series is longer than its targets.
+    """
+    if isinstance(series, DividedPanel):
+        return _known_part(series, stride, season)
+    return last_part(series, prediction_length, test_length, stride, season)
+
+
+def _known_part(parts: DividedPanel, stride: int | None, season: int | None) -> TestPart:
+    """Return the test part of a panel whose parts are given, at every origin if no stride is given.
+
+    Errors are in units of the deviation of the training part, as in the literature.
+    """
+    panel, split = parts.panel, parts.split
+    season = seasonality(panel.freq) if season is None else season
+    return TestPart(panel, split.test, split.train, None, 1 if stride is None else stride, season)
+
+
+def last_part(
+    panel: Panel, prediction_length: int, test_length: int | None, stride: int | None, season: int | None
+) -> TestPart:
+    """Return the end of every series as its test part.
+
+    Without ``test_length`` there are five origins, fewer in short series: at most the last third is forecast, but one
+    horizon at least. Without ``stride`` the next horizon begins about where the last one ended, at another step of the
+    season, so that the origins do not share an hour of the day.
+
+    Raises:
+        InputError: a number out of range, or no series is longer than its targets.
+    """
+    season = seasonality(panel.freq) if season is None else season
+    ranges, stride = _last_ranges(panel, prediction_length, season, test_length, stride)
+    return TestPart(panel, ranges, [(0, start) for start, _ in ranges], ranges, stride, season)
+
+
+def _last_ranges(
+    panel: Panel, prediction_length: int, season: int, test_length: int | None, stride: int | None
+) -> tuple[list[tuple[int, int]], int]:
+    """Return the target steps of every series (start, stop), and the stride between origins."""
+    if stride is None:
+        stride = next(step for step in range(prediction_length, 0, -1) if math.gcd(step, season) == 1)
+    if stride < 1:
+        raise InputError(f"Expected {argument('stride')} of at least 1, found {stride}.")
+    longest = max(panel.lengths)
+    if test_length is not None and test_length < prediction_length:
+        raise InputError(
+            f"Expected {argument('test_length')} of at least the horizon, {prediction_length}, found {test_length}."
+        )
+    if (test_length or prediction_length) >= longest:
+        raise InputError(
+            f"Expected {argument('test_length')} below the longest series, {longest} steps, found "
+            f"{test_length or prediction_length}: nothing would be left to forecast from."
+        )
+    if test_length is not None:
+        return [(max(length - test_length, 1), length) for length in panel.lengths], stride
+    spans = (min((length // 3 - prediction_length) // stride, _ORIGINS - 1) for length in panel.lengths)
+    tests = [prediction_length + max(span, 0) * stride for span in spans]
+    return [(max(length - test, 1), length) for length, test in zip(panel.lengths, tests, strict=True)], stride
+
+
+def backtest(model: BacktestModel, part: TestPart, batch_size: int) -> Evaluation:
+    """Forecast from every origin whose H targets lie in its series' range, and measure.
+
+    Args:
+        model: what is measured.
+        part: what it forecasts.
+        batch_size: windows and channels per forward pass.
+
+    Raises:
+        InputError: no window fits, or every target is missing.
+    """
+    panel, season = part.panel, part.season
+    values = _values(panel)
+    origins = _origins(panel, values, part.ranges, part.stride, model.prediction_length)
+    naive = _naive_forecasters(origins, season, model.prediction_length)
+    sums = {name: ErrorSums(len(panel), len(panel.channels)) for name in ("model", *naive)}
+    bounds = [None] * len(panel) if part.counted is None else part.counted
+    spans = zip(values, part.scaler_ranges, bounds, strict=True)
+    scales = [_scale(one, season, *span, bound) for one, span, bound in spans]
+    shares = model.interval_shares()
+    coverage = _coverage(panel, origins, model.prediction_length, shares) if shares else None
+    levels = [] if coverage is None else coverage.quantile_levels()
+    offsets = model.intervals.at(levels) if levels and model.intervals is not None else None
+    for item, origin, forecast, widths in _forecasts(model, levels, values, origins, batch_size):
+        past, steps = values[item][:, :origin], slice(origin, origin + model.prediction_length)
+        truth = values[item][:, steps]
+        sums["model"].add(item, truth, forecast.points(), scales[item])
+        for name, forecaster in naive.items():
+            sums[name].add(item, truth, forecaster(past), scales[item])
+        if coverage is not None:
+            moments = panel.series[item].timestamps[steps].astype(np.int64)
+            coverage.add(moments, truth, forecast.quantiles(offsets, widths))
+    return Evaluation(
+        overall=pd.DataFrame([{"forecaster": name, **total.overall()} for name, total in sums.items()]),
+        items=_items(panel, sums),
+        coverage=pd.DataFrame() if coverage is None else coverage.table(panel.freq is not None),
+    )
+
+
+def _forecasts(
+    model: BacktestModel,
+    levels: Sequence[float],
+    values: Sequence[np.ndarray],
+    origins: Sequence[tuple[int, int]],
+    batch_size: int,
+) -> Iterator[tuple[int, int, SeriesForecast, np.ndarray | None]]:
+    """Yield item, origin, the forecast from there, and the factors of its widths, by what came before the origin."""
+    recalibration = model.recalibration()
+
+    def predict(batch: Batch) -> ForecastOutput:
+        return model.model(batch, levels)
+
+    if recalibration is None:
+        pasts = (values[item][:, :origin] for item, origin in origins)
+        forecasts = forecast_series(predict, pasts, model.context_length, batch_size, model.lowest)
+        for (item, origin), forecast in zip(origins, forecasts, strict=True):
+            yield item, origin, forecast, None
+        return
+    length = model.prediction_length
+    asked = [(item, [origin for _, origin in group]) for item, group in groupby(origins, key=itemgetter(0))]
+    available: dict[int, list[int]] = {}
+    for item, item_origins in asked:
+        before = earlier_origins(
+            values[item][:, : item_origins[0]], length, model.context_length, recalibration.origins
+        )
+        available[item] = before + item_origins
+    pasts = (values[item][:, :origin] for item, item_origins in available.items() for origin in item_origins)
+    forecasts = forecast_series(predict, pasts, model.context_length, batch_size, model.lowest)
+    for item, item_origins in asked:
+        wanted, errors = set(item_origins), {}
+        for origin in available[item]:
+            forecast = next(forecasts)
+            errors[origin] = forecast.errors(values[item][:, origin : origin + length])
+            if origin in wanted:
+                chain = origins_before(origin, available[item], length, recalibration.origins)
+                widths = recalibration.factors((errors[each] for each in chain), len(forecast.forecast))
+                yield item, origin, forecast, widths
+
+
+def _values(panel: Panel) -> list[np.ndarray]:
+    return [series.values for series in panel]  # noqa: PD011 - not a pandas object
+
+
+def _origins(
+    panel: Panel, values: Sequence[np.ndarray], ranges: Ranges, stride: int, prediction_length: int
+) -> list[tuple[int, int]]:
+    """Return item and origin of every window with something to forecast from and something to compare with."""
+    origins = [
+        (item, origin)
+        for item, (one, (start, stop)) in enumerate(zip(values, ranges, strict=True))
+        for origin in range(max(start, 1), stop - prediction_length + 1, stride)
+        if not np.isnan(one[:, origin : origin + prediction_length]).all()
+        and (~np.isnan(one[:, :origin])).any(axis=1).all()
+    ]
+    if not origins:
+        raise InputError(
+            "Every value of the test part is missing, or there is none before it: nothing can be measured there. Leave "
+            f"out the empty end of the series, or give a larger {argument('test_length')}."
+        )
+    measured = sorted({item for item, _ in origins})
+    if len(measured) < len(panel):
+        logger.warning("%d of %d items are too short or empty for a test.", len(panel) - len(measured), len(panel))
+    for item in measured:
+        require_usable(values[item], f"item {panel.series[item].item_id!r}")
+    return origins
+
+
+def _naive_forecasters(
+    origins: Sequence[tuple[int, int]], season: int, prediction_length: int
+) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Return functions from a past [C, L] to naive forecasts [C, H]; a seasonal one where pasts hold a season."""
+    naive: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "repeat last": lambda past: repeat_last(_recent(past, 1), prediction_length)
+    }
+    if season == 1:
+        return naive
+    name = f"seasonal naive ({season})"
+    short = sum(origin < season for _, origin in origins)
+    if 2 * short > len(origins):
+        logger.warning("%s is left out: most series have less than one season before their targets.", name)
+        return naive
+    if short:
+        logger.warning(
+            "%s: %d of %d windows have less than one season before them; there the last values stand in.",
+            name, short, len(origins),
+        )  # fmt: skip
+    naive[name] = lambda past: seasonal_naive(_recent(past, season), season, prediction_length)
+    return naive
+
+
+def _recent(past: np.ndarray, season: int) -> np.ndarray:
+    """Return the end of a past [C, L] that holds a value for each phase of the season, or all of it where none does."""
+    steps = season
+    while steps < past.shape[1]:
+        recent = past[:, -steps:]
+        phases = recent.reshape(len(past), -1, season)
+        if (~np.isnan(phases)).any(axis=1).all():
+            return recent
+        steps *= 2
+    return past
+
+
+def _scale(values: np.ndarray, season: int, start: int, stop: int, counted: tuple[int, int] | None) -> Scale:
+    return Scale.of(values[:, start:stop], season, Scaler.fit(values, start, stop, counted).scale)
+
+
+def _coverage(
+    panel: Panel, origins: Sequence[tuple[int, int]], prediction_length: int, shares: Sequence[float]
+) -> Coverage:
+    firsts = [panel.series[item].timestamps[origin] for item, origin in origins]
+    lasts = [panel.series[item].timestamps[origin + prediction_length - 1] for item, origin in origins]
+    return Coverage(shares, int(min(firsts).astype(np.int64)), int(max(lasts).astype(np.int64)))
+
+
+def _items(panel: Panel, sums: dict[str, ErrorSums]) -> pd.DataFrame:
+    """Return one table of the errors of every item, channel and forecaster that was measured."""
+    channels = len(panel.channels)
+    tables = []
+    for name, total in sums.items():
+        table = total.items()
+        table.insert(0, "forecaster", name)
+        table.insert(0, "target_name", np.tile(np.array(panel.channels, dtype=object), len(panel)))
+        table.insert(0, panel.item_column, np.repeat(np.array(panel.item_ids, dtype=object), channels))
+        tables.append(table)
+    whole = pd.concat(tables)
+    return whole[whole["windows"] > 0].sort_index(kind="stable").reset_index(drop=True)

@@ -1,0 +1,1 @@
+"""Imputer: gaps of a table filled and marked, with intervals."""

@@ -1,0 +1,84 @@
+"""Gaps of the series of a panel filled by a model, in the units of the series.
+
+Shapes: C channels, L steps.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from tracetune.base.errors import InputError
+from tracetune.data.panels import Panel
+from tracetune.data.splits import Scaler, require_magnitude
+from tracetune.estimators.imputation.filling import filled_series
+from tracetune.estimators.imputation.record import ImputerRecord
+
+
+@dataclass(frozen=True, eq=False)
+class GapFiller:
+    """A model that fills gaps, and what is known of the series that it was fitted on.
+
+    Attributes:
+        model: an imputation model, with or without adapters, in evaluation mode.
+        context_length: T.
+        device: where it is.
+        record: of the fit; None for a foundation model.
+    """
+
+    model: nn.Module
+    context_length: int
+    device: torch.device
+    record: ImputerRecord | None
+
+    def fill(self, panel: Panel, item: str, values: np.ndarray) -> tuple[Scaler, np.ndarray]:
+        """Return how a series [C, L] of a panel was scaled, and the series filled, in its units.
+
+        Channels without any value stay NaN where nothing is known of their level.
+
+        Raises:
+            InputError: values beyond 1e300, or other channels than those of the fit.
+        """
+        require_magnitude(values, f"item {item!r}")
+        scaler = self.scaler(panel, item, values)
+        filled = scaler.inverse_transform(self.fill_scaled(panel, scaler.transform(values)))
+        filled = np.where(np.isnan(values), filled, values)
+        if self.record is None or item not in self.record.scales:
+            filled[np.isnan(values).all(axis=1)] = np.nan
+        for channel, row in enumerate(values):
+            observed = row[~np.isnan(row)]
+            if len(observed) and (observed == observed[0]).all():
+                filled[channel] = observed[0]  # a constant is continued as it is
+        return scaler, filled
+
+    def scaler(self, panel: Panel, item: str, values: np.ndarray) -> Scaler:
+        """Return how to scale a series [C, L]: as in training where the item was there, else by its own values."""
+        if self.record is None or list(panel.channels) != self.record.channels:
+            return Scaler.fit(values)
+        return self.record.scaler(item, values)
+
+    def fill_scaled(self, panel: Panel, values: np.ndarray) -> np.ndarray:
+        """Return a scaled series [C, L] filled; channels without a value stay NaN where nothing is known of them.
+
+        Raises:
+            InputError: other channels than those of the fit.
+        """
+        if not np.isnan(values).any():
+            return values
+        if self._fills_together(panel):
+            return filled_series(self.model, values, self.context_length, True, self.device)
+        # Channels are filled each by itself.
+        rows = [filled_series(self.model, row[None], self.context_length, False, self.device) for row in values]
+        return np.concatenate(rows)
+
+    def _fills_together(self, panel: Panel) -> bool:
+        """Return whether the model fills all channels of a series together."""
+        if self.record is None or len(self.record.channels) == 1 or self.record.head is None:
+            return False
+        if list(panel.channels) != self.record.channels:
+            raise InputError(
+                f"Expected the channels of the fit, {', '.join(map(repr, self.record.channels))}, found "
+                f"{', '.join(map(repr, panel.channels))}. Name them with target, or fit an imputer on this table."
+            )
+        return True

@@ -1,0 +1,311 @@
+"""Imputer: load, fit, impute, evaluate, save."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from transformers import TrainerCallback
+
+from tracetune.backbones.backbone import Backbone
+from tracetune.backbones.loading import load_backbone
+from tracetune.base.errors import InputError, argument, either
+from tracetune.base.json_types import JsonObject
+from tracetune.data.frequency import seasonality
+from tracetune.data.panels import Panel
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.read import keyword_options, panel_from_frame
+from tracetune.data.reading.sources import FrameOfKind, FrameSource, ReadingKeywords, Table
+from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
+from tracetune.estimators.forecasting.fit_data import with_method
+from tracetune.estimators.imputation.card import imputer_card
+from tracetune.estimators.imputation.evaluation import fill_errors
+from tracetune.estimators.imputation.filled_frame import SourceTable, filled_frame, read_source
+from tracetune.estimators.imputation.fit import fit_imputer
+from tracetune.estimators.imputation.gap_filler import GapFiller
+from tracetune.estimators.imputation.record import ImputerRecord
+from tracetune.estimators.intervals import QuantileLevels, ResidualQuantiles, checked_levels
+from tracetune.estimators.saved_model import save_model
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.methods.method import Method
+from tracetune.fitting.trained import History
+from tracetune.tasks.gaps import gap_classes
+from tracetune.tasks.imputation import Imputation, require_rebuilds
+from tracetune.tasks.imputation_data import POINTS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
+
+
+class Imputer(BackboneEstimator[Backbone]):
+    """A model that fills gaps in series.
+
+    ``fit`` returns a new object and leaves this one as it is. Before a fit a gap is filled with what the foundation
+    model rebuilds, zero-shot. Frames are long (item_id, timestamp, target) or wide (date and a column per channel); see
+    docs/data.md.
+
+    >>> import numpy as np, pandas as pd
+    >>> days = pd.date_range("2024-01-01", periods=60, freq="D")
+    >>> visits = pd.DataFrame({"day": days, "visits": np.tile([5.0, 6.0, 7.0, 8.0, 9.0, 2.0, 1.0], 9)[:60]})
+    >>> visits.loc[30:32, "visits"] = np.nan
+    >>> imputer = Imputer.from_pretrained("tracetune/tiny", device="cpu")
+    >>> filled = imputer.impute(visits)
+    >>> int(filled["filled"].sum()), bool(filled["visits"].isna().any())
+    (3, False)
+    """
+
+    noun = "imputer"
+    unfitted = "a foundation model as loaded"
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        base_name: str,
+        context_length: int,
+        *,
+        model: nn.Module | None = None,
+        trace: JsonObject | None = None,
+        history: Mapping[str, History] | None = None,
+        device: str = "auto",
+    ) -> None:
+        require_rebuilds(backbone)
+        if context_length < 1:
+            raise InputError(f"Expected {argument('context_length')} of at least 1, found {context_length}.")
+        super().__init__(backbone, base_name, model=model, trace=trace, history=history, device=device)
+        self.context_length = context_length
+        self.record = None if trace is None else ImputerRecord.from_json(trace, "the record")
+
+    @property
+    def remembered(self) -> ReadingOptions:
+        """Return how the table was read that this imputer was trained on; tables to fill are read alike."""
+        return ReadingOptions.from_json({} if self.record is None else self.record.reading)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: str | Path,
+        context_length: int | None = None,
+        *,
+        base: str | None = None,
+        device: str = "auto",
+    ) -> "Imputer":
+        """Load a foundation model by name, or an imputer that was saved.
+
+        Args:
+            name_or_folder: "tracetune/tiny", a Hugging Face hub id, a folder with a backbone, or a folder written by
+                :meth:`save_pretrained`.
+            context_length: T; None takes the backbone's. A saved imputer knows its own.
+            base: for a saved imputer, where its backbone is now, if not under its recorded name.
+            device: "auto", "cpu", "cuda", ...
+
+        Raises:
+            InputError: unknown or damaged model, one that cannot rebuild hidden patches, or a backbone other than the
+                one that was fine-tuned.
+        """
+        loaded = load_on_backbone(
+            name_or_folder,
+            Imputation.name,
+            ImputerRecord.from_json,
+            ImputerRecord.build,
+            base,
+            load_backbone,
+            context_length=context_length,
+        )
+        length = loaded.record.context_length if loaded.record else context_length
+        length = loaded.backbone.context_length if length is None else length
+        return cls(loaded.backbone, loaded.base_name, length, model=loaded.model, trace=loaded.trace, device=device)
+
+    def fit(
+        self,
+        train_df: Table,
+        config: FitConfig | None = None,
+        *,
+        method: Method | str | None = None,
+        season: int | None = None,
+        callbacks: Sequence[TrainerCallback] = (),
+        **columns: Unpack[ReadingKeywords],
+    ) -> "Imputer":
+        """Fine-tune on a table, which may have gaps: observed steps of it are hidden and filled.
+
+        Args:
+            train_df: the series, as a frame (pandas, polars, pyarrow), a path, or a panel.
+            config: how to fine-tune; the default is TRACE from a head that least squares has solved. In batches a
+                window of C channels counts as C.
+            method: shortcut for ``config.method``.
+            season: steps of one season; None takes the frequency's.
+            callbacks: Trainer callbacks, e.g. a progress bar.
+            columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
+
+        Returns:
+            A new imputer: the best on validation of a straight line, the seasonal median, zero-shot, head alone and
+            fine-tuned.
+
+        Raises:
+            InputError: unusable data or configuration, or this imputer is fine-tuned already.
+        """
+        self._refuse_second_fit()
+        panel = panel_from_frame(train_df, **columns)
+        config, device = with_method(config or FitConfig(), method), str(self.device)
+        parts = self.backbone, self.base_name, self.context_length
+        fitted, trace = fit_imputer(*parts, panel, config, device, season=season, callbacks=callbacks)
+        return Imputer(*parts, model=fitted.model, trace=trace, history=fitted.record.history, device=device)
+
+    def impute(
+        self, df: FrameSource | SourceTable, quantile_levels: QuantileLevels = None, **columns: Unpack[ReadingKeywords]
+    ) -> FrameOfKind:
+        """Fill the gaps of a table: missing cells, and times without a row.
+
+        Args:
+            df: the series, as for :meth:`fit`.
+            quantile_levels: also give these quantiles of what was filled in, e.g. [0.1, 0.9]; needs a fitted imputer.
+            columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
+
+        Returns:
+            The table in its own kind and order, gaps filled. ``filled`` says where (``NAME_filled`` with several
+            targets), quantiles stand in columns of their own (``0.1``, or ``NAME_0.1``). Times without a row get one.
+            Items without any value are left as they are; so are channels without any, unless they were known in
+            training. Whole numbers stay whole. A table of another form (one series a row) comes back long.
+
+        Raises:
+            InputError: unusable data, other channels than those of the fit, or quantiles before a fit.
+        """
+        levels = checked_levels(quantile_levels)
+        intervals = self._intervals() if levels else None
+        source = df if isinstance(df, SourceTable) else self._source(df, **columns)
+        filler = self._filler()
+        filled, quantiles = [], []
+        for series in source.panel:
+            scaler, whole = filler.fill(source.panel, series.item_id, series.values)
+            filled.append(whole)
+            if intervals is not None:
+                offsets = intervals.at(levels)[_classes(series.values)]  # [C, L, Q]
+                quantiles.append(whole[..., None] + offsets * scaler.scale[:, None, None])
+        _say_what_is_left(source.panel, filled)
+        return filled_frame(source, filled, quantiles if intervals is not None else None, levels)
+
+    def evaluate(
+        self,
+        df: Table,
+        *,
+        pattern: str = POINTS,
+        share: float = 0.25,
+        season: int | None = None,
+        seed: int = 0,
+        **columns: Unpack[ReadingKeywords],
+    ) -> pd.DataFrame:
+        """Hide observed steps, fill them, and measure; beside fills that need no model.
+
+        Args:
+            df: the series, as for :meth:`fit`.
+            pattern: "points" (single steps), "blocks" (4 to 32 steps of all channels at once), "sub-sequences" (one run
+                in each channel and each stretch of T steps) or "channels" (whole ones).
+            share: of the steps to hide.
+            season: of the seasonal median; None takes the frequency's.
+            seed: fixes what is hidden.
+            columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
+
+        Returns:
+            A row each for the model, linear, cubic, last value, seasonal median, and the best of these per series
+            (chosen on other hidden steps): mean squared and absolute error over hidden steps, in units of the deviation
+            of each series (in training, for items that were there), and how many steps were hidden.
+
+        Raises:
+            InputError: unusable data, other channels than those of the fit, or an unknown pattern.
+        """
+        panel = panel_from_frame(df, remembered=self.remembered, **columns)
+        filler = self._filler()
+        scalers = [filler.scaler(panel, series.item_id, series.values) for series in panel]
+        values = [scaler.transform(series.values) for scaler, series in zip(scalers, panel, strict=True)]
+        steps = seasonality(panel.freq) if season is None else season
+
+        def fill(gappy: np.ndarray, number: int) -> np.ndarray:
+            return np.nan_to_num(filler.fill_scaled(panel, gappy))
+
+        return fill_errors(fill, values, self.context_length, steps, pattern, share, seed)
+
+    def plot(
+        self, df: FrameSource | SourceTable, path: str | Path | None = None, **columns: Unpack[ReadingKeywords]
+    ) -> "Figure":
+        """Draw series with what was filled in, with the 80 % interval after a fit; at most six, those with most gaps.
+
+        Args:
+            df: the series, as for :meth:`fit`.
+            path: file to write the picture to, by its suffix a PNG, SVG or PDF.
+            columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
+
+        Returns:
+            The picture; notebooks show it.
+        """
+        from tracetune.report.fill_plots import FilledPanel, fill_figure  # with matplotlib, which only pictures need
+
+        source = df if isinstance(df, SourceTable) else self._source(df, **columns)
+        panel = source.panel
+        intervals = self._intervals() if self.trace is not None else None
+        gaps = [
+            (int(np.isnan(row).sum()), s, c) for s, series in enumerate(panel) for c, row in enumerate(series.values)
+        ]
+        filler, drawn = self._filler(), []
+        for _, number, channel in sorted(gaps, key=lambda each: (-each[0], *each[1:]))[:6]:
+            series = panel.series[number]
+            scaler, whole = filler.fill(panel, series.item_id, series.values)
+            offsets = np.zeros((len(series), 2))
+            if intervals is not None:
+                offsets = intervals.at((0.1, 0.9))[_classes(series.values)][channel] * scaler.scale[channel]
+            names = [series.item_id] * (len(panel) > 1) + [panel.channels[channel]]
+            low, high = (whole[channel][:, None] + offsets).T
+            given = series.values[channel]  # noqa: PD011 - not a pandas object
+            drawn.append(FilledPanel(" · ".join(names), series.timestamps, given, whole[channel], low, high))
+        return fill_figure(drawn, path)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.
+
+        Raises:
+            InputError: nothing was fitted yet, or the folder is not empty.
+        """
+        trace = {**self._fitted_trace(), "task": Imputation.name}
+        save_model(folder, self._fitted_model(), trace, imputer_card(trace))
+
+    def _source(self, df: FrameSource, **columns: Unpack[ReadingKeywords]) -> SourceTable:
+        source = read_source(df, keyword_options(columns), self.remembered)
+        for warning in source.reading.warnings:
+            logger.warning("%s", warning)
+        return source
+
+    def _intervals(self) -> ResidualQuantiles:
+        intervals = None if self.record is None else self.record.quantiles()
+        if intervals is None:
+            raise InputError(
+                "Quantiles need a fitted imputer: they come from its validation errors. "
+                f"{either('Call fit first', 'Run tracetune finetune --task imputation first')}, or leave them out."
+            )
+        return intervals
+
+    def _filler(self) -> GapFiller:
+        model = self.model
+        if model is None:
+            model = Imputation(1, self.context_length, 1, (), self.base_name).zero_shot(self.backbone).eval()
+        return GapFiller(model, self.context_length, self.device, self.record)
+
+
+def _classes(values: np.ndarray) -> np.ndarray:
+    """Return the class of gap length of each step of a series [C, L]."""
+    return gap_classes(torch.from_numpy(~np.isnan(values)))[0].numpy()
+
+
+def _say_what_is_left(panel: Panel, filled: Sequence[np.ndarray]) -> None:
+    """Log which channels could not be filled."""
+    left = [
+        f"{panel.channels[channel]!r} of item {series.item_id!r}" if len(panel) > 1 else repr(panel.channels[channel])
+        for series, values in zip(panel, filled, strict=True)
+        for channel in np.flatnonzero(np.isnan(values).any(axis=1))
+    ]
+    if left:
+        more = f" and {len(left) - 3:,} more" if len(left) > 3 else ""
+        logger.warning("Left as they are, because they have no value at all: %s%s.", ", ".join(left[:3]), more)

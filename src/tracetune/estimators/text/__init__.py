@@ -1,0 +1,1 @@
+"""TextClassifier: labels of sentences and pairs of sentences."""

@@ -1,0 +1,397 @@
+"""TextClassifier: load, fit, predict, evaluate, save."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.metrics import f1_score, matthews_corrcoef
+from torch import nn
+from transformers import TrainerCallback
+
+from tracetune.backbones.text_encoder import TextEncoder, load_text_encoder
+from tracetune.base.errors import InputError, Remark, argument
+from tracetune.base.json_types import JsonObject
+from tracetune.data.reading.sources import Frame
+from tracetune.data.windows import batches
+from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
+from tracetune.estimators.classification.evaluation import beside_most_frequent, log_loss
+from tracetune.estimators.forecasting.fit_data import with_method
+from tracetune.estimators.labelled import Labels, class_numbers, require_classes, require_labels, require_share
+from tracetune.estimators.saved_model import base_of, save_model
+from tracetune.estimators.text.card import text_classifier_card
+from tracetune.estimators.text.fit import FitTexts, text_fit_config
+from tracetune.estimators.text.record import TextClassifierRecord
+from tracetune.estimators.text.texts import (
+    ColumnNames,
+    Text,
+    TextColumns,
+    TextData,
+    Texts,
+    checked_texts,
+    find_columns,
+    table_of,
+    texts_of_frame,
+)
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.fit import fit
+from tracetune.fitting.methods.method import Method
+from tracetune.fitting.run import Run
+from tracetune.fitting.trained import History
+from tracetune.tasks.labelled_series import split_samples
+from tracetune.tasks.task import TrainingData
+from tracetune.tasks.text import LabelledTexts, TextClassification
+
+logger = logging.getLogger(__name__)
+
+_VALIDATION_SHARE = 0.25
+_NOUNS = "text", "texts"
+
+
+class TextClassifier(BackboneEstimator[TextEncoder]):
+    """A model that tells which class a text, or a pair of texts, belongs to.
+
+    ``fit`` returns a new object and leaves this one as it is. Any encoder of transformers will do that takes token
+    numbers and an attention mask; its own classification head, if it has one, is left out. Texts longer than
+    ``max_length`` tokens are cut, and a line in the log says how many were.
+
+    >>> from transformers import BertConfig, BertModel, BertTokenizer
+    >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "story"]
+    >>> tokenizer = BertTokenizer(vocab={word: number for number, word in enumerate(words)})
+    >>> config = BertConfig(
+    ...     vocab_size=9, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
+    ... )
+    >>> base = TextClassifier(TextEncoder(BertModel(config), tokenizer), "my own", device="cpu")  # or from_pretrained
+    >>> texts = ["good film", "bad film", "good story", "bad story"] * 10
+    >>> tuned = base.fit(texts, ["yes", "no"] * 20, method="linear_probe")
+    >>> tuned.classify(["good film", "bad film"]).tolist()
+    ['yes', 'no']
+    """
+
+    noun = "classifier"
+    unfitted = "an encoder, which knows no classes"
+
+    def __init__(
+        self,
+        backbone: TextEncoder,
+        base_name: str,
+        max_length: int | None = None,
+        *,
+        model: nn.Module | None = None,
+        trace: JsonObject | None = None,
+        history: Mapping[str, History] | None = None,
+        device: str = "auto",
+    ) -> None:
+        super().__init__(backbone, base_name, model=model, trace=trace, history=history, device=device)
+        self.max_length = _checked_length(max_length, backbone, base_name)
+
+    @property
+    def classes(self) -> list[str]:
+        """Return the names of the classes, in the order of the probabilities.
+
+        Raises:
+            InputError: nothing was fitted yet.
+        """
+        return self._record().classes
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_folder: str | Path,
+        max_length: int | None = None,
+        *,
+        base: str | None = None,
+        device: str = "auto",
+    ) -> "TextClassifier":
+        """Load a text encoder of transformers, or a text classifier that was saved.
+
+        Args:
+            name_or_folder: a Hugging Face hub id, a folder with an encoder and its tokenizer, or a folder written by
+                `save_pretrained`.
+            max_length: most tokens of a text; None takes what the encoder allows. A saved classifier knows its own.
+            base: for a saved classifier, where its encoder is now, if not under its recorded name.
+            device: "auto", "cpu", "cuda", ...
+
+        Raises:
+            InputError: unknown or damaged model, or an encoder other than the one that was fine-tuned.
+        """
+        record = TextClassifierRecord
+        loaded = load_on_backbone(
+            name_or_folder,
+            TextClassification.name,
+            record.from_json,
+            record.build,
+            base,
+            load_text_encoder,
+            max_length=max_length,
+        )
+        length = loaded.record.max_length if loaded.record else max_length
+        return cls(loaded.backbone, loaded.base_name, length, model=loaded.model, trace=loaded.trace, device=device)
+
+    def fit(
+        self,
+        train: TextData,
+        labels: Labels | None = None,
+        config: FitConfig | None = None,
+        *,
+        method: Method | str | None = None,
+        validation_share: float = _VALIDATION_SHARE,
+        text_column: ColumnNames = None,
+        label_column: str | None = None,
+        callbacks: Sequence[TrainerCallback] = (),
+    ) -> "TextClassifier":
+        """Fine-tune on labelled texts.
+
+        Args:
+            train: texts, pairs of texts, or a table (pandas, polars, pyarrow) with texts and labels.
+            labels: [S] texts or numbers; of a table they are in a column.
+            config: how to fine-tune; None takes `text_fit_config` of the method.
+            method: what to train; the default is TRACE from a head that logistic regression has solved.
+            validation_share: share of each class that chooses the model and does not train.
+            text_column: of a table: the column of the texts, two for pairs; None looks for it, and says what it found.
+            label_column: of a table: the column of the labels; likewise.
+            callbacks: Trainer callbacks, e.g. a progress bar.
+
+        Returns:
+            A new classifier: the better of head alone and fine-tuned, on validation.
+
+        Raises:
+            InputError: unusable data, fewer than two classes, or this classifier is fine-tuned already.
+        """
+        self._refuse_second_fit()
+        config = text_fit_config(method or "trace") if config is None else with_method(config, method)
+        found = self.fit_texts(
+            train,
+            labels,
+            validation_share,
+            config.training.seed,
+            text_column=text_column,
+            label_column=label_column,
+        )
+        with Run.at(config.checkpoints, str(self.device), callbacks, restart=config.restart) as run:
+            fitted = fit(found.task, self.backbone, found.data, config, run)
+        trace = {
+            **fitted.record.to_json(),
+            "classes": found.classes,
+            "max_length": self.max_length,
+            "longest": found.task.longest,
+            "pairs": found.pairs,
+            "text_columns": [] if found.columns is None else list(found.columns.texts),
+            "label_column": None if found.columns is None else found.columns.label,
+            "base_model": asdict(base_of(self.base_name, fitted.backbone_sha256, fitted.model, tuned_before=False)),
+            "data": {
+                "train_samples": len(found.data.train),
+                "validation_samples": len(found.data.validation),
+                "cut": found.cut,
+            },
+        }
+        return TextClassifier(
+            self.backbone,
+            self.base_name,
+            self.max_length,
+            model=fitted.model,
+            trace=trace,
+            history=fitted.record.history,
+            device=str(self.device),
+        )
+
+    def fit_texts(
+        self,
+        train: TextData,
+        labels: Labels | None,
+        validation_share: float,
+        seed: int,
+        *,
+        text_column: ColumnNames = None,
+        label_column: str | None = None,
+    ) -> FitTexts:
+        """Tokenise labelled texts once, and part those that validate, see `fit`.
+
+        Raises:
+            InputError: unusable data, fewer than two classes, or one that this classifier does not know.
+        """
+        require_share(validation_share)
+        texts, given, columns = _labelled(train, labels, text_column, label_column)
+        known = None if self.trace is None else self.classes
+        numbers, classes = class_numbers(given, len(texts), known, _NOUNS)
+        require_classes(classes, "texts")
+        samples, cut = self._tokenized(texts, numbers)
+        train_rows, validation_rows = split_samples(numbers, validation_share, seed)
+        data = TrainingData(samples.by_length(train_rows), samples.by_length(validation_rows))
+        task = TextClassification(len(classes), samples.longest, self.base_name)
+        return FitTexts(task, data, classes, texts.second is not None, columns, cut)
+
+    def predict(self, texts: Iterable[Text], *, batch_size: int = 64) -> np.ndarray:
+        """Return the probability of every class, [S, K], for texts, or for pairs if it was fitted on pairs.
+
+        Raises:
+            InputError: nothing was fitted yet, or something else than what it was fitted on.
+        """
+        return self._predict(checked_texts(texts, self._record().pairs), batch_size)
+
+    def classify(self, texts: Iterable[Text], *, batch_size: int = 64) -> np.ndarray:
+        """Return the name of the most probable class of each text, [S]."""
+        return np.array(self.classes)[self.predict(texts, batch_size=batch_size).argmax(axis=1)]
+
+    def predict_df(self, df: Frame, *, text_column: ColumnNames = None, batch_size: int = 64) -> pd.DataFrame:
+        """Classify the rows of a table.
+
+        Args:
+            df: pandas, polars or pyarrow, with the columns of the fit.
+            text_column: where the texts are; None takes the columns of the fit, if it had some, or looks for them.
+            batch_size: texts per forward pass.
+
+        Returns:
+            The texts, ``predictions`` (the most probable class), and the probability of each class under its name.
+        """
+        frame = _table(df)
+        columns = self._columns(frame, text_column, None, labelled=False)
+        texts, _ = texts_of_frame(frame, columns, self._record().pairs)
+        probabilities = self._predict(texts, batch_size)
+        table = frame[list(columns.texts)].reset_index(drop=True)
+        table["predictions"] = np.array(self.classes)[probabilities.argmax(axis=1)]
+        taken = set(table.columns)
+        names = [f"probability of {name}" if name in taken else name for name in self.classes]
+        return pd.concat([table, pd.DataFrame(probabilities, columns=names)], axis=1)
+
+    def evaluate(
+        self,
+        test: TextData,
+        labels: Labels | None = None,
+        *,
+        text_column: ColumnNames = None,
+        label_column: str | None = None,
+        batch_size: int = 64,
+    ) -> pd.DataFrame:
+        """Measure on labelled texts, beside always naming the most frequent class of them.
+
+        Returns:
+            One row each: accuracy; F1, of two classes that of the second one, of more the mean over all; Matthews
+            correlation; log loss (mean cross-entropy); number of samples.
+
+        Raises:
+            InputError: unusable data, or a class that the fit did not know.
+        """
+        known = self._record()
+        if (frame := table_of(test)) is not None:
+            columns = self._columns(frame, text_column, label_column, labelled=True)
+            text_column, label_column = columns.texts, columns.label
+        texts, given, _ = _labelled(test, labels, text_column, label_column, known.pairs)
+        numbers, _ = class_numbers(given, len(texts), known.classes, _NOUNS)
+        samples, _ = self._tokenized(texts, numbers)
+        probabilities = self._probabilities(samples, batch_size)
+        return beside_most_frequent(_scores, probabilities, numbers)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.
+
+        Raises:
+            InputError: nothing was fitted yet, or the folder is not empty.
+        """
+        trace = {**self._fitted_trace(), "task": TextClassification.name}
+        save_model(folder, self._fitted_model(), trace, text_classifier_card(trace))
+
+    def _record(self) -> TextClassifierRecord:
+        return TextClassifierRecord.from_json(self._fitted_trace(), "the record")
+
+    def _columns(
+        self, frame: pd.DataFrame, text_column: ColumnNames, label_column: str | None, *, labelled: bool
+    ) -> TextColumns:
+        """Return the columns as named, as in the fit where the table has them, or as found."""
+        known = self._record()
+        if text_column is None and known.text_columns and set(known.text_columns) <= set(frame.columns):
+            text_column = known.text_columns
+        if label_column is None and known.label_column in frame.columns:
+            label_column = known.label_column
+        columns = find_columns(frame, text_column, label_column, labelled=labelled)
+        if columns.said:
+            logger.warning("%s", columns.said)
+        return columns
+
+    def _tokenized(self, texts: Texts, numbers: np.ndarray) -> tuple[LabelledTexts, int]:
+        """Return token numbers of texts, and how many texts were cut."""
+        named, cut = self.backbone.tokenize(texts.first, texts.second, self.max_length)
+        if cut:
+            limit = argument("max_length", self.max_length)
+            logger.warning(Remark(f"{cut} of {len(texts)} texts are longer than {limit} tokens, and are cut there."))
+        return LabelledTexts(named, numbers, self.backbone.padding), cut
+
+    def _predict(self, texts: Texts, batch_size: int) -> np.ndarray:
+        samples, _ = self._tokenized(texts, np.zeros(len(texts), dtype=np.int64))
+        return self._probabilities(samples, batch_size)
+
+    def _probabilities(self, samples: LabelledTexts, batch_size: int) -> np.ndarray:
+        """Return probabilities [S, K]; texts of about the same length share a batch."""
+        model, rows = self._fitted_model(), samples.order()
+        ordered = samples.by_length(np.arange(len(samples)))
+        with torch.inference_mode():
+            logits = [
+                model(**{name: entry for name, entry in batch.items() if name != "labels"}).logits
+                for batch in batches(ordered, batch_size, self.device)
+            ]
+        found = torch.cat(logits).double().softmax(dim=-1).cpu().numpy()
+        probabilities = np.empty_like(found)
+        probabilities[rows] = found
+        return probabilities
+
+
+def _labelled(
+    data: TextData,
+    labels: Labels | None,
+    text_column: ColumnNames,
+    label_column: str | None,
+    pairs: bool | None = None,
+) -> tuple[Texts, Labels, TextColumns | None]:
+    """Return texts and labels of either form, and of a table its columns."""
+    frame = table_of(data)
+    require_labels(labels, "text", in_table=frame is not None)
+    if frame is not None:
+        columns = find_columns(frame, text_column, label_column, labelled=True)
+        if columns.said:
+            logger.warning("%s", columns.said)
+        texts, found = texts_of_frame(frame, columns, pairs)
+        assert found is not None, "labels were looked for"
+        return texts, found, columns
+    if text_column is not None or label_column is not None:
+        raise InputError(f"A list has no columns: leave out {argument('text_column')} and {argument('label_column')}.")
+    assert labels is not None, "as required above"
+    return checked_texts(cast(Iterable[Text], data), pairs), labels, None  # what is no table
+
+
+def _table(df: Frame) -> pd.DataFrame:
+    frame = table_of(df)
+    if frame is None:
+        raise InputError(f"Expected a table, found {type(df).__name__}. Lists of texts are classified by predict.")
+    return frame
+
+
+def _checked_length(max_length: int | None, backbone: TextEncoder, name: str) -> int:
+    limit = backbone.context_length
+    if max_length is None:
+        return limit
+    if not 3 <= max_length <= limit:
+        raise InputError(
+            f"Expected {argument('max_length')} between 3 and {limit}, what {name!r} allows, found {max_length}."
+        )
+    return max_length
+
+
+def _scores(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Return the scores of probabilities [S, K] for classes [S]."""
+    chosen = probabilities.argmax(axis=1)
+    classes = probabilities.shape[1]
+    if classes == 2:
+        f1 = f1_score(truth, chosen, zero_division=0)
+    else:
+        f1 = f1_score(truth, chosen, zero_division=0, average="macro", labels=np.arange(classes))
+    return {
+        "accuracy": float((chosen == truth).mean()),
+        "f1": float(f1),
+        "matthews": float(matthews_corrcoef(truth, chosen)),
+        "log_loss": log_loss(probabilities, truth),
+        "samples": len(truth),
+    }

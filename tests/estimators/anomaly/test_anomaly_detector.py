@@ -1,0 +1,236 @@
+"""AnomalyDetector end to end on a tiny model: fit, detect, evaluate, update, save and load, from arrays and tables."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.tiny import save_tiny
+from tracetune import AnomalyDetector, FitConfig, InputError, Trace, TrainingConfig
+from tracetune.estimators.anomaly.frames import events_of, panel_of
+from tracetune.estimators.anomaly.record import learn
+from tracetune.estimators.anomaly.thresholds import RollingQuantile
+from tracetune.selection.config import SelectionConfig
+from tracetune.tasks.anomaly import validation_start
+from tracetune.tasks.anomaly_scores.raw_window_scorer import Windows
+
+
+def season(length: int, seed: int = 0, start: int = 0) -> np.ndarray:
+    noise = 0.05 * np.random.default_rng(seed).normal(size=length)
+    return np.sin(2 * np.pi * np.arange(start, start + length) / 80) + noise
+
+
+def table(length: int, start: int = 0, seed: int = 0, items: int = 1) -> pd.DataFrame:
+    """Hourly items of two channels; in the last quarter of the second channel a level shift, labelled."""
+    times = pd.date_range("2024-01-01", periods=start + length, freq="h")[start:]
+    frames = []
+    for item in range(items):
+        values = season(length, seed + item, start), 10 * season(length, seed + item + 9, start)
+        label = np.arange(length) // (length // 8) == 6
+        frames.append(pd.DataFrame({"machine": f"m{item}", "time": times, "a": values[0], "b": values[1] + 40 * label}))
+        frames[-1]["label"] = label.astype(int)
+    return pd.concat(frames, ignore_index=True)
+
+
+def normal(length: int = 900, items: int = 1) -> pd.DataFrame:
+    return table(length, items=items).assign(b=lambda frame: frame.b - 40 * frame.label).drop(columns="label")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> AnomalyDetector:
+    return AnomalyDetector.from_pretrained(save_tiny(tmp_path_factory.mktemp("base")), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def detector(base: AnomalyDetector) -> AnomalyDetector:
+    return base.fit(normal(items=2), target=["a", "b"], scorer="windows")
+
+
+def test_tables_give_scores_alarms_and_events(detector: AnomalyDetector) -> None:
+    test = table(400, start=900, seed=5, items=2)
+    found = detector.detect(test)
+    assert found.columns.tolist() == ["machine", "time", "score_a", "score_b", "score", "threshold", "alarm"]
+    assert found[["machine", "time"]].equals(test[["machine", "time"]])
+    np.testing.assert_array_equal(found.score, found[["score_a", "score_b"]].max(axis=1))
+    assert (found.alarm == (found.score > found.threshold)).all()
+    assert found.threshold.min() == found.threshold.max() == detector.threshold
+    assert detector.score(test).columns.tolist() == ["machine", "time", "score_a", "score_b", "score"]
+    events = detector.events(test)
+    assert events.machine.tolist() == ["m0", "m1"]
+    assert events.channel.tolist() == ["b", "b"]
+    shifted = test[test.label == 1].groupby("machine").time
+    assert (events.start.to_numpy() <= shifted.min().to_numpy()).all()
+    assert (events.end.to_numpy() >= shifted.max().to_numpy()).all()
+    assert len(detector.detect(test, threshold=1e9).query("alarm")) == 0
+    assert len(detector.events(normal(300, items=2).assign(time=lambda frame: frame.time + pd.Timedelta("99D")))) == 0
+
+
+def test_it_is_measured_beside_a_score_without_a_model(detector: AnomalyDetector) -> None:
+    measured = detector.evaluate(table(400, start=900, seed=5, items=2))
+    assert measured.scorer.tolist() == ["model", "moving z-score"] * 2
+    assert (measured["VUS-PR"].iloc[::2] > 0.5).all()
+    assert measured["window"].between(70, 90).all()
+    model = measured.iloc[0]
+    found = detector.detect(table(400, start=900, seed=5, items=2)).query("machine == 'm0'")
+    label = table(400).label.to_numpy() == 1
+    assert model["recall"] == (found.alarm & label).sum() / label.sum()
+    assert model["false alarms"] == found.alarm[~label].mean()
+    given = detector.evaluate(
+        table(400, 900, 5, items=2).drop(columns="label"), [table(400).label.to_numpy()] * 2, window=10
+    )
+    assert given["AUC-ROC"].tolist() == measured["AUC-ROC"].tolist()
+    assert (given["window"] == 10).all()
+
+
+def test_rows_as_they_arrive_are_scored_as_all_at_once(base: AnomalyDetector) -> None:
+    detector = base.fit(normal(), target=["a", "b"], scorer="windows")
+    rows = table(700, start=900, seed=3).drop(columns="label").drop(index=range(200, 215))
+    rule = RollingQuantile(window=200, level=0.99)
+    whole = detector.detect(pd.concat([normal(), rows]), rule).set_index("time")
+    settled, first = [], 0
+    for count in (1, 3, 300, 96, 285):
+        update = detector.update(rows.iloc[first : first + count], rule)
+        first += count
+        assert update.time.iloc[-1] == rows.time.iloc[first - 1]
+        settled.append(update[update.settled])
+    found = pd.concat(settled).set_index("time")
+    assert found.index.is_unique
+    assert len(found) > 500
+    assert found.index[0] == rows.time.iloc[0]
+    np.testing.assert_allclose(found.score, whole.score.loc[found.index], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found.threshold, whole.threshold.loc[found.index], rtol=1e-3, atol=1e-3)
+    (stream,) = detector._streams.values()
+    assert len(stream.timestamps) <= 3 * stream.item.reach
+    with pytest.raises(InputError, match=r"after .*, the last one before"):
+        detector.update(rows.iloc[:5])
+    assert len(detector.update(table(5, start=1600))) == stream.item.reach + 5
+
+
+def test_saved_and_loaded_scores_are_equal(detector: AnomalyDetector, tmp_path: Path) -> None:
+    detector.save_pretrained(tmp_path / "run")
+    loaded = AnomalyDetector.from_pretrained(tmp_path / "run", device="cpu")
+    test = table(300, start=900, seed=5, items=2)
+    pd.testing.assert_frame_equal(loaded.detect(test), detector.detect(test))
+    assert loaded.remarks == detector.remarks
+    assert len(loaded.update(table(5, start=900, items=2))) == 10
+    trace = json.loads((tmp_path / "run" / "trace.json").read_text())
+    assert trace["task"] == "anomaly" and trace["weights"] == "adapter"
+    assert not (tmp_path / "run" / "backbone").exists()
+    assert "AnomalyDetector.from_pretrained" in (tmp_path / "run" / "README.md").read_text()
+    (tmp_path / "run" / "arrays.safetensors").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"arrays.safetensors"):
+        AnomalyDetector.from_pretrained(tmp_path / "run")
+
+
+@pytest.mark.parametrize("method", ["trace", "linear_probe", "full"])
+def test_fine_tuning_on_the_normal_part(base: AnomalyDetector, method: str, tmp_path: Path) -> None:
+    selection = SelectionConfig(
+        keep=4, warmup_steps=1, final_step=4, interval=1, scoring_batches=1, batch_size=16, cost_share=1.0
+    )
+    training = TrainingConfig(max_steps=6, batch_size=16, evaluations=2, learning_rate=2e-3)
+    config = FitConfig(
+        method=Trace(selection) if method == "trace" else method,
+        head_training=training,
+        training=training,
+        guard_margin=0.0,
+    )
+    weights = [parameter.clone() for parameter in base.model.parameters()]
+    tuned = base.fit(season(900), config, scorer="reconstruction")
+    assert all((one == two).all() for one, two in zip(weights, base.model.parameters(), strict=True))
+    names = [each["name"] for each in tuned.trace["candidates"]]
+    assert names == ["zero-shot", "head", method][: 2 if method == "linear_probe" else 3]
+    losses = {each["name"]: each["validation_loss"] for each in tuned.trace["candidates"]}
+    assert losses[tuned.trace["winner"]] <= losses["zero-shot"]
+    assert tuned.history
+    tuned.save_pretrained(tmp_path / "run")
+    loaded = AnomalyDetector.from_pretrained(tmp_path / "run", device="cpu")
+    pd.testing.assert_frame_equal(loaded.detect(season(200, 1)), tuned.detect(season(200, 1)))
+
+
+def test_what_was_learned_is_not_compared_with_itself(base: AnomalyDetector) -> None:
+    values = season(1200)
+    values[600:630] = 2.0
+    detector = base.fit(values, scorer="windows", false_alarm_rate=0.01)
+    assert detector.score(values).score.idxmax() in range(560, 670)
+    assert detector.score(values[300:900]).score.idxmax() in range(260, 370)
+    (remark,) = detector.remarks
+    assert "has an anomaly itself" in remark
+    assert base.fit(season(1200), scorer="windows").remarks == ()
+    assert base.fit(values, contamination=0.1, scorer="windows", false_alarm_rate=0.01).remarks == ()
+
+
+def test_the_record_says_what_the_threshold_rests_on(base: AnomalyDetector, tmp_path: Path) -> None:
+    few = base.fit(season(900), scorer=Windows(widths=(20,)))
+    (remark,) = few.remarks
+    assert "false_alarm_rate=0.001 cannot be supported by 900 normal rows" in remark
+    assert "Learn at least 1,000 normal rows" in remark
+    few.save_pretrained(tmp_path / "few")
+    loaded = AnomalyDetector.from_pretrained(tmp_path / "few", device="cpu")
+    assert few.learned is not None and loaded.learned is not None and few.learned.calibration is not None
+    assert loaded.learned.calibration == few.learned.calibration
+    assert few.learned.calibration.rows == 900
+    assert few.learned.calibration.events >= 5
+    assert base.fit(season(900), scorer=Windows(widths=(20,)), false_alarm_rate=0.01).remarks == ()
+
+
+def test_what_trained_the_model_does_not_set_the_threshold(base: AnomalyDetector) -> None:
+    trained = validation_start(800, 64)
+    assert trained == 600
+    panel = panel_of(season(800))
+    learned = learn(panel, base.anomaly_model, "windows", 0.0, 0.01, [trained])
+    assert learned.calibration is not None and learned.calibration.rows == 200
+
+
+def test_arrays_lengths_and_channels(base: AnomalyDetector) -> None:
+    many = base.fit(np.stack([season(400, seed) for seed in range(12)]), scorer="windows")
+    found = many.detect(np.stack([season(7, seed) for seed in range(12)]))
+    assert len(found) == 7 and "score_11" in found
+    short = base.fit(season(7))
+    assert "too few" in short.remarks[0]
+    assert np.isfinite(short.detect(season(7, 1)).score).all()
+    several = base.fit([season(300), 5 * season(200, 1)], scorer="windows")
+    assert several.detect([season(30), season(20)])["item_id"].tolist() == ["0"] * 30 + ["1"] * 20
+    figure = many.plot(np.stack([season(90, seed) for seed in range(12)]))
+    assert "4 of 12 channels" in figure.axes[0].get_title(loc="right")
+
+
+def test_events_are_runs_of_alarms() -> None:
+    alarm = np.array([1, 1, 0, 1, 0, 0, 0, 1], dtype=bool)
+    assert events_of(alarm, 0) == [(0, 2), (3, 4), (7, 8)]
+    assert events_of(alarm, 1) == [(0, 4), (7, 8)]
+    assert events_of(np.zeros(3, dtype=bool), 1) == []
+
+
+def test_refusals(base: AnomalyDetector, detector: AnomalyDetector) -> None:
+    with pytest.raises(InputError, match=r"knows no normal part. Call fit first"):
+        base.detect(season(100))
+    with pytest.raises(InputError, match="has learned a normal part already"):
+        detector.fit(normal())
+    with pytest.raises(InputError, match="'b'"):
+        detector.detect(table(100, items=2).drop(columns="b"))
+    with pytest.raises(InputError, match="Expected the 2 channels that were learned \\(a, b\\), found 1: 0"):
+        detector.detect(season(100))
+    with pytest.raises(InputError, match="found 'm2'"):
+        detector.detect(table(100, items=3).query("machine == 'm2'"))
+    with pytest.raises(InputError, match="Expected labels in a column 'label'"):
+        detector.evaluate(normal(100, items=2))
+    with pytest.raises(InputError, match=r"Series 'm0' cannot be measured. Expected both normal and anomalous"):
+        detector.evaluate(table(100, items=2).assign(label=0))
+    with pytest.raises(InputError, match=r"Expected a label for each of 100, 100 steps"):
+        detector.evaluate(normal(100, items=2), [np.zeros(3), np.zeros(100)])
+    with pytest.raises(InputError, match=r"contamination of at least 0 and below 0.5"):
+        base.fit(season(100), contamination=0.7)
+    with pytest.raises(InputError, match="infinite"):
+        base.fit(np.array([1.0, np.inf]))
+    with pytest.raises(InputError, match="at least 64 steps"):
+        base.fit(season(50), method="lora")
+    with pytest.raises(InputError, match="Unknown scorer"):
+        base.fit(season(100), scorer="nearest")
+    with pytest.raises(InputError, match=r"widths of whole steps of at least 2, found \(1,\)"):
+        Windows(widths=(1,))
+    with pytest.raises(InputError, match="finite number, found nan"):
+        detector.detect(table(100, items=2), threshold=float("nan"))
+    with pytest.raises(InputError, match=r"false_alarm_rate between 0 and 0.25"):  # before training, which would fail
+        base.fit(season(50), method="lora", false_alarm_rate=0.0)

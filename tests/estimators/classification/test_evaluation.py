@@ -1,0 +1,33 @@
+"""Scores of probabilities, beside scikit-learn's."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
+
+from tracetune.estimators.classification.evaluation import ClassEvaluation
+
+
+def test_scores_matrix_and_report_agree_with_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.choice(3, size=60, p=[0.6, 0.3, 0.1])
+    probabilities = rng.dirichlet(np.ones(3), size=60) + 0.5 * np.eye(3)[labels]
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    found = ClassEvaluation.of(probabilities, labels, ["a", "b", "c"])
+    chosen = probabilities.argmax(axis=1)
+    model = found.scores.set_index("classifier").loc["model"]
+    assert model["accuracy"] == found.accuracy == (chosen == labels).mean()
+    assert model["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, chosen))
+    assert model["macro_f1"] == pytest.approx(f1_score(labels, chosen, average="macro"))
+    assert model["log_loss"] == pytest.approx(log_loss(labels, probabilities))
+    frequent = found.scores.set_index("classifier").loc["most frequent class"]
+    assert frequent["accuracy"] == np.bincount(labels).max() / 60
+    assert found.confusion.loc["b", "a"] == ((labels == 1) & (chosen == 0)).sum()
+    assert found.per_class["samples"].tolist() == np.bincount(labels).tolist()
+    assert found.per_class["recall"][2] == pytest.approx((chosen[labels == 2] == 2).mean())
+
+
+def test_the_calibration_error_is_the_distance_of_sure_and_right() -> None:
+    sure = np.tile([0.9, 0.1], (10, 1))
+    right_six_times = np.array([0] * 6 + [1] * 4)
+    found = ClassEvaluation.of(sure, right_six_times, ["a", "b"])
+    assert found.scores["calibration_error"][0] == pytest.approx(0.3)

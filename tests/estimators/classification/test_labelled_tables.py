@@ -1,0 +1,60 @@
+"""Tables of labelled series: long ones, a series in each row, files, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from tracetune.base.errors import InputError
+from tracetune.estimators.classification.labelled_tables import read_labelled
+
+X = np.array([0.3, 1.2, -0.5, 2.2, 0.1, 1.7, 0.4, -2.0, 0.9, 1.1])
+
+
+def long_table() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "machine": np.repeat(["m1", "m2"], 5),
+            "time": list(pd.date_range("2024-01-01", periods=5, freq="s")) * 2,
+            "x": X,
+            "y": -X,
+            "state": np.repeat(["good", "worn"], 5),
+        }
+    )
+
+
+def test_a_long_table_is_read_like_the_one_of_the_fit() -> None:
+    found = read_labelled(long_table(), "state", {"id_column": "machine"})
+    assert (found.items, found.labels, found.item_column) == (["m1", "m2"], ["good", "worn"], "machine")
+    np.testing.assert_array_equal(found.series[1], [X[5:], -X[5:]])
+    wider = long_table().assign(z=1.5)[["z", "state", "y", "time", "machine", "x"]]
+    alike = read_labelled(pl.from_pandas(wider), remembered=found.columns, labelled=False)
+    assert alike.kind == "polars"
+    assert alike.labels is None
+    np.testing.assert_array_equal(alike.series[1], found.series[1])
+
+
+def test_a_series_in_each_row_ends_with_its_last_value(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("label,t0,t1,t2,t3,t4\n1,1,2,3,4,5\n2,1,,3,4,\n1,5,4,3,2,1\n")
+    found = read_labelled(path)
+    assert found.labels == ["1", "2", "1"]
+    assert found.items == [0, 1, 2]
+    np.testing.assert_array_equal(found.series[1], [[1, np.nan, 3, 4]])
+    assert read_labelled(path, remembered=found.columns, labelled=False).series[0].shape == (1, 5)
+
+
+def test_unusable_tables_are_refused() -> None:
+    with pytest.raises(InputError, match="labels in a column 'kind'"):
+        read_labelled(long_table(), "kind")
+    mixed = long_table()
+    mixed.loc[0, "state"] = "worn"
+    with pytest.raises(InputError, match="one label an item, found 2 for item 'm1'"):
+        read_labelled(mixed, "state", {"id_column": "machine"})
+    with pytest.raises(InputError, match="reading option"):
+        read_labelled(long_table(), "state", {"id_colum": "machine"})
+    single = long_table().head(5).drop(columns="machine")
+    with pytest.raises(InputError, match="column that tells series apart"):
+        read_labelled(single, "state")

@@ -1,0 +1,202 @@
+"""Short series at finer resolutions, given or chosen by a backtest on their past."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.tiny import save_tiny, tiny_backbone
+from tracetune import Adjustment, Forecaster, LinearProbe
+from tracetune.base.errors import InputError
+from tracetune.data.reading.read import panel_from_frame
+from tracetune.estimators.forecasting.resolution_choice import backtest_windows, choose_resolution
+from tracetune.fitting.config import FitConfig
+from tracetune.training.config import TrainingConfig
+
+H = 4
+
+
+def yearly(lengths: tuple[int, ...] = (14, 20, 17, 25), seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.concat(
+        pd.DataFrame(
+            {
+                "item_id": f"item{item}",
+                "timestamp": np.arange(2000, 2000 + length),
+                "target": 10.0 ** (item % 3) * (20 + rng.normal(size=length).cumsum()),
+            }
+        )
+        for item, length in enumerate(lengths)
+    )
+
+
+def forecaster(resolution: object = None, adjustment: Adjustment | None = None) -> Forecaster:
+    return Forecaster.from_backbone(
+        tiny_backbone(),
+        H,
+        resolution=resolution,
+        adjustment=adjustment,
+        device="cpu",  # type: ignore[arg-type]
+    )
+
+
+def points(model: Forecaster, frame: pd.DataFrame) -> np.ndarray:
+    return model.predict_df(frame)["predictions"].to_numpy()
+
+
+def test_the_choice_is_that_of_forecasts_of_what_came() -> None:
+    frame = yearly()
+    panel = panel_from_frame(frame)
+    choice = choose_resolution(forecaster().forecast_model, panel, "cpu")
+    windows = backtest_windows([series.values for series in panel], H)  # noqa: PD011 - not a pandas object
+    errors = {
+        k: [
+            np.abs(next(forecaster(k, choice.adjustment).predict_arrays([past])) - truth).mean()
+            for past, truth in windows
+        ]
+        for k in choice.errors
+    }  # fmt: skip
+    level = np.mean(list(errors.values()), axis=0)
+    assert list(choice.errors) == [1, 2, 3, 4, 6, 8]
+    for k, found in choice.errors.items():
+        assert found == pytest.approx(np.mean(errors[k] / level), rel=1e-3)
+    assert choice.resolutions == tuple(sorted(sorted(choice.errors, key=lambda k: choice.errors[k])[:3]))
+    assert choice.windows == len(windows)
+
+
+def test_a_season_is_taken_out_where_it_pays(tmp_path: Path) -> None:
+    steps = np.arange(60)
+    wave = np.tile(np.random.default_rng(1).normal(size=7), 9)[:60]
+    frames = [
+        pd.DataFrame({"item_id": f"item{item}", "timestamp": steps, "target": item + 0.01 * steps + 5 * wave})
+        for item in range(3)
+    ]
+    frame = pd.concat(frames)
+    chosen = forecaster().choose_resolution(frame, season=7)
+    assert chosen.adjustment.season == 7
+    expected = np.concatenate([item + 0.01 * np.arange(60, 64) + 5 * np.tile(wave[:7], 10)[60:64] for item in range(3)])
+    assert np.abs(points(chosen, frame) - expected).mean() < 0.5 * np.abs(points(forecaster(), frame) - expected).mean()
+    config = FitConfig(method=LinearProbe(), head_training=TrainingConfig(max_steps=1), guard_margin=0.0)
+    base = Forecaster.from_pretrained(save_tiny(tmp_path / "base"), H, device="cpu")
+    tuned = base.choose_resolution(frame, season=7).fit(frame, config=config)
+    tuned.save_pretrained(tmp_path / "tuned")
+    again = Forecaster.from_pretrained(tmp_path / "tuned", device="cpu")
+    assert again.adjustment.season == 7
+    np.testing.assert_allclose(points(again, frame), points(tuned, frame), rtol=1e-6)
+
+
+def rising(count: int = 6) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    steps = np.arange(30)
+    return pd.concat(
+        pd.DataFrame(
+            {
+                "item_id": f"item{item}",
+                "timestamp": 1990 + steps,
+                "target": 50 + (item + 1) * steps + 0.3 * rng.normal(size=30),
+            }
+        )
+        for item in range(count)
+    )
+
+
+def test_a_trend_is_taken_out_where_it_pays_and_saved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    frame = rising()
+    chosen = forecaster().choose_resolution(frame)
+    assert chosen.adjustment == Adjustment(trend=1.0)
+    assert "without 100% of the trend: error 0." in caplog.text
+    truth = np.concatenate([50 + (item + 1) * np.arange(30, 34) for item in range(6)])
+    assert np.abs(points(chosen, frame) - truth).mean() < 0.3 * np.abs(points(forecaster(), frame) - truth).mean()
+    base = Forecaster.from_pretrained(save_tiny(tmp_path / "base"), H, adjustment=Adjustment(0.5), device="cpu")
+    config = FitConfig(method=LinearProbe(), head_training=TrainingConfig(max_steps=1), guard_margin=0.0)
+    tuned = base.fit(frame, config=config)
+    tuned.save_pretrained(tmp_path / "tuned")
+    again = Forecaster.from_pretrained(tmp_path / "tuned", device="cpu")
+    assert again.adjustment == Adjustment(trend=0.5)
+    np.testing.assert_allclose(points(again, frame), points(tuned, frame), rtol=1e-6)
+    card = (tmp_path / "tuned" / "README.md").read_text()
+    assert "adjustment=Adjustment(trend=0.5, season=1)" in card and "import Adjustment, ForecastModel" in card
+    with pytest.raises(InputError, match="without 50% of the trend of its series, found nothing"):
+        Forecaster.from_pretrained(tmp_path / "tuned", adjustment=Adjustment())
+
+
+def test_an_adjustment_that_is_given_stays() -> None:
+    frame = rising(3)
+    given = forecaster("auto", Adjustment(0.25)).choose_resolution(frame)
+    assert given.adjustment == Adjustment(0.25) and len(given.resolutions) == 3
+    assert not forecaster().choose_resolution(frame, trend=0.0).adjustment.changes
+
+
+def test_windows_of_the_backtest_end_before_what_they_forecast() -> None:
+    values = np.arange(23.0)[None]
+    windows = backtest_windows([values], H)
+    assert [past.shape[1] for past, _ in windows] == [3, 7, 11, 15, 19]
+    assert all(truth[0, 0] == past.shape[1] and truth.shape == (1, H) for past, truth in windows)
+    gap = values.copy()
+    gap[:, 19:] = np.nan
+    assert [past.shape[1] for past, _ in backtest_windows([gap], H)] == [3, 7, 11, 15]
+
+
+def test_auto_forecasts_as_the_chosen_resolutions_do() -> None:
+    frame = yearly()
+    auto, chosen = forecaster("auto"), forecaster().choose_resolution(frame)
+    assert auto.chooses_resolution and not chosen.chooses_resolution
+    np.testing.assert_array_equal(points(auto, frame), points(forecaster(chosen.resolutions, chosen.adjustment), frame))
+    past = frame.groupby("item_id").head(10)
+    expected = forecaster().choose_resolution(past).evaluate(frame, test_length=H).overall
+    found = auto.evaluate(frame.groupby("item_id").head(14), test_length=H).overall
+    assert found["windows"].tolist() == expected["windows"].tolist()
+
+
+def test_series_without_a_past_to_test_on_are_forecast_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    assert forecaster().choose_resolution(yearly((5, 6))).resolutions == (1,)
+    assert "no series is long enough" in caplog.text
+
+
+def test_a_fit_at_a_finer_resolution_is_saved_with_it(tmp_path: Path) -> None:
+    frame = yearly((30, 40, 35, 28))
+    base = save_tiny(tmp_path / "base")
+    start = Forecaster.from_pretrained(base, H, resolution=(2, 4), device="cpu")
+    config = FitConfig(method=LinearProbe(), head_training=TrainingConfig(max_steps=2), guard_margin=0.0)
+    tuned = start.fit(frame, config=config)
+    tuned.save_pretrained(tmp_path / "tuned")
+    again = Forecaster.from_pretrained(tmp_path / "tuned", device="cpu")
+    assert again.resolutions == tuned.resolutions == (2, 4)
+    np.testing.assert_allclose(points(again, frame), points(tuned, frame), rtol=1e-6)
+    assert "resolution=[2, 4]" in (tmp_path / "tuned" / "README.md").read_text()
+    levels = again.predict_df(frame, [0.1, 0.9])
+    assert (levels["0.1"] <= levels["predictions"]).all() and (levels["predictions"] <= levels["0.9"]).all()
+    with pytest.raises(InputError, match=r"fine-tuned at resolution=\[2, 4\], found resolution=3"):
+        Forecaster.from_pretrained(tmp_path / "tuned", resolution=3)
+    with pytest.raises(InputError, match="keeps its resolution"):
+        again.choose_resolution(frame)
+
+
+def test_a_fit_chooses_by_its_training_part(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    config = FitConfig(method=LinearProbe(), head_training=TrainingConfig(max_steps=1))
+    tuned = forecaster("auto").fit(yearly((30, 40, 35, 28)), config=config)
+    assert len(tuned.resolutions) == 3 and not tuned.chooses_resolution
+    assert "in a backtest of" in caplog.text
+
+
+@pytest.mark.parametrize("resolution", [1, 4, (1, 3)])
+def test_series_of_one_step_and_constant_ones_are_forecast(resolution: object) -> None:
+    model = forecaster(resolution)
+    values = [np.array([[7.0]]), np.array([[1.0, 2.0]]), np.full((1, 30), 3.5), np.array([[np.nan, 5.0, np.nan]])]
+    forecasts = list(model.predict_arrays(values))
+    assert all(np.isfinite(forecast).all() for forecast in forecasts)
+    np.testing.assert_array_equal(forecasts[0], np.full((1, H), 7.0))
+    np.testing.assert_array_equal(forecasts[2], np.full((1, H), 3.5))
+    np.testing.assert_array_equal(forecasts[3], np.full((1, H), 5.0))
+
+
+def test_missing_series_and_arrays_with_auto_are_refused() -> None:
+    with pytest.raises(InputError, match="found none"):
+        list(forecaster(4).predict_arrays([np.full((1, 9), np.nan)]))
+    with pytest.raises(InputError, match="Choose first"):
+        forecaster("auto").predict_arrays([np.ones((1, 9))])
+    with pytest.raises(InputError, match="or 'auto'"):
+        forecaster("best")

@@ -1,0 +1,183 @@
+"""Imputer: frames of every kind come back filled, in their order; constants, gaps of any place, saving, evaluation."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from tests.tiny import save_tiny
+from tracetune.base.errors import InputError
+from tracetune.estimators.imputation.imputer import Imputer
+from tracetune.fitting.config import FitConfig
+from tracetune.training.config import TrainingConfig
+
+
+@pytest.fixture(scope="module")
+def imputer(tmp_path_factory: pytest.TempPathFactory) -> Imputer:
+    return Imputer.from_pretrained(save_tiny(tmp_path_factory.mktemp("base")), device="cpu")
+
+
+def wide(length: int = 600, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    walk = np.cumsum(rng.normal(size=length)) / 4
+    season = np.sin(2 * np.pi * np.arange(length) / 24)
+    return pd.DataFrame(
+        {
+            "date": pd.date_range("2024-01-01", periods=length, freq="h"),
+            "a": 50 + walk + season,
+            "b": 10 - 2 * walk + season + 0.05 * rng.normal(size=length),
+        }
+    )
+
+
+def settings(method: str = "linear_probe") -> FitConfig:
+    training = TrainingConfig(max_steps=3, batch_size=8)
+    return FitConfig(method=method, head_training=training, training=training)
+
+
+@pytest.fixture(scope="module")
+def fitted(imputer: Imputer) -> Imputer:
+    return imputer.fit(wide(2000), settings())
+
+
+def test_a_wide_frame_comes_back_filled_in_its_order_with_marks(fitted: Imputer) -> None:
+    frame = wide(seed=1)
+    gappy = frame.copy()
+    gappy.loc[100:110, "a"] = np.nan
+    gappy.loc[300, "b"] = np.nan
+    filled = fitted.impute(gappy, quantile_levels=[0.1, 0.9])
+    assert list(filled) == ["date", "a", "b", "a_filled", "a_0.1", "a_0.9", "b_filled", "b_0.1", "b_0.9"]
+    assert filled["a_filled"].to_numpy().nonzero()[0].tolist() == list(range(100, 111))
+    assert np.array_equal(filled["a"][:100], frame["a"][:100])
+    inside = filled.loc[100:110]
+    assert (inside["a_0.1"] <= inside["a"]).all() and (inside["a"] <= inside["a_0.9"]).all()
+    assert filled["a_0.1"].notna().sum() == 11
+    straight = gappy["a"].interpolate()[100:111]
+    wrong = [((fill - frame["a"][100:111]) ** 2).mean() for fill in (inside["a"], straight)]
+    assert wrong[0] < 0.5 * wrong[1]  # the other channel tells
+
+
+def test_times_without_a_row_get_one(imputer: Imputer) -> None:
+    frame = wide(80)[["date", "a"]].assign(site="x")
+    frame["date"] = frame["date"].dt.strftime("%d.%m.%Y %H:%M")
+    gappy = frame.drop(index=[20, 21, 50])
+    filled = imputer.impute(gappy, target="a")
+    assert filled["date"].tolist() == frame["date"].tolist()
+    assert filled["filled"].to_numpy().nonzero()[0].tolist() == [20, 21, 50]
+    assert filled["a"].notna().all()
+
+
+@pytest.mark.parametrize("kind", ["polars", "pyarrow", "index"])
+def test_frames_come_back_as_what_they_were(imputer: Imputer, kind: str) -> None:
+    frame = wide(60)[["date", "a"]]
+    frame.loc[5, "a"] = np.nan
+    if kind == "index":
+        found = imputer.impute(frame.set_index("date"))
+        assert isinstance(found.index, pd.DatetimeIndex)
+        assert found["filled"].sum() == 1
+        return
+    given = pl.from_pandas(frame)
+    given = given.to_arrow() if kind == "pyarrow" else given
+    found = imputer.impute(given)
+    assert type(found) is type(given)
+    assert found["filled"].to_pylist()[5] if kind == "pyarrow" else found["filled"][5]
+
+
+def test_long_frames_keep_the_order_of_their_rows_and_their_types(imputer: Imputer) -> None:
+    days = pd.date_range("2024-01-01", periods=40, freq="D")
+    frame = pd.concat([pd.DataFrame({"item_id": item, "timestamp": days, "target": range(40)}) for item in ("b", "a")])
+    frame = frame.sort_values("timestamp", kind="stable").reset_index(drop=True)
+    frame["target"] = frame["target"].astype("Int64").mask(frame.index == 31)
+    filled = imputer.impute(frame, id_column="item_id")
+    assert filled[["item_id", "timestamp"]].equals(frame[["item_id", "timestamp"]])
+    assert filled["target"].dtype == "Int64"
+    assert filled["filled"].to_numpy().nonzero()[0].tolist() == [31]
+
+
+def test_whole_numbers_stay_whole_and_added_rows_stand_where_they_belong(imputer: Imputer) -> None:
+    frame = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=40).delete([10, 11]), "n": np.r_[0:10, 12:40]})
+    filled = imputer.impute(frame)
+    assert filled["n"].dtype == np.int64
+    assert filled["t"].tolist() == pd.date_range("2024-01-01", periods=40).tolist()
+    turned = imputer.impute(frame[::-1].reset_index(drop=True))
+    assert turned["t"].tolist() == filled["t"].tolist()[::-1]
+    assert turned["n"].tolist() == filled["n"].tolist()[::-1]
+
+
+def test_an_item_without_values_is_left_in_its_place(imputer: Imputer) -> None:
+    days = pd.date_range("2024-01-01", periods=30)
+    frame = pd.concat([pd.DataFrame({"item_id": item, "day": days, "x": np.arange(30.0)}) for item in "abc"])
+    frame.loc[frame["item_id"] == "b", "x"] = np.nan
+    frame = frame.reset_index(drop=True)
+    frame.loc[5, "x"] = np.nan
+    filled = imputer.impute(frame)
+    assert filled[["item_id", "day"]].equals(frame[["item_id", "day"]])
+    assert filled["filled"].to_numpy().nonzero()[0].tolist() == [5]
+    assert filled.loc[filled["item_id"] == "b", "x"].isna().all()
+
+
+def test_constants_are_exact_and_items_without_values_are_left(
+    imputer: Imputer, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=50), "a": 0.1, "b": np.arange(50.0)})
+    frame.loc[10:20, "a"] = np.nan
+    frame.loc[:3, "b"] = np.nan  # at the start, and at the end
+    frame.loc[45:, "b"] = np.nan
+    filled = imputer.impute(frame, target=["a", "b"])
+    assert (filled["a"] == 0.1).all()
+    assert filled["b"].notna().all()
+
+
+@pytest.mark.parametrize("length", [7, 3000])
+def test_series_of_any_length_are_filled(imputer: Imputer, length: int) -> None:
+    frame = wide(length)[["date", "a"]]
+    frame.loc[2:4, "a"] = np.nan
+    frame.loc[1000:1500, "a"] = np.nan  # longer than a context
+    filled = imputer.impute(frame)
+    assert np.isfinite(filled["a"]).all()
+    observed = frame["a"].dropna()
+    assert filled["a"].between(observed.min() - 10, observed.max() + 10).all()
+
+
+def test_a_channel_that_is_all_missing_is_filled_from_the_others_after_a_fit(fitted: Imputer) -> None:
+    frame = wide()
+    again = fitted.evaluate(frame, pattern="channels", share=0.5).set_index("method")
+    assert again.loc["model", "mse"] < 0.2 * again.loc["linear", "mse"]
+    frame["a"] = np.nan
+    filled = fitted.impute(frame)
+    assert filled["a_filled"].all()
+    assert np.corrcoef(filled["a"], wide()["a"])[0, 1] > 0.8
+    assert np.abs(filled["a"] - wide()["a"]).mean() < 1.5
+    assert set(again.index) >= {"linear", "cubic", "last value", "seasonal median", "best of these per series"}
+
+
+def test_a_saved_imputer_fills_alike(fitted: Imputer, tmp_path: object) -> None:
+    fitted.save_pretrained(f"{tmp_path}/saved")
+    again = Imputer.from_pretrained(f"{tmp_path}/saved", device="cpu")
+    gappy = wide(seed=2).mask(np.random.default_rng(0).random((600, 3)) < [0, 0.2, 0.2])
+    pd.testing.assert_frame_equal(fitted.impute(gappy, [0.5]), again.impute(gappy, [0.5]))
+
+
+def test_a_baseline_that_won_is_saved_as_what_it_is(imputer: Imputer, tmp_path: object) -> None:
+    line = imputer.fit(
+        wide(), FitConfig(method="linear_probe", guard_margin=1e9, head_training=TrainingConfig(max_steps=1))
+    )
+    assert line.trace["winner"] == "linear"
+    line.save_pretrained(f"{tmp_path}/line")
+    again = Imputer.from_pretrained(f"{tmp_path}/line", device="cpu")
+    gappy = wide(seed=3)
+    gappy.loc[40:50, "a"] = np.nan
+    assert np.allclose(again.impute(gappy)["a"], gappy["a"].interpolate(), atol=1e-5)
+
+
+def test_what_cannot_be_done_is_refused_in_words(imputer: Imputer, fitted: Imputer) -> None:
+    with pytest.raises(InputError, match="Call fit first"):
+        imputer.impute(wide(), [0.1])
+    with pytest.raises(InputError, match="channels of the fit"):
+        gappy = wide().rename(columns={"b": "c"})
+        gappy.loc[3, "a"] = np.nan
+        fitted.impute(gappy, target=["a", "c"])
+    with pytest.raises(InputError, match="context_length of at least 1, found 0"):
+        Imputer.from_pretrained(imputer.base_name, 0)
+    with pytest.raises(InputError, match="pattern"):
+        fitted.evaluate(wide(), pattern="dots")

@@ -1,0 +1,143 @@
+"""TextClassifier end to end on tiny encoders: fit, predict, evaluate, save and load, texts, pairs and tables."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from peft import PeftModel
+from sklearn.metrics import f1_score, matthews_corrcoef
+
+from tests.tiny_text import reviews, save_tiny_text
+from tracetune import InputError, SelectionConfig, TextClassifier, Trace, TrainingConfig
+from tracetune.backbones.text_encoder import load_text_encoder
+from tracetune.estimators.text.fit import text_fit_config
+from tracetune.heads.pooled import PooledHeadConfig
+from tracetune.tasks.text import TextClassification
+
+CLASSES = ["negative", "positive"]
+TRACE = Trace(SelectionConfig(keep=0.5, interval=0.3, scoring_batches=1, batch_size=16))
+
+
+def quick(method: Any, rate: float = 1e-2) -> Any:
+    training = TrainingConfig(num_train_epochs=8, batch_size=16, evaluations=4, learning_rate=rate)
+    config = text_fit_config(method)
+    return type(config)(method=config.method, head_training=training, training=training, shrink="none")
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> TextClassifier:
+    return TextClassifier.from_pretrained(save_tiny_text(tmp_path_factory.mktemp("bert")), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def tuned(base: TextClassifier) -> TextClassifier:
+    return base.fit(*reviews(160), quick(TRACE))
+
+
+def test_it_learns_and_measures(tuned: TextClassifier) -> None:
+    texts, labels = reviews(60, seed=1)
+    probabilities = tuned.predict(texts)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+    chosen = tuned.classify(texts)
+    assert (chosen == labels).mean() > 0.75
+    assert [each["name"] for each in tuned.trace["candidates"]] == ["head", "trace"]
+    measured = tuned.evaluate(texts, labels).set_index("classifier")
+    assert measured.loc["model", "accuracy"] == (chosen == labels).mean()
+    assert measured.loc["model", "f1"] == pytest.approx(f1_score(labels, chosen, pos_label="positive"))
+    assert measured.loc["model", "matthews"] == pytest.approx(matthews_corrcoef(labels, chosen))
+    truth = probabilities[np.arange(60), [CLASSES.index(label) for label in labels]]
+    assert measured.loc["model", "log_loss"] == pytest.approx(-np.log(truth).mean())
+    assert measured.loc["most frequent class", ["accuracy", "matthews"]].tolist() == [0.5, 0]
+    np.testing.assert_allclose(tuned.predict(texts[:3]), probabilities[:3], atol=1e-6)  # whatever shares the batch
+
+
+@pytest.mark.parametrize(
+    ("family", "method"),
+    [("minilm", "linear_probe"), ("roberta", "adalora"), ("distilbert", TRACE), ("bert", "full")],
+)
+def test_saved_and_loaded_probabilities_are_equal(tmp_path: Path, family: str, method: Any) -> None:
+    texts, labels = reviews(48)
+    base = TextClassifier.from_pretrained(save_tiny_text(tmp_path / "base", family), device="cpu")
+    training = TrainingConfig(max_steps=8, batch_size=16, evaluations=2, learning_rate=1e-2)
+    config = type(quick("lora"))(
+        method=method, head_training=training, training=training, shrink="none", guard_margin=0.0
+    )
+    tuned = base.fit(texts, labels, config)
+    tuned.save_pretrained(tmp_path / "run")
+    loaded = TextClassifier.from_pretrained(tmp_path / "run", device="cpu")
+    np.testing.assert_array_equal(loaded.predict(texts), tuned.predict(texts))
+    record = json.loads((tmp_path / "run" / "trace.json").read_text())
+    assert (record["task"], record["classes"], record["pairs"]) == ("text", CLASSES, False)
+    assert "TextClassifier.from_pretrained" in (tmp_path / "run" / "README.md").read_text()
+
+
+def test_plain_peft_loads_the_adapter(tuned: TextClassifier, tmp_path: Path) -> None:
+    tuned.save_pretrained(tmp_path / "run")
+    encoder = load_text_encoder(tuned.base_name)
+    model = TextClassification(2, 32).model(encoder, PooledHeadConfig())
+    plain = PeftModel.from_pretrained(model, str(tmp_path / "run")).eval()
+    named, _ = encoder.tokenize(["a good film"], None, 32)
+    with torch.no_grad():
+        logits = plain(torch.tensor(named["input_ids"]), torch.ones(1, len(named["input_ids"][0]))).logits
+    np.testing.assert_allclose(logits.softmax(-1), tuned.predict(["a good film"]), atol=1e-6)
+    with pytest.raises(InputError, match="fine-tuned for max_length=32"):
+        TextClassifier.from_pretrained(tmp_path / "run", 16)
+
+
+def test_pairs_in_a_table_and_texts_that_are_too_long(
+    base: TextClassifier, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, labels = reviews(40)
+    second, _ = reviews(40, seed=5)
+    frame = pd.DataFrame({"sentence1": first, "sentence2": second, "label": labels})
+    short = TextClassifier(base.backbone, base.base_name, 12, device="cpu")
+    with caplog.at_level(logging.WARNING):
+        tuned = short.fit(frame, method="linear_probe")
+    assert "texts in column 'sentence1' and 'sentence2' and labels in column 'label'" in caplog.text
+    assert f"{tuned.trace['data']['cut']} of 40 texts are longer than max_length=12" in caplog.text
+    found = tuned.predict_df(frame.drop(columns="label"))
+    assert list(found.columns) == ["sentence1", "sentence2", "predictions", *CLASSES]
+    np.testing.assert_array_equal(found[CLASSES], tuned.predict(list(zip(first, second, strict=True))))
+    assert tuned.evaluate(frame)["samples"].tolist() == [40, 40]
+    tuned.save_pretrained(tmp_path / "run")
+    assert TextClassifier.from_pretrained(tmp_path / "run", device="cpu").max_length == 12
+    with pytest.raises(InputError, match="pairs of texts, as in training"):
+        tuned.predict(first)
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "message"),
+    [
+        (["a good film"] * 4, ["x"] * 4, "at least two classes, found only 'x'"),
+        (["a good film"] * 4, ["x", "y"], "a label for each of 4 texts, found 2"),
+        (["a good film"] * 4, ["x", None, "y", "x"], "found none for text 1"),
+        (["a good film"] * 4, None, "Expected labels"),
+        (["good", "", "bad"], ["x", "y", "x"], "row 1, found an empty one"),
+        (["good", "bad"], ["x", "y"], "at least two samples of some class"),
+    ],
+)
+def test_unusable_texts_are_refused(base: TextClassifier, texts: Any, labels: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        base.fit(texts, labels)
+
+
+def test_wrong_use_is_refused(base: TextClassifier, tuned: TextClassifier, tmp_path: Path) -> None:
+    texts, labels = reviews(4)
+    with pytest.raises(InputError, match="Call fit first"):
+        base.predict(texts)
+    with pytest.raises(InputError, match="Call fit first"):
+        base.save_pretrained(tmp_path / "nothing")
+    with pytest.raises(InputError, match="the classes negative, positive, found mixed too"):
+        tuned.evaluate(texts, ["mixed", *labels[1:]])
+    with pytest.raises(InputError, match="fine-tuned already"):
+        tuned.fit(texts, labels)
+    with pytest.raises(InputError, match="max_length between 3 and 32"):
+        TextClassifier(base.backbone, base.base_name, 64, device="cpu")
+    with pytest.raises(InputError, match="single texts, as in training"):
+        tuned.predict([("a", "b")])
+    assert not (tmp_path / "nothing").exists()

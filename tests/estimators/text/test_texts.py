@@ -1,0 +1,75 @@
+"""Texts and labels from lists and tables: which column is what, and what is refused."""
+
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pytest
+
+from tracetune.base.errors import InputError
+from tracetune.estimators.text.texts import checked_texts, find_columns, table_of, texts_of_frame
+
+SENTENCES = ["a good film", "a bad film", "the end is poor", "a lovely story"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "texts", "label"),
+    [
+        ({"sentence": SENTENCES, "label": [1, 0, 0, 1]}, ("sentence",), "label"),
+        ({"label_coarse": list("abab"), "label_fine": list("cdef"), "text": SENTENCES}, ("text",), "label_coarse"),
+        (
+            {"Quality": [1, 0, 1, 0], "#1 ID": [1, 2, 3, 4], "#1 String": SENTENCES, "#2 String": SENTENCES[::-1]},
+            ("#1 String", "#2 String"),
+            "Quality",
+        ),
+        ({"id": [1, 2, 3, 4], "what it says": SENTENCES, "stars": [5, 1, 1, 5]}, ("what it says",), "stars"),
+    ],
+)
+def test_columns_are_found_and_said(columns: dict[str, Any], texts: tuple[str, ...], label: str) -> None:
+    found = find_columns(pd.DataFrame(columns), None, None, labelled=True)
+    assert (found.texts, found.label) == (texts, label)
+    assert repr(label) in found.said and repr(texts[0]) in found.said
+    assert not find_columns(pd.DataFrame(columns), texts, label, labelled=True).said
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"one": SENTENCES, "two": SENTENCES, "label": [1, 0, 0, 1]}, "Name it with text_column"),
+        ({"sentence": SENTENCES, "a": [1, 0, 0, 1], "b": [1, 0, 0, 1]}, "Name it with label_column"),
+        ({"number": [1, 2, 3, 4], "label": [1, 0, 0, 1]}, "Expected one column of texts"),
+    ],
+)
+def test_what_can_be_two_is_refused(columns: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        find_columns(pd.DataFrame(columns), None, None, labelled=True)
+
+
+def test_tables_of_any_kind() -> None:
+    frame = table_of(pl.DataFrame({"text": SENTENCES, "label": ["b", "a", "a", "b"]}))
+    assert frame is not None
+    texts, labels = texts_of_frame(frame, find_columns(frame, "text", "label", labelled=True))
+    assert texts.first == SENTENCES
+    assert labels == ["b", "a", "a", "b"]
+    assert table_of(SENTENCES) is None
+    with pytest.raises(InputError, match="label in row 2 of column 'label'"):
+        texts_of_frame(frame.assign(label=["b", "a", " ", "b"]), find_columns(frame, "text", "label", labelled=True))
+    with pytest.raises(InputError, match="column 'body', found"):
+        find_columns(frame, "body", None, labelled=False)
+
+
+@pytest.mark.parametrize(
+    ("values", "pairs", "message"),
+    [
+        ("one text", None, "put it into a list"),
+        ([], None, "at least one text"),
+        (["good", " "], None, "row 1, found an empty one"),
+        (["good", None], None, "text in row 1, found None"),
+        ([("a", "b"), "c"], None, "two texts in row 1"),
+        (["a"], True, "pairs of texts, as in training, found single"),
+        ([("a", "b")], False, "single texts, as in training, found pairs"),
+    ],
+)
+def test_what_is_no_text_is_refused(values: Any, pairs: bool | None, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        checked_texts(values, pairs)
