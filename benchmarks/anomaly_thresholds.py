@@ -6,7 +6,7 @@ Of the UCR files, the stretch with the anomaly is scored too: is there an alarm 
 was settled after a first look at these series, so that "after" is no test on unseen ones.
 
 Before: peaks over threshold (Grimshaw's fit) on the scores of the learned rows, each compared with all windows that do
-not overlap its own. After: what `AnomalyDetector` does, see docs/anomaly.md.
+not overlap it. After: what `AnomalyDetector` does, see docs/anomaly.md.
 
     python -m benchmarks.anomaly_thresholds --cells runs/anomaly_thresholds --output docs/results/anomaly_thresholds.md
 """
@@ -78,13 +78,13 @@ def run(part: Part, scorer: str, base: AnomalyDetector) -> dict[str, Any]:
     (item,) = detector.learned.items.values()
     later = item.score(part.normal[None, border:])[0]
     odd = None if part.odd is None else item.score(part.odd[None])[0]
-    own = item.normal_scores[0]
-    _, left = suspicious_stretches(own, item.reach)
+    scores = item.normal_scores[0]
+    _, left = suspicious_stretches(scores, item.reach)
     held_out = np.where(left, item.held_out_scores()[0], np.nan)
     rows = []
     for rate in RATES:
         after = alarm_threshold([held_out], [item.reach], rate)
-        before = peaks_over_threshold(own[left], rate, max(0.02, 2 * rate, 10 / left.sum()))
+        before = peaks_over_threshold(scores[left], rate, max(0.02, 2 * rate, 10 / left.sum()))
         for rule, threshold in (("before", before), ("after", after.value)):
             row = {"rule": rule, "stated": rate, "threshold": threshold, "measured": float((later > threshold).mean())}
             found = None if odd is None else bool((odd > threshold).any())

@@ -21,7 +21,7 @@ import numpy as np
 from tracetune.base.files import write_json
 from tracetune.data.ts_files import LabelledFile, read_ts
 from tracetune.estimators.classification.classifier import Classifier
-from tracetune.estimators.classification.fit import classifier_config
+from tracetune.estimators.classification.config import classifier_config
 from tracetune.report.tables import markdown_table
 
 SETS = ("ECG200", "SyntheticControl", "ArrowHead", "ItalyPowerDemand", "GunPoint", "BasicMotions")

@@ -30,6 +30,9 @@ class Repeats(torch.nn.Module):
     def forecast(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Tensor:
         return past_values[..., -1:].expand(-1, -1, prediction_length)
 
+    def num_passes(self, context_length: int, prediction_length: int) -> int:
+        return 1
+
 
 def dataset(values: np.ndarray, horizon: int = 0, season: int = 12) -> LoadedDataset:
     frame = pd.DataFrame(

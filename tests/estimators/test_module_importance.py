@@ -19,7 +19,8 @@ from tracetune import (
     TrainingConfig,
     module_importance,
 )
-from tracetune.estimators.scored_modules import Estimator, scored_modules
+from tracetune.estimators.module_importance import trained_model
+from tracetune.estimators.scored_modules import Estimator
 from tracetune.selection.importance import score_modules
 
 FEW: dict[str, Any] = {"batch_size": 8, "max_steps": 3}
@@ -71,11 +72,11 @@ def test_modules_of_a_foundation_model_and_of_a_saved_one_are_scored(task: str, 
     if task == "imputation":  # a random backbone rebuilds nothing, so that no method wins
         with pytest.raises(InputError, match="did best on validation, out of the method 'lora'"):
             module_importance(tuned, *data(), **chosen)
-        tuned.model, tuned.trace["head"] = scored_modules(base, *data(), config=LORA).trained(), {"related": 1}
+        tuned.model, tuned.trace["head"] = trained_model(base.scored_modules(*data(), config=LORA)), {"related": 1}
     tuned.save_pretrained(tmp_path / "tuned")
     saved: Estimator = kind.from_pretrained(tmp_path / "tuned", device="cpu")
     one, other = module_importance(saved, *data(), **chosen)
-    validation = scored_modules(saved, *data()).data.validation
+    validation = saved.scored_modules(*data()).data.validation
     assert one.samples == min(6, len(validation))
     expected = score_modules(saved.model, [], method="magnitude") if saved.model is not None else None
     assert expected is not None
@@ -101,3 +102,8 @@ def test_a_saved_imputer_wants_its_channels(tmp_path: Path) -> None:
     tuned = base.fit(two_channels(), config=KEPT)
     with pytest.raises(InputError, match="Expected columns 'a', 'b'; found columns 'time', 'c', 'd'"):
         module_importance(tuned, two_channels().rename(columns={"a": "c", "b": "d"}))
+
+
+def test_what_is_no_estimator_is_refused() -> None:
+    with pytest.raises(InputError, match="Expected an estimator of tracetune, found str"):
+        module_importance("tracetune/tiny", two_channels())  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import pytest
 
 from tracetune.base.errors import InputError
 from tracetune.estimators.anomaly.record import SavedDetector
-from tracetune.estimators.classification.fit import ClassifierRecord
+from tracetune.estimators.classification.record import ClassifierRecord
 from tracetune.estimators.imputation.record import ImputerRecord
 from tracetune.estimators.text.record import TextClassifierRecord
 from tracetune.tasks.gaps import LENGTH_CLASSES

@@ -46,7 +46,7 @@ def test_the_commands_of_the_guide(
         assert run(monkeypatch, *words, *quick) == 0, line
     printed = capsys.readouterr().out
     assert "Classification of texts" in printed
-    assert "tracetune classify test.csv --model runs/reviews" in printed
+    assert "tracetune classify train.csv --model runs/reviews" in printed
     classes = pd.read_csv("classes.csv")
     assert list(classes.columns) == ["text", "predictions", "negative", "positive"]
     assert len(classes) == 60

@@ -170,10 +170,10 @@ def _publish(folder: Path, target: Path) -> None:
     folder.rmdir()
 
 
-def _holds_others(target: Path, own: Path) -> bool:
-    """Return whether a folder holds anything but ``own`` and what killed or interrupted runs left."""
+def _holds_others(target: Path, staged: Path) -> bool:
+    """Return whether a folder holds anything but ``staged`` and what killed or interrupted runs left."""
     return target.is_dir() and not all(
-        each == own or is_leftover(each) or each.name == UNFINISHED for each in target.iterdir()
+        each == staged or is_leftover(each) or each.name == UNFINISHED for each in target.iterdir()
     )
 
 

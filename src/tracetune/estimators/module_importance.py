@@ -11,8 +11,10 @@ from transformers import TrainerCallback
 from tracetune.base.errors import InputError
 from tracetune.data.batch_source import BatchSource, spread_sample
 from tracetune.data.windows import batches
-from tracetune.estimators.scored_modules import Estimator, require_modules, scored_modules
+from tracetune.estimators.scored_modules import Estimator, ScoredModules, require_modules
 from tracetune.fitting.config import FitConfig
+from tracetune.fitting.fit import tune
+from tracetune.fitting.run import Run
 from tracetune.selection.importance import Importance, score_modules
 from tracetune.selection.scores import SCORES, find_score
 
@@ -69,8 +71,12 @@ def module_importance(
         InputError: unusable data, an unknown score, or a model without LoRA modules.
     """
     check_scores(scores)
-    scored = scored_modules(estimator, data, labels, config, **reading)
-    model = scored.trained(callbacks)
+    if not hasattr(estimator, "scored_modules"):
+        raise InputError(f"Expected an estimator of tracetune, found {type(estimator).__name__}.")
+    if labels is not None and not hasattr(type(estimator), "classes"):
+        raise InputError(f"{type(estimator).__name__} takes no labels. Leave them out.")
+    scored = estimator.scored_modules(data, labels, config, **reading)
+    model = trained_model(scored, callbacks)
     require_modules(model, scored, shapley_pairs > 0)
     return side_by_side(
         model,
@@ -83,6 +89,14 @@ def module_importance(
         context=context,
         seed=seed,
     )
+
+
+def trained_model(scored: ScoredModules, callbacks: Sequence[TrainerCallback] = ()) -> nn.Module:
+    """Return the fitted model as it is, or LoRA trained on the backbone, whether or not it is better."""
+    if scored.model is not None:
+        return scored.model
+    with Run.at(None, scored.device, callbacks) as run:
+        return tune(scored.task, scored.backbone, scored.data, scored.config, run)
 
 
 def side_by_side(

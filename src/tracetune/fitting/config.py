@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tracetune.base.errors import InputError, argument, unknown_name
@@ -122,3 +122,12 @@ class FitConfig:
 def _plain_lora(method: Method) -> bool:
     """Return whether a factor on a module's ``lora_B`` is a factor on all that it adds."""
     return method.name in ("trace", "lora") and not getattr(method, "lora", None).use_dora  # type: ignore[union-attr]
+
+
+def with_method(config: FitConfig, method: Method | str | None) -> FitConfig:
+    """Return a configuration with another method, an object or a name, where one is given."""
+    from tracetune.fitting.methods.method import method_named  # as above
+
+    if method is None:
+        return config
+    return replace(config, method=method_named(method) if isinstance(method, str) else method)

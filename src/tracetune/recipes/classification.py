@@ -5,7 +5,6 @@ from rich.console import Console
 
 from tracetune.base.files import require_distinct
 from tracetune.base.processes import is_main_process
-from tracetune.data.reading.sources import ReadingKeywords
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.evaluation import ClassEvaluation
@@ -37,7 +36,7 @@ def finetune(config: FinetuneConfig) -> Classifier:
             class_weights=config.labels.class_weights,
             label_column=config.source.label_column,
             callbacks=[ProgressBar()],
-            **reading_options(config.source),
+            **config.source.keywords(),
         )
         if is_main_process():
             assert config.run.output is not None, "checked with the configuration"
@@ -55,7 +54,7 @@ def classify(config: ClassifyConfig) -> pd.DataFrame:
         config.source.path,
         label_column=config.source.label_column,
         batch_size=config.run.batch_size,
-        **reading_options(config.source),
+        **config.source.keywords(),
     )
     write_frame(table, config.run.output)
     Console().print(f"{len(table):,} series classified. Written to {config.run.output}.")
@@ -72,26 +71,13 @@ def evaluate(config: EvaluateConfig) -> ClassEvaluation:
         config.source.path,
         label_column=config.source.label_column,
         batch_size=config.batch_size,
-        **reading_options(config.source),
+        **config.source.keywords(),
     )
     print_evaluation(found)
     if config.plot is not None:
         confusion_figure(found.confusion, config.plot)
         Console().print(f"Confusion matrix drawn to {config.plot}.")
     return found
-
-
-def reading_options(source: LabelledSource) -> ReadingKeywords:
-    """Return what is pinned about the table."""
-    return {
-        "id_column": source.id_column or None,
-        "timestamp_column": source.timestamp_column or None,
-        "target": source.target or None,
-        "layout": source.layout,
-        "separator": source.separator,
-        "decimal": source.decimal,
-        "missing": source.missing or None,
-    }
 
 
 def _load(choice: ClassifierChoice, device: str) -> Classifier:

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from tracetune.base.folders import require_empty, staged_folder
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.classification.classifier import Classifier
-from tracetune.estimators.classification.fit import classifier_config
+from tracetune.estimators.classification.config import classifier_config
 from tracetune.fitting.methods.method import method_named
 from tracetune.recipes.classification_report import print_evaluation
 from tracetune.recipes.configs.classification import DemoConfig

@@ -84,11 +84,11 @@ def finetune_run(run: FinetuneRun) -> Iterator[str]:
     output = run.output
     with ExitStack() as stack:
 
-        def prepare() -> None:
+        def check_and_reserve() -> None:
             _check_places(output, run)
             stack.enter_context(reserved(output))
 
-        from_main(prepare)
+        from_main(check_and_reserve)
         with _says_what_was_kept(run.checkpoints):
             yield device
 

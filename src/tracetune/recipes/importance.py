@@ -9,32 +9,36 @@ from tracetune.base.config import flat_values
 from tracetune.base.folders import resumed_folder
 from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.digest import data_digest
-from tracetune.estimators import scored_modules as modules
+from tracetune.data.text_files import read_text_table
 from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
+from tracetune.estimators.anomaly.scored import scored_detector
 from tracetune.estimators.classification.classifier import Classifier
-from tracetune.estimators.classification.fit import classifier_config
+from tracetune.estimators.classification.config import classifier_config
+from tracetune.estimators.classification.scored import scored_classifier
 from tracetune.estimators.forecasting.fit_data import DividedPanel, split_frames
 from tracetune.estimators.forecasting.forecaster import Forecaster
+from tracetune.estimators.forecasting.scored import scored_forecaster
 from tracetune.estimators.imputation.imputer import Imputer
-from tracetune.estimators.module_importance import check_scores, side_by_side
+from tracetune.estimators.imputation.scored import scored_imputer
+from tracetune.estimators.module_importance import check_scores, side_by_side, trained_model
 from tracetune.estimators.saved_model import is_saved_model
 from tracetune.estimators.scored_modules import ScoredModules, require_modules
 from tracetune.estimators.text.fit import text_fit_config
+from tracetune.estimators.text.scored import scored_text_classifier
 from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.lora import Lora
 from tracetune.heads.imputation import ImputationHeadConfig
-from tracetune.recipes.classification import reading_options
 from tracetune.recipes.configs.adaptation import LoraChoice
 from tracetune.recipes.configs.anomaly import ImportanceConfig as AnomalyImportance
 from tracetune.recipes.configs.classification import ImportanceConfig as ClassificationImportance
-from tracetune.recipes.configs.importance import ImportanceConfig, LoraTraining, ScoringChoice
+from tracetune.recipes.configs.importance import ImportanceConfig
 from tracetune.recipes.configs.imputation import ImportanceConfig as ImputationImportance
+from tracetune.recipes.configs.scoring import LoraTraining, ScoringChoice
 from tracetune.recipes.configs.text import ImportanceConfig as TextImportance
 from tracetune.recipes.finetune_report import HISTORY_FILE, draw_history
 from tracetune.recipes.importance_scores import agreement_rows, report_scores, write_scores
-from tracetune.recipes.text import read_texts
 from tracetune.selection.importance import Importance
 from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
@@ -61,10 +65,10 @@ def importance(config: ImportanceConfig) -> list[Importance]:
             train_stride=windows.train_stride,
         )
         if config.source.dataset is not None:
-            return modules.of_forecaster(forecaster, DividedPanel(*config.source.known_split()), settings)
+            return scored_forecaster(forecaster, DividedPanel(*config.source.known_split()), settings)
         panel = config.source.panel(forecaster.remembered)
         parts = split_frames(panel, None, forecaster.context_length, forecaster.prediction_length)
-        return modules.of_forecaster(forecaster, parts, settings)
+        return scored_forecaster(forecaster, parts, settings)
 
     return _run(config, config.scoring, load)
 
@@ -89,13 +93,13 @@ def of_classes(config: ClassificationImportance) -> list[Importance]:
                 seed=scoring.seed,
             ),
         )
-        return modules.of_classifier(
+        return scored_classifier(
             classifier,
             config.source.path,
             config=settings,
             label_column=config.source.label_column,
             validation_share=training.validation_share,
-            **reading_options(config.source),
+            **config.source.keywords(),
         )
 
     return _run(config, config.scoring, load)
@@ -109,7 +113,7 @@ def of_anomalies(config: AnomalyImportance) -> list[Importance]:
         remembered = None if detector.learned is None else detector.remembered
         settings = _lora_fit(config.lora, config.training, config.scoring)
         panel = config.source.panel(remembered)
-        return modules.of_detector(detector, panel, settings, label_column=config.label_column)
+        return scored_detector(detector, panel, settings, label_column=config.label_column)
 
     return _run(config, config.scoring, load)
 
@@ -123,7 +127,7 @@ def of_gaps(config: ImputationImportance) -> list[Importance]:
         settings = replace(
             _lora_fit(config.lora, config.training, config.scoring), head=ImputationHeadConfig(config.gaps.related)
         )
-        return modules.of_imputer(imputer, config.source.panel(imputer.remembered), settings, season=scored.season)
+        return scored_imputer(imputer, config.source.panel(imputer.remembered), settings, season=scored.season)
 
     return _run(config, config.scoring, load)
 
@@ -133,7 +137,7 @@ def of_texts(config: TextImportance) -> list[Importance]:
 
     def load() -> ScoredModules:
         scored, scoring, training = config.scored, config.scoring, config.training
-        assert scored.model is not None, "checked with the configuration"
+        assert scored.model is not None and config.source.data is not None, "checked with the configuration"
         classifier = TextClassifier.from_pretrained(scored.model, scored.max_length, device=scoring.device)
         settings = text_fit_config(Lora(config.lora.options()), scoring.seed)
         settings = replace(
@@ -145,9 +149,9 @@ def of_texts(config: TextImportance) -> list[Importance]:
                 max_steps=training.max_steps,
             ),
         )
-        return modules.of_text_classifier(
+        return scored_text_classifier(
             classifier,
-            read_texts(config.source),
+            read_text_table(config.source.data),
             config=settings,
             validation_share=training.validation_share,
             text_column=config.source.text_column or None,
@@ -164,7 +168,7 @@ def _run(config: Any, scoring: ScoringChoice, load: Callable[[], ScoredModules])
     with resumed_folder(scoring.output, nothing=(RECORD_FILE,)) as folder:
         scored = load()
         claim(folder, _identity(scored, config), (STATE_FILE,), restart=scoring.restart)
-        model = scored.trained([ProgressBar()])
+        model = trained_model(scored, [ProgressBar()])
         require_modules(model, scored, scoring.shapley_pairs > 0)
         found = side_by_side(
             model,

@@ -226,7 +226,7 @@ def test_wrong_use_shows_at_the_call_or_the_first_series(forecaster: Forecaster)
 def points_and_quantiles(forecaster: Forecaster, values: np.ndarray) -> np.ndarray:
     """Forecasts [C, H, 1 + Q] of one series."""
     offsets = forecaster.intervals.at([0.1, 0.9])
-    (forecast,) = forecast_series(forecaster._output, [values], CONTEXT, 8)
+    (forecast,) = forecast_series(forecaster._for(None).output, [values], CONTEXT, 8)
     return np.concatenate([forecast.points()[..., None], forecast.quantiles(offsets)], axis=-1)
 
 

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -36,10 +36,10 @@ from tracetune.estimators.anomaly.frames import (
 )
 from tracetune.estimators.anomaly.item_scorer import items_of, total
 from tracetune.estimators.anomaly.record import Learned, SavedDetector, checked_scorer, learn
+from tracetune.estimators.anomaly.scored import scored_detector
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.anomaly.stream import ItemStream, stream_frame
 from tracetune.estimators.anomaly.thresholds import Threshold, short_past, threshold_rule
-from tracetune.estimators.forecasting.fit_data import with_method
 from tracetune.estimators.saved_model import (
     base_of,
     is_saved_model,
@@ -48,7 +48,8 @@ from tracetune.estimators.saved_model import (
     save_model,
     saved_arrays,
 )
-from tracetune.fitting.config import FitConfig
+from tracetune.estimators.scored_modules import ScoredModules
+from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
 from tracetune.fitting.names import ZERO_SHOT
 from tracetune.fitting.trained import History
@@ -352,6 +353,12 @@ class AnomalyDetector:
         panel = self._panel(data, columns)
         scores, merging = self._scores(panel, threshold), self._merging(panel)
         return anomaly_figure(drawn_panels(panel, scores, merging), "", path)
+
+    def scored_modules(
+        self, data: Any, labels: None = None, config: FitConfig | None = None, **reading: Any
+    ) -> ScoredModules:
+        """Return the modules that `module_importance` scores, and on which part of the data."""
+        return scored_detector(self, data, config, **reading)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model, what it has learned, a model card and trace.json; whole or not at all.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Unpack, cast
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -21,28 +21,33 @@ from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
 from tracetune.data.windows import batches
 from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
 from tracetune.estimators.classification.card import classifier_card
+from tracetune.estimators.classification.config import classifier_config
 from tracetune.estimators.classification.evaluation import ClassEvaluation
 from tracetune.estimators.classification.fit import (
-    ClassifierRecord,
     ClassWeights,
     LabelledSamples,
     checked_context,
     class_logits,
-    classifier_config,
     fit_classifier,
 )
-from tracetune.estimators.classification.labelled_tables import SeriesData, TableSource, is_table, read_labelled
-from tracetune.estimators.forecasting.fit_data import with_method
+from tracetune.estimators.classification.labelled_tables import (
+    SeriesData,
+    TableSource,
+    labelled_samples,
+    read_labelled,
+)
+from tracetune.estimators.classification.record import ClassifierRecord
+from tracetune.estimators.classification.scored import scored_classifier
 from tracetune.estimators.labelled import (
     Labels,
     checked_samples,
     class_numbers,
     require_classes,
-    require_labels,
     require_share,
 )
 from tracetune.estimators.saved_model import merged_model, save_model
-from tracetune.fitting.config import FitConfig
+from tracetune.estimators.scored_modules import ScoredModules
+from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
 from tracetune.fitting.trained import History
 from tracetune.tasks.attribution import attribution, resampled_gradients
@@ -309,6 +314,12 @@ class Classifier(BackboneEstimator[Backbone]):
         backbone, device = task_model_of(model, ClassificationModel).backbone, str(self.device)
         return Classifier(backbone, self.base_name, self.context_length, model=model, trace=trace, device=device)
 
+    def scored_modules(
+        self, data: Any, labels: Any = None, config: FitConfig | None = None, **reading: Any
+    ) -> ScoredModules:
+        """Return the modules that `module_importance` scores, and on which part of the data."""
+        return scored_classifier(self, data, labels, config, **reading)
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.
 
@@ -325,22 +336,3 @@ class Classifier(BackboneEstimator[Backbone]):
         """Return series as the model takes them, without labels."""
         resolution = task_model_of(self._fitted_model(), ClassificationModel).scales.resolution
         return LabelledSeries(resampled(series, resolution), np.zeros(len(series), dtype=np.int64))
-
-
-def labelled_samples(
-    data: SeriesData,
-    labels: Labels | None,
-    label_column: str | None,
-    columns: ReadingKeywords,
-    remembered: JsonObject | None = None,
-) -> tuple[Iterable[np.ndarray], Labels, JsonObject]:
-    """Return series, labels and, of a table, how it was read."""
-    require_labels(labels, "series", in_table=is_table(data))
-    if is_table(data):
-        table = read_labelled(data, label_column, columns, remembered=remembered)
-        assert table.labels is not None, "labels were looked for"
-        return table.series, table.labels, table.columns
-    assert labels is not None, "as required above"
-    if columns:
-        raise InputError(f"Arrays have no columns: leave out {', '.join(columns)}.")
-    return cast(Iterable[np.ndarray], data), labels, {}  # what is no table

@@ -4,7 +4,7 @@ Shapes: S samples, C channels, T context, K classes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -12,79 +12,23 @@ from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
-from tracetune.base.errors import InputError, argument, shown
+from tracetune.base.errors import InputError, argument
 from tracetune.base.json_types import JsonObject
-from tracetune.base.schema import from_json, require_counts, require_names
 from tracetune.data.batch_source import BatchSource
 from tracetune.data.windows import batches
 from tracetune.estimators.labelled import Label
 from tracetune.estimators.saved_model import base_of
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import CrossFitted, cross_fit
-from tracetune.fitting.names import KEPT
 from tracetune.fitting.run import Run
 from tracetune.heads.calibration import best_factor
-from tracetune.heads.classification import ClassificationHeadConfig
-from tracetune.tasks.classification import Classification, ClassificationModel
+from tracetune.tasks.classification import Classification
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
 from tracetune.tasks.scales import resampled, usable_scales
-from tracetune.training.config import TrainingConfig
 
 BALANCED = "balanced"
 ClassWeights = Mapping[Label, float] | str | None
 """Weight of each class by name, "balanced", or None for 1."""
-
-
-def classifier_config() -> FitConfig:
-    """Return how classifiers are fine-tuned by default: few samples, so small batches and many passes over them."""
-    return FitConfig(
-        head_start=KEPT, training=TrainingConfig(learning_rate=1e-3, num_train_epochs=10, batch_size=16, evaluations=2)
-    )
-
-
-@dataclass(frozen=True)
-class ClassifierRecord:
-    """The keys of trace.json that a classifier needs.
-
-    Attributes:
-        classes: names, in the order of the outputs.
-        channels: C.
-        context_length: T.
-        head: configuration of the head.
-        temperature: by which logits are divided before they become probabilities.
-        class_weights: of the loss, in the order of the classes.
-        columns: how the table was read that it was trained on: names of columns; empty for arrays.
-    """
-
-    classes: list[str]
-    channels: int
-    context_length: int
-    head: ClassificationHeadConfig
-    temperature: float
-    class_weights: list[float]
-    columns: JsonObject = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        require_names(self, "classes", 2)
-        require_counts(self, "channels", "context_length")
-        if self.temperature <= 0:
-            raise InputError(f"Expected a temperature above 0, found {self.temperature}.")
-        if len(self.class_weights) != len(self.classes) or any(weight <= 0 for weight in self.class_weights):
-            raise InputError(f"Expected a weight above 0 for each class, found {shown(self.class_weights)}.")
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, object], where: str) -> "ClassifierRecord":
-        """Check what was read from the file ``where``."""
-        return from_json(cls, record, where)
-
-    def build(self, name: str, backbone: Backbone) -> ClassificationModel:
-        """Return the model as it was fitted, but for its weights, on the backbone of that name."""
-        return self.task(name).model(backbone, self.head)
-
-    def task(self, name: str) -> Classification:
-        """Return the task that it was fitted for."""
-        weights = tuple(self.class_weights)
-        return Classification(len(self.classes), self.channels, self.context_length, name, weights)
 
 
 def checked_context(backbone: Backbone, context_length: int | None) -> int:

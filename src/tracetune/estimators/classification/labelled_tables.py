@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from tracetune.data.reading.raw import RawTable, listed, shown
 from tracetune.data.reading.read import read_cells
 from tracetune.data.reading.sources import Frame, ReadingKeywords
 from tracetune.data.ts_files import read_ts
-from tracetune.estimators.labelled import Label
+from tracetune.estimators.labelled import Label, Labels, require_labels
 
 TableSource = Frame | str | Path
 SeriesData = Iterable[np.ndarray] | TableSource
@@ -96,6 +96,25 @@ def read_labelled(
     cells = replace(raw, frame=raw.frame.drop(columns=label, errors="ignore"))
     rows = pinned.layout == STEPS_IN_HEADER or (pinned.layout is None and _has_series_in_rows(cells, pinned))
     return _from_rows(cells, labels, label, pinned) if rows else _from_steps(cells, labels, label, pinned)
+
+
+def labelled_samples(
+    data: SeriesData,
+    labels: Labels | None,
+    label_column: str | None,
+    columns: ReadingKeywords,
+    remembered: JsonObject | None = None,
+) -> tuple[Iterable[np.ndarray], Labels, JsonObject]:
+    """Return series, labels and, of a table, how it was read."""
+    require_labels(labels, "series", in_table=is_table(data))
+    if is_table(data):
+        table = read_labelled(data, label_column, columns, remembered=remembered)
+        assert table.labels is not None, "labels were looked for"
+        return table.series, table.labels, table.columns
+    assert labels is not None, "as required above"
+    if columns:
+        raise InputError(f"Arrays have no columns: leave out {', '.join(columns)}.")
+    return cast(Iterable[np.ndarray], data), labels, {}  # what is no table
 
 
 def _from_ts(path: str | Path, labelled: bool) -> LabelledTable:

@@ -1,6 +1,5 @@
 """From frames to what a fit needs: one panel, its training and validation ranges, and how short a context may be."""
 
-from dataclasses import replace
 from typing import Unpack
 
 from tracetune.data.continuation import continue_panel
@@ -8,8 +7,6 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.reading.sources import ReadingKeywords, Table
 from tracetune.data.splits import DividedPanel, fit_split
-from tracetune.fitting.config import FitConfig
-from tracetune.fitting.methods.method import Method, method_named
 
 
 def split_frames(
@@ -48,10 +45,3 @@ def split_frames(
     wanted = min(context_length, max(prediction_length, context_length // 4))
     least = [min(wanted, max(1, (part.stop - prediction_length) // 2)) for part in split.train]
     return DividedPanel(panel, split, least)
-
-
-def with_method(config: FitConfig, method: Method | str | None) -> FitConfig:
-    """Return a configuration with another method, an object or a name, where one is given."""
-    if method is None:
-        return config
-    return replace(config, method=method_named(method) if isinstance(method, str) else method)

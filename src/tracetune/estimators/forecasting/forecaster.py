@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -22,13 +22,15 @@ from tracetune.data.reading.sources import ReadingKeywords, Table
 from tracetune.data.splits import DividedPanel
 from tracetune.estimators.forecasting import state as forecaster_state
 from tracetune.estimators.forecasting.backtest import test_part
-from tracetune.estimators.forecasting.fit_data import split_frames, with_method
+from tracetune.estimators.forecasting.fit_data import split_frames
 from tracetune.estimators.forecasting.panel_forecaster import PanelForecaster
 from tracetune.estimators.forecasting.recalibration import ORIGINS, checked_origins
 from tracetune.estimators.forecasting.record import inner_model
+from tracetune.estimators.forecasting.scored import scored_forecaster
 from tracetune.estimators.intervals import QuantileLevels, ResidualQuantiles, checked_levels
+from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.evaluation.backtest import Evaluation
-from tracetune.fitting.config import FitConfig
+from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
 from tracetune.fitting.trained import History
 from tracetune.tasks.adjustment import Adjustment
@@ -305,6 +307,14 @@ class Forecaster:
         """
         forecaster_state.require_chosen(self._state)
         return self._for(None, non_negative).array_forecasts(values, batch_size)
+
+    def scored_modules(
+        self, data: Any, labels: None = None, config: FitConfig | None = None, **reading: Any
+    ) -> ScoredModules:
+        """Return the modules that `module_importance` scores, and on which part of the data."""
+        validation = "rolling" if config is None else config.validation
+        parts = split_frames(data, None, self.context_length, self.prediction_length, validation, **reading)
+        return scored_forecaster(self, parts, config)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -21,16 +21,17 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import keyword_options, panel_from_frame
 from tracetune.data.reading.sources import FrameOfKind, FrameSource, ReadingKeywords, Table
 from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
-from tracetune.estimators.forecasting.fit_data import with_method
 from tracetune.estimators.imputation.card import imputer_card
 from tracetune.estimators.imputation.evaluation import fill_errors
 from tracetune.estimators.imputation.filled_frame import SourceTable, filled_frame, read_source
 from tracetune.estimators.imputation.fit import fit_imputer
 from tracetune.estimators.imputation.gap_filler import GapFiller
 from tracetune.estimators.imputation.record import ImputerRecord
+from tracetune.estimators.imputation.scored import scored_imputer
 from tracetune.estimators.intervals import QuantileLevels, ResidualQuantiles, checked_levels
 from tracetune.estimators.saved_model import save_model
-from tracetune.fitting.config import FitConfig
+from tracetune.estimators.scored_modules import ScoredModules
+from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
 from tracetune.fitting.trained import History
 from tracetune.tasks.gaps import gap_classes
@@ -262,6 +263,12 @@ class Imputer(BackboneEstimator[Backbone]):
             given = series.values[channel]  # noqa: PD011 - not a pandas object
             drawn.append(FilledPanel(" · ".join(names), series.timestamps, given, whole[channel], low, high))
         return fill_figure(drawn, path)
+
+    def scored_modules(
+        self, data: Any, labels: None = None, config: FitConfig | None = None, **reading: Any
+    ) -> ScoredModules:
+        """Return the modules that `module_importance` scores, and on which part of the data."""
+        return scored_imputer(self, data, config, **reading)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.

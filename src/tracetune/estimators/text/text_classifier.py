@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -20,12 +20,13 @@ from tracetune.data.reading.sources import Frame
 from tracetune.data.windows import batches
 from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
 from tracetune.estimators.classification.evaluation import beside_most_frequent, log_loss
-from tracetune.estimators.forecasting.fit_data import with_method
 from tracetune.estimators.labelled import Labels, class_numbers, require_classes, require_labels, require_share
 from tracetune.estimators.saved_model import base_of, save_model
+from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.estimators.text.card import text_classifier_card
 from tracetune.estimators.text.fit import FitTexts, text_fit_config
 from tracetune.estimators.text.record import TextClassifierRecord
+from tracetune.estimators.text.scored import scored_text_classifier
 from tracetune.estimators.text.texts import (
     ColumnNames,
     Text,
@@ -37,7 +38,7 @@ from tracetune.estimators.text.texts import (
     table_of,
     texts_of_frame,
 )
-from tracetune.fitting.config import FitConfig
+from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.fit import fit
 from tracetune.fitting.methods.method import Method
 from tracetune.fitting.run import Run
@@ -285,6 +286,12 @@ class TextClassifier(BackboneEstimator[TextEncoder]):
         samples, _ = self._tokenized(texts, numbers)
         probabilities = self._probabilities(samples, batch_size)
         return beside_most_frequent(_scores, probabilities, numbers)
+
+    def scored_modules(
+        self, data: Any, labels: Any = None, config: FitConfig | None = None, **reading: Any
+    ) -> ScoredModules:
+        """Return the modules that `module_importance` scores, and on which part of the data."""
+        return scored_text_classifier(self, data, labels, config, **reading)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.

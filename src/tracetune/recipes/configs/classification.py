@@ -1,14 +1,17 @@
 """Settings of the commands for classification; defaults are those of the library."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
 from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
 from tracetune.recipes.configs.classifiers import ClassifierChoice, ClassifyRun
-from tracetune.recipes.configs.importance import ScoredModel, ScoringChoice
+from tracetune.recipes.configs.scoring import ScoredModel, ScoringChoice
+
+if TYPE_CHECKING:
+    from tracetune.data.reading.sources import ReadingKeywords
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,18 @@ class LabelledSource:
         """Return the file."""
         assert self.data is not None, "checked with the configuration"
         return self.data
+
+    def keywords(self) -> "ReadingKeywords":
+        """Return what is pinned about the table."""
+        return {
+            "id_column": self.id_column or None,
+            "timestamp_column": self.timestamp_column or None,
+            "target": self.target or None,
+            "layout": self.layout,
+            "separator": self.separator,
+            "decimal": self.decimal,
+            "missing": self.missing or None,
+        }
 
 
 @dataclass(frozen=True)

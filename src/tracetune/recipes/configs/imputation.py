@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
-from tracetune.recipes.configs.importance import LoraTraining, ScoredModel, ScoringChoice
 from tracetune.recipes.configs.quantiles import level_numbers
+from tracetune.recipes.configs.scoring import LoraTraining, ScoredModel, ScoringChoice
 from tracetune.recipes.data_source import DataSource
 
 

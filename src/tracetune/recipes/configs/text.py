@@ -9,7 +9,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.names import NONE
 from tracetune.recipes.configs.adaptation import ComparedMethod, FinetuneRun, LoraChoice, SelectionChoice
 from tracetune.recipes.configs.classifiers import ClassifierChoice, ClassifyRun
-from tracetune.recipes.configs.importance import ScoringChoice
+from tracetune.recipes.configs.scoring import ScoringChoice
 
 
 @dataclass(frozen=True)

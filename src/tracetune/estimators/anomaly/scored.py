@@ -1,0 +1,35 @@
+"""Which modules of an anomaly detector are scored for importance, and on which windows."""
+
+from typing import TYPE_CHECKING, Any
+
+from tracetune.estimators.anomaly.fit import normal_windows
+from tracetune.estimators.anomaly.frames import labelled_panel, require_channels
+from tracetune.estimators.scored_modules import ScoredModules, lora_config, scored
+from tracetune.fitting.config import FitConfig
+from tracetune.tasks.anomaly import AnomalyDetection
+
+if TYPE_CHECKING:
+    from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
+
+
+def scored_detector(
+    detector: "AnomalyDetector",
+    data: Any,
+    config: FitConfig | None = None,
+    *,
+    label_column: str = "label",
+    **reading: Any,
+) -> ScoredModules:
+    """Return what is scored of a detector: how well it rebuilds hidden patches of the last quarter of each series."""
+    config = lora_config() if config is None else config
+    learned = detector.learned
+    known = None if learned is None else learned.reading
+    channels = None if learned is None else learned.channels
+    panel, _ = labelled_panel(data, None, label_column, channels, known, **reading)
+    if channels is not None:
+        require_channels(panel, channels)
+    backbone = detector.anomaly_model.backbone
+    context = None if detector.trace is None else detector.trace["context_length"]
+    found, context = normal_windows(panel, backbone, config, context)
+    task = AnomalyDetection(context, detector.base_name)
+    return scored(detector, task, backbone, None if detector.trace is None else detector.model, found, config)

@@ -1,0 +1,62 @@
+"""Which modules of a classifier are scored for importance, and on which series."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Unpack
+
+from tracetune.base.errors import InputError
+from tracetune.data.reading.sources import ReadingKeywords
+from tracetune.estimators.classification.config import classifier_config
+from tracetune.estimators.classification.labelled_tables import labelled_samples
+from tracetune.estimators.labelled import checked_samples, class_numbers
+from tracetune.estimators.scored_modules import ScoredModules, scored
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.methods.lora import Lora
+from tracetune.tasks.classification import Classification, ClassificationModel
+from tracetune.tasks.labelled_series import LabelledSeries, hold_out
+from tracetune.tasks.scales import resampled, usable_scales
+from tracetune.tasks.task import TrainingData, task_model_of
+
+if TYPE_CHECKING:
+    from tracetune.estimators.classification.classifier import Classifier
+
+
+def scored_classifier(
+    classifier: "Classifier",
+    data: Any,
+    labels: Any = None,
+    config: FitConfig | None = None,
+    *,
+    label_column: str | None = None,
+    validation_share: float = 0.25,
+    **reading: Unpack[ReadingKeywords],
+) -> ScoredModules:
+    """Return what is scored of a classifier: on all series where it was fitted, else on those that do not train."""
+    config = replace(classifier_config(), method=Lora()) if config is None else config
+    trace = classifier.trace
+    remembered = None if trace is None else trace["columns"]
+    values, given, _ = labelled_samples(data, labels, label_column, reading, remembered)
+    series = checked_samples(values, None if trace is None else trace["channels"])
+    numbers, classes = class_numbers(given, len(series), None if trace is None else classifier.classes)
+    if len(classes) < 2:
+        raise InputError(f"Expected series of at least two classes, found only {classes[0]!r}.")
+    if trace is None:
+        task = Classification(
+            len(classes), len(series[0]), classifier.context_length, classifier.base_name, (1.0,) * len(classes)
+        )
+        head = config.head or task.default_head
+        scales = usable_scales(classifier.backbone, head.scales, classifier.context_length)
+        samples = LabelledSeries(resampled(series, scales.resolution), numbers)
+        found, _ = next(iter(hold_out(samples, 1, validation_share, config.training.seed)))
+    else:
+        task = Classification(
+            len(classes),
+            trace["channels"],
+            classifier.context_length,
+            classifier.base_name,
+            tuple(trace["class_weights"]),
+        )
+        assert classifier.model is not None, "what has a record has a model"
+        scales = task_model_of(classifier.model, ClassificationModel).scales
+        samples = LabelledSeries(resampled(series, scales.resolution), numbers)
+        found = TrainingData(samples, samples)
+    return scored(classifier, task, classifier.backbone, classifier.model, found, config)
