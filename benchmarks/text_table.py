@@ -70,11 +70,11 @@ class TextSet:
 
 SETS = {
     "TREC": TextSet("trec/train", ("trec/test",), ("text", "label_coarse"), True, "accuracy", 400, 500),
-    "CoLA": TextSet("cola/in_domain_train", ("cola/in_domain_dev",), (3, 1), False, "matthews", 320, 500),
+    "CoLA": TextSet("cola/in_domain_train", ("cola/in_domain_dev",), (3, 1), False, "matthews", 1000, 500),
     "SST-2": TextSet("sst2/train", ("sst2/test",), (0, 1), False, "accuracy", 240, 500),
     "MRPC": TextSet(
         "mrpc/msr_paraphrase_train", ("mrpc/msr_paraphrase_test",), ("#1 String", "#2 String", "Quality"), True, "f1",
-        160, 250,
+        640, 250,
     ),
 }  # fmt: skip
 
