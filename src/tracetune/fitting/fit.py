@@ -11,7 +11,7 @@ from torch import nn
 from tracetune.adapters.lora import add_head_only, linear_layers
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import weights_digest
-from tracetune.base.errors import InputError, argument
+from tracetune.base.errors import InputError, Remark, argument
 from tracetune.base.seeds import seed_everything
 from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidate, Candidates
@@ -149,10 +149,12 @@ def _add_tuned(candidates: Candidates, start: Candidate, model: nn.Module, confi
     shrinkage = shrink(path.go_to, lambda: candidates.measure(model), candidates.groups, {0.0: start.losses}, BEYOND)
     if shrinkage.ended_early:
         logger.warning(
-            "%s is best on validation at %g times what it has learned, the most that is tried: training ended early. "
-            "Train longer (%s), or at a higher %s.",
-            name, BEYOND[-1], argument("num_train_epochs"), argument("learning_rate"),
-        )  # fmt: skip
+            Remark(
+                f"{name} is best on validation at {BEYOND[-1]:g} times what it has learned, the most that is tried: "
+                f"training ended early. Train longer ({argument('num_train_epochs')}), or at a higher "
+                f"{argument('learning_rate')}."
+            )
+        )
     candidates.add(name, model, shrinkage.losses, shrinkage)
 
 

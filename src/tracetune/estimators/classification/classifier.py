@@ -219,12 +219,20 @@ class Classifier(BackboneEstimator[Backbone]):
         """Return the probability of every class, [S, K], for series [C, L].
 
         Raises:
-            InputError: nothing was fitted yet, or series with other numbers of channels than those of the fit.
+            InputError: nothing was fitted yet, series with other numbers of channels than those of the fit, or values
+                that are too large to compute with.
         """
         series = checked_samples(values, self._record().channels)
         parts = [self._inputs(series[start : start + batch_size]) for start in range(0, len(series), batch_size)]
         logits = [class_logits(self._fitted_model(), part, device=str(self.device)) for part in parts]
         found: np.ndarray = softmax(np.concatenate(logits) / self._record().temperature, axis=1)
+        if not np.isfinite(found).all():
+            largest = [float(np.nanmax(np.abs(one), initial=0.0)) for one in series]
+            worst = int(np.argmax(largest))
+            raise InputError(
+                f"Expected series that the model can compute with, found a value of {largest[worst]:.3g} in series "
+                f"{worst} (the first is 0), with which its numbers are not finite. Correct the value or leave it out."
+            )
         return found
 
     def classify(self, values: Iterable[np.ndarray], *, batch_size: int = 256) -> np.ndarray:
