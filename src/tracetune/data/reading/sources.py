@@ -1,4 +1,4 @@
-"""What can be read as a table, and the keywords that say how: types."""
+"""Types of everything that can be read as a table, and of the keywords for reading it."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which modules of an anomaly detector are scored for importance, and on which windows."""
+"""Modules of an anomaly detector to score for importance, and the windows that scores are measured on."""
 
 from typing import TYPE_CHECKING, Any
 

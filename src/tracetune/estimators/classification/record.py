@@ -1,4 +1,4 @@
-"""What trace.json says of a classifier.
+"""The part of trace.json that a classifier is built from.
 
 Shapes: C channels, T context.
 """

@@ -1,4 +1,4 @@
-"""Which modules of a classifier are scored for importance, and on which series."""
+"""Modules of a classifier to score for importance, and the series that scores are measured on."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack

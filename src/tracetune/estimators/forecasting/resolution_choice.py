@@ -29,7 +29,7 @@ _LEAST_PAST = 3  # steps; a straight line needs two
 
 @dataclass(frozen=True)
 class ResolutionChoice:
-    """Which resolutions and which adjustment were chosen, and why.
+    """The resolutions and the adjustment that were chosen, and the errors that decided.
 
     Attributes:
         resolutions: those whose forecasts are averaged, ascending.

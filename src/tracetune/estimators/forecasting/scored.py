@@ -1,4 +1,4 @@
-"""Which modules of a forecaster are scored for importance, and on which windows."""
+"""Modules of a forecaster to score for importance, and the windows that scores are measured on."""
 
 from typing import TYPE_CHECKING
 

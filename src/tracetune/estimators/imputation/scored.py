@@ -1,4 +1,4 @@
-"""Which modules of an imputer are scored for importance, and on which hidden steps."""
+"""Modules of an imputer to score for importance, and the hidden steps that scores are measured on."""
 
 from typing import TYPE_CHECKING, Any
 

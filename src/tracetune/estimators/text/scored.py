@@ -1,4 +1,4 @@
-"""Which modules of a text classifier are scored for importance, and on which texts."""
+"""Modules of a text classifier to score for importance, and the texts that scores are measured on."""
 
 from typing import TYPE_CHECKING, Any
 
