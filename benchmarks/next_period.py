@@ -93,7 +93,6 @@ STAGES = (
     Stage("selection, again", SELECTION, seeds=(1,)),
     Stage("panels", ("default", "head", "lora"), PANELS, cuts=(2, 1), seeds=(0,)),
     Stage("heads", HEADS, seeds=(0,)),
-    Stage("far, head", ("head",), horizon=336, seeds=(0,)),
     Stage("core, again", CORE, seeds=(1,)),
     Stage("far", CORE, horizon=336, seeds=(0,)),
     Stage("variants", VARIANTS, CHOICE, cuts=(2,), seeds=(0,)),

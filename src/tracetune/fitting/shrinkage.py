@@ -61,7 +61,7 @@ def shrink(
     go_to(factor)
     means = {float(each): _mean(losses[each]) for each in sorted(losses)}
     tried = {each: mean if np.isfinite(mean) else None for each, mean in means.items()}
-    return Shrinkage(factor, losses[factor], tried, ended_early=best == max((1.0, *beyond)) > 1)
+    return Shrinkage(factor, losses[factor], tried, ended_early=best in beyond[-1:])
 
 
 def search(
