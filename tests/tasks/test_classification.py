@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.tiny import CONTEXT, tiny_backbone
+from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.base.errors import InputError
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
@@ -14,6 +15,9 @@ from tracetune.fitting.methods import METHODS, Lora, Trace
 from tracetune.fitting.run import Run
 from tracetune.heads.classification import ClassificationHeadConfig
 from tracetune.selection.config import SelectionConfig
+from tracetune.selection.gates import Gates
+from tracetune.selection.row_independence import rows_independent
+from tracetune.selection.validation import model_loss
 from tracetune.tasks.classification import Classification
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
 from tracetune.training.config import TrainingConfig
@@ -53,6 +57,16 @@ def test_level_and_deviation_reach_the_head() -> None:
     with torch.no_grad():
         assert not torch.allclose(model(one).logits, model(5 * one).logits, atol=1e-4)
         assert not torch.allclose(model(one).logits, model(one + 3).logits, atol=1e-4)
+
+
+def test_samples_keep_to_themselves_at_every_scale_so_that_each_has_gates_of_its_own() -> None:
+    model = add_lora(tiny_classifier(), LoraOptions()).eval()
+    assert model.get_base_model().scales.patches == (4, 8, 24)  # the last one in several windows
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    values, labels = map(torch.from_numpy, waves(16))
+    assert rows_independent(Gates(model), {"values": values, "labels": labels}, model_loss)
 
 
 SELECTION = SelectionConfig(

@@ -90,11 +90,12 @@ def encode_scales(backbone: Backbone, values: Tensor, scales: Scales) -> Tensor:
     for length in scales.lengths:
         series = _shortened(values, length)
         starts = _starts(length, scales.context_length)
-        windows = [series[..., start : start + scales.context_length] for start in starts]
-        tokens, statistics = backbone.encode(torch.cat(windows))  # [W B, C, N, D]
-        of_window = torch.cat([statistics.location, statistics.scale.log()], dim=-1).to(tokens.dtype)  # [W B, C, 2]
+        windows = torch.stack([series[..., start : start + scales.context_length] for start in starts], dim=1)
+        # the windows of a sample stay adjacent: selection gives every sample gates of its own
+        tokens, statistics = backbone.encode(windows.flatten(0, 1))  # [B W, C, N, D]
+        of_window = torch.cat([statistics.location, statistics.scale.log()], dim=-1).to(tokens.dtype)  # [B W, C, 2]
         tokens = torch.cat([tokens, of_window.unsqueeze(-2).expand(*tokens.shape[:-1], -1)], dim=-1)
-        found += tokens.chunk(len(windows))
+        found += tokens.unflatten(0, (len(values), len(starts))).unbind(1)
     return torch.cat(found, dim=-2)
 
 
