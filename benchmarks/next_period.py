@@ -40,6 +40,7 @@ CORE = (
     "adalora",
 )
 HEADS = ("head, then trace .25", "head, then random .25", "head, then lora")
+FAR = ("default", "trace .25", "random .25", "lora, rank 1, half the blocks", "lora")
 BUDGETS = ("trace .1", "random .1", "trace .5", "random .5", "lora, rank 1")
 BEST = ("best, then trace .5", "best, then trace .5 at 2e-3", "best, then lora")
 GRID = tuple(f"lora, rate {rate:g}" for rate in RATES)
@@ -94,7 +95,7 @@ STAGES = (
     Stage("panels", ("default", "head", "lora"), PANELS, cuts=(2, 1), seeds=(0,)),
     Stage("heads", HEADS, seeds=(0,)),
     Stage("core, again", CORE, seeds=(1,)),
-    Stage("far", CORE, horizon=336, seeds=(0,)),
+    Stage("far", FAR, horizon=336, seeds=(0,)),
     Stage("variants", VARIANTS, CHOICE, cuts=(2,), seeds=(0,)),
     Stage("ties", TIES, seeds=(0,)),
     Stage("rules", RULES, seeds=(0,)),
