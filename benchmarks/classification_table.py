@@ -22,9 +22,11 @@ from tracetune.base.files import write_json
 from tracetune.data.ts_files import LabelledFile, read_ts
 from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.config import classifier_config
+from tracetune.heads.classification import RIDGE, SVM, ClassificationHeadConfig
 from tracetune.report.tables import markdown_table
 
 SETS = ("ECG200", "SyntheticControl", "ArrowHead", "ItalyPowerDemand", "GunPoint", "BasicMotions")
+HEAD_ALONE = "linear_probe"
 NEIGHBOURS = ("1nn_euclidean", "1nn_dtw")
 MINIROCKET = {  # aeon's MiniRocketClassifier on the same parts
     "ECG200": 0.910,
@@ -48,8 +50,12 @@ def cell(name: str, method: str, seed: int, model: str, epochs: float) -> dict[s
     else:
         config = classifier_config()
         training = replace(config.training, num_train_epochs=epochs, seed=seed)
+        head = ClassificationHeadConfig(solver=method if method == SVM else RIDGE)
         tuned = Classifier.from_pretrained(model).fit(
-            train.values, train.labels, replace(config, training=training), method=method
+            train.values,
+            train.labels,
+            replace(config, training=training, head=head),
+            method=HEAD_ALONE if method == SVM else method,
         )
         scores = tuned.evaluate(test.values, test.labels).scores.iloc[0]
         assert tuned.trace is not None

@@ -17,7 +17,7 @@ from tracetune.fitting.methods import Lora
 from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import BEYOND, FACTORS, KEPT_SHARE
 from tracetune.heads.classification import ClassificationHeadConfig
-from tracetune.heads.ridge_classifier import fit_ridge_classifier
+from tracetune.heads.solved_classifier import fit_classifier_head
 from tracetune.tasks.classification import Classification
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
 from tracetune.training.config import TrainingConfig
@@ -52,7 +52,7 @@ def test_a_head_that_wins_is_solved_on_all_samples() -> None:
     assert found.record.winner == "head"
     model: Any = Classification(CLASSES, CHANNELS, CONTEXT).model(tiny_backbone(), HEAD).eval()
     with torch.no_grad():
-        fit_ridge_classifier(model.head, [model.features(samples.__getitems__(list(range(36))))])
+        fit_classifier_head(model.head, [model.features(samples.__getitems__(list(range(36))))])
     np.testing.assert_allclose(
         class_logits(found.model, samples, device="cpu"), class_logits(model, samples, device="cpu"), atol=1e-4
     )

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, unknown_name
 from tracetune.heads.head import output_layer
 
+RIDGE, SVM = "ridge", "svm"
+SOLVERS = (RIDGE, SVM)
 POOLS = 4  # mean, maximum, deviation, share above 0
 _STEEPNESS = 8.0  # of the sigmoid whose gradient stands for that of the step
 _LEAST_VARIANCE = 1e-8  # a deviation of 0 has no gradient
@@ -27,10 +29,13 @@ class ClassificationHeadConfig:
         scales: lengths to which every series is resampled, as shares of the context; a longer one is cut into windows
             that overlap by half. Those at which the backbone cannot encode, or makes fewer than four patches, are left
             out.
+        solver: what solves the layer without gradient descent: "ridge" regression on the classes, or linear support
+            vector machines ("svm").
     """
 
     dropout: float = 0.1
     scales: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
+    solver: str = RIDGE
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
@@ -38,6 +43,8 @@ class ClassificationHeadConfig:
         object.__setattr__(self, "scales", tuple(self.scales))
         if not self.scales or not all(math.isfinite(scale) and 0 < scale <= 16 for scale in self.scales):
             raise InputError(f"Expected scales above 0 and up to 16, such as (0.5, 1.0), found {self.scales}.")
+        if self.solver not in SOLVERS:
+            raise unknown_name("head solver", self.solver, SOLVERS)
 
 
 class ClassificationHead(nn.Module):
@@ -49,11 +56,20 @@ class ClassificationHead(nn.Module):
         classes: K.
         patches: patches of each scale, N in all.
         dropout: share of the 4 V C D pooled features that is dropped in training.
+        solver: what solves the layer without gradient descent.
     """
 
-    def __init__(self, channels: int, width: int, classes: int, patches: tuple[int, ...], dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        classes: int,
+        patches: tuple[int, ...],
+        dropout: float = 0.1,
+        solver: str = RIDGE,
+    ) -> None:
         super().__init__()
-        self.patches = patches
+        self.patches, self.solver = patches, solver
         self.dropout = nn.Dropout(dropout)
         self.output = output_layer(len(patches) * POOLS * channels * width, classes)
 

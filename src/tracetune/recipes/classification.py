@@ -8,6 +8,7 @@ from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.evaluation import ClassEvaluation
+from tracetune.heads.classification import ClassificationHeadConfig
 from tracetune.recipes.classification_report import print_evaluation
 from tracetune.recipes.configs.classification import (
     ClassifyConfig,
@@ -30,7 +31,7 @@ def finetune(config: FinetuneConfig) -> Classifier:
         base = Classifier.from_pretrained(config.backbone.model, config.backbone.context_length, device=device)
         tuned = base.fit(
             config.source.path,
-            config=fit_config(config),
+            config=fit_config(config, ClassificationHeadConfig(solver=config.head.head_solver)),
             validation_share=config.labels.validation_share,
             folds=config.labels.folds,
             class_weights=config.labels.class_weights,

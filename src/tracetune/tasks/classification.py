@@ -15,7 +15,7 @@ from torch.nn import functional
 from tracetune.backbones.backbone import Backbone
 from tracetune.base.errors import InputError
 from tracetune.heads.classification import ClassificationHead, ClassificationHeadConfig
-from tracetune.heads.ridge_classifier import fit_ridge_classifier
+from tracetune.heads.solved_classifier import fit_classifier_head
 from tracetune.tasks.scales import STATISTICS, Scales, encode_scales, usable_scales
 from tracetune.tasks.task import Features, Output, TaskModel
 
@@ -117,9 +117,8 @@ class Classification:
         if not isinstance(head, ClassificationHeadConfig):
             raise InputError(f"Expected a ClassificationHeadConfig as head of a classifier, found {head!r}.")
         scales = usable_scales(backbone, head.scales, self.context_length)
-        module = ClassificationHead(
-            self.channels, backbone.width + STATISTICS, self.classes, scales.patches, head.dropout
-        )
+        width = backbone.width + STATISTICS
+        module = ClassificationHead(self.channels, width, self.classes, scales.patches, head.dropout, head.solver)
         weights = self.class_weights or (1.0,) * self.classes
         return ClassificationModel(backbone, module, self.channels, scales, weights, self.name_or_path)
 
@@ -128,9 +127,10 @@ class Classification:
         return
 
     def solve_head(self, model: TaskModel, train: Features, validation: Features) -> float:
-        """Solve the head by ridge regression; returns the validation loss."""
+        """Solve the head by ridge regression or support vector machines; returns the validation loss."""
         assert isinstance(model.head, ClassificationHead)
-        fit_ridge_classifier(model.head, train, np.array(self.class_weights) if self.class_weights else None)
+        weights = np.array(self.class_weights) if self.class_weights else None
+        fit_classifier_head(model.head, train, weights, model.head.solver)
         with torch.no_grad():
             outputs = [model.loss(model.head(batch["tokens"].float()).float(), batch) for batch in validation]
         losses = [output.sample_losses for output in outputs if output.sample_losses is not None]

@@ -97,6 +97,17 @@ class LabelsChoice:
 
 
 @dataclass(frozen=True)
+class ClassificationHeadChoice:
+    """The layer from frozen features to classes.
+
+    Attributes:
+        head_solver: what solves it: ridge (regression on the classes) or svm (linear support vector machines).
+    """
+
+    head_solver: Literal["ridge", "svm"] = "ridge"
+
+
+@dataclass(frozen=True)
 class ClassifierTraining(TrainingChoice):
     """Training of head and adapters on few series: small batches and more passes over them."""
 
@@ -117,6 +128,7 @@ class FinetuneConfig:
     selection: SelectionChoice = field(default_factory=SelectionChoice)
     training: ClassifierTraining = field(default_factory=ClassifierTraining)
     labels: LabelsChoice = field(default_factory=LabelsChoice)
+    head: ClassificationHeadChoice = field(default_factory=ClassificationHeadChoice)
     run: FinetuneRun
 
 

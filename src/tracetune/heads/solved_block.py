@@ -1,0 +1,51 @@
+"""The solution of a classification head on one block of its features, whoever solved it.
+
+Shapes: S samples, F features of a block, K classes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_CONSTANT = 1e-8  # a feature with a deviation below this says nothing
+
+
+@dataclass(frozen=True)
+class SolvedBlock:
+    """Solution of one block.
+
+    Attributes:
+        weight: [K, F].
+        bias: [K].
+        left_out: [S, K] scores of samples by a solution that did not see them.
+        penalty: which one was chosen.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    left_out: np.ndarray
+    penalty: float
+
+
+@dataclass(frozen=True)
+class Standard:
+    """How features are standardised, so that a penalty means the same for any number of them.
+
+    Attributes:
+        mean: [F].
+        scale: [F] standard deviations, times the root of F; infinite where a feature is constant.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray, weights: np.ndarray) -> "Standard":
+        """Return the mean and the scale of features [S, F] whose samples have ``weights`` [S]."""
+        mean = np.average(features, axis=0, weights=weights)
+        scale = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
+        return cls(mean, np.where(scale > _CONSTANT, scale, np.inf) * np.sqrt(features.shape[1]))
+
+    def apply(self, features: np.ndarray) -> np.ndarray:
+        """Return standardised features [S, F]."""
+        return (features - self.mean) / self.scale

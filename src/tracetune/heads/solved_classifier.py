@@ -1,0 +1,87 @@
+"""Classification heads without gradient descent: each block of features (of one scale) solved, then averaged.
+
+The scores of all blocks are averaged, and multiplied by the factor with which their softmax has the lowest
+cross-entropy on left-out scores: one linear map, with probabilities that mean something.
+
+Shapes: S samples, F features of a block, K classes, V blocks.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tracetune.base.errors import InputError
+from tracetune.heads.calibration import best_factor
+from tracetune.heads.classification import RIDGE, SVM
+from tracetune.heads.labelled_features import labelled_features
+from tracetune.heads.ridge_classifier import solve_ridge
+from tracetune.heads.solved_block import SolvedBlock
+from tracetune.heads.svm_classifier import solve_svm
+
+Batch = Mapping[str, Tensor]
+_SOLVERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], SolvedBlock]] = {RIDGE: solve_ridge, SVM: solve_svm}
+
+
+class BlockHead(Protocol):
+    """A head whose features come in equal blocks."""
+
+    output: nn.Linear
+
+    @property
+    def blocks(self) -> int:
+        """Return V."""
+        ...
+
+    def reduce(self, tokens: Tensor) -> Tensor:
+        """Return reduced tokens [..., N', D'] of tokens [..., N, D]."""
+        ...
+
+
+@dataclass(frozen=True)
+class SolvedClassifier:
+    """Result of the fit.
+
+    Attributes:
+        penalties: of each block.
+        factor: on the scores.
+        left_out: [S, K] logits of samples by solutions that did not see them, at the chosen penalties.
+    """
+
+    penalties: tuple[float, ...]
+    factor: float
+    left_out: np.ndarray
+
+
+def fit_classifier_head(
+    head: BlockHead, batches: Iterable[Batch], class_weights: np.ndarray | None = None, solver: str = RIDGE
+) -> SolvedClassifier:
+    """Set the output layer of a head to the solution on what its ``reduce`` gives.
+
+    Args:
+        head: changed in place.
+        batches: with ``tokens`` [B, C, N, D] and ``labels`` [B].
+        class_weights: [K] weight of the samples of each class; None for 1.
+        solver: "ridge" or "svm".
+
+    Raises:
+        InputError: no sample, or a class without samples.
+    """
+    features, labels = labelled_features(head, batches)
+    classes = head.output.out_features
+    if missing := sorted(set(range(classes)) - set(labels.tolist())):
+        raise InputError(f"Expected training samples of all {classes} classes, found none of {missing}.")
+    weights = np.ones(len(labels)) if class_weights is None else class_weights[labels]
+    targets = 2.0 * np.eye(classes)[labels] - 1
+    blocks = np.split(features, head.blocks, axis=1)
+    solved = [_SOLVERS[solver](block, targets, weights / weights.mean()) for block in blocks]
+    left_out = np.mean([each.left_out for each in solved], axis=0)
+    factor = best_factor(left_out, labels, weights)
+    weight = np.concatenate([each.weight for each in solved], axis=1) * factor / len(solved)
+    bias = np.mean([each.bias for each in solved], axis=0) * factor
+    for parameter, solution in ((head.output.weight, weight), (head.output.bias, bias)):
+        parameter.data.copy_(torch.from_numpy(solution).to(parameter.device))
+    return SolvedClassifier(tuple(each.penalty for each in solved), factor, factor * left_out)

@@ -1,0 +1,65 @@
+"""Heads without gradient descent: blocks solved apart, averaged, and set as one layer."""
+
+import numpy as np
+import pytest
+import torch
+
+from tracetune.base.errors import InputError
+from tracetune.heads.classification import SOLVERS, ClassificationHead, ClassificationHeadConfig
+from tracetune.heads.ridge_classifier import solve_ridge
+from tracetune.heads.solved_classifier import fit_classifier_head
+from tracetune.heads.svm_classifier import solve_svm
+
+SAMPLES, CLASSES = 24, 3
+
+
+def tokens_and_labels() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(SAMPLES) % CLASSES
+    tokens = torch.randn(SAMPLES, 1, 6, 4, generator=generator) + 0.5 * labels[:, None, None, None]
+    return tokens, labels
+
+
+@pytest.mark.parametrize("class_weights", [None, np.array([1.0, 2.0, 5.0])])
+@pytest.mark.parametrize(("solver", "solve"), [("ridge", solve_ridge), ("svm", solve_svm)])
+def test_the_layer_is_the_solution_times_the_factor(solver: str, solve: object, class_weights: np.ndarray) -> None:
+    tokens, labels = tokens_and_labels()
+    head = ClassificationHead(1, 4, CLASSES, patches=(6,)).eval()
+    found = fit_classifier_head(head, [{"tokens": tokens, "labels": labels}], class_weights, solver)
+    weights = np.ones(SAMPLES) if class_weights is None else class_weights[labels.numpy()]
+    features = head.reduce(tokens).flatten(1).double().numpy()
+    expected = solve(features, 2 * np.eye(CLASSES)[labels] - 1, weights / weights.mean())  # type: ignore[operator]
+    assert found.penalties == (expected.penalty,)
+    np.testing.assert_allclose(found.left_out, found.factor * expected.left_out)
+    with torch.no_grad():
+        scores = features @ expected.weight.T + expected.bias
+        np.testing.assert_allclose(head(tokens), found.factor * scores, atol=1e-4)
+
+
+def test_an_unknown_solver_is_refused_by_name() -> None:
+    assert SOLVERS == ("ridge", "svm")
+    with pytest.raises(InputError, match="ridge"):
+        ClassificationHeadConfig(solver="rigde")
+
+
+def test_scales_are_solved_apart_and_averaged() -> None:
+    tokens, labels = tokens_and_labels()
+    batches = [{"tokens": tokens[:10], "labels": labels[:10]}, {"tokens": tokens[10:], "labels": labels[10:]}]
+    both = ClassificationHead(1, 4, CLASSES, patches=(2, 4)).eval()
+    found = fit_classifier_head(both, batches)
+    scores = []
+    for part in (slice(0, 2), slice(2, 6)):
+        one = ClassificationHead(1, 4, CLASSES, patches=(part.stop - part.start,)).eval()
+        factor = fit_classifier_head(one, [{"tokens": tokens[:, :, part], "labels": labels}]).factor
+        with torch.no_grad():
+            scores.append(one(tokens[:, :, part]) / factor)
+    with torch.no_grad():
+        torch.testing.assert_close(both(tokens) / found.factor, (scores[0] + scores[1]) / 2, rtol=0, atol=1e-4)
+
+
+def test_a_class_that_nothing_trains_is_refused() -> None:
+    batch = [{"tokens": torch.randn(4, 1, 4, 3), "labels": torch.zeros(4, dtype=torch.int64)}]
+    with pytest.raises(InputError, match=r"found none of \[1\]"):
+        fit_classifier_head(ClassificationHead(1, 3, 2, patches=(4,)), batch)
+    with pytest.raises(InputError, match="at least one sample"):
+        fit_classifier_head(ClassificationHead(1, 3, 2, patches=(4,)), [])
