@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch._dynamo.config as limits
+from transformers import TrainerCallback
 
 from tests.tiny import HORIZON, seasonal_frame, tiny_backbone
 from tracetune import FitConfig, HeadConfig, TrainingConfig
@@ -108,3 +110,22 @@ def test_what_cannot_be_remembered_is_known_beforehand(
 ) -> None:
     model = ForecastModel.from_backbone(tiny_backbone(), horizon, head).requires_grad_(False)
     assert reason in (_obstacle(model, FitConfig(method="trace", training=training)) or "")
+
+
+def test_a_training_that_fails_gives_back_the_limits_of_compilation(data: TrainingData, tmp_path: Path) -> None:
+    selection = SelectionConfig(keep=1, warmup_steps=1, final_step=4, interval=1, scoring_batches=1, score="random")
+    before, seen = limits.recompile_limit, []
+
+    class Stop(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 3:
+                seen.append(limits.recompile_limit)
+                raise KeyboardInterrupt
+
+    start = ForecastModel.from_backbone(tiny_backbone(), HORIZON, FLATTEN).requires_grad_(False)
+    config = FitConfig(training=TRAINING, method=Trace(selection))
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        train_adapters(start, data, config, Run(tmp_path, callbacks=(Stop(),)))
+    assert stopped.traceback  # which holds the run
+    assert seen[0] > before
+    assert limits.recompile_limit == before

@@ -1,14 +1,18 @@
 """torch.compile goes on compiling, however many sets of open modules there were."""
 
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch._dynamo
 import torch._dynamo.config as limits
 
 from tests.selection.test_selection_run import begin, train
 from tests.selection.toys import lora_forecaster
+from tracetune.base.errors import InputError
+from tracetune.base.step_files import StepFiles
 from tracetune.selection.compilation import RecompileLimits
 from tracetune.selection.gates import Gates
 
@@ -22,6 +26,43 @@ def test_limits_are_raised_and_restored() -> None:
     room.restore()
     room.restore()
     assert (limits.recompile_limit, limits.accumulated_recompile_limit) == before
+
+
+def test_limits_are_restored_when_nobody_holds_them_any_more() -> None:
+    before = limits.recompile_limit
+    RecompileLimits().make_room()
+    assert limits.recompile_limit == before
+
+
+def test_limits_are_restored_where_a_round_or_the_end_fails(monkeypatch: Any) -> None:
+    before = limits.recompile_limit, limits.accumulated_recompile_limit
+    for way_out in ("round", "end", "close"):
+        gates = Gates(lora_forecaster())
+        run = begin(gates, [], interval=2, warmup_steps=2, final_step=14, score="magnitude")
+        train(gates, run, range(1, 4))
+        assert limits.recompile_limit > before[0]
+        if way_out == "close":  # the training itself failed
+            run.close()
+        else:
+            monkeypatch.setattr(run, "_round", _fail)
+            with pytest.raises(KeyboardInterrupt):
+                train(gates, run, range(4, 6)) if way_out == "round" else run.finish(5)
+        assert (limits.recompile_limit, limits.accumulated_recompile_limit) == before, way_out
+
+
+def test_a_run_that_cannot_go_on_leaves_the_limits_alone(tmp_path: Path) -> None:
+    before, gates, log = limits.recompile_limit, Gates(lora_forecaster()), []
+    run = begin(gates, log, keep="auto")
+    train(gates, run, range(1, 6))
+    run.close()
+    with pytest.raises(InputError, match="best model") as refused:  # in files, where nobody has put it
+        begin(Gates(lora_forecaster()), [], past=log, files=StepFiles(tmp_path), keep="auto")
+    assert refused.traceback  # which holds what was begun
+    assert limits.recompile_limit == before
+
+
+def _fail(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_compiled_model_runs_compiled_after_many_rounds(monkeypatch: Any) -> None:

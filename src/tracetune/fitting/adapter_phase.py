@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import torch
 from peft import PeftModel
@@ -44,7 +44,7 @@ def train_adapters(
     if obstacle is None and not adapted.closes_modules and frozen_blocks(start.backbone.blocks) == 0:
         obstacle = "the first block trains from the first step to the last"
     adapters = trained_parameters(adapted.model)["adapters"]
-    with _remembered_prefix(cache, start, obstacle) as remembers, fuse_lora(adapted.model):
+    with _remembered_prefix(cache, start, obstacle) as remembers, fuse_lora(adapted.model), closing(adapted):
         samples = indexed if remembers else data
         trainer = build_trainer(
             adapted.model,

@@ -1,8 +1,8 @@
 """TRACE's selection during a training: after its steps, score modules, and open and close them."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import asdict, replace
 
 from tracetune.base.errors import InputError, Remark, argument
@@ -47,8 +47,8 @@ LogEntry = JsonObject
 class SelectionRun:
     """The selection of one training, from its first step to its last.
 
-    Call `after_step` after every optimizer step and `finish` after the last one. What a later process
-    needs to go on is in the entries given to ``log``; the best models of ``keep="auto"`` are in ``files``.
+    Call `after_step` after every optimizer step and `finish` after the last one, or `close` where training ends by an
+    exception. What a later process needs to go on is in the entries given to ``log``; the best models of ``keep="auto"`` are in ``files``.
 
     Args:
         config: how to select.
@@ -113,11 +113,31 @@ class SelectionRun:
         """Score and choose where the schedule has a round, and return its record."""
         if step < self._asked.start:
             return None
-        plan = self._planned()
-        return self._round(plan, step, plan.schedule.budget(step)) if plan.schedule.is_round(step) else None
+        with self._closed_on_error():
+            plan = self._planned()
+            return self._round(plan, step, plan.schedule.budget(step)) if plan.schedule.is_round(step) else None
 
     def finish(self, step: int) -> None:
-        """Come down to the final budget, or back to the best model, and delete what is closed."""
+        """Come down to the final budget, or back to the best model, delete what is closed, and `close`."""
+        with closing(self):
+            self._come_down(step)
+
+    def close(self) -> None:
+        """Give back what the run changed outside of the model: the limits of torch.compile.
+
+        A training that ends without `finish`, by an exception of its own, has to call it.
+        """
+        self._limits.restore()
+
+    @contextmanager
+    def _closed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _come_down(self, step: int) -> None:
         plan = self._planned()
         if self.config.keep == AUTO:
             self._offer(plan, step)
@@ -129,7 +149,6 @@ class SelectionRun:
             logger.warning("%s", self._verdict(self.gates.open_names))
         if self.config.delete_closed:
             self.gates.delete_closed()
-        self._limits.restore()
 
     def report(self) -> JsonObject:
         """Return configuration, rounds, kept modules and cost as JSON types."""
@@ -172,8 +191,8 @@ class SelectionRun:
     def _go_on(self) -> None:
         """Open what the last round opened, and take up the best model so far."""
         self.gates.set_open(self.records[-1].open)
-        self._limits.make_room()
         self._auto.go_on(self.records)
+        self._limits.make_room()
 
     def _planned(self) -> ScoringPlan:
         """Return the plan of the rounds, made before the first one and logged.

@@ -123,6 +123,14 @@ class TraceCallback(TrainerCallback):
         """Return configuration, rounds, kept modules and cost as JSON types, see `SelectionRun.report`."""
         return self.run.report()
 
+    def close(self) -> None:
+        """Give back what the run changed outside of the model, after a training that ended by an exception.
+
+        The end of a training, the beginning of the next one, and the last reference to this callback do it too.
+        """
+        if self._run is not None:
+            self._run.close()
+
     def on_init_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
@@ -141,6 +149,7 @@ class TraceCallback(TrainerCallback):
         **kwargs: object,
     ) -> None:
         """Find the modules, and begin or go on with their selection."""
+        self.close()
         gates = Gates(model)
         _begin_once(gates.model, state)
         check_sharding(_sharding(args))

@@ -47,7 +47,14 @@ class Trace:
         last_round = selection.last_round(training.total_steps(len(data.train)))
         loader = batch_loader(data.validation, selection.batch_size)
         callback = TraceCallback(selection, loader)
-        return Adapted(adapted, (callback,), last_round, closes_modules=True, report=lambda: _report(callback))
+        return Adapted(
+            adapted,
+            (callback,),
+            last_round,
+            closes_modules=True,
+            report=lambda: _report(callback),
+            close=callback.close,
+        )
 
 
 def _batches_within(selection: SelectionConfig, most: int | None) -> SelectionConfig:
