@@ -45,7 +45,7 @@ def saved(base: str, table: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         ("finetune", ["--train-stride", "0"], "--train-stride of at least 1, found 0"),
         ("finetune", ["--model", "momnet"], "Did you mean 'AutonLab/MOMENT-1-base'"),
         ("predict", ["--batch-size", "0"], "--batch-size of at least 1, found 0"),
-        ("predict", ["--quantiles", "high"], "quantiles such as 0.1,0.9, found ['high']"),
+        ("predict", ["--quantiles", "high"], "--quantiles such as 0.1,0.9, found 'high'"),
         ("predict", ["--quantiles", "0.5"], "Quantiles need a fitted forecaster"),
         ("evaluate", ["--batch-size", "0"], "--batch-size of at least 1, found 0"),
         ("evaluate", ["--season", "0"], "season of at least 1 step (1: none), found 0"),

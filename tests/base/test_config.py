@@ -1,5 +1,6 @@
 """Configuration is strict."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,6 +114,8 @@ def test_values_are_converted_where_nothing_is_lost(given: dict, taken: dict) ->
         ({"name": ["a"]}, r"Expected name to be text, found \['a'\]"),
         ({"name": False}, "Expected name to be text, found False"),
         ({"rate": "fast"}, "Expected rate to be a number, found 'fast'"),
+        ({"rate": "1_000"}, "Expected rate to be a number, found '1_000'"),
+        ({"rate": math.nan}, "Expected rate to be a number, found nan"),
         ({"names": "a"}, "Expected names to be a list, found 'a'"),
         ({"names": [["a"]]}, "Expected names to be text"),
         ({"fast": "no"}, "Expected fast to be true or false, found 'no'"),

@@ -1,10 +1,12 @@
 """Files of labelled series: channels, gaps, classes, and what is refused."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.base.test_plain_numbers import NO_NUMBERS
 from tracetune.base.errors import InputError
 from tracetune.data.ts_files import read_ts
 
@@ -35,7 +37,8 @@ def test_channels_of_unequal_lengths_end_with_gaps(tmp_path: Path) -> None:
         (HEADER.replace("false", "true") + "(0,1):up\n", "without time stamps"),
         (HEADER.replace("@classLabel true up down", "@targetLabel true") + "1:2\n", "only files with classes"),
         (HEADER, "series after @data"),
-        (HEADER + "1,x:up\n", "line 6 of"),
+        (HEADER + "1,x:up\n", "line 6 of .*, and \\? where one is missing, found 'x'"),
+        *((HEADER + f"1,2:up\n1,{cell}:down\n", f"line 7 of .*, found '{re.escape(cell)}'") for cell in NO_NUMBERS),
         (HEADER + "up\n", "separated by a colon"),
     ],
 )

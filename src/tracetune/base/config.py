@@ -1,6 +1,7 @@
 """Strict configuration: dataclasses, nested where they group settings, filled from flat names; unknown ones refused."""
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 
 from tracetune.base.errors import InputError, argument, shown
 from tracetune.base.json_types import JsonObject
+from tracetune.base.plain_numbers import plain_number
 from tracetune.base.schema import TypeHint
 from tracetune.base.setting_names import unknown_setting
 
@@ -160,23 +162,16 @@ def _fitted(name: str, value: object, hint: object) -> Any:
     kind, parts = get_origin(hint) or hint, get_args(hint)
     if kind in (tuple, list) and isinstance(value, (tuple, list)):
         return kind(_fitted(name, part, parts[0]) for part in value)
+    if kind is float and isinstance(value, float) and math.isnan(value):
+        raise InputError(f"Expected {argument(name)} to be a number, found nan.")
     if kind in _WORDS and isinstance(value, int) and abs(value) > _LARGEST:
         raise InputError(f"Expected {argument(name)} of at most {_LARGEST:,}, found {shown(value, 30)}.")
     if kind in (str, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
         return kind(value)
-    if kind is float and isinstance(value, str) and _is_number(value):
-        return float(value)
+    if kind is float and isinstance(value, str) and (number := plain_number(value)) is not None:
+        return number  # YAML takes 1e-3 for text, since its own numbers have a point (1.0e-3)
     if kind in _WORDS and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     if kind in _WORDS or kind in (tuple, list):
         raise InputError(f"Expected {argument(name)} to be {_WORDS.get(kind, 'a list')}, found {shown(value)}.")
     return value
-
-
-def _is_number(text: str) -> bool:
-    """Return whether text is a number: YAML takes 1e-3 for text, since its own numbers have a point (1.0e-3)."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -9,6 +9,7 @@ import typer
 from typer.models import ParameterInfo
 
 from tracetune.base.config import Setting, settings
+from tracetune.base.plain_numbers import plain_number
 
 _GROUPS = {
     "source": "Data",
@@ -152,6 +153,8 @@ def _numbers(kinds: Sequence[object]) -> list[Number]:
 
 def _number(text: str, kinds: Sequence[Number]) -> int | float | str:
     """Return the number that ``text`` spells in the first of ``kinds`` that has it; else the text."""
+    if plain_number(text) is None:
+        return text
     for kind in kinds:
         try:
             return kind(text)

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, shown
+from tracetune.base.plain_numbers import plain_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +68,17 @@ def _series(channels: list[str], where: str) -> np.ndarray:
     """Return the array [C, L] of one line; channels of unequal lengths end with NaN."""
     if not channels:
         raise InputError(f"Expected values and a class, separated by a colon, in {where}.")
-    try:
-        rows = [[np.nan if cell.strip() == "?" else float(cell) for cell in channel.split(",")] for channel in channels]
-    except ValueError as error:
-        raise InputError(f"Expected numbers in {where}, found something else: {error}.") from error
+    rows = [[_value(cell.strip(), where) for cell in channel.split(",")] for channel in channels]
     found = np.full((len(rows), max(map(len, rows))), np.nan)
     for row, cells in zip(found, rows, strict=True):
         row[: len(cells)] = cells
     return found
+
+
+def _value(cell: str, where: str) -> float:
+    if cell == "?" or cell.lower() == "nan":
+        return np.nan
+    number = plain_number(cell)
+    if number is None:
+        raise InputError(f"Expected numbers in {where}, and ? where one is missing, found {shown(cell)}.")
+    return number

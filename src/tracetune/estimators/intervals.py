@@ -14,6 +14,7 @@ from torch import nn
 
 from tracetune.base.errors import InputError, argument, either, shown
 from tracetune.base.json_types import JsonObject
+from tracetune.base.plain_numbers import plain_number
 from tracetune.base.schema import from_json
 from tracetune.data.batch_source import BatchSource, chosen_rows
 from tracetune.data.windows import batches
@@ -103,9 +104,12 @@ def checked_levels(quantile_levels: object) -> tuple[float, ...]:
     levels = []
     for level in given:
         try:
-            levels.append(float(level))
+            number = plain_number(level) if isinstance(level, str) else float(level)
         except (TypeError, ValueError):
-            raise InputError(f"Expected {name} such as 0.1 and 0.9, found {shown(level)}.") from None
+            number = None
+        if number is None:
+            raise InputError(f"Expected {name} such as 0.1 and 0.9, found {shown(level)}.")
+        levels.append(number)
         if not 0 < levels[-1] < 1:
             raise InputError(f"Expected {name} between 0 and 1, found {shown(level)}.")
     return tuple(dict.fromkeys(levels))

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
+from tracetune.base.plain_numbers import plain_number
 from tracetune.estimators.series_arrays import numbers_of, refuse_infinite
 
 
@@ -126,7 +127,5 @@ def _name(label: Label) -> str:
 
 def _order(name: str) -> tuple[int, float, str]:
     """Return numbers by size, then texts by letters."""
-    try:
-        return 0, float(name), name
-    except ValueError:
-        return 1, 0.0, name
+    number = plain_number(name)
+    return (1, 0.0, name) if number is None else (0, number, name)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, shown
 
 
 def numbers_of(array: object, index: int) -> np.ndarray:
@@ -12,9 +12,20 @@ def numbers_of(array: object, index: int) -> np.ndarray:
         InputError: it holds something else than numbers.
     """
     try:
+        if (text := _first_text(np.asarray(array))) is not None:
+            raise InputError(f"Expected numbers in series {index}, found the text {shown(text)}. Convert it first.")
         return np.asarray(array, dtype=np.float64)
+    except InputError:
+        raise
     except (TypeError, ValueError) as error:
         raise InputError(f"Expected numbers in series {index}, found something else: {error}") from error
+
+
+def _first_text(array: np.ndarray) -> object:
+    """Return the first text in an array, None without: NumPy would take "1_000" for a number, as Python does."""
+    if array.dtype.kind in "biufcmM":
+        return None
+    return next((cell for cell in array.flat if isinstance(cell, (str, bytes))), None)
 
 
 def refuse_infinite(series: np.ndarray, index: int) -> None:

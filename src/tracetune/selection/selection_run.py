@@ -48,7 +48,8 @@ class SelectionRun:
     """The selection of one training, from its first step to its last.
 
     Call `after_step` after every optimizer step and `finish` after the last one, or `close` where training ends by an
-    exception. What a later process needs to go on is in the entries given to ``log``; the best models of ``keep="auto"`` are in ``files``.
+    exception. What a later process needs to go on is in the entries given to ``log``; the best models of
+    ``keep="auto"`` are in ``files``.
 
     Args:
         config: how to select.

@@ -1,14 +1,18 @@
 """Files of tables: recognised by their content, refused with a reason."""
 
 import gzip
+import re
 import zipfile
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from tests.base.test_plain_numbers import NO_NUMBERS
 from tests.data.reading.test_read import long_frame
 from tracetune.base.errors import InputError
+from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import read_table
 
 
@@ -47,6 +51,25 @@ def test_unreadable_files_are_refused(tmp_path, name, write, message):
     write(tmp_path / name)
     with pytest.raises(InputError, match=message):
         read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize(("kind", "row"), [("csv", 6), ("xlsx", 6), ("json", 5), ("parquet", 4)])
+@pytest.mark.parametrize("cell", NO_NUMBERS)
+def test_no_reader_takes_for_a_number_what_python_alone_does(tmp_path, kind, row, cell):
+    frame = long_frame(steps=30).astype({"target": object, "timestamp": str})
+    if kind == "parquet":  # a column has one type there
+        frame = frame.astype({"target": str})
+    frame.loc[4, "target"] = cell
+    path = tmp_path / f"sales.{kind}"
+    written = {
+        "csv": partial(frame.to_csv, index=False),
+        "xlsx": partial(frame.to_excel, index=False, engine="openpyxl"),
+        "json": partial(frame.to_json, orient="records"),
+        "parquet": frame.to_parquet,
+    }
+    written[kind](path)
+    with pytest.raises(InputError, match=rf"must hold numbers, found '{re.escape(cell)}' in row {row} \(1 such"):
+        read_table(path, ReadingOptions(target=("target",)))
 
 
 def test_feather_and_open_document_tables_are_read(tmp_path):

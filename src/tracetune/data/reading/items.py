@@ -121,7 +121,7 @@ def _named_cells(raw: RawTable, name: str, required: bool) -> pd.Series:
     if pd.api.types.is_float_dtype(cells.dtype) and not missing.any() and (cells == cells.round()).all():
         return cells.astype(np.int64)
     text = cells.astype(object).where(~missing, "").astype(str)
-    if not missing.any() and name not in raw.text_ids and text.str.fullmatch(r"0|-?[1-9]\d{0,17}").all():
+    if not missing.any() and name not in raw.text_ids and text.str.fullmatch(r"0|-?[1-9][0-9]{0,17}").all():
         return text.astype(np.int64)
     return text
 

@@ -198,7 +198,7 @@ def _key_table(raw: RawTable, columns: Sequence[str]) -> pd.DataFrame:
     table = {}
     for name in columns:
         text = raw.frame[name].astype(object).where(raw.frame[name].notna(), "").astype(str)
-        whole = name not in raw.text_ids and text.str.fullmatch(r"0|-?[1-9]\d{0,17}").all()
+        whole = name not in raw.text_ids and text.str.fullmatch(r"0|-?[1-9][0-9]{0,17}").all()
         table[name] = [int(cell) for cell in text] if whole else text.tolist()
     return pd.DataFrame(table, dtype=object)
 

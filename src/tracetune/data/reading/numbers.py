@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
+from tracetune.base.plain_numbers import plain_number
 from tracetune.data.reading.raw import RawTable, shown
 
 MISSING_MARKS = frozenset(
@@ -15,7 +16,7 @@ MISSING_MARKS = frozenset(
      "null", "NULL", "Null", "None", "none",
      "NaT", "<NA>", "missing", "#NV", "#DIV/0!", "#VALUE!")
 )  # fmt: skip
-_NUMBER = re.compile(r"[-+]?(\d[\d ']*([.,]\d+)*|[.,]\d+)(e[-+]?\d+)?", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?(\d[\d ']*([.,]\d+)*|[.,]\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _UNITS = re.compile(r"^[$€£¥]\s*|\s*[%$€£¥]$")
 _SENTINELS = (-200.0, -99.0, -999.0, -9999.0, -99999.0, 9999.0, 99999.0, 999999.0)
 
@@ -137,9 +138,7 @@ def _plain(cells: pd.Series, decimal: str, thousands: str) -> pd.Series:
 def _without(values: np.ndarray, marks: Sequence[str]) -> np.ndarray:
     """Return values with NaN for those that ``marks`` name as numbers."""
     for mark in marks:
-        try:
-            number = float(mark)
-        except ValueError:
-            continue
-        values = np.where(values == number, np.nan, values)
+        number = plain_number(str(mark))
+        if number is not None:
+            values = np.where(values == number, np.nan, values)
     return values

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, shown
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,6 @@ def resolution_of(values: tuple[str, ...]) -> tuple[int, ...] | Literal["auto"] 
         return None
     if values == ("auto",):
         return "auto"
-    try:
-        return tuple(int(value) for value in values)
-    except ValueError:
-        raise InputError(f"Expected --resolution auto, 4 or 3,6,8, found {','.join(values)!r}.") from None
+    if not all(value.isascii() and value.isdecimal() for value in values):
+        raise InputError(f"Expected --resolution auto, 4 or 3,6,8, found {shown(','.join(values))}.")
+    return tuple(int(value) for value in values)

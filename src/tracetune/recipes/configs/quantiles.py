@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument, shown
+from tracetune.base.plain_numbers import plain_number
 
 
 def level_numbers(quantiles: Sequence[str]) -> list[float]:
@@ -11,7 +12,8 @@ def level_numbers(quantiles: Sequence[str]) -> list[float]:
     Raises:
         InputError: one is not a number.
     """
-    try:
-        return [float(level) for level in quantiles]
-    except ValueError as error:
-        raise InputError(f"Expected quantiles such as 0.1,0.9, found {list(quantiles)}.") from error
+    levels = [plain_number(level) for level in quantiles]
+    numbers = [level for level in levels if level is not None]
+    if len(numbers) < len(levels):
+        raise InputError(f"Expected {argument('quantiles')} such as 0.1,0.9, found {shown(','.join(quantiles))}.")
+    return numbers
