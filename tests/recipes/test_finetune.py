@@ -3,6 +3,7 @@
 import os
 import signal
 import stat
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune.base.config import from_mapping
 from tracetune.base.errors import InputError
+from tracetune.base.folders import reserved
 from tracetune.base.signals import Stopped
 from tracetune.recipes import finetune as recipe
 from tracetune.recipes.configs.finetune import FinetuneConfig
@@ -106,3 +108,22 @@ def test_a_stopped_run_says_what_it_kept(
     with pytest.raises(Stopped, match=message):
         finetune(config(place, tmp_path / "out", checkpoints=str(tmp_path / "ck") if checkpoints else None))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_killed_once_its_output_was_whole_leaves_nothing_after_the_same_command(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch, output = tmp_path / "scratch", tmp_path / "out"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    child = os.fork()
+    if not child:
+        output.mkdir()
+        (output / "trace.json").write_text("{}")
+        with reserved(output):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert list(scratch.iterdir())
+    with pytest.raises(InputError, match="is not empty"):
+        finetune(config(place, output))
+    assert not list(scratch.iterdir())

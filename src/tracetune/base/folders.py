@@ -85,7 +85,8 @@ def reserved(path: str | Path) -> Iterator[None]:
     Raises:
         InputError: another run, on this host, is going to write to it.
     """
-    name = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:16]
+    with place_explained(Path(path)):
+        name = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"tracetune-output-{name}"
     try:
         lock = FolderLock().hold(folder)

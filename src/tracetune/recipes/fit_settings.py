@@ -84,11 +84,11 @@ def finetune_run(run: FinetuneRun) -> Iterator[str]:
     output = run.output
     with ExitStack() as stack:
 
-        def check_and_reserve() -> None:
+        def reserve_and_check() -> None:
+            stack.enter_context(reserved(output))  # first, so that what a killed run left of its own goes in any case
             _check_places(output, run)
-            stack.enter_context(reserved(output))
 
-        from_main(check_and_reserve)
+        from_main(reserve_and_check)
         with _says_what_was_kept(run.checkpoints):
             yield device
 
