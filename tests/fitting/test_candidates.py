@@ -12,6 +12,7 @@ from tracetune.base.errors import InputError
 from tracetune.data.windows import Windows
 from tracetune.evaluation.periods import SampleGroups, paired_difference
 from tracetune.fitting.candidates import Candidates
+from tracetune.fitting.trained import Shrinkage
 from tracetune.tasks.task import TrainingData
 from tracetune.training.measure import validation_loss
 
@@ -62,6 +63,23 @@ def test_a_model_takes_the_place_of_a_simpler_one_beyond_noise(gains: tuple[floa
     assert second.simpler == "zero-shot"
     assert second.gain.mean == pytest.approx(np.mean(gains) / 1.1, abs=0.01)  # of the loss and a tenth
     assert second.better == (winner == "head")
+
+
+@pytest.mark.parametrize(("shrinkage", "winner"), [(None, "zero-shot"), (Shrinkage(0.5, np.ones(1), {}), "head")])
+def test_what_cannot_be_moved_back_to_its_start_has_twice_as_much_to_show(
+    shrinkage: Shrinkage | None, winner: str
+) -> None:
+    gains, margin = (0.05, 0.01, 0.05, -0.01), 1.0
+    plain = periods_apart(gains, margin)
+    gain = plain.comparisons()[1].gain
+    assert gain is not None and gain.error is not None
+    assert margin * gain.error < gain.mean < 2 * margin * gain.error
+    zero_shot, head = plain
+    found = Candidates(replace(DATA, groups=plain.groups), margin)
+    found.add("zero-shot", nn.Identity(), zero_shot.losses)
+    found.add("head", nn.Identity(), head.losses, shrinkage)
+    assert found.best().name == winner
+    assert found.comparisons()[1].margin == (margin if shrinkage else 2 * margin)
 
 
 def test_a_gain_in_all_periods_counts_though_one_of_them_is_much_harder_than_the_others() -> None:

@@ -25,6 +25,12 @@ def test_each_comparison_is_put_into_words() -> None:
     assert (rows[1]["factor"], rows[1]["beside"], rows[1]["loss less by"]) == (0.75, "zero-shot", "67 %")
 
 
+def test_a_model_with_more_to_show_is_held_against_that() -> None:
+    head = candidate("head", "zero-shot", 0.03, error=0.04, better=False, margin=1.0)
+    trace = {"winner": "zero-shot", "validation": {"margin": 0.5}, "candidates": [candidate("zero-shot"), head]}
+    assert "standard error 3.9 %: less than one standard error" in verdict(trace)
+
+
 def test_an_unknown_error_is_said() -> None:
     trace = {
         "winner": "zero-shot",

@@ -14,6 +14,8 @@ from tracetune.fitting.trained import Shrinkage
 from tracetune.tasks.task import TrainingData
 from tracetune.training.measure import sample_losses
 
+_UNSHRUNK = 2.0  # times the margin of a model that was moved back as far as validation says
+
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
@@ -47,12 +49,14 @@ class Comparison:
         name: of the candidate.
         simpler: of the best one so far; None for the first.
         gain: by what share the loss falls from the simpler one to it, see ``relative_gain``; None for the first.
+        margin: by how many standard errors of it the candidate has to be better.
         better: whether the candidate takes its place.
     """
 
     name: str
     simpler: str | None
     gain: Difference | None
+    margin: float
     better: bool
 
 
@@ -61,7 +65,8 @@ class Candidates:
 
     Args:
         data: its validation samples choose.
-        margin: by how many standard errors of its gain a model must be better than a simpler one.
+        margin: by how many standard errors of its gain a model must be better than a simpler one; twice as many where
+            it could not be moved back towards its start, for it is right or wrong as a whole.
     """
 
     def __init__(self, data: TrainingData, margin: float = 0.5) -> None:
@@ -94,7 +99,8 @@ class Candidates:
         """Compare each candidate with the best of the simpler ones; the last ``better`` one has won.
 
         A candidate is better if its mean loss is lower, and its gain over periods and items is more than ``margin``
-        standard errors (see ``relative_gain``). Where these are unknown, or the margin is 0, the lower loss decides.
+        standard errors (see ``relative_gain``), twice as many without a factor of shrinkage. Where these are unknown,
+        or the margin is 0, the lower loss decides.
 
         Raises:
             InputError: no candidate has a finite loss.
@@ -106,20 +112,25 @@ class Candidates:
         best: Candidate | None = None
         for each in candidates:
             if not math.isfinite(each.validation_loss):
-                found.append(Comparison(each.name, None if best is None else best.name, None, better=False))
+                simpler = None if best is None else best.name
+                found.append(Comparison(each.name, simpler, None, self._margin(each), better=False))
             elif best is None:
-                found.append(Comparison(each.name, None, None, better=True))
+                found.append(Comparison(each.name, None, None, self._margin(each), better=True))
                 best = each
             else:
                 gain = relative_gain(best.losses, each.losses, self.groups)
-                beyond_noise = self.margin == 0 or gain.error is None or gain.mean > self.margin * gain.error
+                margin = self._margin(each)
+                beyond_noise = margin == 0 or gain.error is None or gain.mean > margin * gain.error
                 better = each.validation_loss < best.validation_loss and beyond_noise
-                found.append(Comparison(each.name, best.name, gain, better))
+                found.append(Comparison(each.name, best.name, gain, margin, better))
                 best = each if better else best
         if best is None:
             losses = ", ".join(f"{candidate.name}: {candidate.validation_loss}" for candidate in candidates)
             raise InputError(f"Expected a finite validation loss, found {losses}. Look for extreme values in the data.")
         return found
+
+    def _margin(self, candidate: Candidate) -> float:
+        return self.margin if candidate.shrinkage is not None else _UNSHRUNK * self.margin
 
     def best(self) -> Candidate:
         """Return the candidate that no simpler one can hold against, see `comparisons`.

@@ -28,6 +28,7 @@ class CandidateRow(TypedDict):
     simpler: str | None
     gain: float | None
     error: float | None
+    margin: float
     better: bool
 
 
@@ -49,8 +50,8 @@ class FitRecord:
         weights: "adapter", or "full" where all weights were trained.
         head: configuration of the winner's head; None where the backbone does the task by itself.
         candidates: of each, name, validation loss, ``factor`` of shrinkage, and how it compares with the best of the
-            ``simpler`` ones: its relative ``gain`` (positive: it is better, see ``relative_gain``) and the standard
-            ``error``.
+            ``simpler`` ones: its relative ``gain`` (positive: it is better, see ``relative_gain``), the standard
+            ``error``, and the ``margin`` of such errors that it has to exceed.
         validation: what the comparison rests on: loss of each candidate in each period, losses at every factor tried,
             and of which candidates the largest factor was best ("ended_early").
         parameters: how many the winner trained, in "head" and "adapters" (or, fine-tuned in full, the backbone), and
@@ -140,6 +141,7 @@ def _row(candidate: Candidate, comparison: Comparison) -> CandidateRow:
         "simpler": comparison.simpler,
         "gain": None if gain is None else gain.mean,
         "error": None if gain is None else gain.error,
+        "margin": comparison.margin,
         "better": comparison.better,
     }
 

@@ -25,7 +25,7 @@ def candidate_rows(trace: JsonObject) -> list[dict[str, object]]:
 def verdict(trace: JsonObject) -> str:
     """Return why the winner has won, in a sentence for each comparison."""
     margin = trace["validation"]["margin"]
-    said = [_sentence(each, margin) for each in trace["candidates"] if each.get("gain") is not None]
+    said = [_sentence({"margin": margin} | each) for each in trace["candidates"] if each.get("gain") is not None]
     return " ".join([*said, f"{trace['winner']} comes out.", *_beside_naive(trace)])
 
 
@@ -44,8 +44,8 @@ def _beside_naive(trace: JsonObject) -> list[str]:
     ]
 
 
-def _sentence(candidate: JsonObject, margin: float) -> str:
-    name, simpler, gain, error = (candidate[key] for key in ("name", "simpler", "gain", "error"))
+def _sentence(candidate: JsonObject) -> str:
+    name, simpler, gain, error, margin = (candidate[key] for key in ("name", "simpler", "gain", "error", "margin"))
     if error is None:
         found = "better" if candidate["better"] else "not better"
         return f"{name} is {found} than {simpler}; one period of one series does not say how sure that is."
