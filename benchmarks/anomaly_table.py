@@ -94,17 +94,19 @@ def add_rows(
     """Add the rows of one file that are not there yet, one a scorer."""
     method = arguments.method
     key: Row = {"collection": collection, "series": series.name, "method": method, "seed": seed}
-    if results.find(**key, scorer="rank_average") is not None:
-        return
     window = dominant_period(series.signal) or WITHOUT_PERIOD
-    started = time.perf_counter()
-    scores = detector_scores(series, base, tuning(arguments, seed))
-    seconds = {name: time.perf_counter() - started for name in scores}
-    for name, scorer in BASELINES.items() if method == UNTUNED else ():
+    scores: dict[str, np.ndarray] = {}
+    seconds: dict[str, float] = {}
+    if results.find(**key, scorer="rank_average") is None:
         started = time.perf_counter()
-        if (found := scorer(series)) is not None:
-            scores[name], seconds[name] = found, time.perf_counter() - started
-    if arguments.scores:
+        scores = detector_scores(series, base, tuning(arguments, seed))
+        seconds = {name: time.perf_counter() - started for name in scores}
+    for name, scorer in BASELINES.items() if method == UNTUNED else ():
+        if results.find(**key, scorer=name) is None:
+            started = time.perf_counter()
+            if (found := scorer(series)) is not None:
+                scores[name], seconds[name] = found, time.perf_counter() - started
+    if arguments.scores and scores:
         folder = Path(arguments.scores)
         folder.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(folder / f"{collection}_{series.name}_{method}_{seed}.npz", labels=series.labels, **scores)
