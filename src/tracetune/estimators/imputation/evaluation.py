@@ -3,7 +3,7 @@
 Shapes: C channels, L steps of a series, T context.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,8 @@ def fill_errors(
     Args:
         model: fills a series.
         series: scaled values [C, L], NaN where missing.
-        context_length: T; patterns are drawn anew for each stretch of T steps, whole channels for a whole series.
+        context_length: T; patterns are drawn anew for each stretch of T steps; whole channels are hidden over a whole
+            series, a share of them at a time until each was hidden once.
         season: steps of one season.
         pattern: see ``draw_hidden``.
         share: of the steps to hide.
@@ -49,14 +50,14 @@ def fill_errors(
     errors: dict[str, _Errors] = {}
     for number, values in enumerate(series):
         generator = np.random.default_rng([seed, number])
-        hidden = hidden_steps(values, pattern, share, context_length, generator)
-        shown = np.where(hidden, np.nan, values)
-        simple = _simple(shown, season)
-        trial = hidden_steps(shown, pattern, share, context_length, generator)
-        trials = _simple(np.where(trial, np.nan, shown), season)
-        fills = {"model": model(shown, number), **simple, BEST_SIMPLE: _best(simple, trials, shown, trial)}
-        for name, filled in fills.items():
-            errors.setdefault(name, _Errors()).add((filled - values)[hidden])
+        for hidden in hidden_steps(values, pattern, share, context_length, generator):
+            shown = np.where(hidden, np.nan, values)
+            simple = _simple(shown, season)
+            trial = next(hidden_steps(shown, pattern, share, context_length, generator))
+            trials = _simple(np.where(trial, np.nan, shown), season)
+            fills = {"model": model(shown, number), **simple, BEST_SIMPLE: _best(simple, trials, shown, trial)}
+            for name, filled in fills.items():
+                errors.setdefault(name, _Errors()).add((filled - values)[hidden])
     return pd.DataFrame(
         {
             "method": name,
@@ -70,18 +71,30 @@ def fill_errors(
 
 def hidden_steps(
     values: np.ndarray, pattern: str, share: float, context_length: int, generator: np.random.Generator
-) -> np.ndarray:
-    """Draw which observed steps of a series [C, L] to hide; one observed step at least stays in the series."""
+) -> Iterator[np.ndarray]:
+    """Yield observed steps of a series [C, L] to hide; one observed step at least stays in the series.
+
+    One draw, of whole channels as many as hide each channel once: a few channels of a series say little of the others.
+    """
     channels, length = values.shape
-    hidden = np.zeros(values.shape, dtype=bool)
-    stretch = length if pattern == CHANNELS and channels > 1 else min(context_length, length)
-    for start in range(0, length, stretch):
-        size = min(stretch, length - start)
-        hidden[:, start : start + size] = draw_hidden(pattern, share, (channels, size), generator)
-    hidden &= ~np.isnan(values)
-    observed = np.flatnonzero(~np.isnan(values))
-    if hidden.sum() == len(observed) and len(observed):
-        hidden.flat[generator.choice(observed)] = False
+    observed = ~np.isnan(values)
+    if pattern == CHANNELS and channels > 1:
+        size = min(max(1, round(share * channels)), channels - 1)
+        order = generator.permutation(channels)
+        for start in range(0, channels, size):
+            chosen = np.isin(np.arange(channels), order[start : start + size])
+            yield _one_left(observed & chosen[:, None], observed, generator)
+        return
+    stretch = min(context_length, length)
+    sizes = [min(stretch, length - start) for start in range(0, length, stretch)]
+    hidden = np.concatenate([draw_hidden(pattern, share, (channels, size), generator) for size in sizes], axis=1)
+    yield _one_left(hidden & observed, observed, generator)
+
+
+def _one_left(hidden: np.ndarray, observed: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Return what to hide without one of the steps, if it would be all that are observed."""
+    if observed.any() and (hidden == observed).all():
+        hidden.flat[generator.choice(np.flatnonzero(observed))] = False
     return hidden
 
 

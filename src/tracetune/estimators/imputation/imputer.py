@@ -205,7 +205,8 @@ class Imputer(BackboneEstimator[Backbone]):
         Args:
             df: the series, as for :meth:`fit`.
             pattern: "points" (single steps), "blocks" (4 to 32 steps of all channels at once), "sub-sequences" (one run
-                in each channel and each stretch of T steps) or "channels" (whole ones).
+                in each channel and each stretch of T steps) or "channels" (whole ones, a share of them at a time until
+                each was hidden once).
             share: of the steps to hide.
             season: of the seasonal median; None takes the frequency's.
             seed: fixes what is hidden.
