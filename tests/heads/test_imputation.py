@@ -21,7 +21,8 @@ def batch(seed: int, shared: Tensor, by_channel: Tensor) -> dict[str, Tensor]:
     with torch.no_grad():
         target = line + head(tokens)
     hidden = (torch.rand(8, 2, 50, generator=generator) < 0.5).float()
-    return {"tokens": tokens, "line": line, "target_values": target, "target_mask": hidden}
+    period = torch.full((8,), seed)
+    return {"tokens": tokens, "line": line, "target_values": target, "target_mask": hidden, "period": period}
 
 
 def test_least_squares_finds_the_weights_that_made_the_data() -> None:
@@ -49,6 +50,19 @@ def test_half_of_the_way_is_taken_where_validation_says_so() -> None:
     head = ImputationHead(start, 2, RELATED)
     solve_imputation(head, [batch(1, learned, none)], [batch(2, 0.5 * learned, none)])
     assert torch.allclose(head.shared, 0.5 * learned, atol=1e-3)
+
+
+def test_what_holds_in_every_training_period_is_learned_and_what_held_once_is_not() -> None:
+    start, none = torch.zeros(LENGTHS, DISTANCES, TERMS), torch.zeros(2, LENGTHS, TERMS + RELATED)
+    always, once = none.clone(), none.clone()
+    always[1, :, TERMS], once[0, :, TERMS] = 1.0, 3.0
+    parts = [batch(seed, start, always + (once if seed == 3 else none)) for seed in range(12)]
+    silent = batch(12, start, none)
+    silent["target_mask"] = torch.zeros_like(silent["target_mask"])  # periods of training alone have a say
+    head = ImputationHead(start, 2, RELATED)
+    solve_imputation(head, parts, [silent])
+    assert torch.allclose(head.by_channel[1, :, TERMS], torch.ones(LENGTHS), atol=0.05)
+    assert (head.by_channel[0, :, TERMS].abs() < 0.05).all()
 
 
 def test_nothing_hidden_is_refused() -> None:

@@ -101,6 +101,7 @@ class ImputationModel(TaskModel):
         step_mask: Tensor | None = None,
         target_values: Tensor | None = None,
         target_mask: Tensor | None = None,
+        period: Tensor | None = None,
     ) -> ImputationOutput:
         """Fill every step, and measure the loss where hidden steps are given.
 
@@ -110,6 +111,7 @@ class ImputationModel(TaskModel):
             step_mask: [B, T], 1 where the series has a step, 0 in padding; None for all.
             target_values: [B, C, T], read where ``target_mask`` is 1.
             target_mask: [B, C, T], 1 at hidden steps.
+            period: [B]; a head is solved by it, the loss is not changed by it.
         """
         features = self._terms(values, input_mask > 0, step_mask)
         added = self._added(features["tokens"])
@@ -118,9 +120,9 @@ class ImputationModel(TaskModel):
         return self.loss(added, features | {"target_values": target_values, "target_mask": target_mask})
 
     def features(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return terms of the fill and their classes, [B, C, T, F + M + 2], the straight line and the targets."""
+        """Return terms of the fill and their classes, [B, C, T, F + M + 2], the straight line, targets and periods."""
         features = self._terms(batch["values"], batch["input_mask"] > 0, batch.get("step_mask"))
-        return features | {"target_values": batch["target_values"], "target_mask": batch["target_mask"]}
+        return features | {name: batch[name] for name in ("target_values", "target_mask", "period")}
 
     def loss(self, outputs: Tensor, features: Mapping[str, Tensor]) -> ImputationOutput:
         """Return the losses of what is added to the straight line, [B, C, T]."""
@@ -153,15 +155,19 @@ class ImputationModel(TaskModel):
         )
 
     def _curves(self, values: Tensor, input_mask: Tensor, patch_mask: Tensor) -> Tensor:
-        """Return what the backbone makes of windows; without gradients a few at a time, so that memory is bounded."""
-        # What is remembered of frozen blocks is remembered of whole batches.
+        """Return what the backbone makes of windows; without gradients a few channels at a time, to bound memory.
+
+        All windows stay together: selection gives every window of a batch gates of its own.
+        """
+        # What is remembered of frozen blocks is remembered of whole windows.
         whole = torch.is_grad_enabled() or getattr(self.backbone, "prefix", None) is not None
-        rows = len(values) if whole else max(1, _MOST_TOKENS // patch_mask[0].numel())
+        channels = values.shape[1] if whole else max(1, _MOST_TOKENS // patch_mask[:, 0].numel())
         curves = []
-        for part in zip(values.split(rows), input_mask.split(rows), patch_mask.split(rows), strict=True):
+        parts = (each.split(channels, dim=1) for each in (values, input_mask, patch_mask))
+        for part in zip(*parts, strict=True):
             tokens, statistics = self.backbone.encode(*part)
             curves.append(statistics.denormalise(self.backbone.token_to_patch(tokens).flatten(-2).float()))
-        return torch.cat(curves)
+        return torch.cat(curves, dim=1)
 
     def _added(self, tokens: Tensor) -> Tensor:
         """Return what is added to the straight line, [B, C, T]."""

@@ -26,6 +26,7 @@ _SHARES = (0.1, 0.5)  # of the steps of a training window, the least and the mos
 _WINDOWS_PER_CONTEXT = 4
 _CLOSEST = 64  # training windows begin every 64th of a context at the closest
 _MOST_VISITS = 4  # of the same training window, with other steps hidden
+_MOST_PERIODS = 12  # of a training range; windows of one share no step with those of the next but one
 _LARGEST_RELATED = 4000  # steps, enough to know which channels go together
 
 
@@ -82,7 +83,7 @@ class Place:
         stop: step after its last one; it has the T steps before, those before the series are padding.
         start: no step before this one is hidden.
         first: no step before this one is shown.
-        period: of validation.
+        period: which stretch of its part it lies in, by time.
     """
 
     series: int
@@ -127,7 +128,8 @@ class MaskedWindows:
         """Return a batch of windows.
 
         ``values`` [B, C, T] (0 where not shown), ``input_mask`` [B, C, T] (1 where shown), ``step_mask`` [B, T] (1
-        where the series has a step), ``target_values`` and ``target_mask`` [B, C, T] (1 at hidden steps).
+        where the series has a step), ``target_values`` and ``target_mask`` [B, C, T] (1 at hidden steps), and
+        ``period`` [B].
         """
         windows = [self._window(int(index)) for index in indices]
         values, shown, steps, hidden = (np.stack(parts) for parts in zip(*windows, strict=True))
@@ -137,6 +139,7 @@ class MaskedWindows:
             "step_mask": torch.from_numpy(steps.astype(np.float32)),
             "target_values": torch.from_numpy(np.where(hidden, values, 0.0).astype(np.float32)),
             "target_mask": torch.from_numpy(hidden.astype(np.float32)),
+            "period": torch.tensor([self.places[int(index)].period for index in indices]),
         }
 
     def without_targets(self) -> np.ndarray:
@@ -283,7 +286,9 @@ def _training_places(ranges: Sequence[Part], context_length: int, count: int | N
     for number, (start, stop) in enumerate(ranges):
         if stop - start >= 2:
             ends = range(stop, min(start + context_length, stop) - 1, -stride)
-            found += [Place(number, end, start, start) for end in reversed(ends)]
+            periods = max(1, min(_MOST_PERIODS, (ends[0] - ends[-1]) // context_length))
+            spread = ends[0] - ends[-1] + 1
+            found += [Place(number, end, start, start, (end - ends[-1]) * periods // spread) for end in reversed(ends)]
     if count is None or not found:
         return found
     return found * min(_MOST_VISITS, math.ceil(count / len(found)))
