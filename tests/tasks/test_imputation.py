@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.tiny import CONTEXT, tiny_backbone
+from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import fit_split
@@ -13,6 +14,10 @@ from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods import Trace
 from tracetune.fitting.run import Run
 from tracetune.selection.config import SelectionConfig
+from tracetune.selection.gates import Gates
+from tracetune.selection.row_independence import rows_independent
+from tracetune.selection.validation import model_loss
+from tracetune.tasks import imputation
 from tracetune.tasks.imputation import LINE, Imputation, ImputationModel
 from tracetune.tasks.imputation_data import (
     PATTERNS,
@@ -149,3 +154,22 @@ def test_methods_train_through_what_the_backbone_rebuilds(method: str, start: st
     )
     found = fitted(chosen, start=start)
     assert [row["name"] for row in found.record.candidates][-1] == method
+
+
+@pytest.mark.parametrize("most_tokens", [None, 100])
+def test_windows_keep_to_themselves_so_that_each_has_gates_of_its_own(
+    most_tokens: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, data = data_of(panel(channels=3), train_windows=16)
+    batch = data.train.__getitems__(list(range(16)))
+    model = add_lora(task.model(tiny_backbone(), task.default_head), LoraOptions()).eval()
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    with torch.no_grad():
+        whole = model(**batch).sample_losses
+    if most_tokens is not None:  # fewer than a channel of all windows has: one after the other
+        monkeypatch.setattr(imputation, "_MOST_TOKENS", most_tokens)
+    with torch.no_grad():
+        assert torch.allclose(model(**batch).sample_losses, whole, atol=1e-6)
+    assert rows_independent(Gates(model), batch, model_loss)

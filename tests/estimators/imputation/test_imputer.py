@@ -7,6 +7,9 @@ import pytest
 
 from tests.tiny import save_tiny
 from tracetune.base.errors import InputError
+from tracetune.data.reading.read import panel_from_frame
+from tracetune.estimators.imputation.evaluation import hidden_steps
+from tracetune.estimators.imputation.fit import imputer_data
 from tracetune.estimators.imputation.imputer import Imputer
 from tracetune.fitting.config import FitConfig
 from tracetune.training.config import TrainingConfig
@@ -149,6 +152,21 @@ def test_a_channel_that_is_all_missing_is_filled_from_the_others_after_a_fit(fit
     assert np.corrcoef(filled["a"], wide()["a"])[0, 1] > 0.8
     assert np.abs(filled["a"] - wide()["a"]).mean() < 1.5
     assert set(again.index) >= {"linear", "cubic", "last value", "seasonal median", "best of these per series"}
+
+
+def test_every_channel_is_hidden_once_as_a_whole() -> None:
+    values = np.random.default_rng(0).normal(size=(7, 300))
+    values[2, 10:20] = np.nan
+    drawn = list(hidden_steps(values, "channels", 0.25, 64, np.random.default_rng(1)))
+    assert [part.any(axis=1).sum() for part in drawn] == [2, 2, 2, 1]
+    assert np.array_equal(np.sum(drawn, axis=0), ~np.isnan(values))
+    values[1:] = np.nan
+    assert sum(part.sum() for part in hidden_steps(values, "channels", 0.9, 64, np.random.default_rng(1))) == 299
+
+
+def test_modules_are_scored_on_batches_in_which_channels_count() -> None:
+    config = imputer_data("base", 64, panel_from_frame(wide()), FitConfig(), season=24).config
+    assert config.training.batch_size == config.method.selection.batch_size == 32
 
 
 def test_a_saved_imputer_fills_alike(fitted: Imputer, tmp_path: object) -> None:

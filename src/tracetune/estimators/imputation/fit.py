@@ -15,6 +15,7 @@ from tracetune.estimators.imputation.record import ImputerRecord, item_scales
 from tracetune.estimators.saved_model import base_of
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
+from tracetune.fitting.methods import Trace
 from tracetune.fitting.run import Run
 from tracetune.heads.imputation import ImputationHeadConfig
 from tracetune.tasks.imputation import Imputation, ImputationModel
@@ -116,9 +117,17 @@ def imputer_data(
 
 
 def _counted_by_channels(config: FitConfig, channels: int) -> FitConfig:
-    """Return the settings with batches in which a window of C channels counts as C, and memory that is bounded."""
+    """Return the settings with batches in which a window of C channels counts as C, and memory that is bounded.
+
+    Those that modules are scored on, too: larger ones would cost more than the training itself.
+    """
+    method = config.method
+    if isinstance(method, Trace):
+        scored = max(1, method.selection.batch_size // channels)
+        method = replace(method, selection=replace(method.selection, batch_size=scored))
     return replace(
         config,
+        method=method,
         head_training=replace(config.head_training, batch_size=max(1, config.head_training.batch_size // channels)),
         training=replace(
             config.training,
