@@ -1,15 +1,16 @@
 """Filling of gaps beside what needs no model: zero-shot, head alone, TRACE, LoRA, full fine-tuning, simple fills.
 
 A fit sees the training and validation parts of a data set, cut to their last steps; then observed steps of the first
-steps of the test part are hidden, by every pattern and share, and filled. Errors are mean squared ones over hidden
-steps alone, of values scaled by the training part. Every run is a file of its own, so that a run that was cut off goes
-on where it was.
+steps of the test part are hidden, by every pattern and share, and filled; whole channels a share at a time, until each
+was hidden once. Errors are mean squared ones over hidden steps alone, of values scaled by the training part. Every run
+is a file of its own, so that a run that was cut off goes on where it was.
 
     python -m benchmarks.imputation_table --cells runs/imputation --output docs/results/imputation.md
 """
 
 import argparse
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -117,15 +118,19 @@ def _fits(key: tuple[str, str], cells: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _table(cells: list[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return a row a group: mean of every method, with the deviation between seeds where there are several."""
+    """Return a row a group: mean of every method, with the deviation between seeds where there are several.
+
+    Of a method only seeds count that have all cases of the group; otherwise means would be of different cases.
+    """
     methods = [name for name in METHODS if any(name in cell["rows"][0] for cell in cells)]
     flat = [{"dataset": cell["dataset"], "seed": cell["seed"], **row} for cell in cells for row in cell["rows"]]
     found = []
     for key, group in grouped(flat, *keys):
         line: dict[str, Any] = dict(zip(keys, key, strict=True))
+        cases = len({(row["dataset"], row["pattern"], row["share"]) for row in group})
         for method in methods:
-            of_method = [row for row in group if method in row]
-            by_seed = [np.mean([row[method] for row in part]) for _, part in grouped(of_method, "seed")]
+            of_seeds = [part for _, part in grouped([row for row in group if method in row], "seed")]
+            by_seed = [np.mean([row[method] for row in part]) for part in of_seeds if len(part) == cases]
             spread = f" ± {np.std(by_seed):.4f}" if len(by_seed) > 1 else ""
             line[method] = f"{np.mean(by_seed):.4f}{spread}" if by_seed else ""
         names = group[0]["simple"]
@@ -151,17 +156,17 @@ def main() -> None:
     parser.add_argument("--page-only", action="store_true", help="make no cells, but the page of those that are there")
     arguments = parser.parse_args()
     cells = []
-    for name in arguments.sets:
-        for method in arguments.methods:
-            for seed in arguments.seeds if method != HEAD_ALONE else arguments.seeds[:1]:
-                path = Path(arguments.cells) / f"{name}-{method}-{seed}.json"
-                if not path.is_file() and arguments.page_only:
-                    continue
-                if not path.is_file():
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    write_json(path, run(name, method, seed, arguments))
-                cells.append(read_json(path))
-                print(name, method, seed, [round(row[method], 4) for row in cells[-1]["rows"]], flush=True)
+    every = product(arguments.seeds, arguments.sets, arguments.methods)
+    # A run that is cut off has the cheap ones of all sets, then all methods set by set.
+    for seed, name, method in sorted(every, key=lambda each: (arguments.seeds.index(each[0]), each[2] != HEAD_ALONE)):
+        path = Path(arguments.cells) / f"{name}-{method}-{seed}.json"
+        if (method == HEAD_ALONE and seed != arguments.seeds[0]) or (arguments.page_only and not path.is_file()):
+            continue
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, run(name, method, seed, arguments))
+        cells.append(read_json(path))
+        print(name, method, seed, [round(row[method], 4) for row in cells[-1]["rows"]], flush=True)
     if arguments.output is not None:
         Path(arguments.output).write_text(markdown(cells, arguments), encoding="utf-8")
 
