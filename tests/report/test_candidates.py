@@ -54,3 +54,9 @@ def test_a_naive_forecast_that_wins_is_said_plainly() -> None:
     assert "But a naive forecast does at least as well: seasonal naive (7) has 0.9, head 1." in verdict(trace)
     assert [row["name"] for row in candidate_rows(trace)] == ["repeat last", "seasonal naive (7)", "head"]
     assert "naive" not in verdict(trace | {"naive": {"repeat last": 1.5}})
+
+
+def test_a_loss_of_zero_cannot_fall() -> None:
+    trace = {"candidates": [candidate("linear"), candidate("head", "linear", -2.0, error=0.1, better=False)]}
+    row = candidate_rows(trace)[1]
+    assert (row["loss less by"], row["standard error"]) == (None, None)

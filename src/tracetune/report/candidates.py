@@ -66,14 +66,14 @@ def _errors(margin: float) -> str:
 def fall(gain: float | None) -> float | None:
     """Return the share by which the loss falls at a relative gain, which measures by the mean of both losses.
 
-    With s = (a - b) / ((a + b) / 2) the share (a - b) / a is 2 s / (2 + s).
+    With s = (a - b) / ((a + b) / 2) the share (a - b) / a is 2 s / (2 + s); None at s = -2, where a = 0 cannot fall.
     """
-    return None if gain is None else 2 * gain / (2 + gain)
+    return None if gain is None or gain <= -2 else 2 * gain / (2 + gain)
 
 
 def fall_error(gain: float | None, error: float | None) -> float | None:
     """Return the standard error of that share, to first order: 4 / (2 + s)^2 times that of the gain."""
-    return None if gain is None or error is None else 4 * error / (2 + gain) ** 2
+    return None if gain is None or gain <= -2 or error is None else 4 * error / (2 + gain) ** 2
 
 
 def _percent(share: float | None) -> str | None:

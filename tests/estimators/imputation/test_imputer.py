@@ -199,3 +199,5 @@ def test_what_cannot_be_done_is_refused_in_words(imputer: Imputer, fitted: Imput
         Imputer.from_pretrained(imputer.base_name, 0)
     with pytest.raises(InputError, match="pattern"):
         fitted.evaluate(wide(), pattern="dots")
+    with pytest.raises(InputError, match=r"found 2, of which the pattern 'points' with share=0\.25 hides none"):
+        imputer.evaluate(wide().head(1), freq="h")

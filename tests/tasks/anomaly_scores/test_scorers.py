@@ -52,11 +52,24 @@ def test_every_step_has_the_mean_of_the_windows_over_it(length: int, width: int,
 
 def test_the_period_is_found() -> None:
     assert dominant_period(season(1000)) == pytest.approx(80, abs=2)
+    with np.errstate(all="raise"):
+        assert dominant_period(1e200 * season(1000)) == dominant_period(season(1000))
     assert dominant_period(np.ones(50)) is None
     assert dominant_period(np.full(50, np.nan)) is None
     assert window_widths(season(1000)) == pytest.approx((40, 80, 160), abs=3)
     assert min(window_widths(np.ones(20))) >= 8
     assert window_widths(np.ones(7)) == (3,)
+
+
+def test_values_far_from_the_normal_part_leave_room_for_their_squares(fitted: dict[str, ChannelScorer]) -> None:
+    scaling = Scaling.of(season(800))
+    far = scaling.scaled(np.array([1e300, -1e300, np.nan]))
+    assert np.isfinite(np.float32(far[:2]) ** 2).all() and np.isnan(far[2])
+    values = season(400)
+    values[200:204] = 1e200
+    with np.errstate(over="raise", invalid="raise"):
+        scores = Windows().fit(season(800), model()).score(values)
+    assert scores[200:204].min() > np.delete(scores, np.arange(40, 364)).max()
 
 
 def test_distances_are_those_to_the_nearest_windows_that_do_not_overlap() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tracetune.base.errors import InputError, argument
 from tracetune.evaluation.fills import simple_fills
 from tracetune.tasks.imputation_data import CHANNELS, draw_hidden
 
@@ -46,6 +47,9 @@ def fill_errors(
         pattern: see ``draw_hidden``.
         share: of the steps to hide.
         seed: fixes what is hidden.
+
+    Raises:
+        InputError: too few observed steps to hide one.
     """
     errors: dict[str, _Errors] = {}
     for number, values in enumerate(series):
@@ -58,11 +62,18 @@ def fill_errors(
             fills = {"model": model(shown, number), **simple, BEST_SIMPLE: _best(simple, trials, shown, trial)}
             for name, filled in fills.items():
                 errors.setdefault(name, _Errors()).add((filled - values)[hidden])
+    if not any(each.steps for each in errors.values()):
+        observed = sum(int((~np.isnan(values)).sum()) for values in series)
+        raise InputError(
+            f"Expected observed steps of which some can be hidden, found {observed:,}, of which the pattern "
+            f"{pattern!r} with {argument('share', share)} hides none. Give longer series, or a larger "
+            f"{argument('share')}."
+        )
     return pd.DataFrame(
         {
             "method": name,
-            "mse": each.squares / max(each.steps, 1),
-            "mae": each.sizes / max(each.steps, 1),
+            "mse": each.squares / each.steps,
+            "mae": each.sizes / each.steps,
             "hidden": each.steps,
         }
         for name, each in errors.items()

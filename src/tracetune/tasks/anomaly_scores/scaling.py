@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _ROUNDING = 1e-9
+_FARTHEST = 1e15
 _LEAST_UNIT = 1e-4  # of scores: below, they differ by rounding
 
 
@@ -34,8 +35,8 @@ class Scaling:
         return cls(location, abs(location) / 1000 or 1.0)
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
-        """Return values in deviations from the mean."""
-        return (np.asarray(values, float) - self.location) / self.scale
+        """Return values in deviations from the mean, at most 1e15 of them: single precision holds their squares."""
+        return np.clip((np.asarray(values, float) - self.location) / self.scale, -_FARTHEST, _FARTHEST)
 
 
 @dataclass(frozen=True)

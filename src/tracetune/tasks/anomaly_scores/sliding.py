@@ -37,6 +37,7 @@ def dominant_period(values: np.ndarray, longest: int = 300) -> int | None:
     if np.isnan(values).all():
         return None
     centred = np.nan_to_num(values - np.nanmean(values))[:20_000]
+    centred = np.ldexp(centred, -np.frexp(np.abs(centred).max())[1])  # squares of values like 1e200 would overflow
     length = len(centred)
     spectrum = np.fft.rfft(centred, 2 * length)
     correlation = np.fft.irfft(spectrum * spectrum.conj())[:length]
