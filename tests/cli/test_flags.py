@@ -1,8 +1,14 @@
 """Flags from settings, and what their text stands for."""
 
+from dataclasses import fields
+
 import pytest
 
+from tracetune.base.config import settings
+from tracetune.cli.app import config_of
+from tracetune.cli.commands import COMMANDS
 from tracetune.cli.flags import values_of, with_lists_repeated
+from tracetune.data.reading.options import ReadingOptions
 from tracetune.recipes.configs.finetune import FinetuneConfig
 from tracetune.recipes.configs.predict import PredictConfig
 from tracetune.recipes.configs.pretrain import PretrainConfig
@@ -31,6 +37,13 @@ def test_words_after_a_list_flag_belong_to_it(line: str, expected: str) -> None:
 @pytest.mark.parametrize("flags", [["0.1,0.9"], ["0.1", "0.9"], ["0.1, 0.9"], ["0.1,", "0.9"]])
 def test_lists_come_with_commas_or_repeated(flags: list[str]) -> None:
     assert values_of({"quantiles": flags, "output": None, "sort": None}, PredictConfig) == {"quantiles": ["0.1", "0.9"]}
+
+
+@pytest.mark.parametrize(("name", "task"), [(name, task) for name in COMMANDS for task in COMMANDS[name].variants])
+def test_what_the_reader_of_tables_advises_is_a_flag(name: str, task: str) -> None:
+    known = settings(config_of(name, task))
+    if "timestamp_column" in known:
+        assert {field.name for field in fields(ReadingOptions)} <= known.keys()
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,9 @@ def test_channels_of_unequal_lengths_end_with_gaps(tmp_path: Path) -> None:
         (HEADER + "1,x:up\n", "line 6 of .*, and \\? where one is missing, found 'x'"),
         *((HEADER + f"1,2:up\n1,{cell}:down\n", f"line 7 of .*, found '{re.escape(cell)}'") for cell in NO_NUMBERS),
         (HEADER + "up\n", "separated by a colon"),
+        (HEADER + "1,2:\n", "a class at the end of line 6 of"),
+        (HEADER + "1:2:up\n1:up\n", "2 channels in line 7 of .*, as in the first series, found 1"),
+        (HEADER + "1:up\n?,NaN:up\n", "in line 7 of .* has no value at all"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -38,7 +38,8 @@ def read_ts(path: str | Path, *, labelled: bool = True) -> LabelledFile:
         labelled: False takes files without classes too, and gives no labels then.
 
     Raises:
-        InputError: the file is missing, has no data, time stamps or no classes, or a line that is no series.
+        InputError: the file is missing, has no data, time stamps or no classes, or a line that is no series, lacks its
+            class or all values, or has another number of channels than the first.
     """
     source = Path(path)
     if not source.is_file():
@@ -56,9 +57,16 @@ def read_ts(path: str | Path, *, labelled: bool = True) -> LabelledFile:
     values, labels = [], []
     for number, line in enumerate(lines[start:], start + 1):
         if line.strip():
-            channels = line.strip().split(":")
+            channels, where = line.strip().split(":"), f"line {number:,} of {source}"
             labels += [channels.pop().strip()] if has_classes else []
-            values.append(_series(channels, f"line {number} of {source}"))
+            if labelled and not labels[-1]:
+                raise InputError(f"Expected a class at the end of {where}, found none. Fill it in, or leave it out.")
+            values.append(_series(channels, where))
+            if len(channels) != len(values[0]):
+                raise InputError(
+                    f"Expected {len(values[0])} channels in {where}, as in the first series, found {len(channels)}. "
+                    "Correct it; a file that ends there may be cut short."
+                )
     if not values:
         raise InputError(f"Expected series after @data in {source}, found none.")
     return LabelledFile(values, labels)
@@ -72,6 +80,8 @@ def _series(channels: list[str], where: str) -> np.ndarray:
     found = np.full((len(rows), max(map(len, rows))), np.nan)
     for row, cells in zip(found, rows, strict=True):
         row[: len(cells)] = cells
+    if np.isnan(found).all():
+        raise InputError(f"The series in {where} has no value at all. Leave it out.")
     return found
 
 

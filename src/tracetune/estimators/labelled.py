@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError, argument
+from tracetune.base.errors import InputError, argument, shown
 from tracetune.base.plain_numbers import plain_number
 from tracetune.estimators.series_arrays import numbers_of, refuse_infinite
 
@@ -24,7 +24,7 @@ def checked_samples(values: Iterable[np.ndarray], channels: int | None = None) -
         InputError: no series, another shape or number of channels, something else than numbers, an infinity, or a
             series without a value.
     """
-    found = []
+    found, known = [], channels is not None
     for index, array in enumerate(values):
         series = numbers_of(array, index)
         if series.ndim != 2 or 0 in series.shape:
@@ -34,7 +34,10 @@ def checked_samples(values: Iterable[np.ndarray], channels: int | None = None) -
             )
         channels = len(series) if channels is None else channels
         if len(series) != channels:
-            raise InputError(f"Expected {channels} channels in series {index}, found {len(series)}.")
+            raise InputError(
+                f"Expected {channels} channels in series {index}, as in "
+                f"{'those of the fit' if known else 'the first'}, found {len(series)}."
+            )
         refuse_infinite(series, index)
         if np.isnan(series).all():
             raise InputError(f"Series {index} has no value at all. Leave it out.")
@@ -114,9 +117,17 @@ def class_numbers(
     names = [_name(label) for label in given]
     known = sorted(set(names), key=_order) if classes is None else list(classes)
     if unknown := sorted(set(names) - set(known)):
-        raise InputError(f"Expected the classes {', '.join(known)}, found {', '.join(unknown)} too.")
+        raise InputError(
+            f"Expected the classes {_listed(known)}, found {_listed(unknown)} too. Leave these {many} out, or fit a "
+            "model on all classes."
+        )
     numbers = {name: number for number, name in enumerate(known)}
     return np.array([numbers[name] for name in names], dtype=np.int64), known
+
+
+def _listed(classes: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(classes) - most:,} more" if len(classes) > most else ""
+    return ", ".join(shown(name, 40) for name in classes[:most]) + more
 
 
 def _name(label: Label) -> str:

@@ -19,16 +19,13 @@ if TYPE_CHECKING:  # what follows needs pandas; help and mistyped flags do not
     from tracetune.data.reading.read import Reading
     from tracetune.data.splits import PanelSplit
 
-_NO_OPTIONS = ("data", "dataset")
-
 
 @dataclass(frozen=True)
-class DataSource:
-    """The series that a command reads.
+class TableSource:
+    """A table, and how it is read; what the reader's errors advise is here.
 
     Attributes:
         data: table with the series: CSV and other text, Excel, Parquet, Feather, JSON; also packed (.gz, .zip).
-        dataset: name of a known data set, instead of a table (see `tracetune datasets`).
         id_column: columns that name the items, e.g. store or store,item; found by content without it.
         timestamp_column: time column, or its parts, e.g. date,hour or year,month,day; found by content without it.
         target: columns to forecast, and no others.
@@ -49,7 +46,6 @@ class DataSource:
     """
 
     data: str | None = field(default=None, metadata={"positional": True})
-    dataset: str | None = None
     id_column: tuple[str, ...] = ()
     timestamp_column: tuple[str, ...] = ()
     target: tuple[str, ...] = ()
@@ -67,6 +63,22 @@ class DataSource:
     sheet: str | None = None
     missing: tuple[str, ...] = ()
 
+    def reading_flags(self) -> dict[str, object]:
+        """Return what is pinned about the table, by the names of `ReadingOptions`."""
+        values = {each.name: getattr(self, each.name) for each in fields(TableSource) if each.name != "data"}
+        return {name: value for name, value in values.items() if value not in (None, (), False) or name == "day_first"}
+
+
+@dataclass(frozen=True)
+class DataSource(TableSource):
+    """The series that a command reads.
+
+    Attributes:
+        dataset: name of a known data set, instead of a table (see `tracetune datasets`).
+    """
+
+    dataset: str | None = None
+
     def __post_init__(self) -> None:
         if (self.data is None) == (self.dataset is None):
             found = "both" if self.data else "neither"
@@ -82,8 +94,7 @@ class DataSource:
         """
         from tracetune.data.reading.options import ReadingOptions
 
-        names = [each.name for each in fields(self) if each.name not in _NO_OPTIONS]
-        return ReadingOptions(**{name: getattr(self, name) for name in names})
+        return ReadingOptions(**self.reading_flags())  # type: ignore[arg-type]
 
     def reading(self, remembered: ReadingOptions | None = None, data: str | None = None) -> Reading:
         """Read the table (or ``data``, a table like it) and say what was understood of it.

@@ -10,7 +10,7 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.tasks.task import TrainingData
 
 FEW_SAMPLES = 200  # below which one part held out says too little, and several are affordable
@@ -61,7 +61,10 @@ def hold_out(
     if folds is None:
         folds = min(FEW_SAMPLES_FOLDS, smallest) if len(labels) < FEW_SAMPLES else 1
     elif folds > 1 and folds > smallest:
-        raise InputError(f"Expected folds of at most {smallest}, the samples of the smallest class, found {folds}.")
+        raise InputError(
+            f"Expected {argument('folds')} of at most {smallest}, the samples of the smallest class, found {folds}. "
+            "Lower it, or leave out classes with so few samples."
+        )
     if folds == 1:
         pairs = iter([split_samples(labels, validation_share, seed)])
     else:

@@ -168,7 +168,7 @@ def test_wrong_use_is_refused(base: Classifier, tuned: Classifier, tmp_path: Pat
         base.predict(values)
     with pytest.raises(InputError, match="Call fit first"):
         base.save_pretrained(tmp_path / "nothing")
-    with pytest.raises(InputError, match="the classes fast, slow, found medium too"):
+    with pytest.raises(InputError, match="the classes 'fast', 'slow', found 'medium' too"):
         tuned.evaluate(values, ["medium", *labels[1:]])
     with pytest.raises(InputError, match="Expected 2 channels in series 0, found 1"):
         tuned.predict([np.ones((1, 9))])

@@ -58,3 +58,25 @@ def test_unusable_tables_are_refused() -> None:
     single = long_table().head(5).drop(columns="machine")
     with pytest.raises(InputError, match="column that tells series apart"):
         read_labelled(single, "state")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("rows.csv", "label,t0,t1,t2,t3\n1,1,2,3,4\n,1,2,3,4\n", "a label in each row, found none in row 3 [(]1 such"),
+        ("rows.csv", "label,t0,t1,t2,t3\n1,1,2,3,4\n2,,,,\n", "series in row 3 has no value at all"),
+        ("rows.json", '[{"label": null, "t0": 1, "t1": 2, "t2": 3, "t3": 4}]', "found none in row 1 "),
+        ("steps.csv", "item,day,x,label\na,2024-01-01,1,u\na,2024-01-02,2,\n", "found none in row 3 "),
+    ],
+)
+def test_what_a_row_lacks_is_said_with_its_number(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_labelled(tmp_path / name)
+
+
+def test_no_item_is_left_out_without_a_word() -> None:
+    table = long_table().assign(x=np.r_[X[:5], np.full(5, np.nan)]).drop(columns="y")
+    for labelled in (True, False):
+        with pytest.raises(InputError, match="Item 'm2' has no value at all"):
+            read_labelled(table, "state", {"id_column": "machine"}, labelled=labelled)

@@ -132,7 +132,7 @@ def test_wrong_use_is_refused(base: TextClassifier, tuned: TextClassifier, tmp_p
         base.predict(texts)
     with pytest.raises(InputError, match="Call fit first"):
         base.save_pretrained(tmp_path / "nothing")
-    with pytest.raises(InputError, match="the classes negative, positive, found mixed too"):
+    with pytest.raises(InputError, match="the classes 'negative', 'positive', found 'mixed' too"):
         tuned.evaluate(texts, ["mixed", *labels[1:]])
     with pytest.raises(InputError, match="fine-tuned already"):
         tuned.fit(texts, labels)

@@ -129,7 +129,14 @@ def _labels(raw: RawTable, label: str) -> pd.Series:
         raise InputError(
             f"Expected labels in a column {label!r}, found {found}. Name it with {argument('label_column')}."
         )
-    return raw.frame[label]
+    labels = raw.frame[label]
+    missing = (labels.isna() | labels.astype(str).str.strip().eq("")).to_numpy(bool)
+    if missing.any():
+        raise InputError(
+            f"Expected a label in each row, found none in {raw.row(missing.argmax())} ({missing.sum():,} such rows). "
+            "Fill them in, or leave these series out."
+        )
+    return labels
 
 
 def _has_series_in_rows(raw: RawTable, options: ReadingOptions) -> bool:
@@ -156,7 +163,9 @@ def _from_rows(raw: RawTable, labels: pd.Series | None, label: str, options: Rea
     """Return a table with a series in each row; one ends with its last value."""
     steps = [name for name in raw.frame.columns if name not in options.id_column]
     cells = np.stack([required_numbers(raw.frame[name], raw, options.missing) for name in steps], axis=1)
-    ends = [int(np.flatnonzero(~np.isnan(row))[-1]) + 1 if not np.isnan(row).all() else len(row) for row in cells]
+    if (empty := np.isnan(cells).all(axis=1)).any():
+        raise InputError(f"The series in {raw.row(empty.argmax())} has no value at all. Leave it out.")
+    ends = [int(np.flatnonzero(~np.isnan(row))[-1]) + 1 for row in cells]
     values = [row[None, :end] for row, end in zip(cells, ends, strict=True)]
     items = list(raw.frame[options.id_column[0]]) if options.id_column else list(range(len(values)))
     columns = {**options.to_json(), "label_column": label, "layout": STEPS_IN_HEADER}
@@ -181,6 +190,7 @@ def _from_steps(raw: RawTable, labels: pd.Series | None, label: str, options: Re
             f"Name it with {argument('id_column')}."
         )
     keys = [series.key or (series.item_id,) for series in panel]
+    _refuse_items_left_out(raw.frame[list(items)], keys)
     of_item = None if labels is None else _label_of_each(raw.frame, labels, list(items))
     columns = options.to_json() | {
         "label_column": label,
@@ -196,6 +206,14 @@ def _from_steps(raw: RawTable, labels: pd.Series | None, label: str, options: Re
         columns=columns,
         kind=raw.kind,
     )
+
+
+def _refuse_items_left_out(cells: pd.DataFrame, keys: Sequence[tuple[object, ...]]) -> None:
+    """Refuse items that reading left out, as it does those without any value: each gets its class, or none does."""
+    read = set(map(_key, keys))
+    for row in cells.drop_duplicates().itertuples(index=False):
+        if (key := _key(row)) not in read:
+            raise InputError(f"Item {shown(' '.join(key))} has no value at all. Leave it out.")
 
 
 def _likely_channel(raw: RawTable, options: ReadingOptions) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Settings of the commands for classification; defaults are those of the library."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
@@ -9,37 +9,27 @@ from tracetune.base.files import require_file
 from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
 from tracetune.recipes.configs.classifiers import ClassifierChoice, ClassifyRun
 from tracetune.recipes.configs.scoring import ScoredModel, ScoringChoice
+from tracetune.recipes.data_source import TableSource
 
 if TYPE_CHECKING:
     from tracetune.data.reading.sources import ReadingKeywords
 
 
 @dataclass(frozen=True)
-class LabelledSource:
+class LabelledSource(TableSource):
     """The series that a command reads.
 
     Attributes:
         data: labelled series: a .ts file of the UCR and UEA archives, or a table (CSV and other text, Excel, Parquet,
             Feather, JSON) with a row a step and the label on every row, or with a series in each row.
-        label_column: column with the classes; without it that of the model's training, else label.
         id_column: columns that tell series apart, in a table with a row a step; found by content without it.
-        timestamp_column: time column; found by content without it.
         target: columns with the channels, and no others.
         layout: long (a row a step) or steps_in_header (a series in each row); found by content without it.
-        separator: what stands between cells of a text file: ; , | tab or space.
-        decimal: decimal mark of numbers.
-        missing: further marks of missing values, e.g. n.a. or -200.
+        label_column: column with the classes; without it that of the model's training, else label.
     """
 
-    data: str | None = field(default=None, metadata={"positional": True})
-    label_column: str | None = None
-    id_column: tuple[str, ...] = ()
-    timestamp_column: tuple[str, ...] = ()
-    target: tuple[str, ...] = ()
     layout: Literal["long", "steps_in_header"] | None = None
-    separator: str | None = None
-    decimal: str | None = None
-    missing: tuple[str, ...] = ()
+    label_column: str | None = None
     dataset = None
 
     def __post_init__(self) -> None:
@@ -55,15 +45,7 @@ class LabelledSource:
 
     def keywords(self) -> "ReadingKeywords":
         """Return what is pinned about the table."""
-        return {
-            "id_column": self.id_column or None,
-            "timestamp_column": self.timestamp_column or None,
-            "target": self.target or None,
-            "layout": self.layout,
-            "separator": self.separator,
-            "decimal": self.decimal,
-            "missing": self.missing or None,
-        }
+        return cast("ReadingKeywords", self.reading_flags())
 
 
 @dataclass(frozen=True)
