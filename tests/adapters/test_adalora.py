@@ -109,10 +109,17 @@ def test_masked_ranks_can_be_dropped_without_a_change_of_outputs() -> None:
     series = torch.randn(2, 1, 64)
     before = model(series).forecast
     drop_masked_ranks(model, pattern)
-    ranks = {len(module.lora_A["default"]) for module in model.modules() if isinstance(module, AdaLoraLayer)}
-    assert ranks <= {0, 1}
-    assert 0 in ranks  # a module without any rank left
+    ranks = [len(module.lora_A["default"]) for module in model.modules() if isinstance(module, AdaLoraLayer)]
+    assert set(ranks) == {1}
+    assert len(ranks) == len(model.peft_config["default"].target_modules) < len(pattern)  # the others have no rank left
     torch.testing.assert_close(model(series).forecast, before)
+
+
+def test_a_model_without_any_rank_left_stays_adapted() -> None:
+    model = add_adalora(tiny_forecast_model(), LoraOptions(), AdaLoraOptions(init_r=3), 20).eval()
+    names = [name for name, _ in model.base_model.model.named_parameters() if "lora_E" in name]
+    drop_masked_ranks(model, {name: [False] * 3 for name in names})
+    assert model.peft_config["default"].rank_pattern.keys() == set(names)
 
 
 @pytest.mark.parametrize(

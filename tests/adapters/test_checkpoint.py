@@ -1,6 +1,7 @@
 """The adapter's files: plain PEFT loads them to the same outputs; what is not one adapter set in use is refused."""
 
 import json
+import warnings
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,16 @@ def series() -> torch.Tensor:
 @pytest.fixture
 def model() -> PeftModel:
     return trained(add_lora(tiny_forecast_model(), LoraOptions()))
+
+
+def test_plain_peft_loads_adalora_without_warning_of_layers_without_ranks(tmp_path: Path, series: torch.Tensor) -> None:
+    model = adalora(tiny_forecast_model())
+    save_adapter(model, tmp_path, "base")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Initializing zero-element tensors")
+        warnings.filterwarnings("error", ".*LoRA tensor.*invalid shape")
+        loaded = PeftModel.from_pretrained(tiny_forecast_model(), str(tmp_path)).eval()
+    assert (loaded(series).forecast == model(series).forecast).all()
 
 
 def adalora(model: nn.Module) -> PeftModel:

@@ -3,11 +3,12 @@
 import json
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
 from peft import AdaLoraConfig, PeftModel, get_peft_model
+from peft.tuners.adalora import AdaLoraLayer
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -83,12 +84,28 @@ def orthogonality(model: PeftModel) -> Tensor:
 
 
 def drop_masked_ranks(model: PeftModel, rank_pattern: dict[str, list[bool]]) -> None:
-    """Remove the masked ranks from the weights: outputs stay the same, and saving writes the other ranks alone."""
+    """Remove the masked ranks from the weights: outputs stay the same, and saving writes the other ranks alone.
+
+    A layer without a rank left becomes its base layer, unless all are without: plain PEFT would warn of it on loading.
+    """
     adapter = model.active_adapter
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Initializing zero-element tensors")  # modules without a rank left
         model.base_model.resize_modules_by_rank_pattern(rank_pattern, adapter)
-    model.peft_config[adapter].rank_pattern = rank_pattern
+    config = model.peft_config[adapter]
+    left = {name: mask for name, mask in rank_pattern.items() if any(mask)}
+    if left and len(left) < len(rank_pattern):
+        _restore_base_layers(model.base_model.model, rank_pattern.keys() - left.keys(), config)
+        rank_pattern = left
+    config.rank_pattern = rank_pattern
+
+
+def _restore_base_layers(base: nn.Module, singular_values: Iterable[str], config: AdaLoraConfig) -> None:
+    """Put the base layers of these singular values, named as in ``rank_pattern``, back into the model."""
+    for name in singular_values:
+        layer = name.partition(".lora_E")[0]
+        base.set_submodule(layer, base.get_submodule(layer).base_layer)
+    config.target_modules = [name for name, module in base.named_modules() if isinstance(module, AdaLoraLayer)]
 
 
 def save_allocator(path: Path, model: PeftModel, rank_pattern: dict[str, list[bool]] | None) -> None:
