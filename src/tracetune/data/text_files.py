@@ -19,6 +19,8 @@ from tracetune.data.reading.options import ReadingOptions
 
 logger = logging.getLogger(__name__)
 
+FIRST_ROW = "first_row"
+"""Key of a frame's ``attrs``: how its file counts the first row."""
 _SEPARATORS = ("\t", ",", ";", "|")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
@@ -35,16 +37,26 @@ def read_text_table(path: str | Path) -> pd.DataFrame:
     source = Path(path)
     kind = file_kind(source)
     with damage_explained(source, kind):
-        frame = _read_lines(source) if kind == "text" else read_raw(source, ReadingOptions()).frame
+        frame, first = _read_lines(source) if kind == "text" else _read_others(source)
     if not len(frame):
         raise InputError(f"Expected rows in {source.name}, found none.")
-    return frame.set_axis(list(map(str, frame.columns)), axis=1)
+    frame = frame.set_axis(list(map(str, frame.columns)), axis=1)
+    frame.attrs[FIRST_ROW] = first
+    return frame
 
 
-def _read_lines(source: Path) -> pd.DataFrame:
+def _read_others(source: Path) -> tuple[pd.DataFrame, int]:
+    raw = read_raw(source, ReadingOptions())
+    return raw.frame, raw.first_row
+
+
+def _read_lines(source: Path) -> tuple[pd.DataFrame, int]:
+    """Return the cells of a text file, and how it counts the first row of them."""
     with open_bytes(source) as file:
         content = file.read()
-    text = _decoded(content).lstrip("\n\r")
+    whole = _decoded(content)
+    text = whole.lstrip("\n\r")
+    first_line = 1 + whole[: len(whole) - len(text)].count("\n")
     first = text.partition("\n")[0]
     separator = max(_SEPARATORS, key=first.count) if any(mark in first for mark in _SEPARATORS) else ","
     options: dict[str, Any] = {
@@ -59,14 +71,14 @@ def _read_lines(source: Path) -> pd.DataFrame:
             f"{separator!r}."
         ) from error
     if _has_header(rows):
-        return rows.iloc[1:].reset_index(drop=True).set_axis(list(rows.iloc[0]), axis=1)
+        return rows.iloc[1:].reset_index(drop=True).set_axis(list(rows.iloc[0]), axis=1), first_line + 1
     names = [f"column {number}" for number in range(1, rows.shape[1] + 1)]
     logger.warning(
         "%s has no header: its first line has a value of a later one. Columns are called %s.",
         source.name,
         ", ".join(map(repr, names)),
     )
-    return rows.set_axis(names, axis=1)
+    return rows.set_axis(names, axis=1), first_line
 
 
 def _decoded(content: bytes) -> str:

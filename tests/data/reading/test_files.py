@@ -38,6 +38,8 @@ def damaged(path):
             lambda path: path.write_bytes(b"\xff\xfe\x00a"),
             "read as text|no columns|with rows",
         ),
+        ("deep.json", lambda path: path.write_text("[" * 100_000), "nested too deep"),
+        ("list.json", lambda path: path.write_text("[1, 2]"), "Expected records"),
         ("folder.csv", lambda path: path.mkdir(), "that is a folder"),
         ("nul.csv", lambda path: path.write_bytes(b"date,y\n2024-01-01,1\n\0,2\n"), "holds a NUL byte in line 3"),
         (

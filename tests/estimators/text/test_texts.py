@@ -1,5 +1,6 @@
 """Texts and labels from lists and tables: which column is what, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -7,7 +8,8 @@ import polars as pl
 import pytest
 
 from tracetune.base.errors import InputError
-from tracetune.estimators.text.texts import checked_texts, find_columns, table_of, texts_of_frame
+from tracetune.data.text_files import read_text_table
+from tracetune.estimators.text.texts import TextColumns, checked_texts, find_columns, table_of, texts_of_frame
 
 SENTENCES = ["a good film", "a bad film", "the end is poor", "a lovely story"]
 
@@ -73,3 +75,20 @@ def test_tables_of_any_kind() -> None:
 def test_what_is_no_text_is_refused(values: Any, pairs: bool | None, message: str) -> None:
     with pytest.raises(InputError, match=message):
         checked_texts(values, pairs)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", "text,label\na good film,1\n ,0\n", "text in row 3, found an empty one"),
+        ("t.csv", "\n\ntext,label\na good film,1\nbad,\n", "label in row 5 of column 'label'"),
+        ("t.jsonl", '{"text": "a good film", "label": 1}\n{"text": 5, "label": 0}\n', "text in row 2, found 5"),
+        ("t.jsonl", '{"text": "a good film", "label": null}\n', "label in row 1 of"),
+    ],
+)
+def test_rows_are_named_as_the_file_counts_them(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    frame = table_of(read_text_table(tmp_path / name))
+    assert frame is not None
+    with pytest.raises(InputError, match=message):
+        texts_of_frame(frame, TextColumns(("text",), "label"))

@@ -348,20 +348,28 @@ def _read_json(source: Path) -> pd.DataFrame:
     with open_bytes(source) as file:
         text = file.read().decode("utf-8-sig")
     try:
-        content = json.loads(text)
-    except json.JSONDecodeError:
-        content = [json.loads(line) for line in text.splitlines() if line.strip()]
+        content = _parsed(text)
+    except RecursionError:
+        raise InputError(f"{shown_path(source)} is nested too deep to hold records.") from None
     if isinstance(content, dict):
         tables = [
             value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)
         ]
-        content = tables[0] if len(tables) == 1 else content
+        one_record = content and not any(isinstance(value, (list, dict)) for value in content.values())
+        content = tables[0] if len(tables) == 1 else [content] if one_record else content
     if isinstance(content, dict) and content and all(isinstance(value, (list, dict)) for value in content.values()):
         return pd.DataFrame(content).reset_index(drop=not all(isinstance(v, dict) for v in content.values()))
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise InputError(f"Expected records in {shown_path(source)}: a list of objects, or one object a line.")
     frame = pd.DataFrame.from_records(content)
     return frame.set_axis(list(map(str, frame.columns)), axis=1)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
 UNREADABLE = (EOFError, OSError, zlib.error)

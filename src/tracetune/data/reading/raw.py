@@ -83,6 +83,8 @@ def shown(cell: Any) -> str:
 def listed(noun: str, names: Iterable[object], most: int = 12) -> str:
     """Return names for a message: ``columns 'a', 'b'``, shortened where they are many or long."""
     every = list(names)
+    if not every:
+        return f"no {noun}"
     text = ", ".join(shown(str(name)) if str(name) else "''" for name in every[:most])
     more = f", ... ({len(every)} in all)" if len(every) > most else ""
     return f"{noun}{'s' if len(every) > 1 else ''} {text}{more}"

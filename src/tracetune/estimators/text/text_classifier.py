@@ -398,7 +398,7 @@ def _scores(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return {
         "accuracy": float((chosen == truth).mean()),
         "f1": float(f1),
-        "matthews": float(matthews_corrcoef(truth, chosen)),
+        "matthews": float(matthews_corrcoef(truth, chosen)) if len(np.unique([truth, chosen])) > 1 else 0.0,
         "log_loss": log_loss(probabilities, truth),
         "samples": len(truth),
     }

@@ -12,6 +12,7 @@ from tracetune.base.errors import InputError, argument, shown
 from tracetune.data.reading.frames import raw_of_frame
 from tracetune.data.reading.raw import listed
 from tracetune.data.reading.sources import Frame
+from tracetune.data.text_files import FIRST_ROW
 from tracetune.estimators.labelled import Label
 
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "label_coarse", "quality", "sentiment", "y")
@@ -69,12 +70,13 @@ class TextColumns:
     said: str = ""
 
 
-def checked_texts(values: Iterable[Text], pairs: bool | None = None) -> Texts:
+def checked_texts(values: Iterable[Text], pairs: bool | None = None, first_row: int = 0) -> Texts:
     """Return texts, or pairs of texts, of a list.
 
     Args:
         values: texts, or pairs (first, second).
         pairs: whether they must be pairs; None takes what the first one is.
+        first_row: number of the first one in messages.
 
     Raises:
         InputError: no texts, something else than texts, an empty text, or pairs among single texts.
@@ -89,7 +91,7 @@ def checked_texts(values: Iterable[Text], pairs: bool | None = None) -> Texts:
         expected, got = ("pairs of texts", "single texts") if pairs else ("single texts", "pairs of texts")
         raise InputError(f"Expected {expected}, as in training, found {got}.")
     columns: list[list[str]] = [[], []] if found else [[]]
-    for index, row in enumerate(rows):
+    for index, row in enumerate(rows, first_row):
         parts = row if found and isinstance(row, (tuple, list)) else (row,)
         if len(parts) != len(columns):
             raise InputError(f"Expected {'two texts' if found else 'one text'} in row {index}, found {shown(row)}.")
@@ -138,11 +140,12 @@ def texts_of_frame(
     rows = frame[columns.texts[0]].tolist()
     if len(columns.texts) == 2:
         rows = list(zip(*(frame[name].tolist() for name in columns.texts), strict=True))
-    texts = checked_texts(rows, pairs)
+    first_row = frame.attrs.get(FIRST_ROW, 0)
+    texts = checked_texts(rows, pairs, first_row)
     if columns.label is None:
         return texts, None
     labels = frame[columns.label].tolist()
-    empty = [row for row, label in enumerate(labels) if isinstance(label, str) and not label.strip()]
+    empty = [row for row, label in enumerate(labels, first_row) if pd.isna(label) or not str(label).strip()]
     if empty:
         raise InputError(f"Expected a label in row {empty[0]} of column {columns.label!r}, found an empty one.")
     return texts, labels
@@ -152,7 +155,9 @@ def table_of(frame: object) -> pd.DataFrame | None:
     """Return a table of pandas, polars or pyarrow as one of pandas; None for anything else."""
     if isinstance(frame, (str, bytes, list, tuple, pd.Series)) or not hasattr(frame, "columns"):
         return None
-    return raw_of_frame(frame).frame
+    table = raw_of_frame(frame).frame
+    table.attrs.update(getattr(frame, "attrs", {}))
+    return table
 
 
 def _label_column(frame: pd.DataFrame, texts: Sequence[str]) -> str:
