@@ -191,7 +191,7 @@ def test_unknown_keys_in_a_config_file_are_refused(
         (["--keep", "half"], "Expected --keep to be 'auto', a share in (0, 1] or a number of at least 1, found 'half'"),
         (["--keep", "0"], "Expected --keep to be"),
         (["--keep", "15"], "keep between 1 and 14 modules"),
-        (["--budget-unit", "bytes"], "Unknown budget_unit 'bytes'"),
+        (["--budget-unit", "bytes"], "Unknown --budget-unit 'bytes'"),
         (["--score", "gated"], "Did you mean 'gated_dsic'"),
         (["--final-step", "0.05"], "Expected --warmup-steps <= --final-step"),
         (["--target-modules", "*.query"], "fits none of the 14 linear layers"),

@@ -1,13 +1,15 @@
 """Configurations of a selection: what a model and a run make of them, and how wrong ones are explained."""
 
 import math
+import re
 
 import pytest
 
-from tracetune.base.config import from_mapping
+from tracetune.base.config import from_mapping, settings
 from tracetune.base.errors import InputError
+from tracetune.recipes.configs.adaptation import SelectionChoice
 from tracetune.selection.budget import budget_of
-from tracetune.selection.config import SelectionConfig
+from tracetune.selection.config import WITHOUT_FLAG, SelectionConfig
 from tracetune.selection.schedule import Schedule
 
 COUNTS = {"a": 10, "b": 20, "c": 30, "d": 40}
@@ -25,36 +27,51 @@ def test_shares_and_numbers() -> None:
     assert auto.schedule(100, budget_of("modules", COUNTS)).final == 1
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"keep": 0}, "Expected keep to be 'auto', a share in"),
-        ({"keep": 0.0}, "Expected keep to be"),
-        ({"keep": 1.5}, r"found 1\.5"),
-        ({"keep": True}, "found True"),
-        ({"keep": "all"}, "found 'all'"),
-        ({"keep": math.nan}, "found nan"),
-        ({"final_step": 0.0}, "Expected final_step"),
-        ({"interval": 0}, "Expected interval"),
-        ({"warmup_steps": -1}, "Expected warmup_steps"),
-        ({"warmup_steps": 0.7}, "warmup_steps <= final_step, found 0.7 and 0.6"),
-        ({"warmup_steps": 30, "final_step": 20}, "warmup_steps <= final_step, found 30 and 20"),
-        ({"keep": 12, "budget_unit": "time"}, "share such as 0.5 with budget_unit='time', found 12"),
-        ({"cost_share": 0.0}, r"cost_share above 0, such as 0\.05"),
-        ({"ema": 1.0}, r"ema in \[0, 1\)"),
-        ({"smallest_share": 0.0}, "smallest_share"),
-        ({"n_masks": 1}, "n_masks of at least 2, found 1"),
-        ({"scoring_batches": 0}, "scoring_batches of at least 1"),
-        ({"score": "dsic"}, "Did you mean 'gated_dsic'"),
-        ({"context": "budgets"}, "Unknown context"),
-        ({"masks": "none"}, "Unknown masks"),
-        ({"budget_unit": "bytes"}, "Known: modules, parameters, time"),
-        ({"keeps": 1}, "Did you mean 'keep'"),
-    ],
-)
+WRONG = [
+    ({"keep": 0}, "Expected keep to be 'auto', a share in"),
+    ({"keep": 0.0}, "Expected keep to be"),
+    ({"keep": 1.5}, r"found 1\.5"),
+    ({"keep": True}, "found True"),
+    ({"keep": "all"}, "found 'all'"),
+    ({"keep": math.nan}, "found nan"),
+    ({"final_step": 0.0}, "Expected final_step"),
+    ({"interval": 0}, "Expected interval"),
+    ({"warmup_steps": -1}, "Expected warmup_steps"),
+    ({"warmup_steps": 0.7}, "warmup_steps <= final_step, found 0.7 and 0.6"),
+    ({"warmup_steps": 30, "final_step": 20}, "warmup_steps <= final_step, found 30 and 20"),
+    ({"keep": 12, "budget_unit": "time"}, "share such as 0.5 with budget_unit='time', found 12"),
+    ({"cost_share": 0.0}, r"cost_share above 0, such as 0\.05"),
+    ({"ema": 1.0}, r"ema in \[0, 1\)"),
+    ({"smallest_share": 0.0}, "smallest_share"),
+    ({"n_masks": 1}, "n_masks of at least 2, found 1"),
+    ({"scoring_batches": 0}, "scoring_batches of at least 1"),
+    ({"score": "dsic"}, "Did you mean 'gated_dsic'"),
+    ({"context": "budgets"}, "Unknown context"),
+    ({"masks": "none"}, "Unknown masks"),
+    ({"budget_unit": "bytes"}, "Known: modules, parameters, time"),
+    ({"keeps": 1}, "Did you mean 'keep'"),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), WRONG)
 def test_wrong_values_are_explained(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         from_mapping(SelectionConfig, values)
+
+
+@pytest.mark.parametrize("values", [values for values, _ in WRONG] + [{"ties": -1.0}, {"significance": math.inf}])
+def test_the_command_line_names_flags_and_only_those_that_there_are(values: dict[str, object]) -> None:
+    with pytest.raises(InputError) as refused:
+        from_mapping(SelectionConfig, values)
+    said = refused.value.for_command_line()
+    flags = {f"--{name.replace('_', '-')}" for name in settings(SelectionChoice)}
+    assert set(re.findall(r"--[a-z-]+", said)) <= flags
+    if "keeps" not in values:  # an unknown name is repeated as it was given
+        assert not re.search(r"(?<!')\b[a-z]+_[a-z_]+", said.partition("Did you mean")[0].partition("Known:")[0])
+
+
+def test_settings_without_a_flag_are_known() -> None:
+    assert settings(SelectionConfig).keys() - settings(SelectionChoice).keys() - {"seed"} == WITHOUT_FLAG
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from tracetune.base.errors import InputError, argument
+from tracetune.base.errors import InputError, argument, either
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,9 @@ class LoraOptions:
         if not (math.isfinite(self.lora_alpha) and self.lora_alpha > 0):
             raise InputError(f"Expected {argument('lora_alpha')} above 0, found {self.lora_alpha}.")
         if not 0 <= self.lora_dropout < 1:
-            raise InputError(f"Expected lora_dropout in [0, 1), found {self.lora_dropout}.")
+            raise InputError(
+                f"Expected {either('lora_dropout', 'a dropout of LoRA')} in [0, 1), found {self.lora_dropout}."
+            )
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ class AdaLoraOptions:
         )
         if total_steps - tfinal < max(2, tinit + 1):
             raise InputError(
-                f"Expected at least {max(2, tinit + 1)} of the training steps before the last tfinal={tfinal}, "
+                f"Expected at least {max(2, tinit + 1)} of the training steps before the last {either(f'tfinal={tfinal}', str(tfinal))}, "
                 f"in which AdaLoRA chooses ranks; found {total_steps - tfinal} of {total_steps}. "
-                "Train longer, or lower tinit and tfinal."
+                f"Train longer{either(', or lower tinit and tfinal', ': raise --max-steps or --num-train-epochs')}."
             )
         return tinit, tfinal

@@ -56,7 +56,7 @@ def require_modules(model: nn.Module, scored: ScoredModules, compared: bool) -> 
         if trace.get("method") is not None:
             why = f"{trace['winner']!r} did best on validation, out of the method {trace['method']!r}"
         raise InputError(
-            f"Expected LoRA modules in {scored.name}, found none: {why}. Give a folder that LoRA or TRACE won, or a "
+            f"Expected LoRA modules in {_called(scored)}, found none: {why}. Give a folder that LoRA or TRACE won, or a "
             "foundation model's name."
         )
     if compared and modules < _FEWEST_MODULES:
@@ -64,6 +64,10 @@ def require_modules(model: nn.Module, scored: ScoredModules, compared: bool) -> 
             f"Expected at least {_FEWEST_MODULES} LoRA modules to compare rankings of, found {modules}. "
             "Leave out --shapley-pairs, or adapt more layers."
         )
+
+
+def _called(scored: ScoredModules) -> str:
+    return scored.name if scored.trace is None else f"the model that was fine-tuned from {scored.name}"
 
 
 class Estimator(Protocol):

@@ -60,6 +60,6 @@ class HeadConfig:
                 f"Heads that take a beta: {reducing}."
             )
         if self.tokens not in TOKENS:
-            raise unknown_name("tokens", self.tokens, TOKENS)
+            raise unknown_name(argument("tokens", flag="--head-tokens"), self.tokens, TOKENS)
         if not 0 <= self.dropout < 1:
             raise InputError(f"Expected a head dropout in [0, 1), found {self.dropout}.")

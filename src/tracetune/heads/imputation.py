@@ -16,7 +16,7 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 
 Batch = Mapping[str, Tensor]
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -37,7 +37,7 @@ class ImputationHeadConfig:
 
     def __post_init__(self) -> None:
         if self.related < 0:
-            raise InputError(f"Expected related of at least 0 channels, found {self.related}.")
+            raise InputError(f"Expected {argument('related')} of at least 0 channels, found {self.related}.")
 
 
 class ImputationHead(nn.Module):

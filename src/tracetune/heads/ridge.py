@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.heads.head import Head
 from tracetune.heads.kinds.projection import ProjectionHead
 
@@ -104,7 +104,7 @@ class NormalEquations:
         if features > _LARGEST_GRAM:
             raise InputError(
                 f"A closed-form head takes at most {_LARGEST_GRAM:,} features, found {features:,}. "
-                "Use a compact head with a larger beta, or train the head by gradient descent."
+                f"Use a compact head with a larger {argument('beta')}, or {argument('head_start', 'gradient')}."
             )
         return cls(
             torch.zeros(features + 1, features + 1, dtype=torch.float64, device=device),

@@ -107,7 +107,7 @@ def amount_of(keep: float | int, budget: Budget) -> int:
     if not budget.least <= amount <= budget.full:
         raise InputError(
             f"Expected {argument('keep')} between {budget.least} and {budget.full} {budget.unit} in this model, found "
-            f"{amount}. A share of the model is a float such as 0.5."
+            f"{amount}. A share of the model is written with a point, such as 0.5."
         )
     return amount
 

@@ -4,11 +4,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tracetune.base.errors import InputError, argument, unknown_name
+from tracetune.base.errors import InputError, argument, either, unknown_name
 from tracetune.selection.budget import UNITS, Budget, BudgetUnit, amount_of, budget_of
 from tracetune.selection.schedule import Schedule
 
 AUTO = "auto"
+WITHOUT_FLAG = frozenset(
+    {
+        "least_evidence", "significance", "ties", "masks", "n_masks", "scoring_batches", "batch_size", "smallest_share",
+        "delete_closed",
+    }
+)  # fmt: skip
+"""Settings that Python alone sets: on the command line a message must not advise a flag for them."""
 
 
 @dataclass(frozen=True)
@@ -99,26 +106,28 @@ class SelectionConfig:
         if not 0 <= self.ema < 1:
             raise InputError(f"Expected {argument('ema')} in [0, 1), found {self.ema!r}.")
         if not 0 < self.smallest_share <= 1:
-            raise InputError(f"Expected smallest_share in (0, 1], found {self.smallest_share!r}.")
+            raise InputError(f"Expected {_called('smallest_share')} in (0, 1], found {self.smallest_share!r}.")
         for name in ("significance", "ties"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"Expected {name} of 0 or more standard errors, found {getattr(self, name)!r}.")
+                raise InputError(
+                    f"Expected {_called(name)} of 0 or more standard errors, found {getattr(self, name)!r}."
+                )
         for name in ("batch_size", "scoring_batches", "least_evidence"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise InputError(f"Expected {name} of at least 1, found {value!r}.")
+                raise InputError(f"Expected {_called(name)} of at least 1, found {value!r}.")
         from tracetune.selection.gate_masks import CONTEXTS, LEAST_MASKS, MASKS  # with PyTorch; not needed for defaults
         from tracetune.selection.scores.score import SCORES
 
         if self.n_masks < LEAST_MASKS:
             raise InputError(
-                f"Expected n_masks of at least {LEAST_MASKS}, found {self.n_masks!r}: fewer masks per batch cannot "
+                f"Expected {_called('n_masks')} of at least {LEAST_MASKS}, found {self.n_masks!r}: fewer masks per batch cannot "
                 "see every module both open and closed."
             )
         choices = {"budget_unit": UNITS, "score": tuple(SCORES), "context": CONTEXTS, "masks": MASKS}
         for name, known in choices.items():
             if getattr(self, name) not in known:
-                raise unknown_name(name, str(getattr(self, name)), known)
+                raise unknown_name(_called(name), str(getattr(self, name)), known)
 
     def check(self, total_steps: int, parameter_counts: Mapping[str, int]) -> None:
         """Refuse what fits neither a run of ``total_steps`` nor its modules, as far as it is known before training.
@@ -144,6 +153,11 @@ class SelectionConfig:
             raise _out_of_order(start, stop, total_steps)
         final = amount_of(self.smallest_share if isinstance(self.keep, str) else self.keep, budget)
         return Schedule(start, stop, max(1, _steps(self.interval, total_steps)), budget.full, final)
+
+
+def _called(name: str) -> str:
+    """Return a setting as a message names it."""
+    return either(name, name.replace("_", " ")) if name in WITHOUT_FLAG else argument(name)
 
 
 def _check_amount(name: str, value: object, expected: str) -> None:
