@@ -46,3 +46,8 @@ def test_settings_in_messages_are_marked() -> None:
         if match[1] in known and ("_" in match[1] or match[2])
     ]
     assert found == []
+
+
+def test_python_calls_in_messages_are_marked() -> None:
+    found = [place for place, text in messages() if "Call fit" in text and "Nothing to save" not in text]
+    assert found == []

@@ -93,9 +93,10 @@ class AdaLoraOptions:
             round(value * total_steps) if isinstance(value, float) else value for value in (self.tinit, self.tfinal)
         )
         if total_steps - tfinal < max(2, tinit + 1):
+            last = either(f"tfinal={tfinal}", str(tfinal))
+            longer = either(", or lower tinit and tfinal", ": raise --max-steps or --num-train-epochs")
             raise InputError(
-                f"Expected at least {max(2, tinit + 1)} of the training steps before the last {either(f'tfinal={tfinal}', str(tfinal))}, "
-                f"in which AdaLoRA chooses ranks; found {total_steps - tfinal} of {total_steps}. "
-                f"Train longer{either(', or lower tinit and tfinal', ': raise --max-steps or --num-train-epochs')}."
+                f"Expected at least {max(2, tinit + 1)} of the training steps before the last {last}, in which AdaLoRA "
+                f"chooses ranks; found {total_steps - tfinal} of {total_steps}. Train longer{longer}."
             )
         return tinit, tfinal

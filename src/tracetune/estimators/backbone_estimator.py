@@ -9,7 +9,7 @@ from torch import nn
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.base.device import resolve_device
-from tracetune.base.errors import InputError, argument
+from tracetune.base.errors import InputError, argument, either
 from tracetune.base.json_types import JsonObject
 from tracetune.estimators.saved_model import is_saved_model, load_parts, read_saved_model
 from tracetune.fitting.trained import History
@@ -59,7 +59,8 @@ class BackboneEstimator(Generic[B]):
 
     def _fitted_trace(self) -> JsonObject:
         if self.trace is None:
-            raise InputError(f"{self.base_name!r} is {self.unfitted}. Call fit first.")
+            first = either("Call fit first", "Expected --model FOLDER: what `tracetune finetune` saved")
+            raise InputError(f"{self.base_name!r} is {self.unfitted}. {first}.")
         return self.trace
 
     def _fitted_model(self) -> nn.Module:

@@ -56,8 +56,8 @@ def require_modules(model: nn.Module, scored: ScoredModules, compared: bool) -> 
         if trace.get("method") is not None:
             why = f"{trace['winner']!r} did best on validation, out of the method {trace['method']!r}"
         raise InputError(
-            f"Expected LoRA modules in {_called(scored)}, found none: {why}. Give a folder that LoRA or TRACE won, or a "
-            "foundation model's name."
+            f"Expected LoRA modules in {_called(scored)}, found none: {why}. Give a folder that LoRA or TRACE won, or "
+            "a foundation model's name."
         )
     if compared and modules < _FEWEST_MODULES:
         raise InputError(

@@ -121,8 +121,8 @@ class SelectionConfig:
 
         if self.n_masks < LEAST_MASKS:
             raise InputError(
-                f"Expected {_called('n_masks')} of at least {LEAST_MASKS}, found {self.n_masks!r}: fewer masks per batch cannot "
-                "see every module both open and closed."
+                f"Expected {_called('n_masks')} of at least {LEAST_MASKS}, found {self.n_masks!r}: fewer masks per "
+                "batch cannot see every module both open and closed."
             )
         choices = {"budget_unit": UNITS, "score": tuple(SCORES), "context": CONTEXTS, "masks": MASKS}
         for name, known in choices.items():

@@ -16,7 +16,7 @@ from tracetune.adapters.lora import add_head_only
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.base.device import resolve_device
-from tracetune.base.errors import InputError, Remark, argument
+from tracetune.base.errors import InputError, Remark, argument, either
 from tracetune.base.json_types import JsonObject
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
@@ -400,7 +400,8 @@ class AnomalyDetector:
 
     def _known(self) -> Learned:
         if self.learned is None:
-            raise InputError(f"{self.base_name!r} is a foundation model, which knows no normal part. Call fit first.")
+            first = either("Call fit first", "Expected --model FOLDER: what `tracetune finetune --task anomaly` saved")
+            raise InputError(f"{self.base_name!r} is a foundation model, which knows no normal part. {first}.")
         return self.learned
 
 
