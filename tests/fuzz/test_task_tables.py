@@ -3,6 +3,7 @@
 Every case has a number, which decides everything about it.
 """
 
+import json
 import logging
 import random
 from collections import Counter
@@ -106,6 +107,34 @@ def written_ts(rng: random.Random, folder: Path) -> Path:
     return path
 
 
+ODD_JSON: list[Any] = [
+    None, {}, [], [1], {"a": 1}, "", "x", "1_000", "nan", True, -1, 2, 1e300, float("nan"), float("inf"), 10**18,
+    10**400,
+]  # fmt: skip
+
+
+def written_json(frame: pd.DataFrame, rng: random.Random, folder: Path) -> Path:
+    """Write a damaged JSON table: records or columns, values exchanged, keys lost or new, bytes changed."""
+    path = folder / rng.choice(("table.json", "table.json", "table.jsonl"))
+    records = json.loads(frame.to_json(orient="records"))
+    for _ in range(rng.randint(0, 3)):
+        key = rng.choice([*records[0], "more"])
+        chosen = records if rng.random() < 0.3 else rng.sample(records, rng.randint(1, 3))
+        value, lost = rng.choice(ODD_JSON), rng.random() < 0.2
+        for record in chosen:
+            record.pop(key, None)
+            if not lost:
+                record[key] = value
+    if path.suffix == ".jsonl":
+        content = "\n".join(map(json.dumps, records))
+    elif rng.random() < 0.3:
+        content = frame.to_json(orient=rng.choice(("columns", "index", "split", "values", "table")))
+    else:
+        content = json.dumps(records if rng.random() < 0.7 else {"data": records}, indent=rng.choice((None, 1)))
+    path.write_bytes(mutated_bytes(content.encode(), rng) if rng.random() < 0.4 else content.encode())
+    return path
+
+
 def detect(path: Path, folder: Path) -> None:
     run = {"data": str(path), "model": "detector", "output": str(folder / "found.csv"), "overwrite": True}
     anomaly.detect(from_mapping(anomaly_configs.DetectConfig, {**run, "events": str(folder / "events.csv")}))
@@ -155,13 +184,19 @@ KINDS: dict[str, tuple[pd.DataFrame | None, Use]] = {
 }
 
 
+KINDS |= {f"{kind}, JSON": pair for kind, pair in KINDS.items() if pair[0] is not None}
+
+
 def check(kind: str, numbers: range, folder: Path) -> Counter[str]:
     """Try damaged tables of a kind; how many were read and refused."""
     frame, use = KINDS[kind]
     outcomes: Counter[str] = Counter()
     for number in numbers:
         rng = random.Random(f"{kind} {number}")
-        path = written_ts(rng, folder) if frame is None else written(frame, rng, folder)
+        if frame is None:
+            path = written_ts(rng, folder)
+        else:
+            path = (written_json if kind.endswith("JSON") else written)(frame, rng, folder)
         for left in folder.glob("found.csv"):
             left.unlink()
         try:

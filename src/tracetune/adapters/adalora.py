@@ -103,8 +103,10 @@ def drop_masked_ranks(model: PeftModel, rank_pattern: dict[str, list[bool]]) -> 
 def _restore_base_layers(base: nn.Module, singular_values: Iterable[str], config: AdaLoraConfig) -> None:
     """Put the base layers of these singular values, named as in ``rank_pattern``, back into the model."""
     for name in singular_values:
-        layer = name.partition(".lora_E")[0]
-        base.set_submodule(layer, base.get_submodule(layer).base_layer)
+        place = name.partition(".lora_E")[0]
+        layer = base.get_submodule(place)
+        assert isinstance(layer, AdaLoraLayer), "rank_pattern names singular values"
+        base.set_submodule(place, layer.get_base_layer())
     config.target_modules = [name for name, module in base.named_modules() if isinstance(module, AdaLoraLayer)]
 
 
