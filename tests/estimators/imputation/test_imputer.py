@@ -164,6 +164,11 @@ def test_every_channel_is_hidden_once_as_a_whole() -> None:
     assert sum(part.sum() for part in hidden_steps(values, "channels", 0.9, 64, np.random.default_rng(1))) == 299
 
 
+def test_no_more_windows_validate_than_were_asked_for() -> None:
+    found = imputer_data("base", 64, panel_from_frame(wide()), FitConfig(validation_windows=6), season=24)
+    assert len(found.data.validation) == 6
+
+
 def test_modules_are_scored_on_batches_in_which_channels_count() -> None:
     config = imputer_data("base", 64, panel_from_frame(wide()), FitConfig(), season=24).config
     assert config.training.batch_size == config.method.selection.batch_size == 32

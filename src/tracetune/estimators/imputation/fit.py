@@ -109,7 +109,7 @@ def imputer_data(
         context_length,
         scalers=scalers,
         train_windows=max(_FEWEST_WINDOWS, _TRAIN_WINDOWS // channels),
-        validation_windows=max(_FEWEST_WINDOWS, min(most, _VALIDATION_WINDOWS) // channels),
+        validation_windows=min(most, max(_FEWEST_WINDOWS, _VALIDATION_WINDOWS // channels)),
         rolling=config.validation == "rolling",
         seed=config.training.seed,
     )
