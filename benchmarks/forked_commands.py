@@ -74,6 +74,7 @@ def run_command(
         largest_file: bytes of the largest file that it can write.
     """
     (folder / "tmp").mkdir(exist_ok=True)
+    (folder / "log").touch()  # it may be killed before it writes
     reading, writing = os.pipe()
     started, used = time.monotonic(), _used(folder)
     process = os.fork()
