@@ -68,7 +68,7 @@ def test_finetune_detect_and_evaluate(
         ("finetune x.csv --task anomaly --output run --r 5", "--r 5 changes nothing with the method 'none'"),
         ("finetune x.csv --task anomaly --output run --checkpoints ck", "--checkpoints ck changes nothing"),
         ("finetune x.csv --task anomaly --output run --scorer forecast --widths 4", "--widths goes with"),
-        ("detect x.csv --model run --threshold nan", "--threshold to be a finite number, found nan"),
+        ("detect x.csv --model run --threshold nan", "--threshold to be a number, found 'nan'"),
         ("detect x.csv --model run --level 0.9", "--level changes nothing without --rolling"),
         ("detect x.csv --model run --rolling 9 --level 1", "--level between 0 and 1, found 1.0"),
     ],
@@ -81,3 +81,16 @@ def test_settings_are_refused_before_the_work(
     with pytest.raises(InputError) as error:
         run(line)
     assert message in error.value.for_command_line()
+
+
+def test_labels_of_the_training_table_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_tiny(tmp_path / "base")
+    table(300).drop(columns="a").to_csv("train.csv", index=False)
+    run("finetune train.csv --task anomaly --model base --scorer windows --output run --device cpu")
+    assert any("steps are labelled as anomalies" in said for said in caplog.messages)
+    table(100).drop(columns=["a", "label"]).to_csv("new.csv", index=False)
+    run("detect new.csv --model run --output scores.csv")
+    assert len(pd.read_csv("scores.csv")) == 100

@@ -9,6 +9,8 @@ from statsmodels.datasets import elnino
 from tracetune.base.errors import InputError
 from tracetune.base.folders import require_empty, staged_folder
 from tracetune.base.processes import is_main_process
+from tracetune.data.panels import Panel
+from tracetune.data.reading.read import read_table
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
 from tracetune.estimators.anomaly.thresholds import RollingQuantile, Threshold
@@ -23,6 +25,7 @@ from tracetune.recipes.configs.anomaly import (
     FinetuneConfig,
     ScorerChoice,
 )
+from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config, refuse_fit_options
 from tracetune.recipes.outputs import check_outputs
@@ -41,7 +44,7 @@ def finetune(config: FinetuneConfig) -> AnomalyDetector:
     if config.method.method == UNTUNED:
         refuse_fit_options(config)
     with finetune_run(config.run) as device:
-        panel = config.source.panel()
+        panel = _panel_with_labels(config.source, config.scoring.label_column)
         base = AnomalyDetector.from_pretrained(config.backbone.model, device=device)
         scoring = config.scoring
         tuned = base.fit(
@@ -58,6 +61,18 @@ def finetune(config: FinetuneConfig) -> AnomalyDetector:
             tuned.save_pretrained(config.run.output)
             _report(tuned, config, config.run.output)
     return tuned
+
+
+def _panel_with_labels(source: DataSource, label_column: str) -> Panel:
+    """Return the series of a table, with its labels as one more channel where it has a column of them."""
+    if source.dataset is not None:
+        return source.panel()
+    reading = source.reading()
+    if label_column not in (name for name, _ in reading.understood.ignored):
+        return reading.panel
+    assert source.data is not None, "a table or a data set"
+    labelled = replace(source.options(), target=(*reading.panel.channels, label_column))
+    return replace(read_table(source.data, labelled).panel, origin=reading.panel.origin)
 
 
 def detect(config: DetectConfig) -> pd.DataFrame:

@@ -203,6 +203,26 @@ def test_events_are_runs_of_alarms() -> None:
     assert events_of(np.zeros(3, dtype=bool), 1) == []
 
 
+def test_labelled_anomalies_of_the_training_part_are_not_learned(
+    base: AnomalyDetector, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The shift of a train table with labels is as strange to the detector as if it had never been there."""
+    train = table(400)
+    found = base.fit(train, target=["a", "b"], scorer="windows")
+    assert found.channels == ("a", "b")
+    assert any("50 of 400 steps are labelled as anomalies: they are not learned" in said for said in caplog.messages)
+    bare = train.drop(columns="label")
+    learned = base.fit(bare, target=["a", "b"], scorer="windows")
+    shift = [float(each.detect(bare)["score"][300:350].mean()) for each in (found, learned)]
+    assert shift[0] > 3 * max(shift[1], 1.0)
+    with pytest.raises(InputError, match="found all 400 labelled as anomalies by 'label'"):
+        base.fit(train.assign(label=1), target=["a", "b"], scorer="windows")
+    with pytest.raises(InputError, match="labels 0 and 1 in column 'label', found 2"):
+        base.fit(train.assign(label=2), target=["a", "b"], scorer="windows")
+    with pytest.raises(InputError, match="Expected window below the 400 steps of series '.*', found 400"):
+        found.evaluate(train, window=400)
+
+
 def test_refusals(base: AnomalyDetector, detector: AnomalyDetector) -> None:
     with pytest.raises(InputError, match=r"knows no normal part. Call fit first"):
         base.detect(season(100))

@@ -31,6 +31,7 @@ from tracetune.estimators.anomaly.frames import (
     frame_of_events,
     frame_of_scores,
     labelled_panel,
+    normal_part,
     panel_of,
     require_channels,
 )
@@ -179,7 +180,7 @@ class AnomalyDetector:
                 with options, such as ``Neighbours(widths=(50,))``.
             contamination: share of the steps that may be anomalous, for data of which no part is known to be normal.
             false_alarm_rate: share of normal steps that raise an alarm: peaks over threshold.
-            label_column: a column of the table that is left out.
+            label_column: a column of the table, no channel; the steps that it labels 1 are not learned.
             callbacks: Trainer callbacks, e.g. a progress bar.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
@@ -195,7 +196,7 @@ class AnomalyDetector:
                 f"AnomalyDetector.from_pretrained({self.base_name!r})."
             )
         scorer = checked_scorer(scorer, contamination, false_alarm_rate)
-        panel, _ = labelled_panel(train, None, label_column, None, **columns)
+        panel = normal_part(train, label_column, **columns)
         config = None if config is None and method is None else with_method(config or FitConfig(), method)
         backbone = self.anomaly_model.backbone
         model: nn.Module = add_head_only(copy.deepcopy(self.anomaly_model))

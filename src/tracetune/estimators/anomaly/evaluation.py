@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.data.panels import Panel
 from tracetune.estimators.anomaly.item_scorer import ItemScorer, total
 from tracetune.estimators.anomaly.series_scores import Scores
@@ -32,6 +32,11 @@ def evaluate_scores(
     """
     rows: list[dict[str, object]] = []
     for series, scores, marked, item in zip(panel, found, labels, items, strict=True):
+        if window is not None and window >= len(series):
+            raise InputError(
+                f"Expected {argument('window')} below the {len(series):,} steps of series {series.item_id!r}, found "
+                f"{window:,}."
+            )
         steps = window or dominant_period(series.values[0]) or _WITHOUT_PERIOD  # noqa: PD011
         simple = total(np.stack([_z_scores(*pair) for pair in zip(series.values, item.learned.values, strict=True)]))
         scored = {"model": (scores.total, scores.alarm), "moving z-score": (simple, None)}

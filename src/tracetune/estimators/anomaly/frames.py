@@ -1,5 +1,6 @@
 """Tables of a detector: what comes in as a panel, scores and events as they go out."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack, cast
@@ -19,6 +20,8 @@ from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.index_columns import index_columns
 from tracetune.estimators.series_arrays import numbers_of, refuse_infinite
 from tracetune.report.anomaly_plots import AnomalyPanel
+
+logger = logging.getLogger(__name__)
 
 AnomalyData = Table | np.ndarray | Sequence[np.ndarray]
 """A table, or arrays: [T], [C, T], or one [C, T] a series."""
@@ -81,6 +84,34 @@ def labelled_panel(
             f"{', '.join(str(len(each)) for each in given[:5])} steps."
         )
     return panel, [np.asarray(each) for each in given]
+
+
+def normal_part(train: AnomalyData, label_column: str, **columns: Unpack[ReadingKeywords]) -> Panel:
+    """Return the panel to learn from: steps that a column of the table labels as anomalies are missing in it.
+
+    Raises:
+        InputError: as `panel_of`; labels other than 0 and 1, or no step that is labelled normal.
+    """
+    panel, labels = labelled_panel(train, None, label_column, None, **columns)
+    if labels is None and label_column in _column_names(train):
+        again, labels = labelled_panel(train, None, label_column, panel.channels, **columns)
+        panel = replace(again, origin=panel.origin)  # later tables need no labels
+    if labels is None:
+        return panel
+    if odd := sorted({float(label) for each in labels for label in np.unique(each)} - {0.0, 1.0}):
+        raise InputError(f"Expected labels 0 and 1 in column {label_column!r}, found {odd[0]:g}.")
+    count, steps = sum(int(each.sum()) for each in labels), sum(map(len, labels))
+    if count == steps:
+        raise InputError(
+            f"Expected steps to learn from, found all {steps:,} labelled as anomalies by {label_column!r}."
+        )
+    if count:
+        logger.warning("%s of %s steps are labelled as anomalies: they are not learned.", f"{count:,}", f"{steps:,}")
+    series = [
+        replace(each, values=np.where(marked > 0, np.nan, each.values))
+        for each, marked in zip(panel, labels, strict=True)
+    ]
+    return replace(panel, series=tuple(series))
 
 
 def _without_channel(panel: Panel, name: str) -> tuple[Panel, list[np.ndarray]]:
