@@ -35,6 +35,11 @@ def test_marks_of_missing_values_are_no_such_numbers_either() -> None:
     assert np.isnan(as_numbers(raw.frame["a"], raw, ("1e3",)).values).tolist() == [True, False, False]
 
 
+def test_whole_numbers_beyond_the_largest_float_are_none() -> None:
+    raw = RawTable(pd.DataFrame({"a": pd.Series([1, 10**400, "x", None, 2.5], dtype=object)}))
+    assert as_numbers(raw.frame["a"], raw).wrong.tolist() == [False, True, True, False, False]
+
+
 def test_classes_called_nan_or_1_0_have_an_order() -> None:
     names = ["nan", "b", "10", "1_0", "9", "nan", "inf"]
     assert class_numbers(names, 7, None)[1] == ["9", "10", "1_0", "b", "inf", "nan"]

@@ -5,6 +5,7 @@ Every case has a number, which decides everything about it.
 
 import json
 import logging
+import os
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from tracetune.recipes.configs import classification as classification_configs
 from tracetune.recipes.configs import imputation as imputation_configs
 from tracetune.recipes.configs import text as text_configs
 
-SHORT, LONG = 8, 200  # cases of each kind
+SHORT, LONG = 8, int(os.environ.get("FUZZ_CASES", "200"))  # cases of each kind
 
 DAYS = pd.date_range("2024-08-28", periods=40).strftime("%Y-%m-%d")
 LABELLED = pd.DataFrame({"day": DAYS, "a": WAVE[:40].round(3), "b": WAVE[5:45].round(3), "label": [0] * 30 + [1] * 10})
@@ -128,7 +129,9 @@ def written_json(frame: pd.DataFrame, rng: random.Random, folder: Path) -> Path:
     if path.suffix == ".jsonl":
         content = "\n".join(map(json.dumps, records))
     elif rng.random() < 0.3:
-        content = frame.to_json(orient=rng.choice(("columns", "index", "split", "values", "table")))
+        content = frame.reset_index(drop=True).to_json(
+            orient=rng.choice(("columns", "index", "split", "values", "table"))
+        )
     else:
         content = json.dumps(records if rng.random() < 0.7 else {"data": records}, indent=rng.choice((None, 1)))
     path.write_bytes(mutated_bytes(content.encode(), rng) if rng.random() < 0.4 else content.encode())

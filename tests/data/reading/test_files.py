@@ -38,6 +38,13 @@ def damaged(path):
             lambda path: path.write_bytes(b"\xff\xfe\x00a"),
             "read as text|no columns|with rows",
         ),
+        (
+            "huge.json",
+            lambda path: path.write_text(
+                '[{"day": "2024-01-01", "y": 1}, {"day": "2024-01-02", "y": 1' + "0" * 400 + "}]"
+            ),
+            "int too large",
+        ),
         ("deep.json", lambda path: path.write_text("[" * 100_000), "nested too deep"),
         ("list.json", lambda path: path.write_text("[1, 2]"), "Expected records"),
         ("folder.csv", lambda path: path.mkdir(), "that is a folder"),

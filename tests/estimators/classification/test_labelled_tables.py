@@ -66,6 +66,7 @@ def test_unusable_tables_are_refused() -> None:
         ("rows.csv", "label,t0,t1,t2,t3\n1,1,2,3,4\n,1,2,3,4\n", "a label in each row, found none in row 3 [(]1 such"),
         ("rows.csv", "label,t0,t1,t2,t3\n1,1,2,3,4\n2,,,,\n", "series in row 3 has no value at all"),
         ("rows.json", '[{"label": null, "t0": 1, "t1": 2, "t2": 3, "t3": 4}]', "found none in row 1 "),
+        ("rows.json", '[{"label": [1], "t0": 1, "t1": 2, "t2": 3, "t3": 4}]', "as the label in row 1, found .1."),
         ("steps.csv", "item,day,x,label\na,2024-01-01,1,u\na,2024-01-02,2,\n", "found none in row 3 "),
     ],
 )

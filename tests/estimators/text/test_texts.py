@@ -84,6 +84,7 @@ def test_what_is_no_text_is_refused(values: Any, pairs: bool | None, message: st
         ("t.csv", "\n\ntext,label\na good film,1\nbad,\n", "label in row 5 of column 'label'"),
         ("t.jsonl", '{"text": "a good film", "label": 1}\n{"text": 5, "label": 0}\n', "text in row 2, found 5"),
         ("t.jsonl", '{"text": "a good film", "label": null}\n', "label in row 1 of"),
+        ("t.json", '[{"text": "a good film", "label": [1, 2]}]', "as the label in row 1, found .1, 2."),
     ],
 )
 def test_rows_are_named_as_the_file_counts_them(tmp_path: Path, name: str, content: str, message: str) -> None:

@@ -1,6 +1,7 @@
 """Cells as numbers: marks of missing values, decimal and thousands marks, units."""
 
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -67,14 +68,23 @@ def as_numbers(cells: pd.Series, raw: RawTable, marks: Sequence[str] = ()) -> Nu
     units = False
     if raw.decimal != "." or raw.thousands:
         kept = _plain(kept, raw.decimal, raw.thousands)
-    numbers = pd.to_numeric(kept, errors="coerce")
+    numbers = _converted(kept)
     wrong = (numbers.isna() & kept.notna()).to_numpy(bool)
     if wrong.any() and (signed := kept[wrong].astype(str).str.contains(_UNITS)).any():
         stripped = kept[wrong].astype(str).where(~signed, kept[wrong].astype(str).str.replace(_UNITS, "", regex=True))
-        numbers = pd.to_numeric(kept.where(~wrong, stripped.reindex(kept.index)), errors="coerce")
+        numbers = _converted(kept.where(~wrong, stripped.reindex(kept.index)))
         wrong = (numbers.isna() & kept.notna()).to_numpy(bool)
         units = not wrong.all()
     return Numbers(_without(numbers.to_numpy(np.float64, na_value=np.nan), marks), wrong, units)
+
+
+def _converted(cells: pd.Series) -> pd.Series:
+    """Return cells as numbers, NaN for those that are none, whole numbers beyond the largest float among them."""
+    try:
+        return pd.to_numeric(cells, errors="coerce")
+    except OverflowError:
+        beyond = cells.map(lambda cell: isinstance(cell, int) and abs(cell) > sys.float_info.max)
+        return pd.to_numeric(cells.where(~beyond.astype(bool), "beyond"), errors="coerce")
 
 
 def required_numbers(cells: pd.Series, raw: RawTable, marks: Sequence[str] = ()) -> np.ndarray:

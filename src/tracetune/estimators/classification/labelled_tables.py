@@ -130,6 +130,13 @@ def _labels(raw: RawTable, label: str) -> pd.Series:
             f"Expected labels in a column {label!r}, found {found}. Name it with {argument('label_column')}."
         )
     labels = raw.frame[label]
+    odd = labels.map(lambda cell: isinstance(cell, (list, dict, tuple, np.ndarray))).to_numpy(bool)
+    if odd.any():
+        place = int(odd.argmax())
+        raise InputError(
+            f"Expected a text or a number as the label in {raw.row(place)}, found {shown(labels.iloc[place])}. "
+            "Correct it, or leave the series out."
+        )
     missing = (labels.isna() | labels.astype(str).str.strip().eq("")).to_numpy(bool)
     if missing.any():
         raise InputError(

@@ -6,6 +6,7 @@ Shapes: S samples.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument, shown
@@ -145,6 +146,9 @@ def texts_of_frame(
     if columns.label is None:
         return texts, None
     labels = frame[columns.label].tolist()
+    for row, label in enumerate(labels, first_row):
+        if _is_nested(label):
+            raise InputError(f"Expected a text or a number as the label in row {row}, found {shown(label)}.")
     empty = [row for row, label in enumerate(labels, first_row) if pd.isna(label) or not str(label).strip()]
     if empty:
         raise InputError(f"Expected a label in row {empty[0]} of column {columns.label!r}, found an empty one.")
@@ -165,7 +169,8 @@ def _label_column(frame: pd.DataFrame, texts: Sequence[str]) -> str:
     for known in LABEL_NAMES:
         if (found := [name for name in names if name.lower() == known]) and len(found) == 1:
             return found[0]
-    few = [name for name in names if not _is_text(frame[name]) and 2 <= frame[name].nunique() <= _limit(frame)]
+    flat = [name for name in names if not frame[name].map(_is_nested).any()]
+    few = [name for name in flat if not _is_text(frame[name]) and 2 <= frame[name].nunique() <= _limit(frame)]
     if len(few) == 1:
         return few[0]
     raise InputError(
@@ -195,6 +200,10 @@ def _is_text(column: pd.Series) -> bool:
     if not cells or not all(isinstance(cell, str) for cell in cells):
         return False
     return sum(len(cell.split()) for cell in cells) / len(cells) >= _WORDS
+
+
+def _is_nested(cell: object) -> bool:
+    return isinstance(cell, (list, tuple, dict, np.ndarray))
 
 
 def _limit(frame: pd.DataFrame) -> float:
