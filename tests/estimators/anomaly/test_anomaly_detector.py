@@ -219,7 +219,7 @@ def test_labelled_anomalies_of_the_training_part_are_not_learned(
         base.fit(train.assign(label=1), target=["a", "b"], scorer="windows")
     with pytest.raises(InputError, match="labels 0 and 1 in column 'label', found 2"):
         base.fit(train.assign(label=2), target=["a", "b"], scorer="windows")
-    with pytest.raises(InputError, match="Expected window below the 400 steps of series '.*', found 400"):
+    with pytest.raises(InputError, match=r"Expected window below the 400 steps of series '.*', found 400"):
         found.evaluate(train, window=400)
 
 
