@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.next_period_data import CHOICE, CONFIRMATION, CONTEXT, horizon_of, load_cut
-from benchmarks.next_period_methods import BEST_STEP, RATES, TRIALS, Bench, Draw
+from benchmarks.next_period_methods import BEST_STEP, LAST_STEP, RATES, TRIALS, Bench, Draw
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.base.files import write_json
 
@@ -47,6 +47,8 @@ GRID = tuple(f"lora, rate {rate:g}" for rate in RATES)
 GRID_AGAIN = ("exchange_rate", "weather")
 GRID_FITTED = tuple(f"{trial}{BEST_STEP}" for trial in GRID)
 RATES_FITTED = tuple(f"lora, rate {rate:g}{BEST_STEP}" for rate in (5e-4, 2e-3, 8e-3))
+RATES_TRACE = tuple(f"trace .25, rate {rate:g}{BEST_STEP}" for rate in (5e-4, 2e-3, 8e-3))
+RATES_LAST = tuple(f"lora, rate {rate:g}{LAST_STEP}" for rate in (5e-4, 2e-3, 8e-3))
 TIES = ("trace .25, ties by cost", "shuffled scores .25, ties by cost")
 VARIANTS = (
     "trace .25, ties by cost",
@@ -91,6 +93,13 @@ STAGES = (
         steps=(100, 200, 400),
     ),
     Stage("rates, best step", RATES_FITTED, cuts=(2,), seeds=(0,), steps=(100,)),
+    Stage("rates, trials", RATES_FITTED + RATES_LAST, CHOICE, cuts=(2,), seeds=(0,), steps=(25,)),
+    Stage("rates, longer trials", RATES_FITTED + RATES_LAST, ("ETTh1",), cuts=(2,), seeds=(0,), steps=(50, 100)),
+    Stage("rates, to confirm", RATES_FITTED, CONFIRMATION, cuts=(2,), seeds=(0,), steps=(25, 100)),
+    Stage("rates, trace", RATES_TRACE, ("ETTh1", *CONFIRMATION, "ETTh2"), cuts=(2,), seeds=(0,), steps=(25, 100)),
+    Stage("rates, steps", RATES_FITTED, ("weather",), cuts=(2,), seeds=(0,), steps=(50, 200, 400)),
+    Stage("rates, again", RATES_FITTED, ("ETTh1", *CONFIRMATION, "ETTh2"), cuts=(2,), seeds=(1,), steps=(25, 100)),
+    Stage("rates, fits", ("lora, auto",), ("ETTh1", "weather"), cuts=(2,), seeds=(0,), steps=(100,)),
     Stage("selection, again", SELECTION, seeds=(1,)),
     Stage("panels", ("default", "head", "lora"), PANELS, cuts=(2, 1), seeds=(0,)),
     Stage("heads", HEADS, seeds=(0,)),

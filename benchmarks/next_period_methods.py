@@ -33,7 +33,7 @@ from tracetune.selection.scores import SCORES
 from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.tasks.forecasting import Forecasting, ForecastModel
 from tracetune.tasks.task import TaskModel
-from tracetune.training.config import TrainingConfig
+from tracetune.training.config import AUTO, TrainingConfig
 from tracetune.training.measure import sample_losses
 
 
@@ -60,7 +60,7 @@ class Trial:
         rate: peak learning rate of the adapters; None for the package's default.
         best_step: whether the step with the lowest validation loss is taken, as a fit does, or the last one.
         modules: whether to measure it with a factor on each module, too (``shrink="modules"``).
-        fit: a whole fit with these settings in place of the defaults.
+        fit: a whole fit with these settings in place of the defaults, those of its training in "training".
     """
 
     method: Callable[["Draw"], Method] | None = None
@@ -87,13 +87,16 @@ SHUFFLED = "shuffled gated_dsic"
 # Of the 6 blocks of tracetune/tiny, with 30,720 parameters in LoRA of rank 2 on all layers.
 LAST_HALF = tuple(f"*.block.{block}.*" for block in (3, 4, 5))
 QUERY_VALUE = ("*.q", "*.v")
-BEST_STEP, BEST_START = ", best step", "best, then "
+BEST_STEP, LAST_STEP, BEST_START = ", best step", ", last step", "best, then "
 RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
 
 TRIALS = {
     "default": Trial(fit={}),
     "default, guard_margin 0": Trial(fit={"guard_margin": 0.0}),
     "default, shrink none, guard_margin 0": Trial(fit={"guard_margin": 0.0, "shrink": NONE}),
+    "lora, auto": Trial(
+        fit={"method": Lora(), "start": ZERO_SHOT, "guard_margin": 0.0, "training": {"learning_rate": AUTO}}
+    ),
     "head": Trial(start=HEAD),
     "trace .25, ties by cost": Trial(_trace(0.25, ties=2.0), modules=True),
     "trace .25, final .3": Trial(_trace(0.25, final_step=0.3)),
@@ -124,6 +127,8 @@ TRIALS = {
     "best, then lora": Trial(_lora(), BEST, None, best_step=True),
     **{f"lora, rate {rate:g}": Trial(_lora(), rate=rate, modules=True) for rate in RATES},
     **{f"lora, rate {rate:g}{BEST_STEP}": Trial(_lora(), rate=rate, best_step=True) for rate in RATES},
+    **{f"lora, rate {rate:g}{LAST_STEP}": Trial(_lora(), rate=rate) for rate in RATES},
+    **{f"trace .25, rate {rate:g}{BEST_STEP}": Trial(_trace(0.25), rate=rate, best_step=True) for rate in RATES},
 }
 
 
@@ -180,13 +185,15 @@ class Bench:
         return {"zero_shot": self._zero_shot, **found, "cpu_seconds": time.process_time() - started}
 
     def _fit(self, settings: dict[str, Any], seed: int, steps: int) -> dict[str, Any]:
-        config = FitConfig(training=self._training(None, seed, steps), **settings)
+        training = self._training(None, seed, steps, **settings.get("training", {}))
+        config = FitConfig(**{**settings, "training": training})
         with Run.at(None) as run:
             fitted = fit(self.task, self.backbone, self.cut.data, config, run)
         return {
             "returned": self._measured(fitted.model),
             "winner": fitted.record.winner,
             "candidates": fitted.record.candidates,
+            "learning_rates": fitted.record.validation["learning_rates"],
             "selection": _selection(fitted.record.method_report),
         }
 

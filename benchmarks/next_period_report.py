@@ -14,7 +14,8 @@ from scipy.stats import spearmanr
 
 from benchmarks.common import grouped, processor_name
 from benchmarks.next_period_data import CONFIRMATION
-from benchmarks.next_period_methods import BEST_START, BEST_STEP
+from benchmarks.next_period_methods import BEST_START, BEST_STEP, LAST_STEP
+from benchmarks.next_period_rates import rate_rows, summary_rows
 from benchmarks.next_period_rules import (
     BEFORE,
     DEFAULT,
@@ -141,8 +142,8 @@ def _by_place(cells: list[Cell], rule: str) -> dict[tuple[Any, ...], float]:
 def grid_rows(cells: list[Cell]) -> list[Row]:
     """Return, for each set, how far the worst of all rates and steps is above the best, by rule."""
     rows = []
-    grid = [cell | {"step": cell["method"].endswith(BEST_STEP)} for cell in cells if ", rate " in cell["method"]]
-    for place, group in grouped(grid, *_PLACE, "step"):
+    grid = [cell | {"step": cell["method"].endswith(BEST_STEP)} for cell in cells if _of_grid(cell)]
+    for place, group in grouped(grid, *_CASE, "step"):
         columns: dict[str, list[float]] = {}
         for cell in group:
             for rule, ratio in judged(cell, rules=(TRAINED, WITHIN, WITHIN_GUARDED, SHRUNK, DEFAULT, BEFORE)).items():
@@ -165,6 +166,12 @@ def grid_rows(cells: list[Cell]) -> list[Row]:
             for rule, values in columns.items()
         ]
     return rows
+
+
+def _of_grid(cell: Cell) -> bool:
+    """Return whether a cell is one of the whole trainings: no trial of "auto", and none of the last step beside it."""
+    named = cell["method"].startswith("lora, rate ") and not cell["method"].endswith(LAST_STEP)
+    return named and cell["settings"]["steps"] >= 100
 
 
 def agreement_rows(cells: list[Cell]) -> list[Row]:
@@ -225,6 +232,8 @@ def summarise(cells: list[Cell], command: str) -> str:
         ("Rules that read validation only", lambda: rule_rows(main, (TRAINED, TODAY, *list(RULES)[2:11]))),
         ("TRACE beside others from the same start, paired", lambda: pair_rows(main)),
         ("Rates from 5e-4 to 8e-3, 100 to 400 steps", lambda: grid_rows(cells)),
+        ("A rate chosen on validation: test loss over that of the start", lambda: rate_rows(cells)),
+        ("The same, means", lambda: summary_rows(rate_rows(cells))),
         ("Two seeds", lambda: agreement_rows(main)),
     ]
     text = [

@@ -50,6 +50,7 @@ _OF_TASK = {
 CASES = {
     "checkpoints": Case("forecasting", [*_ADAPTERS, *_UNTRAINED_HEAD]),
     "head and adapters": Case("forecasting", [*_ADAPTERS, "--start", "head"]),
+    "rate auto": Case("forecasting", [*_ADAPTERS, *_UNTRAINED_HEAD, "--learning-rate", "auto"]),
     "rounds": Case("forecasting", [*_TRACE, *_UNTRAINED_HEAD]),
     "keep auto": Case("forecasting", [*_TRACE, *_UNTRAINED_HEAD, "--keep", "auto"]),
     "time budget": Case("forecasting", [*_TRACE, *_UNTRAINED_HEAD, "--budget-unit", "time"]),

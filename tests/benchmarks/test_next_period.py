@@ -7,6 +7,7 @@ import pytest
 from benchmarks.next_period import STAGES, digest
 from benchmarks.next_period_data import horizon_of
 from benchmarks.next_period_methods import TRIALS, in_groups
+from benchmarks.next_period_rates import rate_rows
 from benchmarks.next_period_report import fit_rows, grid_rows, pair_rows, rule_rows, summarise
 from benchmarks.next_period_rules import BEFORE, DEFAULT, SHRUNK, TODAY, TRAINED, WITHIN, judged, returned
 
@@ -88,7 +89,10 @@ def test_trace_is_paired_with_others_on_the_same_cases_and_seeds_are_one_case() 
 
 
 def test_the_grid_tells_the_worst_from_the_best() -> None:
-    cells = [cell((0.1, 0.1, 0.1), gain, method=f"lora, rate {rate}") for rate, gain in ((1, 0.2), (2, -0.2))]
+    cells = [
+        cell((0.1, 0.1, 0.1), gain, method=f"lora, rate {rate}", settings={"steps": 100})
+        for rate, gain in ((1, 0.2), (2, -0.2))
+    ]
     row = grid_rows(cells)[0]
     assert (row["settings"], row["worst above best"]) == (2, "50.0%")
 
@@ -99,3 +103,19 @@ def test_cells_are_named_by_what_decides_them_and_losses_are_means_of_groups() -
     assert in_groups(np.array([1.0, 3.0, 5.0]), groups) == [[2.0, None], [None, 5.0]]
     assert all(trial in TRIALS for stage in STAGES for trial in stage.trials)
     assert (horizon_of("national_illness", 96), horizon_of("ETTh1", 336)) == (24, 336)
+
+
+def rate_cell(rate: float, steps: int, validation_gain: float, test_gain: float) -> dict[str, Any]:
+    rest = {"method": f"lora, rate {rate:g}, best step", "settings": {"steps": steps}}
+    return cell((validation_gain,) * 4, test_gain, **rest)
+
+
+def test_a_rate_is_chosen_by_its_trial_and_the_better_of_trial_and_whole_training_is_taken() -> None:
+    trials = [rate_cell(5e-4, 25, 0.1, 0.1), rate_cell(2e-3, 25, 0.2, 0.2), rate_cell(8e-3, 25, 0.3, 0.3)]
+    wholes = [rate_cell(5e-4, 100, 0.6, 0.6), rate_cell(2e-3, 100, 0.5, 0.5)]
+    assert rate_rows([*trials, *wholes]) == []  # one is missing
+    (row,) = rate_rows([*trials, *wholes, rate_cell(8e-3, 100, 0.4, 0.15)])
+    assert (row["taken"], row["auto"], row["three whole"]) == ("0.008, 100 steps", 0.9, 0.6)
+    assert (row["0.0005"], row["0.002"], row["0.008"]) == (0.6, 0.6667, 0.9)
+    (row,) = rate_rows([*trials, *wholes, rate_cell(8e-3, 100, 0.2, 0.15)])
+    assert (row["taken"], row["auto"]) == ("0.008, 25 steps", 0.8)

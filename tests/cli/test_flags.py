@@ -56,6 +56,7 @@ def test_what_the_reader_of_tables_advises_is_a_flag(name: str, task: str) -> No
         ("batch_size", "1_000", "1_000"),
         ("batch_size", "１２", "１２"),
         ("batch_size", " 12 ", 12),
+        ("learning_rate", "auto", "auto"),
         ("keep", "1.0", 1.0),
         ("keep", "1", 1),
         ("keep", "auto", "auto"),

@@ -13,6 +13,7 @@ from tracetune.backbones.loading import weights_digest
 from tracetune.estimators.classification.fit import class_logits
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import cross_fit
+from tracetune.fitting.method_phase import AUTO_RATES
 from tracetune.fitting.methods import Lora
 from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import BEYOND, FACTORS, KEPT_SHARE
@@ -83,3 +84,22 @@ def test_a_method_that_wins_trains_on_all_samples_and_is_moved_back_as_the_folds
     tried = found.record.validation["factors"]["lora"]
     assert {str(factor) for factor in FACTORS} <= set(tried)  # in every fold
     assert found.record.parameters["adapters"] > 0
+
+
+def test_a_rate_is_chosen_over_all_folds() -> None:
+    training = replace(CONFIG.training, max_steps=8, learning_rate="auto")
+    config = replace(CONFIG, guard_margin=0.0, head_start="gradient", head_training=CONFIG.training, training=training)
+    found, _, _ = fitted(config)
+    *tried, whole = found.record.validation["learning_rates"]
+    best = min(tried, key=lambda each: each["validation_loss"])["learning_rate"]
+    assert [(each["learning_rate"], each["steps"], each["taken"]) for each in tried] == [
+        (rate, 2, False) for rate in AUTO_RATES
+    ]
+    assert (whole["learning_rate"], whole["steps"], whole["taken"]) == (best, 8, True)
+    assert found.record.config.training.learning_rate == "auto"
+    alone, _, _ = fitted(replace(config, training=replace(training, learning_rate=best)))
+    assert alone.record.candidates == found.record.candidates
+    assert whole["validation_loss"] == found.record.candidates[-1]["validation_loss"]
+    np.testing.assert_array_equal(alone.outputs, found.outputs)
+    weights = alone.model.state_dict()
+    assert all(torch.equal(weight, weights[name]) for name, weight in found.model.state_dict().items())

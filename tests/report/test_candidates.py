@@ -44,6 +44,22 @@ def test_an_unknown_error_is_said() -> None:
     assert "trace is not better than head." in verdict(trace)
 
 
+def test_learning_rates_that_were_tried_are_said() -> None:
+    def rate(learning_rate: float, steps: int, loss: float | None, *, taken: bool = False) -> dict[str, Any]:
+        return {"learning_rate": learning_rate, "steps": steps, "validation_loss": loss, "taken": taken}
+
+    tried = [rate(5e-4, 25, 0.51239), rate(8e-3, 25, None), rate(5e-4, 100, 0.4, taken=True)]
+    trace = {
+        "winner": "lora",
+        "validation": {"margin": 1.0, "learning_rates": tried},
+        "candidates": [candidate("lora")],
+    }
+    assert verdict(trace) == (
+        "Learning rates: 0.0005 for 25 steps (loss 0.5124), 0.008 for 25 steps (diverged), 0.0005 for 100 steps "
+        "(loss 0.4). What was trained at 0.0005 for 100 steps competes. lora comes out."
+    )
+
+
 def test_a_naive_forecast_that_wins_is_said_plainly() -> None:
     trace = {
         "winner": "head",

@@ -25,7 +25,14 @@ def bar_of(folder: str, steps: int, most: int, description: str | None = None) -
 
 
 @pytest.mark.parametrize(
-    ("folder", "name"), [("ck/head", "head"), ("ck/trace", "adapters"), ("ck/lora", "adapters"), ("ck/full", "all")]
+    ("folder", "name"),
+    [
+        ("ck/head", "head"),
+        ("ck/trace", "adapters"),
+        ("ck/lora", "adapters"),
+        ("ck/full", "all"),
+        ("ck/rate-0.002", "rate 0.002"),
+    ],
 )
 def test_bars_are_named_after_what_trains(folder: str, name: str) -> None:
     assert bar_of(folder, 4, 4).startswith(name)

@@ -17,15 +17,17 @@ from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidate, Candidates
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.fit import compete, frozen, with_separate_backbone
+from tracetune.fitting.fit import compete, frozen, try_rates, with_separate_backbone
 from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.identity import fit_identity
 from tracetune.fitting.interpolation import adapter_path
+from tracetune.fitting.method_phase import at_rate
 from tracetune.fitting.names import GRADIENT, HEAD, KEPT
 from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
-from tracetune.fitting.trained import Shrinkage, TrainedAdapters
+from tracetune.fitting.trained import Shrinkage, TrainedAdapters, TriedRate
 from tracetune.tasks.task import Task, TaskModel, TrainingData
+from tracetune.training.config import AUTO
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,8 @@ def cross_fit(
 
     On all samples a head that has a solution keeps it, and the method trains for as many epochs as on a fold and is
     moved back towards its start by the mean factor of the folds; what it asks of validation samples, such as scores of
-    modules, it asks of the training samples then. The backbone stays as it is.
+    modules, it asks of the training samples then. The backbone stays as it is. A learning rate of "auto" is the one
+    whose short trainings have the lowest loss over all folds.
 
     Args:
         task: has no zero-shot model.
@@ -99,6 +102,9 @@ def cross_fit(
     """
     with frozen(backbone):
         digest = weights_digest(backbone)
+        given, rates = config, _tried_rates(task, backbone, digest, folds, config, run)
+        if rates:
+            config = at_rate(config, min(rates, key=lambda each: each.loss).learning_rate)
         held_out: dict[str, _HeldOut] = {}
         for number, fold in enumerate(folds):
             found = compete(task, backbone, digest, fold, config, run.part(f"fold-{number}"))
@@ -119,7 +125,11 @@ def cross_fit(
         else:
             tuned = with_separate_backbone(Candidate(HEAD, model, trained_head.losses), backbone)
     head = config.head or task.default_head
-    record = FitRecord.of(config, head, pooled, tuned, trained_head, trained)
+    if trained is not None and rates:
+        steps, loss = config.training.total_steps(len(fold.train)), pooled.named(config.method.name).validation_loss
+        rate = TriedRate(config.training.only_rate(), steps, loss if np.isfinite(loss) else None, taken=True)
+        trained = replace(trained, rates=(*rates, rate))
+    record = FitRecord.of(given, head, pooled, tuned, trained_head, trained)
     return CrossFitted(tuned, record, digest, np.concatenate(held_out[winner.name].outputs))
 
 
@@ -133,6 +143,22 @@ def _pooled(
     for name, seen in held_out.items():
         pooled.add(name, None, np.concatenate(seen.losses), seen.shrinkage())
     return pooled
+
+
+def _tried_rates(
+    task: Task, backbone: Backbone, digest: str, folds: Sequence[TrainingData], config: FitConfig, run: Run
+) -> tuple[TriedRate, ...]:
+    """Return each rate that "auto" tries with its loss over the held-out samples of all folds; () at a given rate."""
+    if config.training.learning_rate != AUTO or not config.method.adapts_backbone:
+        return ()
+    parts = [run.part("rates").part(f"fold-{number}") for number in range(len(folds))]
+    tried = [try_rates(task, backbone, digest, fold, config, part) for fold, part in zip(folds, parts, strict=True)]
+    sizes = [len(fold.validation) for fold in folds]
+    means = []
+    for rates in zip(*tried, strict=True):
+        mean = float(np.average([rate.loss for rate in rates], weights=sizes))
+        means.append(replace(rates[0], validation_loss=mean if np.isfinite(mean) else None))
+    return tuple(means)
 
 
 def _without_descent(config: FitConfig) -> FitConfig:

@@ -1,7 +1,6 @@
 """Fine-tuning for every task: zero-shot, head and method compete on validation, and the best one is returned."""
 
 import copy
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,22 +10,19 @@ from torch import nn
 from tracetune.adapters.lora import add_head_only, linear_layers
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import weights_digest
-from tracetune.base.errors import InputError, Remark, argument
+from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
 from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidate, Candidates
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.identity import fit_identity
-from tracetune.fitting.interpolation import adapter_path
-from tracetune.fitting.names import HEAD, MODULES, NONE, ZERO_SHOT
+from tracetune.fitting.method_phase import add_tuned, check_method, trials
+from tracetune.fitting.names import HEAD, ZERO_SHOT
 from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
-from tracetune.fitting.shrinkage import BEYOND, shrink, shrink_modules
-from tracetune.fitting.trained import TrainedAdapters, TrainedHead
+from tracetune.fitting.trained import TrainedAdapters, TrainedHead, TriedRate
 from tracetune.tasks.task import ComparedTask, Task, TaskModel, TrainingData
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -85,77 +81,62 @@ def compete(
     Raises:
         InputError: as `fit`.
     """
-    method = config.method
-    method.check(linear_layers(backbone), config.training.total_steps(len(data.train)))
-    run.claim(fit_identity(task, backbone, backbone_sha256, data, config))
-    seed_everything(config.training.seed)
-    candidates = Candidates(data, config.guard_margin)
-    trained = None
-    trained_head = _add_starts(candidates, task, backbone, data, config, run)
-    if method.adapts_backbone:
-        start = candidates.named(config.start)
-        model, trained = train_adapters(_copy(start), data, config, run.part(method.name))
-        _add_tuned(candidates, start, model, config)
+    candidates, trained_head = _starts(task, backbone, backbone_sha256, data, config, run)
+    trained = add_tuned(candidates, data, config, run) if config.method.adapts_backbone else None
     return Competition(candidates, trained_head, trained)
+
+
+def try_rates(
+    task: Task, backbone: Backbone, backbone_sha256: str, data: TrainingData, config: FitConfig, run: Run
+) -> list[TriedRate]:
+    """Return what short trainings at each learning rate come to; the backbone, of this digest, is `frozen`.
+
+    Raises:
+        InputError: as `fit`.
+    """
+    candidates, _ = _starts(task, backbone, backbone_sha256, data, config, run)
+    return [tuned.rate for tuned in trials(candidates, data, config, run)]
 
 
 def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, run: Run) -> nn.Module:
     """Return what ``config.method`` trains, whether or not it is better than its start; the backbone stays as it is.
 
     Raises:
-        InputError: as `fit`; also for a method that trains only the head.
+        InputError: as `fit`; also for a method that trains only the head, and for a learning rate of "auto".
     """
     method = config.method
     if not method.adapts_backbone:
         raise InputError(f"Expected a method that trains more than the head, found {method.name!r}. Use 'lora'.")
-    method.check(linear_layers(backbone), config.training.total_steps(len(data.train)))
-    run.claim(fit_identity(task, backbone, weights_digest(backbone), data, config))
-    seed_everything(config.training.seed)
-    candidates = Candidates(data, config.guard_margin)
+    config.training.only_rate()
     with frozen(backbone):
-        _add_starts(candidates, task, backbone, data, config, run)
+        candidates, _ = _starts(task, backbone, weights_digest(backbone), data, config, run)
         start = _copy(candidates.named(config.start))
         model, _ = train_adapters(start, data, config, run.part(method.name))
     return model.eval()
 
 
-def _add_starts(
-    candidates: Candidates, task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, run: Run
-) -> TrainedHead | None:
-    """Let compete what is simpler than a backbone, then what a method can train on from: zero-shot and trained head."""
+def _starts(
+    task: Task, backbone: Backbone, backbone_sha256: str, data: TrainingData, config: FitConfig, run: Run
+) -> tuple[Candidates, TrainedHead | None]:
+    """Check and claim the run; return what is simpler than a backbone, and what a method can train on from.
+
+    These are zero-shot and the trained head, of which the results of training are returned, too.
+    """
+    check_method(linear_layers(backbone), config, len(data.train))
+    run.claim(fit_identity(task, backbone, backbone_sha256, data, config))
+    seed_everything(config.training.seed)
+    candidates = Candidates(data, config.guard_margin)
     if isinstance(task, ComparedTask):
         for name, baseline in task.baselines(backbone).items():
             candidates.add_baseline(name, baseline.to(run.device))
     if (zero_shot := task.zero_shot(backbone)) is not None:
         candidates.add(ZERO_SHOT, zero_shot.to(run.device))
     if config.start == ZERO_SHOT:
-        return None
+        return candidates, None
     model = task.model(backbone, config.head or task.default_head).to(run.device)
     trained = train_head(task, model, data, config, run.part(HEAD))
     candidates.add(HEAD, model, trained.losses, trained.shrinkage)
-    return trained
-
-
-def _add_tuned(candidates: Candidates, start: Candidate, model: nn.Module, config: FitConfig) -> None:
-    """Let compete what the method made, moved back towards its start as far as validation says."""
-    name = config.method.name
-    if config.shrink == NONE:
-        candidates.add(name, model)
-        return
-    assert isinstance(start.model, TaskModel), "what a method starts from has no adapters"
-    if config.shrink == MODULES:
-        shrink_modules(model, candidates.validation, candidates.groups)
-    path = adapter_path(start.model, model)
-    shrinkage = shrink(path.go_to, lambda: candidates.measure(model), candidates.groups, {0.0: start.losses}, BEYOND)
-    if shrinkage.ended_early:
-        logger.warning(
-            Remark(
-                f"{name} is best on validation at {BEYOND[-1]:g} times what it has learned, the most that is tried: "
-                f"training ended early. Train longer ({argument('num_train_epochs')}), or at a higher "
-                f"{argument('learning_rate')}."
-            )
-        )
-    candidates.add(name, model, shrinkage.losses, shrinkage)
+    return candidates, trained
 
 
 @contextmanager

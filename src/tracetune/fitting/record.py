@@ -1,5 +1,6 @@
 """The record of a fit: all that trace.json says about the run."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import TYPE_CHECKING, TypedDict
 
@@ -12,7 +13,7 @@ from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.candidates import Candidate, Candidates, Comparison
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.names import HEAD
-from tracetune.fitting.trained import History, TrainedAdapters, TrainedHead, trained_parameters
+from tracetune.fitting.trained import History, TrainedAdapters, TrainedHead, TriedRate, trained_parameters
 from tracetune.tasks.task import TaskModel
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class ValidationRecord(TypedDict):
     period_losses: dict[str, list[float]]
     factors: dict[str, dict[str, float | None]]
     ended_early: list[str]
+    learning_rates: list[JsonObject]
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class FitRecord:
             ``simpler`` ones: its relative ``gain`` (positive: it is better, see ``relative_gain``), the standard
             ``error``, and the ``margin`` of such errors that it has to exceed.
         validation: what the comparison rests on: loss of each candidate in each period, losses at every factor tried,
-            and of which candidates the largest factor was best ("ended_early").
+            of which candidates the largest factor was best ("ended_early"), and the "learning_rates" that were tried,
+            each with its steps, its loss, and whether it was taken.
         parameters: how many the winner trained, in "head" and "adapters" (or, fine-tuned in full, the backbone), and
             "adapters_before_selection", how many the method began with.
         seconds: wall-clock seconds of each phase; what the method reports is listed apart from training.
@@ -101,7 +104,7 @@ class FitRecord:
             weights="adapter" if isinstance(model, PeftModel) else "full",
             head=None if _task_model(model).head is None else asdict(head),
             candidates=tuple(_row(*pair) for pair in zip(candidates, candidates.comparisons(), strict=True)),
-            validation=_validation(candidates),
+            validation=_validation(candidates, () if trained is None else trained.rates),
             parameters=parameters,
             seconds=seconds,
             method_report={} if trained is None else trained.report.content,
@@ -146,7 +149,7 @@ def _row(candidate: Candidate, comparison: Comparison) -> CandidateRow:
     }
 
 
-def _validation(candidates: Candidates) -> ValidationRecord:
+def _validation(candidates: Candidates, rates: Sequence[TriedRate]) -> ValidationRecord:
     return {
         "margin": candidates.margin,
         "period_losses": {each.name: period_means(each.losses, candidates.groups) for each in candidates},
@@ -156,6 +159,7 @@ def _validation(candidates: Candidates) -> ValidationRecord:
             if each.shrinkage is not None
         },
         "ended_early": [each.name for each in candidates if each.shrinkage is not None and each.shrinkage.ended_early],
+        "learning_rates": [asdict(rate) for rate in rates],
     }
 
 

@@ -1,5 +1,6 @@
 """Results of training besides the model: logs, seconds, losses, counts."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +27,28 @@ class Shrinkage:
     losses: np.ndarray
     tried: dict[float, float | None]
     ended_early: bool = False
+
+
+@dataclass(frozen=True)
+class TriedRate:
+    """One of the learning rates that were tried.
+
+    Attributes:
+        learning_rate: the peak rate.
+        steps: how long it trained.
+        validation_loss: mean loss of what came out, moved along its way; None where it diverged.
+        taken: whether this is the model that competes.
+    """
+
+    learning_rate: float
+    steps: int
+    validation_loss: float | None
+    taken: bool = False
+
+    @property
+    def loss(self) -> float:
+        """Return the validation loss; infinite where it diverged."""
+        return math.inf if self.validation_loss is None else self.validation_loss
 
 
 @dataclass(frozen=True)
@@ -69,6 +92,7 @@ class TrainedAdapters:
         report: what the method says of its work.
         prefix_blocks: how many frozen blocks below the lowest open module ran ("computed") and did not have to
             ("reused"), counted per sample; empty where no prefix was remembered.
+        rates: the trainings that "auto" chose among, in the order in which they came; () at a given learning rate.
     """
 
     history: History
@@ -76,6 +100,7 @@ class TrainedAdapters:
     adapters_before_selection: int
     report: MethodReport
     prefix_blocks: dict[str, int]
+    rates: tuple[TriedRate, ...] = ()
 
 
 def trained_parameters(model: nn.Module) -> dict[str, int]:

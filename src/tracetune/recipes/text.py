@@ -24,7 +24,7 @@ from tracetune.training.progress import ProgressBar
 class _Rate:
     """The learning rate, where none is given."""
 
-    learning_rate: float
+    learning_rate: float | int | str
 
 
 def finetune(config: FinetuneConfig) -> TextClassifier:

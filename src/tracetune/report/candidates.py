@@ -26,7 +26,21 @@ def verdict(trace: JsonObject) -> str:
     """Return why the winner has won, in a sentence for each comparison."""
     margin = trace["validation"]["margin"]
     said = [_sentence({"margin": margin} | each) for each in trace["candidates"] if each.get("gain") is not None]
-    return " ".join([*said, f"{trace['winner']} comes out.", *_beside_naive(trace)])
+    return " ".join([*_tried_rates(trace), *said, f"{trace['winner']} comes out.", *_beside_naive(trace)])
+
+
+def _tried_rates(trace: JsonObject) -> list[str]:
+    """Return which learning rates were tried, how long, and which one competes."""
+    rates = trace["validation"].get("learning_rates", [])
+    if not rates:
+        return []
+    said = [
+        f"{each['learning_rate']:g} for {each['steps']} steps "
+        + ("(diverged)" if each["validation_loss"] is None else f"(loss {each['validation_loss']:.4g})")
+        for each in rates
+    ]
+    (taken,) = (text.rpartition(" (")[0] for text, each in zip(said, rates, strict=True) if each["taken"])
+    return [f"Learning rates: {', '.join(said)}. What was trained at {taken} competes."]
 
 
 def _beside_naive(trace: JsonObject) -> list[str]:

@@ -6,6 +6,9 @@ from typing import Literal
 
 from tracetune.base.errors import InputError, argument
 
+LEARNING_RATE = 5e-4
+AUTO = "auto"
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -15,7 +18,8 @@ class TrainingConfig:
     64
 
     Attributes:
-        learning_rate: peak rate of the adapters (of the backbone in full fine-tuning).
+        learning_rate: peak rate of the adapters (of the backbone in full fine-tuning). "auto" lets a fit try three
+            rates for a quarter of the steps, and train at the one that does best on validation.
         head_learning_rate: peak rate of the head. None takes 1e-3 where only the head is trained, and 1e-5 beside
             adapters, which learned more with a slow head.
         num_train_epochs: passes over the training windows.
@@ -37,7 +41,7 @@ class TrainingConfig:
         num_workers: data-loading processes; 0 loads in the training process.
     """
 
-    learning_rate: float = 5e-4
+    learning_rate: float | Literal["auto"] = LEARNING_RATE
     head_learning_rate: float | None = None
     num_train_epochs: float = 5.0
     max_steps: int = -1
@@ -57,10 +61,11 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("learning_rate", "head_learning_rate", "batch_size", "evaluations", "num_train_epochs"):
             value = getattr(self, name)
-            if value is None and name == "head_learning_rate":
+            if (name, value) in (("head_learning_rate", None), ("learning_rate", AUTO)):
                 continue
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
-                raise InputError(f"Expected {argument(name)} above 0, found {value!r}.")
+                auto = f", or {AUTO!r}" if name == "learning_rate" else ""
+                raise InputError(f"Expected {argument(name)} above 0{auto}, found {value!r}.")
         if self.max_steps != -1 and self.max_steps < 1:
             raise InputError(
                 f"Expected {argument('max_steps')} of at least 1, or -1 for no such limit, found {self.max_steps}."
@@ -73,6 +78,19 @@ class TrainingConfig:
                 raise InputError(f"Expected {argument(name)} of at least 1, or none for no limit, found {value!r}.")
         if self.bf16 not in (True, False, "auto"):
             raise InputError(f"Expected {argument('bf16')} to be true, false or auto, found {self.bf16!r}.")
+
+    def only_rate(self) -> float:
+        """Return the learning rate of one training.
+
+        Raises:
+            InputError: it is "auto", which only a fit can choose, by validation.
+        """
+        if isinstance(self.learning_rate, str):
+            raise InputError(
+                f"Expected a number for {argument('learning_rate')}, found {self.learning_rate!r}: nothing is chosen "
+                f"by validation here. Use {argument('learning_rate', 2e-3)}."
+            )
+        return self.learning_rate
 
     def total_steps(self, windows: int) -> int:
         """Return optimiser steps of a run over this many training windows."""

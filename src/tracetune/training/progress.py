@@ -10,12 +10,17 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 _PHASES = {"head": "head", "full": "all weights"}
 
 
+def _phase(folder: str) -> str:
+    """Return what a phase trains, or the learning rate that it tries, by the name of its folder."""
+    return folder.replace("rate-", "rate ") if folder.startswith("rate-") else _PHASES.get(folder, "adapters")
+
+
 class ProgressBar(TrainerCallback):
     """One rich bar per training run: steps, time left, latest losses. A run that stops early ends its bar there.
 
     Args:
-        description: stands before the bar; None takes "head", "adapters" or "all weights", by the phase of the fit,
-            which is the last part of the Trainer's folder.
+        description: stands before the bar; None takes "head", "adapters", "all weights" or the learning rate that
+            is tried, by the phase of the fit, which is the last part of the Trainer's folder.
         console: where to draw; None for standard output.
     """
 
@@ -35,7 +40,7 @@ class ProgressBar(TrainerCallback):
             TextColumn("{task.description:<11}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
             TextColumn("{task.fields[losses]}"), console=self._console,
         )  # fmt: skip
-        description = self.description or _PHASES.get(Path(args.output_dir).name, "adapters")
+        description = self.description or _phase(Path(args.output_dir).name)
         self._task = self._progress.add_task(description, total=state.max_steps, completed=state.global_step, losses="")
         self._progress.start()
 

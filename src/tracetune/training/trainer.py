@@ -107,11 +107,9 @@ def parameter_groups(model: nn.Module, head: nn.Module | None, config: TrainingC
     head_rate = config.head_learning_rate
     if head_rate is None:
         head_rate = _HEAD_RATE_BESIDE_ADAPTERS if others else _HEAD_RATE_ALONE
-    groups = (
-        (others, config.learning_rate),
-        ([parameter for parameter in trainable if id(parameter) in of_head], head_rate),
-    )
-    return [{"params": parameters, "lr": rate} for parameters, rate in groups if parameters]
+    groups: list[dict[str, Any]] = [] if not others else [{"params": others, "lr": config.only_rate()}]
+    heads = [parameter for parameter in trainable if id(parameter) in of_head]
+    return groups if not heads else [*groups, {"params": heads, "lr": head_rate}]
 
 
 def _arguments(

@@ -23,6 +23,7 @@ class Full:
 
     name: ClassVar[str] = "full"
     adapts_backbone: ClassVar[bool] = True
+    auto_rates: ClassVar[tuple[float, ...]] = (1e-5, 4e-5, 1.6e-4)  # far below those of adapters
 
     def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
         """Accept any model."""

@@ -70,6 +70,13 @@ class RankedMethod(Method, Protocol):
         ...
 
 
+@runtime_checkable
+class RatedMethod(Method, Protocol):
+    """A method with learning rates of its own to try, for ``learning_rate="auto"``."""
+
+    auto_rates: ClassVar[tuple[float, ...]]
+
+
 METHODS: dict[str, type[Method]] = {}
 M = TypeVar("M", bound=type[Method])
 

@@ -93,7 +93,7 @@ class ClassificationHeadChoice:
 class ClassifierTraining(TrainingChoice):
     """Training of head and adapters on few series: small batches and more passes over them."""
 
-    learning_rate: float = 1e-3
+    learning_rate: float | int | str = 1e-3
     head_start: str = "kept"
     num_train_epochs: float = 10.0
     batch_size: int = 16

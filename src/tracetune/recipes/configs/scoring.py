@@ -6,7 +6,7 @@ from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.fitting.config import HEAD_EPOCHS, FitConfig
 from tracetune.selection.config import SelectionConfig
-from tracetune.training.config import TrainingConfig
+from tracetune.training.config import LEARNING_RATE, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class LoraTraining:
     start: str = FitConfig.start
     head_epochs: float = HEAD_EPOCHS
     max_steps: int = 100
-    learning_rate: float = TrainingConfig.learning_rate
+    learning_rate: float = LEARNING_RATE
     head_learning_rate: float | None = TrainingConfig.head_learning_rate
 
     def __post_init__(self) -> None:

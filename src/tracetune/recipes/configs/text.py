@@ -67,7 +67,8 @@ class TextTraining:
     """Training of head and adapters.
 
     Attributes:
-        learning_rate: peak learning rate of the adapters; without it 2e-3, and 5e-5 for the method full.
+        learning_rate: peak learning rate of the adapters; without it 2e-3, and 5e-5 for the method full. auto tries
+            three, each for a quarter of the steps, and trains at the one that is best on validation.
         head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
         head_start: what training of the head starts from: solved (closed form) or gradient (initial weights).
         head_epochs: passes over frozen features that train the head first.
@@ -77,7 +78,7 @@ class TextTraining:
         batch_size: texts per optimiser step.
     """
 
-    learning_rate: float | None = None
+    learning_rate: float | int | str | None = None
     head_learning_rate: float | None = None
     head_start: str = FitConfig.head_start
     head_epochs: float = 10.0

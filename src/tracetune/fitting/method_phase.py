@@ -1,0 +1,152 @@
+"""Train a method from its start, at one learning rate or at the best of several, as far as validation says."""
+
+import copy
+import logging
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from torch import nn
+
+from tracetune.base.errors import InputError, Remark, argument
+from tracetune.fitting.adapter_phase import train_adapters
+from tracetune.fitting.candidates import Candidates
+from tracetune.fitting.config import FitConfig
+from tracetune.fitting.interpolation import adapter_path
+from tracetune.fitting.methods.method import Method, RatedMethod
+from tracetune.fitting.names import MODULES, NONE
+from tracetune.fitting.run import Run
+from tracetune.fitting.shrinkage import BEYOND, shrink, shrink_modules
+from tracetune.fitting.trained import Shrinkage, TrainedAdapters, TriedRate
+from tracetune.tasks.task import TaskModel, TrainingData
+from tracetune.training.config import AUTO
+
+logger = logging.getLogger(__name__)
+
+AUTO_RATES = (5e-4, 2e-3, 8e-3)  # of adapters; docs/results/next_period.md
+TRIAL_SHARE = 0.25  # of the steps
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What a method made at one rate.
+
+    Attributes:
+        model: moved along its way.
+        losses: [S] on validation.
+        shrinkage: how far it was moved; None where it was not.
+        trained: results of its training.
+        rate: the learning rate, and what it came to.
+    """
+
+    model: nn.Module
+    losses: np.ndarray
+    shrinkage: Shrinkage | None
+    trained: TrainedAdapters
+    rate: TriedRate
+
+
+def check_method(layers: Mapping[str, nn.Linear], config: FitConfig, samples: int) -> None:
+    """Refuse options of the method that fit neither the model's ``layers`` nor a training on so many samples.
+
+    Raises:
+        InputError: before anything is trained.
+    """
+    steps = config.training.total_steps(samples)
+    config.method.check(layers, steps)
+    if config.training.learning_rate == AUTO:
+        short = _trial_steps(steps)
+        try:
+            config.method.check(layers, short)
+        except InputError as error:
+            raise InputError(
+                f"{argument('learning_rate', AUTO)} tries each rate for {short} of the {steps} steps, too few for the "
+                f"method {config.method.name!r}: {error}"
+            ) from error
+
+
+def add_tuned(candidates: Candidates, data: TrainingData, config: FitConfig, run: Run) -> TrainedAdapters:
+    """Let compete what the method makes of ``config.start``; returns the record of its training.
+
+    With a learning rate of "auto" each rate is tried for a quarter of the steps, and the one with the lowest validation
+    loss trains for all of them; whichever of these models has the lowest loss competes.
+    """
+    name = config.method.name
+    if config.training.learning_rate == AUTO:
+        tuned = _at_best_rate(candidates, data, config, run)
+    else:
+        tuned = _tuned(candidates, data, config, run.part(name))
+    if tuned.shrinkage is not None and tuned.shrinkage.ended_early:
+        logger.warning(
+            Remark(
+                f"{name} is best on validation at {BEYOND[-1]:g} times what it has learned, the most that is tried: "
+                f"training ended early. Train longer ({argument('num_train_epochs')}), or at a higher "
+                f"{argument('learning_rate')}."
+            )
+        )
+    candidates.add(name, tuned.model, tuned.losses, tuned.shrinkage)
+    return tuned.trained
+
+
+def trials(candidates: Candidates, data: TrainingData, config: FitConfig, run: Run) -> Iterator[Tuned]:
+    """Train for a quarter of the steps at each learning rate that suits the method, from the same start."""
+    steps = _trial_steps(config.training.total_steps(len(data.train)))
+    for rate in rates_of(config.method):
+        training = replace(config.training, learning_rate=rate, max_steps=steps)
+        tuned = _tuned(candidates, data, replace(config, training=training), run.part(f"rate-{rate:g}"))
+        logger.info("Learning rate %g: validation loss %g after %d steps.", rate, tuned.rate.loss, steps)
+        yield tuned
+        del tuned  # one model less in memory while the next one trains
+
+
+def rates_of(method: Method) -> tuple[float, ...]:
+    """Return the learning rates that "auto" tries."""
+    return method.auto_rates if isinstance(method, RatedMethod) else AUTO_RATES
+
+
+def _at_best_rate(candidates: Candidates, data: TrainingData, config: FitConfig, run: Run) -> Tuned:
+    best: Tuned | None = None
+    rates: list[TriedRate] = []
+    seconds = 0.0
+    for tuned in trials(candidates, data, config, run):
+        rates.append(tuned.rate)
+        seconds += tuned.trained.seconds
+        if best is None or tuned.rate.loss < best.rate.loss:
+            best = tuned
+        del tuned
+    assert best is not None, "there are rates"
+    whole = _tuned(candidates, data, at_rate(config, best.rate.learning_rate), run.part(config.method.name))
+    taken = whole if whole.rate.loss <= best.rate.loss else best
+    rates = [replace(each, taken=each is taken.rate) for each in (*rates, whole.rate)]
+    return replace(taken, trained=replace(taken.trained, seconds=seconds + whole.trained.seconds, rates=tuple(rates)))
+
+
+def at_rate(config: FitConfig, rate: float) -> FitConfig:
+    """Return a configuration with a learning rate in place of "auto"."""
+    return replace(config, training=replace(config.training, learning_rate=rate))
+
+
+def _tuned(candidates: Candidates, data: TrainingData, config: FitConfig, run: Run) -> Tuned:
+    """Train at one rate, and move the model along its way as far as validation says."""
+    start = candidates.named(config.start)
+    assert isinstance(start.model, TaskModel), "what a method starts from has no adapters"
+    model, trained = train_adapters(copy.deepcopy(start.model), data, config, run)
+    shrinkage = None
+    if config.shrink == NONE:
+        losses = candidates.measure(model)
+    else:
+        if config.shrink == MODULES:
+            shrink_modules(model, candidates.validation, candidates.groups)
+        path = adapter_path(start.model, model)
+        known = {0.0: start.losses}
+        shrinkage = shrink(path.go_to, lambda: candidates.measure(model), candidates.groups, known, BEYOND)
+        losses = shrinkage.losses
+    mean = float(losses.mean())
+    steps = config.training.total_steps(len(data.train))
+    rate = TriedRate(config.training.only_rate(), steps, mean if math.isfinite(mean) else None)
+    return Tuned(model, losses, shrinkage, trained, rate)
+
+
+def _trial_steps(steps: int) -> int:
+    return math.ceil(TRIAL_SHARE * steps)

@@ -1,0 +1,116 @@
+"""A method trains at one learning rate; or several are tried, and what does best on validation competes."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.tiny import CONTEXT, HORIZON, seasonal_frame, tiny_backbone
+from tracetune import AdaLora, FitConfig, Full, InputError, SelectionConfig, Trace, TrainingConfig
+from tracetune.adapters.options import AdaLoraOptions
+from tracetune.data.reading.read import panel_from_frame
+from tracetune.data.splits import fit_split
+from tracetune.fitting import method_phase
+from tracetune.fitting.candidates import Candidates
+from tracetune.fitting.fit import Fitted, fit, tune
+from tracetune.fitting.method_phase import AUTO_RATES
+from tracetune.fitting.methods import Method
+from tracetune.fitting.run import Run
+from tracetune.tasks.forecast_data import forecast_data
+from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.task import TrainingData
+
+AUTO = FitConfig(
+    method="lora",
+    start="zero-shot",
+    guard_margin=0.0,
+    training=TrainingConfig(max_steps=16, batch_size=16, evaluations=2, learning_rate="auto"),
+)
+
+
+@pytest.fixture(scope="module")
+def data() -> TrainingData:
+    panel = panel_from_frame(seasonal_frame(length=160))
+    return forecast_data(panel, fit_split(panel, HORIZON), CONTEXT, HORIZON, 4, 16, 32)
+
+
+def fitted(data: TrainingData, config: FitConfig, folder: Path | None = None) -> Fitted:
+    with Run.at(folder) as run:
+        return fit(Forecasting(HORIZON, CONTEXT), tiny_backbone(), data, config, run)
+
+
+def at(rate: float, **settings: Any) -> FitConfig:
+    return replace(AUTO, training=replace(AUTO.training, learning_rate=rate, **settings))
+
+
+def test_the_rate_that_is_best_after_a_quarter_trains_for_all_steps(data: TrainingData) -> None:
+    auto = fitted(data, AUTO)
+    *tried, whole = auto.record.validation["learning_rates"]
+    assert [(each["learning_rate"], each["steps"]) for each in tried] == [(rate, 4) for rate in AUTO_RATES]
+    best = min(tried, key=lambda each: each["validation_loss"])
+    assert (whole["learning_rate"], whole["steps"], whole["taken"]) == (best["learning_rate"], 16, True)
+    alone = fitted(data, at(best["learning_rate"]))
+    assert alone.record.candidates == auto.record.candidates
+    assert alone.record.validation | {"learning_rates": []} == auto.record.validation | {"learning_rates": []}
+    assert alone.record.validation["learning_rates"] == []
+    weights = alone.model.state_dict()
+    assert all(torch.equal(weight, weights[name]) for name, weight in auto.model.state_dict().items())
+    short = fitted(data, at(tried[0]["learning_rate"], max_steps=4)).record
+    assert short.candidates[-1]["validation_loss"] == tried[0]["validation_loss"]
+    assert auto.record.seconds["lora"] > 0
+
+
+def test_a_short_training_competes_where_the_whole_one_is_worse(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned = method_phase._tuned
+
+    def diverging(candidates: Candidates, data: TrainingData, config: FitConfig, run: Run) -> Any:
+        found = tuned(candidates, data, config, run)
+        return replace(found, rate=replace(found.rate, validation_loss=None)) if run.folder.name == "lora" else found
+
+    monkeypatch.setattr(method_phase, "AUTO_RATES", (8e-3,))
+    monkeypatch.setattr(method_phase, "_tuned", diverging)
+    found = fitted(data, AUTO).record
+    short, whole = found.validation["learning_rates"]
+    assert (short["taken"], whole["taken"], whole["validation_loss"]) == (True, False, None)
+    assert found.candidates[-1]["validation_loss"] == short["validation_loss"]
+
+
+SELECTION = SelectionConfig(keep=5, cost_share=1.0, scoring_batches=2, batch_size=16)
+
+
+@pytest.mark.parametrize("method", [Trace(SELECTION), AdaLora(AdaLoraOptions(init_r=3, target_r=2)), Full()])
+def test_every_method_tries_rates_and_goes_on_from_checkpoints(
+    data: TrainingData, method: Method, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(method_phase, "AUTO_RATES", (5e-4, 8e-3))
+    config = replace(AUTO, method=method, training=replace(AUTO.training, max_steps=12))
+    first = fitted(data, config, tmp_path)
+    rates = Full.auto_rates if isinstance(method, Full) else (5e-4, 8e-3)
+    assert {path.name for path in tmp_path.glob("*/")} >= {method.name, *(f"rate-{rate:g}" for rate in rates)}
+    again = fitted(data, config, tmp_path)
+    assert again.record.candidates == first.record.candidates
+    assert again.record.validation == first.record.validation
+    weights = first.model.state_dict()
+    assert all(torch.equal(weight, weights[name]) for name, weight in again.model.state_dict().items())
+    with pytest.raises(InputError, match=r"training\.learning_rate 'auto' there, 0\.0005 here"):
+        fitted(data, replace(config, training=replace(config.training, learning_rate=5e-4)), tmp_path)
+
+
+def test_a_quarter_that_is_too_short_for_the_method_is_refused_before_any_training(data: TrainingData) -> None:
+    late = Trace(SelectionConfig(warmup_steps=5, final_step=8))
+    with pytest.raises(
+        InputError, match=r"learning_rate='auto' tries each rate for 4 of the 16 steps, too few.*'trace'"
+    ):
+        fitted(data, replace(AUTO, method=late))
+
+
+def test_what_chooses_nothing_takes_a_number(data: TrainingData) -> None:
+    with Run.at(None) as run, pytest.raises(InputError, match="a number for learning_rate, found 'auto'"):
+        tune(Forecasting(HORIZON, CONTEXT), tiny_backbone(), data, AUTO, run)
+    assert TrainingConfig(learning_rate=1e-3).only_rate() == 1e-3
+    with pytest.raises(InputError, match="learning_rate above 0, or 'auto', found 'fast'"):
+        TrainingConfig(learning_rate="fast")  # type: ignore[arg-type]
