@@ -54,8 +54,8 @@ def run(name: str, method: str, seed: int, arguments: argparse.Namespace) -> dic
     seconds = time.perf_counter() - started
     measured = {method: tuned}
     if method == HEAD_ALONE:  # as it is, on values that are scaled as those of all others
-        zero_shot = Imputer(base.backbone, base.base_name, base.context_length, device="cpu")
-        zero_shot.trace = {**tuned.trace, "head": None}
+        record = {**tuned.trace, "head": None}
+        zero_shot = Imputer(base.backbone, base.base_name, base.context_length, trace=record, device="cpu")
         measured[ZERO_SHOT] = zero_shot
     rows = []
     for pattern, share in CASES:
@@ -64,7 +64,7 @@ def run(name: str, method: str, seed: int, arguments: argparse.Namespace) -> dic
             found = imputer.evaluate(test, pattern=pattern, share=share, season=season, seed=arguments.test_seed)
             errors = dict(zip(found["method"], found["mse"], strict=True))
             row[key] = errors.pop("model")
-            row["simple"] = errors
+            assert row.setdefault("simple", errors) == errors, "all are measured on values of the same scale"
         rows.append(row)
     return {
         "dataset": name,
