@@ -12,7 +12,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from tracetune.evaluation.periods import SampleGroups, paired_difference, relative_gain
-from tracetune.fitting.shrinkage import KEPT_SHARE, best_factor
+from tracetune.fitting.shrinkage import chosen_factor
 
 Cell = dict[str, Any]
 TRAINED, TODAY = "trained (no guard)", "lower loss, as trained"
@@ -101,8 +101,7 @@ def two_thirds_held_out(way: Way) -> float:
 
 def shrunk(way: Way) -> float:
     """Take two thirds of the factor with the largest relative gain, as the package does."""
-    chosen = KEPT_SHARE * best_factor(dict(zip(way.factors, way.losses, strict=True)), way.groups)
-    return chosen if way.at(chosen).mean() < way.start.mean() else 0.0
+    return chosen_factor(dict(zip(way.factors.tolist(), way.losses, strict=True)), way.at, way.groups)
 
 
 def guarded(margin: float, furthest: float = np.inf) -> Rule:

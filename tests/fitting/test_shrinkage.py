@@ -15,7 +15,7 @@ from tracetune.data.windows import Windows
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.interpolation import WeightPath, adapter_path, head_path
-from tracetune.fitting.shrinkage import BEYOND, FACTORS, best_factor, search, shrink, shrink_modules
+from tracetune.fitting.shrinkage import BEYOND, FACTORS, best_factor, chosen_factor, search, shrink, shrink_modules
 from tracetune.fitting.trained import Shrinkage
 from tracetune.heads.config import HeadConfig
 from tracetune.tasks.forecasting import ForecastModel
@@ -105,6 +105,19 @@ def test_it_never_ends_above_the_start(optima: tuple[float, ...]) -> None:
     model, found = shrunken(1.0, optima, BEYOND)
     assert found.losses.mean() <= found.tried[0.0]
     assert model.weight.item() == pytest.approx(found.factor)
+
+
+def test_where_the_mean_loss_rises_on_the_way_it_goes_less_far_instead_of_nowhere() -> None:
+    """Three periods gain at every factor; a fourth, with most of the loss, gains up to half-way and then loses."""
+
+    def at(factor: float) -> np.ndarray:
+        easy, hard = np.full(15, 1 - 0.2 * factor), np.full(5, 100 * (1 + 0.05 * (factor - 0.5) ** 2))
+        return np.concatenate([easy, hard])
+
+    found = search(at, GROUPS, BEYOND)
+    assert best_factor(found, GROUPS) == 4.0
+    assert at(2 / 3 * 4.0).mean() > at(0.0).mean()
+    assert chosen_factor(found, at, GROUPS) == pytest.approx(2 / 3)
 
 
 def test_a_model_that_diverged_is_left_behind() -> None:

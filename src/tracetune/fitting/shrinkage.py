@@ -55,13 +55,12 @@ def shrink(
             losses[factor] = measure()
         return losses[factor]
 
-    best = best_factor(search(at, groups, beyond), groups)
-    chosen = KEPT_SHARE * best
-    factor = chosen if _mean(at(chosen)) < _mean(at(0.0)) else 0.0
+    found = search(at, groups, beyond)
+    factor = chosen_factor(found, at, groups)
     go_to(factor)
     means = {float(each): _mean(losses[each]) for each in sorted(losses)}
     tried = {each: mean if np.isfinite(mean) else None for each, mean in means.items()}
-    return Shrinkage(factor, losses[factor], tried, ended_early=best in beyond[-1:])
+    return Shrinkage(factor, losses[factor], tried, ended_early=best_factor(found, groups) in beyond[-1:])
 
 
 def search(
@@ -80,6 +79,25 @@ def search(
             break
         losses[factor] = at(factor)
     return losses
+
+
+def chosen_factor(
+    found: Mapping[float, np.ndarray], at: Callable[[float], np.ndarray], groups: SampleGroups
+) -> float:
+    """Return two thirds of the best factor, or where the mean loss there is no lower than at 0, of the best lower one.
+
+    Args:
+        found: losses [S] by factor, from `search`.
+        at: returns the losses at a factor.
+        groups: period and item of each sample.
+    """
+    start = _mean(found[0.0])
+    lower = {factor: losses for factor, losses in found.items() if factor == 0 or _mean(losses) < start}
+    for allowed in (found, lower):
+        chosen = KEPT_SHARE * best_factor(allowed, groups)
+        if _mean(at(chosen)) < start:
+            return chosen
+    return 0.0
 
 
 def best_factor(losses: Mapping[float, np.ndarray], groups: SampleGroups) -> float:
