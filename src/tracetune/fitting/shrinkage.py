@@ -81,9 +81,7 @@ def search(
     return losses
 
 
-def chosen_factor(
-    found: Mapping[float, np.ndarray], at: Callable[[float], np.ndarray], groups: SampleGroups
-) -> float:
+def chosen_factor(found: Mapping[float, np.ndarray], at: Callable[[float], np.ndarray], groups: SampleGroups) -> float:
     """Return two thirds of the best factor, or where the mean loss there is no lower than at 0, of the best lower one.
 
     Args:
