@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from peft import PeftModel
@@ -13,8 +14,6 @@ from tracetune.adapters.fused_lora import fuse_lora
 from tracetune.adapters.lora import trained_head
 from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
 from tracetune.base.seeds import seed_everything
-from tracetune.fitting.config import FitConfig
-from tracetune.fitting.run import Run
 from tracetune.fitting.trained import TrainedAdapters, trained_parameters
 from tracetune.tasks.task import TaskModel, TrainingData
 from tracetune.training.checkpoints import train
@@ -22,11 +21,15 @@ from tracetune.training.prefix_cache import PrefixCache
 from tracetune.training.storage import Storage
 from tracetune.training.trainer import build_trainer
 
+if TYPE_CHECKING:
+    from tracetune.fitting.config import FitConfig
+    from tracetune.fitting.run import Run
+
 logger = logging.getLogger(__name__)
 
 
 def train_adapters(
-    start: TaskModel, data: TrainingData, config: FitConfig, run: Run
+    start: TaskModel, data: TrainingData, config: "FitConfig", run: "Run"
 ) -> tuple[nn.Module, TrainedAdapters]:
     """Adapt ``start`` with ``config.method``, and train adapters and head together.
 
@@ -81,7 +84,7 @@ def _remembered_prefix(cache: PrefixCache, model: TaskModel, obstacle: str | Non
         yield True
 
 
-def _obstacle(model: TaskModel, config: FitConfig) -> str | None:
+def _obstacle(model: TaskModel, config: "FitConfig") -> str | None:
     """Return why remembering the outputs of frozen blocks would be wrong; None where it is right."""
     if not isinstance(model.backbone, BlockwiseBackbone):
         return f"{type(model.backbone).__name__} does not run block by block"

@@ -42,7 +42,7 @@ class WholeCheckpoints(TrainerCallback):
 
 
 def train(trainer: Trainer) -> None:
-    """Train, going on from the newest whole checkpoint in the trainer's folder.
+    """Train with whole checkpoints, going on from the newest one in the trainer's folder.
 
     A run that had ended there, at its last step or before, is not trained further and gives the same result.
     """
@@ -51,6 +51,7 @@ def train(trainer: Trainer) -> None:
     if checkpoint is not None and _has_ended(Path(checkpoint)):
         trainer.get_batch_samples = _no_batches
         trainer.add_callback(_StopAtOnce())
+    trainer.add_callback(WholeCheckpoints())
     try:
         trainer.train(resume_from_checkpoint=checkpoint)
     except BaseException:

@@ -17,7 +17,6 @@ from tracetune.base.device import resolve_device, supports_bf16
 from tracetune.base.errors import InputError
 from tracetune.base.processes import process_count
 from tracetune.data.batch_source import BatchSource, identity_collate
-from tracetune.training.checkpoints import WholeCheckpoints
 from tracetune.training.config import TrainingConfig
 from tracetune.training.micro_batches import MicroBatches, TaskLabels, counted, share_of_step
 
@@ -87,7 +86,6 @@ def build_trainer(
             EarlyStoppingCallback(config.early_stopping_patience),
             *([] if micro is None else [TaskLabels()]),
             *callbacks,
-            WholeCheckpoints(),
         ],
     )
     trainer.remove_callback(PrinterCallback)

@@ -9,8 +9,8 @@ from tests.tiny import save_tiny
 from tracetune.base.errors import InputError
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.estimators.imputation.evaluation import hidden_steps
-from tracetune.estimators.imputation.fit import imputer_data
 from tracetune.estimators.imputation.imputer import Imputer
+from tracetune.estimators.imputation.imputer_data import imputer_data
 from tracetune.fitting.config import FitConfig
 from tracetune.training.config import TrainingConfig
 

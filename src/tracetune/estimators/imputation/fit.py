@@ -1,30 +1,22 @@
 """Fitting an imputer: from a panel with gaps to the model that fills them, and its record."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 
 from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.base.json_types import JsonObject
-from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
-from tracetune.data.splits import Scaler, fit_split
 from tracetune.estimators.imputation.gap_intervals import gap_quantiles
-from tracetune.estimators.imputation.record import ImputerRecord, item_scales
+from tracetune.estimators.imputation.imputer_data import imputer_data
+from tracetune.estimators.imputation.record import item_scales
 from tracetune.estimators.saved_model import base_of
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
-from tracetune.fitting.methods import Trace
 from tracetune.fitting.run import Run
-from tracetune.heads.imputation import ImputationHeadConfig
-from tracetune.tasks.imputation import Imputation, ImputationModel
-from tracetune.tasks.imputation_data import fit_scalers, imputation_data, related_channels, scaled_values
-from tracetune.tasks.task import TrainingData, task_model_of
-
-_TRAIN_WINDOWS, _VALIDATION_WINDOWS = 2048, 512  # of one channel; fewer windows of more channels
-_FEWEST_WINDOWS = 64
-_MOST_TOKENS = 16_384  # in a step of training, where nothing was said
+from tracetune.tasks.imputation import ImputationModel
+from tracetune.tasks.task import task_model_of
 
 
 def fit_imputer(
@@ -56,87 +48,3 @@ def fit_imputer(
         "base_model": asdict(base_of(base_name, fitted.backbone_sha256, fitted.model, tuned_before=False)),
         "data": {"items": len(panel), "train_windows": len(data.train), "validation_windows": len(data.validation)},
     }
-
-
-@dataclass(frozen=True)
-class ImputerData:
-    """What an imputer is fitted on.
-
-    Attributes:
-        task: for these channels.
-        data: windows with hidden steps.
-        scalers: one a series.
-        config: how to fit, as was asked for; batches count channels.
-    """
-
-    task: Imputation
-    data: TrainingData
-    scalers: tuple[Scaler, ...]
-    config: FitConfig
-
-
-def imputer_data(
-    base_name: str,
-    context_length: int,
-    panel: Panel,
-    config: FitConfig,
-    *,
-    season: int | None,
-    fitted: ImputerRecord | None = None,
-) -> ImputerData:
-    """Return what an imputer is fitted on; its task and scales are those of one that was ``fitted``, if there is one.
-
-    Raises:
-        InputError: unusable data.
-    """
-    split = fit_split(panel, _held_out(panel, context_length), config.validation)
-    channels = len(panel.channels)
-    config = _counted_by_channels(config, channels)
-    if fitted is None:
-        scalers = fit_scalers(panel, split)
-        wanted = (config.head or ImputationHeadConfig()).related
-        related = related_channels(scaled_values(panel, scalers), split.train, wanted)
-        config = replace(config, head=ImputationHeadConfig(len(related[0]) if related else 0))
-        steps = seasonality(panel.freq) if season is None else season
-        task = Imputation(channels, context_length, steps, related, base_name)
-    else:
-        scalers = tuple(fitted.scaler(each.item_id, each.values) for each in panel)
-        task = fitted.task(base_name)
-    most = _VALIDATION_WINDOWS if config.validation_windows is None else config.validation_windows
-    data = imputation_data(
-        panel,
-        split,
-        context_length,
-        scalers=scalers,
-        train_windows=max(_FEWEST_WINDOWS, _TRAIN_WINDOWS // channels),
-        validation_windows=min(most, max(_FEWEST_WINDOWS, _VALIDATION_WINDOWS // channels)),
-        rolling=config.validation == "rolling",
-        seed=config.training.seed,
-    )
-    return ImputerData(task, data, scalers, config)
-
-
-def _counted_by_channels(config: FitConfig, channels: int) -> FitConfig:
-    """Return the settings with batches in which a window of C channels counts as C, and memory that is bounded.
-
-    Those that modules are scored on, too: larger ones would cost more than the training itself.
-    """
-    method = config.method
-    if isinstance(method, Trace):
-        scored = max(1, method.selection.batch_size // channels)
-        method = replace(method, selection=replace(method.selection, batch_size=scored))
-    return replace(
-        config,
-        method=method,
-        head_training=replace(config.head_training, batch_size=max(1, config.head_training.batch_size // channels)),
-        training=replace(
-            config.training,
-            batch_size=max(1, config.training.batch_size // channels),
-            max_tokens=config.training.max_tokens or _MOST_TOKENS,
-        ),
-    )
-
-
-def _held_out(panel: Panel, context_length: int) -> int:
-    """Return the least number of steps to keep for validation: a quarter of a context, less of short series."""
-    return max(1, min(context_length // 4, max(panel.lengths) // 8))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracetune.base.errors import InputError
 from tracetune.data.reading.read import panel_from_frame
-from tracetune.estimators.imputation.fit import imputer_data
+from tracetune.estimators.imputation.imputer_data import imputer_data
 from tracetune.estimators.imputation.record import ImputerRecord
 from tracetune.estimators.scored_modules import ScoredModules, lora_config, scored
 from tracetune.fitting.config import FitConfig

@@ -1,14 +1,17 @@
 """Labelled texts as a fit takes them, and the default settings of fine-tuning on texts."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tracetune.estimators.text.texts import TextColumns
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import Method, method_named
 from tracetune.fitting.names import NONE
 from tracetune.tasks.task import TrainingData
 from tracetune.tasks.text import TextClassification
 from tracetune.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from tracetune.estimators.text.texts import TextColumns
 
 _ADAPTER_RATE, _FULL_RATE = 2e-3, 5e-5
 
@@ -30,7 +33,7 @@ class FitTexts:
     data: TrainingData
     classes: list[str]
     pairs: bool
-    columns: TextColumns | None
+    columns: "TextColumns | None"
     cut: int
 
 
