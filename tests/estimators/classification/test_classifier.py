@@ -146,7 +146,7 @@ def test_a_wrapped_module_of_one_length_becomes_a_classifier() -> None:
         (series(4)[0], ["a", "b"], {}, "a label for each of 4 series, found 2"),
         (series(4)[0], ["a", "b", None, "a"], {}, "found none for series 2"),
         (series(4)[0], None, {}, "Expected labels"),
-        ([np.ones((2, 9)), np.ones((3, 9))], ["a", "b"], {}, "Expected 2 channels in series 1, found 3"),
+        ([np.ones((2, 9)), np.ones((3, 9))], ["a", "b"], {}, "Expected 2 channels in series 1, as in the first, found 3"),
         (np.ones((4, 9)), [0, 1, 0, 1], {}, r"shape \[channels, steps\], found \[9\]"),
         ([np.full((1, 5), np.nan)], ["a"], {}, "no value at all"),
         ([], [], {}, "at least one series"),
@@ -170,7 +170,7 @@ def test_wrong_use_is_refused(base: Classifier, tuned: Classifier, tmp_path: Pat
         base.save_pretrained(tmp_path / "nothing")
     with pytest.raises(InputError, match="the classes 'fast', 'slow', found 'medium' too"):
         tuned.evaluate(values, ["medium", *labels[1:]])
-    with pytest.raises(InputError, match="Expected 2 channels in series 0, found 1"):
+    with pytest.raises(InputError, match="Expected 2 channels in series 0, as in those of the fit, found 1"):
         tuned.predict([np.ones((1, 9))])
     with pytest.raises(InputError, match="fine-tuned already"):
         tuned.fit(values, labels)
