@@ -146,7 +146,7 @@ def test_a_wrapped_module_of_one_length_becomes_a_classifier() -> None:
         (series(4)[0], ["a", "b"], {}, "a label for each of 4 series, found 2"),
         (series(4)[0], ["a", "b", None, "a"], {}, "found none for series 2"),
         (series(4)[0], None, {}, "Expected labels"),
-        ([np.ones((2, 9)), np.ones((3, 9))], ["a", "b"], {}, "Expected 2 channels in series 1, as in the first, found 3"),
+        ([np.ones((2, 9)), np.ones((3, 9))], ["a", "b"], {}, "in series 1, as in the first, found 3"),
         (np.ones((4, 9)), [0, 1, 0, 1], {}, r"shape \[channels, steps\], found \[9\]"),
         ([np.full((1, 5), np.nan)], ["a"], {}, "no value at all"),
         ([], [], {}, "at least one series"),
