@@ -1,4 +1,4 @@
-"""What ``learning_rate="auto"`` gives beside rates that are given, from the cells of ``benchmarks/next_period.py``.
+"""Compare ``learning_rate="auto"`` with rates that are given, from the cells of ``benchmarks/next_period.py``.
 
 "auto" tries each rate for a quarter of the steps, trains at the best one, and takes whichever of these models has the
 lowest validation loss. Each of these trainings is a cell.

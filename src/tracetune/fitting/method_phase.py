@@ -30,7 +30,7 @@ TRIAL_SHARE = 0.25  # of the steps
 
 @dataclass(frozen=True, eq=False)
 class Tuned:
-    """What a method made at one rate.
+    """Model that a method made at one rate, with its losses.
 
     Attributes:
         model: moved along its way.

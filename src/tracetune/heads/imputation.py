@@ -134,7 +134,7 @@ def _rows(head: ImputationHead, batch: Batch) -> _Rows:
 
 @dataclass(frozen=True)
 class _Sums:
-    """What least squares needs of hidden steps, for each of S classes: sums of x x', x y and y y, and how many."""
+    """Sums of hidden steps for least squares, for each of S classes: sums of x x', x y and y y, and how many."""
 
     gram: Tensor
     cross: Tensor

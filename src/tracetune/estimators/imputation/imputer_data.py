@@ -1,4 +1,4 @@
-"""What an imputer is fitted on: its task, windows with hidden steps, scales, and settings that count channels."""
+"""Training data of an imputer: its task, windows with hidden steps, scales, and settings that count channels."""
 
 from dataclasses import dataclass, replace
 
@@ -20,7 +20,7 @@ _MOST_TOKENS = 16_384  # in a step of training, where nothing was said
 
 @dataclass(frozen=True)
 class ImputerData:
-    """What an imputer is fitted on.
+    """Training data of an imputer, with its task, scales and settings.
 
     Attributes:
         task: for these channels.
@@ -85,7 +85,7 @@ def _counted_by_channels(config: FitConfig, channels: int) -> FitConfig:
     selection = getattr(method, "selection", None)
     if isinstance(selection, SelectionConfig):
         scored = max(1, selection.batch_size // channels)
-        method = replace(method, selection=replace(selection, batch_size=scored))  # type: ignore[type-var]
+        method = replace(method, selection=replace(selection, batch_size=scored))  # type: ignore[type-var]  # methods are dataclasses
     return replace(
         config,
         method=method,
