@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tracetune.estimators.forecasting.forecaster import Forecaster
     from tracetune.estimators.imputation.imputer import Imputer
     from tracetune.estimators.module_importance import module_importance
+    from tracetune.estimators.score_comparison import compare_scores
     from tracetune.estimators.text.text_classifier import TextClassifier
     from tracetune.evaluation.backtest import Evaluation
     from tracetune.fitting.config import FitConfig
@@ -48,6 +49,7 @@ __all__ = [
     "Trace",
     "TraceCallback",
     "TrainingConfig",
+    "compare_scores",
     "module_importance",
     "wrap_module",
 ]
@@ -74,6 +76,7 @@ _MODULES = {
     "Trace": "fitting.methods",
     "TraceCallback": "training.trace_callback",
     "TrainingConfig": "training.config",
+    "compare_scores": "estimators.score_comparison",
     "module_importance": "estimators.module_importance",
     "wrap_module": "backbones.any_module",
 }

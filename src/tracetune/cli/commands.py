@@ -105,6 +105,10 @@ COMMANDS = {
             TEXT: Variant("text:ImportanceConfig", "importance:of_texts"),
         },
     ),
+    "compare": Command(
+        "Compare the module scores of two runs, such as two seeds: are they alike beyond chance?",
+        {"": Variant("compare:CompareConfig", "compare:compare")},
+    ),
     "pretrain": Command(
         "Pretrain a backbone on synthetic series, or go on with an interrupted run.",
         {"": Variant("pretrain:PretrainConfig", "pretrain:pretrain", "Preparing ...")},

@@ -1,9 +1,9 @@
-"""Agreement of importance scores with a yardstick: rank correlations over modules, with intervals.
+"""Agreement of importance scores: rank correlations over modules, with intervals, and sets that have members in common.
 
 Notation for shapes: M modules.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,30 @@ class Agreement:
     spearman: Interval
     kendall: Interval
     modules: int
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Members that two sets have in common, beside what random sets would have.
+
+    Attributes:
+        sizes: of the two sets.
+        shared: how many are in both.
+        expected: how many are in both on average, where two sets of these sizes are drawn at random.
+        p_value: how often random sets have as many in common, or more.
+    """
+
+    sizes: tuple[int, int]
+    shared: int
+    expected: float
+    p_value: float
+
+
+def set_overlap(first: Collection[str], second: Collection[str], modules: int) -> Overlap:
+    """Return what two sets of the M ``modules`` have in common, with the hypergeometric distribution of random sets."""
+    sizes, shared = (len(first), len(second)), len(set(first) & set(second))
+    random_sets = stats.hypergeom(modules, *sizes)
+    return Overlap(sizes, shared, float(random_sets.mean()), float(random_sets.sf(shared - 1)))
 
 
 def rank_agreement(
