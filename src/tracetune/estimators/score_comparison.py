@@ -151,11 +151,11 @@ def _compared(score: str, first: ModuleScores, second: ModuleScores, keep: float
             f"Expected scores of the same modules, found {len(names)} and {len(second.values)}, of which {both} are in "
             "both. A model that kept some modules can only score those; compare the fine-tuned folders themselves."
         )
-    values = [np.array([run.values[name] for name in names]) for run in (first, second)]
+    one, other = (np.array([run.values[name] for name in names]) for run in (first, second))
     return ScoreComparison(
         score=score,
         modules=len(names),
-        spearman=rank_agreement(*values).spearman,
+        spearman=rank_agreement(one, other).spearman,
         overlap=set_overlap(first.chosen(keep), second.chosen(keep), len(names)),
         told_apart=(first.told_apart, second.told_apart),
     )
