@@ -6,13 +6,13 @@ import torch
 
 from tracetune.base.errors import InputError
 from tracetune.heads.classification import ClassificationHead, ClassificationHeadConfig
-from tracetune.heads.head import Head
+from tracetune.heads.head import is_head
 
 
 def test_tokens_of_each_scale_are_pooled_in_four_ways() -> None:
     tokens = torch.randn(3, 2, 9, 5, generator=torch.Generator().manual_seed(0))
     head = ClassificationHead(2, 5, 4, patches=(3, 6)).eval()
-    assert isinstance(head, Head)
+    assert is_head(head)
     expected = []
     for part in (tokens[:, :, :3].numpy(), tokens[:, :, 3:].numpy()):
         expected += [part.mean(2), part.max(2), part.std(2), (part > 0).mean(2)]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tracetune.base.errors import InputError
-from tracetune.heads.head import Head
+from tracetune.heads.head import is_head
 from tracetune.heads.pooled import PooledHead, PooledHeadConfig
 
 TOKENS = torch.arange(24.0).view(2, 4, 3)
@@ -23,7 +23,7 @@ def test_padding_does_not_count() -> None:
 
 def test_the_head_is_one_linear_layer() -> None:
     head = PooledHead(6, 5).eval()
-    assert isinstance(head, Head)
+    assert is_head(head)
     vectors = torch.randn(2, 2, 3)
     torch.testing.assert_close(head(vectors), head.output(head.reduce(vectors).flatten(-2)))
 

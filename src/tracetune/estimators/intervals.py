@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tracetune.base.device import module_device
 from tracetune.base.errors import InputError, argument, either, shown
 from tracetune.base.json_types import JsonObject
 from tracetune.base.plain_numbers import plain_number
@@ -197,7 +198,7 @@ def residual_quantiles(
     """
     size = len(validation)
     chosen = np.unique(np.linspace(0, size - 1, min(size, _LARGEST_SAMPLE)).astype(int)).tolist()
-    device = next(model.parameters()).device
+    device = module_device(model)
     residuals = []
     model.eval()
     with torch.inference_mode():

@@ -8,6 +8,7 @@ from rich.progress import track
 from torch import nn
 from transformers import TrainerCallback
 
+from tracetune.base.device import module_device
 from tracetune.base.errors import InputError
 from tracetune.data.batch_source import BatchSource, spread_sample
 from tracetune.data.windows import batches
@@ -115,7 +116,7 @@ def side_by_side(
 ) -> list[Importance]:
     """Return the scores of every method, the Shapley values first where they are wanted; all on the same samples."""
     windows = spread_sample(validation, samples, seed)
-    read = list(batches(windows, batch_size, next(model.parameters()).device))
+    read = list(batches(windows, batch_size, module_device(model)))
     found = []
     if shapley_pairs:
         options: dict[str, Any] = {"pairs": shapley_pairs, "seed": seed, "state_file": state_file, "progress": progress}

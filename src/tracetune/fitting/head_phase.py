@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tracetune.base.device import module_device
 from tracetune.base.errors import InputError
 from tracetune.data.batch_source import BatchSource
 from tracetune.data.windows import batches
@@ -141,7 +142,7 @@ class _Features:
         self.model, self.source, self.cached = model, source, cached
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        device = next(self.model.parameters()).device
+        device = module_device(self.model)
         if self.cached is not None:
             yield from batches(self.cached, 1024, device)
             return

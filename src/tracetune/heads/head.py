@@ -1,14 +1,13 @@
 """The protocol of heads, and their output layer."""
 
 import math
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard
 
 from torch import Tensor, nn
 
 _INITIAL_SPREAD = 0.02  # of the first forecasts, in standard deviations of the input series
 
 
-@runtime_checkable
 class Head(Protocol):
     """A module that reduces tokens and reads them with one linear layer.
 
@@ -24,6 +23,14 @@ class Head(Protocol):
     def reduce(self, tokens: Tensor) -> Tensor:
         """Return reduced tokens [..., N', D'] of tokens [..., N, D]."""
         ...
+
+
+def is_head(module: object) -> TypeGuard[Head]:
+    """Return whether a module is a head.
+
+    No check of a protocol by ``isinstance``: since Python 3.12 that does not see a module's submodules.
+    """
+    return hasattr(module, "reduce") and isinstance(getattr(module, "output", None), nn.Linear)
 
 
 def output_layer(features: int, outputs: int) -> nn.Linear:

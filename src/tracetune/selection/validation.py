@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tracetune.base.device import module_device
 from tracetune.base.errors import InputError
 
 AnyBatch = Any
@@ -92,7 +93,7 @@ def on_device(model: nn.Module, batches: Iterable[AnyBatch]) -> Iterator[AnyBatc
     Raises:
         InputError: there is no batch.
     """
-    device = next(model.parameters()).device
+    device = module_device(model)
     empty = True
     for batch in batches:
         empty = False

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from tracetune.backbones.backbone import Backbone, Encoded, MaskedBackbone, QuantileForecaster, ZeroShotForecaster
 from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.normalisation import InstanceStatistics, normalise, per_channel
+from tracetune.base.device import module_device
 from tracetune.base.errors import InputError, argument
 from tracetune.heads.build import build_head
 from tracetune.heads.config import FORECASTING_HEAD, HeadConfig
-from tracetune.heads.head import Head
+from tracetune.heads.head import is_head
 from tracetune.heads.ridge import fit_ridge
 from tracetune.heads.zero_shot_start import ZeroShotTokens, start_at_zero_shot
 from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
@@ -127,7 +128,7 @@ class ForecastModel(TaskModel):
             return cls(backbone, None, *lengths_and_name, resolutions=resolutions, adjustment=adjustment)
         tokens = decided_tokens(head.tokens, backbone, resolutions, context_length, prediction_length)
         counts = token_counts(backbone, resolutions, context_length, prediction_length, tokens)
-        module = build_head(head, sum(counts), backbone.width, prediction_length)
+        module = build_head(head, sum(counts), backbone.width, prediction_length).to(module_device(backbone))
         lengths_and_name = prediction_length, context_length, str(name_or_path)
         model = cls(backbone, module, *lengths_and_name, tokens, resolutions, adjustment)
         model.head_config = head
@@ -309,7 +310,7 @@ class Forecasting:
 
     def solve_head(self, model: TaskModel, train: Features, validation: Features) -> float:
         """Solve the head by ridge regression, see heads/ridge.py; returns the validation loss."""
-        assert isinstance(model, ForecastModel) and isinstance(model.head, Head)
+        assert isinstance(model, ForecastModel) and is_head(model.head)
         return fit_ridge(model.head, train, validation, kept_directions=model.kept_directions).validation_loss
 
     def _model(self, backbone: Backbone, head: HeadConfig | None) -> ForecastModel:

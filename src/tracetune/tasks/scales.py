@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tracetune.backbones.backbone import Backbone
+from tracetune.base.device import module_device
 from tracetune.base.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -65,10 +66,9 @@ def _encodes(backbone: Backbone, length: int, least_patches: int = LEAST_PATCHES
     """Return whether a backbone makes patches enough of so many steps; some modules take one length alone."""
     if length < 1 or backbone.num_patches(length) < least_patches:
         return False
-    parameter = next(backbone.parameters(), torch.zeros(0))
     try:
         with torch.no_grad():
-            backbone.encode(torch.linspace(0, 1, length, device=parameter.device).expand(1, 1, -1))
+            backbone.encode(torch.linspace(0, 1, length, device=module_device(backbone)).expand(1, 1, -1))
     except (InputError, RuntimeError, ValueError, AssertionError, IndexError):
         return False
     return True

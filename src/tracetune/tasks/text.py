@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from tracetune.backbones.text_encoder import TextEncoder, padded
 from tracetune.base.errors import InputError
-from tracetune.heads.head import Head
+from tracetune.heads.head import is_head
 from tracetune.heads.logistic import fit_logistic
 from tracetune.heads.pooled import PooledHead, PooledHeadConfig
 from tracetune.tasks.task import Features, Output, TaskModel
@@ -118,7 +118,7 @@ class TextClassification:
 
     def solve_head(self, model: TaskModel, train: Features, validation: Features) -> float:
         """Solve the head by logistic regression; returns the validation loss."""
-        assert isinstance(model.head, Head)
+        assert is_head(model.head)
         return fit_logistic(model.head, train, validation).validation_loss
 
 

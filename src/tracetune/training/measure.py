@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tracetune.base.device import module_device
 from tracetune.data.batch_source import BatchSource
 from tracetune.data.windows import batches
 
@@ -16,7 +17,7 @@ def sample_losses(model: nn.Module, source: BatchSource, batch_size: int = 256) 
         source: the samples.
         batch_size: samples per forward pass.
     """
-    device = next(model.parameters()).device
+    device = module_device(model)
     model.eval()
     with torch.inference_mode():
         losses = [model(**batch).sample_losses.double().cpu().numpy() for batch in batches(source, batch_size, device)]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tracetune.base.device import module_device
 from tracetune.data.batch_source import BatchSource
 from tracetune.data.windows import batches
 from tracetune.estimators.intervals import LEVELS, ResidualQuantiles
@@ -19,7 +20,7 @@ _FEWEST = 40  # hidden steps of a class; with fewer, those of all classes count
 
 def gap_quantiles(model: nn.Module, validation: BatchSource, batch_size: int = 64) -> ResidualQuantiles:
     """Return quantiles [L, Q] of truth less fill over the hidden steps of validation, for each class of gap length."""
-    device = next(model.parameters()).device
+    device = module_device(model)
     errors, classes = [], []
     with torch.inference_mode():
         for batch in batches(validation, batch_size, device):

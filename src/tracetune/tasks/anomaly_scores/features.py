@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tracetune.backbones.backbone import Backbone
+from tracetune.base.device import module_device
 
 _CHUNK = 1024
 _SHARE_OF_CONTEXT = 4
@@ -36,7 +37,7 @@ class EmbeddedShape:
     def __call__(self, windows: np.ndarray) -> Tensor:
         """Return unit vectors [K, N D]."""
         steps = max(self.backbone.context_length // _SHARE_OF_CONTEXT, 2)
-        device = next(self.backbone.parameters()).device
+        device = module_device(self.backbone)
         rows = []
         with torch.inference_mode():
             for start in range(0, len(windows), _CHUNK):

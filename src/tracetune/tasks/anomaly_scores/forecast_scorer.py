@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from tracetune.backbones.backbone import Backbone, ZeroShotForecaster
+from tracetune.base.device import module_device
 from tracetune.base.errors import InputError
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.error_scorer import ErrorScorer, fit_error_scorer
@@ -78,7 +79,7 @@ class ForecastErrors:
     def _of_contexts(self, contexts: np.ndarray) -> np.ndarray:
         """Return forecasts [K, H] of contexts [K, T]; NaN where nothing in them was observed."""
         assert isinstance(self.backbone, ZeroShotForecaster), "as the scorer requires"
-        device = next(self.backbone.parameters()).device
+        device = module_device(self.backbone)
         observed = torch.as_tensor(np.isfinite(contexts), device=device)[:, None]
         values = torch.as_tensor(np.nan_to_num(contexts), dtype=torch.float32, device=device)[:, None]
         with torch.inference_mode():

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from tracetune.backbones.backbone import Backbone
+from tracetune.base.device import module_device
 from tracetune.base.errors import InputError
 from tracetune.tasks.anomaly import AnomalyModel, normalised_steps
 from tracetune.tasks.anomaly_scores.error_scorer import ErrorScorer, fit_error_scorer
@@ -80,7 +81,7 @@ class ReconstructionErrors:
 
     def _of_windows(self, windows: np.ndarray) -> np.ndarray:
         """Return errors [K, W]; NaN where nothing was observed."""
-        device = next(self.backbone.parameters()).device
+        device = module_device(self.backbone)
         values = torch.as_tensor(windows, dtype=torch.float32, device=device)[:, None]
         steps, patches = values.shape[-1], self.backbone.num_patches(values.shape[-1])
         patch_length = self.to_patch(torch.zeros(1, self.backbone.width, device=device)).shape[-1]
