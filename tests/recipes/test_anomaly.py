@@ -94,3 +94,37 @@ def test_labels_of_the_training_table_are_found(
     table(100).drop(columns=["a", "label"]).to_csv("new.csv", index=False)
     run("detect new.csv --model run --output scores.csv")
     assert len(pd.read_csv("scores.csv")) == 100
+
+
+def test_labels_in_words(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """True and False of a file, normal and anomaly: read and told, inside of --target too, and never items."""
+    monkeypatch.chdir(tmp_path)
+    save_tiny(tmp_path / "base")
+    for name, words in (("bool", (False, True)), ("words", ("normal", "anomaly"))):
+        table(300).assign(label=lambda frame, w=words: frame.label.map(dict(enumerate(w)))).to_csv(
+            f"{name}.csv", index=False
+        )
+    run("finetune words.csv --task anomaly --model base --scorer windows --target a,b,label --output run --device cpu")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "'anomaly' is an anomaly (37 rows), 'normal' is normal (263 rows)" in said
+    assert any("37 of 300 steps are labelled as anomalies" in said for said in caplog.messages)
+    assert "tracetune evaluate words.csv --target a,b,label --model run" in said
+    for name in ("bool", "words"):
+        run(f"detect {name}.csv --model run --output {name}_scores.csv")
+        run(f"evaluate {name}.csv --model run --output {name}_metrics.csv")
+    run("detect words.csv --model run --target a,b,label --output again.csv")
+    scores = [pd.read_csv(name) for name in ("bool_scores.csv", "words_scores.csv", "again.csv")]
+    assert all(len(each) == 300 and each.equals(scores[0]) for each in scores)
+    assert pd.read_csv("bool_metrics.csv").equals(pd.read_csv("words_metrics.csv"))
+    pd.read_csv("words.csv").replace("normal", "perhaps").to_csv("odd.csv", index=False)
+    for line in ("finetune odd.csv --task anomaly --model base --output other", "evaluate odd.csv --model run"):
+        with pytest.raises(InputError, match=r"found 'perhaps' in row 2 \(263 such cells\)"):
+            run(line)
+    assert not Path("other").exists()
+    with pytest.raises(InputError, match="Expected a column of labels 'lable'"):
+        run("finetune words.csv --task anomaly --model base --label-column lable --output other")

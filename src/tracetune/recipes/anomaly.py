@@ -1,7 +1,5 @@
 """Learn what is normal, find what is not, and measure it."""
 
-from dataclasses import replace
-
 import pandas as pd
 from rich.console import Console
 from statsmodels.datasets import elnino
@@ -10,7 +8,6 @@ from tracetune.base.errors import InputError
 from tracetune.base.folders import require_empty, staged_folder
 from tracetune.base.processes import is_main_process
 from tracetune.data.panels import Panel
-from tracetune.data.reading.read import read_table
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
 from tracetune.estimators.anomaly.thresholds import RollingQuantile, Threshold
@@ -44,12 +41,13 @@ def finetune(config: FinetuneConfig) -> AnomalyDetector:
     if config.method.method == UNTUNED:
         refuse_fit_options(config)
     with finetune_run(config.run) as device:
-        panel = _panel_with_labels(config.source, config.scoring.label_column)
+        panel, labels = config.source.labelled(config.scoring.label_column)
         base = AnomalyDetector.from_pretrained(config.backbone.model, device=device)
         scoring = config.scoring
         tuned = base.fit(
             panel,
             None if config.method.method == UNTUNED else fit_config(config),
+            labels=labels,
             scorer=_scorer(scoring),
             contamination=scoring.contamination,
             false_alarm_rate=scoring.false_alarm_rate,
@@ -59,20 +57,15 @@ def finetune(config: FinetuneConfig) -> AnomalyDetector:
         if is_main_process():
             assert config.run.output is not None, "checked with the configuration"
             tuned.save_pretrained(config.run.output)
-            _report(tuned, config, config.run.output)
+            _report(tuned, config, config.run.output, labelled=labels is not None)
     return tuned
 
 
-def _panel_with_labels(source: DataSource, label_column: str) -> Panel:
-    """Return the series of a table, with its labels as one more channel where it has a column of them."""
+def _panel(source: DataSource, detector: AnomalyDetector) -> Panel:
+    """Return the series to look through; a column of labels has no part in it."""
     if source.dataset is not None:
         return source.panel()
-    reading = source.reading()
-    if label_column not in (name for name, _ in reading.understood.ignored):
-        return reading.panel
-    assert source.data is not None, "a table or a data set"
-    labelled = replace(source.options(), target=(*reading.panel.channels, label_column))
-    return replace(read_table(source.data, labelled).panel, origin=reading.panel.origin)
+    return source.reading(detector.remembered, left_out=(detector.label_column,)).panel
 
 
 def detect(config: DetectConfig) -> pd.DataFrame:
@@ -81,7 +74,7 @@ def detect(config: DetectConfig) -> pd.DataFrame:
     inputs = config.source.data, config.detector.model
     check_outputs([run.output, run.events], run.plot, inputs, overwrite=run.overwrite)
     detector = _load(config.detector, run.device)
-    panel = config.source.panel(detector.remembered)
+    panel = _panel(config.source, detector)
     threshold = _threshold(config.detector)
     scores, events = detector.detect(panel, threshold), detector.events(panel, threshold)
     write_frame(scores, run.output)
@@ -100,13 +93,10 @@ def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     """Measure a detector on a table with labels."""
     check_outputs([config.output], None, (config.source.data, config.detector.model), overwrite=config.overwrite)
     detector = _load(config.detector, config.device)
-    channels = detector.channels
-    source = config.source
-    if source.dataset is None:
-        source = replace(source, target=(*(source.target or channels), config.label_column))
-    panel = source.panel(detector.remembered)
+    label_column = config.label_column or detector.label_column
+    panel, labels = config.source.labelled(label_column, detector.remembered)
     found = detector.evaluate(
-        panel, label_column=config.label_column, window=config.window, threshold=_threshold(config.detector)
+        panel, labels, label_column=label_column, window=config.window, threshold=_threshold(config.detector)
     )
     if config.output is not None:
         write_frame(found, config.output)
@@ -192,11 +182,10 @@ def _evidence(tuned: AnomalyDetector) -> str:
     return f", from {known.rows:,} normal rows{events}"
 
 
-def _report(tuned: AnomalyDetector, config: FinetuneConfig, output: str) -> None:
+def _report(tuned: AnomalyDetector, config: FinetuneConfig, output: str, *, labelled: bool) -> None:
     assert tuned.trace is not None, "it was fitted"
     if tuned.trace["method"] is not None:
         print_candidates("Losses on validation (squared error of hidden steps)", tuned.trace)
     Console(highlight=False).print(f"Alarms are raised above a score of {tuned.threshold:.4g}{_evidence(tuned)}.")
-    label = config.scoring.label_column
-    labelled = () if label == ScorerChoice.label_column else ("--label-column", label)
-    print_next_commands(config.source, output, {"detect": (), "evaluate": labelled}, seen=True)
+    verbs: dict[str, tuple[str, ...]] = {"detect": ()} | ({"evaluate": ()} if labelled else {})
+    print_next_commands(config.source, output, verbs, seen=True)

@@ -11,7 +11,9 @@ from tracetune.base.files import require_file
 from tracetune.base.processes import is_main_process
 
 if TYPE_CHECKING:  # what follows needs pandas; help and mistyped flags do not
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
 
     from tracetune.data.datasets import LoadedDataset
     from tracetune.data.panels import Panel
@@ -96,12 +98,21 @@ class DataSource(TableSource):
 
         return ReadingOptions(**self.reading_flags())  # type: ignore[arg-type]
 
-    def reading(self, remembered: ReadingOptions | None = None, data: str | None = None) -> Reading:
+    def reading(
+        self,
+        remembered: ReadingOptions | None = None,
+        data: str | None = None,
+        *,
+        label_column: str | None = None,
+        left_out: Sequence[str] = (),
+    ) -> Reading:
         """Read the table (or ``data``, a table like it) and say what was understood of it.
 
         Args:
             remembered: what a model remembers of the table it was trained on; flags come first.
             data: another table to read with the same flags.
+            label_column: as for `read_table`.
+            left_out: as for `read_table`.
         """
         from rich.console import Console
 
@@ -109,7 +120,7 @@ class DataSource(TableSource):
 
         path = data or self.data
         assert path is not None, "a data set is read by known()"
-        reading = read_table(path, self.options(), remembered=remembered)
+        reading = read_table(path, self.options(), remembered=remembered, label_column=label_column, left_out=left_out)
         console = Console(highlight=False, soft_wrap=True, quiet=not is_main_process())
         console.print(f"{Path(path).name}: {reading.line}", markup=False)
         for note in reading.notes:
@@ -135,6 +146,15 @@ class DataSource(TableSource):
     def panel(self, remembered: ReadingOptions | None = None) -> Panel:
         """Return all series, of the table or of the data set; see `reading`."""
         return self.known().panel if self.dataset else self.reading(remembered).panel
+
+    def labelled(
+        self, label_column: str, remembered: ReadingOptions | None = None
+    ) -> tuple[Panel, Sequence[np.ndarray] | None]:
+        """Return all series, and the labels of their steps where the table has a column of them; see `reading`."""
+        if self.dataset:
+            return self.known().panel, None
+        reading = self.reading(remembered, label_column=label_column)
+        return reading.panel, reading.labels
 
     def panels(self, chunk_rows: int, remembered: ReadingOptions | None = None) -> Iterator[Panel]:
         """Read the table in chunks of about ``chunk_rows`` rows; see `read_panels`."""

@@ -11,6 +11,7 @@ from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.digest import data_digest
 from tracetune.data.text_files import read_text_table
 from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
+from tracetune.estimators.anomaly.frames import LABEL_COLUMN
 from tracetune.estimators.anomaly.scored import scored_detector
 from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.config import classifier_config
@@ -112,8 +113,9 @@ def of_anomalies(config: AnomalyImportance) -> list[Importance]:
         detector = AnomalyDetector.from_pretrained(config.scored.model, device=config.scoring.device)
         remembered = None if detector.learned is None else detector.remembered
         settings = _lora_fit(config.lora, config.training, config.scoring)
-        panel = config.source.panel(remembered)
-        return scored_detector(detector, panel, settings, label_column=config.label_column)
+        label_column = config.label_column or (LABEL_COLUMN if detector.learned is None else detector.label_column)
+        panel, labels = config.source.labelled(label_column, remembered)
+        return scored_detector(detector, panel, labels, settings, label_column=label_column)
 
     return _run(config, config.scoring, load)
 

@@ -215,12 +215,37 @@ def test_labelled_anomalies_of_the_training_part_are_not_learned(
     learned = base.fit(bare, target=["a", "b"], scorer="windows")
     shift = [float(each.detect(bare)["score"][300:350].mean()) for each in (found, learned)]
     assert shift[0] > 3 * max(shift[1], 1.0)
-    with pytest.raises(InputError, match="found all 400 labelled as anomalies by 'label'"):
+    with pytest.raises(InputError, match="found all 400 labelled as anomalies"):
         base.fit(train.assign(label=1), target=["a", "b"], scorer="windows")
-    with pytest.raises(InputError, match="labels 0 and 1 in column 'label', found 2"):
+    with pytest.raises(InputError, match=r"must say which steps are anomalous: .* found 2 in row 0"):
         base.fit(train.assign(label=2), target=["a", "b"], scorer="windows")
     with pytest.raises(InputError, match=r"Expected window below the 400 steps of series '.*', found 400"):
         found.evaluate(train, window=400)
+
+
+def test_labels_in_words_are_those_in_numbers(base: AnomalyDetector, tmp_path: Path) -> None:
+    """Of the fit, of the measurement and of arrays; what is looked through may say anything there."""
+    words = table(400).assign(anomaly=lambda frame: np.where(frame.label == 1, "anomaly", "normal"))
+    words = words.drop(columns="label")
+    found = base.fit(words, target=["a", "b", "anomaly"], scorer="windows", label_column="anomaly")
+    same = base.fit(table(400), target=["a", "b"], scorer="windows")
+    assert (found.channels, found.label_column, found.threshold) == (("a", "b"), "anomaly", same.threshold)
+    found.save_pretrained(tmp_path / "run")
+    loaded = AnomalyDetector.from_pretrained(tmp_path / "run", device="cpu")
+    measured = loaded.evaluate(words)
+    pd.testing.assert_frame_equal(measured, same.evaluate(table(400)))
+    pd.testing.assert_frame_equal(measured, loaded.evaluate(words, words.anomaly.to_numpy()))
+    expected = same.score(table(400)).score
+    for given in (words, words.assign(anomaly="unknown"), words.drop(columns="anomaly")):
+        pd.testing.assert_series_equal(loaded.score(given).score, expected)
+    pd.testing.assert_series_equal(loaded.score(words, target=["a", "b", "anomaly"]).score, expected)
+    arrays = words[["a", "b"]].to_numpy().T
+    masked = base.fit(arrays, labels=table(400).label.to_numpy() == 1, scorer="windows")
+    assert masked.threshold == same.threshold
+    with pytest.raises(InputError, match=r"Expected a column of labels 'lable' beside a, b, found none"):
+        base.fit(table(400), target=["a", "b"], label_column="lable")
+    with pytest.raises(InputError, match=r"Column 'labels' must say which steps are anomalous: .* found 'x'"):
+        loaded.evaluate(words, np.full(400, "x"))
 
 
 def test_refusals(base: AnomalyDetector, detector: AnomalyDetector) -> None:

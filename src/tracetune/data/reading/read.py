@@ -19,6 +19,7 @@ from tracetune.data.reading.date_choice import Times, choose_times
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.frames import raw_of_frame, without_objects
 from tracetune.data.reading.items import find_items, single_item
+from tracetune.data.reading.labels import step_labels, without_column
 from tracetune.data.reading.layout import HeaderTimes, find_header_times, row_series
 from tracetune.data.reading.numbers import required_numbers, sentinels
 from tracetune.data.reading.options import ReadingOptions
@@ -41,6 +42,7 @@ class Reading:
         notes: what was done to the table on the way.
         warnings: what is likely wrong with it.
         options: the options given, with names, roles, frequency and dialect as they were decided: what a model keeps.
+        labels: [L] of each series, 1 where a step is anomalous, else 0; None without a column of labels.
     """
 
     panel: Panel
@@ -48,6 +50,7 @@ class Reading:
     notes: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
     options: ReadingOptions
+    labels: tuple[np.ndarray, ...] | None = None
 
     @property
     def line(self) -> str:
@@ -61,6 +64,8 @@ def read_table(
     *,
     remembered: ReadingOptions | None = None,
     rows_as_steps: bool = False,
+    label_column: str | None = None,
+    left_out: Sequence[str] = (),
 ) -> Reading:
     """Read a file or a frame as a panel of regular series.
 
@@ -76,6 +81,8 @@ def read_table(
         remembered: what a model remembers of the table it was trained on; ``options`` come first.
         rows_as_steps: take each row as one step whatever its timestamp says: no gap is filled, and repeated or
             unordered timestamps are allowed. For benchmark files whose published splits count rows.
+        label_column: a column that says which steps are anomalous, where the table has it; see `step_labels`.
+        left_out: columns that are not looked at, where the table has them.
 
     Raises:
         InputError: the table cannot be understood, can be understood in two ways, or would spoil a model; says what
@@ -86,7 +93,9 @@ def read_table(
     raw = read_raw(source, pinned) if isinstance(source, (str, Path)) else raw_of_frame(source)
     if remembered is not None:
         pinned = given.over(remembered.fitting(raw.frame.columns))
-    return read_cells(raw, pinned, rows_as_steps=rows_as_steps)
+    for name in (name for name in left_out if name in raw.frame.columns):
+        raw, pinned = without_column(raw, pinned, name)
+    return read_cells(raw, pinned, rows_as_steps=rows_as_steps, label_column=label_column)
 
 
 def panel_from_frame(
@@ -102,11 +111,15 @@ def panel_from_frame(
     """
     if isinstance(frame, Panel):
         return frame
-    reading = read_table(frame, keyword_options(options), remembered=remembered, rows_as_steps=rows_as_steps)
+    return logged(read_table(frame, keyword_options(options), remembered=remembered, rows_as_steps=rows_as_steps)).panel
+
+
+def logged(reading: Reading) -> Reading:
+    """Return a reading; what was understood is logged, what is likely wrong as a warning."""
     logger.info("%s", reading.line)
     for warning in reading.warnings:
         logger.warning("%s", warning)
-    return reading.panel
+    return reading
 
 
 def keyword_options(keywords: ReadingKeywords) -> ReadingOptions:
@@ -129,10 +142,12 @@ def read_cells(
     rows_as_steps: bool = False,
     partial: bool = False,
     text_ids: Sequence[str] = (),
+    label_column: str | None = None,
 ) -> Reading:
     """Read a table whose cells are there.
 
-    ``partial``: the table is a chunk of a larger one, whose item columns ``text_ids`` hold text.
+    ``partial``: the table is a chunk of a larger one, whose item columns ``text_ids`` hold text. ``label_column``: as
+    for `read_table`.
     """
     if raw.frame.empty:
         names = ", ".join(shown(str(name)) for name in raw.frame.columns[:12])
@@ -143,13 +158,22 @@ def read_cells(
     header = find_header_times(raw, options)
     if header is not None:
         return _read_row_series(raw, header, options, notes)
-    return _read_steps(raw, options, notes, rows_as_steps, partial)
+    if label_column not in raw.frame.columns:
+        return _read_steps(raw, options, notes, rows_as_steps, partial)
+    labels, told = step_labels(raw.frame[label_column], raw, options.missing)
+    raw, options = without_column(raw, options, label_column)
+    return _read_steps(raw, options, [*notes, *told], rows_as_steps, partial, labels)
 
 
 def _read_steps(
-    raw: RawTable, options: ReadingOptions, notes: Sequence[str], rows_as_steps: bool, partial: bool
+    raw: RawTable,
+    options: ReadingOptions,
+    notes: Sequence[str],
+    rows_as_steps: bool,
+    partial: bool,
+    labels: np.ndarray | None = None,
 ) -> Reading:
-    """Read a table with one step of one item a row."""
+    """Read a table with one step of one item a row, and perhaps its label [rows]."""
     freq = None if options.freq is None else as_offset(options.freq)
     if options.layout == "rows":
         time, items, times = _rows_as_time(raw, options)
@@ -174,7 +198,25 @@ def _read_steps(
         for name, column in zip(targets.columns, values, strict=True)
         for value, count in sentinels(column)
     ]
-    return _reading(panel, decisions, targets.ignored, said, [*targets.warnings, *found, *made.warnings], options)
+    reading = _reading(panel, decisions, targets.ignored, said, [*targets.warnings, *found, *made.warnings], options)
+    if labels is None:
+        return reading
+    return replace(reading, labels=_labels_of_steps(labels, rows, freq, options, rows_as_steps))
+
+
+def _labels_of_steps(
+    labels: np.ndarray, rows: Rows, freq: Offset | None, options: ReadingOptions, rows_as_steps: bool
+) -> tuple[np.ndarray, ...]:
+    """Return labels [L] on the grid of each series: a step made of several rows is anomalous where one of them is."""
+    observed = np.bincount(rows.codes, (~np.isnan(rows.values)).any(axis=0)) > 0
+    known = np.where(observed[rows.codes], np.nan_to_num(labels), np.nan)  # items without any value are left out
+    merged = replace(
+        options,
+        duplicates=options.duplicates and "sum",
+        resample=options.resample and f"{options.resample.partition(':')[0]}:max",
+    )
+    made = panel_series(replace(rows, values=known[None]), freq, merged, rows_as_steps=rows_as_steps)
+    return tuple((kept[0] > 0).astype(int) for _, _, kept in made.series)
 
 
 def _refuse_unobserved(columns: Sequence[str], values: np.ndarray) -> None:

@@ -3,7 +3,7 @@
 import copy
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -25,6 +25,7 @@ from tracetune.estimators.anomaly.card import detector_card
 from tracetune.estimators.anomaly.evaluation import evaluate_scores
 from tracetune.estimators.anomaly.fit import fit_normal_part
 from tracetune.estimators.anomaly.frames import (
+    LABEL_COLUMN,
     AnomalyData,
     AnomalyLabels,
     drawn_panels,
@@ -118,6 +119,11 @@ class AnomalyDetector:
         return self._known().channels
 
     @property
+    def label_column(self) -> str:
+        """Return the name of the column of labels, which is no channel."""
+        return self._known().label_column
+
+    @property
     def threshold(self) -> float:
         """Return the score above which an alarm is raised, where no other rule is given."""
         return self._known().threshold
@@ -162,11 +168,12 @@ class AnomalyDetector:
         train: AnomalyData,
         config: FitConfig | None = None,
         *,
+        labels: AnomalyLabels = None,
         method: Method | str | None = None,
         scorer: Scorer | str = "neighbours",
         contamination: float = 0.0,
         false_alarm_rate: float = _FALSE_ALARM_RATE,
-        label_column: str = "label",
+        label_column: str = LABEL_COLUMN,
         callbacks: Sequence[TrainerCallback] = (),
         **columns: Unpack[ReadingKeywords],
     ) -> "AnomalyDetector":
@@ -175,12 +182,15 @@ class AnomalyDetector:
         Args:
             train: the part without anomalies. Some that are in it all the same are told by `remarks`.
             config: how to fine-tune; None and no ``method`` leaves the model as it is.
+            labels: [T] or one array a series; steps that are labelled 1 are not learned. Of a table they are in
+                ``label_column``.
             method: shortcut for ``config.method``: ``Trace(...)``, ``Lora(...)``, or a name ("trace", "lora", ...).
             scorer: what scores: "neighbours", "windows", "reconstruction", "forecast", "rank_average", or one of them
                 with options, such as ``Neighbours(widths=(50,))``.
             contamination: share of the steps that may be anomalous, for data of which no part is known to be normal.
             false_alarm_rate: share of normal steps that raise an alarm: peaks over threshold.
-            label_column: a column of the table, no channel; the steps that it labels 1 are not learned.
+            label_column: a column of the table that says which steps are anomalous (0 and 1, false and true, normal and
+                anomaly, ...): no channel, of this table and of later ones.
             callbacks: Trainer callbacks, e.g. a progress bar.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
@@ -196,7 +206,7 @@ class AnomalyDetector:
                 f"AnomalyDetector.from_pretrained({self.base_name!r})."
             )
         scorer = checked_scorer(scorer, contamination, false_alarm_rate)
-        panel = normal_part(train, label_column, **columns)
+        panel = normal_part(train, labels, label_column, **columns)
         config = None if config is None and method is None else with_method(config or FitConfig(), method)
         backbone = self.anomaly_model.backbone
         model: nn.Module = add_head_only(copy.deepcopy(self.anomaly_model))
@@ -212,7 +222,8 @@ class AnomalyDetector:
                 trained = [validation_start(length, context) for length in panel.lengths]
         trace["base_model"] = asdict(base_of(self.base_name, digest, model, tuned_before=False))
         tuned = AnomalyDetector(model, self.base_name, trace=trace, history=history, device=str(self.device))
-        tuned.learned = learn(panel, tuned.anomaly_model, scorer, contamination, false_alarm_rate, trained)
+        learned = learn(panel, tuned.anomaly_model, scorer, contamination, false_alarm_rate, trained)
+        tuned.learned = replace(learned, label_column=label_column)
         for remark in tuned.remarks:
             logger.warning(remark)
         return tuned
@@ -271,7 +282,7 @@ class AnomalyDetector:
         test: AnomalyData,
         labels: AnomalyLabels = None,
         *,
-        label_column: str = "label",
+        label_column: str | None = None,
         window: int | None = None,
         threshold: Threshold | float | None = None,
         **columns: Unpack[ReadingKeywords],
@@ -281,7 +292,7 @@ class AnomalyDetector:
         Args:
             test: as for `score`.
             labels: [T], 1 where anomalous, or one array a series; of a table they are in ``label_column``.
-            label_column: of a table.
+            label_column: of a table; None takes that of the fit.
             window: the largest window of the volumes in steps; None takes the dominant period of each series, 125
                 without one.
             threshold: as for `detect`.
@@ -295,7 +306,8 @@ class AnomalyDetector:
             InputError: as `score`; or a series of one kind of label only.
         """
         known = self._known()
-        panel, given = labelled_panel(test, labels, label_column, known.channels, known.reading, **columns)
+        label_column = label_column or known.label_column
+        panel, given = labelled_panel(test, labels, label_column, known.reading, **columns)
         require_channels(panel, known.channels)
         if given is None:
             raise InputError(
@@ -356,10 +368,10 @@ class AnomalyDetector:
         return anomaly_figure(drawn_panels(panel, scores, merging), "", path)
 
     def scored_modules(
-        self, data: Any, labels: None = None, config: FitConfig | None = None, **reading: Any
+        self, data: Any, labels: AnomalyLabels = None, config: FitConfig | None = None, **reading: Any
     ) -> ScoredModules:
         """Return the modules that `module_importance` scores, and on which part of the data."""
-        return scored_detector(self, data, config, **reading)
+        return scored_detector(self, data, labels, config, **reading)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the model, what it has learned, a model card and trace.json; whole or not at all.
@@ -395,7 +407,7 @@ class AnomalyDetector:
 
     def _panel(self, data: AnomalyData, columns: ReadingKeywords) -> Panel:
         known = self._known()
-        panel = panel_of(data, known.reading, **columns)
+        panel = panel_of(data, known.reading, known.label_column, **columns)
         require_channels(panel, known.channels)
         return panel
 

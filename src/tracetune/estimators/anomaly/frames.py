@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack, cast
 
-import narwhals as nw
 import numpy as np
 import pandas as pd
-from narwhals.typing import IntoDataFrame
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.data.forecast_frame import clock_times, free_name, item_keys, of_kind
 from tracetune.data.panels import Origin, Panel, Series
+from tracetune.data.reading.labels import step_labels
 from tracetune.data.reading.options import ReadingOptions
-from tracetune.data.reading.read import panel_from_frame
-from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords, Table
+from tracetune.data.reading.raw import RawTable
+from tracetune.data.reading.read import keyword_options, logged, read_table
+from tracetune.data.reading.sources import FrameOfKind, FrameSource, ReadingKeywords, Table
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.index_columns import index_columns
 from tracetune.estimators.series_arrays import numbers_of, refuse_infinite
@@ -26,12 +26,20 @@ logger = logging.getLogger(__name__)
 AnomalyData = Table | np.ndarray | Sequence[np.ndarray]
 """A table, or arrays: [T], [C, T], or one [C, T] a series."""
 
-AnomalyLabels = np.ndarray | Sequence[np.ndarray] | Sequence[int] | None
-"""[T], 1 where anomalous, or one array a series."""
+AnomalyLabels = np.ndarray | Sequence[np.ndarray] | Sequence[int] | Sequence[str] | None
+"""[T], 1 where anomalous, or one array a series; or words, see `step_labels`."""
 
 
-def panel_of(data: AnomalyData, remembered: ReadingOptions | None = None, **columns: Unpack[ReadingKeywords]) -> Panel:
-    """Return a panel of a table, or of arrays: [T], [C, T], or one [C, T] a series.
+LABEL_COLUMN = "label"
+
+
+def panel_of(
+    data: AnomalyData,
+    remembered: ReadingOptions | None = None,
+    left_out: str | None = None,
+    **columns: Unpack[ReadingKeywords],
+) -> Panel:
+    """Return a panel of a table, without the column ``left_out``, or of arrays: [T], [C, T], or one [C, T] a series.
 
     Series of arrays are called "0", "1", ..., their channels too, their steps are counted from 0.
 
@@ -42,14 +50,17 @@ def panel_of(data: AnomalyData, remembered: ReadingOptions | None = None, **colu
         if any(value is not None for value in columns.values()):
             raise InputError(f"Arrays have no columns: leave out {', '.join(columns)}.")
         return _panel_of_arrays([data] if isinstance(data, np.ndarray) else list(data))
-    return panel_from_frame(cast(Table, data), remembered=remembered, **columns)  # what is no array
+    if isinstance(data, Panel):
+        return data
+    table = cast(FrameSource, data)  # what is no array
+    without = () if left_out is None else (left_out,)
+    return logged(read_table(table, keyword_options(columns), remembered=remembered, left_out=without)).panel
 
 
 def labelled_panel(
     data: AnomalyData,
     labels: AnomalyLabels,
     label_column: str,
-    channels: Sequence[str] | None,
     remembered: ReadingOptions | None = None,
     **columns: Unpack[ReadingKeywords],
 ) -> tuple[Panel, list[np.ndarray] | None]:
@@ -57,25 +68,25 @@ def labelled_panel(
 
     Args:
         data: as for `panel_of`.
-        labels: [T], one array a series, or None.
+        labels: [T], one array a series, or None; see `step_labels` for what they may be.
         label_column: a column that is no channel. A step without a label is normal.
-        channels: names of the channels, where they are known; None takes all columns but that one.
         remembered: how the table that was learned was read.
         columns: as for `panel_of`.
 
     Raises:
-        InputError: as `panel_of`; labels other than 0 and 1, or of another length than the series.
+        InputError: as `panel_of`; labels that say something else, or of another length than the series; no column of
+            another name than usual.
     """
-    in_table = label_column in _column_names(data)
-    if in_table and not isinstance(data, Panel) and channels is None:
-        data = nw.to_native(nw.from_native(cast(IntoDataFrame, data), eager_only=True).drop(label_column))
-    elif in_table and channels is not None:
-        columns["target"] = [*channels, label_column]
-    panel = panel_of(data, remembered, **columns)
-    if label_column in panel.channels:
-        panel, found = _without_channel(panel, label_column)
-        labels = found if labels is None else labels
+    in_table = not isinstance(data, (Panel, np.ndarray, list, tuple))
+    if labels is None and in_table:
+        options = keyword_options(columns)
+        table = cast(FrameSource, data)
+        reading = logged(read_table(table, options, remembered=remembered, label_column=label_column))
+        panel, labels = reading.panel, reading.labels
+    else:
+        panel = panel_of(data, remembered, label_column, **columns)
     if labels is None:
+        require_label_column(label_column, panel)
         return panel, None
     given = [labels] if len(panel) == 1 and np.ndim(labels[0]) == 0 else list(labels)
     if [len(each) for each in given] != list(panel.lengths):
@@ -83,59 +94,64 @@ def labelled_panel(
             f"Expected a label for each of {', '.join(map(str, panel.lengths[:5]))} steps, found labels of "
             f"{', '.join(str(len(each)) for each in given[:5])} steps."
         )
-    return panel, [np.asarray(each) for each in given]
+    return panel, [_numbered(np.asarray(each)) for each in given]
 
 
-def normal_part(train: AnomalyData, label_column: str, **columns: Unpack[ReadingKeywords]) -> Panel:
-    """Return the panel to learn from: steps that a column of the table labels as anomalies are missing in it.
+def _numbered(labels: np.ndarray) -> np.ndarray:
+    """Return labels [T] as 0 and 1, 0 where missing."""
+    found, _ = step_labels(pd.Series(labels, name="labels"), RawTable(pd.DataFrame()))
+    return np.nan_to_num(found).astype(int)
+
+
+def require_label_column(label_column: str, panel: Panel) -> None:
+    """Refuse the name of a column of labels that a table does not have, where it is no default.
 
     Raises:
-        InputError: as `panel_of`; labels other than 0 and 1, or no step that is labelled normal.
+        InputError: it is another one.
     """
-    panel, labels = labelled_panel(train, None, label_column, None, **columns)
-    if labels is None and label_column in _column_names(train):
-        again, labels = labelled_panel(train, None, label_column, panel.channels, **columns)
-        panel = replace(again, origin=panel.origin)  # later tables need no labels
-    if labels is None:
-        return panel
-    if odd := sorted({float(label) for each in labels for label in np.unique(each)} - {0.0, 1.0}):
-        raise InputError(f"Expected labels 0 and 1 in column {label_column!r}, found {odd[0]:g}.")
-    count, steps = sum(int(each.sum()) for each in labels), sum(map(len, labels))
-    if count == steps:
+    if label_column != LABEL_COLUMN:
         raise InputError(
-            f"Expected steps to learn from, found all {steps:,} labelled as anomalies by {label_column!r}."
+            f"Expected a column of labels {label_column!r} beside {', '.join(map(str, panel.channels[:6]))}, found "
+            f"none. Correct {argument('label_column')}, or leave it out where no step is labelled."
         )
+
+
+def normal_part(
+    train: AnomalyData,
+    labels: AnomalyLabels,
+    label_column: str,
+    remembered: ReadingOptions | None = None,
+    **columns: Unpack[ReadingKeywords],
+) -> Panel:
+    """Return the panel to learn from: steps that are labelled as anomalies are missing in it.
+
+    Raises:
+        InputError: as `labelled_panel`; or no step that is labelled normal.
+    """
+    panel, found = labelled_panel(train, labels, label_column, remembered, **columns)
+    if found is None:
+        return panel
+    count, steps = sum(int(each.sum()) for each in found), sum(map(len, found))
+    if count == steps:
+        raise InputError(f"Expected steps to learn from, found all {steps:,} labelled as anomalies.")
     if count:
         logger.warning("%s of %s steps are labelled as anomalies: they are not learned.", f"{count:,}", f"{steps:,}")
     series = [
         replace(each, values=np.where(marked > 0, np.nan, each.values))
-        for each, marked in zip(panel, labels, strict=True)
+        for each, marked in zip(panel, found, strict=True)
     ]
     return replace(panel, series=tuple(series))
 
 
-def _without_channel(panel: Panel, name: str) -> tuple[Panel, list[np.ndarray]]:
-    """Return a panel without one channel, and that channel [T] of each series, 0 where missing."""
-    at = panel.channels.index(name)
-    taken = [np.nan_to_num(each.values[at]) for each in panel]  # noqa: PD011
-    series = tuple(replace(each, values=np.delete(each.values, at, axis=0)) for each in panel)
-    return replace(panel, series=series, channels=panel.channels[:at] + panel.channels[at + 1 :]), taken
-
-
-def _column_names(data: AnomalyData) -> list[str]:
-    if isinstance(data, Panel):
-        return list(data.channels)
-    found = getattr(data, "column_names", getattr(data, "columns", []))
-    return [str(name) for name in found] if not isinstance(data, (str, np.ndarray)) else []
-
-
 def require_channels(panel: Panel, channels: Sequence[str]) -> None:
     """Raise InputError where a panel has other channels than those that were learned."""
-    if tuple(panel.channels) != tuple(channels):
-        raise InputError(
-            f"Expected the {len(channels)} channels that were learned ({', '.join(map(str, channels[:12]))}), found "
-            f"{len(panel.channels)}: {', '.join(map(str, panel.channels[:12]))}."
-        )
+    if tuple(panel.channels) == tuple(channels):
+        return
+    raise InputError(
+        f"Expected the {len(channels)} channels that were learned ({', '.join(map(str, channels[:12]))}), found "
+        f"{len(panel.channels)}: {', '.join(map(str, panel.channels[:12]))}. Leave {argument('target')} out to read "
+        "these, or learn a detector of those that there are."
+    )
 
 
 def frame_of_scores(panel: Panel, found: Sequence[Scores], *, alarms: bool = True) -> FrameOfKind:

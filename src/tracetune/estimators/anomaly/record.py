@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from tracetune.base.json_types import JsonObject
 from tracetune.base.schema import from_json, require_counts, require_names
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
+from tracetune.estimators.anomaly.frames import LABEL_COLUMN
 from tracetune.estimators.anomaly.item_scorer import ItemScorer, fit_item, restored_item, total
 from tracetune.evaluation.anomaly.alarm_threshold import AlarmThreshold, alarm_threshold
 from tracetune.evaluation.anomaly.normal_scores import require_false_alarm_rate, suspicious_stretches
@@ -33,6 +34,7 @@ class Learned:
         reading: how its table was read.
         remarks: what is doubtful about it.
         calibration: what the threshold rests on; None where that was not saved.
+        label_column: a column of tables that is no channel.
     """
 
     items: Mapping[str, ItemScorer]
@@ -45,6 +47,7 @@ class Learned:
     reading: ReadingOptions
     remarks: tuple[Remark, ...]
     calibration: AlarmThreshold | None = None
+    label_column: str = LABEL_COLUMN
 
     def to_json(self) -> JsonObject:
         """Return all but the arrays, as JSON types."""
@@ -60,6 +63,7 @@ class Learned:
             "dated": all(each.learned.timestamps.dtype.kind == "M" for each in self.items.values()),
             "reading": self.reading.to_json(),
             "remarks": list(map(str, self.remarks)),
+            "label_column": self.label_column,
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -120,6 +124,7 @@ class SavedDetector:
     context_length: int
     head: JsonObject | None
     calibration: AlarmThreshold | None = None
+    label_column: str = LABEL_COLUMN
 
     def __post_init__(self) -> None:
         require_counts(self, "context_length")
@@ -160,6 +165,7 @@ class SavedDetector:
             reading=ReadingOptions.from_json(self.reading),
             remarks=tuple(map(Remark, self.remarks)),
             calibration=self.calibration,
+            label_column=self.label_column,
         )
 
 
@@ -224,8 +230,6 @@ def learn(
     threshold = alarm_threshold(normal, [item.reach for item in items.values()], false_alarm_rate)
     if (doubt := _doubt(threshold, false_alarm_rate)) is not None:
         remarks.append(doubt)
-    reading = ReadingOptions.from_json(panel.origin.reading or {})
-    reading = replace(reading, target=names) if reading.target else reading  # without a column of labels
     return Learned(
         items=items,
         channels=names,
@@ -234,7 +238,7 @@ def learn(
         false_alarm_rate=false_alarm_rate,
         threshold=threshold.value,
         freq=panel.freq,
-        reading=reading,
+        reading=ReadingOptions.from_json(panel.origin.reading or {}),
         remarks=tuple(remarks),
         calibration=threshold,
     )

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tracetune.estimators.anomaly.fit import normal_windows
-from tracetune.estimators.anomaly.frames import labelled_panel, require_channels
+from tracetune.estimators.anomaly.frames import LABEL_COLUMN, AnomalyLabels, normal_part, require_channels
 from tracetune.estimators.scored_modules import ScoredModules, lora_config, scored
 from tracetune.fitting.config import FitConfig
 from tracetune.tasks.anomaly import AnomalyDetection
@@ -15,19 +15,23 @@ if TYPE_CHECKING:
 def scored_detector(
     detector: "AnomalyDetector",
     data: Any,
+    labels: AnomalyLabels = None,
     config: FitConfig | None = None,
     *,
-    label_column: str = "label",
+    label_column: str | None = None,
     **reading: Any,
 ) -> ScoredModules:
-    """Return what is scored of a detector: how well it rebuilds hidden patches of the last quarter of each series."""
+    """Return what is scored of a detector: how well it rebuilds hidden patches of the last quarter of each series.
+
+    Steps that are labelled as anomalies do not count.
+    """
     config = lora_config() if config is None else config
     learned = detector.learned
     known = None if learned is None else learned.reading
-    channels = None if learned is None else learned.channels
-    panel, _ = labelled_panel(data, None, label_column, channels, known, **reading)
-    if channels is not None:
-        require_channels(panel, channels)
+    label_column = label_column or (LABEL_COLUMN if learned is None else learned.label_column)
+    panel = normal_part(data, labels, label_column, known, **reading)
+    if learned is not None:
+        require_channels(panel, learned.channels)
     backbone = detector.anomaly_model.backbone
     context = None if detector.trace is None else detector.trace["context_length"]
     found, context = normal_windows(panel, backbone, config, context)

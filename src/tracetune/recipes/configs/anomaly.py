@@ -47,7 +47,8 @@ class ScorerChoice:
         widths: of windows in steps, for the scorers neighbours and windows; without it half of, one and two periods.
         contamination: share of the steps that may be anomalous, where no part is known to be normal.
         false_alarm_rate: share of normal steps that raise an alarm.
-        label_column: column that says which steps are anomalous; no channel.
+        label_column: column that says which steps are anomalous (0 and 1, false and true, normal and anomaly, ...):
+            no channel. What it labels so is not learned.
     """
 
     scorer: str = "neighbours"
@@ -140,7 +141,7 @@ class EvaluateConfig:
     """Settings of `tracetune evaluate`.
 
     Attributes:
-        label_column: column that says which steps are anomalous: 1, else 0.
+        label_column: column that says which steps are anomalous; without it that of the fit.
         window: largest window of VUS in steps; without it the dominant period of each series.
         output: file for the metrics: .csv, .parquet or .json.
         device: auto, cpu or cuda.
@@ -149,7 +150,7 @@ class EvaluateConfig:
 
     source: DataSource
     detector: DetectorChoice
-    label_column: str = "label"
+    label_column: str | None = None
     window: int | None = None
     output: str | None = None
     device: str = "auto"
@@ -164,12 +165,12 @@ class ImportanceConfig:
     """Which detector's modules to score, on which normal part, and by which methods.
 
     Attributes:
-        label_column: column that says which steps are anomalous; no channel.
+        label_column: column that says which steps are anomalous, which do not count; without it that of the fit.
     """
 
     source: DataSource
     scored: ScoredModel = field(default_factory=ScoredModel)
-    label_column: str = "label"
+    label_column: str | None = None
     scoring: ScoringChoice
     lora: LoraChoice = field(default_factory=LoraChoice)
     training: LoraTraining = field(default_factory=LoraTraining)
