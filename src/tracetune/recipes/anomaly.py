@@ -187,5 +187,5 @@ def _report(tuned: AnomalyDetector, config: FinetuneConfig, output: str, *, labe
     if tuned.trace["method"] is not None:
         print_candidates("Losses on validation (squared error of hidden steps)", tuned.trace)
     Console(highlight=False).print(f"Alarms are raised above a score of {tuned.threshold:.4g}{_evidence(tuned)}.")
-    verbs: dict[str, tuple[str, ...]] = {"detect": ()} | ({"evaluate": ()} if labelled else {})
-    print_next_commands(config.source, output, verbs, seen=True)
+    verbs = ["detect", "evaluate"] if labelled else ["detect"]
+    print_next_commands(config.source, output, dict.fromkeys(verbs, ()), seen=True)

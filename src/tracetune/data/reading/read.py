@@ -158,7 +158,7 @@ def read_cells(
     header = find_header_times(raw, options)
     if header is not None:
         return _read_row_series(raw, header, options, notes)
-    if label_column not in raw.frame.columns:
+    if label_column is None or label_column not in raw.frame.columns:
         return _read_steps(raw, options, notes, rows_as_steps, partial)
     labels, told = step_labels(raw.frame[label_column], raw, options.missing)
     raw, options = without_column(raw, options, label_column)
