@@ -140,8 +140,8 @@ class NormalEquations:
 
     def project(self, down: Tensor, num_patches: int) -> "NormalEquations":
         """Return the same equations after every token went through ``down`` [D', D]."""
-        reduce = torch.block_diag(*[down.double()] * num_patches, torch.ones(1, 1, dtype=torch.float64))
-        reduce = reduce.to(self.gram.device)  # [N D' + 1, N D + 1]
+        down = down.to(self.gram)
+        reduce = torch.block_diag(*[down] * num_patches, down.new_ones(1, 1))  # [N D' + 1, N D + 1]
         return NormalEquations(reduce @ self.gram @ reduce.T, reduce @ self.cross, self.rows)
 
 
