@@ -66,6 +66,17 @@ def test_the_terminal_shows_every_cell_as_it_is():
         assert text in shown
 
 
+def test_numbers_and_headers_stay_whole_where_the_terminal_is_narrow():
+    names = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "calibration_error", "samples")
+    row = {"classifier": "most frequent class"} | dict.fromkeys(names, 1.2345e-17)
+    console = Console(file=io.StringIO(), width=85)
+    print_table("Scores", [row], console=console)
+    shown = console.file.getvalue()
+    assert "…" not in shown
+    assert shown.count("1.234e-17") == len(names)
+    assert {"balanced", "calibration", "error"} <= set(shown.split())
+
+
 def test_csv_keeps_all_digits(tmp_path):
     write_rows(tmp_path / "rows.csv", ROWS)
     table = pd.read_csv(tmp_path / "rows.csv")

@@ -56,8 +56,11 @@ def print_table(
     columns = _columns(rows, columns)
     table = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
-        justify: Literal["left", "right"] = "right" if _is_numeric(rows, column) else "left"
-        table.add_column(Text(column), justify=justify, no_wrap=index == 0)  # names stay whole, to be copied
+        numeric = _is_numeric(rows, column)
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        widest = max(len(format_value(row.get(column))) for row in rows) if numeric else None  # numbers stay whole
+        # So do names, to be copied; headers are broken between words where there is no room for them.
+        table.add_column(Text(column.replace("_", " ")), justify=justify, no_wrap=index == 0, min_width=widest, overflow="fold")
     for row in rows:
         table.add_row(*(Text(format_value(row.get(column))) for column in columns))
     (console or Console()).print(table)

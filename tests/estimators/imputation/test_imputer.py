@@ -1,5 +1,7 @@
 """Imputer: frames of every kind come back filled, in their order; constants, gaps of any place, saving, evaluation."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -105,6 +107,59 @@ def test_whole_numbers_stay_whole_and_added_rows_stand_where_they_belong(imputer
     turned = imputer.impute(frame[::-1].reset_index(drop=True))
     assert turned["t"].tolist() == filled["t"].tolist()[::-1]
     assert turned["n"].tolist() == filled["n"].tolist()[::-1]
+
+
+@pytest.mark.parametrize("dtype", ["UInt8", "Int64", "int64[pyarrow]", "uint16[pyarrow]"])
+def test_whole_numbers_that_can_be_missing_come_back_as_they_were(imputer: Imputer, dtype: str) -> None:
+    numbers = pd.array([100, 120, None, 140, 150, None, 155, 165, None], dtype=dtype)  # None in the last row
+    filled = imputer.impute(pd.DataFrame({"t": pd.date_range("2024-01-01", periods=9), "n": numbers}))
+    assert filled["n"].dtype == dtype
+    assert filled["n"].notna().all()
+    assert (filled["n"] == numbers)[pd.notna(numbers)].all()
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "pyarrow", "rows are added"])
+def test_whole_numbers_are_kept_to_the_last_digit(imputer: Imputer, kind: str) -> None:
+    numbers = [2**60 + 7 * row if row % 4 else None for row in range(30)]
+    days = pd.date_range("2024-01-01", periods=30)
+    table = pl.DataFrame({"t": days.to_numpy(), "n": numbers})
+    if kind == "pandas":
+        filled = imputer.impute(pd.DataFrame({"t": days, "n": pd.array(numbers, dtype="Int64")}))
+    elif kind == "rows are added":
+        filled = imputer.impute(
+            pd.DataFrame({"t": days, "n": pd.array(numbers, dtype="Int64")}).dropna().astype({"n": int})
+        )
+    else:
+        filled = imputer.impute(table if kind == "polars" else table.to_arrow())
+    found = list(filled["n"].to_pylist() if kind == "pyarrow" else filled["n"])
+    assert [given for given in numbers if given is not None] == [
+        cell for cell, given in zip(found, numbers[-len(found) :], strict=True) if given is not None
+    ]
+
+
+def test_text_that_is_written_whole_comes_back_whole(imputer: Imputer, tmp_path: Path) -> None:
+    rows = [f"2024-01-{day:02},{'' if day == 9 else 40 + day},{'' if day == 9 else day / 4}" for day in range(1, 21)]
+    (tmp_path / "t.csv").write_text("day,n,x\n" + "\n".join(rows) + "\n")
+    filled = imputer.impute(tmp_path / "t.csv", target=["n", "x"])
+    assert filled["n"].dtype == "Int64"
+    assert filled["n"].drop(index=8).tolist() == [40 + day for day in range(1, 21) if day != 9]
+    assert filled["x"].dtype == np.float64
+
+
+def test_other_columns_stay_beside_a_channel_without_any_value(imputer: Imputer) -> None:
+    frame = wide(60).assign(b=np.nan, note="x")
+    frame.loc[5:9, "a"] = np.nan
+    filled = imputer.impute(frame, target=["a", "b"])
+    assert list(filled) == ["date", "a", "b", "note", "a_filled", "b_filled"]
+    assert filled["b"].isna().all()
+
+
+def test_channels_other_than_those_of_the_fit_are_refused_in_the_words_of_the_interface(fitted: Imputer) -> None:
+    frame = wide(100)[["date", "a"]]
+    frame.loc[5, "a"] = np.nan
+    with pytest.raises(InputError, match="'a', 'b'") as refused:
+        fitted.impute(frame, target="a")
+    assert "Name them with --target" in refused.value.for_command_line()
 
 
 def test_an_item_without_values_is_left_in_its_place(imputer: Imputer) -> None:

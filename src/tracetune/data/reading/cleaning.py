@@ -62,4 +62,5 @@ def _blank(cells: pd.Series) -> np.ndarray:
 
 
 def _is_blank(cell: object) -> bool:
-    return cell is None or cell == "" or (pd.api.types.is_scalar(cell) and bool(pd.isna(cell)))  # type: ignore[call-overload]
+    missing = pd.api.types.is_scalar(cell) and bool(pd.isna(cell))  # type: ignore[call-overload]
+    return missing or (isinstance(cell, str) and not cell)

@@ -11,6 +11,12 @@ from tracetune.base.errors import InputError
 from tracetune.data.reading.columns import TIME_NAMES, is_named
 from tracetune.data.reading.raw import RawTable, refuse_duplicate_names
 
+_WHOLE_NUMBERS = {
+    pa.int8(): pd.Int8Dtype(), pa.int16(): pd.Int16Dtype(), pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype(),
+    pa.uint8(): pd.UInt8Dtype(), pa.uint16(): pd.UInt16Dtype(), pa.uint32(): pd.UInt32Dtype(),
+    pa.uint64(): pd.UInt64Dtype(),
+}  # fmt: skip
+
 
 def raw_of_frame(frame: Any) -> RawTable:
     """Return any eager frame as a raw table.
@@ -27,14 +33,13 @@ def raw_of_frame(frame: Any) -> RawTable:
             narrow = nw.from_native(frame)
             narrow = narrow.collect() if isinstance(narrow, nw.LazyFrame) else narrow
             kind = str(narrow.implementation.value)
-            return RawTable(
-                raw_of_frame(narrow.to_pandas()).frame, kind=kind if kind in ("polars", "pyarrow") else "pandas"
-            )
+            frame = _with_whole_numbers(narrow.to_pandas(), _whole_columns(narrow).to_arrow())
+            return RawTable(raw_of_frame(frame).frame, kind=kind if kind in ("polars", "pyarrow") else "pandas")
         except (TypeError, AttributeError) as error:
             raise InputError(
-                f"Expected a table (pandas, polars or pyarrow) or a path, found {type(frame).__name__}. Arrays are "
-                "forecast by predict_arrays; for a table give them names: "
-                "pandas.DataFrame({'timestamp': ..., 'target': ...})."
+                f"Expected a table (pandas, polars or pyarrow) or a path, found {type(frame).__name__}. Give arrays "
+                "names: pandas.DataFrame({'timestamp': ..., 'target': ...}); a Forecaster also takes them as they "
+                "are, by predict_arrays."
             ) from error
     frame = _index_as_columns(frame)
     names = [_flat(name) for name in frame.columns]
@@ -52,8 +57,23 @@ def frame_of(table: pa.Table) -> pd.DataFrame:
         frame = table.to_pandas()
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):
         frame = table.to_pandas(ignore_metadata=True)
-    frame = _index_as_columns(frame)
+    frame = _index_as_columns(_with_whole_numbers(frame, table))
     return frame.set_axis([_flat(name) for name in frame.columns], axis=1).reset_index(drop=True)
+
+
+def _whole_columns(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    return frame.select([name for name, kind in frame.schema.items() if kind.is_integer()])
+
+
+def _with_whole_numbers(frame: pd.DataFrame, table: pa.Table) -> pd.DataFrame:
+    """Return a frame whose columns of whole numbers are those of the table where cells are missing, not fractions."""
+    gappy = [
+        field.name
+        for field in table.schema
+        if pa.types.is_integer(field.type) and table[field.name].null_count and field.name in frame
+    ]
+    whole = {name: table[name].to_pandas(types_mapper=_WHOLE_NUMBERS.get).array for name in gappy}
+    return frame.assign(**whole) if whole else frame
 
 
 def _flat(name: object) -> str:

@@ -6,6 +6,7 @@ table is read with one column more, the numbers of its rows.
 Shapes: C channels, L steps of a series, Q quantiles.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from tracetune.estimators.index_columns import index_columns
 
 FILLED = "filled"
 _ROW = "tracetune row number"
+_WHOLE = re.compile(r"[-+]?\d{1,18}", re.ASCII)  # within 64 bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +68,9 @@ def read_source(source: FrameSource, options: ReadingOptions, remembered: Readin
     given = options.over(remembered)
     raw = read_raw(source, given) if isinstance(source, (str, Path)) else raw_of_frame(source)
     given = options.over(remembered.fitting(raw.frame.columns))
-    reading = read_cells(raw, given, partial=_lacks_a_channel(raw.frame, given.target))
-    rows = _row_numbers(raw, reading, given)
+    partial = _lacks_a_channel(raw.frame, given.target)
+    reading = read_cells(raw, given, partial=partial)
+    rows = _row_numbers(raw, reading, given, partial)
     if rows is None:
         return SourceTable(reading, None, ())
     return SourceTable(
@@ -81,7 +84,9 @@ def _lacks_a_channel(frame: pd.DataFrame, targets: Sequence[str]) -> bool:
     return len(targets) > 1 and any(pd.to_numeric(column, errors="coerce").isna().all() for column in named)
 
 
-def _row_numbers(raw: RawTable, reading: Reading, given: ReadingOptions) -> tuple[np.ndarray, ...] | None:
+def _row_numbers(
+    raw: RawTable, reading: Reading, given: ReadingOptions, partial: bool
+) -> tuple[np.ndarray, ...] | None:
     """Return the row of each step of each series; None where rows are no steps."""
     channels, times = reading.panel.channels, reading.options.timestamp_column
     whole = set(channels) <= set(raw.frame.columns) and given.resample is None and given.duplicates is None
@@ -89,7 +94,7 @@ def _row_numbers(raw: RawTable, reading: Reading, given: ReadingOptions) -> tupl
         return None
     numbered = replace(raw, frame=raw.frame.assign(**{_ROW: np.arange(len(raw.frame))}))
     try:
-        panel = read_cells(numbered, replace(reading.options, target=(*channels, _ROW))).panel
+        panel = read_cells(numbered, replace(reading.options, target=(*channels, _ROW)), partial=partial).panel
     except InputError:  # rows that count as empty only without a number
         return None
     place = panel.channels.index(_ROW)
@@ -126,7 +131,7 @@ def filled_frame(
         values = _at(places, [series[number] for series in filled], len(table))
         given = _at(places, [series[number] for series in _values(panel)], len(table))
         marked = np.isnan(given) & ~np.isnan(values)
-        table[channel] = _column(table.get(channel), values, marked, _whole_numbers(source.frame, channel))
+        table[channel] = _column(table.get(channel), values, marked, source.frame)
         table[free_name(f"{channel}_{FILLED}" if several else FILLED, list(map(str, table)))] = marked
         for place, level in enumerate(levels if quantiles is not None else ()):
             assert quantiles is not None
@@ -157,9 +162,15 @@ def _rows(source: SourceTable) -> tuple[pd.DataFrame, list[np.ndarray], bool]:
         extra = position[len(frame) :]
         for (number, step), place in zip(new, extra.tolist(), strict=True):
             places[number][step] = place
-        table = table.reindex(_inverse(position)).reset_index(drop=True)
+        table = _that_can_lack_cells(table).reindex(_inverse(position)).reset_index(drop=True)
         _name_added(table, source, new, extra)
     return table, places, bool(new)
+
+
+def _that_can_lack_cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose whole numbers and truths stay what they are where rows are added."""
+    names = [name for name, dtype in table.dtypes.items() if isinstance(dtype, np.dtype) and dtype.kind in "iub"]
+    return table.assign(**{str(name): table[name].convert_dtypes() for name in names})
 
 
 def _inverse(position: np.ndarray) -> np.ndarray:
@@ -233,25 +244,43 @@ def _at(places: Sequence[np.ndarray], values: Sequence[np.ndarray], rows: int) -
     return found
 
 
-def _column(before: pd.Series | None, values: np.ndarray, marked: np.ndarray, whole: Any) -> pd.Series | np.ndarray:
-    """Return a column with what was filled in; ``whole`` is the type of whole numbers that it had, if it had one."""
-    if before is None:
+def _column(
+    before: pd.Series | None, values: np.ndarray, marked: np.ndarray, frame: pd.DataFrame | None
+) -> pd.Series | np.ndarray:
+    """Return a column with what was filled in, as whole numbers where ``frame`` has such in it."""
+    if before is None or frame is None:
         return values
     if not marked.any():
         return before
-    if whole is not None:
-        given = before.astype("Float64").to_numpy(np.float64, na_value=np.nan)
-        return _as_before(pd.Series(np.where(marked, np.round(values), given)).astype("Float64").astype("Int64"), whole)
+    cells = frame[before.name]
+    if pd.api.types.is_integer_dtype(cells.dtype):
+        return _with_whole_numbers(before, values, marked, cells.dtype)
     if pd.api.types.is_float_dtype(before.dtype):
         return before.mask(pd.Series(marked), pd.Series(values).astype(before.dtype))
+    if _is_written_whole(before, values, marked):
+        return _with_whole_numbers(before, values, marked, pd.Int64Dtype())
     return values  # text: numbers from here on
 
 
-def _whole_numbers(frame: pd.DataFrame | None, name: str) -> Any:
-    """Return the type of a column of whole numbers; None of any other."""
-    if frame is None or name not in frame or not pd.api.types.is_integer_dtype(frame[name].dtype):
-        return None
-    return frame[name].dtype
+def _with_whole_numbers(before: pd.Series, values: np.ndarray, marked: np.ndarray, dtype: Any) -> pd.Series:
+    """Return whole numbers as they were, to the last digit, and what was filled in rounded between them."""
+    given, rounded = before.astype(object), np.round(values)
+    cells = [
+        int(fill) if fills else int(cell) if observed else pd.NA
+        for cell, fill, fills, observed in zip(given, rounded, marked, ~np.isnan(values), strict=True)
+    ]
+    for kind in (dtype, pd.Int64Dtype()):
+        try:
+            return pd.Series(cells, dtype=object).astype(kind)
+        except (TypeError, ValueError, OverflowError):  # it holds no missing values, or none of this size
+            continue
+    return pd.Series(np.where(marked, rounded, values))
+
+
+def _is_written_whole(before: pd.Series, values: np.ndarray, marked: np.ndarray) -> bool:
+    """Return whether all observed cells of a column of text are whole numbers without marks."""
+    observed = before[~marked & ~np.isnan(values)]
+    return all(isinstance(cell, str) and _WHOLE.fullmatch(cell) for cell in observed)
 
 
 def _as_given(table: pd.DataFrame, source: SourceTable, added: bool) -> FrameOfKind:

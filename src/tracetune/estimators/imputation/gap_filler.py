@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.estimators.imputation.filling import filled_series
@@ -79,6 +79,7 @@ class GapFiller:
         if list(panel.channels) != self.record.channels:
             raise InputError(
                 f"Expected the channels of the fit, {', '.join(map(repr, self.record.channels))}, found "
-                f"{', '.join(map(repr, panel.channels))}. Name them with target, or fit an imputer on this table."
+                f"{', '.join(map(repr, panel.channels))}. Name them with {argument('target')}, or fit an imputer on "
+                "this table."
             )
         return True

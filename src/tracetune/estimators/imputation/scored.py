@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.estimators.imputation.imputer_data import imputer_data
 from tracetune.estimators.imputation.record import ImputerRecord
@@ -25,7 +25,7 @@ def scored_imputer(
         if list(panel.channels) != fitted.channels:
             raise InputError(
                 f"Expected the channels of the fit, {', '.join(map(repr, fitted.channels))}, found "
-                f"{', '.join(map(repr, panel.channels))}. Name them with target."
+                f"{', '.join(map(repr, panel.channels))}. Name them with {argument('target')}."
             )
     found = imputer_data(imputer.base_name, imputer.context_length, panel, config, season=season, fitted=fitted)
     return scored(imputer, found.task, imputer.backbone, imputer.model, found.data, found.config)
