@@ -73,7 +73,7 @@ def test_numbers_and_headers_stay_whole_where_the_terminal_is_narrow():
     print_table("Scores", [row], console=console)
     shown = console.file.getvalue()
     assert "…" not in shown
-    assert shown.count("1.234e-17") == len(names)
+    assert shown.count("1.235e-17") == len(names)
     assert {"balanced", "calibration", "error"} <= set(shown.split())
 
 
