@@ -60,7 +60,8 @@ def print_table(
         justify: Literal["left", "right"] = "right" if numeric else "left"
         widest = max(len(format_value(row.get(column))) for row in rows) if numeric else None  # numbers stay whole
         # So do names, to be copied; headers are broken between words where there is no room for them.
-        table.add_column(Text(column.replace("_", " ")), justify=justify, no_wrap=index == 0, min_width=widest, overflow="fold")
+        header = Text(column.replace("_", " "))
+        table.add_column(header, justify=justify, no_wrap=index == 0, min_width=widest, overflow="fold")
     for row in rows:
         table.add_row(*(Text(format_value(row.get(column))) for column in columns))
     (console or Console()).print(table)
