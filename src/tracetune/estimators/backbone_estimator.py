@@ -1,5 +1,6 @@
-"""State and loading that estimators share which put a model on a backbone: before the fit the backbone stands alone."""
+"""Loading, saving and state of the estimators that put a model on a backbone, which stands alone before the fit."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +12,15 @@ from tracetune.backbones.backbone import Backbone
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, argument, either
 from tracetune.base.json_types import JsonObject
-from tracetune.estimators.saved_model import is_saved_model, load_parts, read_saved_model
+from tracetune.estimators.fitted_record import FittedRecord
+from tracetune.estimators.saved_model import is_saved_model, load_parts, read_saved_model, save_model
 from tracetune.fitting.trained import History
 
 B = TypeVar("B", bound=Backbone)
-R = TypeVar("R")
+R = TypeVar("R", bound=FittedRecord)
 
 
-class BackboneEstimator(Generic[B]):
+class BackboneEstimator(ABC, Generic[B, R]):
     """A backbone, and the model that was fitted on it.
 
     Attributes:
@@ -27,11 +29,14 @@ class BackboneEstimator(Generic[B]):
         base_name: where it comes from.
         model: what was fitted on it; None before the fit.
         trace: the record of the fit, as in trace.json.
+        record: the part of it that the estimator needs, typed; None before the fit.
         history: the Trainer's log of each phase of the fit; empty after loading.
     """
 
     noun: ClassVar[str]
     unfitted: ClassVar[str]  # what it is before the fit, in words
+    task_name: ClassVar[str]
+    record_class: type[R]
 
     def __init__(
         self,
@@ -48,7 +53,22 @@ class BackboneEstimator(Generic[B]):
         self.base_name = base_name
         self.model = None if model is None else model.to(self.device).eval()
         self.trace = trace
+        self.record = None if trace is None else self.record_class.from_json(trace, "the record")
         self.history = dict(history or {})
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.
+
+        Raises:
+            InputError: nothing was fitted yet, or the folder is not empty.
+        """
+        trace = {**self._fitted_trace(), "task": self.task_name}
+        save_model(folder, self._fitted_model(), trace, self._card(trace))
+
+    @staticmethod
+    @abstractmethod
+    def _card(trace: JsonObject) -> str:
+        """Return the model card of the fit with this record."""
 
     def _refuse_second_fit(self) -> None:
         if self.model is not None:
@@ -62,6 +82,11 @@ class BackboneEstimator(Generic[B]):
             first = either("Call fit first", "Expected --model FOLDER: what `tracetune finetune` saved")
             raise InputError(f"{self.base_name!r} is {self.unfitted}. {first}.")
         return self.trace
+
+    def _fitted_record(self) -> R:
+        self._fitted_trace()
+        assert self.record is not None, "what has a trace has a record"
+        return self.record
 
     def _fitted_model(self) -> nn.Module:
         self._fitted_trace()
@@ -91,8 +116,7 @@ class Loaded(Generic[B, R]):
 def load_on_backbone(
     name_or_folder: str | Path,
     task: str,
-    content: Callable[[Mapping[str, object], str], R],
-    build: Callable[[R, str, B], nn.Module],
+    record_class: type[R],
     base: str | Path | B | None,
     load: Callable[[str | Path], B],
     **lengths: int | None,
@@ -102,8 +126,7 @@ def load_on_backbone(
     Args:
         name_or_folder: of a backbone, or a folder from `save_model`.
         task: what a saved model must be for.
-        content: checks and types what the estimator needs of the record.
-        build: makes a model from that, the name of the backbone, and the backbone.
+        record_class: what the estimator needs of the record.
         base: where the backbone of a saved model is now, or the backbone itself.
         load: loads a backbone by name or folder.
         lengths: what was asked for, by names of the record's fields; a saved model has its own.
@@ -113,10 +136,10 @@ def load_on_backbone(
     """
     if not is_saved_model(name_or_folder):
         return Loaded(load(name_or_folder), str(name_or_folder))
-    saved = read_saved_model(name_or_folder, task, content)
+    saved = read_saved_model(name_or_folder, task, record_class.from_json)
     for length, asked in lengths.items():
         if asked not in (None, kept := getattr(saved.content, length)):
             raise InputError(f"{saved.folder} was fine-tuned for {argument(length, kept)}. Leave it out.")
     name = saved.base_model.name
-    model, backbone = load_parts(saved, lambda found: build(saved.content, name, found), base, load)
+    model, backbone = load_parts(saved, lambda found: saved.content.build(name, found), base, load)
     return Loaded(backbone, name, model, saved.record, saved.content)

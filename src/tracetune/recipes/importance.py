@@ -25,7 +25,6 @@ from tracetune.estimators.module_importance import check_scores, side_by_side, t
 from tracetune.estimators.saved_model import is_saved_model
 from tracetune.estimators.scored_modules import ScoredModules, require_modules
 from tracetune.estimators.text.fit import text_fit_config
-from tracetune.estimators.text.scored import scored_text_classifier
 from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.config import FitConfig
@@ -151,8 +150,7 @@ def of_texts(config: TextImportance) -> list[Importance]:
                 max_steps=training.max_steps,
             ),
         )
-        return scored_text_classifier(
-            classifier,
+        return classifier.scored_modules(
             read_text_table(config.source.data),
             config=settings,
             validation_share=training.validation_share,

@@ -16,8 +16,8 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 from tests.tiny_text import reviews, save_tiny_text
 from tracetune import InputError, SelectionConfig, TextClassifier, Trace, TrainingConfig
 from tracetune.backbones.text_encoder import load_text_encoder
+from tracetune.estimators.text.evaluation import text_scores
 from tracetune.estimators.text.fit import text_fit_config
-from tracetune.estimators.text.text_classifier import _scores
 from tracetune.heads.pooled import PooledHeadConfig
 from tracetune.tasks.text import TextClassification
 
@@ -147,4 +147,4 @@ def test_wrong_use_is_refused(base: TextClassifier, tuned: TextClassifier, tmp_p
 
 def test_one_class_on_both_sides_is_measured_without_a_warning() -> None:
     with warnings.catch_warnings(action="error"):
-        assert _scores(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 0]))["matthews"] == 0
+        assert text_scores(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 0]))["matthews"] == 0

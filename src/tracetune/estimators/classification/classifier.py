@@ -45,7 +45,7 @@ from tracetune.estimators.labelled import (
     require_classes,
     require_share,
 )
-from tracetune.estimators.saved_model import merged_model, save_model
+from tracetune.estimators.saved_model import merged_model
 from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
@@ -60,7 +60,7 @@ _VALIDATION_SHARE = 0.25
 _EXPLAINED_AT_ONCE = 32
 
 
-class Classifier(BackboneEstimator[Backbone]):
+class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
     """A model that tells which class a whole series belongs to.
 
     ``fit`` returns a new object and leaves this one as it is. Series of any length are resampled to several scales of
@@ -78,6 +78,9 @@ class Classifier(BackboneEstimator[Backbone]):
 
     noun = "classifier"
     unfitted = "a foundation model, which knows no classes"
+    task_name = Classification.name
+    record_class = ClassifierRecord
+    _card = staticmethod(classifier_card)
 
     def __init__(
         self,
@@ -100,7 +103,7 @@ class Classifier(BackboneEstimator[Backbone]):
         Raises:
             InputError: nothing was fitted yet.
         """
-        return self._record().classes
+        return self._fitted_record().classes
 
     @classmethod
     def from_pretrained(
@@ -127,8 +130,7 @@ class Classifier(BackboneEstimator[Backbone]):
         loaded = load_on_backbone(
             name_or_folder,
             Classification.name,
-            ClassifierRecord.from_json,
-            ClassifierRecord.build,
+            ClassifierRecord,
             base,
             load_backbone,
             context_length=context_length,
@@ -222,10 +224,10 @@ class Classifier(BackboneEstimator[Backbone]):
             InputError: nothing was fitted yet, series with other numbers of channels than those of the fit, or values
                 that are too large to compute with.
         """
-        series = checked_samples(values, self._record().channels)
+        series = checked_samples(values, self._fitted_record().channels)
         parts = [self._inputs(series[start : start + batch_size]) for start in range(0, len(series), batch_size)]
         logits = [class_logits(self._fitted_model(), part, device=str(self.device)) for part in parts]
-        found: np.ndarray = softmax(np.concatenate(logits) / self._record().temperature, axis=1)
+        found: np.ndarray = softmax(np.concatenate(logits) / self._fitted_record().temperature, axis=1)
         if not np.isfinite(found).all():
             largest = [float(np.nanmax(np.abs(one), initial=0.0)) for one in series]
             worst = int(np.argmax(largest))
@@ -259,7 +261,7 @@ class Classifier(BackboneEstimator[Backbone]):
             One row an item: its id, ``predictions`` (the most probable class), and the probability of each class under
             its name; a table of the kind that went in.
         """
-        table = read_labelled(df, label_column, columns, remembered=self._record().columns, labelled=False)
+        table = read_labelled(df, label_column, columns, remembered=self._fitted_record().columns, labelled=False)
         probabilities = self.predict(table.series, batch_size=batch_size)
         found: dict[str, object] = {
             table.item_column: table.items,
@@ -283,9 +285,9 @@ class Classifier(BackboneEstimator[Backbone]):
         Raises:
             InputError: unusable data, or a class that the fit did not know.
         """
-        remembered = self._record().columns
+        remembered = self._fitted_record().columns
         values, given, _ = labelled_samples(test, labels, label_column, columns, remembered)
-        series = checked_samples(values, self._record().channels)
+        series = checked_samples(values, self._fitted_record().channels)
         numbers, _ = class_numbers(given, len(series), self.classes)
         return ClassEvaluation.of(self.predict(series, batch_size=batch_size), numbers, self.classes)
 
@@ -301,7 +303,7 @@ class Classifier(BackboneEstimator[Backbone]):
         Raises:
             InputError: an unknown class, or as `predict`.
         """
-        series = checked_samples(values, self._record().channels)
+        series = checked_samples(values, self._fitted_record().channels)
         if class_name is not None and str(class_name) not in self.classes:
             raise InputError(f"Expected one of the classes {', '.join(self.classes)}, found {class_name!r}.")
         found: list[np.ndarray] = []
@@ -327,18 +329,6 @@ class Classifier(BackboneEstimator[Backbone]):
     ) -> ScoredModules:
         """Return the modules that `module_importance` scores, and on which part of the data."""
         return scored_classifier(self, data, labels, config, **reading)
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.
-
-        Raises:
-            InputError: nothing was fitted yet, or the folder is not empty.
-        """
-        trace = {**self._fitted_trace(), "task": Classification.name}
-        save_model(folder, self._fitted_model(), trace, classifier_card(trace))
-
-    def _record(self) -> ClassifierRecord:
-        return ClassifierRecord.from_json(self._fitted_trace(), "the record")
 
     def _inputs(self, series: list[np.ndarray]) -> LabelledSeries:
         """Return series as the model takes them, without labels."""

@@ -3,14 +3,15 @@
 Shapes: S samples, K classes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-_LEAST_PROBABILITY = 1e-12  # in the log loss
+from tracetune.evaluation.class_scores import beside_most_frequent, log_loss
+
 _BINS = 10  # of the calibration error
 
 
@@ -52,29 +53,6 @@ class ClassEvaluation:
     def accuracy(self) -> float:
         """Return the share of samples whose class was named."""
         return float(self.scores["accuracy"][0])
-
-
-Scores = Callable[[np.ndarray, np.ndarray], dict[str, float]]
-"""From probabilities [S, K] and the numbers [S] of the true classes to scores by name."""
-
-
-def beside_most_frequent(scores: Scores, probabilities: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
-    """Return a row of scores for a model, and one for always naming the class that is most frequent among the samples.
-
-    Args:
-        scores: what is measured.
-        probabilities: [S, K] of the model; the other row has the shares of the classes for each sample.
-        labels: [S].
-    """
-    shares = np.bincount(labels, minlength=probabilities.shape[1]) / len(labels)
-    rows = {"model": probabilities, "most frequent class": np.tile(shares, (len(labels), 1))}
-    return pd.DataFrame([{"classifier": name} | scores(found, labels) for name, found in rows.items()])
-
-
-def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean cross-entropy of probabilities [S, K] for classes [S]."""
-    of_truth = np.maximum(probabilities[np.arange(len(labels)), labels], _LEAST_PROBABILITY)
-    return float(-np.log(of_truth).mean())
 
 
 def _scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -3,19 +3,18 @@
 Shapes: C channels, T context.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tracetune.backbones.backbone import Backbone
 from tracetune.base.errors import InputError, shown
 from tracetune.base.json_types import JsonObject
-from tracetune.base.schema import from_json, require_counts, require_names
+from tracetune.base.schema import require_counts, require_names
+from tracetune.estimators.fitted_record import FittedRecord
 from tracetune.heads.classification import ClassificationHeadConfig
-from tracetune.tasks.classification import Classification, ClassificationModel
+from tracetune.tasks.classification import Classification
 
 
 @dataclass(frozen=True)
-class ClassifierRecord:
+class ClassifierRecord(FittedRecord):
     """The keys of trace.json that a classifier needs.
 
     Attributes:
@@ -43,15 +42,6 @@ class ClassifierRecord:
             raise InputError(f"Expected a temperature above 0, found {self.temperature}.")
         if len(self.class_weights) != len(self.classes) or any(weight <= 0 for weight in self.class_weights):
             raise InputError(f"Expected a weight above 0 for each class, found {shown(self.class_weights)}.")
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, object], where: str) -> "ClassifierRecord":
-        """Check what was read from the file ``where``."""
-        return from_json(cls, record, where)
-
-    def build(self, name: str, backbone: Backbone) -> ClassificationModel:
-        """Return the model as it was fitted, but for its weights, on the backbone of that name."""
-        return self.task(name).model(backbone, self.head)
 
     def task(self, name: str) -> Classification:
         """Return the task that it was fitted for."""

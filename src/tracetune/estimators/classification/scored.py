@@ -3,11 +3,10 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack
 
-from tracetune.base.errors import InputError
 from tracetune.data.reading.sources import ReadingKeywords
 from tracetune.estimators.classification.config import classifier_config
 from tracetune.estimators.classification.labelled_tables import labelled_samples
-from tracetune.estimators.labelled import checked_samples, class_numbers
+from tracetune.estimators.labelled import checked_samples, class_numbers, require_classes
 from tracetune.estimators.scored_modules import ScoredModules, scored
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.lora import Lora
@@ -32,29 +31,19 @@ def scored_classifier(
 ) -> ScoredModules:
     """Return what is scored of a classifier: on all series where it was fitted, else on those that do not train."""
     config = replace(classifier_config(), method=Lora()) if config is None else config
-    trace = classifier.trace
-    remembered = None if trace is None else trace["columns"]
-    values, given, _ = labelled_samples(data, labels, label_column, reading, remembered)
-    series = checked_samples(values, None if trace is None else trace["channels"])
-    numbers, classes = class_numbers(given, len(series), None if trace is None else classifier.classes)
-    if len(classes) < 2:
-        raise InputError(f"Expected series of at least two classes, found only {classes[0]!r}.")
-    if trace is None:
-        task = Classification(
-            len(classes), len(series[0]), classifier.context_length, classifier.base_name, (1.0,) * len(classes)
-        )
-        head = config.head or task.default_head
-        scales = usable_scales(classifier.backbone, head.scales, classifier.context_length)
+    record = classifier.record
+    values, given, _ = labelled_samples(data, labels, label_column, reading, None if record is None else record.columns)
+    series = checked_samples(values, None if record is None else record.channels)
+    numbers, classes = class_numbers(given, len(series), None if record is None else record.classes)
+    require_classes(classes, "series")
+    if record is None:
+        channels, context, name = len(series[0]), classifier.context_length, classifier.base_name
+        task = Classification(len(classes), channels, context, name, (1.0,) * len(classes))
+        scales = usable_scales(classifier.backbone, (config.head or task.default_head).scales, context)
         samples = LabelledSeries(resampled(series, scales.resolution), numbers)
-        found, _ = next(iter(hold_out(samples, 1, validation_share, config.training.seed)))
+        found, _ = next(hold_out(samples, 1, validation_share, config.training.seed))
     else:
-        task = Classification(
-            len(classes),
-            trace["channels"],
-            classifier.context_length,
-            classifier.base_name,
-            tuple(trace["class_weights"]),
-        )
+        task = record.task(classifier.base_name)
         assert classifier.model is not None, "what has a record has a model"
         scales = task_model_of(classifier.model, ClassificationModel).scales
         samples = LabelledSeries(resampled(series, scales.resolution), numbers)

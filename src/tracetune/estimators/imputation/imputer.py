@@ -29,7 +29,6 @@ from tracetune.estimators.imputation.gap_filler import GapFiller
 from tracetune.estimators.imputation.record import ImputerRecord
 from tracetune.estimators.imputation.scored import scored_imputer
 from tracetune.estimators.intervals import QuantileLevels, ResidualQuantiles, checked_levels
-from tracetune.estimators.saved_model import save_model
 from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Imputer(BackboneEstimator[Backbone]):
+class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
     """A model that fills gaps in series.
 
     ``fit`` returns a new object and leaves this one as it is. Before a fit a gap is filled with what the foundation
@@ -63,6 +62,9 @@ class Imputer(BackboneEstimator[Backbone]):
 
     noun = "imputer"
     unfitted = "a foundation model as loaded"
+    task_name = Imputation.name
+    record_class = ImputerRecord
+    _card = staticmethod(imputer_card)
 
     def __init__(
         self,
@@ -80,7 +82,6 @@ class Imputer(BackboneEstimator[Backbone]):
             raise InputError(f"Expected {argument('context_length')} of at least 1, found {context_length}.")
         super().__init__(backbone, base_name, model=model, trace=trace, history=history, device=device)
         self.context_length = context_length
-        self.record = None if trace is None else ImputerRecord.from_json(trace, "the record")
 
     @property
     def remembered(self) -> ReadingOptions:
@@ -112,8 +113,7 @@ class Imputer(BackboneEstimator[Backbone]):
         loaded = load_on_backbone(
             name_or_folder,
             Imputation.name,
-            ImputerRecord.from_json,
-            ImputerRecord.build,
+            ImputerRecord,
             base,
             load_backbone,
             context_length=context_length,
@@ -270,15 +270,6 @@ class Imputer(BackboneEstimator[Backbone]):
     ) -> ScoredModules:
         """Return the modules that `module_importance` scores, and on which part of the data."""
         return scored_imputer(self, data, config, **reading)
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.
-
-        Raises:
-            InputError: nothing was fitted yet, or the folder is not empty.
-        """
-        trace = {**self._fitted_trace(), "task": Imputation.name}
-        save_model(folder, self._fitted_model(), trace, imputer_card(trace))
 
     def _source(self, df: FrameSource, **columns: Unpack[ReadingKeywords]) -> SourceTable:
         source = read_source(df, keyword_options(columns), self.remembered)

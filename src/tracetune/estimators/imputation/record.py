@@ -1,6 +1,5 @@
 """The keys of trace.json that an imputer needs."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,9 +7,10 @@ import numpy as np
 from tracetune.backbones.backbone import Backbone
 from tracetune.base.errors import InputError, shown, unknown_name
 from tracetune.base.json_types import JsonObject
-from tracetune.base.schema import from_json, require_counts, require_names
+from tracetune.base.schema import require_counts, require_names
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler
+from tracetune.estimators.fitted_record import FittedRecord
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.heads.imputation import ImputationHeadConfig
 from tracetune.tasks.gaps import LENGTH_CLASSES
@@ -33,7 +33,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class ImputerRecord:
+class ImputerRecord(FittedRecord):
     """The parts of an imputer apart from its weights.
 
     Attributes:
@@ -69,11 +69,6 @@ class ImputerRecord:
             raise InputError(f"Expected as many related ones of {channels} channels for each, found {self.related}.")
         if (lengths := len(self.quantiles().values)) != LENGTH_CLASSES:
             raise InputError(f"Expected intervals for {LENGTH_CLASSES} classes of gap lengths, found {lengths}.")
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, object], where: str) -> "ImputerRecord":
-        """Check what was read from the file ``where``."""
-        return from_json(cls, record, where)
 
     def task(self, name: str) -> Imputation:
         """Return the task that it was fitted for."""

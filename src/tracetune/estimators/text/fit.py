@@ -1,17 +1,22 @@
-"""Labelled texts as a fit takes them, and the default settings of fine-tuning on texts."""
+"""The fit of a text classifier: labelled texts, default settings, and the record of the fit."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
+from transformers import TrainerCallback
+
+from tracetune.backbones.text_encoder import TextEncoder
+from tracetune.base.json_types import JsonObject
+from tracetune.estimators.saved_model import base_of
+from tracetune.estimators.text.text_tables import TextColumns
 from tracetune.fitting.config import FitConfig
+from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods.method import Method, method_named
 from tracetune.fitting.names import NONE
+from tracetune.fitting.run import Run
 from tracetune.tasks.task import TrainingData
 from tracetune.tasks.text import TextClassification
 from tracetune.training.config import TrainingConfig
-
-if TYPE_CHECKING:
-    from tracetune.estimators.text.texts import TextColumns
 
 _ADAPTER_RATE, _FULL_RATE = 2e-3, 5e-5
 
@@ -33,7 +38,7 @@ class FitTexts:
     data: TrainingData
     classes: list[str]
     pairs: bool
-    columns: "TextColumns | None"
+    columns: TextColumns | None
     cut: int
 
 
@@ -51,3 +56,32 @@ def text_fit_config(method: Method | str = "trace", seed: int = 0) -> FitConfig:
         head_training=TrainingConfig(num_train_epochs=10, seed=seed),
         training=TrainingConfig(learning_rate=rate, num_train_epochs=3, batch_size=16, evaluations=6, seed=seed),
     )
+
+
+def fit_text_classifier(
+    encoder: TextEncoder,
+    base_name: str,
+    max_length: int,
+    texts: FitTexts,
+    config: FitConfig,
+    device: str,
+    callbacks: Sequence[TrainerCallback],
+) -> tuple[Fitted, JsonObject]:
+    """Fine-tune, see `TextClassifier.fit`; returns what was fitted, and its record as in trace.json."""
+    with Run.at(config.checkpoints, device, callbacks, restart=config.restart) as run:
+        fitted = fit(texts.task, encoder, texts.data, config, run)
+    return fitted, {
+        **fitted.record.to_json(),
+        "classes": texts.classes,
+        "max_length": max_length,
+        "longest": texts.task.longest,
+        "pairs": texts.pairs,
+        "text_columns": [] if texts.columns is None else list(texts.columns.texts),
+        "label_column": None if texts.columns is None else texts.columns.label,
+        "base_model": asdict(base_of(base_name, fitted.backbone_sha256, fitted.model, tuned_before=False)),
+        "data": {
+            "train_samples": len(texts.data.train),
+            "validation_samples": len(texts.data.validation),
+            "cut": texts.cut,
+        },
+    }

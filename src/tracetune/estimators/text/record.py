@@ -1,17 +1,16 @@
 """The typed record of a text classifier in trace.json."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tracetune.backbones.text_encoder import TextEncoder
 from tracetune.base.errors import InputError, shown
-from tracetune.base.schema import from_json, require_counts, require_names
+from tracetune.base.schema import require_counts, require_names
+from tracetune.estimators.fitted_record import FittedRecord
 from tracetune.heads.pooled import PooledHeadConfig
-from tracetune.tasks.text import TextClassification, TextModel
+from tracetune.tasks.text import TextClassification
 
 
 @dataclass(frozen=True)
-class TextClassifierRecord:
+class TextClassifierRecord(FittedRecord):
     """The keys of trace.json that a text classifier needs.
 
     Attributes:
@@ -37,15 +36,6 @@ class TextClassifierRecord:
         require_counts(self, "max_length", "longest")
         if self.text_columns and len(self.text_columns) != 1 + self.pairs:
             raise InputError(f"Expected {1 + self.pairs} columns of texts, or none, found {shown(self.text_columns)}.")
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, object], where: str) -> "TextClassifierRecord":
-        """Check what was read from the file ``where``."""
-        return from_json(cls, record, where)
-
-    def build(self, name: str, backbone: TextEncoder) -> TextModel:
-        """Return the model as it was fitted, but for its weights, on the encoder of that name."""
-        return self.task(name).model(backbone, self.head)
 
     def task(self, name: str) -> TextClassification:
         """Return the task that it was fitted for."""

@@ -2,14 +2,12 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.metrics import f1_score, matthews_corrcoef
 from torch import nn
 from transformers import TrainerCallback
 
@@ -19,29 +17,26 @@ from tracetune.base.json_types import JsonObject
 from tracetune.data.reading.sources import Frame
 from tracetune.data.windows import batches
 from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
-from tracetune.estimators.classification.evaluation import beside_most_frequent, log_loss
-from tracetune.estimators.labelled import Labels, class_numbers, require_classes, require_labels, require_share
-from tracetune.estimators.saved_model import base_of, save_model
-from tracetune.estimators.scored_modules import ScoredModules
+from tracetune.estimators.labelled import Labels, class_numbers, require_classes, require_share
+from tracetune.estimators.scored_modules import ScoredModules, scored
 from tracetune.estimators.text.card import text_classifier_card
-from tracetune.estimators.text.fit import FitTexts, text_fit_config
+from tracetune.estimators.text.evaluation import text_scores
+from tracetune.estimators.text.fit import FitTexts, fit_text_classifier, text_fit_config
 from tracetune.estimators.text.record import TextClassifierRecord
-from tracetune.estimators.text.scored import scored_text_classifier
-from tracetune.estimators.text.texts import (
+from tracetune.estimators.text.text_tables import (
     ColumnNames,
-    Text,
     TextColumns,
-    TextData,
-    Texts,
-    checked_texts,
-    find_columns,
+    labelled_texts,
+    required_table,
+    said_columns,
     table_of,
     texts_of_frame,
 )
+from tracetune.estimators.text.texts import Text, TextData, Texts, checked_texts
+from tracetune.evaluation.class_scores import beside_most_frequent
 from tracetune.fitting.config import FitConfig, with_method
-from tracetune.fitting.fit import fit
+from tracetune.fitting.methods.lora import Lora
 from tracetune.fitting.methods.method import Method
-from tracetune.fitting.run import Run
 from tracetune.fitting.trained import History
 from tracetune.tasks.labelled_series import split_samples
 from tracetune.tasks.task import TrainingData
@@ -53,7 +48,7 @@ _VALIDATION_SHARE = 0.25
 _NOUNS = "text", "texts"
 
 
-class TextClassifier(BackboneEstimator[TextEncoder]):
+class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
     """A model that tells which class a text, or a pair of texts, belongs to.
 
     ``fit`` returns a new object and leaves this one as it is. Any encoder of transformers will do that takes token
@@ -75,6 +70,9 @@ class TextClassifier(BackboneEstimator[TextEncoder]):
 
     noun = "classifier"
     unfitted = "an encoder, which knows no classes"
+    task_name = TextClassification.name
+    record_class = TextClassifierRecord
+    _card = staticmethod(text_classifier_card)
 
     def __init__(
         self,
@@ -97,7 +95,7 @@ class TextClassifier(BackboneEstimator[TextEncoder]):
         Raises:
             InputError: nothing was fitted yet.
         """
-        return self._record().classes
+        return self._fitted_record().classes
 
     @classmethod
     def from_pretrained(
@@ -120,12 +118,10 @@ class TextClassifier(BackboneEstimator[TextEncoder]):
         Raises:
             InputError: unknown or damaged model, or an encoder other than the one that was fine-tuned.
         """
-        record = TextClassifierRecord
         loaded = load_on_backbone(
             name_or_folder,
             TextClassification.name,
-            record.from_json,
-            record.build,
+            TextClassifierRecord,
             base,
             load_text_encoder,
             max_length=max_length,
@@ -165,66 +161,17 @@ class TextClassifier(BackboneEstimator[TextEncoder]):
         """
         self._refuse_second_fit()
         config = text_fit_config(method or "trace") if config is None else with_method(config, method)
-        found = self.fit_texts(
+        found = self._fit_texts(
             train,
             labels,
-            validation_share,
             config.training.seed,
+            validation_share=validation_share,
             text_column=text_column,
             label_column=label_column,
         )
-        with Run.at(config.checkpoints, str(self.device), callbacks, restart=config.restart) as run:
-            fitted = fit(found.task, self.backbone, found.data, config, run)
-        trace = {
-            **fitted.record.to_json(),
-            "classes": found.classes,
-            "max_length": self.max_length,
-            "longest": found.task.longest,
-            "pairs": found.pairs,
-            "text_columns": [] if found.columns is None else list(found.columns.texts),
-            "label_column": None if found.columns is None else found.columns.label,
-            "base_model": asdict(base_of(self.base_name, fitted.backbone_sha256, fitted.model, tuned_before=False)),
-            "data": {
-                "train_samples": len(found.data.train),
-                "validation_samples": len(found.data.validation),
-                "cut": found.cut,
-            },
-        }
-        return TextClassifier(
-            self.backbone,
-            self.base_name,
-            self.max_length,
-            model=fitted.model,
-            trace=trace,
-            history=fitted.record.history,
-            device=str(self.device),
-        )
-
-    def fit_texts(
-        self,
-        train: TextData,
-        labels: Labels | None,
-        validation_share: float,
-        seed: int,
-        *,
-        text_column: ColumnNames = None,
-        label_column: str | None = None,
-    ) -> FitTexts:
-        """Tokenise labelled texts once, and part those that validate, see `fit`.
-
-        Raises:
-            InputError: unusable data, fewer than two classes, or one that this classifier does not know.
-        """
-        require_share(validation_share)
-        texts, given, columns = _labelled(train, labels, text_column, label_column)
-        known = None if self.trace is None else self.classes
-        numbers, classes = class_numbers(given, len(texts), known, _NOUNS)
-        require_classes(classes, "texts")
-        samples, cut = self._tokenized(texts, numbers)
-        train_rows, validation_rows = split_samples(numbers, validation_share, seed)
-        data = TrainingData(samples.by_length(train_rows), samples.by_length(validation_rows))
-        task = TextClassification(len(classes), samples.longest, self.base_name)
-        return FitTexts(task, data, classes, texts.second is not None, columns, cut)
+        parts, device = (self.backbone, self.base_name, self.max_length), str(self.device)
+        fitted, trace = fit_text_classifier(*parts, found, config, device, callbacks)
+        return TextClassifier(*parts, model=fitted.model, trace=trace, history=fitted.record.history, device=device)
 
     def predict(self, texts: Iterable[Text], *, batch_size: int = 64) -> np.ndarray:
         """Return the probability of every class, [S, K], for texts, or for pairs if it was fitted on pairs.
@@ -232,7 +179,7 @@ class TextClassifier(BackboneEstimator[TextEncoder]):
         Raises:
             InputError: nothing was fitted yet, or something else than what it was fitted on.
         """
-        return self._predict(checked_texts(texts, self._record().pairs), batch_size)
+        return self._predict(checked_texts(texts, self._fitted_record().pairs), batch_size)
 
     def classify(self, texts: Iterable[Text], *, batch_size: int = 64) -> np.ndarray:
         """Return the name of the most probable class of each text, [S]."""
@@ -249,9 +196,9 @@ class TextClassifier(BackboneEstimator[TextEncoder]):
         Returns:
             The texts, ``predictions`` (the most probable class), and the probability of each class under its name.
         """
-        frame = _table(df)
+        frame = required_table(df)
         columns = self._columns(frame, text_column, None, labelled=False)
-        texts, _ = texts_of_frame(frame, columns, self._record().pairs)
+        texts, _ = texts_of_frame(frame, columns, self._fitted_record().pairs)
         probabilities = self._predict(texts, batch_size)
         table = frame[list(columns.texts)].reset_index(drop=True)
         table["predictions"] = np.array(self.classes)[probabilities.argmax(axis=1)]
@@ -277,47 +224,60 @@ class TextClassifier(BackboneEstimator[TextEncoder]):
         Raises:
             InputError: unusable data, or a class that the fit did not know.
         """
-        known = self._record()
+        known = self._fitted_record()
         if (frame := table_of(test)) is not None:
             columns = self._columns(frame, text_column, label_column, labelled=True)
             text_column, label_column = columns.texts, columns.label
-        texts, given, _ = _labelled(test, labels, text_column, label_column, known.pairs)
+        texts, given, _ = labelled_texts(test, labels, text_column, label_column, known.pairs)
         numbers, _ = class_numbers(given, len(texts), known.classes, _NOUNS)
         samples, _ = self._tokenized(texts, numbers)
         probabilities = self._probabilities(samples, batch_size)
-        return beside_most_frequent(_scores, probabilities, numbers)
+        return beside_most_frequent(text_scores, probabilities, numbers)
 
     def scored_modules(
         self, data: Any, labels: Any = None, config: FitConfig | None = None, **reading: Any
     ) -> ScoredModules:
         """Return the modules that `module_importance` scores, and on which part of the data."""
-        return scored_text_classifier(self, data, labels, config, **reading)
+        config = text_fit_config(Lora()) if config is None else config
+        found = self._fit_texts(data, labels, config.training.seed, **reading)
+        return scored(self, found.task, self.backbone, self.model, found.data, config)
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.
+    def _fit_texts(
+        self,
+        train: TextData,
+        labels: Labels | None,
+        seed: int,
+        *,
+        validation_share: float = _VALIDATION_SHARE,
+        text_column: ColumnNames = None,
+        label_column: str | None = None,
+    ) -> FitTexts:
+        """Return labelled texts, tokenised, in training and validation ones; see `fit`.
 
         Raises:
-            InputError: nothing was fitted yet, or the folder is not empty.
+            InputError: unusable data, fewer than two classes, or one that this classifier does not know.
         """
-        trace = {**self._fitted_trace(), "task": TextClassification.name}
-        save_model(folder, self._fitted_model(), trace, text_classifier_card(trace))
-
-    def _record(self) -> TextClassifierRecord:
-        return TextClassifierRecord.from_json(self._fitted_trace(), "the record")
+        require_share(validation_share)
+        texts, given, columns = labelled_texts(train, labels, text_column, label_column)
+        known = None if self.record is None else self.record.classes
+        numbers, classes = class_numbers(given, len(texts), known, _NOUNS)
+        require_classes(classes, "texts")
+        samples, cut = self._tokenized(texts, numbers)
+        train_rows, validation_rows = split_samples(numbers, validation_share, seed)
+        data = TrainingData(samples.by_length(train_rows), samples.by_length(validation_rows))
+        task = TextClassification(len(classes), samples.longest, self.base_name)
+        return FitTexts(task, data, classes, texts.second is not None, columns, cut)
 
     def _columns(
         self, frame: pd.DataFrame, text_column: ColumnNames, label_column: str | None, *, labelled: bool
     ) -> TextColumns:
         """Return the columns as named, as in the fit where the table has them, or as found."""
-        known = self._record()
+        known = self._fitted_record()
         if text_column is None and known.text_columns and set(known.text_columns) <= set(frame.columns):
             text_column = known.text_columns
         if label_column is None and known.label_column in frame.columns:
             label_column = known.label_column
-        columns = find_columns(frame, text_column, label_column, labelled=labelled)
-        if columns.said:
-            logger.warning("%s", columns.said)
-        return columns
+        return said_columns(frame, text_column, label_column, labelled=labelled)
 
     def _tokenized(self, texts: Texts, numbers: np.ndarray) -> tuple[LabelledTexts, int]:
         """Return token numbers of texts, and how many texts were cut."""
@@ -346,36 +306,6 @@ class TextClassifier(BackboneEstimator[TextEncoder]):
         return probabilities
 
 
-def _labelled(
-    data: TextData,
-    labels: Labels | None,
-    text_column: ColumnNames,
-    label_column: str | None,
-    pairs: bool | None = None,
-) -> tuple[Texts, Labels, TextColumns | None]:
-    """Return texts and labels of either form, and of a table its columns."""
-    frame = table_of(data)
-    require_labels(labels, "text", in_table=frame is not None)
-    if frame is not None:
-        columns = find_columns(frame, text_column, label_column, labelled=True)
-        if columns.said:
-            logger.warning("%s", columns.said)
-        texts, found = texts_of_frame(frame, columns, pairs)
-        assert found is not None, "labels were looked for"
-        return texts, found, columns
-    if text_column is not None or label_column is not None:
-        raise InputError(f"A list has no columns: leave out {argument('text_column')} and {argument('label_column')}.")
-    assert labels is not None, "as required above"
-    return checked_texts(cast(Iterable[Text], data), pairs), labels, None  # what is no table
-
-
-def _table(df: Frame) -> pd.DataFrame:
-    frame = table_of(df)
-    if frame is None:
-        raise InputError(f"Expected a table, found {type(df).__name__}. Lists of texts are classified by predict.")
-    return frame
-
-
 def _checked_length(max_length: int | None, backbone: TextEncoder, name: str) -> int:
     limit = backbone.context_length
     if max_length is None:
@@ -385,20 +315,3 @@ def _checked_length(max_length: int | None, backbone: TextEncoder, name: str) ->
             f"Expected {argument('max_length')} between 3 and {limit}, what {name!r} allows, found {max_length}."
         )
     return max_length
-
-
-def _scores(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Return the scores of probabilities [S, K] for classes [S]."""
-    chosen = probabilities.argmax(axis=1)
-    classes = probabilities.shape[1]
-    if classes == 2:
-        f1 = f1_score(truth, chosen, zero_division=0)
-    else:
-        f1 = f1_score(truth, chosen, zero_division=0, average="macro", labels=np.arange(classes))
-    return {
-        "accuracy": float((chosen == truth).mean()),
-        "f1": float(f1),
-        "matthews": float(matthews_corrcoef(truth, chosen)) if len(np.unique([truth, chosen])) > 1 else 0.0,
-        "log_loss": log_loss(probabilities, truth),
-        "samples": len(truth),
-    }
