@@ -1,9 +1,7 @@
 """AnomalyDetector: load, fit, detect, evaluate, update, save."""
 
-import copy
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -12,9 +10,7 @@ import pandas as pd
 from torch import nn
 from transformers import TrainerCallback
 
-from tracetune.adapters.lora import add_head_only
 from tracetune.backbones.backbone import Backbone
-from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, Remark, argument, either
 from tracetune.base.json_types import JsonObject
@@ -23,7 +19,6 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
 from tracetune.estimators.anomaly.card import detector_card
 from tracetune.estimators.anomaly.evaluation import evaluate_scores
-from tracetune.estimators.anomaly.fit import fit_normal_part
 from tracetune.estimators.anomaly.frames import (
     LABEL_COLUMN,
     AnomalyData,
@@ -37,26 +32,19 @@ from tracetune.estimators.anomaly.frames import (
     require_channels,
 )
 from tracetune.estimators.anomaly.item_scorer import items_of, total
-from tracetune.estimators.anomaly.record import Learned, SavedDetector, checked_scorer, learn
+from tracetune.estimators.anomaly.record import Learned, checked_scorer
 from tracetune.estimators.anomaly.scored import scored_detector
 from tracetune.estimators.anomaly.series_scores import Scores
+from tracetune.estimators.anomaly.state import fit_detector, load_detector
 from tracetune.estimators.anomaly.stream import ItemStream, stream_frame
 from tracetune.estimators.anomaly.thresholds import Threshold, short_past, threshold_rule
-from tracetune.estimators.saved_model import (
-    base_of,
-    is_saved_model,
-    load_model,
-    read_saved_model,
-    save_model,
-    saved_arrays,
-)
+from tracetune.estimators.saved_model import save_model
 from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
-from tracetune.fitting.names import ZERO_SHOT
 from tracetune.fitting.trained import History
 from tracetune.report.anomaly_plots import anomaly_figure
-from tracetune.tasks.anomaly import AnomalyDetection, AnomalyModel, validation_start
+from tracetune.tasks.anomaly import AnomalyDetection, AnomalyModel
 from tracetune.tasks.anomaly_scores.scorer import Scorer
 from tracetune.tasks.task import task_model_of
 
@@ -149,19 +137,7 @@ class AnomalyDetector:
         Raises:
             InputError: unknown or damaged model, or a backbone other than the one that was fine-tuned.
         """
-        if not is_saved_model(name_or_folder):
-            backbone = load_backbone(name_or_folder)
-            return cls(_zero_shot(backbone, str(name_or_folder)), str(name_or_folder), device=device)
-        saved = read_saved_model(name_or_folder, AnomalyDetection.name, SavedDetector.from_json)
-        name, record = saved.base_model.name, saved.record
-
-        def build(backbone: Backbone) -> AnomalyModel:
-            task = AnomalyDetection(saved.content.context_length, name)
-            return task.zero_shot(backbone) if saved.content.head is None else task.model(backbone, None)
-
-        detector = cls(load_model(saved, build, base), name, trace=record, device=device)
-        detector.learned = saved.content.learned(saved_arrays(saved), detector.anomaly_model)
-        return detector
+        return cls(**vars(load_detector(name_or_folder, base, device)), device=device)
 
     def fit(
         self,
@@ -208,22 +184,19 @@ class AnomalyDetector:
         scorer = checked_scorer(scorer, contamination, false_alarm_rate)
         panel = normal_part(train, labels, label_column, **columns)
         config = None if config is None and method is None else with_method(config or FitConfig(), method)
-        backbone = self.anomaly_model.backbone
-        model: nn.Module = add_head_only(copy.deepcopy(self.anomaly_model))
-        trace: JsonObject = {"method": None, "head": None, "context_length": backbone.context_length}
-        history, trained = None, None
-        if config is None:
-            digest = weights_digest(backbone)
-        else:
-            fitted, context = fit_normal_part(panel, backbone, self.base_name, config, str(self.device), callbacks)
-            model, history, digest = fitted.model, fitted.record.history, fitted.backbone_sha256
-            trace = {**fitted.record.to_json(), "context_length": context}
-            if fitted.record.winner != ZERO_SHOT:
-                trained = [validation_start(length, context) for length in panel.lengths]
-        trace["base_model"] = asdict(base_of(self.base_name, digest, model, tuned_before=False))
-        tuned = AnomalyDetector(model, self.base_name, trace=trace, history=history, device=str(self.device))
-        learned = learn(panel, tuned.anomaly_model, scorer, contamination, false_alarm_rate, trained)
-        tuned.learned = replace(learned, label_column=label_column)
+        fitted = fit_detector(
+            self.anomaly_model,
+            self.base_name,
+            panel,
+            config,
+            str(self.device),
+            scorer=scorer,
+            contamination=contamination,
+            false_alarm_rate=false_alarm_rate,
+            label_column=label_column,
+            callbacks=callbacks,
+        )
+        tuned = AnomalyDetector(**vars(fitted), device=str(self.device))
         for remark in tuned.remarks:
             logger.warning(remark)
         return tuned
@@ -416,7 +389,3 @@ class AnomalyDetector:
             first = either("Call fit first", "Expected --model FOLDER: what `tracetune finetune --task anomaly` saved")
             raise InputError(f"{self.base_name!r} is a foundation model, which knows no normal part. {first}.")
         return self.learned
-
-
-def _zero_shot(backbone: Backbone, name: str) -> AnomalyModel:
-    return AnomalyDetection(backbone.context_length, name).zero_shot(backbone)

@@ -9,39 +9,33 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import pandas as pd
 import torch
-from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
-from tracetune.base.device import resolve_device
-from tracetune.base.json_types import JsonObject
 from tracetune.data.panels import Panel
-from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.reading.sources import ReadingKeywords, Table
 from tracetune.data.splits import DividedPanel
 from tracetune.estimators.forecasting import state as forecaster_state
 from tracetune.estimators.forecasting.backtest import test_part
 from tracetune.estimators.forecasting.fit_data import split_frames
+from tracetune.estimators.forecasting.forecaster_parts import ForecasterParts
 from tracetune.estimators.forecasting.panel_forecaster import PanelForecaster
 from tracetune.estimators.forecasting.recalibration import ORIGINS, checked_origins
-from tracetune.estimators.forecasting.record import inner_model
 from tracetune.estimators.forecasting.scored import scored_forecaster
-from tracetune.estimators.intervals import QuantileLevels, ResidualQuantiles, checked_levels
+from tracetune.estimators.intervals import QuantileLevels, checked_levels
 from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
-from tracetune.fitting.trained import History
 from tracetune.tasks.adjustment import Adjustment
-from tracetune.tasks.forecasting import ForecastModel
 from tracetune.tasks.resolution import Resolution
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Forecaster:
+class Forecaster(ForecasterParts):
     """A forecasting model with the verbs of Chronos and PEFT.
 
     ``fit`` returns a new object and leaves this one as it is. Frames are long (item_id, timestamp, target), wide (date
@@ -56,62 +50,6 @@ class Forecaster:
     >>> tuned.predict_df(frame, quantile_levels=[0.1, 0.9]).columns.tolist()
     ['timestamp', 'target_name', 'predictions', '0.1', '0.9']
     """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        base_name: str,
-        *,
-        trace: JsonObject | None = None,
-        intervals: ResidualQuantiles | None = None,
-        non_negative: bool = False,
-        history: Mapping[str, History] | None = None,
-        chooses_resolution: bool = False,
-        device: str = "auto",
-    ) -> None:
-        self.device = resolve_device(device)
-        self.model = model.to(self.device).eval()
-        self.base_name = base_name
-        self.trace = trace
-        self.intervals = intervals
-        self.non_negative = non_negative
-        self.history = dict(history or {})
-        self.chooses_resolution = chooses_resolution
-
-    @property
-    def forecast_model(self) -> ForecastModel:
-        """Return the forecasting model itself, inside PEFT's wrapper where there is one."""
-        return inner_model(self.model)
-
-    @property
-    def prediction_length(self) -> int:
-        """Return the number of steps H of every forecast."""
-        return self.forecast_model.prediction_length
-
-    @property
-    def has_quantiles(self) -> bool:
-        """Return whether there are quantiles, from validation errors after a fit or from the model itself."""
-        return self.intervals is not None or self.forecast_model.zero_shot_quantile_levels is not None
-
-    @property
-    def context_length(self) -> int:
-        """Return the number of steps T of history that the model sees."""
-        return self.forecast_model.context_length
-
-    @property
-    def resolutions(self) -> tuple[int, ...]:
-        """Return how many points a step the model reads series at, see `choose_resolution`."""
-        return self.forecast_model.resolutions
-
-    @property
-    def adjustment(self) -> Adjustment:
-        """Return the trend and season that are taken out of series before and put back after."""
-        return self.forecast_model.adjustment
-
-    @property
-    def remembered(self) -> ReadingOptions:
-        """Return how the table was read that this forecaster was trained on; tables to forecast are read alike."""
-        return ReadingOptions.from_json((self.trace or {}).get("reading") or {})
 
     @classmethod
     def from_pretrained(

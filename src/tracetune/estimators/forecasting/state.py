@@ -17,7 +17,7 @@ from tracetune.base.json_types import JsonObject
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel, is_non_negative
 from tracetune.data.splits import DividedPanel
-from tracetune.estimators.card import forecaster_card
+from tracetune.estimators.forecasting.card import forecaster_card
 from tracetune.estimators.forecasting.record import ForecastRecord, fit_record, inner_model
 from tracetune.estimators.forecasting.resolution_choice import choose_resolution
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles

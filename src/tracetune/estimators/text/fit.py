@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 from transformers import TrainerCallback
 
 from tracetune.backbones.text_encoder import TextEncoder
 from tracetune.base.json_types import JsonObject
 from tracetune.estimators.saved_model import base_of
-from tracetune.estimators.text.text_tables import TextColumns
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods.method import Method, method_named
@@ -17,6 +17,9 @@ from tracetune.fitting.run import Run
 from tracetune.tasks.task import TrainingData
 from tracetune.tasks.text import TextClassification
 from tracetune.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from tracetune.estimators.text.text_tables import TextColumns
 
 _ADAPTER_RATE, _FULL_RATE = 2e-3, 5e-5
 
@@ -38,7 +41,7 @@ class FitTexts:
     data: TrainingData
     classes: list[str]
     pairs: bool
-    columns: TextColumns | None
+    columns: "TextColumns | None"
     cut: int
 
 

@@ -1,4 +1,4 @@
-"""The README.md of a saved model: what it is, how to load it with and without tracetune, how it scored."""
+"""The README.md of a saved forecaster: what it is, how to load it with and without tracetune, how it scored."""
 
 from tracetune.base.json_types import JsonObject
 from tracetune.report.candidates import candidate_rows, verdict
