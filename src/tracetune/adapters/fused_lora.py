@@ -15,7 +15,7 @@ from torch.nn import functional
 
 @contextmanager
 def fuse_lora(model: nn.Module) -> Iterator[tuple[str, ...]]:
-    """Let LoRA layers of ``model`` compute ``W x + s B A x`` as one autograd function, inside the context.
+    """Compute ``W x + s B A x`` of the LoRA layers of ``model`` as one autograd function, inside the context.
 
     Outputs and gradients are PEFT's up to rounding; a training step on the CPU takes less time (see
     benchmarks/fused_lora.py). Covered are layers over a plain, frozen ``nn.Linear`` with one active adapter and no
@@ -45,7 +45,7 @@ def fuse_lora(model: nn.Module) -> Iterator[tuple[str, ...]]:
 
 
 class _FusedForward:
-    """Stands in for the ``forward`` of one layer; whatever it does not cover goes to PEFT's."""
+    """The ``forward`` of one LoRA layer as one autograd function; calls that it does not cover are left to PEFT's."""
 
     def __init__(self, layer: Linear) -> None:
         self.layer = layer

@@ -1,1 +1,1 @@
-"""Shared ground: errors, files, strict configuration, seeds, devices."""
+"""Errors, files, strict configuration, seeds and devices, which all other packages use."""

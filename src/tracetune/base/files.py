@@ -201,7 +201,7 @@ def _require_short_names(target: Path) -> None:
 
 
 def _require_writable(folder: Path, path: str | Path) -> None:
-    """Try it: access rights alone do not tell of read-only and special file systems."""
+    """Refuse a folder that cannot be written, by trial: access rights do not tell of read-only file systems."""
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path} cannot be written: no write access to {folder}. Choose another path.")
     trial = folder / temporary_name()

@@ -44,7 +44,7 @@ class FolderLock:
         return self
 
     def release(self) -> None:
-        """Let others have the folder."""
+        """Release the folder for other runs."""
         if self._descriptor is None or self._path is None:
             return
         self._path.unlink(missing_ok=True)  # while it is locked: who opened it before finds that it is gone

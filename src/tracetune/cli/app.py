@@ -146,14 +146,14 @@ def main() -> None:
 
 
 class _Messages(logging.Formatter):
-    """Messages alone, in the words of the command line where they have some."""
+    """Write log messages without level and time, in the words of the command line where they have some."""
 
     def format(self, record: logging.LogRecord) -> str:
         return record.msg.for_command_line() if isinstance(record.msg, Remark) else super().format(record)
 
 
 def _say_what_begins(variant: Variant, config: object) -> None:
-    """Say at once what is under way: importing PyTorch alone takes seconds."""
+    """Print at once what the command does first, since importing PyTorch takes seconds."""
     source = getattr(config, "source", None)
     words = f"Reading {source.data or source.dataset} ..." if source is not None else variant.first_words
     if words and is_main_process():

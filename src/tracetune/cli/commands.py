@@ -1,4 +1,4 @@
-"""All commands: what each says of itself, and for every task it serves where its configuration and its recipe are."""
+"""The table of commands: their help, and for each task the places of their configuration and their recipe."""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,1 @@
-"""Objects with five verbs: from_pretrained, fit, predict_df, evaluate, save_pretrained."""
+"""Estimators, one for each task: they load, fit, predict, evaluate and save a model."""

@@ -122,7 +122,7 @@ def side_by_side(
         options: dict[str, Any] = {"pairs": shapley_pairs, "seed": seed, "state_file": state_file, "progress": progress}
         found.append(score_modules(model, read, method=SHAPLEY, **options))
     given = {"keep": keep, "context": context, "seed": seed}
-    for method in _said(scores or _all_scores(), progress):
+    for method in _with_progress(scores or _all_scores(), progress):
         options = {name: value for name, value in given.items() if name in find_score(method).options}
         found.append(score_modules(model, read, method=method, **options))
     return found
@@ -145,5 +145,5 @@ def _all_scores() -> list[str]:
     return sorted(SCORES.keys() - {SHAPLEY}, key=lambda name: (not SCORES[name].signed, name))
 
 
-def _said(methods: Sequence[str], progress: bool) -> Iterable[str]:
+def _with_progress(methods: Sequence[str], progress: bool) -> Iterable[str]:
     return track(methods, "scoring") if progress else methods

@@ -20,7 +20,7 @@ _FEWEST_MODULES = 3  # to compare rankings of
 
 @dataclass(frozen=True)
 class ScoredModules:
-    """A model whose modules are scored, or what LoRA is trained on first; and samples.
+    """A model to score the modules of, or a backbone to train LoRA on first, and samples to measure scores on.
 
     Attributes:
         task: whose loss is measured.
@@ -71,25 +71,25 @@ def _called(scored: ScoredModules) -> str:
 
 
 class Estimator(Protocol):
-    """What has modules to score: the estimator of every task."""
+    """An estimator of any task, whose LoRA modules can be scored."""
 
     trace: JsonObject | None
     base_name: str
     device: torch.device
 
     def scored_modules(self, data: Any, labels: Any, config: FitConfig | None, **reading: Any) -> ScoredModules:
-        """Return what is scored, and on which part of the data; see `module_importance`."""
+        """Return the modules that are scored, and the part of the data; see `module_importance`."""
 
 
 def lora_config() -> FitConfig:
-    """Return how LoRA is trained on a foundation model to have something to score: a hundred steps."""
+    """Return the default training of LoRA modules to score on a foundation model: a hundred steps."""
     return FitConfig(method=Lora(), training=TrainingConfig(max_steps=100))
 
 
 def scored(
     estimator: Estimator, task: Task, backbone: Backbone, model: nn.Module | None, data: TrainingData, config: FitConfig
 ) -> ScoredModules:
-    """Return what is scored of an estimator, with its record, its name and its device."""
+    """Return the modules of an estimator to score, with its record, its name and its device."""
     return ScoredModules(
         task, backbone, model, estimator.trace, estimator.base_name, data, config, str(estimator.device)
     )

@@ -1,4 +1,4 @@
-"""Fills of gaps that need no model: what every imputation is printed beside.
+"""Fills of gaps that need no model, the references of every imputation.
 
 Each takes a channel [L] with NaN where missing and returns it without gaps; a channel without any value stays as it is.
 """

@@ -88,7 +88,7 @@ class Candidates:
         self._all.append(Candidate(name, model, losses, shrinkage))
 
     def add_baseline(self, name: str, model: nn.Module) -> None:
-        """Let a model compete from which nothing is trained on."""
+        """Add a candidate that no training starts from."""
         self._all.append(Candidate(name, model, self.measure(model), is_baseline=True))
 
     def measure(self, model: nn.Module) -> np.ndarray:

@@ -89,7 +89,7 @@ def compete(
 def try_rates(
     task: Task, backbone: Backbone, backbone_sha256: str, data: TrainingData, config: FitConfig, run: Run
 ) -> list[TriedRate]:
-    """Return what short trainings at each learning rate come to; the backbone, of this digest, is `frozen`.
+    """Return the losses of short trainings at each learning rate; the backbone, of this digest, is `frozen`.
 
     Raises:
         InputError: as `fit`.
@@ -99,7 +99,7 @@ def try_rates(
 
 
 def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, run: Run) -> nn.Module:
-    """Return what ``config.method`` trains, whether or not it is better than its start; the backbone stays as it is.
+    """Return the model that ``config.method`` trains, whether or not it is better than its start.
 
     Raises:
         InputError: as `fit`; also for a method that trains only the head, and for a learning rate of "auto".

@@ -67,7 +67,7 @@ def check_method(layers: Mapping[str, nn.Linear], config: FitConfig, samples: in
 
 
 def add_tuned(candidates: Candidates, data: TrainingData, config: FitConfig, run: Run) -> TrainedAdapters:
-    """Let compete what the method makes of ``config.start``; returns the record of its training.
+    """Train the method from ``config.start`` and add its model to the candidates; return the record of its training.
 
     With a learning rate of "auto" each rate is tried for a quarter of the steps, and the one with the lowest validation
     loss trains for all of them; whichever of these models has the lowest loss competes.

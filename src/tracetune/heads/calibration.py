@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: one factor on all logits (temperature scaling, Guo et al. 2017).
+"""Calibrated probabilities, by one factor on all logits (temperature scaling, Guo et al. 2017).
 
 Shapes: S samples, K classes.
 """

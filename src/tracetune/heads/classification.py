@@ -1,4 +1,4 @@
-"""A head for classification: what tokens are like over time, at each scale, then one linear layer to the classes.
+"""A head for classification: statistics of the tokens over time, at each scale, and one linear layer to the classes.
 
 Shapes: B batch, C channels, N patches of all scales, D width, V scales, K classes.
 """

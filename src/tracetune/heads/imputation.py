@@ -1,4 +1,4 @@
-"""A head for imputation: how much of each way to fill a gap, by length of the gap, distance to its ends, and channel.
+"""A head for imputation: weights of several fills, by length of the gap, distance to its ends, and channel.
 
 A fill is the straight line over the gap plus a weighted sum of F + M terms, which say by how much other fills depart
 from the line: F of the channel itself, M of related channels. Weights of the first are shared by all channels, for

@@ -29,7 +29,7 @@ class SolvedBlock:
 
 @dataclass(frozen=True)
 class Standard:
-    """How features are standardised, so that a penalty means the same for any number of them.
+    """Mean and scale that standardise features, so that a penalty means the same for any number of them.
 
     Attributes:
         mean: [F].

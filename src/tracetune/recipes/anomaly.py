@@ -1,4 +1,4 @@
-"""Learn what is normal, find what is not, and measure it."""
+"""Fine-tune an anomaly detector, find anomalies with it, and measure it."""
 
 import pandas as pd
 from rich.console import Console

@@ -22,7 +22,7 @@ def load_chosen(choice: ForecasterChoice, device: str) -> Forecaster:
 
 
 def adjustment_of(trend: float | None, season: int | None) -> Adjustment | None:
-    """Return what is taken out of series before and put back after; None where nothing was said.
+    """Return the trend and season that are taken out of series; None where nothing was said.
 
     Raises:
         InputError: no share, or a season below 1.

@@ -1,4 +1,4 @@
-"""From the settings of a command that fine-tunes to the library's, and the frame in which it runs; for every task."""
+"""Settings of a fine-tuning command as configuration of the library, and the frame of its run; for every task."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -115,7 +115,7 @@ def _says_what_was_kept(checkpoints: str | None) -> Iterator[None]:
 
 
 def fit_config(choices: FitChoices, head: object = None, *more: object) -> FitConfig:
-    """Return how to fine-tune, as the library takes it.
+    """Return the configuration of a fit from the settings of a command.
 
     Args:
         choices: settings of the command.

@@ -1,4 +1,4 @@
-"""Which LoRA modules matter, for every task: importance by several methods, Shapley values as yardstick."""
+"""Importance of LoRA modules for every task, by several methods, with Shapley values as yardstick."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -204,7 +204,7 @@ def _identity(scored: ScoredModules, config: Any) -> dict[str, Any]:
 
 
 def _lora_fit(lora: LoraChoice, training: LoraTraining, scoring: ScoringChoice) -> FitConfig:
-    """Return how LoRA is trained on a foundation model of series."""
+    """Return the configuration that trains LoRA on a foundation model of series."""
     both: dict[str, Any] = {"batch_size": scoring.batch_size, "seed": scoring.seed}
     return FitConfig(
         method=Lora(lora.options()),

@@ -1,4 +1,4 @@
-"""Look at a table before training: what was understood and why, what is odd, what leaks, how to go on."""
+"""Inspect a table before training: how it was read and why, what is odd, what leaks, how to go on."""
 
 import shlex
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _HORIZON = 12
 
 
 def inspect_table(config: InspectConfig) -> Inspection:
-    """Say what was understood of a table, what is odd about it, and how to go on; write a page with pictures."""
+    """Print how a table was read, what is odd about it, and how to go on; write a page with pictures."""
     run = config.run
     if run.output is not None:
         _check_page(run.output, run.overwrite)

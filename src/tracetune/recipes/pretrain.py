@@ -122,7 +122,7 @@ def _claim(output: Path, config: PretrainConfig, backbone: Moment, lock: FolderL
 
 
 def _train(config: PretrainConfig, backbone: Moment, output: Path, device: torch.device) -> None:
-    """Train from the last checkpoint, or the beginning; write what comes of it."""
+    """Train from the last checkpoint, or the beginning; write weights, log and curves."""
     _begin(output, config, backbone.context_length)
     per_step = config.batch_size * _processes(device)
     trainer = build_trainer(
@@ -174,7 +174,7 @@ def _processes(device: torch.device) -> int:
 
 
 def _identity(config: PretrainConfig, start: Moment) -> JsonObject:
-    """Return what the state in an output folder belongs to."""
+    """Return the identity of the run that the state in an output folder belongs to."""
     settings = {name: value for name, value in asdict(config).items() if name not in _MAY_CHANGE}
     return run_identity(
         **settings, start_weights=weights_digest(start), processes=process_count(), versions=library_versions()

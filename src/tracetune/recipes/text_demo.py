@@ -1,4 +1,4 @@
-"""Fine-tune a text classifier on sentences that are installed already: which library's documentation is this from?"""
+"""Fine-tune a text classifier that tells from a sentence which installed library's documentation it stands in."""
 
 import importlib
 import inspect

@@ -1,4 +1,4 @@
-"""A backtest in words and tables: all items together, the worst ones, how much of the truth the intervals held."""
+"""A backtest in words and tables: all items together, the worst ones, the coverage of the intervals."""
 
 from collections.abc import Sequence
 

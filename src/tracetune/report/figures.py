@@ -1,4 +1,4 @@
-"""What pictures of series share: the figure of panels, plain axes and ticks, and the file that is written."""
+"""Parts that pictures of series share: the figure of panels, plain axes and ticks, and the file that is written."""
 
 from pathlib import Path
 

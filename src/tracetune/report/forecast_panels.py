@@ -1,4 +1,4 @@
-"""From a panel of series and the table of its forecasts to what is drawn of them."""
+"""Panels of a picture from series and the table of their forecasts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace

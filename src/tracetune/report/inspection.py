@@ -64,7 +64,7 @@ def print_inspection(found: Inspection) -> None:
 
 
 def summary(found: Inspection) -> list[tuple[str, str]]:
-    """Return what is to be said of the series, label and text."""
+    """Return facts about the series, each as label and text."""
     steps = np.array([each.steps for each in found.facts])
     gaps = [each for each in found.facts if each.missing > 0]
     lines = [("lengths", _lengths(steps))]

@@ -57,7 +57,7 @@ class AutoKeep:
             self._best = BestModel.load(self._files.path(step))
 
     def offer(self, batches: Iterable[AnyBatch], step: int) -> float:
-        """Let the model as it is compete; returns its mean loss on ``batches``, which are the same for all."""
+        """Keep the model as it is if its mean loss on ``batches``, always the same, is the lowest; return that loss."""
         with self._precision():
             loss = mean_loss(self._gates.model, batches, self._loss_fn)
         loss = float(mean_over_processes(np.array(loss)))
@@ -67,7 +67,7 @@ class AutoKeep:
         return loss
 
     def restore(self) -> None:
-        """Bring the best model back."""
+        """Restore the best model."""
         self._best.restore(self._gates)
 
     def close_all_but(self, helpful: Sequence[str], batches: Iterable[AnyBatch]) -> None:
@@ -123,7 +123,7 @@ class BestModel:
         return True
 
     def restore(self, gates: Gates) -> None:
-        """Bring the model back to what was taken."""
+        """Restore the weights that were taken."""
         trained = _trained(gates)
         for name, weight in self.weights.items():
             trained[name].data.copy_(weight)

@@ -14,7 +14,7 @@ class RecompileLimits:
 
     def __init__(self) -> None:
         self._raised: list[int] = []
-        weakref.finalize(self, _take_back, self._raised)  # a training that fails elsewhere ends without a word
+        weakref.finalize(self, _take_back, self._raised)  # a training that fails elsewhere does not restore them
 
     def make_room(self) -> None:
         """Allow for the programs of one more set of open modules."""

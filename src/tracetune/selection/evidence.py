@@ -50,7 +50,7 @@ class Evidence:
         return sum(self.told(name, significance) for name in known) / len(known) if known else None
 
     def worth(self, significance: float) -> dict[str, float]:
-        """Return what a choice goes by: the scores, and zero for those that cannot be told from it."""
+        """Return the scores to choose by: zero for those that cannot be told from it."""
         return {name: score if self.told(name, significance) else 0.0 for name, score in self.scores.items()}
 
     def helpful(self, significance: float) -> tuple[str, ...]:

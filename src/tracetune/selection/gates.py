@@ -83,7 +83,7 @@ class Gates:
 
     @property
     def device(self) -> torch.device:
-        """Return where the adapters are."""
+        """Return the device of the adapters."""
         return next(iter(adapter_parameters(next(iter(self.layers.values()))).values())).device
 
     def parameter_counts(self) -> dict[str, int]:

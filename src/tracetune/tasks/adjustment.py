@@ -1,4 +1,4 @@
-"""What is taken out of contexts before a backbone reads them, and put back into its forecasts: trend and season.
+"""Trend and season that are taken out of contexts before a backbone reads them, and put back into its forecasts.
 
 A straight line by least squares, as in the Theta method (Assimakopoulos & Nikolopoulos 2000), which forecasts half of
 it; and the season of tasks/seasonality.py, which is taken out first.

@@ -1,4 +1,4 @@
-"""Anomaly detection: what a model that scores is made of, and its training: hidden patches of normal series rebuilt.
+"""Anomaly detection: the model that scores, and its training, which rebuilds hidden patches of normal series.
 
 Shapes: B batch, C channels, T context length, N patches, P patch length, D width.
 """
@@ -84,7 +84,7 @@ class AnomalyModel(TaskModel):
 
 @dataclass(frozen=True)
 class AnomalyDetection:
-    """The task of knowing a normal part: hidden patches of it are rebuilt.
+    """The task of learning a normal part by rebuilding hidden patches of it.
 
     Attributes:
         context_length: T of a window, a multiple of the patch length.

@@ -266,7 +266,7 @@ class Imputation:
         return self.filling_by(backbone, BACKBONE)
 
     def baselines(self, backbone: Backbone) -> dict[str, TaskModel]:
-        """Return what is simpler than any backbone, the simplest first; a model has to be better than these."""
+        """Return the baselines, the simplest first; a model has to be better than these."""
         names = (LINE, SEASON) if 2 <= self.season <= self.context_length // 2 else (LINE,)
         return {name: self.filling_by(backbone, name) for name in names}
 

@@ -163,7 +163,7 @@ class Task(Protocol):
 
 @runtime_checkable
 class ComparedTask(Protocol):
-    """A task with something simpler than any backbone, which a model must be better than to come out of a fit."""
+    """A task with baselines simpler than any backbone; a fit returns a model only if it is better than they are."""
 
     def baselines(self, backbone: Any) -> Mapping[str, TaskModel]:
         """Return these by name, the simplest first, as models that hold the backbone without using it."""

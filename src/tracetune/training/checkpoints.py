@@ -71,7 +71,7 @@ def last_checkpoint(folder: str | Path) -> str | None:
 
 
 def what_was_kept(folder: str | Path) -> str:
-    """Say what a run that was stopped left in its folder, and how it goes on."""
+    """Return in words what a stopped run left in its folder, and how it goes on."""
     if any(Path(folder).glob(f"**/{PREFIX_CHECKPOINT_DIR}-*/{MANIFEST_FILE}")):
         return f"Its checkpoints are in {folder}: the same command goes on from there."
     return "It had no checkpoint yet: the same command starts again."

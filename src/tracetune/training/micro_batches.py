@@ -113,13 +113,13 @@ class TaskLabels(TrainerCallback):
         model: nn.Module,
         **kwargs: object,
     ) -> None:
-        """Begin."""
+        """Give the model the labels of its batches from now on."""
         self._hook = model.register_forward_pre_hook(_give_labels, with_kwargs=True)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """End."""
+        """Stop giving the model the labels of its batches."""
         if self._hook is not None:
             self._hook.remove()
             self._hook = None

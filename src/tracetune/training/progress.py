@@ -47,7 +47,7 @@ class ProgressBar(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Advance."""
+        """Advance the bar."""
         if self._progress is not None:
             self._progress.update(self._task, completed=state.global_step)
 

@@ -185,14 +185,14 @@ class TraceCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
-        """Let the best checkpoint wait for the final budget; score and choose where the schedule says so."""
+        """Score and choose at the steps of the schedule; until the final budget there is no best checkpoint."""
         if state.global_step <= self.run.schedule.stop:
             state.best_metric = state.best_model_checkpoint = state.best_global_step = None
         self.run.after_step(state.global_step)
         self._open = self.run.gates.open_names
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object) -> None:
-        """Let go of best models that neither a checkpoint nor the run needs any more."""
+        """Remove best models that neither a checkpoint nor the run needs any more."""
         self.run.keep_best_models(checkpoint_steps(Path(args.output_dir)))
 
     def on_train_end(

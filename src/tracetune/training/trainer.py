@@ -91,7 +91,7 @@ def build_trainer(
     trainer.remove_callback(PrinterCallback)
     if process_count() > 1:
         _validate_in_each_process(trainer)
-    logging.getLogger("transformers.trainer_utils").addFilter(_says_nothing_of_file_times)
+    logging.getLogger("transformers.trainer_utils").addFilter(_is_not_about_file_times)
     return trainer
 
 
@@ -154,8 +154,8 @@ def _arguments(
     )
 
 
-def _says_nothing_of_file_times(record: logging.LogRecord) -> bool:
-    """Drop the Trainer's note that it orders checkpoints by their numbers: so it should."""
+def _is_not_about_file_times(record: logging.LogRecord) -> bool:
+    """Return whether a log record is other than the Trainer's note that it orders checkpoints by their numbers."""
     return "mtime may not be reliable" not in record.getMessage()
 
 

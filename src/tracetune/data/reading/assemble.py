@@ -56,7 +56,7 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class GridSeries:
     """Series on a grid.
 
     Attributes:
@@ -74,7 +74,9 @@ class Made:
     warnings: tuple[str, ...]
 
 
-def panel_series(rows: Rows, freq: Offset | None, options: ReadingOptions, *, rows_as_steps: bool = False) -> Made:
+def panel_series(
+    rows: Rows, freq: Offset | None, options: ReadingOptions, *, rows_as_steps: bool = False
+) -> GridSeries:
     """Return the rows of each item on one regular grid; steps without a row are NaN.
 
     Raises:
@@ -125,9 +127,9 @@ def _made(
     freq: Offset | None,
     notes: Sequence[str],
     warnings: Sequence[str],
-) -> Made:
+) -> GridSeries:
     pin = ("freq", offset_text(offset)) if offset is not None else ("", None)
-    return Made(
+    return GridSeries(
         series, offset, Decision("frequency", frequency_words(offset), reason, *pin), tuple(notes), tuple(warnings)
     )
 

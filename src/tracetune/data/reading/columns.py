@@ -18,7 +18,7 @@ ITEM_NAMES = ("item_id", "unique_id")
 
 @dataclass(frozen=True, eq=False)
 class DateReading:
-    """One way to read a column.
+    """One way to read a column as dates.
 
     Attributes:
         form: how it is written: a format such as "%d/%m/%Y", "ISO 8601", "epoch seconds", "integers", ...

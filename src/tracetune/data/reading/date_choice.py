@@ -52,13 +52,13 @@ def choose_times(time: TimeColumn, codes: np.ndarray, freq: Offset | None, optio
 def _one_reading(time: TimeColumn, codes: np.ndarray, freq: Offset | None) -> tuple[DateReading, list[Decision]]:
     found = _distinct(time.readings)
     if len(found) == 1:
-        return found[0], _said(found[0], "it is the only form that fits every row")
+        return found[0], _decisions(found[0], "it is the only form that fits every row")
     judged = [(reading, assess(reading.times, codes, freq)) for reading in found]
     regular = [pair for pair in judged if pair[1].regular]
     if len(regular) == 1 and max(pair[1].fill for pair in judged if pair is not regular[0]) < regular[0][1].fill:
         reading, grid = regular[0]
         others = ", ".join(each.form for each, _ in judged if each is not reading)
-        return reading, _said(
+        return reading, _decisions(
             reading, f"it gives a regular grid ({frequency_words(grid.offset)}) and {others} does not"
         )
     raise _ambiguous(time, judged)
@@ -73,7 +73,7 @@ def _distinct(found: list[DateReading]) -> list[DateReading]:
     return kept
 
 
-def _said(reading: DateReading, reason: str) -> list[Decision]:
+def _decisions(reading: DateReading, reason: str) -> list[Decision]:
     pinned = ("date_format", reading.form) if "%" in reading.form else ("", None)
     return [Decision("dates", reading.form, reason, *pinned)]
 

@@ -145,7 +145,7 @@ def _hold_numbers(raw: RawTable, names: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class RowSeries:
-    """The series of a table with one of them a row.
+    """The series of a table with one series in each row.
 
     Attributes:
         id_columns: columns that name them; none where nothing does, and rows are numbered.

@@ -67,7 +67,7 @@ class RawTable:
     text_ids: tuple[str, ...] = ()
 
     def row(self, position: int | np.integer) -> str:
-        """Return how the source calls the row at ``position``."""
+        """Return the name of the row at ``position`` in its source."""
         return f"row {self.first_row + int(position):,}"
 
 

@@ -1,4 +1,4 @@
-"""Scores beside labels: all metrics of each series, and what the threshold, which knows no label, is worth."""
+"""Evaluation of anomaly scores by labels: all metrics of each series, and those of the alarms at the threshold."""
 
 from collections.abc import Sequence
 

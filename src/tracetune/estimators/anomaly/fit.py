@@ -1,4 +1,4 @@
-"""From the normal part of a panel to a model that was fine-tuned on it."""
+"""Fine-tune a model on the normal part of a panel."""
 
 from collections.abc import Sequence
 

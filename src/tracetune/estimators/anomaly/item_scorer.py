@@ -15,7 +15,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class ItemScorer:
-    """The normal part of one item, learned.
+    """The normal part of one item, and the scorers that learned it.
 
     Attributes:
         learned: the part itself.
@@ -37,7 +37,7 @@ class ItemScorer:
 
     @property
     def reach(self) -> int:
-        """Return steps: what is farther than this from a step has no part in its score."""
+        """Return the number of steps beyond which a value has no part in the score of a step."""
         return max(channel.reach for channel in self.channels)
 
     def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:

@@ -139,7 +139,7 @@ class SavedDetector:
         return from_json(cls, record, where)
 
     def learned(self, arrays: Mapping[str, np.ndarray], model: AnomalyModel) -> Learned:
-        """Return what was saved."""
+        """Return the normal parts that were saved."""
         scorer = self.scorer.built()
         items = {}
         for number, item in enumerate(self.items):
@@ -245,7 +245,7 @@ def learn(
 
 
 def _doubt(threshold: AlarmThreshold, rate: float) -> Remark | None:
-    """Return what to say where the rows do not support the false-alarm rate; None where they do."""
+    """Return a remark where the rows do not support the false-alarm rate; None where they do."""
     if not threshold.fitted:
         return Remark(
             f"{threshold.rows:,} normal scores are too few, or too much alike, to say which score one in "

@@ -21,7 +21,7 @@ def scored_detector(
     label_column: str | None = None,
     **reading: Any,
 ) -> ScoredModules:
-    """Return what is scored of a detector: how well it rebuilds hidden patches of the last quarter of each series.
+    """Return the modules of a detector to score, by how well it rebuilds the last quarter of each series.
 
     Steps that are labelled as anomalies do not count.
     """

@@ -31,7 +31,7 @@ class Arrived:
 
 
 class ItemStream:
-    """One item, going on from the end of its normal part.
+    """Scores of the rows of one item as they arrive, from the end of its normal part on.
 
     As many steps are kept as can have a part in a score that is not settled: about twice the reach of the scorer.
 

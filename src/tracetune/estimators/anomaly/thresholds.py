@@ -81,7 +81,7 @@ class RollingQuantile:
 
 
 def short_past(found: Sequence[Scores], rule: Threshold) -> list[Remark]:
-    """Return what to say of series whose first steps cannot raise an alarm: too few scores lie before them.
+    """Return a remark on each series whose first steps cannot raise an alarm: too few scores lie before them.
 
     Raises:
         InputError: that is so for every step of every series.

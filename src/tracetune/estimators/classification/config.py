@@ -6,7 +6,7 @@ from tracetune.training.config import TrainingConfig
 
 
 def classifier_config() -> FitConfig:
-    """Return how classifiers are fine-tuned by default: few samples, so small batches and many passes over them."""
+    """Return the default settings of classifiers: small batches and many epochs, since samples are few."""
     return FitConfig(
         head_start=KEPT, training=TrainingConfig(learning_rate=1e-3, num_train_epochs=10, batch_size=16, evaluations=2)
     )

@@ -29,7 +29,7 @@ def scored_classifier(
     validation_share: float = 0.25,
     **reading: Unpack[ReadingKeywords],
 ) -> ScoredModules:
-    """Return what is scored of a classifier: on all series where it was fitted, else on those that do not train."""
+    """Return the modules of a classifier to score, on all series where it was fitted, else on held-out ones."""
     config = replace(classifier_config(), method=Lora()) if config is None else config
     record = classifier.record
     values, given, _ = labelled_samples(data, labels, label_column, reading, None if record is None else record.columns)

@@ -67,7 +67,7 @@ class BacktestModel:
         return [share for share in _INTERVALS if round(0.5 - share / 2, 6) >= round(outer, 6)]
 
     def recalibration(self) -> Recalibration | None:
-        """Return how widths follow each series; None where they do not."""
+        """Return the rule by which widths of intervals follow each series; None for widths that do not."""
         if self.intervals is None or self.recalibrate == 0:
             return None
         return Recalibration(self.intervals.at(TRACKED), self.recalibrate)
@@ -88,7 +88,7 @@ class TestPart:
         season: steps of one season, for the naive forecast and ``mase``.
     """
 
-    __test__: ClassVar[bool] = False  # no class of tests, for all its name
+    __test__: ClassVar[bool] = False  # pytest would take a class of this name for tests
 
     panel: Panel
     ranges: Ranges

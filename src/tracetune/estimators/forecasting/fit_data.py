@@ -1,4 +1,4 @@
-"""From frames to what a fit needs: one panel, its training and validation ranges, and how short a context may be."""
+"""Data of a fit from frames: one panel, its training and validation ranges, and the shortest context."""
 
 from typing import Unpack
 

@@ -225,7 +225,7 @@ class Forecaster(ForecasterParts):
         read = partial(panel_from_frame, remembered=self.remembered, **columns)
         panels: Iterator[Panel] = map(read, frames)  # map releases each frame once its panel is made
         levels, origins = checked_levels(quantile_levels), checked_origins(recalibrate)
-        first = next(panels, None) if self.chooses_resolution else None  # it chooses
+        first = next(panels, None) if self.chooses_resolution else None  # the resolution is chosen on it
         chosen = self._for(first, non_negative)
         return chosen.forecasts(panels if first is None else chain([first], panels), levels, batch_size, origins)
 
@@ -338,7 +338,7 @@ class Forecaster(ForecasterParts):
         return forecaster_state.ForecasterState(*parts, chooses_resolution=self.chooses_resolution)
 
     def _for(self, panel: Panel | None, non_negative: bool | None = None) -> PanelForecaster:
-        """Return what forecasts series like these, at the resolution that suits them; clipped at 0 as was fitted."""
+        """Return the model that forecasts such series, at the resolution that suits them, clipped at 0 as fitted."""
         model = self.model
         if panel is not None and self.chooses_resolution:
             chosen = forecaster_state.with_chosen_resolution(self._state, panel, str(self.device))

@@ -1,4 +1,4 @@
-"""A model as it forecasts panels and arrays, and is measured on panels: with its quantiles and its lowest value."""
+"""Forecasts of panels and arrays by one model, with quantiles and a lowest value, and their backtest."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from tracetune.tasks.forecasting import ForecastModel
 
 @dataclass(frozen=True, eq=False)
 class PanelForecaster:
-    """A model with what its forecasts need besides.
+    """A forecasting model with its intervals and its lowest value.
 
     Attributes:
         model: a ForecastModel, or one with adapters; it is on ``device``.

@@ -1,4 +1,4 @@
-"""Intervals that follow what came: wider for a series whose last forecasts were off, narrower where they held.
+"""Recalibration of intervals: wider for a series whose last forecasts missed, narrower where they held.
 
 Validation errors say how wide intervals are on average, over all items and at the time of the fit. How wide they should
 be for one series now, its last steps say: they are forecast, too, from origins one horizon apart, the oldest first, and
@@ -29,7 +29,7 @@ ORIGINS = 8
 
 @dataclass(frozen=True, eq=False)
 class Recalibration:
-    """The rule by which widths follow the last steps of a series.
+    """The rule by which widths of intervals follow the last steps of a series.
 
     Attributes:
         half_widths: [H, 2] lower and upper offset of the tracked interval from the forecast, in deviations of the

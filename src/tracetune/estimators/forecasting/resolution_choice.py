@@ -1,4 +1,4 @@
-"""At which resolution, and how adjusted, a backbone forecasts a group of series best, by a backtest on their past."""
+"""Choose the resolution and the adjustment at which a backbone forecasts series best, by a backtest on their past."""
 
 import logging
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ def scored_forecaster(
     parts: DividedPanel,
     config: FitConfig | None = None,
 ) -> ScoredModules:
-    """Return what is scored of a forecaster: on the windows of the validation part."""
+    """Return the modules of a forecaster to score, on the windows of the validation part."""
     config = lora_config() if config is None else config
     model, name = forecaster.forecast_model, forecaster.base_name
     lengths = forecaster.context_length, forecaster.prediction_length

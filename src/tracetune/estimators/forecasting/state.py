@@ -67,7 +67,7 @@ class ForecasterState:
     chooses_resolution: bool = False
 
     def record(self) -> JsonObject:
-        """Return what trace.json says of it as it is now."""
+        """Return its record as trace.json has it."""
         assert self.trace is not None, "a foundation model has no record"
         return {
             **self.trace,
@@ -243,7 +243,7 @@ def fit_forecaster(
 
 
 def _intervals(fitted: Fitted, data: ForecastData) -> ResidualQuantiles:
-    """Return where quantiles lie, by the errors on validation."""
+    """Return the quantiles of the errors on validation."""
     return residual_quantiles(fitted.model, data.validation, data.disjoint_windows)
 
 

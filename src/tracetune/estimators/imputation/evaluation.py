@@ -103,7 +103,7 @@ def hidden_steps(
 
 
 def _one_left(hidden: np.ndarray, observed: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return what to hide without one of the steps, if it would be all that are observed."""
+    """Return the steps to hide, without one of them if they would be all that are observed."""
     if observed.any() and (hidden == observed).all():
         hidden.flat[generator.choice(np.flatnonzero(observed))] = False
     return hidden

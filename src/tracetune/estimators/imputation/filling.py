@@ -1,4 +1,4 @@
-"""Series of any length filled by a model that sees T steps: windows that overlap, and what becomes of their fills.
+"""Fill series of any length by a model that sees T steps: in windows that overlap, whose fills are averaged.
 
 Shapes: C channels, L steps of a series, T context.
 """
@@ -53,7 +53,7 @@ def filled_series(
 
 
 def _stops(missing: np.ndarray, context_length: int) -> list[int]:
-    """Return where windows end that hold a missing step; every quarter of a context, the last one at the end."""
+    """Return the ends of the windows with a missing step; every quarter of a context, the last one at the end."""
     length = len(missing)
     stride = max(1, context_length // _PER_CONTEXT)
     stops = list(range(length, min(context_length, length) - 1, -stride))[::-1]

@@ -44,7 +44,7 @@ def imputer_data(
     season: int | None,
     fitted: ImputerRecord | None = None,
 ) -> ImputerData:
-    """Return what an imputer is fitted on; its task and scales are those of one that was ``fitted``, if there is one.
+    """Return the training data of an imputer; task and scales are those of one that was ``fitted``, if there is one.
 
     Raises:
         InputError: unusable data.

@@ -81,7 +81,7 @@ class ImputerRecord(FittedRecord):
         return task.filling_by(backbone, self.rule) if self.head is None else task.model(backbone, self.head)
 
     def quantiles(self) -> ResidualQuantiles:
-        """Return where its quantiles lie."""
+        """Return the quantiles of its errors."""
         return ResidualQuantiles.from_dict(self.intervals, "intervals")
 
     def scaler(self, item: str, values: np.ndarray) -> Scaler:

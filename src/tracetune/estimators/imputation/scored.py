@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def scored_imputer(
     imputer: "Imputer", data: Any, config: FitConfig | None = None, *, season: int | None = None, **reading: Any
 ) -> ScoredModules:
-    """Return what is scored of an imputer: the errors of steps that are hidden in the validation part."""
+    """Return the modules of an imputer to score, by the errors of steps that are hidden in the validation part."""
     config = lora_config() if config is None else config
     panel = panel_from_frame(data, remembered=imputer.remembered, **reading)
     fitted = imputer.record

@@ -46,7 +46,7 @@ class FitTexts:
 
 
 def text_fit_config(method: Method | str = "trace", seed: int = 0) -> FitConfig:
-    """Return how texts are fine-tuned where nothing else is said: three epochs in batches of 16, from a solved head.
+    """Return the default settings for texts: three epochs in batches of 16, from a solved head.
 
     Adapters take a rate of 2e-3; all weights, which are pretrained, one of 5e-5. Texts have no periods, and validation
     texts are like later ones, so that what was trained is not shrunk.

@@ -27,8 +27,8 @@ from tracetune.estimators.text.text_tables import (
     ColumnNames,
     TextColumns,
     labelled_texts,
+    logged_columns,
     required_table,
-    said_columns,
     table_of,
     texts_of_frame,
 )
@@ -277,7 +277,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
             text_column = known.text_columns
         if label_column is None and known.label_column in frame.columns:
             label_column = known.label_column
-        return said_columns(frame, text_column, label_column, labelled=labelled)
+        return logged_columns(frame, text_column, label_column, labelled=labelled)
 
     def _tokenized(self, texts: Texts, numbers: np.ndarray) -> tuple[LabelledTexts, int]:
         """Return token numbers of texts, and how many texts were cut."""

@@ -75,7 +75,7 @@ def labelled_texts(
     frame = table_of(data)
     require_labels(labels, "text", in_table=frame is not None)
     if frame is not None:
-        columns = said_columns(frame, text_column, label_column, labelled=True)
+        columns = logged_columns(frame, text_column, label_column, labelled=True)
         texts, found = texts_of_frame(frame, columns, pairs)
         assert found is not None, "labels were looked for"
         return texts, found, columns
@@ -85,7 +85,7 @@ def labelled_texts(
     return checked_texts(cast(Iterable[Text], data), pairs), labels, None  # what is no table
 
 
-def said_columns(frame: pd.DataFrame, texts: ColumnNames, label: str | None, *, labelled: bool) -> TextColumns:
+def logged_columns(frame: pd.DataFrame, texts: ColumnNames, label: str | None, *, labelled: bool) -> TextColumns:
     """Return the columns of `find_columns`, and log how they were found."""
     columns = find_columns(frame, texts, label, labelled=labelled)
     if columns.said:

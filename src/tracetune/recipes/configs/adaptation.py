@@ -27,7 +27,7 @@ class HeadChoice:
     head_tokens: str = FORECASTING_HEAD["tokens"]
 
     def config(self) -> HeadConfig:
-        """Return it as the library takes it."""
+        """Return the configuration of the head."""
         return HeadConfig(self.head, 1 if self.head == "flatten" else self.beta, tokens=self.head_tokens)
 
 

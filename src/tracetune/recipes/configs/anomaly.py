@@ -162,7 +162,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportanceConfig:
-    """Which detector's modules to score, on which normal part, and by which methods.
+    """Settings of `tracetune importance` for anomaly detectors.
 
     Attributes:
         label_column: column that says which steps are anomalous, which do not count; without it that of the fit.

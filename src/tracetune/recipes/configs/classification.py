@@ -158,7 +158,7 @@ class ScoredClassifier(ScoredModel):
 
 @dataclass(frozen=True)
 class ImportanceTraining:
-    """How LoRA is trained on a foundation model.
+    """Training of LoRA on a foundation model.
 
     Attributes:
         validation_share: share of each class that scores are measured on, and LoRA is not trained on; a fine-tuned
@@ -179,14 +179,14 @@ class ImportanceTraining:
 
 @dataclass(frozen=True)
 class ImportanceScoring(ScoringChoice):
-    """Which scores are computed; there are few series, so in small batches."""
+    """The scores to compute, in small batches since series are few."""
 
     batch_size: int = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportanceConfig:
-    """Which classifier's modules to score, on which series, and by which methods."""
+    """Settings of `tracetune importance` for classifiers."""
 
     source: LabelledSource
     scored: ScoredClassifier = field(default_factory=ScoredClassifier)

@@ -10,7 +10,7 @@ from tracetune.recipes.data_source import DataSource
 
 @dataclass(frozen=True)
 class WindowsChoice:
-    """What windows are made of.
+    """Lengths of the windows that scores are measured on.
 
     Attributes:
         prediction_length: steps to forecast; without it that of a fine-tuned model, otherwise 96.
@@ -25,7 +25,7 @@ class WindowsChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportanceConfig:
-    """Which forecaster's modules to score, on which validation windows, and by which methods."""
+    """Settings of `tracetune importance` for forecasters."""
 
     source: DataSource
     scored: ScoredModel = field(default_factory=ScoredModel)

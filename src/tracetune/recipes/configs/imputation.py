@@ -166,7 +166,7 @@ class ScoredImputer(ScoredModel):
 
 @dataclass(frozen=True, kw_only=True)
 class ImportanceConfig:
-    """Which imputer's modules to score, on which series, and by which methods."""
+    """Settings of `tracetune importance` for imputers."""
 
     source: DataSource
     scored: ScoredImputer = field(default_factory=ScoredImputer)

@@ -1,8 +1,8 @@
-"""Settings of `tracetune models`: nothing."""
+"""Settings of `tracetune models`, which has none."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ModelsConfig:
-    """Nothing to choose."""
+    """Settings of `tracetune models`, which has none."""

@@ -11,7 +11,7 @@ from tracetune.training.config import LEARNING_RATE, TrainingConfig
 
 @dataclass(frozen=True)
 class ScoringChoice:
-    """Which scores are computed, on how many samples, and where they are written.
+    """The scores to compute, the samples they are measured on, and the files they are written to.
 
     Attributes:
         output: new folder for scores.csv, importance.json, heatmap.png. It appears when they are done; until then
@@ -59,7 +59,7 @@ class ScoredModel:
 
 @dataclass(frozen=True)
 class LoraTraining:
-    """How LoRA is trained on a foundation model.
+    """Training of LoRA on a foundation model.
 
     Attributes:
         start: the model that LoRA starts from: head, zero-shot (no new head), or best of the two.

@@ -167,7 +167,7 @@ class ScoredEncoder:
 
 @dataclass(frozen=True)
 class ImportanceTraining:
-    """How LoRA is trained on an encoder.
+    """Training of LoRA on an encoder.
 
     Attributes:
         validation_share: share of each class that scores are measured on, and LoRA is not trained on.
@@ -184,7 +184,7 @@ class ImportanceTraining:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportanceConfig:
-    """Which model's modules to score, on which texts, and by which methods."""
+    """Settings of `tracetune importance` for text classifiers."""
 
     source: TextSource
     scored: ScoredEncoder

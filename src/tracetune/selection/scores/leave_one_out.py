@@ -1,4 +1,4 @@
-"""Leave-one-out: what closing a module does to the loss while every other one is open."""
+"""Leave-one-out: the change of the loss when a module is closed while every other one is open."""
 
 from collections.abc import Iterable
 

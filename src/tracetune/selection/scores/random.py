@@ -1,4 +1,4 @@
-"""Random numbers as a score: what a choice without any evidence does."""
+"""Random numbers as a score, the reference of a choice without evidence."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Shape and level of windows, each weighted by what it can tell."""
+"""Distances of windows in shape and in level, the shape weighted by how well normal windows repeat each other."""
 
 import numpy as np
 
