@@ -90,9 +90,14 @@ def two_thirds(way: Way) -> float:
 
 
 def two_thirds_held_out(way: Way) -> float:
-    """Return two thirds of the best factor where each period at the others' choice is better by a standard error."""
-    held_out = np.array(way.start)
-    for period in np.unique(way.groups.periods):
+    """Return two thirds of the best factor where each period at the others' choice is better by a standard error.
+
+    Of a single period nothing can be held out: the start is kept.
+    """
+    held_out, periods = np.array(way.start), np.unique(way.groups.periods)
+    if len(periods) < 2:
+        return 0.0
+    for period in periods:
         inside = way.groups.periods == period
         held_out[inside] = way.at(two_thirds(way.without(period)))[inside]
     difference = paired_difference(way.start, held_out, way.groups)

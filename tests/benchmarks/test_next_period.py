@@ -1,5 +1,6 @@
 """Rules read validation only, and the report says what they would have returned."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,12 @@ def test_a_rule_goes_beyond_the_trained_model_where_the_cell_does() -> None:
 
 def test_one_period_of_one_item_has_a_best_factor_within_its_error() -> None:
     assert judged(cell((0.1,), 0.3, (*FACTORS, 1.5)))["smallest factor within one standard error"] == pytest.approx(0.7)
+
+
+def test_a_single_period_cannot_be_held_out() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert judged(cell((0.1,), 0.3), rules=[BEFORE])[BEFORE] == 1.0
 
 
 def test_a_factor_at_which_the_model_diverged_does_not_count() -> None:

@@ -124,6 +124,15 @@ def retarget(base: nn.Module, configs: dict[str, LoraConfig]) -> None:
             config.target_modules = "|".join(re.escape(name) for name in kept)
         else:
             config.target_modules = kept or DUMMY_TARGET_MODULES
+        adapted = [name for name, module in base.named_modules() if isinstance(module, LoraLayer)]
+        config.rank_pattern = _matching(config.rank_pattern, adapted)
+        config.alpha_pattern = _matching(config.alpha_pattern, adapted)
+
+
+def _matching(pattern: dict[str, int] | None, names: list[str]) -> dict[str, int]:
+    """Return the entries of a pattern that match one of the names, as PEFT matches them; it warns of others."""
+    keys = [key for key in pattern or {} if any(re.match(rf"(.*\.)?({key})$", name) for name in names)]
+    return {} if pattern is None else {key: pattern[key] for key in keys}
 
 
 def _is_gateable(module: nn.Module) -> bool:
