@@ -9,9 +9,9 @@ import numpy as np
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.evaluation.anomaly.normal_scores import NormalScores
 from tracetune.tasks.anomaly import AnomalyModel
+from tracetune.tasks.anomaly_scores.members import Members, calibration_of, farthest_reach, of_member
 from tracetune.tasks.anomaly_scores.scaling import Spread, mean_of_known
-from tracetune.tasks.anomaly_scores.scorer import SCORERS, Calibration, ChannelScorer, register_scorer, scorer_named
-from tracetune.tasks.anomaly_scores.weighted import of_member
+from tracetune.tasks.anomaly_scores.scorer import SCORERS, Calibration, register_scorer, scorer_named
 
 
 @register_scorer
@@ -63,13 +63,13 @@ class RankedScorer:
         normal_scores: [T] scores of the normal part.
     """
 
-    members: Mapping[str, ChannelScorer]
+    members: Members
     normal: Mapping[str, NormalScores]
     spread: Spread
     normal_scores: np.ndarray
 
     @classmethod
-    def of(cls, members: Mapping[str, ChannelScorer]) -> "RankedScorer":
+    def of(cls, members: Members) -> "RankedScorer":
         """Put members together."""
         normal = {name: NormalScores(member.normal_scores) for name, member in members.items()}
         mean = mean_of_known([normal[name].rarity(member.normal_scores) for name, member in members.items()])
@@ -79,14 +79,12 @@ class RankedScorer:
     @property
     def reach(self) -> int:
         """Return steps of the farthest reaching member."""
-        return max(member.reach for member in self.members.values())
+        return farthest_reach(self.members)
 
     @property
     def calibration(self) -> Calibration:
         """Return those of the members, under their names."""
-        return {
-            f"{name}.{key}": value for name, member in self.members.items() for key, value in member.calibration.items()
-        }
+        return calibration_of(self.members)
 
     def held_out_scores(self) -> np.ndarray:
         """Return scores [T] of the normal part as if it were new, see `ChannelScorer`."""

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tracetune.tasks.anomaly_scores.members import Members, calibration_of, farthest_reach
 from tracetune.tasks.anomaly_scores.scaling import Spread, mean_of_known
-from tracetune.tasks.anomaly_scores.scorer import Calibration, ChannelScorer
+from tracetune.tasks.anomaly_scores.scorer import Calibration
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,13 @@ class WeightedScorer:
         normal_scores: [T] scores of the normal part.
     """
 
-    members: Mapping[str, ChannelScorer]
+    members: Members
     weights: Mapping[str, float]
     spread: Spread
     normal_scores: np.ndarray
 
     @classmethod
-    def of(cls, members: Mapping[str, ChannelScorer], weights: Mapping[str, float]) -> "WeightedScorer":
+    def of(cls, members: Members, weights: Mapping[str, float]) -> "WeightedScorer":
         """Put members together."""
         mean = mean_of_known([each.normal_scores for each in members.values()], [weights[name] for name in members])
         spread = Spread.of(mean)
@@ -35,14 +36,12 @@ class WeightedScorer:
     @property
     def reach(self) -> int:
         """Return steps of the farthest reaching member."""
-        return max(member.reach for member in self.members.values())
+        return farthest_reach(self.members)
 
     @property
     def calibration(self) -> Calibration:
         """Return those of the members, under their names."""
-        return {
-            f"{name}.{key}": value for name, member in self.members.items() for key, value in member.calibration.items()
-        }
+        return calibration_of(self.members)
 
     def held_out_scores(self) -> np.ndarray:
         """Return scores [T] of the normal part as if it were new, see `ChannelScorer`."""
@@ -58,10 +57,3 @@ class WeightedScorer:
 
     def _together(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
         return self.spread.scaled(mean_of_known(list(scores.values()), [self.weights[name] for name in scores]))
-
-
-def of_member(calibration: Calibration | None, name: str) -> Calibration | None:
-    """Return the entries of a calibration that are of the member ``name``."""
-    if calibration is None:
-        return None
-    return {key[len(name) + 1 :]: value for key, value in calibration.items() if key.startswith(f"{name}.")}
