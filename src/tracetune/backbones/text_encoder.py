@@ -237,7 +237,26 @@ def load_text_encoder(name_or_folder: str | Path) -> TextEncoder:
             f"Unknown text encoder {shown(name, 200)}: there is no such folder, and a model of the Hugging Face hub is "
             "'owner/name'."
         )
-    source = str(folder) if is_folder(folder) else name
+    model, tokenizer = _pretrained(name, str(folder) if is_folder(folder) else name)
+    refuse_non_finite(model, folder)
+    try:
+        return TextEncoder(model, tokenizer).eval()
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"Expected an encoder of texts in {shown(name, 200)}; {type(model).__name__} failed on one: "
+            f"{type(error).__name__}: {shown(str(error), 300)}. Models with a decoder of their own (T5, BART) cannot "
+            "be used."
+        ) from error
+
+
+def _pretrained(name: str, source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return the model and the tokenizer in a folder or on the hub; ``name`` stands for it in messages.
+
+    Raises:
+        InputError: transformers cannot load one of them, or weights are missing.
+    """
     try:
         with _quiet():
             config = AutoConfig.from_pretrained(source)
@@ -256,17 +275,7 @@ def load_text_encoder(name_or_folder: str | Path) -> TextEncoder:
             f"The weights in {shown(name, 200)} are not those of {type(model).__name__}: {len(missing)} are missing, "
             f"such as {missing[0]!r}."
         )
-    refuse_non_finite(model, folder)
-    try:
-        return TextEncoder(model, tokenizer).eval()
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"Expected an encoder of texts in {shown(name, 200)}; {type(model).__name__} failed on one: "
-            f"{type(error).__name__}: {shown(str(error), 300)}. Models with a decoder of their own (T5, BART) cannot "
-            "be used."
-        ) from error
+    return model, tokenizer
 
 
 def _token_limit(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:

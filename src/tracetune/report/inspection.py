@@ -66,20 +66,7 @@ def print_inspection(found: Inspection) -> None:
 def summary(found: Inspection) -> list[tuple[str, str]]:
     """Return facts about the series, each as label and text."""
     steps = np.array([each.steps for each in found.facts])
-    gaps = [each for each in found.facts if each.missing > 0]
-    lines = [("lengths", _lengths(steps))]
-    if gaps:
-        worst = max(gaps, key=lambda each: each.missing)
-        lines.append(
-            (
-                "gaps",
-                f"{len(gaps):,} of {len(found.facts):,} series have some; the longest has "
-                f"{max(each.longest_gap for each in gaps):,} steps; most are missing in {_name(found, worst)} "
-                f"({worst.missing:.1%})",
-            )
-        )
-    else:
-        lines.append(("gaps", "none"))
+    lines = [("lengths", _lengths(steps)), ("gaps", _gaps(found))]
     if found.seasons:
         text = ", ".join(f"{lag} steps ({strength:.2f})" for lag, strength in found.seasons)
         lines.append(("repeats after", f"{text}: autocorrelation, 1 is an exact repetition"))
@@ -93,6 +80,19 @@ def summary(found: Inspection) -> list[tuple[str, str]]:
     return lines
 
 
+def _gaps(found: Inspection) -> str:
+    """Return how many series have gaps, the longest gap, and the series that lacks most."""
+    gaps = [each for each in found.facts if each.missing > 0]
+    if not gaps:
+        return "none"
+    worst = max(gaps, key=lambda each: each.missing)
+    return (
+        f"{len(gaps):,} of {len(found.facts):,} series have some; the longest has "
+        f"{max(each.longest_gap for each in gaps):,} steps; most are missing in {_name(found, worst)} "
+        f"({worst.missing:.1%})"
+    )
+
+
 def warnings(found: Inspection, now: pd.Timestamp | None = None) -> list[str]:
     """Return what may spoil a forecast: columns that know the future, steps that are still to come."""
     said = [leak.describe() for leak in found.leaks]
@@ -100,7 +100,7 @@ def warnings(found: Inspection, now: pd.Timestamp | None = None) -> list[str]:
     if isinstance(lasts[0], np.datetime64):
         last, today = pd.Timestamp(max(lasts)), pd.Timestamp.now() if now is None else now
         if last > today + pd.Timedelta(days=1):
-            said.append(f"the last step is {last:%Y-%m-%d}, in the future: are these plans or forecasts?")
+            said.append(f"the last step is {last:%Y-%m-%d}, in the future: these may be plans or forecasts")
     return said
 
 

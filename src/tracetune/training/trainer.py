@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from accelerate.data_loader import prepare_data_loader
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from torch.utils.data import DataLoader, Dataset
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
@@ -59,15 +61,7 @@ def build_trainer(
         InputError: no parameter is trainable, or not one window fits into ``config.max_tokens``.
     """
     steps = config.total_steps(len(train))
-    groups = parameter_groups(model, head, config)
-    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)  # many small weights
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer,
-        max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=steps + 1,
-        pct_start=config.warmup_share,
-        cycle_momentum=False,
-    )
+    optimizers = _optimizer_and_schedule(parameter_groups(model, head, config), config, steps)
     most = config.most_windows(tokens_per_window)
     micro = None
     if process_count() > 1 or (most is not None and most < config.batch_size):
@@ -81,7 +75,7 @@ def build_trainer(
         eval_dataset=validation,
         data_collator=identity_collate if micro is None else counted,
         compute_loss_func=None if micro is None else partial(share_of_step, devices=max(1, arguments.n_gpu)),
-        optimizers=(optimizer, schedule),
+        optimizers=optimizers,
         callbacks=[
             EarlyStoppingCallback(config.early_stopping_patience),
             *([] if micro is None else [TaskLabels()]),
@@ -93,6 +87,21 @@ def build_trainer(
         _validate_in_each_process(trainer)
     logging.getLogger("transformers.trainer_utils").addFilter(_is_not_about_file_times)
     return trainer
+
+
+def _optimizer_and_schedule(
+    groups: list[dict[str, Any]], config: TrainingConfig, steps: int
+) -> tuple[Optimizer, LRScheduler]:
+    """Return AdamW and a one-cycle schedule of its learning rates."""
+    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)  # many small weights
+    schedule = OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
+        total_steps=steps + 1,
+        pct_start=config.warmup_share,
+        cycle_momentum=False,
+    )
+    return optimizer, schedule
 
 
 def parameter_groups(model: nn.Module, head: nn.Module | None, config: TrainingConfig) -> list[dict[str, Any]]:

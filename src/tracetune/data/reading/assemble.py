@@ -110,13 +110,10 @@ def panel_series(
     if freq is None:
         _refuse_mixed(rows, bounds, None)
     rows, offset, said = _on_grid(rows, bounds, freq)
-    reason = (
-        "it was given"
-        if options.freq is not None
-        else "it was asked for"
-        if freq
-        else "the longest stretch without gaps has it"
-    )
+    if options.freq is not None:
+        reason = "it was given"
+    else:
+        reason = "it was asked for" if freq else "the longest stretch without gaps has it"
     return _made(_filled(rows, Grid(rows.times, bounds, offset)), offset, reason, freq, notes + said, warnings)
 
 

@@ -70,16 +70,7 @@ def file_kind(source: Path) -> str:
     Raises:
         InputError: the file is missing, empty, or of another kind.
     """
-    try:
-        if not source.is_file():
-            found = "that is a folder" if source.is_dir() else "there is no such file"
-            raise InputError(f"Expected a table at {shown_path(source)}; {found}.")
-        with open(source, "rb") as file:
-            begin = file.read(512)
-    except OSError as error:
-        raise InputError(f"{shown_path(source)} cannot be opened: {error.strerror}.") from error
-    if not begin:
-        raise InputError(f"Expected a table in {shown_path(source)}, found an empty file.")
+    begin = _first_bytes(source)
     suffixes = "".join(source.suffixes[-2:]).lower()
     if begin.startswith(b"PAR1"):
         return "parquet"
@@ -102,6 +93,20 @@ def file_kind(source: Path) -> str:
     raise InputError(
         f"Expected a table file ending in one of {', '.join(SUFFIXES)}, found {shown_path(suffixes or source.name)!r}."
     )
+
+
+def _first_bytes(source: Path) -> bytes:
+    try:
+        if not source.is_file():
+            found = "that is a folder" if source.is_dir() else "there is no such file"
+            raise InputError(f"Expected a table at {shown_path(source)}; {found}.")
+        with open(source, "rb") as file:
+            begin = file.read(512)
+    except OSError as error:
+        raise InputError(f"{shown_path(source)} cannot be opened: {error.strerror}.") from error
+    if not begin:
+        raise InputError(f"Expected a table in {shown_path(source)}, found an empty file.")
+    return begin
 
 
 def shown_path(path: object) -> str:

@@ -5,7 +5,7 @@ Every forecaster sees the whole past of a series up to the origin; the model tak
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
@@ -225,15 +225,27 @@ def _forecasts(
     """Yield item, origin, the forecast from there, and the factors of its widths, by what came before the origin."""
     recalibration = model.recalibration()
 
-    def predict(batch: Batch) -> ForecastOutput:
-        return model.model(batch, levels)
+    def forecasts(starts: Iterable[tuple[int, int]]) -> Iterator[SeriesForecast]:
+        pasts = (values[item][:, :origin] for item, origin in starts)
+        return forecast_series(
+            lambda batch: model.model(batch, levels), pasts, model.context_length, batch_size, model.lowest
+        )
 
     if recalibration is None:
-        pasts = (values[item][:, :origin] for item, origin in origins)
-        forecasts = forecast_series(predict, pasts, model.context_length, batch_size, model.lowest)
-        for (item, origin), forecast in zip(origins, forecasts, strict=True):
+        for (item, origin), forecast in zip(origins, forecasts(origins), strict=True):
             yield item, origin, forecast, None
-        return
+    else:
+        yield from _recalibrated(model, recalibration, values, origins, forecasts)
+
+
+def _recalibrated(
+    model: BacktestModel,
+    recalibration: Recalibration,
+    values: Sequence[np.ndarray],
+    origins: Sequence[tuple[int, int]],
+    forecasts: Callable[[Iterable[tuple[int, int]]], Iterator[SeriesForecast]],
+) -> Iterator[tuple[int, int, SeriesForecast, np.ndarray]]:
+    """Yield as `_forecasts` with factors of widths, for which earlier origins of each item are forecast too."""
     length = model.prediction_length
     asked = [(item, [origin for _, origin in group]) for item, group in groupby(origins, key=itemgetter(0))]
     available: dict[int, list[int]] = {}
@@ -242,12 +254,11 @@ def _forecasts(
             values[item][:, : item_origins[0]], length, model.context_length, recalibration.origins
         )
         available[item] = before + item_origins
-    pasts = (values[item][:, :origin] for item, item_origins in available.items() for origin in item_origins)
-    forecasts = forecast_series(predict, pasts, model.context_length, batch_size, model.lowest)
+    made = forecasts((item, origin) for item, item_origins in available.items() for origin in item_origins)
     for item, item_origins in asked:
         wanted, errors = set(item_origins), {}
         for origin in available[item]:
-            forecast = next(forecasts)
+            forecast = next(made)
             errors[origin] = forecast.errors(values[item][:, origin : origin + length])
             if origin in wanted:
                 chain = origins_before(origin, available[item], length, recalibration.origins)

@@ -80,9 +80,7 @@ class _Zones:
         cells = np.flatnonzero(halves)
         zones = self.zone[cells]
         distance = np.full(len(self.anomalous), np.inf)
-        after = np.searchsorted(
-            cells / 2, self.anomalous, side="right"
-        )  # cells before this index begin before the point
+        after = np.searchsorted(cells / 2, self.anomalous, side="right")  # the first cell that begins after the point
         for index, edge in ((after - 1, 0.5), (after, 0.0)):
             inside = np.clip(index, 0, len(cells) - 1)
             usable = (index == inside) & (zones[inside] == self.anomalous_zone)
