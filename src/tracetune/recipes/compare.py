@@ -1,4 +1,4 @@
-"""Compare the module scores of two runs, such as two seeds: are they alike beyond chance?"""
+"""Compare the module scores of two runs, such as two seeds, and the modules that they kept."""
 
 from rich.console import Console
 

@@ -11,13 +11,12 @@ from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
-from tracetune.base.device import resolve_device
-from tracetune.base.errors import InputError, Remark, argument, either
+from tracetune.base.errors import InputError, Remark, argument
 from tracetune.base.json_types import JsonObject
 from tracetune.data.panels import Panel
-from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
 from tracetune.estimators.anomaly.card import detector_card
+from tracetune.estimators.anomaly.detector_parts import DetectorParts
 from tracetune.estimators.anomaly.evaluation import evaluate_scores
 from tracetune.estimators.anomaly.frames import (
     LABEL_COLUMN,
@@ -44,9 +43,8 @@ from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
 from tracetune.fitting.trained import History
 from tracetune.report.anomaly_plots import anomaly_figure
-from tracetune.tasks.anomaly import AnomalyDetection, AnomalyModel
+from tracetune.tasks.anomaly import AnomalyDetection
 from tracetune.tasks.anomaly_scores.scorer import Scorer
-from tracetune.tasks.task import task_model_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +54,7 @@ logger = logging.getLogger(__name__)
 _FALSE_ALARM_RATE = 1e-3
 
 
-class AnomalyDetector:
+class AnomalyDetector(DetectorParts):
     """Finds steps of series that are unlike a part which is known to be normal.
 
     ``fit`` returns a new object and leaves this one as it is. Data are tables as in docs/data.md, or arrays: [T],
@@ -82,44 +80,9 @@ class AnomalyDetector:
         history: Mapping[str, History] | None = None,
         device: str = "auto",
     ) -> None:
-        self.device = resolve_device(device)
-        self.model = model.to(self.device).eval()
-        self.base_name = base_name
-        self.learned = learned
-        self.trace = trace
-        self.history = dict(history or {})
+        super().__init__(model, base_name, learned=learned, trace=trace, history=history, device=device)
         self._streams: dict[str, ItemStream] = {}
         self._said: set[Remark] = set()
-
-    @property
-    def anomaly_model(self) -> AnomalyModel:
-        """Return the model itself, inside PEFT's wrapper where there is one."""
-        return task_model_of(self.model, AnomalyModel)
-
-    @property
-    def remarks(self) -> tuple[Remark, ...]:
-        """Return what is doubtful about the part that was learned."""
-        return self._known().remarks
-
-    @property
-    def channels(self) -> tuple[str, ...]:
-        """Return the names of the channels that were learned."""
-        return self._known().channels
-
-    @property
-    def label_column(self) -> str:
-        """Return the name of the column of labels, which is no channel."""
-        return self._known().label_column
-
-    @property
-    def threshold(self) -> float:
-        """Return the score above which an alarm is raised, where no other rule is given."""
-        return self._known().threshold
-
-    @property
-    def remembered(self) -> ReadingOptions:
-        """Return how the table was read that was learned; tables to look through are read alike."""
-        return self._known().reading
 
     @classmethod
     def from_pretrained(
@@ -383,9 +346,3 @@ class AnomalyDetector:
         panel = panel_of(data, known.reading, known.label_column, **columns)
         require_channels(panel, known.channels)
         return panel
-
-    def _known(self) -> Learned:
-        if self.learned is None:
-            first = either("Call fit first", "Expected --model FOLDER: what `tracetune finetune --task anomaly` saved")
-            raise InputError(f"{self.base_name!r} is a foundation model, which knows no normal part. {first}.")
-        return self.learned
