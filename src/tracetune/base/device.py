@@ -1,7 +1,6 @@
 """Choose the device to compute on, and tell whether it computes in bfloat16."""
 
 import torch
-from torch import nn
 
 from tracetune.base.errors import InputError, shown
 
@@ -29,11 +28,6 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     if device.type == "meta":
         raise InputError("Expected a device that computes, found 'meta'. Use 'cpu' or 'auto'.")
     return device
-
-
-def module_device(module: nn.Module) -> torch.device:
-    """Return the device that a module's parameters are on; the CPU where it has none."""
-    return next(module.parameters(), torch.zeros(0)).device
 
 
 def supports_bf16(device: torch.device | str) -> bool:

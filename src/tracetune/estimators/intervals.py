@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from tracetune.base.device import module_device
 from tracetune.base.errors import InputError, argument, either, shown
 from tracetune.base.json_types import JsonObject
+from tracetune.base.module_device import module_device
 from tracetune.base.plain_numbers import plain_number
 from tracetune.base.schema import from_json
 from tracetune.data.batch_source import BatchSource, chosen_rows

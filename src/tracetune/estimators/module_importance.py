@@ -8,8 +8,8 @@ from rich.progress import track
 from torch import nn
 from transformers import TrainerCallback
 
-from tracetune.base.device import module_device
 from tracetune.base.errors import InputError
+from tracetune.base.module_device import module_device
 from tracetune.data.batch_source import BatchSource, spread_sample
 from tracetune.data.windows import batches
 from tracetune.estimators.scored_modules import Estimator, ScoredModules, require_modules

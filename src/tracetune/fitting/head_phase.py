@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tracetune.base.device import module_device
 from tracetune.base.errors import InputError
+from tracetune.base.module_device import module_device
 from tracetune.data.batch_source import BatchSource
 from tracetune.data.windows import batches
 from tracetune.fitting.config import FitConfig

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracetune.base.device import module_device
 from tracetune.base.errors import InputError
+from tracetune.base.module_device import module_device
 
 AnyBatch = Any
 """A batch as the model takes it: a tensor, or mappings, tuples and lists of tensors."""

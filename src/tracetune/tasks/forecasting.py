@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from tracetune.backbones.backbone import Backbone, Encoded, MaskedBackbone, QuantileForecaster, ZeroShotForecaster
 from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.normalisation import InstanceStatistics, normalise, per_channel
-from tracetune.base.device import module_device
 from tracetune.base.errors import InputError, argument
+from tracetune.base.module_device import module_device
 from tracetune.heads.build import build_head
 from tracetune.heads.config import FORECASTING_HEAD, HeadConfig
 from tracetune.heads.head import is_head

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from tracetune.backbones.backbone import Backbone
-from tracetune.base.device import module_device
 from tracetune.base.errors import InputError
+from tracetune.base.module_device import module_device
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tracetune.base.device import module_device
+from tracetune.base.module_device import module_device
 from tracetune.data.batch_source import BatchSource
 from tracetune.data.windows import batches
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tracetune.backbones.backbone import Backbone
-from tracetune.base.device import module_device
+from tracetune.base.module_device import module_device
 
 _CHUNK = 1024
 _SHARE_OF_CONTEXT = 4

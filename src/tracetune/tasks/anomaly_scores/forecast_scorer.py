@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from tracetune.backbones.backbone import Backbone, ZeroShotForecaster
-from tracetune.base.device import module_device
 from tracetune.base.errors import InputError
+from tracetune.base.module_device import module_device
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.error_scorer import ErrorScorer, fit_error_scorer
 from tracetune.tasks.anomaly_scores.scorer import Calibration, register_scorer

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from tracetune.backbones.backbone import Backbone
-from tracetune.base.device import module_device
 from tracetune.base.errors import InputError
+from tracetune.base.module_device import module_device
 from tracetune.tasks.anomaly import AnomalyModel, normalised_steps
 from tracetune.tasks.anomaly_scores.error_scorer import ErrorScorer, fit_error_scorer
 from tracetune.tasks.anomaly_scores.scorer import Calibration, register_scorer
