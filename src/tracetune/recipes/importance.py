@@ -9,9 +9,9 @@ from tracetune.base.config import flat_values
 from tracetune.base.folders import resumed_folder
 from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.digest import data_digest
+from tracetune.data.reading.labels import LABEL_COLUMN
 from tracetune.data.text_files import read_text_table
 from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
-from tracetune.estimators.anomaly.frames import LABEL_COLUMN
 from tracetune.estimators.anomaly.scored import scored_detector
 from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.config import classifier_config

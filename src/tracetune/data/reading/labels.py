@@ -10,6 +10,9 @@ from tracetune.data.reading.numbers import as_numbers, is_missing
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, shown
 
+LABEL_COLUMN = "label"
+"""The column of labels where none is named."""
+
 _NORMAL = ("false", "f", "no", "n", "normal", "inlier")
 _ANOMALOUS = ("true", "t", "yes", "y", "anomaly", "anomalous", "abnormal", "outlier", "attack", "fault")
 _MEANING = dict.fromkeys(_NORMAL, 0.0) | dict.fromkeys(_ANOMALOUS, 1.0)

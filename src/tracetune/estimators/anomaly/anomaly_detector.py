@@ -14,12 +14,12 @@ from tracetune.backbones.backbone import Backbone
 from tracetune.base.errors import InputError, Remark, argument
 from tracetune.base.json_types import JsonObject
 from tracetune.data.panels import Panel
+from tracetune.data.reading.labels import LABEL_COLUMN
 from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
 from tracetune.estimators.anomaly.card import detector_card
 from tracetune.estimators.anomaly.detector_parts import DetectorParts
 from tracetune.estimators.anomaly.evaluation import evaluate_scores
 from tracetune.estimators.anomaly.frames import (
-    LABEL_COLUMN,
     AnomalyData,
     AnomalyLabels,
     drawn_panels,

@@ -11,7 +11,7 @@ import pandas as pd
 from tracetune.base.errors import InputError, argument
 from tracetune.data.forecast_frame import clock_times, free_name, item_keys, of_kind
 from tracetune.data.panels import Origin, Panel, Series
-from tracetune.data.reading.labels import step_labels
+from tracetune.data.reading.labels import LABEL_COLUMN, step_labels
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable
 from tracetune.data.reading.read import keyword_options, logged, read_table
@@ -28,9 +28,6 @@ AnomalyData = Table | np.ndarray | Sequence[np.ndarray]
 
 AnomalyLabels = np.ndarray | Sequence[np.ndarray] | Sequence[int] | Sequence[str] | None
 """[T], 1 where anomalous, or one array a series; or words, see `step_labels`."""
-
-
-LABEL_COLUMN = "label"
 
 
 def panel_of(

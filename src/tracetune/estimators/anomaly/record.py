@@ -10,8 +10,8 @@ from tracetune.base.errors import InputError, Remark, argument, shown, unknown_n
 from tracetune.base.json_types import JsonObject
 from tracetune.base.schema import from_json, require_counts, require_names
 from tracetune.data.panels import Panel
+from tracetune.data.reading.labels import LABEL_COLUMN
 from tracetune.data.reading.options import ReadingOptions
-from tracetune.estimators.anomaly.frames import LABEL_COLUMN
 from tracetune.estimators.anomaly.item_scorer import ItemScorer, fit_item, restored_item, total
 from tracetune.evaluation.anomaly.alarm_threshold import AlarmThreshold, alarm_threshold
 from tracetune.evaluation.anomaly.normal_scores import require_false_alarm_rate, suspicious_stretches

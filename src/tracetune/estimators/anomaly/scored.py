@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tracetune.data.reading.labels import LABEL_COLUMN
 from tracetune.estimators.anomaly.fit import normal_windows
-from tracetune.estimators.anomaly.frames import LABEL_COLUMN, AnomalyLabels, normal_part, require_channels
+from tracetune.estimators.anomaly.frames import AnomalyLabels, normal_part, require_channels
 from tracetune.estimators.scored_modules import ScoredModules, lora_config, scored
 from tracetune.fitting.config import FitConfig
 from tracetune.tasks.anomaly import AnomalyDetection
