@@ -25,6 +25,14 @@ def test_channels_gaps_and_classes_are_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.values[1], [[0.5, np.nan], [1000, 2]])
 
 
+def test_marks_comments_and_spaces_of_other_programs_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "toy.ts"
+    path.write_bytes("\ufeff@classLabel\ttrue  up down\r\n@data \r\n# one\r\n 1,2 : up \r\n".encode())
+    found = read_ts(path)
+    assert found.labels == ["up"]
+    np.testing.assert_array_equal(found.values[0], [[1, 2]])
+
+
 def test_channels_of_unequal_lengths_end_with_gaps(tmp_path: Path) -> None:
     (series,) = read_ts(written(tmp_path, HEADER + "1,2,3:4:up\n")).values
     np.testing.assert_array_equal(series, [[1, 2, 3], [4, np.nan, np.nan]])
@@ -35,6 +43,7 @@ def test_channels_of_unequal_lengths_end_with_gaps(tmp_path: Path) -> None:
     [
         ("1,2:up\n", "no .ts file"),
         (HEADER.replace("false", "true") + "(0,1):up\n", "without time stamps"),
+        (HEADER.replace(" false", "\t true") + "(0,1):up\n", "without time stamps"),
         (HEADER.replace("@classLabel true up down", "@targetLabel true") + "1:2\n", "only files with classes"),
         (HEADER, "series after @data"),
         (HEADER + "1,x:up\n", "line 6 of .*, and \\? where one is missing, found 'x'"),

@@ -4,8 +4,8 @@
     @data
     0.1,0.2,0.3:1.0,?,1.2:Standing
 
-Channels are separated by colons, missing values are question marks or NaN, the last part is the class. Series with time
-stamps and regression targets are refused.
+Channels are separated by colons, missing values are question marks or NaN, the last part is the class. Lines that begin
+with # are comments, wherever they stand. Series with time stamps and regression targets are refused.
 """
 
 from dataclasses import dataclass
@@ -44,19 +44,22 @@ def read_ts(path: str | Path, *, labelled: bool = True) -> LabelledFile:
     source = Path(path)
     if not source.is_file():
         raise InputError(f"Expected a .ts file at {source}; it does not exist.")
-    lines = source.read_text(encoding="utf-8", errors="replace").splitlines()
-    header = [line.strip().lower() for line in lines if line.strip().startswith("@")]
-    if "@data" not in header:
+    lines = source.read_text(encoding="utf-8-sig", errors="replace").splitlines()  # with or without a mark in front
+    header = [line.lower().split()[:2] for line in lines if line.strip().startswith("@")]
+    if ["@data"] not in header:
         raise InputError(f"Expected a line @data in {source}, found none: this is no .ts file.")
-    if "@timestamps true" in header:
-        raise InputError(f"Expected series without time stamps in {source}: series with them are not read.")
-    has_classes = any(line.split()[:2] == ["@classlabel", "true"] for line in header)
+    if ["@timestamps", "true"] in header:
+        raise InputError(
+            f"Expected series without time stamps in {source}: series with them are not read. Write the values alone "
+            "where they are evenly spaced, and '@timeStamps false'; or make a long table with a time column."
+        )
+    has_classes = ["@classlabel", "true"] in header
     if labelled and not has_classes:
         raise InputError(f"Expected '@classLabel true ...' in {source}: only files with classes are read.")
     start = next(number for number, line in enumerate(lines) if line.strip().lower() == "@data") + 1
     values, labels = [], []
     for number, line in enumerate(lines[start:], start + 1):
-        if line.strip():
+        if line.strip() and not line.lstrip().startswith("#"):
             channels, where = line.strip().split(":"), f"line {number:,} of {source}"
             labels += [channels.pop().strip()] if has_classes else []
             if labelled and not labels[-1]:

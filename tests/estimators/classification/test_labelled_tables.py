@@ -46,6 +46,46 @@ def test_a_series_in_each_row_ends_with_its_last_value(tmp_path: Path) -> None:
     assert read_labelled(path, remembered=found.columns, labelled=False).series[0].shape == (1, 5)
 
 
+def rows_table() -> pd.DataFrame:
+    """Return three series of two channels, u and v, of 11 steps, a series in each row."""
+    steps = np.arange(11.0)
+    rows = {f"{name}{step}": [step + sign, step, -step] for sign, name in enumerate("uv") for step in steps.astype(int)}
+    return pd.DataFrame({**rows, "label": ["p", "q", "p"]})
+
+
+def test_steps_in_the_header_are_in_the_order_of_their_numbers() -> None:
+    table = rows_table().filter(regex="u|label")
+    expected = read_labelled(table)
+    np.testing.assert_array_equal(expected.series[2], [-np.arange(11.0)])
+    mixed = table[sorted(table.columns)]  # u0, u1, u10, u2, ...
+    np.testing.assert_array_equal(read_labelled(mixed).series[2], expected.series[2])
+    negative = table.set_axis([*map(str, range(-11, 0)), "label"], axis=1).iloc[:, ::-1]
+    np.testing.assert_array_equal(read_labelled(negative).series[2], expected.series[2])
+    later = mixed.assign(age=[50, 60, 70], part=7).drop(columns="label")
+    found = read_labelled(later, remembered=expected.columns, labelled=False)
+    np.testing.assert_array_equal(np.stack(found.series), np.stack(expected.series))
+    with pytest.raises(InputError, match="columns named like 'u0', found columns 'v0'"):
+        read_labelled(rows_table().filter(like="v"), remembered=expected.columns, labelled=False)
+
+
+def test_numbered_columns_of_another_word_are_another_channel() -> None:
+    expected = read_labelled(rows_table())
+    np.testing.assert_array_equal(expected.series[0], [np.arange(11.0), np.arange(11.0) + 1])
+    turned = read_labelled(rows_table().iloc[:, ::-1], remembered=expected.columns)
+    np.testing.assert_array_equal(np.stack(turned.series), np.stack(expected.series))
+    with pytest.raises(InputError, match="11 columns like 'u0', 10 columns like 'v0'"):
+        read_labelled(rows_table().drop(columns="v10"))
+
+
+def test_columns_without_numbers_are_found_by_their_names() -> None:
+    table = pd.DataFrame({"jan": X, "feb": X + 1, "mar": X + 2, "apr": X + 3, "label": list("ab") * 5})
+    expected = read_labelled(table, options={"layout": "steps_in_header"})
+    turned = read_labelled(table.iloc[:, ::-1].assign(age=3), remembered=expected.columns, labelled=False)
+    np.testing.assert_array_equal(np.stack(turned.series), np.stack(expected.series))
+    with pytest.raises(InputError, match="steps in column 'feb', found columns 'jan', 'mar'"):
+        read_labelled(table.drop(columns="feb"), remembered=expected.columns)
+
+
 def test_unusable_tables_are_refused() -> None:
     with pytest.raises(InputError, match="labels in a column 'kind'"):
         read_labelled(long_table(), "kind")

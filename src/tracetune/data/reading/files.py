@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from tracetune.base.errors import InputError, argument
+from tracetune.base.errors import InputError, argument, either
 from tracetune.data.reading.dialect import SAMPLE_BYTES, Dialect, find_dialect, find_encoding
 from tracetune.data.reading.frames import frame_of
 from tracetune.data.reading.options import ReadingOptions
@@ -89,6 +89,11 @@ def file_kind(source: Path) -> str:
         raise InputError(
             f"{shown_path(source)} cannot be read as {inner[1:]}: it does not begin like one. It is damaged or cut "
             "short; restore it from its source, or give it the suffix of what it is."
+        )
+    if suffixes.endswith(".ts"):
+        raise InputError(
+            f"Expected a table, found {shown_path(source.name)}: .ts files hold labelled series, which "
+            f"{either('Classifier', 'tracetune finetune --task classification')} takes."
         )
     raise InputError(
         f"Expected a table file ending in one of {', '.join(SUFFIXES)}, found {shown_path(suffixes or source.name)!r}."

@@ -31,7 +31,8 @@ SeriesData = Iterable[np.ndarray] | TableSource
 
 LABEL = "label"
 STEPS_IN_HEADER = "steps_in_header"
-_STEP_NAME = re.compile(r"[A-Za-z_ .-]*\d+")  # t0, step 1, 2
+_STEP_NAME = re.compile(r"([A-Za-z_ .-]*)(\d+)")  # t0, step 1, 2, -2
+_STEP_COLUMNS = "step_columns"
 _LEAST_STEPS = 4  # columns of a table with a series in each row
 
 
@@ -85,7 +86,7 @@ def read_labelled(
     if isinstance(source, (str, Path)) and str(source).lower().endswith(".ts"):
         return _from_ts(source, labelled)
     known: JsonObject = dict(remembered or {})
-    remembered_label = known.pop("label_column", LABEL)
+    remembered_label, remembered_steps = known.pop("label_column", LABEL), known.pop(_STEP_COLUMNS, [])
     label = label_column or remembered_label
     given = {name: value for name, value in {**known, **(options or {})}.items() if value not in (None, (), [])}
     if unknown := [name for name in given if name not in ReadingOptions.__dataclass_fields__]:
@@ -95,7 +96,9 @@ def read_labelled(
     labels = _labels(raw, label) if labelled else None
     cells = replace(raw, frame=raw.frame.drop(columns=label, errors="ignore"))
     rows = pinned.layout == STEPS_IN_HEADER or (pinned.layout is None and _has_series_in_rows(cells, pinned))
-    return _from_rows(cells, labels, label, pinned) if rows else _from_steps(cells, labels, label, pinned)
+    if rows:
+        return _from_rows(cells, labels, label, pinned, remembered_steps)
+    return _from_steps(cells, labels, label, pinned)
 
 
 def labelled_samples(
@@ -166,18 +169,62 @@ def _are_numbers(raw: RawTable, names: list[str]) -> bool:
     return True
 
 
-def _from_rows(raw: RawTable, labels: pd.Series | None, label: str, options: ReadingOptions) -> LabelledTable:
-    """Return a table with a series in each row; one ends with its last value."""
-    steps = [name for name in raw.frame.columns if name not in options.id_column]
-    cells = np.stack([required_numbers(raw.frame[name], raw, options.missing) for name in steps], axis=1)
-    if (empty := np.isnan(cells).all(axis=1)).any():
+def _from_rows(
+    raw: RawTable, labels: pd.Series | None, label: str, options: ReadingOptions, like: Sequence[str]
+) -> LabelledTable:
+    """Return a table with a series in each row; one ends with its last value; ``like``: columns of another one."""
+    channels = _step_columns(raw, options, like)
+    cells = np.stack([_row_cells(raw, steps, options) for steps in channels], axis=1)  # [S, C, L]
+    if (empty := np.isnan(cells).all(axis=(1, 2))).any():
         raise InputError(f"The series in {raw.row(empty.argmax())} has no value at all. Leave it out.")
-    ends = [int(np.flatnonzero(~np.isnan(row))[-1]) + 1 for row in cells]
-    values = [row[None, :end] for row, end in zip(cells, ends, strict=True)]
+    ends = [int(np.flatnonzero(~np.isnan(series).all(axis=0))[-1]) + 1 for series in cells]
+    values = [series[:, :end] for series, end in zip(cells, ends, strict=True)]
     items = list(raw.frame[options.id_column[0]]) if options.id_column else list(range(len(values)))
-    columns = {**options.to_json(), "label_column": label, "layout": STEPS_IN_HEADER}
+    steps = [name for columns in channels for name in columns]
+    columns = {**options.to_json(), "label_column": label, "layout": STEPS_IN_HEADER, _STEP_COLUMNS: steps}
     name = options.id_column[0] if options.id_column else ITEM_NAMES[0]
     return LabelledTable(items, values, None if labels is None else list(labels), name, columns, raw.kind)
+
+
+def _step_columns(raw: RawTable, options: ReadingOptions, like: Sequence[str]) -> list[list[str]]:
+    """Return the columns of the steps of each channel.
+
+    Numbered ones are in the order of their numbers, wherever they stand; those of one word before the number (x0, x1,
+    ..., y0, y1, ...) are one channel. Other columns are left out then. Where none are numbered, all columns but the
+    item are steps, in their order.
+    """
+    names = [str(name) for name in raw.frame.columns if name not in options.id_column]
+    known = _numbered(like)
+    if exact := list(options.target or ([] if known else like)):
+        if missing := [name for name in exact if name not in names]:
+            raise InputError(f"Expected steps in {listed('column', missing)}, found {listed('column', names)}.")
+        return [exact]
+    found = _numbered(names)
+    if missing := [columns[0] for word, columns in known.items() if word not in found]:
+        raise InputError(f"Expected steps in columns named like {missing[0]!r}, found {listed('column', names)}.")
+    channels = [found[word] for word in known or found] or [names]
+    if len(sizes := {len(steps) for steps in channels}) > 1:
+        counts = ", ".join(f"{len(steps)} columns like {steps[0]!r}" for steps in channels)
+        raise InputError(
+            f"Expected as many steps of each channel, found {counts}. Make them {max(sizes)} each, with empty cells "
+            "where a series has ended, or leave columns out."
+        )
+    return channels
+
+
+def _numbered(names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the numbered columns by the word before their numbers, in the order of those; words with few are none."""
+    numbers: dict[str, dict[str, int]] = {}
+    for name in names:
+        if match := _STEP_NAME.fullmatch(name):
+            negative = match[1] == "-"
+            numbers.setdefault("" if negative else match[1], {})[name] = -int(match[2]) if negative else int(match[2])
+    return {word: sorted(found, key=found.__getitem__) for word, found in numbers.items() if len(found) >= _LEAST_STEPS}
+
+
+def _row_cells(raw: RawTable, steps: Sequence[str], options: ReadingOptions) -> np.ndarray:
+    """Return the cells [S, L] of one channel."""
+    return np.stack([required_numbers(raw.frame[name], raw, options.missing) for name in steps], axis=1)
 
 
 def _from_steps(raw: RawTable, labels: pd.Series | None, label: str, options: ReadingOptions) -> LabelledTable:
