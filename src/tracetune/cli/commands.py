@@ -106,7 +106,7 @@ COMMANDS = {
         },
     ),
     "compare": Command(
-        "Compare the module scores of two runs, such as two seeds: are they alike beyond chance?",
+        "Compare the module scores of two runs, such as two seeds, and the modules that they kept.",
         {"": Variant("compare:CompareConfig", "compare:compare")},
     ),
     "pretrain": Command(

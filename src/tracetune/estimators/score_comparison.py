@@ -1,4 +1,4 @@
-"""Module scores of two runs side by side: whether they order the modules alike, and keep the same ones beyond chance.
+"""Module scores of two runs side by side: their rank correlation, and the modules both kept, beside random choices.
 
 Shapes: M modules.
 """
@@ -96,7 +96,7 @@ class ScoreComparison:
     told_apart: tuple[float | None, float | None]
 
     def describe(self) -> str:
-        """Return in a sentence whether the two choices agree beyond chance."""
+        """Return in a sentence whether the two choices agree more than random ones."""
         overlap = self.overlap
         sizes = "{}" if overlap.sizes[0] == overlap.sizes[1] else "{} and {}"
         found = (

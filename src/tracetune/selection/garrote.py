@@ -59,7 +59,7 @@ class LossModel(Protocol):
 
     @property
     def num_periods(self) -> int:
-        """Return the number of points P."""
+        """Return the number of periods P."""
 
     def value(self, factors: np.ndarray) -> np.ndarray:
         """Return losses [P] at ``factors`` [M]."""
@@ -96,7 +96,7 @@ class Quadratic:
 
     @property
     def num_periods(self) -> int:
-        """Return the number of points P."""
+        """Return the number of periods P."""
         return len(self.losses)
 
     def value(self, factors: np.ndarray) -> np.ndarray:
@@ -155,7 +155,7 @@ class Line:
 
     @property
     def num_periods(self) -> int:
-        """Return the number of points P."""
+        """Return the number of periods P."""
         return len(self.losses)
 
     def value(self, factors: np.ndarray) -> np.ndarray:

@@ -163,7 +163,7 @@ class RowSeries:
 
 
 def row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions) -> RowSeries:
-    """Return the series of a table with one of them a row.
+    """Return the series of a table with one series in each row.
 
     Raises:
         InputError: two rows of the same name, or cells that are no numbers.

@@ -32,5 +32,5 @@ class FlattenHead(nn.Module):
 
     @staticmethod
     def weights(num_patches: int, width: int, prediction_length: int) -> int:
-        """Return N D H."""
+        """Return the number of weights, N D H."""
         return num_patches * width * prediction_length

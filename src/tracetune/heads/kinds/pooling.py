@@ -47,7 +47,7 @@ class PoolingHead(nn.Module):
 
     @staticmethod
     def weights(num_patches: int, width: int, prediction_length: int, beta: int = 1) -> int:
-        """Return ceil(N / beta) D H."""
+        """Return the number of weights, ceil(N / beta) D H."""
         return _groups(num_patches, beta) * width * prediction_length
 
 
