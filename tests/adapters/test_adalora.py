@@ -32,6 +32,12 @@ def test_every_linear_layer_of_the_encoder_begins_with_init_r() -> None:
     assert all(parameter.requires_grad for parameter in trained_head(model).parameters())
 
 
+def test_no_rank_trains_on_another_device() -> None:
+    model = add_adalora(tiny_forecast_model().to("meta"), LoraOptions(), AdaLoraOptions(), 20)
+    ranks = [parameter for name, parameter in model.named_parameters() if ".ranknum." in name]
+    assert len(ranks) == 14 and not any(parameter.requires_grad for parameter in ranks)
+
+
 def test_a_new_adapter_changes_nothing() -> None:
     base, series = tiny_forecast_model(), torch.randn(2, 1, 64)
     before = base(series).forecast

@@ -44,6 +44,7 @@ def add_adalora(model: nn.Module, lora: LoraOptions, options: AdaLoraOptions, to
         modules_to_save=plain.modules_to_save,
     )
     adapted = get_peft_model(model, config)
+    _freeze_scales(adapted)
     _orthogonal_directions(adapted)
     return adapted
 
@@ -59,6 +60,17 @@ def _scale(layers: Mapping[str, nn.Linear], lora: LoraOptions, options: AdaLoraO
         return options.lora_alpha
     out_features = sum(layer.out_features for layer in layers.values()) / len(layers)
     return options.init_r * lora.lora_alpha / lora.r * math.sqrt(out_features / 3)
+
+
+def _freeze_scales(model: PeftModel) -> None:
+    """Keep the divisor of every layer, its rank at the start, fixed.
+
+    PEFT makes it without a gradient, but moving it to a layer on a GPU makes a new parameter of it, which would train
+    and is not saved.
+    """
+    for name, parameter in model.named_parameters():
+        if ".ranknum." in name:
+            parameter.requires_grad_(False)
 
 
 @torch.no_grad()
