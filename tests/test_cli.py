@@ -87,6 +87,8 @@ def test_trace_is_the_default_method_and_importance_reads_what_it_wrote(
     printed = " ".join(capsys.readouterr().out.split())
     assert "trace comes out." in printed
     assert "TRACE kept 5 of 14 modules" in printed
+    evidence = json.loads((folder / "trace.json").read_text())["selection"]["evidence"]
+    assert evidence in printed and evidence in (folder / "README.md").read_text()
     assert (folder / "history.png").is_file()
     assert "TRACE kept 5 of 14 LoRA modules" in (folder / "README.md").read_text()
     selection = json.loads((folder / "trace.json").read_text())["config"]["method"]["selection"]

@@ -1,5 +1,6 @@
 """Folds that choose and all samples that train: losses of each held-out sample, and the head of all."""
 
+import importlib
 from dataclasses import replace
 from typing import Any
 
@@ -86,10 +87,33 @@ def test_a_method_that_wins_trains_on_all_samples_and_is_moved_back_as_the_folds
     assert found.record.parameters["adapters"] > 0
 
 
-def test_a_rate_is_chosen_over_all_folds() -> None:
+def noted_seconds(monkeypatch: pytest.MonkeyPatch, name: str, modules: tuple[str, ...]) -> list[float]:
+    """Return a list to which every training by the function ``name`` adds its seconds."""
+    seconds: list[float] = []
+    for module in modules:
+        inner = getattr(importlib.import_module(f"tracetune.fitting.{module}"), name)
+
+        def noted(*given: Any, inner: Any = inner, **options: Any) -> Any:
+            found = inner(*given, **options)
+            seconds.append((found[1] if isinstance(found, tuple) else found).seconds)
+            return found
+
+        monkeypatch.setattr(f"tracetune.fitting.{module}.{name}", noted)
+    return seconds
+
+
+def test_a_rate_is_chosen_over_all_folds_and_all_of_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads = noted_seconds(monkeypatch, "train_head", ("fit", "cross_fit"))
+    methods = noted_seconds(monkeypatch, "train_adapters", ("method_phase", "cross_fit"))
     training = replace(CONFIG.training, max_steps=8, learning_rate="auto")
     config = replace(CONFIG, guard_margin=0.0, head_start="gradient", head_training=CONFIG.training, training=training)
     found, _, _ = fitted(config)
+    seconds, folds = found.record.seconds, 2
+    tries = folds * len(AUTO_RATES)
+    assert (len(heads), len(methods)) == (2 * folds + 1, tries + folds + (found.record.winner == "lora"))
+    assert seconds["head"] == pytest.approx(sum(heads[folds:]))
+    assert seconds["lora"] == pytest.approx(sum(methods[tries:]))
+    assert seconds["learning_rates"] > sum(heads[:folds]) + sum(methods[:tries])
     *tried, whole = found.record.validation["learning_rates"]
     best = min(tried, key=lambda each: each["validation_loss"])["learning_rate"]
     assert [(each["learning_rate"], each["steps"], each["taken"]) for each in tried] == [

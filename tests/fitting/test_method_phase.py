@@ -45,8 +45,13 @@ def at(rate: float, **settings: Any) -> FitConfig:
     return replace(AUTO, training=replace(AUTO.training, learning_rate=rate, **settings))
 
 
-def test_the_rate_that_is_best_after_a_quarter_trains_for_all_steps(data: TrainingData) -> None:
-    auto = fitted(data, AUTO)
+def test_the_rate_that_is_best_after_a_quarter_trains_for_all_steps(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuned, seconds = method_phase._tuned, iter((1.0, 2.0, 4.0, 8.0))
+    with monkeypatch.context() as clock:
+        clock.setattr(method_phase, "_tuned", lambda *given: replace(tuned(*given), seconds=next(seconds)))
+        auto = fitted(data, AUTO)
     *tried, whole = auto.record.validation["learning_rates"]
     assert [(each["learning_rate"], each["steps"]) for each in tried] == [(rate, 4) for rate in AUTO_RATES]
     best = min(tried, key=lambda each: each["validation_loss"])
@@ -59,7 +64,9 @@ def test_the_rate_that_is_best_after_a_quarter_trains_for_all_steps(data: Traini
     assert all(torch.equal(weight, weights[name]) for name, weight in auto.model.state_dict().items())
     short = fitted(data, at(tried[0]["learning_rate"], max_steps=4)).record
     assert short.candidates[-1]["validation_loss"] == tried[0]["validation_loss"]
-    assert auto.record.seconds["lora"] > 0
+    taken = [each["taken"] for each in (*tried, whole)].index(True)
+    assert auto.record.seconds["learning_rates"] == 15.0 - (1.0, 2.0, 4.0, 8.0)[taken]
+    assert auto.record.to_json()["seconds"].keys() == {"lora", "learning_rates"}
 
 
 def test_a_short_training_competes_where_the_whole_one_is_worse(

@@ -7,7 +7,7 @@ import pytest
 from tests.tiny import seasonal_frame
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.evaluation.backtest import Evaluation
-from tracetune.report.evaluation import coverage_lines, print_evaluation, rows_to_draw, verdict
+from tracetune.report.evaluation import coverage_lines, print_evaluation, rows_to_draw, verdict, without_the_largest
 
 
 def found(model: float = 0.5) -> Evaluation:
@@ -38,6 +38,30 @@ def test_the_verdict_compares_with_the_best_naive_forecast() -> None:
     assert "A naive forecast does at least as well: seasonal naive (24)" in verdict(found(1.2).overall)
 
 
+def errors_of(*mases: tuple[float, float]) -> pd.DataFrame:
+    rows = [
+        {"shop": f"item{number}", "target_name": "sales", "forecaster": name, "mase": mase}
+        for number, pair in enumerate(mases)
+        for name, mase in zip(("model", "repeat last"), pair, strict=True)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_one_item_that_breaks_does_not_hide_the_others() -> None:
+    (said,) = without_the_largest(errors_of((0.5, 1.0), (1e6, 9e5), (0.7, 1.4), (np.nan, np.nan)))
+    assert said == (
+        "item1 makes up 100% of a mean mase. "
+        "Without it the model has mase 0.6, the best naive forecast (repeat last) 1.2: 50% less."
+    )
+    (said,) = without_the_largest(errors_of((0.5, 0.4), (9.0, 9.0), (0.7, 0.6)))
+    assert "Without it" not in said and "repeat last has mase 0.5, without it the model 0.6." in said
+
+
+@pytest.mark.parametrize("mases", [[(1.0, 1.0), (9.0, 9.0)], [(1.0, 1.0), (2.0, 2.0), (1.0, 1.5)]])
+def test_of_items_that_are_alike_or_only_two_none_is_left_out(mases: list[tuple[float, float]]) -> None:
+    assert without_the_largest(errors_of(*mases)) == []
+
+
 def test_coverage_is_said_with_its_span() -> None:
     assert coverage_lines(found().coverage) == ["The 80% interval held 75% of the truth (70% to 81% by period)."]
     assert coverage_lines(pd.DataFrame()) == []
@@ -50,6 +74,12 @@ def test_the_worst_items_and_the_median_one_are_drawn() -> None:
         (3, 0): "worst, mase 0.5",
         (2, 0): "worst, mase 0.3",
     }
+
+
+def test_a_single_item_is_not_called_the_worst() -> None:
+    panel, one = panel_from_frame(seasonal_frame(items=1)), found()
+    alone = Evaluation(one.overall, one.items[one.items["item_id"] == "item0"], one.coverage)
+    assert rows_to_draw(alone, panel) == {(0, 0): "mase 0.7"}
 
 
 def test_all_of_it_is_printed(capsys: pytest.CaptureFixture) -> None:

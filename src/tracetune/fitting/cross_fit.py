@@ -4,6 +4,8 @@ Shapes: S samples held out, in the order of the folds.
 """
 
 import copy
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -25,7 +27,7 @@ from tracetune.fitting.method_phase import at_rate
 from tracetune.fitting.names import GRADIENT, HEAD, KEPT
 from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
-from tracetune.fitting.trained import Shrinkage, TrainedAdapters, TriedRate
+from tracetune.fitting.trained import Shrinkage, TrainedAdapters, TrainedHead, TriedRate
 from tracetune.tasks.task import Task, TaskModel, TrainingData
 from tracetune.training.config import AUTO
 
@@ -102,12 +104,18 @@ def cross_fit(
     """
     with frozen(backbone):
         digest = weights_digest(backbone)
-        given, rates = config, _tried_rates(task, backbone, digest, folds, config, run)
+        given, begun = config, time.perf_counter()
+        rates = _tried_rates(task, backbone, digest, folds, config, run)
+        rate_seconds = time.perf_counter() - begun
         if rates:
             config = at_rate(config, min(rates, key=lambda each: each.loss).learning_rate)
         held_out: dict[str, _HeldOut] = {}
+        heads: list[TrainedHead] = []
+        methods: list[TrainedAdapters] = []
         for number, fold in enumerate(folds):
             found = compete(task, backbone, digest, fold, config, run.part(f"fold-{number}"))
+            heads += [] if found.trained_head is None else [found.trained_head]
+            methods += [] if found.trained is None else [found.trained]
             for candidate in found.candidates:
                 assert candidate.model is not None, "the fold is still under way"
                 seen = held_out.setdefault(candidate.name, _HeldOut())
@@ -118,18 +126,20 @@ def cross_fit(
         final, last = run.part("all"), _without_descent(config)
         final.claim(fit_identity(task, backbone, digest, everything, last))
         model = task.model(backbone, config.head or task.default_head).to(run.device)
-        trained_head = train_head(task, model, everything, last, final.part(HEAD))
-        trained: TrainedAdapters | None = found.trained
+        heads.append(train_head(task, model, everything, last, final.part(HEAD)))
         if winner.name != HEAD:
             tuned, trained = _tuned(model, everything, winner, config, final)
+            methods.append(trained)
         else:
-            tuned = with_separate_backbone(Candidate(HEAD, model, trained_head.losses), backbone)
+            tuned = with_separate_backbone(Candidate(HEAD, model, heads[-1].losses), backbone)
     head = config.head or task.default_head
-    if trained is not None and rates:
+    method = _last_with_all_seconds(methods)
+    if method is not None and rates:
         steps, loss = config.training.total_steps(len(fold.train)), pooled.named(config.method.name).validation_loss
         rate = TriedRate(config.training.only_rate(), steps, loss if np.isfinite(loss) else None, taken=True)
-        trained = replace(trained, rates=(*rates, rate))
-    record = FitRecord.of(given, head, pooled, tuned, trained_head, trained)
+        method = replace(method, rates=(*rates, rate), rate_seconds=rate_seconds)
+    trained_head = replace(heads[-1], seconds=sum(each.seconds for each in heads))
+    record = FitRecord.of(given, head, pooled, tuned, trained_head, method)
     return CrossFitted(tuned, record, digest, np.concatenate(held_out[winner.name].outputs))
 
 
@@ -159,6 +169,17 @@ def _tried_rates(
         mean = float(np.average([rate.loss for rate in rates], weights=sizes))
         means.append(replace(rates[0], validation_loss=mean if np.isfinite(mean) else None))
     return tuple(means)
+
+
+def _last_with_all_seconds(trained: Sequence[TrainedAdapters]) -> TrainedAdapters | None:
+    """Return the last of the trainings, with the seconds of all of them; None where there were none."""
+    if not trained:
+        return None
+    apart: Counter[str] = Counter()
+    for each in trained:
+        apart.update(each.report.seconds)
+    report = replace(trained[-1].report, seconds=dict(apart))
+    return replace(trained[-1], seconds=sum(each.seconds for each in trained), report=report)
 
 
 def _without_descent(config: FitConfig) -> FitConfig:

@@ -3,6 +3,7 @@
 import copy
 import logging
 import math
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -38,6 +39,7 @@ class Tuned:
         shrinkage: how far it was moved; None where it was not.
         trained: results of its training.
         rate: the learning rate, and what it came to.
+        seconds: wall-clock time of training and of moving it along its way.
     """
 
     model: nn.Module
@@ -45,6 +47,7 @@ class Tuned:
     shrinkage: Shrinkage | None
     trained: TrainedAdapters
     rate: TriedRate
+    seconds: float
 
 
 def check_method(layers: Mapping[str, nn.Linear], config: FitConfig, samples: int) -> None:
@@ -111,7 +114,7 @@ def _at_best_rate(candidates: Candidates, data: TrainingData, config: FitConfig,
     seconds = 0.0
     for tuned in trials(candidates, data, config, run):
         rates.append(tuned.rate)
-        seconds += tuned.trained.seconds
+        seconds += tuned.seconds
         if best is None or tuned.rate.loss < best.rate.loss:
             best = tuned
         del tuned
@@ -119,7 +122,8 @@ def _at_best_rate(candidates: Candidates, data: TrainingData, config: FitConfig,
     whole = _tuned(candidates, data, at_rate(config, best.rate.learning_rate), run.part(config.method.name))
     taken = whole if whole.rate.loss <= best.rate.loss else best
     rates = [replace(each, taken=each is taken.rate) for each in (*rates, whole.rate)]
-    return replace(taken, trained=replace(taken.trained, seconds=seconds + whole.trained.seconds, rates=tuple(rates)))
+    others = seconds + whole.seconds - taken.seconds
+    return replace(taken, trained=replace(taken.trained, rates=tuple(rates), rate_seconds=others))
 
 
 def at_rate(config: FitConfig, rate: float) -> FitConfig:
@@ -129,6 +133,7 @@ def at_rate(config: FitConfig, rate: float) -> FitConfig:
 
 def _tuned(candidates: Candidates, data: TrainingData, config: FitConfig, run: Run) -> Tuned:
     """Train at one rate, and move the model along its way as far as validation says."""
+    begun = time.perf_counter()
     start = candidates.named(config.start)
     assert isinstance(start.model, TaskModel), "what a method starts from has no adapters"
     model, trained = train_adapters(copy.deepcopy(start.model), data, config, run)
@@ -145,7 +150,7 @@ def _tuned(candidates: Candidates, data: TrainingData, config: FitConfig, run: R
     mean = float(losses.mean())
     steps = config.training.total_steps(len(data.train))
     rate = TriedRate(config.training.only_rate(), steps, mean if math.isfinite(mean) else None)
-    return Tuned(model, losses, shrinkage, trained, rate)
+    return Tuned(model, losses, shrinkage, trained, rate, time.perf_counter() - begun)
 
 
 def _trial_steps(steps: int) -> int:

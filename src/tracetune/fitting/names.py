@@ -7,4 +7,5 @@ HEAD_STARTS = (GRADIENT, SOLVED, KEPT)
 TOGETHER, MODULES, NONE = "together", "modules", "none"
 SHRINKS = (TOGETHER, MODULES, NONE)
 VALIDATIONS = ("rolling", "last")
+LEARNING_RATES = "learning_rates"  # as a phase of a fit: those that were tried
 CACHE_DTYPES = (None, "float32", "bfloat16")

@@ -12,7 +12,7 @@ from tracetune.evaluation.periods import period_means
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.candidates import Candidate, Candidates, Comparison
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.names import HEAD
+from tracetune.fitting.names import HEAD, LEARNING_RATES
 from tracetune.fitting.trained import History, TrainedAdapters, TrainedHead, TriedRate, trained_parameters
 from tracetune.tasks.task import TaskModel
 
@@ -59,7 +59,8 @@ class FitRecord:
             each with its steps, its loss, and whether it was taken.
         parameters: how many the winner trained, in "head" and "adapters" (or, fine-tuned in full, the backbone), and
             "adapters_before_selection", how many the method began with.
-        seconds: wall-clock seconds of each phase; what the method reports is listed apart from training.
+        seconds: wall-clock seconds of each phase, with all parts that were held out in turn; what the method reports
+            is listed apart from training, and so are the "learning_rates" that were tried and not taken.
         method_report: what the method says of its work, e.g. "selection".
         prefix_blocks: see `TrainedAdapters`.
         history: the Trainer's log of each phase; not in trace.json.
@@ -97,6 +98,8 @@ class FitRecord:
         if trained is not None:
             apart = trained.report.seconds
             seconds |= {config.method.name: trained.seconds - sum(apart.values()), **apart}
+            if trained.rates:
+                seconds[LEARNING_RATES] = trained.rate_seconds
             history[config.method.name] = trained.history
             parameters["adapters_before_selection"] = trained.adapters_before_selection
         return cls(

@@ -93,6 +93,7 @@ class TrainedAdapters:
         prefix_blocks: how many frozen blocks below the lowest open module ran ("computed") and did not have to
             ("reused"), counted per sample; empty where no prefix was remembered.
         rates: the trainings that "auto" chose among, in the order in which they came; () at a given learning rate.
+        rate_seconds: wall-clock time of those of them that were not taken, and of measuring them.
     """
 
     history: History
@@ -101,6 +102,7 @@ class TrainedAdapters:
     report: MethodReport
     prefix_blocks: dict[str, int]
     rates: tuple[TriedRate, ...] = ()
+    rate_seconds: float = 0.0
 
 
 def trained_parameters(model: nn.Module) -> dict[str, int]:

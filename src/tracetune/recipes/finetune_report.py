@@ -68,5 +68,6 @@ def _trained(trace: JsonObject) -> str:
     return (
         f"{text} TRACE kept {len(selection['kept'])} of {len(selection['parameters'])} modules "
         f"({selection['kept_parameters']:,} of {parameters['adapters_before_selection']:,} parameters); "
-        f"selection took {trace['seconds']['selection']:.1f} s, training {trace['seconds']['trace']:.1f} s."
+        f"selection took {trace['seconds']['selection']:.1f} s, training {trace['seconds']['trace']:.1f} s. "
+        f"{selection['evidence']}"
     )

@@ -40,7 +40,9 @@ def _tried_rates(trace: JsonObject) -> list[str]:
         for each in rates
     ]
     (taken,) = (text.rpartition(" (")[0] for text, each in zip(said, rates, strict=True) if each["taken"])
-    return [f"Learning rates: {', '.join(said)}. What was trained at {taken} competes."]
+    seconds = trace.get("seconds", {}).get("learning_rates")
+    cost = "" if seconds is None else f" Trying the others took {seconds:.0f} s."
+    return [f"Learning rates: {', '.join(said)}. What was trained at {taken} competes.{cost}"]
 
 
 def _beside_naive(trace: JsonObject) -> list[str]:

@@ -11,6 +11,7 @@ from tracetune.evaluation.backtest import Evaluation
 from tracetune.report.tables import print_table
 
 _WORST = 5
+_FEWEST = 3  # items among which one may make up most of the mean
 _MODEL = "model"
 
 
@@ -31,7 +32,7 @@ def print_evaluation(found: Evaluation, output: str | None = None, plot: str | N
     if count > 1 and len(worst):
         shown = worst.drop(columns=["forecaster", "windows"])
         print_table(f"Largest errors of the model, {len(shown)} of {count:,}, in their own units", _rows(shown))
-    for line in [verdict(found.overall), *coverage_lines(found.coverage)]:
+    for line in [verdict(found.overall), *without_the_largest(found.items), *coverage_lines(found.coverage)]:
         console.print(line)
     if output is not None:
         console.print(f"Errors of every item: {output}")
@@ -42,18 +43,36 @@ def print_evaluation(found: Evaluation, output: str | None = None, plot: str | N
 def verdict(overall: pd.DataFrame) -> str:
     """Return in a sentence whether the model is better than the best naive forecast, by mase (or mae without)."""
     by = "mase" if overall["mase"].notna().all() else "mae"
-    errors = overall.set_index("forecaster")[by]
+    return _beside_naive("The model", by, overall.set_index("forecaster")[by])
+
+
+def without_the_largest(items: pd.DataFrame) -> list[str]:
+    """Return the verdict without the item and channel that makes up most of the mean mase, where there is such a one.
+
+    An item that left its level in the test part has errors beyond all measure, and hides what the others show.
+    """
+    errors = items.pivot_table(index=[items.columns[0], "target_name"], columns="forecaster", values="mase")
+    if len(errors) < _FEWEST or _MODEL not in errors or (errors.max() <= errors.sum() / 2).all():
+        return []
+    place = errors.max(axis=1).idxmax()
+    share = (errors.loc[place] / errors.sum()).max()
+    name = str(place[0]) if len(set(items["target_name"])) == 1 else f"{place[0]}, {place[1]}"
+    others = errors.drop(index=place).mean()
+    return [f"{name} makes up {share:.0%} of a mean mase. {_beside_naive('Without it the model', 'mase', others)}"]
+
+
+def _beside_naive(model: str, by: str, errors: pd.Series) -> str:
+    """Return in a sentence whether the model's error is below that of the best naive forecast."""
     naive = errors.drop(_MODEL)
     best, error = str(naive.idxmin()), float(errors[_MODEL])
     least = float(naive.min())
     if error < least:
         return (
-            f"The model has {by} {error:.4g}, the best naive forecast ({best}) {least:.4g}: "
-            f"{1 - error / least:.0%} less."
+            f"{model} has {by} {error:.4g}, the best naive forecast ({best}) {least:.4g}: {1 - error / least:.0%} less."
         )
     return (
-        f"A naive forecast does at least as well: {best} has {by} {least:.4g}, the model {error:.4g}. "
-        "Fine-tune on these data, or use the naive forecast."
+        f"A naive forecast does at least as well: {best} has {by} {least:.4g}, {model[0].lower()}{model[1:]} "
+        f"{error:.4g}. Fine-tune on these data, or use the naive forecast."
     )
 
 
@@ -71,11 +90,12 @@ def coverage_lines(coverage: pd.DataFrame) -> list[str]:
 def rows_to_draw(found: Evaluation, panel: Panel) -> dict[tuple[int, int], str]:
     """Return the numbers of the worst items and channels and of the median one in ``panel``, each with a note."""
     worst = found.worst_items(3)
+    several = int((found.items["forecaster"] == _MODEL).sum()) > 1
     notes: dict[tuple[int, int], str] = {}
     for table, word in ((worst, "worst"), (found.median_item(), "median")):
         for place, row in zip(_places(table, panel), table.to_dict("records"), strict=True):
             name = "mase" if np.isfinite(row["mase"]) else "wape"
-            notes.setdefault(place, f"{word}, {name} {row[name]:.3g}")
+            notes.setdefault(place, f"{word}, {name} {row[name]:.3g}" if several else f"{name} {row[name]:.3g}")
     return notes
 
 

@@ -54,7 +54,8 @@ _WHOLE = (
 )
 
 _SELECTION = (
-    "TRACE kept {kept} of {modules} LoRA modules, {kept_parameters:,} of {all_parameters:,} parameters{outcome}.\n"
+    "TRACE kept {kept} of {modules} LoRA modules, {kept_parameters:,} of {all_parameters:,} parameters{outcome}. "
+    "{evidence}\n"
 )
 
 
@@ -120,5 +121,6 @@ def _selection(trace: JsonObject) -> str:
         modules=len(selection["parameters"]),
         kept_parameters=selection["kept_parameters"],
         all_parameters=sum(selection["parameters"].values()),
+        evidence=selection["evidence"],
         outcome="" if won else f"; they are not in this folder, because {trace['winner']!r} did better",
     )
