@@ -66,10 +66,11 @@ def test_the_terminal_shows_every_cell_as_it_is():
         assert text in shown
 
 
-def test_numbers_and_headers_stay_whole_where_the_terminal_is_narrow():
+@pytest.mark.parametrize("width", [95, 84, 83, 82, 81, 80, 50])
+def test_numbers_and_headers_stay_whole_where_the_terminal_is_narrow(width):
     names = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "calibration_error", "samples")
     row = {"classifier": "most frequent class"} | dict.fromkeys(names, 1.2345e-17)
-    console = Console(file=io.StringIO(), width=95)
+    console = Console(file=io.StringIO(), width=width)
     print_table("Scores", [row], console=console)
     shown = console.file.getvalue()
     assert "…" not in shown

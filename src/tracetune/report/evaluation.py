@@ -54,10 +54,11 @@ def without_the_largest(items: pd.DataFrame) -> list[str]:
     errors = items.pivot_table(index=[items.columns[0], "target_name"], columns="forecaster", values="mase")
     if len(errors) < _FEWEST or _MODEL not in errors or (errors.max() <= errors.sum() / 2).all():
         return []
-    place = errors.max(axis=1).idxmax()
-    share = (errors.loc[place] / errors.sum()).max()
-    name = str(place[0]) if len(set(items["target_name"])) == 1 else f"{place[0]}, {place[1]}"
-    others = errors.drop(index=place).mean()
+    largest = int(errors.max(axis=1).argmax())
+    item, channel = errors.index.tolist()[largest]
+    share = float((errors.iloc[largest] / errors.sum()).max())
+    name = str(item) if len(set(items["target_name"])) == 1 else f"{item}, {channel}"
+    others = errors.drop(index=errors.index[largest]).mean()
     return [f"{name} makes up {share:.0%} of a mean mase. {_beside_naive('Without it the model', 'mase', others)}"]
 
 

@@ -18,6 +18,8 @@ from tracetune.base.files import staged_file
 
 Row = Mapping[str, object]
 
+_EDGE = 1  # blank at the right of a table, which may be cropped
+_ANY_WIDTH = 10_000
 _BOOLEAN = (bool, np.bool_)
 
 
@@ -64,7 +66,10 @@ def print_table(
         table.add_column(header, justify=justify, no_wrap=index == 0, min_width=widest, overflow="fold")
     for row in rows:
         table.add_row(*(Text(format_value(row.get(column))) for column in columns))
-    (console or Console()).print(table)
+    console = console or Console()
+    needed = console.measure(table, options=console.options.update(width=_ANY_WIDTH)).minimum
+    fits = needed <= console.width + _EDGE
+    console.print(table, crop=fits)  # a table that is too wide runs on, and loses nothing
 
 
 def write_rows(path: str | Path, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
