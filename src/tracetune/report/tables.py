@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -18,8 +19,6 @@ from tracetune.base.files import staged_file
 
 Row = Mapping[str, object]
 
-_EDGE = 1  # blank at the right of a table, which may be cropped
-_ANY_WIDTH = 10_000
 _BOOLEAN = (bool, np.bool_)
 
 
@@ -67,9 +66,9 @@ def print_table(
     for row in rows:
         table.add_row(*(Text(format_value(row.get(column))) for column in columns))
     console = console or Console()
-    needed = console.measure(table, options=console.options.update(width=_ANY_WIDTH)).minimum
-    fits = needed <= console.width + _EDGE
-    console.print(table, crop=fits)  # a table that is too wide runs on, and loses nothing
+    lines = "".join(segment.text for segment in console.render(table)).splitlines()
+    needed = max(cell_len(line.rstrip(" ─")) for line in lines)
+    console.print(table, crop=needed <= console.width)  # a table that is too wide runs on, and loses nothing
 
 
 def write_rows(path: str | Path, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
