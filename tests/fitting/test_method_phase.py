@@ -1,7 +1,9 @@
 """A method trains at one learning rate; or several are tried, and what does best on validation competes."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from tracetune.fitting.fit import Fitted, fit, tune
 from tracetune.fitting.method_phase import AUTO_RATES
 from tracetune.fitting.methods import Method
 from tracetune.fitting.run import Run
+from tracetune.fitting.trained import TriedRate
 from tracetune.tasks.forecast_data import forecast_data
 from tracetune.tasks.forecasting import Forecasting
 from tracetune.tasks.task import TrainingData
@@ -84,6 +87,23 @@ def test_a_short_training_competes_where_the_whole_one_is_worse(
     short, whole = found.validation["learning_rates"]
     assert (short["taken"], whole["taken"], whole["validation_loss"]) == (True, False, None)
     assert found.candidates[-1]["validation_loss"] == short["validation_loss"]
+
+
+def test_what_selection_says_is_not_said_for_every_rate(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    selection = logging.getLogger("tracetune.selection.plan")
+
+    def tuned(candidates: Candidates, data: TrainingData, config: FitConfig, run: Run) -> Any:
+        selection.warning("Choosing modules takes a while.")
+        return SimpleNamespace(rate=TriedRate(config.training.only_rate(), 4, 1.0))
+
+    monkeypatch.setattr(method_phase, "_tuned", tuned)
+    with Run.at(None) as run:
+        assert len(list(method_phase.trials(Candidates(data), data, AUTO, run))) == len(AUTO_RATES)
+    assert "Choosing modules" not in caplog.text
+    selection.warning("Choosing modules takes a while.")
+    assert "Choosing modules" in caplog.text
 
 
 SELECTION = SelectionConfig(keep=5, cost_share=1.0, scoring_batches=2, batch_size=16)

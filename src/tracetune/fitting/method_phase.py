@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -97,10 +98,23 @@ def trials(candidates: Candidates, data: TrainingData, config: FitConfig, run: R
     steps = _trial_steps(config.training.total_steps(len(data.train)))
     for rate in rates_of(config.method):
         training = replace(config.training, learning_rate=rate, max_steps=steps)
-        tuned = _tuned(candidates, data, replace(config, training=training), run.part(f"rate-{rate:g}"))
+        with _selection_in_silence():
+            tuned = _tuned(candidates, data, replace(config, training=training), run.part(f"rate-{rate:g}"))
         logger.info("Learning rate %g: validation loss %g after %d steps.", rate, tuned.rate.loss, steps)
         yield tuned
         del tuned  # one model less in memory while the next one trains
+
+
+@contextmanager
+def _selection_in_silence() -> Iterator[None]:
+    """Leave it to the whole training to say what selection costs and what it could tell, instead of four times."""
+    selection = logging.getLogger("tracetune.selection")
+    level = selection.level
+    selection.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        selection.setLevel(level)
 
 
 def rates_of(method: Method) -> tuple[float, ...]:
