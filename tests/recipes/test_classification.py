@@ -26,10 +26,11 @@ def waves(path: Path, seed: int) -> str:
     return str(path)
 
 
-def test_a_table_is_learned_from_classified_and_measured(tmp_path: Path) -> None:
+def test_a_table_is_learned_from_classified_and_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model, train = save_tiny(tmp_path / "base"), waves(tmp_path / "train.csv", 0)
     options: dict[str, Any] = {"data": train, "label_column": "state", "model": model, "method": "linear_probe"}
     finetune(from_mapping(FinetuneConfig, {**options, "output": str(tmp_path / "run"), "device": "cpu", "folds": 2}))
+    assert "train.csv: 24 series, 1 channel, 60 steps each, classes 'fast' (12), 'slow' (12)" in capsys.readouterr().out
     known = {"model": str(tmp_path / "run"), "device": "cpu"}
     test = waves(tmp_path / "test.csv", 1)
     picture = tmp_path / "confusion.svg"

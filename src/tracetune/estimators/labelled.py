@@ -95,7 +95,8 @@ def class_numbers(
 ) -> tuple[np.ndarray, list[str]]:
     """Return the number [S] of each sample's class, and the names of all classes.
 
-    Names are texts; numbers are written as such, whole ones without a point.
+    Names are texts; numbers are written as such, whole ones without a point. A known class is found however its number
+    is written.
 
     Args:
         labels: [S], texts or numbers.
@@ -116,6 +117,9 @@ def class_numbers(
         )
     names = [_name(label) for label in given]
     known = sorted(set(names), key=_order) if classes is None else list(classes)
+    if set(names) - set(known):
+        alike = {plain_number(name): name for name in known if plain_number(name) is not None}
+        names = [name if name in known else alike.get(plain_number(name), name) for name in names]  # 1.0 is 1
     if unknown := sorted(set(names) - set(known)):
         raise InputError(
             f"Expected the classes {_listed(known)}, found {_listed(unknown)} too. Leave these {many} out, or fit a "

@@ -1,5 +1,7 @@
 """Fine-tune a classifier, classify series with it, and measure it."""
 
+from pathlib import Path
+
 import pandas as pd
 from rich.console import Console
 
@@ -8,6 +10,7 @@ from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.evaluation import ClassEvaluation
+from tracetune.estimators.classification.labelled_tables import LabelledTable, read_labelled
 from tracetune.heads.classification import ClassificationHeadConfig
 from tracetune.recipes.classification_report import print_evaluation
 from tracetune.recipes.configs.classification import (
@@ -28,16 +31,15 @@ from tracetune.training.progress import ProgressBar
 def finetune(config: FinetuneConfig) -> Classifier:
     """Fine-tune a classifier on labelled series and save its adapter."""
     with finetune_run(config.run) as device:
+        table = _read(config.source)
         base = Classifier.from_pretrained(config.backbone.model, config.backbone.context_length, device=device)
         tuned = base.fit(
-            config.source.path,
+            table,
             config=fit_config(config, ClassificationHeadConfig(solver=config.head.head_solver)),
             validation_share=config.labels.validation_share,
             folds=config.labels.folds,
             class_weights=config.labels.class_weights,
-            label_column=config.source.label_column,
             callbacks=[ProgressBar()],
-            **config.source.keywords(),
         )
         if is_main_process():
             assert config.run.output is not None, "checked with the configuration"
@@ -51,12 +53,8 @@ def classify(config: ClassifyConfig) -> pd.DataFrame:
     inputs = config.source.data, config.classifier.model
     check_outputs([config.run.output], None, inputs, overwrite=config.run.overwrite)
     classifier = _load(config.classifier, config.run.device)
-    table = classifier.predict_df(
-        config.source.path,
-        label_column=config.source.label_column,
-        batch_size=config.run.batch_size,
-        **config.source.keywords(),
-    )
+    series = _read(config.source, classifier, labelled=False)
+    table = classifier.predict_df(series, batch_size=config.run.batch_size)
     write_frame(table, config.run.output)
     Console().print(f"{len(table):,} series classified. Written to {config.run.output}.")
     return table
@@ -68,17 +66,21 @@ def evaluate(config: EvaluateConfig) -> ClassEvaluation:
         require_picture_path(config.plot, config.overwrite)
         require_distinct([config.plot], (config.source.data, config.classifier.model))
     classifier = _load(config.classifier, config.device)
-    found = classifier.evaluate(
-        config.source.path,
-        label_column=config.source.label_column,
-        batch_size=config.batch_size,
-        **config.source.keywords(),
-    )
+    found = classifier.evaluate(_read(config.source, classifier), batch_size=config.batch_size)
     print_evaluation(found)
     if config.plot is not None:
         confusion_figure(found.confusion, config.plot)
         Console().print(f"Confusion matrix drawn to {config.plot}.")
     return found
+
+
+def _read(source: LabelledSource, classifier: Classifier | None = None, *, labelled: bool = True) -> LabelledTable:
+    """Read the series of a command, as a classifier remembers such tables, and say what was understood of them."""
+    remembered = None if classifier is None else classifier.remembered
+    table = read_labelled(source.path, source.label_column, source.keywords(), remembered=remembered, labelled=labelled)
+    if is_main_process():
+        Console(highlight=False, soft_wrap=True).print(f"{Path(source.path).name}: {table.line}", markup=False)
+    return table
 
 
 def _load(choice: ClassifierChoice, device: str) -> Classifier:

@@ -183,3 +183,6 @@ def test_numbers_are_classes_by_size() -> None:
     numbers, classes = class_numbers([10, 2.0, 10, 1], 4, None)
     assert classes == ["1", "2", "10"]
     assert numbers.tolist() == [2, 1, 2, 0]
+    assert class_numbers(["1.0", "10", "2.00"], 3, classes)[0].tolist() == [0, 2, 1]  # as other programs write them
+    with pytest.raises(InputError, match=r"found '1\.5' too"):
+        class_numbers(["1.5"], 1, classes)

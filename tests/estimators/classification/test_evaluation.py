@@ -26,6 +26,13 @@ def test_scores_matrix_and_report_agree_with_scikit_learn() -> None:
     assert found.per_class["recall"][2] == pytest.approx((chosen[labels == 2] == 2).mean())
 
 
+def test_a_class_that_is_named_but_does_not_occur_counts_in_macro_f1_as_for_scikit_learn() -> None:
+    labels, chosen = np.array([0, 0, 1, 1, 1]), np.array([0, 2, 1, 1, 0])
+    found = ClassEvaluation.of(np.eye(4)[chosen], labels, ["a", "b", "c", "d"])
+    assert found.scores["macro_f1"][0] == pytest.approx(f1_score(labels, chosen, average="macro"))
+    assert found.scores["macro_f1"][0] < f1_score(labels, chosen, average="macro", labels=[0, 1])
+
+
 def test_the_calibration_error_is_the_distance_of_sure_and_right() -> None:
     sure = np.tile([0.9, 0.1], (10, 1))
     right_six_times = np.array([0] * 6 + [1] * 4)

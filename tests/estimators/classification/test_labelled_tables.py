@@ -36,6 +36,16 @@ def test_a_long_table_is_read_like_the_one_of_the_fit() -> None:
     np.testing.assert_array_equal(alike.series[1], found.series[1])
 
 
+def test_one_line_says_what_was_understood(tmp_path: Path) -> None:
+    found = read_labelled(long_table(), "state", {"id_column": "machine"})
+    assert found.line == "2 series, channels 'x', 'y', 5 steps each, classes 'good' (1), 'worn' (1)"
+    assert read_labelled(found) is found
+    (tmp_path / "t.ts").write_text("@classLabel true 1 2\n@data\n1,2,?,4:2\n1:1\n3,4,5:1\n")
+    line = read_labelled(tmp_path / "t.ts").line
+    assert line == "3 series, 1 channel, 1 to 4 steps, 12.5 % missing, classes '1' (2), '2' (1)"
+    assert read_labelled(tmp_path / "t.ts", labelled=False).line.endswith("12.5 % missing")
+
+
 def test_a_series_in_each_row_ends_with_its_last_value(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("label,t0,t1,t2,t3,t4\n1,1,2,3,4,5\n2,1,,3,4,\n1,5,4,3,2,1\n")

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from peft import PeftModel
@@ -89,6 +91,25 @@ def test_plain_peft_loads_the_adapter(tuned: TextClassifier, tmp_path: Path) -> 
     np.testing.assert_allclose(logits.softmax(-1), tuned.predict(["a good film"]), atol=1e-6)
     with pytest.raises(InputError, match="fine-tuned for max_length=32"):
         TextClassifier.from_pretrained(tmp_path / "run", 16)
+
+
+def test_a_table_comes_back_as_its_kind_with_all_its_texts(base: TextClassifier) -> None:
+    texts, labels = reviews(20)
+    tuned = base.fit(texts, labels, method="linear_probe")
+    frame = pd.DataFrame({"predictions": texts})
+    found = tuned.predict_df(pl.from_pandas(frame), text_column="predictions")
+    assert isinstance(found, pl.DataFrame)
+    assert found.columns == ["predictions", "predictions_", *CLASSES]
+    assert found["predictions"].to_list() == texts
+    arrow = tuned.predict_df(pa.Table.from_pandas(frame), text_column="predictions")
+    assert isinstance(arrow, pa.Table)
+    assert arrow["predictions_"].to_pylist() == found["predictions_"].to_list()
+
+
+def test_f1_of_several_classes_is_that_of_scikit_learn() -> None:
+    labels, chosen = np.array([0, 0, 1, 1, 1]), np.array([0, 2, 1, 1, 0])
+    found = text_scores(np.eye(4)[chosen], labels)
+    assert found["f1"] == pytest.approx(f1_score(labels, chosen, average="macro"))
 
 
 def test_pairs_in_a_table_and_texts_that_are_too_long(

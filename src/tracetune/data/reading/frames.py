@@ -32,9 +32,8 @@ def raw_of_frame(frame: Any) -> RawTable:
         try:
             narrow = nw.from_native(frame)
             narrow = narrow.collect() if isinstance(narrow, nw.LazyFrame) else narrow
-            kind = str(narrow.implementation.value)
-            frame = _with_whole_numbers(narrow.to_pandas(), _whole_columns(narrow).to_arrow())
-            return RawTable(raw_of_frame(frame).frame, kind=kind if kind in ("polars", "pyarrow") else "pandas")
+            pandas = _with_whole_numbers(narrow.to_pandas(), _whole_columns(narrow).to_arrow())
+            return RawTable(raw_of_frame(pandas).frame, kind=kind_of(frame))
         except (TypeError, AttributeError) as error:
             raise InputError(
                 f"Expected a table (pandas, polars or pyarrow) or a path, found {type(frame).__name__}. Give arrays "
@@ -45,6 +44,14 @@ def raw_of_frame(frame: Any) -> RawTable:
     names = [_flat(name) for name in frame.columns]
     refuse_duplicate_names(names)
     return RawTable(frame.set_axis(names, axis=1).reset_index(drop=True))
+
+
+def kind_of(frame: Any) -> str:
+    """Return the kind of a frame: ``pandas``, ``polars`` or ``pyarrow``."""
+    if isinstance(frame, pa.Table):
+        return "pyarrow"
+    kind = "pandas" if isinstance(frame, (pd.DataFrame, pd.Series)) else str(nw.from_native(frame).implementation.value)
+    return kind if kind in ("polars", "pyarrow") else "pandas"
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.errors import InputError, argument
 from tracetune.base.json_types import JsonObject
-from tracetune.data.forecast_frame import of_kind
+from tracetune.data.forecast_frame import free_name, of_kind
 from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
 from tracetune.data.windows import batches
 from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
@@ -104,6 +104,15 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
             InputError: nothing was fitted yet.
         """
         return self._fitted_record().classes
+
+    @property
+    def remembered(self) -> JsonObject:
+        """Return how the table of the fit was read; empty after a fit on arrays.
+
+        Raises:
+            InputError: nothing was fitted yet.
+        """
+        return self._fitted_record().columns
 
     @classmethod
     def from_pretrained(
@@ -265,7 +274,7 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
         probabilities = self.predict(table.series, batch_size=batch_size)
         found: dict[str, object] = {
             table.item_column: table.items,
-            "predictions": np.array(self.classes)[probabilities.argmax(axis=1)],
+            free_name("predictions", [table.item_column]): np.array(self.classes)[probabilities.argmax(axis=1)],
         }
         for name, of_class in zip(self.classes, probabilities.T, strict=True):
             found[f"class {name}" if name in found else name] = of_class

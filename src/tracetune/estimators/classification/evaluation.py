@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from tracetune.evaluation.class_scores import beside_most_frequent, log_loss
 
@@ -21,8 +21,9 @@ class ClassEvaluation:
 
     Attributes:
         scores: a row for the model and one for always naming the class that is most frequent among the samples:
-            accuracy, balanced accuracy (mean recall of the classes that occur), macro F1, log loss, expected
-            calibration error (10 bins of equal width; Guo et al. 2017), number of samples.
+            accuracy, balanced accuracy (mean recall of the classes that occur), macro F1 (mean over the classes that
+            occur or are named), log loss, expected calibration error (10 bins of equal width; Guo et al. 2017), number
+            of samples.
         per_class: precision, recall, F1 and number of samples of each class.
         confusion: [K, K] counts, true classes in rows, predicted ones in columns.
     """
@@ -58,11 +59,10 @@ class ClassEvaluation:
 def _scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     chosen = probabilities.argmax(axis=1)
     present = np.unique(labels)
-    _, _, f1, _ = precision_recall_fscore_support(labels, chosen, labels=present, zero_division=0.0)
     return {
         "accuracy": float((chosen == labels).mean()),
         "balanced_accuracy": float(np.mean([(chosen[labels == label] == label).mean() for label in present])),
-        "macro_f1": float(f1.mean()),
+        "macro_f1": float(f1_score(labels, chosen, average="macro", zero_division=0.0)),
         "log_loss": log_loss(probabilities, labels),
         "calibration_error": _calibration_error(probabilities, labels),
         "samples": len(labels),

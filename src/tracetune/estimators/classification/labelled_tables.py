@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard, Union, cast
 
 import numpy as np
 import pandas as pd
@@ -23,9 +23,9 @@ from tracetune.data.reading.raw import RawTable, listed, shown
 from tracetune.data.reading.read import read_cells
 from tracetune.data.reading.sources import Frame, ReadingKeywords
 from tracetune.data.ts_files import read_ts
-from tracetune.estimators.labelled import Label, Labels, require_labels
+from tracetune.estimators.labelled import Label, Labels, class_numbers, require_labels
 
-TableSource = Frame | str | Path
+TableSource = Union[Frame, str, Path, "LabelledTable"]
 SeriesData = Iterable[np.ndarray] | TableSource
 """An array [S, C, L], arrays [C, L], a table, or the path of one."""
 
@@ -33,6 +33,7 @@ LABEL = "label"
 STEPS_IN_HEADER = "steps_in_header"
 _STEP_NAME = re.compile(r"([A-Za-z_ .-]*)(\d+)")  # t0, step 1, 2, -2
 _STEP_COLUMNS = "step_columns"
+_SHOWN_CLASSES = 8  # in a line; as many channels
 _LEAST_STEPS = 4  # columns of a table with a series in each row
 
 
@@ -56,6 +57,27 @@ class LabelledTable:
     columns: JsonObject
     kind: str
 
+    @property
+    def line(self) -> str:
+        """Return what was understood, in one line."""
+        lengths = [series.shape[1] for series in self.series]
+        steps = f"{min(lengths):,} to {max(lengths):,} steps" if len(set(lengths)) > 1 else f"{lengths[0]:,} steps each"
+        missing = sum(int(np.isnan(series).sum()) for series in self.series) / sum(each.size for each in self.series)
+        found = [f"{len(lengths):,} series", _channels(len(self.series[0]), self.columns), steps]
+        found += [f"{missing:.1%} missing".replace("%", " %")] if missing else []
+        if self.labels is not None:
+            numbers, classes = class_numbers(self.labels, len(lengths), None)
+            counts = np.bincount(numbers).tolist()
+            shown_classes = [f"{shown(name)} ({count:,})" for name, count in zip(classes, counts, strict=True)]
+            more = f", ... ({len(classes)} in all)" if len(classes) > _SHOWN_CLASSES else ""
+            found.append(f"classes {', '.join(shown_classes[:_SHOWN_CLASSES])}{more}")
+        return ", ".join(found)
+
+
+def _channels(count: int, columns: JsonObject) -> str:
+    names = columns.get("target") or ()
+    return listed("channel", names, _SHOWN_CLASSES) if names else f"{count} channel{'s' if count > 1 else ''}"
+
 
 def is_table(data: SeriesData) -> TypeGuard[TableSource]:
     """Return whether data are a path or a frame, not arrays."""
@@ -73,7 +95,7 @@ def read_labelled(
     """Read a .ts file, a table file or a frame of labelled series.
 
     Args:
-        source: a path, or a frame of pandas, polars or pyarrow.
+        source: a path, a frame of pandas, polars or pyarrow, or a table that was read already.
         label_column: None takes the remembered one, else "label".
         options: fields of `ReadingOptions`; ``layout="steps_in_header"`` for a series in each row, which is also
             taken where no column names items and all but the label are numbers.
@@ -83,6 +105,8 @@ def read_labelled(
     Raises:
         InputError: an unusable table, no label column, or more than one label for an item.
     """
+    if isinstance(source, LabelledTable):
+        return source
     if isinstance(source, (str, Path)) and str(source).lower().endswith(".ts"):
         return _from_ts(source, labelled)
     known: JsonObject = dict(remembered or {})

@@ -12,15 +12,15 @@ from tracetune.evaluation.class_scores import log_loss
 def text_scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Return accuracy, F1, Matthews correlation and log loss of probabilities [S, K] for classes [S].
 
-    F1 of two classes is that of the second one, of more the mean over all. The correlation is 0 where only one class
-    occurs and is named.
+    F1 of two classes is that of the second one, of more the mean over those that occur or are named. The correlation is
+    0 where only one class occurs and is named.
     """
     chosen = probabilities.argmax(axis=1)
     classes = probabilities.shape[1]
     if classes == 2:
         f1 = f1_score(labels, chosen, zero_division=0)
     else:
-        f1 = f1_score(labels, chosen, zero_division=0, average="macro", labels=np.arange(classes))
+        f1 = f1_score(labels, chosen, zero_division=0, average="macro")
     return {
         "accuracy": float((chosen == labels).mean()),
         "f1": float(f1),

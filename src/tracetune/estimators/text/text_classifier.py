@@ -14,7 +14,9 @@ from transformers import TrainerCallback
 from tracetune.backbones.text_encoder import TextEncoder, load_text_encoder
 from tracetune.base.errors import InputError, Remark, argument
 from tracetune.base.json_types import JsonObject
-from tracetune.data.reading.sources import Frame
+from tracetune.data.forecast_frame import free_name, of_kind
+from tracetune.data.reading.frames import kind_of
+from tracetune.data.reading.sources import Frame, FrameOfKind
 from tracetune.data.windows import batches
 from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
 from tracetune.estimators.labelled import Labels, class_numbers, require_classes, require_share
@@ -185,7 +187,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         """Return the name of the most probable class of each text, [S]."""
         return np.array(self.classes)[self.predict(texts, batch_size=batch_size).argmax(axis=1)]
 
-    def predict_df(self, df: Frame, *, text_column: ColumnNames = None, batch_size: int = 64) -> pd.DataFrame:
+    def predict_df(self, df: Frame, *, text_column: ColumnNames = None, batch_size: int = 64) -> FrameOfKind:
         """Classify the rows of a table.
 
         Args:
@@ -194,17 +196,19 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
             batch_size: texts per forward pass.
 
         Returns:
-            The texts, ``predictions`` (the most probable class), and the probability of each class under its name.
+            The texts, ``predictions`` (the most probable class), and the probability of each class under its name; a
+            table of the kind that went in.
         """
         frame = required_table(df)
         columns = self._columns(frame, text_column, None, labelled=False)
         texts, _ = texts_of_frame(frame, columns, self._fitted_record().pairs)
         probabilities = self._predict(texts, batch_size)
         table = frame[list(columns.texts)].reset_index(drop=True)
-        table["predictions"] = np.array(self.classes)[probabilities.argmax(axis=1)]
+        table[free_name("predictions", columns.texts)] = np.array(self.classes)[probabilities.argmax(axis=1)]
         taken = set(table.columns)
         names = [f"probability of {name}" if name in taken else name for name in self.classes]
-        return pd.concat([table, pd.DataFrame(probabilities, columns=names)], axis=1)
+        found = pd.concat([table, pd.DataFrame(probabilities, columns=names)], axis=1)
+        return of_kind(found, kind_of(df))
 
     def evaluate(
         self,
@@ -218,8 +222,8 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         """Measure on labelled texts, beside always naming the most frequent class of them.
 
         Returns:
-            One row each: accuracy; F1, of two classes that of the second one, of more the mean over all; Matthews
-            correlation; log loss (mean cross-entropy); number of samples.
+            One row each: accuracy; F1, of two classes that of the second one, of more the mean over those that occur or
+            are named; Matthews correlation; log loss (mean cross-entropy); number of samples.
 
         Raises:
             InputError: unusable data, or a class that the fit did not know.
