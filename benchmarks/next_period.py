@@ -100,6 +100,7 @@ STAGES = (
     Stage("rates, steps", RATES_FITTED, ("weather",), cuts=(2,), seeds=(0,), steps=(50, 200, 400)),
     Stage("rates, again", RATES_FITTED, ("ETTh1", *CONFIRMATION, "ETTh2"), cuts=(2,), seeds=(1,), steps=(25, 100)),
     Stage("rates, fits", ("lora, auto",), ("ETTh1", "weather"), cuts=(2,), seeds=(0,), steps=(100,)),
+    Stage("default, auto", ("default, auto",), seeds=(0,)),
     Stage("selection, again", SELECTION, seeds=(1,)),
     Stage("panels", ("default", "head", "lora"), PANELS, cuts=(2, 1), seeds=(0,)),
     Stage("heads", HEADS, seeds=(0,)),

@@ -94,6 +94,7 @@ TRIALS = {
     "default": Trial(fit={}),
     "default, guard_margin 0": Trial(fit={"guard_margin": 0.0}),
     "default, shrink none, guard_margin 0": Trial(fit={"guard_margin": 0.0, "shrink": NONE}),
+    "default, auto": Trial(fit={"training": {"learning_rate": AUTO}}),
     "lora, auto": Trial(
         fit={"method": Lora(), "start": ZERO_SHOT, "guard_margin": 0.0, "training": {"learning_rate": AUTO}}
     ),
