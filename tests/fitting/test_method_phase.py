@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,7 +21,7 @@ from tracetune.fitting.fit import Fitted, fit, tune
 from tracetune.fitting.method_phase import AUTO_RATES
 from tracetune.fitting.methods import Method
 from tracetune.fitting.run import Run
-from tracetune.fitting.trained import TriedRate
+from tracetune.fitting.trained import MethodReport, Shrinkage, TrainedAdapters, TriedRate
 from tracetune.tasks.forecast_data import forecast_data
 from tracetune.tasks.forecasting import Forecasting
 from tracetune.tasks.task import TrainingData
@@ -87,6 +88,22 @@ def test_a_short_training_competes_where_the_whole_one_is_worse(
     short, whole = found.validation["learning_rates"]
     assert (short["taken"], whole["taken"], whole["validation_loss"]) == (True, False, None)
     assert found.candidates[-1]["validation_loss"] == short["validation_loss"]
+
+
+@pytest.mark.parametrize("whole_is_taken", [True, False])
+def test_nobody_is_told_to_train_longer_where_that_was_worse(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, whole_is_taken: bool
+) -> None:
+    rates = (TriedRate(8e-3, 4, 1.0, taken=not whole_is_taken), TriedRate(8e-3, 16, 1.0, taken=whole_is_taken))
+    losses = np.ones(len(data.validation))
+    trained = TrainedAdapters([], 0.0, 0, MethodReport(), {}, rates)
+    tuned = SimpleNamespace(
+        model=None, losses=losses, shrinkage=Shrinkage(8 / 3, losses, {}, ended_early=True), trained=trained
+    )
+    monkeypatch.setattr(method_phase, "_at_best_rate", lambda *_: tuned)
+    with Run.at(None) as run:
+        method_phase.add_tuned(Candidates(data), data, AUTO, run)
+    assert ("Train longer" in caplog.text) == whole_is_taken
 
 
 def test_what_selection_says_is_not_said_for_every_rate(

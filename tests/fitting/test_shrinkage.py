@@ -91,6 +91,18 @@ def test_training_that_ended_early_is_said() -> None:
     assert model.weight.item() == pytest.approx(2 / 3 * BEYOND[-1])
 
 
+def test_a_model_that_goes_back_to_its_start_has_not_ended_early() -> None:
+    """Three periods gain up to the largest factor, but the fourth loses more at each of them than they gain."""
+    at = [0.0]
+    gaining = PERIODS < 3
+
+    def measured() -> np.ndarray:
+        return np.where(gaining, 1 - at[0] / 5, 20 + at[0])
+
+    found = shrink(lambda factor: at.__setitem__(0, factor), measured, GROUPS, beyond=BEYOND)
+    assert (max(found.tried), found.factor, found.ended_early) == (BEYOND[-1], 0.0, False)
+
+
 def test_no_factor_beyond_is_measured_where_one_before_it_is_better_or_the_model_diverges() -> None:
     curve = {**dict.fromkeys(FACTORS, np.full(20, 1.0)), 0.75: np.full(20, 0.5)}
     assert set(search(curve.__getitem__, GROUPS, BEYOND)) == set(FACTORS)

@@ -81,7 +81,9 @@ def add_tuned(candidates: Candidates, data: TrainingData, config: FitConfig, run
         tuned = _at_best_rate(candidates, data, config, run)
     else:
         tuned = _tuned(candidates, data, config, run.part(name))
-    if tuned.shrinkage is not None and tuned.shrinkage.ended_early:
+    rates = tuned.trained.rates
+    longer_was_worse = bool(rates) and not rates[-1].taken
+    if tuned.shrinkage is not None and tuned.shrinkage.ended_early and not longer_was_worse:
         logger.warning(
             Remark(
                 f"{name} is best on validation at {BEYOND[-1]:g} times what it has learned, the most that is tried: "

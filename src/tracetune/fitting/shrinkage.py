@@ -60,7 +60,8 @@ def shrink(
     go_to(factor)
     means = {float(each): _mean(losses[each]) for each in sorted(losses)}
     tried = {each: mean if np.isfinite(mean) else None for each, mean in means.items()}
-    return Shrinkage(factor, losses[factor], tried, ended_early=best_factor(found, groups) in beyond[-1:])
+    largest = [KEPT_SHARE * each for each in beyond[-1:]]
+    return Shrinkage(factor, losses[factor], tried, ended_early=factor in largest)
 
 
 def search(

@@ -20,7 +20,7 @@ class Shrinkage:
         factor: g, at least 0; above 1 it is beyond the trained model.
         losses: [S] with this factor.
         tried: mean loss at every factor that was measured; None where the model had diverged.
-        ended_early: whether the largest factor of all had the largest gain: training stopped on the way.
+        ended_early: whether it follows from the largest factor of all: training stopped on the way.
     """
 
     factor: float
