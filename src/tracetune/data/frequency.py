@@ -23,6 +23,11 @@ _WORDS = {
     "min": "each minute", "s": "each second", "YS-JAN": "yearly", "YE-DEC": "yearly (last days)", "QS-OCT": "quarterly",
     "QE-DEC": "quarterly (last days)",
 }  # fmt: skip
+_ALIASES = {
+    "hour": "'h'", "dai": "'D'", "day": "'D'", "week": "'W-SUN' (the weekday of the dates)", "minute": "'min'",
+    "month": "'MS' for first days, 'ME' for last days", "quarter": "'QS' for first days, 'QE' for last days",
+    "year": "'YS' for first days, 'YE' for last days", "annual": "'YS' for first days, 'YE' for last days",
+}  # fmt: skip
 _FULL_DAYS = dict(
     zip(WEEKDAYS, ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays"), strict=True)
 )
@@ -144,6 +149,9 @@ def _bracketed(match: re.Match[str]) -> Offset:
 
 
 def _no_frequency(freq: object) -> InputError:
+    found = str(freq)[:60]
+    near = _ALIASES.get(found.strip().lower().removesuffix("ly"), "")  # "annually", "daily"
+    hint = f" Write {near}." if near else ""
     return InputError(
-        f"Expected a pandas offset alias such as 'h', 'D' or 'MS', found {argument('freq', str(freq)[:60])}."
+        f"Expected a pandas offset alias such as 'h', 'D' or 'MS', found {argument('freq', found)}.{hint}"
     )

@@ -238,6 +238,8 @@ def shuffled_text(values, row, text):
         (long_frame().iloc[[0, 2, 1, 3]], {}, "item 'a' are not in order: 2024-01-01 01:00:00 in row 2.*sort=True"),
         (long_frame().iloc[[0, 1, 1, 1]], {}, "'a' has timestamp 2024-01-01 01:00:00 more than once .*2 repeated"),
         (long_frame().iloc[[0, 2, 1, 1]], {"sort": True}, "more than once .rows 2 and 3; 1 repeated"),
+        (long_frame(), {"freq": "Monthly"}, "found freq='Monthly'. Write 'MS' for first days, 'ME' for last days"),
+        (long_frame(), {"freq": "daily"}, "Write 'D'"),
         (long_frame(), {"freq": "fortnight"}, "Expected a pandas offset alias .* found freq='fortnight'"),
         (long_frame(timestamp=range(6)), {"freq": "h"}, "freq='h' was given, but the timestamps are integers"),
         (long_frame(steps=1), {}, "Every item has a single row"),
