@@ -157,7 +157,7 @@ def test_what_was_learned_is_not_compared_with_itself(base: AnomalyDetector) -> 
     assert detector.score(values[300:900]).score.idxmax() in range(260, 370)
     (remark,) = detector.remarks
     assert "has an anomaly itself" in remark
-    assert base.fit(season(1200), scorer="windows").remarks == ()
+    assert not any("an anomaly itself" in remark for remark in base.fit(season(1200), scorer="windows").remarks)
     assert base.fit(values, contamination=0.1, scorer="windows", false_alarm_rate=0.01).remarks == ()
 
 

@@ -10,13 +10,13 @@ from tests.tiny import tiny_backbone
 from tracetune.base.errors import InputError
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores import SCORERS, ChannelScorer, Forecast, RankAverage, Windows, scorer_named
-from tracetune.tasks.anomaly_scores.features import LevelFeatures, RawShape
+from tracetune.tasks.anomaly_scores.features import EmbeddedShape, LevelFeatures, RawShape, WindowFeatures
 from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
-from tracetune.tasks.anomaly_scores.neighbour_scorer import fit_neighbour_scorer, window_widths
-from tracetune.tasks.anomaly_scores.neighbours import coreset, nearest_distance
+from tracetune.tasks.anomaly_scores.neighbour_scorer import NeighbourScorer, fit_neighbour_scorer, window_widths
+from tracetune.tasks.anomaly_scores.neighbours import nearest_distance
 from tracetune.tasks.anomaly_scores.scaling import Scaling, Spread, mean_of_known
 from tracetune.tasks.anomaly_scores.shape_and_level import fit_shape_and_level
-from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts
+from tracetune.tasks.anomaly_scores.sliding import dominant_period, scattered_starts, spread, window_starts
 
 NAMES = ["forecast", "rank_average", "reconstruction"]  # the second one holds the others
 
@@ -85,11 +85,31 @@ def test_equal_rows_are_not_apart() -> None:
     assert nearest_distance(rows, rows, 1).max() == 0.0
 
 
-def test_a_coreset_is_a_part_in_order() -> None:
-    kept = coreset(50, 10)
-    assert len(kept) == 10
-    assert (kept.diff() > 0).all()
-    assert coreset(50, 60).tolist() == list(range(50))
+@settings(deadline=None, max_examples=30)
+@given(st.integers(60, 400), st.integers(8, 50), st.integers(1, 8), st.integers(2, 12))
+def test_windows_that_are_learned_cover_every_step_and_phase(length: int, width: int, stride: int, period: int) -> None:
+    stride = min(stride, width // 2)
+    starts = scattered_starts(length, width, stride)
+    assert (starts[0], starts[-1]) == (0, length - width)
+    assert np.diff(starts).min() > 0 and np.diff(starts).max() < 2 * stride
+    many = scattered_starts(8 * period * stride + width, width, stride)
+    assert set(many % period) == set(range(period))
+    later = scattered_starts(length - 7, width, stride, at=7)
+    assert set(later[1:-1] + 7) <= set(starts) and {start for start in starts if start > 7} <= set(later + 7)
+
+
+@pytest.mark.parametrize("features", [RawShape(), EmbeddedShape(tiny_backbone())])
+@pytest.mark.parametrize("period", [24, 96])
+def test_the_phase_at_which_later_steps_begin_does_not_matter(period: int, features: WindowFeatures) -> None:
+    """Widths are multiples of the period, and so are the strides: windows on their grid are at a few phases only."""
+
+    def repeated(start: int, seed: int) -> np.ndarray:
+        noise = 0.05 * np.random.default_rng(seed).normal(size=1500)
+        return np.sin(2 * np.pi * np.arange(start, start + 1500) / period) + noise
+
+    scorer = fit_neighbour_scorer(repeated(0, 0), features, (96,))
+    at_phase = [float(np.quantile(scorer.score(repeated(start, 1 + start)), 0.9)) for start in range(0, 12, 3)]
+    assert max(at_phase) < 2 * max(at_phase[0], 1.0)  # 1 is the 0.99 quantile of the normal part
 
 
 def test_units() -> None:
@@ -161,6 +181,16 @@ def test_errors_hold_nothing_out(name: str, fitted: dict[str, ChannelScorer]) ->
     np.testing.assert_array_equal(fitted[name].held_out_scores(), fitted[name].normal_scores)
 
 
+def _of_the_bank(scorer: ChannelScorer) -> np.ndarray:
+    """Return the scores of the bank's own windows, each compared with all that it does not overlap."""
+    assert isinstance(scorer, NeighbourScorer)
+    length, per_width = len(scorer.normal_scores), []
+    for bank in scorer.banks:
+        distances = nearest_distance(bank.rows, bank.rows, bank.neighbours, (bank.starts, bank.starts, bank.width))
+        per_width.append(spread(bank.starts.numpy(), distances.numpy(), bank.width, length))
+    return np.mean([each.scaled(found) for each, found in zip(scorer.spreads, per_width, strict=True)], axis=0)
+
+
 def test_held_out_scores_leave_out_what_is_near_in_time(fitted: dict[str, ChannelScorer]) -> None:
     """Fewer windows to be near to: no score is lower; and where the level wanders, most are higher."""
     for name in ("windows", "neighbours"):
@@ -168,7 +198,7 @@ def test_held_out_scores_leave_out_what_is_near_in_time(fitted: dict[str, Channe
         assert held_out.shape == own.shape
         assert np.isfinite(held_out).all()
         if name == "windows":  # of several members, each has a spread of its own
-            assert (held_out >= own - 1e-6).all()
+            assert (held_out >= _of_the_bank(fitted[name]) - 1e-6).all()
     walk = np.cumsum(np.random.default_rng(0).normal(size=800))
     scorer = scorer_named("neighbours").fit(walk, model())
     assert np.median(scorer.held_out_scores()) > np.median(scorer.normal_scores) + 0.3

@@ -1,5 +1,6 @@
 """Score steps by how far the windows around them are from the nearest normal windows."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,15 +12,17 @@ from torch import Tensor
 from tracetune.base.errors import InputError, argument, shown
 from tracetune.tasks.anomaly_scores.features import WindowFeatures
 from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
-from tracetune.tasks.anomaly_scores.neighbours import coreset, nearest_distance
+from tracetune.tasks.anomaly_scores.neighbours import nearest_distance
 from tracetune.tasks.anomaly_scores.scaling import Scaling, Spread, mean_of_known
 from tracetune.tasks.anomaly_scores.scorer import Calibration
-from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts
+from tracetune.tasks.anomaly_scores.sliding import dominant_period, scattered_starts, spread
 
 SHORTEST_WINDOW = 8
 HELD_OUT_BLOCKS = 5
 _CHUNK = 2048
 _MOST_NUMBERS = 2**24  # of one bank
+_WINDOWS_OVER_A_STEP = 8
+_BANK_WINDOWS_OVER_A_STEP = 32  # so that a later window finds a normal one at its own phase
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def fit_neighbour_scorer(
         widths: of windows in steps; None for half of, one and two periods, see `window_widths`.
         neighbours: how many nearest windows a distance is averaged over.
         contamination: share of the windows that may be anomalous; it raises ``neighbours`` to as many.
-        bank_size: most windows that are kept of each width.
+        bank_size: about the most windows that are kept of each width.
         calibration: of an earlier fit to the same.
 
     Raises:
@@ -122,7 +125,7 @@ def fit_neighbour_scorer(
         )
     scaling = Scaling.of(normal)
     scaled = scaling.scaled(normal)
-    fitting = [width for width in widths if 2 * width <= len(normal) and len(_observed_starts(scaled, width))]
+    fitting = [width for width in widths if 2 * width <= len(normal) and len(_bank_starts(scaled, width))]
     if not fitting:
         raise InputError(
             f"Expected a normal part with windows of {min(widths)} steps with few of them missing, found none. Give a "
@@ -134,7 +137,7 @@ def fit_neighbour_scorer(
         spreads = tuple(Spread(*map(float, each)) for each in calibration["spreads"])
         repeatability = float(calibration["repeatability"][0])
         return NeighbourScorer(features, scaling, banks, spreads, calibration["normal_scores"], repeatability)
-    per_width = [_scores(scaled, filled, bank, features, at=0, learned=True) for bank in banks]
+    per_width = [_scores(scaled, filled, bank, features, at=0) for bank in banks]
     spreads = tuple(Spread.of(scores) for scores in per_width)
     return NeighbourScorer(
         features=features,
@@ -179,36 +182,29 @@ def _bank(
     contamination: float,
     bank_size: int,
 ) -> Bank:
-    starts = _observed_starts(scaled, width)
     windows = _windows(filled, width)
-    length = features(windows[starts[:1]]).shape[1]
-    kept = coreset(len(starts), min(bank_size, max(_MOST_NUMBERS // length, 1)))
-    chosen = torch.as_tensor(starts)[kept]
-    return Bank(width, chosen, features(windows[chosen.numpy()]), max(neighbours, round(contamination * len(chosen))))
+    length = features(windows[_bank_starts(scaled, width)[:1]]).shape[1]
+    size = min(bank_size, max(_MOST_NUMBERS // length, 1))
+    # Of a part with anomalies the nearest windows are a share of all, which need not be many.
+    fine = _stride(width) if contamination else max(width // _BANK_WINDOWS_OVER_A_STEP, 1)
+    starts = _bank_starts(scaled, width, max(fine, math.ceil((len(scaled) - width) / size)))
+    nearest = max(neighbours, round(contamination * len(starts)))
+    return Bank(width, torch.as_tensor(starts), features(windows[starts]), nearest)
 
 
-def _observed_starts(scaled: np.ndarray, width: int) -> np.ndarray:
-    """Return the first steps of the windows of a normal part with few missing steps."""
-    starts = window_starts(len(scaled), width, _stride(width))
+def _bank_starts(scaled: np.ndarray, width: int, stride: int | None = None) -> np.ndarray:
+    """Return the first steps of the windows of a normal part with few missing steps; they are at all phases."""
+    starts = scattered_starts(len(scaled), width, stride or _stride(width))
     return starts[well_observed(scaled, starts, width)]
 
 
-def _scores(
-    scaled: np.ndarray,
-    filled: np.ndarray,
-    bank: Bank,
-    features: WindowFeatures,
-    at: int | None,
-    *,
-    learned: bool = False,
-) -> np.ndarray:
+def _scores(scaled: np.ndarray, filled: np.ndarray, bank: Bank, features: WindowFeatures, at: int | None) -> np.ndarray:
     """Return scores [T] of one width; windows at ``at`` are compared with those of the bank that they do not overlap.
 
-    Features of a chunk are forgotten once they are compared: those of all windows would fill the memory. Those of the
-    part that is being ``learned`` are the bank's, where it has them all.
+    Features of a chunk are forgotten once they are compared: those of all windows would fill the memory.
     """
     width = min(bank.width, len(scaled))
-    starts = window_starts(len(scaled), width, _stride(bank.width), at or 0)
+    starts = scattered_starts(len(scaled), width, _stride(bank.width), at or 0)
     starts = starts[well_observed(scaled, starts, width)]
     if not len(starts):
         return np.full(len(scaled), np.nan)
@@ -217,9 +213,7 @@ def _scores(
     for first in range(0, len(starts), _CHUNK):
         part = starts[first : first + _CHUNK]
         apart = None if at is None else (torch.as_tensor(part + at), bank.starts, bank.width)
-        known = learned and len(starts) == len(bank.starts)
-        rows = bank.rows[first : first + _CHUNK] if known else features(windows[part])
-        found.append(nearest_distance(rows, bank.rows, bank.neighbours, apart))
+        found.append(nearest_distance(features(windows[part]), bank.rows, bank.neighbours, apart))
     return spread(starts, torch.cat(found).numpy(), width, len(scaled))
 
 
@@ -243,7 +237,7 @@ def _windows(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _stride(width: int) -> int:
-    return max(1, width // 8)
+    return max(1, width // _WINDOWS_OVER_A_STEP)
 
 
 def _repeatability(bank: Bank, sample: int = 500) -> float:

@@ -33,10 +33,3 @@ def nearest_distance(
         counted = nearest.values.isfinite()
         found.append(torch.where(counted, exact, 0.0).sum(1) / counted.sum(1))
     return torch.cat(found)
-
-
-def coreset(count: int, size: int, seed: int = 0) -> Tensor:
-    """Return the indices [min(size, count)] of a random part of ``count`` rows, in order."""
-    if count <= size:
-        return torch.arange(count)
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed))[:size].sort().values

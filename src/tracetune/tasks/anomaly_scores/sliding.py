@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.signal import find_peaks
 
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
+
 
 def window_starts(length: int, width: int, stride: int, at: int = 0) -> np.ndarray:
     """Return the first steps [K] of windows of ``width`` steps, ``stride`` apart; the first and last step are covered.
@@ -16,6 +18,25 @@ def window_starts(length: int, width: int, stride: int, at: int = 0) -> np.ndarr
     last = length - width
     starts = np.arange(-at % stride, last + 1, stride)
     return np.unique(np.concatenate([[0], starts, [last]]))
+
+
+def scattered_starts(length: int, width: int, stride: int, at: int = 0) -> np.ndarray:
+    """Return the first steps [K] of windows about ``stride`` apart; the first and last step are covered.
+
+    On a grid, windows of a series whose period is a multiple of the stride begin at a few phases only, and later
+    windows at other phases would be unlike all of them. So one begins somewhere in each stride: in the k-th where the
+    k-th multiple of the golden ratio lies, which fill an interval evenly (Weyl).
+
+    Args:
+        length: steps T of the series.
+        width: steps of a window, at most T.
+        stride: steps in which one window begins.
+        at: place of the first step among strides that begin at 0; windows are the same wherever a series is cut.
+    """
+    last = length - width
+    strides = np.arange(at // stride, (at + last) // stride + 1)
+    starts = strides * stride + (strides * _GOLDEN_RATIO % 1 * stride).astype(int) - at
+    return np.unique(np.concatenate([[0], starts[(starts >= 0) & (starts <= last)], [last]]))
 
 
 def spread(starts: np.ndarray, scores: np.ndarray, width: int, length: int) -> np.ndarray:
