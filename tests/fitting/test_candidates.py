@@ -82,6 +82,18 @@ def test_what_cannot_be_moved_back_to_its_start_has_twice_as_much_to_show(
     assert found.comparisons()[1].margin == (margin if shrinkage else 2 * margin)
 
 
+@pytest.mark.parametrize(("gains", "times"), [((0.05, 0.01, -0.01), 2.0), ((0.05, 0.01, 0.02, -0.01), 1.0)])
+def test_an_error_from_three_periods_asks_for_twice_as_much(gains: tuple[float, ...], times: float) -> None:
+    plain = periods_apart(gains, 0.5)
+    found = Candidates(replace(DATA, groups=plain.groups), 0.5)
+    for candidate in plain:
+        found.add(candidate.name, nn.Identity(), candidate.losses, Shrinkage(0.5, candidate.losses, {}))
+    second = found.comparisons()[1]
+    assert second.margin == 0.5 * times
+    assert second.gain is not None and second.gain.groups == len(gains)
+    assert second.better == (second.gain.mean > second.margin * second.gain.error)
+
+
 def test_a_gain_in_all_periods_counts_though_one_of_them_is_much_harder_than_the_others() -> None:
     """A fifth less in every period: the plain difference is the work of one period, its error as large as itself."""
     periods = np.arange(len(VALIDATION)) * 4 // len(VALIDATION)

@@ -39,10 +39,12 @@ class Difference:
     Attributes:
         mean: over all samples or groups; positive where the first loss is the larger one.
         error: standard error of the mean; None where one period and one item leave it unknown.
+        groups: number of periods of items that it is from.
     """
 
     mean: float
     error: float | None
+    groups: int
 
 
 def relative_gain(first: np.ndarray, second: np.ndarray, groups: SampleGroups) -> Difference:
@@ -62,7 +64,7 @@ def relative_gain(first: np.ndarray, second: np.ndarray, groups: SampleGroups) -
     floor = _FLOOR * np.abs(first).mean()
     size = (np.abs(before) + np.abs(after)) / 2 + floor
     gains = np.divide(before - after, size, out=np.zeros_like(size), where=size > 0)
-    return Difference(float(gains.mean()), standard_error(gains, found.groups))
+    return Difference(float(gains.mean()), standard_error(gains, found.groups), len(gains))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +88,7 @@ def _by_group(values: np.ndarray, groups: SampleGroups) -> _GroupMeans:
 def paired_difference(first: np.ndarray, second: np.ndarray, groups: SampleGroups) -> Difference:
     """Return the mean of (first - second) over losses [S] of the same samples, with its standard error."""
     values = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
-    return Difference(float(values.mean()), standard_error(values, groups))
+    return Difference(float(values.mean()), standard_error(values, groups), len(_by_group(values, groups).values))
 
 
 def standard_error(values: np.ndarray, groups: SampleGroups) -> float | None:

@@ -14,7 +14,8 @@ from tracetune.fitting.trained import Shrinkage
 from tracetune.tasks.task import TrainingData
 from tracetune.training.measure import sample_losses
 
-_UNSHRUNK = 2.0  # times the margin of a model that was moved back as far as validation says
+_DOUBTFUL = 2.0  # times the margin: of a model that was not moved back, and of an error that is itself a guess
+_FEWEST_GROUPS = 4  # periods of items from which a spread can be told
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,8 @@ class Candidates:
     Args:
         data: its validation samples choose.
         margin: by how many standard errors of its gain a model must be better than a simpler one; twice as many where
-            it could not be moved back towards its start, for it is right or wrong as a whole.
+            it could not be moved back towards its start, for it is right or wrong as a whole, and where the error is
+            from fewer than four periods of items, for then it is itself a guess.
     """
 
     def __init__(self, data: TrainingData, margin: float = 0.5) -> None:
@@ -99,8 +101,8 @@ class Candidates:
         """Compare each candidate with the best of the simpler ones; the last ``better`` one has won.
 
         A candidate is better if its mean loss is lower, and its gain over periods and items is more than ``margin``
-        standard errors (see ``relative_gain``), twice as many without a factor of shrinkage. Where these are unknown,
-        or the margin is 0, the lower loss decides.
+        standard errors (see ``relative_gain``), twice as many without a factor of shrinkage or with fewer than four
+        periods of items. Where these are unknown, or the margin is 0, the lower loss decides.
 
         Raises:
             InputError: no candidate has a finite loss.
@@ -119,7 +121,7 @@ class Candidates:
                 best = each
             else:
                 gain = relative_gain(best.losses, each.losses, self.groups)
-                margin = self._margin(each)
+                margin = self._margin(each, gain)
                 beyond_noise = margin == 0 or gain.error is None or gain.mean > margin * gain.error
                 better = each.validation_loss < best.validation_loss and beyond_noise
                 found.append(Comparison(each.name, best.name, gain, margin, better))
@@ -129,8 +131,9 @@ class Candidates:
             raise InputError(f"Expected a finite validation loss, found {losses}. Look for extreme values in the data.")
         return found
 
-    def _margin(self, candidate: Candidate) -> float:
-        return self.margin if candidate.shrinkage is not None else _UNSHRUNK * self.margin
+    def _margin(self, candidate: Candidate, gain: Difference | None = None) -> float:
+        few = gain is not None and gain.groups < _FEWEST_GROUPS
+        return _DOUBTFUL * self.margin if few or candidate.shrinkage is None else self.margin
 
     def best(self) -> Candidate:
         """Return the candidate that no simpler one can hold against, see `comparisons`.

@@ -62,8 +62,8 @@ class FitConfig:
         shrink: how a trained model is moved back towards its start, as far as validation says: "together" by one
             factor (fitting/shrinkage.py); "modules" before that by one for each LoRA module, head aside
             (selection/soft_gates.py; "trace" and "lora", two periods or more); "none" leaves it as trained.
-        guard_margin: by how many standard errors of its gain a model must be better than a simpler one to win; 0
-            takes any difference.
+        guard_margin: by how many standard errors of its gain a model must be better than a simpler one to win (twice
+            as many in doubtful cases, see ``Candidates``); 0 takes any difference.
         checkpoints: folder for checkpoints, from which an interrupted run goes on; None keeps none. Those of another
             run (other settings, data, backbone or versions) are refused.
         restart: discard what is in ``checkpoints``, whichever run it is of.
