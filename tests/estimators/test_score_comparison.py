@@ -56,14 +56,14 @@ def test_runs_that_only_scored_keep_the_best(tmp_path: Path) -> None:
     assert (found.overlap.sizes, found.overlap.shared) == ((2, 2), 0)
     assert found.spearman.estimate == pytest.approx(-1)
     assert found.told_apart == (0.75, None)
-    assert "no more than chance" in found.describe()
+    assert "no more than random choices do" in found.describe()
 
 
 def test_the_sentence_says_whether_it_is_more_than_chance() -> None:
     (found,) = compare_scores(importance([8.0, 7, 6, 5, 4, 3, 2, 1]), importance([8.0, 7, 6, 5, 1, 2, 3, 4]))
     assert found.describe() == (
         "gated_dsic: of 4 kept modules out of 8, 4 are the same, where random choices share 2 (p = 0.014): "
-        "more than chance."
+        "more than random choices do."
     )
 
 

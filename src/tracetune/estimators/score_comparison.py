@@ -104,8 +104,8 @@ class ScoreComparison:
             f"the same, where random choices share {overlap.expected:.3g} (p = {overlap.p_value:.2g})"
         )
         if overlap.p_value < 0.05:
-            return f"{found}: more than chance."
-        return f"{found}: no more than chance would give."
+            return f"{found}: more than random choices do."
+        return f"{found}: no more than random choices do."
 
 
 def compare_scores(first: Any, second: Any, keep: float = 0.5) -> list[ScoreComparison]:

@@ -11,6 +11,7 @@ from tracetune.evaluation.backtest import Evaluation
 from tracetune.report.tables import print_table
 
 _WORST = 5
+_DRAWN = 3  # of the worst items
 _FEWEST = 3  # items among which one may make up most of the mean
 _MODEL = "model"
 
@@ -89,14 +90,17 @@ def coverage_lines(coverage: pd.DataFrame) -> list[str]:
 
 
 def rows_to_draw(found: Evaluation, panel: Panel) -> dict[tuple[int, int], str]:
-    """Return the numbers of the worst items and channels and of the median one in ``panel``, each with a note."""
-    worst = found.worst_items(3)
-    several = int((found.items["forecaster"] == _MODEL).sum()) > 1
+    """Return the numbers of the worst items and channels and of the median one in ``panel``, each with a note.
+
+    Where these are all there are, none is called the worst.
+    """
+    worst = found.worst_items(_DRAWN)
+    others = int((found.items["forecaster"] == _MODEL).sum()) > _DRAWN
     notes: dict[tuple[int, int], str] = {}
     for table, word in ((worst, "worst"), (found.median_item(), "median")):
         for place, row in zip(_places(table, panel), table.to_dict("records"), strict=True):
             name = "mase" if np.isfinite(row["mase"]) else "wape"
-            notes.setdefault(place, f"{word}, {name} {row[name]:.3g}" if several else f"{name} {row[name]:.3g}")
+            notes.setdefault(place, f"{word}, {name} {row[name]:.3g}" if others else f"{name} {row[name]:.3g}")
     return notes
 
 
