@@ -58,7 +58,7 @@ def test_it_is_plain_json(fingerprint):
 
 def test_the_versions_are_the_installed_ones():
     versions = library_versions()
-    assert versions["torch"] == torch.__version__
+    assert versions["torch"].partition("+")[0] == torch.__version__.partition("+")[0]  # +cu130 is in one of the two
     assert {"tracetune", "transformers", "peft"} <= set(versions)
 
 
