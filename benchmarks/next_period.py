@@ -40,6 +40,7 @@ CORE = (
     "adalora",
 )
 HEADS = ("head, then trace .25", "head, then random .25", "head, then lora")
+HEADS_OF_OTHER_SIZES = tuple(f"head, then {method} .{share}" for share in (1, 5) for method in ("trace", "random"))
 FAR = ("default", "trace .25", "random .25", "lora, rank 1, half the blocks", "lora")
 BUDGETS = ("trace .1", "random .1", "trace .5", "random .5", "lora, rank 1")
 BEST = ("best, then trace .5", "best, then trace .5 at 2e-3", "best, then lora")
@@ -104,6 +105,7 @@ STAGES = (
     Stage("selection, again", SELECTION, seeds=(1,)),
     Stage("panels", ("default", "head", "lora"), PANELS, cuts=(2, 1), seeds=(0,)),
     Stage("heads", HEADS, seeds=(0,)),
+    Stage("heads, other budgets", HEADS_OF_OTHER_SIZES, seeds=(0,)),
     Stage("core, again", CORE, seeds=(1,)),
     Stage("far", FAR, horizon=336, seeds=(0,)),
     Stage("variants", VARIANTS, CHOICE, cuts=(2,), seeds=(0,)),

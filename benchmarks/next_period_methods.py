@@ -120,6 +120,8 @@ TRIALS = {
     "random .5": Trial(_trace(0.5, "random")),
     "head, then trace .25": Trial(_trace(0.25), HEAD, 5e-4),
     "head, then random .25": Trial(_trace(0.25, "random"), HEAD, 5e-4),
+    **{f"head, then trace .{share}": Trial(_trace(share / 10), HEAD, 5e-4) for share in (1, 5)},
+    **{f"head, then random .{share}": Trial(_trace(share / 10, "random"), HEAD, 5e-4) for share in (1, 5)},
     "head, then lora": Trial(_lora(), HEAD, 5e-4),
     "head, then lora, rank 1, half the blocks": Trial(_lora(r=1, lora_alpha=2.0, target_modules=LAST_HALF), HEAD, 5e-4),
     "best, then trace .25": Trial(_trace(0.25), BEST, None, best_step=True),
