@@ -59,9 +59,10 @@ def print_table(
     for index, column in enumerate(columns):
         numeric = _is_numeric(rows, column)
         justify: Literal["left", "right"] = "right" if numeric else "left"
-        widest = max(len(format_value(row.get(column))) for row in rows) if numeric else None  # numbers stay whole
-        # So do names, to be copied; headers are broken between words where there is no room for them.
         header = Text(column.replace("_", " "))
+        # Numbers and names stay whole, to be copied; headers are broken between words where there is no room for them.
+        whole = [*header.plain.split(), *(format_value(row.get(column)) for row in rows)]
+        widest = max(map(len, whole)) if numeric else None
         table.add_column(header, justify=justify, no_wrap=index == 0, min_width=widest, overflow="fold")
     for row in rows:
         table.add_row(*(Text(format_value(row.get(column))) for column in columns))

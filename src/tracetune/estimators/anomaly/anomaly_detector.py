@@ -1,18 +1,16 @@
 """AnomalyDetector: load, fit, detect, evaluate, update, save."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
-from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.base.errors import InputError, Remark, argument
-from tracetune.base.json_types import JsonObject
 from tracetune.data.panels import Panel
 from tracetune.data.reading.labels import LABEL_COLUMN
 from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
@@ -31,7 +29,7 @@ from tracetune.estimators.anomaly.frames import (
     require_channels,
 )
 from tracetune.estimators.anomaly.item_scorer import items_of, total
-from tracetune.estimators.anomaly.record import Learned, checked_scorer
+from tracetune.estimators.anomaly.record import checked_scorer
 from tracetune.estimators.anomaly.scored import scored_detector
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.anomaly.state import fit_detector, load_detector
@@ -41,7 +39,6 @@ from tracetune.estimators.saved_model import save_model
 from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
-from tracetune.fitting.trained import History
 from tracetune.report.anomaly_plots import anomaly_figure
 from tracetune.tasks.anomaly import AnomalyDetection
 from tracetune.tasks.anomaly_scores.scorer import Scorer
@@ -69,20 +66,6 @@ class AnomalyDetector(DetectorParts):
     >>> bool(event.start <= 310 and event.end >= 320)
     True
     """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        base_name: str,
-        *,
-        learned: Learned | None = None,
-        trace: JsonObject | None = None,
-        history: Mapping[str, History] | None = None,
-        device: str = "auto",
-    ) -> None:
-        super().__init__(model, base_name, learned=learned, trace=trace, history=history, device=device)
-        self._streams: dict[str, ItemStream] = {}
-        self._said: set[Remark] = set()
 
     @classmethod
     def from_pretrained(

@@ -1,6 +1,7 @@
 """The parts of an anomaly detector, and what can be read of them: channels, threshold, how its table was read."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from torch import nn
 
@@ -12,6 +13,9 @@ from tracetune.estimators.anomaly.record import Learned
 from tracetune.fitting.trained import History
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.task import task_model_of
+
+if TYPE_CHECKING:
+    from tracetune.estimators.anomaly.stream import ItemStream
 
 
 class DetectorParts:
@@ -42,6 +46,8 @@ class DetectorParts:
         self.learned = learned
         self.trace = trace
         self.history = dict(history or {})
+        self._streams: dict[str, ItemStream] = {}  # of the items whose rows arrive one after the other
+        self._said: set[Remark] = set()  # logged once
 
     @property
     def anomaly_model(self) -> AnomalyModel:

@@ -16,14 +16,10 @@ def text_scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, floa
     0 where only one class occurs and is named.
     """
     chosen = probabilities.argmax(axis=1)
-    classes = probabilities.shape[1]
-    if classes == 2:
-        f1 = f1_score(labels, chosen, zero_division=0)
-    else:
-        f1 = f1_score(labels, chosen, zero_division=0, average="macro")
+    average = "binary" if probabilities.shape[1] == 2 else "macro"
     return {
         "accuracy": float((chosen == labels).mean()),
-        "f1": float(f1),
+        "f1": float(f1_score(labels, chosen, zero_division=0, average=average)),
         "matthews": float(matthews_corrcoef(labels, chosen)) if len(np.unique([labels, chosen])) > 1 else 0.0,
         "log_loss": log_loss(probabilities, labels),
         "samples": len(labels),
