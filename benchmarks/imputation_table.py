@@ -1,4 +1,4 @@
-"""Filling of gaps beside what needs no model: zero-shot, head alone, TRACE, LoRA, full fine-tuning, simple fills.
+"""Filling of gaps beside what needs no model: zero-shot, head alone, TRACE, LoRA, AdaLoRA, full fine-tuning, simple fills.
 
 A fit sees the training and validation parts of a data set, cut to their last steps; then observed steps of the first
 steps of the test part are hidden, by every pattern and share, and filled; whole channels a share at a time, until each
@@ -29,7 +29,7 @@ from tracetune.training.config import TrainingConfig
 SETS = ("ETTh1", "ETTh2", "ETTm1", "ETTm2", "weather")
 SHARES = (0.125, 0.25, 0.375, 0.5)
 ZERO_SHOT, HEAD_ALONE = "zero-shot", "linear_probe"
-METHODS = (ZERO_SHOT, HEAD_ALONE, "trace", "lora", "full")
+METHODS = (ZERO_SHOT, HEAD_ALONE, "trace", "lora", "adalora", "full")
 TRAINED = ("head", "adapters", "backbone")
 CASES = [(pattern, share) for pattern in (POINTS, BLOCKS, SUBSEQUENCES) for share in SHARES] + [(CHANNELS, 0.25)]
 
