@@ -1,4 +1,4 @@
-"""Filling of gaps beside what needs no model: zero-shot, head alone, TRACE, LoRA, AdaLoRA, full fine-tuning, simple fills.
+"""Filling of gaps beside what needs no model: zero-shot, head alone, TRACE, LoRA, AdaLoRA, full, simple fills.
 
 A fit sees the training and validation parts of a data set, cut to their last steps; then observed steps of the first
 steps of the test part are hidden, by every pattern and share, and filled; whole channels a share at a time, until each
