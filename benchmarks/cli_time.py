@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     rows = [
-        {"what": name, "seconds": seconds(["-m", "tracetune.cli", *words], arguments.repeats), "limit": LIMIT}
+        {"what": name, "seconds": seconds(["-m", "tracetune", *words], arguments.repeats), "limit": LIMIT}
         for name, words in COMMANDS.items()
     ]
     rows.append(
@@ -64,7 +64,7 @@ def first_word(repeats: int) -> float:
         table = Path(folder) / "series.csv"
         table.write_text("date,target\n2024-01-01,1\n2024-01-02,2\n")
         return min(
-            _until_first_line([sys.executable, "-m", "tracetune.cli", "predict", str(table)]) for _ in range(repeats)
+            _until_first_line([sys.executable, "-m", "tracetune", "predict", str(table)]) for _ in range(repeats)
         )
 
 

@@ -365,6 +365,15 @@ print("HEAVY", [name for name in {HEAVY!r} if name in sys.modules])
     assert f"STATUS {status}\nHEAVY []" in finished.stdout
 
 
+def test_the_package_runs_as_the_command_line() -> None:
+    command = [sys.executable, "-m", "tracetune"]
+    helped = subprocess.run([*command, "models", "--help"], capture_output=True, text=True, check=True)
+    assert "Usage: python -m tracetune models" in helped.stdout
+    refused = subprocess.run([*command, "predictt"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "Did you mean 'predict'" in refused.stderr
+
+
 def test_what_begins_is_said_first(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:

@@ -128,7 +128,7 @@ def test_the_command_gives_the_same_with_two_processes(tmp_path: Path) -> None:
     Moment(config).save_pretrained(tmp_path / "model")
     seasonal_frame().to_csv(tmp_path / "data.csv", index=False)
     settings = (
-        f"-m tracetune.cli finetune data.csv --model model --device cpu --prediction-length {HORIZON} --method trace "
+        f"-m tracetune finetune data.csv --model model --device cpu --prediction-length {HORIZON} --method trace "
         "--max-steps 10 --batch-size 15 --head-epochs 1 --validation-windows 33 --learning-rate 3e-3 --warmup-steps 2"
     ).split()
     run_processes(1, *settings, "--output", "one", folder=tmp_path)
