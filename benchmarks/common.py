@@ -2,6 +2,7 @@
 
 import argparse
 import copy
+import json
 import platform
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +17,7 @@ from transformers import TrainerCallback
 
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.device import supports_bf16
-from tracetune.base.files import read_json, staged_file, write_json
+from tracetune.base.files import read_json, staged_file
 from tracetune.base.seeds import seed_everything
 from tracetune.data.datasets import LoadedDataset, load_dataset
 from tracetune.data.splits import split_panel
@@ -35,6 +36,7 @@ from tracetune.tasks.task import TrainingData
 from tracetune.training.feature_cache import CachedBatches, cache_batches
 
 CONTEXT = 512
+_DIGITS = 7  # of numbers in result files: those of single precision
 Batch = dict[str, Tensor]
 Row = dict[str, Any]
 
@@ -217,7 +219,7 @@ class Results:
 
     def write(self) -> None:
         """Write both files as they now are."""
-        write_json(self._json, {**self._header, "rows": self.rows})
+        write_rows(self._json, self._header, "rows", self.rows)
         header = self._header
         processors = " and ".join(sorted({row["processor"] for row in self.rows if "processor" in row}))
         first = f"`{header['command']}` at commit {header['commit']}, weights {header['weights_sha256'][:12]}"
@@ -234,6 +236,23 @@ class Results:
         rows = content.get("rows", [])
         print(f"{len(rows)} rows in {self._json} " + ("taken up" if same else "are of other weights or settings"))
         self.rows = rows if same else []
+
+
+def write_rows(path: Path, header: Row, name: str, rows: Sequence[Row]) -> None:
+    """Write a header and, under ``name``, one row a line, numbers to 7 digits: JSON whose changes show row by row."""
+    above = json.dumps(header, indent=2, allow_nan=False).removesuffix("\n}")
+    lines = (json.dumps(_short(row), separators=(",", ":"), allow_nan=False) for row in rows)
+    with staged_file(path) as temporary:
+        temporary.write_text(f'{above},\n  "{name}": [\n' + ",\n".join(lines) + "\n  ]\n}\n", encoding="utf-8")
+
+
+def _short(content: Any) -> Any:
+    """Return JSON content whose numbers have the digits of single precision."""
+    if isinstance(content, dict):
+        return {name: _short(value) for name, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_short(value) for value in content]
+    return float(f"{content:.{_DIGITS}g}") if isinstance(content, float) else content
 
 
 def flags(arguments: argparse.Namespace) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from benchmarks.common import grouped, processor_name
+from benchmarks.common import grouped, processor_name, write_rows
 from benchmarks.next_period_data import CONFIRMATION
 from benchmarks.next_period_methods import BEST_START, BEST_STEP, LAST_STEP
 from benchmarks.next_period_rates import rate_rows, summary_rows
@@ -30,7 +30,7 @@ from benchmarks.next_period_rules import (
     returned,
     start_ratio,
 )
-from tracetune.base.files import read_json, staged_file, write_json
+from tracetune.base.files import read_json, staged_file
 from tracetune.evaluation.statistics import wilcoxon_holm
 from tracetune.fitting.shrinkage import BEYOND
 from tracetune.report.tables import markdown_table
@@ -263,25 +263,41 @@ def main() -> None:
     written = target.read_text(encoding="utf-8").partition(_MARK)[0] if target.is_file() else "# Next period\n\n"
     with staged_file(target) as temporary:
         temporary.write_text(f"{written}{_MARK}\n\n{tables}\n", encoding="utf-8")
-    write_json(
-        Path(options.output).with_suffix(".json"), {"command": command, "cells": [_short(cell) for cell in cells]}
-    )
+    header, rows = published(cells)
+    write_rows(Path(options.output).with_suffix(".json"), {"command": command, **header}, "cells", rows)
     print(tables)
 
 
 _MARK = "<!-- tables: written by benchmarks/next_period_report.py -->"
 
 
-def _short(cell: Cell) -> Cell:
-    """Return a cell as it is published: means in place of losses by period and item."""
-    kept = {name: cell[name] for name in (*_CASE, "method", "settings", "cpu_seconds")}
-    if "returned" in cell:
-        return {**kept, "winner": cell["winner"], "ratio": round(returned(cell), 5)}
-    ratios = {path: judged(cell, path) for path in ("path", "modules") if path in cell}
-    return {
-        **kept,
-        **{path: {rule: round(ratio, 5) for rule, ratio in group.items()} for path, group in ratios.items()},
-    }
+def published(cells: Sequence[Cell]) -> tuple[Row, list[Row]]:
+    """Return cells as they are published, in two parts: what they share, and a row for each.
+
+    Shared are the settings that are the same in all, and the names of the rules: a row has the loss over that of the
+    start by each of them, in their order, null where the cell has none. It has means in place of losses by period and
+    item, and of its settings those that are not shared.
+    """
+    settings = [cell["settings"] for cell in cells]
+    shared = {name: value for name, value in settings[0].items() if all(each.get(name) == value for each in settings)}
+    judgements = [{path: judged(cell, path) for path in ("path", "modules") if path in cell} for cell in cells]
+    found = {rule for paths in judgements for ratios in paths.values() for rule in ratios}
+    rules = [rule for rule in RULES if rule in found]
+    rows = []
+    for cell, paths in zip(cells, judgements, strict=True):
+        row: Row = {name: cell[name] for name in (*_CASE, "method")}
+        row |= {name: value for name, value in cell["settings"].items() if name not in shared}
+        row["cpu_seconds"] = round(cell["cpu_seconds"], 2)
+        if "returned" in cell:
+            row |= {"winner": cell["winner"], "ratio": round(returned(cell), 5)}
+        else:
+            row |= {path: [_rounded(ratios.get(rule)) for rule in rules] for path, ratios in paths.items()}
+        rows.append(row)
+    return {"settings": shared, "rules": rules}, rows
+
+
+def _rounded(ratio: float | None) -> float | None:
+    return None if ratio is None else round(ratio, 5)
 
 
 if __name__ == "__main__":

@@ -28,3 +28,15 @@ def test_rows_of_other_settings_are_not_taken_up(tmp_path: Path) -> None:
     again = results(tmp_path, windows=3)
     assert again.find(case="a") is not None and again.find(case="b") is None
     assert results(tmp_path, windows=4).rows == []
+
+
+def test_results_are_one_row_a_line_with_the_digits_of_single_precision(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    rows = [{"case": "a", "losses": [0.123456789, None, -1.5e-12]}, {"case": "b", "kept": {"count": 123456789}}]
+    common.write_rows(path, {"command": "x", "settings": {"windows": 3}}, "rows", rows)
+    assert json.loads(path.read_text()) == {
+        "command": "x",
+        "settings": {"windows": 3},
+        "rows": [{"case": "a", "losses": [0.1234568, None, -1.5e-12]}, rows[1]],
+    }
+    assert '\n{"case":"b","kept":{"count":123456789}}\n' in path.read_text()

@@ -9,7 +9,7 @@ from benchmarks.next_period import STAGES, digest
 from benchmarks.next_period_data import horizon_of
 from benchmarks.next_period_methods import TRIALS, in_groups
 from benchmarks.next_period_rates import rate_rows
-from benchmarks.next_period_report import fit_rows, grid_rows, pair_rows, rule_rows, summarise
+from benchmarks.next_period_report import fit_rows, grid_rows, pair_rows, published, rule_rows, summarise
 from benchmarks.next_period_rules import BEFORE, DEFAULT, SHRUNK, TODAY, TRAINED, WITHIN, judged, returned
 
 from tracetune.evaluation.periods import SampleGroups
@@ -126,3 +126,25 @@ def test_a_rate_is_chosen_by_its_trial_and_the_better_of_trial_and_whole_trainin
     assert (row["0.0005"], row["0.002"], row["0.008"]) == (0.6, 0.6667, 0.9)
     (row,) = rate_rows([*trials, *wholes, rate_cell(8e-3, 100, 0.2, 0.15)])
     assert (row["taken"], row["auto"]) == ("0.008, 25 steps", 0.8)
+
+
+def test_published_cells_name_what_they_share_once() -> None:
+    settings = {"context": 256, "steps": 100}
+    trial = cell((0.1, 0.12, 0.11, 0.1, 0.09), 0.3, settings=settings)
+    whole = cell((0.1,), 0.3, settings={**settings, "steps": 80}, returned={"test": [[0.8]]}, winner="head")
+    header, (first, second) = published([trial, whole])
+    assert header["settings"] == {"context": 256}
+    assert dict(zip(header["rules"], first["path"], strict=True)) == {
+        rule: pytest.approx(ratio, abs=1e-5) for rule, ratio in judged(trial).items()
+    }
+    assert (first["steps"], second["steps"]) == (100, 80)
+    assert (second["winner"], second["ratio"]) == ("head", pytest.approx(0.8))
+    assert "path" not in second
+
+
+def test_a_rule_that_a_published_cell_does_not_have_is_null() -> None:
+    trial = cell((0.1, 0.12, 0.11), 0.3)
+    without = {**trial, "path": {name: trial["path"][name] for name in ("validation", "test")}}
+    header, (_, second) = published([trial, without])
+    known = {rule for rule, ratio in zip(header["rules"], second["path"], strict=True) if ratio is not None}
+    assert known == set(judged(without)) < set(judged(trial))
