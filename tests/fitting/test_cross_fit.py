@@ -15,12 +15,12 @@ from tracetune.estimators.classification.fit import class_logits
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import cross_fit
 from tracetune.fitting.method_phase import AUTO_RATES
-from tracetune.fitting.methods import Lora
+from tracetune.fitting.methods import METHODS, Lora
 from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import BEYOND, FACTORS, KEPT_SHARE
 from tracetune.heads.classification import ClassificationHeadConfig
 from tracetune.heads.solved_classifier import fit_classifier_head
-from tracetune.tasks.classification import Classification
+from tracetune.tasks.classification import Classification, ClassificationModel
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
 from tracetune.training.config import TrainingConfig
 
@@ -40,8 +40,8 @@ def fitted(config: FitConfig) -> tuple[Any, LabelledSeries, np.ndarray]:
         found = cross_fit(
             Classification(CLASSES, CHANNELS, CONTEXT),
             tiny_backbone(),
-            [part for part, _ in parts],
             samples,
+            parts,
             lambda model, part: class_logits(model, part, device="cpu"),
             config,
             run,
@@ -87,6 +87,27 @@ def test_a_method_that_wins_trains_on_all_samples_and_is_moved_back_as_the_folds
     assert found.record.parameters["adapters"] > 0
 
 
+def noted_encodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list to which the frozen backbone adds how many samples it encodes for a head."""
+    encoded: list[int] = []
+    inner = ClassificationModel.features
+    monkeypatch.setattr(
+        ClassificationModel, "features", lambda self, batch: encoded.append(len(batch["labels"])) or inner(self, batch)
+    )
+    return encoded
+
+
+def test_every_sample_is_encoded_once_for_all_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = noted_encodings(monkeypatch)
+    config = replace(CONFIG, method=METHODS["linear_probe"]())
+    found, samples, _ = fitted(config)
+    assert sum(encoded) == len(samples)
+    apart, _, _ = fitted(replace(config, cache_bytes=0))  # no room: every fold computes them again
+    assert sum(encoded) > 4 * len(samples)
+    np.testing.assert_allclose(found.outputs, apart.outputs, atol=1e-5)
+    assert found.record.candidates[0]["validation_loss"] == pytest.approx(apart.record.candidates[0]["validation_loss"])
+
+
 def noted_seconds(monkeypatch: pytest.MonkeyPatch, name: str, modules: tuple[str, ...]) -> list[float]:
     """Return a list to which every training by the function ``name`` adds its seconds."""
     seconds: list[float] = []
@@ -104,14 +125,16 @@ def noted_seconds(monkeypatch: pytest.MonkeyPatch, name: str, modules: tuple[str
 
 def test_a_rate_is_chosen_over_all_folds_and_all_of_it_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     heads = noted_seconds(monkeypatch, "train_head", ("fit", "cross_fit"))
+    encoded = noted_encodings(monkeypatch)
     methods = noted_seconds(monkeypatch, "train_adapters", ("method_phase", "cross_fit"))
     training = replace(CONFIG.training, max_steps=8, learning_rate="auto")
     config = replace(CONFIG, guard_margin=0.0, head_start="gradient", head_training=CONFIG.training, training=training)
     found, _, _ = fitted(config)
+    assert sum(encoded) == 36  # once for all rates and folds
     seconds, folds = found.record.seconds, 2
     tries = folds * len(AUTO_RATES)
     assert (len(heads), len(methods)) == (2 * folds + 1, tries + folds + (found.record.winner == "lora"))
-    assert seconds["head"] == pytest.approx(sum(heads[folds:]))
+    assert seconds["head"] > sum(heads[folds:])  # features that all folds share came before
     assert seconds["lora"] == pytest.approx(sum(methods[tries:]))
     assert seconds["learning_rates"] > sum(heads[:folds]) + sum(methods[:tries])
     *tried, whole = found.record.validation["learning_rates"]

@@ -20,6 +20,7 @@ from tracetune.selection.row_independence import rows_independent
 from tracetune.selection.validation import model_loss
 from tracetune.tasks.classification import Classification
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
+from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
 from tracetune.training.measure import sample_losses
 
@@ -74,10 +75,15 @@ SELECTION = SelectionConfig(
 )
 
 
+def parts(samples: LabelledSeries) -> TrainingData:
+    train, held_out = next(hold_out(samples, 1, 0.3, seed=0))
+    return TrainingData(samples.rows(train), samples.rows(held_out))
+
+
 @pytest.mark.parametrize("method", [Trace(SELECTION), Lora(), METHODS["linear_probe"](), METHODS["full"]()])
 def test_the_fit_knows_no_task(method: Any) -> None:
     values, labels = waves(90)
-    data = next(hold_out(LabelledSeries(values, labels), 1, 0.3, seed=0))[0]
+    data = parts(LabelledSeries(values, labels))
     training = TrainingConfig(max_steps=6, batch_size=16, evaluations=2, learning_rate=5e-3)
     config = FitConfig(method=method, head_training=training, training=training)
     task = Classification(CLASSES, CHANNELS, CONTEXT)
@@ -96,7 +102,7 @@ def test_the_fit_knows_no_task(method: Any) -> None:
 
 def test_another_task_s_start_or_head_is_refused() -> None:
     values, labels = waves(30)
-    data = next(hold_out(LabelledSeries(values, labels), 1, 0.3, seed=0))[0]
+    data = parts(LabelledSeries(values, labels))
     task = Classification(CLASSES, CHANNELS, CONTEXT)
     with Run.at(None) as run, pytest.raises(InputError, match="'zero-shot'"):
         fit(task, tiny_backbone(), data, FitConfig(method=Lora(), start="zero-shot"), run)

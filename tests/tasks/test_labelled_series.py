@@ -16,15 +16,14 @@ def test_few_samples_are_held_out_in_turn() -> None:
     folds = list(hold_out(samples(labels), None, 0.25, seed=0))
     assert len(folds) == 4
     assert sorted(np.concatenate([rows for _, rows in folds])) == list(range(30))
-    for data, rows in folds:
-        assert data.validation.values.flatten().tolist() == rows.tolist()  # type: ignore[attr-defined]
-        assert len(data.train) == 30 - len(rows)
+    for train, rows in folds:
+        assert sorted(np.concatenate([train, rows])) == list(range(30))
         assert np.bincount(labels[rows]).min() >= 2
 
 
 def test_of_many_samples_one_share_is_held_out() -> None:
-    ((data, rows),) = hold_out(samples(np.arange(400) % 2), None, 0.25, seed=0)
-    assert len(rows) == len(data.validation) == 100
+    ((train, rows),) = hold_out(samples(np.arange(400) % 2), None, 0.25, seed=0)
+    assert (len(train), len(rows)) == (300, 100)
     with pytest.raises(InputError, match="folds of at most 2"):
         next(hold_out(samples(np.array([0, 0, 0, 1, 1])), 3, 0.25, seed=0))
     assert len(list(hold_out(samples(np.array([0] * 9 + [1])), None, 0.25, seed=0))) == 1  # a class of one sample

@@ -12,24 +12,30 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from torch import nn
 
+from tracetune.adapters.lora import linear_layers
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import weights_digest
-from tracetune.data.batch_source import BatchSource
+from tracetune.data.batch_source import BatchSource, chosen_rows
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidate, Candidates
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import compete, frozen, try_rates, with_separate_backbone
-from tracetune.fitting.head_phase import train_head
+from tracetune.fitting.head_phase import HeadOnFeatures, train_head
 from tracetune.fitting.identity import fit_identity
 from tracetune.fitting.interpolation import adapter_path
-from tracetune.fitting.method_phase import at_rate
+from tracetune.fitting.method_phase import at_rate, check_method
 from tracetune.fitting.names import GRADIENT, HEAD, KEPT
 from tracetune.fitting.record import FitRecord
 from tracetune.fitting.run import Run
 from tracetune.fitting.trained import Shrinkage, TrainedAdapters, TrainedHead, TriedRate
 from tracetune.tasks.task import Task, TaskModel, TrainingData
 from tracetune.training.config import AUTO
+from tracetune.training.feature_cache import cache_batches
+from tracetune.training.storage import Storage
+
+Fold = tuple[np.ndarray, np.ndarray]
+"""Rows that train, and rows that are held out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +80,35 @@ class _HeldOut:
         return Shrinkage(factor, np.concatenate(self.losses), tried, ended_early)
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Samples of one fold, and what the frozen backbone makes of them, where that is remembered."""
+
+    data: TrainingData
+    features: TrainingData | None
+
+    @classmethod
+    def of(cls, samples: BatchSource, features: BatchSource | None, fold: Fold) -> "_Part":
+        data, known = (
+            None if source is None else TrainingData(*(chosen_rows(source, rows.tolist()) for rows in fold))
+            for source in (samples, features)
+        )
+        assert data is not None, "there are samples"
+        return cls(data, known)
+
+    def outputs(self, candidate: Candidate, of_model: Callable[[nn.Module, BatchSource], np.ndarray]) -> np.ndarray:
+        """Return what a candidate says of the samples that are held out; a head reads what is remembered of them."""
+        assert candidate.model is not None, "the fold is still under way"
+        if candidate.name == HEAD and self.features is not None and isinstance(candidate.model, TaskModel):
+            return of_model(HeadOnFeatures(candidate.model), self.features.validation)
+        return of_model(candidate.model, self.data.validation)
+
+
 def cross_fit(
     task: Task,
     backbone: Backbone,
-    folds: Sequence[TrainingData],
     samples: BatchSource,
+    folds: Sequence[Fold],
     outputs: Callable[[nn.Module, BatchSource], np.ndarray],
     config: FitConfig,
     run: Run,
@@ -93,8 +123,8 @@ def cross_fit(
     Args:
         task: has no zero-shot model.
         backbone: see `fit`.
-        folds: training and held-out samples of each.
-        samples: all of them.
+        samples: all of them. Features of the frozen backbone are computed once, and serve all folds.
+        folds: rows of them that train, and rows that are held out.
         outputs: returns what a model says of samples.
         config: how to fine-tune; its ``start`` is the head.
         run: see `fit`; each fold is a part of it.
@@ -104,51 +134,62 @@ def cross_fit(
     """
     with frozen(backbone):
         digest = weights_digest(backbone)
-        given, begun = config, time.perf_counter()
-        rates = _tried_rates(task, backbone, digest, folds, config, run)
+        check_method(linear_layers(backbone), config, min(len(train) for train, _ in folds))
+        head, given, begun = config.head or task.default_head, config, time.perf_counter()
+        features = _features(task.model(backbone, head).to(run.device), samples, config, run)
+        feature_seconds = time.perf_counter() - begun
+        parts = [_Part.of(samples, features, fold) for fold in folds]
+        begun = time.perf_counter()
+        rates = _tried_rates(task, backbone, digest, parts, config, run)
         rate_seconds = time.perf_counter() - begun
         if rates:
             config = at_rate(config, min(rates, key=lambda each: each.loss).learning_rate)
         held_out: dict[str, _HeldOut] = {}
         heads: list[TrainedHead] = []
         methods: list[TrainedAdapters] = []
-        for number, fold in enumerate(folds):
-            found = compete(task, backbone, digest, fold, config, run.part(f"fold-{number}"))
+        for number, part in enumerate(parts):
+            found = compete(task, backbone, digest, part.data, config, run.part(f"fold-{number}"), part.features)
             heads += [] if found.trained_head is None else [found.trained_head]
             methods += [] if found.trained is None else [found.trained]
             for candidate in found.candidates:
-                assert candidate.model is not None, "the fold is still under way"
                 seen = held_out.setdefault(candidate.name, _HeldOut())
-                seen.add(candidate, outputs(candidate.model, fold.validation))
-        pooled = _pooled(held_out, folds, samples, config)
+                seen.add(candidate, part.outputs(candidate, outputs))
+        pooled = _pooled(held_out, parts, samples, config)
         winner = pooled.best()
         everything = TrainingData(samples, samples)
         final, last = run.part("all"), _without_descent(config)
         final.claim(fit_identity(task, backbone, digest, everything, last))
-        model = task.model(backbone, config.head or task.default_head).to(run.device)
-        heads.append(train_head(task, model, everything, last, final.part(HEAD)))
+        model = task.model(backbone, head).to(run.device)
+        known = None if features is None else TrainingData(features, features)
+        heads.append(train_head(task, model, everything, last, final.part(HEAD), known))
         if winner.name != HEAD:
             tuned, trained = _tuned(model, everything, winner, config, final)
             methods.append(trained)
         else:
             tuned = with_separate_backbone(Candidate(HEAD, model, heads[-1].losses), backbone)
-    head = config.head or task.default_head
     method = _last_with_all_seconds(methods)
     if method is not None and rates:
-        steps, loss = config.training.total_steps(len(fold.train)), pooled.named(config.method.name).validation_loss
+        steps = config.training.total_steps(len(parts[-1].data.train))
+        loss = pooled.named(config.method.name).validation_loss
         rate = TriedRate(config.training.only_rate(), steps, loss if np.isfinite(loss) else None, taken=True)
         method = replace(method, rates=(*rates, rate), rate_seconds=rate_seconds)
-    trained_head = replace(heads[-1], seconds=sum(each.seconds for each in heads))
+    trained_head = replace(heads[-1], seconds=feature_seconds + sum(each.seconds for each in heads))
     record = FitRecord.of(given, head, pooled, tuned, trained_head, method)
     return CrossFitted(tuned, record, digest, np.concatenate(held_out[winner.name].outputs))
 
 
+def _features(model: TaskModel, samples: BatchSource, config: FitConfig, run: Run) -> BatchSource | None:
+    """Return what a head reads of all samples, which no fold changes; None where there is no room for it."""
+    storage = Storage(config.cache_bytes, folder=run.folder)
+    return cache_batches(model.features, samples, device=run.device, storage=storage)
+
+
 def _pooled(
-    held_out: dict[str, _HeldOut], folds: Sequence[TrainingData], samples: BatchSource, config: FitConfig
+    held_out: dict[str, _HeldOut], parts: Sequence[_Part], samples: BatchSource, config: FitConfig
 ) -> Candidates:
     """Return the candidates with the losses of every fold; their models are gone."""
-    count = sum(len(fold.validation) for fold in folds)
-    data = TrainingData(samples, folds[0].validation, SampleGroups.of_single_items(count))
+    count = sum(len(part.data.validation) for part in parts)
+    data = TrainingData(samples, parts[0].data.validation, SampleGroups.of_single_items(count))
     pooled = Candidates(data, config.guard_margin)
     for name, seen in held_out.items():
         pooled.add(name, None, np.concatenate(seen.losses), seen.shrinkage())
@@ -156,14 +197,17 @@ def _pooled(
 
 
 def _tried_rates(
-    task: Task, backbone: Backbone, digest: str, folds: Sequence[TrainingData], config: FitConfig, run: Run
+    task: Task, backbone: Backbone, digest: str, parts: Sequence[_Part], config: FitConfig, run: Run
 ) -> tuple[TriedRate, ...]:
     """Return each rate that "auto" tries with its loss over the held-out samples of all folds; () at a given rate."""
     if config.training.learning_rate != AUTO or not config.method.adapts_backbone:
         return ()
-    parts = [run.part("rates").part(f"fold-{number}") for number in range(len(folds))]
-    tried = [try_rates(task, backbone, digest, fold, config, part) for fold, part in zip(folds, parts, strict=True)]
-    sizes = [len(fold.validation) for fold in folds]
+    runs = [run.part("rates").part(f"fold-{number}") for number in range(len(parts))]
+    tried = [
+        try_rates(task, backbone, digest, part.data, config, each, part.features)
+        for part, each in zip(parts, runs, strict=True)
+    ]
+    sizes = [len(part.data.validation) for part in parts]
     means = []
     for rates in zip(*tried, strict=True):
         mean = float(np.average([rate.loss for rate in rates], weights=sizes))

@@ -21,7 +21,7 @@ from tracetune.fitting.shrinkage import shrink
 from tracetune.fitting.trained import History, TrainedHead
 from tracetune.tasks.task import Output, Task, TaskModel, TrainingData
 from tracetune.training.checkpoints import train
-from tracetune.training.feature_cache import CachedBatches, cache_batches
+from tracetune.training.feature_cache import cache_batches
 from tracetune.training.measure import sample_losses
 from tracetune.training.storage import Storage
 from tracetune.training.trainer import build_trainer
@@ -29,19 +29,35 @@ from tracetune.training.trainer import build_trainer
 logger = logging.getLogger(__name__)
 
 
-def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConfig, run: Run) -> TrainedHead:
+def train_head(
+    task: Task,
+    model: TaskModel,
+    data: TrainingData,
+    config: FitConfig,
+    run: Run,
+    features: TrainingData | None = None,
+) -> TrainedHead:
     """Train the head of ``model`` in place; its backbone is frozen.
 
     Features of the frozen backbone are computed once where memory allows. With ``config.head_start == "solved"``
     training starts from the task's solution, and returns to it where no later step has a lower validation loss. Such a
     head has no dropout from then on. With "kept" it stays that solution. At the end it is moved back towards zero-shot
     as far as validation says.
+
+    Args:
+        task: solves the head.
+        model: its head is changed.
+        data: training and validation samples.
+        config: how to train.
+        run: surroundings.
+        features: of the same samples, where they are known already.
     """
     assert model.head is not None, "the first phase needs a head"
     started = time.perf_counter()
     model.eval().requires_grad_(False)
-    storage = Storage(config.cache_bytes, folder=run.folder)
-    training, validation = (_cached(model, source, storage, run.device) for source in (data.train, data.validation))
+    training, validation = (
+        _cached(model, data, config, run) if features is None else (features.train, features.validation)
+    )
     model.head.requires_grad_(True)
     solution = None
     if config.head_start != GRADIENT:
@@ -108,8 +124,13 @@ class HeadOnFeatures(nn.Module):
         return self._loss(self.head(features["tokens"].float()).float(), features)
 
 
-def _cached(model: TaskModel, source: BatchSource, storage: Storage, device: str) -> CachedBatches | None:
-    return cache_batches(model.features, source, device=device, storage=storage)
+def _cached(
+    model: TaskModel, data: TrainingData, config: FitConfig, run: Run
+) -> tuple[BatchSource | None, BatchSource | None]:
+    storage = Storage(config.cache_bytes, folder=run.folder)
+    sources = data.train, data.validation
+    train, validation = (cache_batches(model.features, each, device=run.device, storage=storage) for each in sources)
+    return train, validation
 
 
 def _solution(
@@ -138,7 +159,7 @@ def _without_dropout(head: nn.Module) -> None:
 class _Features:
     """Features of all samples in batches, any number of times: from the cache, or else computed each time."""
 
-    def __init__(self, model: TaskModel, source: BatchSource, cached: CachedBatches | None) -> None:
+    def __init__(self, model: TaskModel, source: BatchSource, cached: BatchSource | None) -> None:
         self.model, self.source, self.cached = model, source, cached
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:

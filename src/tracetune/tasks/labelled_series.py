@@ -11,7 +11,6 @@ from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
 from tracetune.base.errors import InputError, argument
-from tracetune.tasks.task import TrainingData
 
 FEW_SAMPLES = 200  # below which one part held out says too little, and several are affordable
 FEW_SAMPLES_FOLDS = 4
@@ -43,8 +42,8 @@ class LabelledSeries:
 
 def hold_out(
     samples: LabelledSeries, folds: int | None, validation_share: float, seed: int
-) -> Iterator[tuple[TrainingData, np.ndarray]]:
-    """Yield training and held-out samples of each fold, and the rows that are held out; classes in equal shares.
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the rows that train and the rows that are held out, fold by fold; classes in equal shares.
 
     Args:
         samples: all that there are.
@@ -66,11 +65,9 @@ def hold_out(
             "Lower it, or leave out classes with so few samples."
         )
     if folds == 1:
-        pairs = iter([split_samples(labels, validation_share, seed)])
+        yield split_samples(labels, validation_share, seed)
     else:
-        pairs = StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
-    for train, held_out in pairs:
-        yield TrainingData(samples.rows(train), samples.rows(held_out)), held_out
+        yield from StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels)
 
 
 def split_samples(labels: np.ndarray, validation_share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -86,7 +86,7 @@ def fit_classifier(
         return class_logits(model, part, device=device)
 
     with Run.at(config.checkpoints, device, callbacks, restart=config.restart) as run:
-        fitted = cross_fit(task, backbone, [part for part, _ in parts], source, outputs, config, run)
+        fitted = cross_fit(task, backbone, source, parts, outputs, config, run)
     truth = samples.numbers[held_out]
     factor = best_factor(fitted.outputs, truth, np.array(weights)[truth])
     return fitted, {
@@ -130,8 +130,8 @@ def _class_weights(wanted: ClassWeights, samples: LabelledSamples) -> tuple[floa
 
 
 def class_logits(model: nn.Module, source: BatchSource, *, device: str, batch_size: int = 256) -> np.ndarray:
-    """Return logits [S, K] of series, float64."""
+    """Return logits [S, K] of series, or of a head's features of them, float64."""
     model.eval()
     with torch.inference_mode():
-        found = [model(values=batch["values"]).logits for batch in batches(source, batch_size, device)]
+        found = [model(**batch).logits for batch in batches(source, batch_size, device)]
     return torch.cat(found).double().cpu().numpy()

@@ -41,7 +41,8 @@ def scored_classifier(
         task = Classification(len(classes), channels, context, name, (1.0,) * len(classes))
         scales = usable_scales(classifier.backbone, (config.head or task.default_head).scales, context)
         samples = LabelledSeries(resampled(series, scales.resolution), numbers)
-        found, _ = next(hold_out(samples, 1, validation_share, config.training.seed))
+        train, held_out = next(hold_out(samples, 1, validation_share, config.training.seed))
+        found = TrainingData(samples.rows(train), samples.rows(held_out))
     else:
         task = record.task(classifier.base_name)
         assert classifier.model is not None, "what has a record has a model"
