@@ -128,6 +128,12 @@ def test_as_an_importance_score_exact_for_few_and_sampled_for_many() -> None:
     assert sampled.forward_equivalents == 2 + 4 * 4
 
 
+@pytest.mark.parametrize(("pairs", "subsets"), [(2, 2 + 2 * 14), (19, 256), (18, 2 + 18 * 14)])
+def test_values_are_exact_only_where_that_reads_no_more_subsets_than_the_pairs(pairs: int, subsets: int) -> None:
+    model = game(8, lambda gates: 1 - gates.sum(1))
+    assert score_modules(model, ones(2), method="shapley", pairs=pairs).forward_equivalents == subsets
+
+
 def test_impossible_requests_are_refused() -> None:
     with pytest.raises(InputError, match="1 to 20 modules, found 21"):
         exact_shapley(lambda opened: 0.0, 21)

@@ -48,7 +48,16 @@ class ShapleyValues:
 
 def _passes(modules: int, *, pairs: int, exact_limit: int, **_: object) -> float:
     """Return the forward passes over a batch: one for each subset of modules whose loss is read."""
-    return FORWARD * (2**modules if modules <= exact_limit else 2 + pairs * 2 * (modules - 1))
+    return FORWARD * (2**modules if _is_exact(modules, pairs, exact_limit) else _sampled_subsets(modules, pairs))
+
+
+def _is_exact(modules: int, pairs: int, exact_limit: int) -> bool:
+    """Return whether all subsets are read: where they are no more than those of the pairs that were asked for."""
+    return modules <= exact_limit and 2**modules <= _sampled_subsets(modules, pairs)
+
+
+def _sampled_subsets(modules: int, pairs: int) -> int:
+    return 2 + pairs * 2 * (modules - 1)
 
 
 @register_score("shapley", passes=_passes, signed=True)
@@ -63,14 +72,16 @@ def shapley(
     state_file: str | Path | None = None,
     progress: bool = False,
 ) -> ScoreValues:
-    """Return Shapley values of the loss on these batches: exact up to ``exact_limit`` modules, sampled above.
+    """Return Shapley values of the loss on these batches, sampled; exact where that reads no more subsets.
+
+    They are exact only up to ``exact_limit`` modules.
 
     Standard errors are those of the sampled orders alone: 0 where values are exact. What other batches would give is
     not part of them.
     """
     kept = list(on_device(gates.model, batches))
     loss = subset_loss(gates, kept, loss_fn)
-    if exact_limit >= gates.M:
+    if _is_exact(gates.M, pairs, exact_limit):
         result = exact_shapley(loss, gates.M, progress=progress)
     else:
         result = sampled_shapley(loss, gates.M, pairs, seed=seed, state_file=state_file, progress=progress)
@@ -148,7 +159,7 @@ def sampled_shapley(
         if state_file is not None:
             write_json(state_file, state)
     values, errors = mean_and_error(np.array(state["gains"][:pairs]).T)
-    return ShapleyValues(values, errors, 2 + pairs * 2 * (modules - 1))
+    return ShapleyValues(values, errors, _sampled_subsets(modules, pairs))
 
 
 def _gains(loss: SubsetLoss, order: np.ndarray, ends: list[float]) -> np.ndarray:
