@@ -60,12 +60,13 @@ def impute(config: ImputeConfig) -> pd.DataFrame:
     console.print(f"{config.source.data}: {source.reading.line}", markup=False)
     for warning in source.reading.warnings:
         console.print(f"  Warning: {warning.for_command_line()}", markup=False, style="yellow")
-    filled = imputer.impute(source, run.quantile_levels() or None)
+    fills = imputer.fills(source)
+    filled = imputer.impute(fills, run.quantile_levels() or None)
     table = pd.DataFrame(filled) if not hasattr(filled, "to_pandas") else filled.to_pandas()
     write_frame(table, run.output)
     console.print(f"{_count(table):,} values filled in, {len(table):,} rows written to {run.output}.", markup=False)
     if run.plot is not None:
-        imputer.plot(source, run.plot)
+        imputer.plot(fills, run.plot)
         console.print(f"Picture: {run.plot}", markup=False)
     return table
 
@@ -100,9 +101,10 @@ def demo(config: DemoConfig) -> pd.DataFrame:
     with staged_folder(config.output) as folder:
         tuned.save_pretrained(folder / "adapter")
         reloaded = Imputer.from_pretrained(folder / "adapter", device=config.device)
-        filled = reloaded.impute(frame, _LEVELS)
+        fills = reloaded.fills(frame)
+        filled = reloaded.impute(fills, _LEVELS)
         write_frame(filled, folder / "filled.csv")
-        reloaded.plot(frame, folder / "filled.png")
+        reloaded.plot(fills, folder / "filled.png")
     print_table(
         "A quarter of the weeks hidden, in blocks (scaled errors)",
         reloaded.evaluate(frame, pattern="blocks", season=52).to_dict("records"),  # type: ignore[arg-type]

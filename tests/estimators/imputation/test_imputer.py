@@ -10,6 +10,7 @@ import pytest
 from tests.tiny import save_tiny
 from tracetune.base.errors import InputError
 from tracetune.data.reading.read import panel_from_frame
+from tracetune.estimators.imputation import gap_filler
 from tracetune.estimators.imputation.evaluation import hidden_steps
 from tracetune.estimators.imputation.imputer import Imputer
 from tracetune.estimators.imputation.imputer_data import imputer_data
@@ -60,6 +61,24 @@ def test_a_wide_frame_comes_back_filled_in_its_order_with_marks(fitted: Imputer)
     straight = gappy["a"].interpolate()[100:111]
     wrong = [((fill - frame["a"][100:111]) ** 2).mean() for fill in (inside["a"], straight)]
     assert wrong[0] < 0.5 * wrong[1]  # the other channel tells
+
+
+def test_every_series_is_filled_once_for_the_table_and_its_picture(
+    imputer: Imputer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled: list[int] = []
+    inner = gap_filler.filled_series
+    monkeypatch.setattr(gap_filler, "filled_series", lambda *given: filled.append(1) or inner(*given))
+    frame = wide(200)
+    frame.loc[20:25, "a"] = frame.loc[50, "b"] = np.nan
+    alone = imputer.impute(frame)
+    times = len(filled)  # once a channel with a gap
+    fills = imputer.fills(frame)
+    pd.testing.assert_frame_equal(imputer.impute(fills), alone)
+    imputer.plot(fills, tmp_path / "filled.png")
+    assert len(filled) == 2 * times
+    imputer.plot(frame, tmp_path / "again.png")
+    assert len(filled) == 3 * times
 
 
 def test_times_without_a_row_get_one(imputer: Imputer) -> None:

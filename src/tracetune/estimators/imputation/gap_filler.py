@@ -1,9 +1,9 @@
-"""Gaps of the series of a panel filled by a model, in the units of the series.
+"""Gaps of the series of a panel, or of a table, filled by a model, in the units of the series.
 
 Shapes: C channels, L steps.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import nn
 from tracetune.base.errors import InputError, argument
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler, require_magnitude
+from tracetune.estimators.imputation.filled_frame import SourceTable
 from tracetune.estimators.imputation.filling import filled_series
 from tracetune.estimators.imputation.record import ImputerRecord
 
@@ -83,3 +84,24 @@ class GapFiller:
                 "this table."
             )
         return True
+
+
+@dataclass(frozen=True, eq=False)
+class TableFills:
+    """A table whose series are filled when they are first asked for, each once.
+
+    Attributes:
+        source: the table.
+        filler: fills its gaps.
+    """
+
+    source: SourceTable
+    filler: GapFiller
+    _known: dict[int, tuple[Scaler, np.ndarray]] = field(default_factory=dict)
+
+    def of_series(self, number: int) -> tuple[Scaler, np.ndarray]:
+        """Return how a series of the table was scaled, and the series [C, L] filled; see ``GapFiller.fill``."""
+        if number not in self._known:
+            series = self.source.panel.series[number]
+            self._known[number] = self.filler.fill(self.source.panel, series.item_id, series.values)
+        return self._known[number]

@@ -25,7 +25,7 @@ from tracetune.estimators.imputation.card import imputer_card
 from tracetune.estimators.imputation.evaluation import fill_errors
 from tracetune.estimators.imputation.filled_frame import SourceTable, filled_frame, read_source
 from tracetune.estimators.imputation.fit import fit_imputer
-from tracetune.estimators.imputation.gap_filler import GapFiller
+from tracetune.estimators.imputation.gap_filler import GapFiller, TableFills
 from tracetune.estimators.imputation.record import ImputerRecord
 from tracetune.estimators.imputation.scored import scored_imputer
 from tracetune.estimators.intervals import QuantileLevels, ResidualQuantiles, checked_levels
@@ -157,13 +157,26 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         fitted, trace = fit_imputer(*parts, panel, config, device, season=season, callbacks=callbacks)
         return Imputer(*parts, model=fitted.model, trace=trace, history=fitted.record.history, device=device)
 
+    def fills(self, df: FrameSource | SourceTable, **columns: Unpack[ReadingKeywords]) -> TableFills:
+        """Return a table to give to both :meth:`impute` and :meth:`plot`, so that no gap is filled twice.
+
+        Args:
+            df: the series, as for :meth:`fit`.
+            columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
+        """
+        source = df if isinstance(df, SourceTable) else self._source(df, **columns)
+        return TableFills(source, self._filler())
+
     def impute(
-        self, df: FrameSource | SourceTable, quantile_levels: QuantileLevels = None, **columns: Unpack[ReadingKeywords]
+        self,
+        df: FrameSource | SourceTable | TableFills,
+        quantile_levels: QuantileLevels = None,
+        **columns: Unpack[ReadingKeywords],
     ) -> FrameOfKind:
         """Fill the gaps of a table: missing cells, and times without a row.
 
         Args:
-            df: the series, as for :meth:`fit`.
+            df: the series, as for :meth:`fit`, or :meth:`fills` of them.
             quantile_levels: also give these quantiles of what was filled in, e.g. [0.1, 0.9]; needs a fitted imputer.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
@@ -178,11 +191,11 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         """
         levels = checked_levels(quantile_levels)
         intervals = self._intervals() if levels else None
-        source = df if isinstance(df, SourceTable) else self._source(df, **columns)
-        filler = self._filler()
+        fills = df if isinstance(df, TableFills) else self.fills(df, **columns)
+        source = fills.source
         filled, quantiles = [], []
-        for series in source.panel:
-            scaler, whole = filler.fill(source.panel, series.item_id, series.values)
+        for number, series in enumerate(source.panel):
+            scaler, whole = fills.of_series(number)
             filled.append(whole)
             if intervals is not None:
                 offsets = intervals.at(levels)[_classes(series.values)]  # [C, L, Q]
@@ -232,12 +245,15 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         return fill_errors(fill, values, self.context_length, steps, pattern, share, seed)
 
     def plot(
-        self, df: FrameSource | SourceTable, path: str | Path | None = None, **columns: Unpack[ReadingKeywords]
+        self,
+        df: FrameSource | SourceTable | TableFills,
+        path: str | Path | None = None,
+        **columns: Unpack[ReadingKeywords],
     ) -> "Figure":
         """Draw series with what was filled in, with the 80 % interval after a fit; at most six, those with most gaps.
 
         Args:
-            df: the series, as for :meth:`fit`.
+            df: the series, as for :meth:`fit`, or :meth:`fills` of them.
             path: file to write the picture to, by its suffix a PNG, SVG or PDF.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
@@ -246,16 +262,16 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         """
         from tracetune.report.fill_plots import FilledPanel, fill_figure  # with matplotlib, which only pictures need
 
-        source = df if isinstance(df, SourceTable) else self._source(df, **columns)
-        panel = source.panel
+        fills = df if isinstance(df, TableFills) else self.fills(df, **columns)
+        panel = fills.source.panel
         intervals = self._intervals() if self.trace is not None else None
         gaps = [
             (int(np.isnan(row).sum()), s, c) for s, series in enumerate(panel) for c, row in enumerate(series.values)
         ]
-        filler, drawn = self._filler(), []
+        drawn = []
         for _, number, channel in sorted(gaps, key=lambda each: (-each[0], *each[1:]))[:6]:
             series = panel.series[number]
-            scaler, whole = filler.fill(panel, series.item_id, series.values)
+            scaler, whole = fills.of_series(number)
             offsets = np.zeros((len(series), 2))
             if intervals is not None:
                 offsets = intervals.at((0.1, 0.9))[_classes(series.values)][channel] * scaler.scale[channel]
