@@ -325,3 +325,24 @@ def test_one_wrong_date_is_named_whatever_its_column_is_called(tmp_path: Path) -
     (tmp_path / "kiosk.csv").write_text("\n".join(["Tag;Umsatz", *rows]) + "\n")
     with pytest.raises(InputError, match=r"Column 'Tag' must hold a date .*found '31.13.2024' in row 20"):
         read_table(tmp_path / "kiosk.csv")
+
+
+@pytest.mark.parametrize("day_first", [False, True])
+def test_what_was_said_of_the_first_number_of_dates_is_kept_and_can_be_taken_back(day_first: bool) -> None:
+    days = pd.date_range("2024-01-01", periods=12, freq="D" if not day_first else "MS")
+    frame = pd.DataFrame({"date": days.strftime("%d/%m/%Y" if day_first else "%m/%d/%Y"), "y": np.arange(12.0)})
+    found = read_table(frame, ReadingOptions(day_first=day_first))
+    kept = ReadingOptions.from_json(found.panel.origin.reading)
+    assert kept.day_first is day_first
+    again = read_table(frame, remembered=kept).panel.series[0]
+    np.testing.assert_array_equal(again.timestamps, days)
+    assert ReadingOptions(day_first=not day_first).over(kept).day_first is not day_first
+
+
+def test_another_file_may_have_another_separator(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("date,y\n" + "".join(f"2024-01-{day:02d},{day}.5\n" for day in range(1, 10)))
+    found = read_table(path)
+    path.write_text("date;y\n" + "".join(f"2024-02-{day:02d};{day},25\n" for day in range(1, 10)))
+    later = read_table(path, remembered=found.options)
+    assert later.panel.series[0].values.tolist() == [[day + 0.25 for day in range(1, 10)]]

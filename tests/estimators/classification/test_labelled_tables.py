@@ -36,6 +36,20 @@ def test_a_long_table_is_read_like_the_one_of_the_fit() -> None:
     np.testing.assert_array_equal(alike.series[1], found.series[1])
 
 
+def test_how_dates_were_written_is_remembered_whatever_flags_are_left_out(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=20, freq="D")
+    table = pd.DataFrame({"item": np.repeat(["p", "q"], 20), "day": [*days, *days], "x": np.arange(40.0), "label": 1})
+    table["day"] = table["day"].dt.strftime("%d/%m/%Y")  # the 13th has no second reading
+    found = read_labelled(table)
+    later = table.groupby("item").head(12)
+    left_out = {name: None for name in ("day_first", "freq", "id_column", "sort")}
+    alike = read_labelled(later, None, left_out, remembered=found.columns, labelled=False)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(alike.series[0], found.series[0][:, :12])
+    hourly = later.assign(day=[f"01/02/2024 0{hour}:00" for hour in [*range(8)] * 3])
+    hourly["item"] = np.repeat(["a", "b", "c"], 8)
+    assert len(read_labelled(hourly, remembered=found.columns).series) == 3  # another rate
+
+
 def test_one_line_says_what_was_understood(tmp_path: Path) -> None:
     found = read_labelled(long_table(), "state", {"id_column": "machine"})
     assert found.line == "2 series, channels 'x', 'y', 5 steps each, classes 'good' (1), 'worn' (1)"

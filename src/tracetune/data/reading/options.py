@@ -92,9 +92,7 @@ class ReadingOptions:
         """Return what is pinned, in types that JSON has; what is not pinned is left out."""
         freq = offset_text(as_offset(self.freq)) if self.freq is not None else None
         values = asdict(replace(self, freq=freq))
-        return {
-            name: list(v) if isinstance(v, tuple) else v for name, v in values.items() if v not in (None, (), False)
-        }
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items() if _is_pinned(name, v)}
 
     @classmethod
     def from_json(cls, values: JsonObject | str) -> "ReadingOptions":
@@ -134,7 +132,12 @@ class ReadingOptions:
     def over(self, remembered: "ReadingOptions") -> "ReadingOptions":
         """Return these options, with those of ``remembered`` where nothing is pinned here."""
         given = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(remembered, **{name: v for name, v in given.items() if v not in (None, (), False)})
+        return replace(remembered, **{name: v for name, v in given.items() if _is_pinned(name, v)})
+
+
+def _is_pinned(name: str, value: object) -> bool:
+    """Return whether a value says something: to have no day first does, not to sort is what is done anyway."""
+    return value is not None and value != () and (name == "day_first" or value is not False)
 
 
 def _several(value: object) -> tuple[object, ...]:

@@ -302,7 +302,7 @@ def _kept(decisions: Sequence[Decision], offset: Offset | str | None, options: R
     """Return the options with what was decided, without the forms in which another file may differ."""
     found: dict[str, Any] = {}
     for decision in decisions:
-        if decision.name in ("id_column", "timestamp_column", "target", "layout", "separator", "thousands"):
+        if decision.name in ("id_column", "timestamp_column", "target", "layout", "thousands"):
             found[decision.name] = decision.value
         if decision.name == "decimal" and decision.value != ".":
             found["decimal"] = decision.value

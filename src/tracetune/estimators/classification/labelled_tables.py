@@ -12,7 +12,7 @@ from typing import Any, TypeGuard, Union, cast
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError, argument, unknown_name
+from tracetune.base.errors import InputError, argument
 from tracetune.base.json_types import JsonObject
 from tracetune.data.reading.columns import ITEM_NAMES
 from tracetune.data.reading.files import read_raw
@@ -20,7 +20,7 @@ from tracetune.data.reading.frames import raw_of_frame
 from tracetune.data.reading.numbers import as_numbers, required_numbers
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, listed, shown
-from tracetune.data.reading.read import read_cells
+from tracetune.data.reading.read import keyword_options, read_cells
 from tracetune.data.reading.sources import Frame, ReadingKeywords
 from tracetune.data.ts_files import read_ts
 from tracetune.estimators.labelled import Label, Labels, class_numbers, require_labels
@@ -112,10 +112,7 @@ def read_labelled(
     known: JsonObject = dict(remembered or {})
     remembered_label, remembered_steps = known.pop("label_column", LABEL), known.pop(_STEP_COLUMNS, [])
     label = label_column or remembered_label
-    given = {name: value for name, value in {**known, **(options or {})}.items() if value not in (None, (), [])}
-    if unknown := [name for name in given if name not in ReadingOptions.__dataclass_fields__]:
-        raise unknown_name("reading option", unknown[0], ReadingOptions.__dataclass_fields__)
-    pinned = ReadingOptions(**given)
+    pinned = keyword_options(options or {}).over(ReadingOptions.from_json(known))
     raw = read_raw(source, pinned) if isinstance(source, (str, Path)) else raw_of_frame(source)
     labels = _labels(raw, label) if labelled else None
     cells = replace(raw, frame=raw.frame.drop(columns=label, errors="ignore"))
@@ -255,12 +252,14 @@ def _from_steps(raw: RawTable, labels: pd.Series | None, label: str, options: Re
     """Return a table with a row a step: items, times and channels are found as in any table."""
     # Any channel will do to find items and times; with several, reading would ask for the one to forecast.
     first = options if options.target else replace(options, target=_likely_channel(raw, options))
-    panel = read_cells(raw, first).panel
+    reading = read_cells(raw, first)
+    panel = reading.panel
     channels = options.target or _numeric_columns(
         raw, options, (*panel.origin.id_columns, panel.origin.timestamp_column)
     )
     if panel.channels != channels:
-        panel = read_cells(raw, replace(options, target=channels)).panel
+        reading = read_cells(raw, replace(options, target=channels))
+        panel = reading.panel
     items = panel.origin.id_columns
     if not items or any(name not in raw.frame.columns for name in items):
         raise InputError(
@@ -270,7 +269,8 @@ def _from_steps(raw: RawTable, labels: pd.Series | None, label: str, options: Re
     keys = [series.key or (series.item_id,) for series in panel]
     _refuse_items_left_out(raw.frame[list(items)], keys)
     of_item = None if labels is None else _label_of_each(raw.frame, labels, list(items))
-    columns = options.to_json() | {
+    # Other series may come at another rate, but what was found of dates and numbers holds for them too.
+    columns = replace(reading.options, freq=options.freq).to_json() | {
         "label_column": label,
         "id_column": list(items),
         "timestamp_column": [panel.origin.timestamp_column],
