@@ -5,11 +5,15 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from tests.tiny_text import reviews, save_tiny_text
+from tracetune.backbones.text_encoder import load_text_encoder
 from tracetune.cli.app import main
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "text.md"
@@ -48,11 +52,19 @@ def test_the_commands_of_the_guide(
     assert "Classification of texts" in printed
     assert "tracetune classify train.csv --model runs/reviews" in printed
     classes = pd.read_csv("classes.csv")
-    assert list(classes.columns) == ["text", "predictions", "negative", "positive"]
+    assert list(classes.columns) == ["text", "label", "predictions", "negative", "positive"]
     assert len(classes) == 60
     content = json.loads(Path("map/importance.json").read_text())
     assert {"gated_dsic", "shapley"} == set(content["scores"])
     assert Path("map/heatmap.png").is_file()
+    plain = re.search(r"```python\n(import json\n.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    assert plain is not None
+    names: dict[str, Any] = {}
+    exec(plain[1], names)
+    tokens = load_text_encoder("encoder").tokenizer(classes["text"][0], return_tensors="pt")
+    with torch.no_grad():
+        logits = names["model"](tokens["input_ids"], tokens["attention_mask"]).logits
+    np.testing.assert_allclose(logits.softmax(-1)[0], classes.loc[0, ["negative", "positive"]].astype(float), atol=1e-6)
 
 
 def test_wrong_use_says_what_to_do(

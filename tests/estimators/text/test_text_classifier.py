@@ -96,10 +96,10 @@ def test_plain_peft_loads_the_adapter(tuned: TextClassifier, tmp_path: Path) -> 
 def test_a_table_comes_back_as_its_kind_with_all_its_texts(base: TextClassifier) -> None:
     texts, labels = reviews(20)
     tuned = base.fit(texts, labels, method="linear_probe")
-    frame = pd.DataFrame({"predictions": texts})
+    frame = pd.DataFrame({"reference": range(20), "predictions": texts})
     found = tuned.predict_df(pl.from_pandas(frame), text_column="predictions")
     assert isinstance(found, pl.DataFrame)
-    assert found.columns == ["predictions", "predictions_", *CLASSES]
+    assert found.columns == ["reference", "predictions", "predictions_", *CLASSES]
     assert found["predictions"].to_list() == texts
     arrow = tuned.predict_df(pa.Table.from_pandas(frame), text_column="predictions")
     assert isinstance(arrow, pa.Table)

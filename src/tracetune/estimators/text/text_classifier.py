@@ -196,15 +196,15 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
             batch_size: texts per forward pass.
 
         Returns:
-            The texts, ``predictions`` (the most probable class), and the probability of each class under its name; a
-            table of the kind that went in.
+            The table with its other columns, such as ids, ``predictions`` (the most probable class), and the
+            probability of each class under its name; of the kind that went in.
         """
         frame = required_table(df)
         columns = self._columns(frame, text_column, None, labelled=False)
         texts, _ = texts_of_frame(frame, columns, self._fitted_record().pairs)
         probabilities = self._predict(texts, batch_size)
-        table = frame[list(columns.texts)].reset_index(drop=True)
-        table[free_name("predictions", columns.texts)] = np.array(self.classes)[probabilities.argmax(axis=1)]
+        table = frame.reset_index(drop=True)
+        table[free_name("predictions", list(table))] = np.array(self.classes)[probabilities.argmax(axis=1)]
         taken = set(table.columns)
         names = [f"probability of {name}" if name in taken else name for name in self.classes]
         found = pd.concat([table, pd.DataFrame(probabilities, columns=names)], axis=1)
