@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime, time
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Literal
@@ -35,7 +36,7 @@ def markdown_table(rows: Sequence[Row], columns: Sequence[str] | None = None) ->
     columns = _columns(rows, columns)
     if not columns:
         return ""
-    cells = [[_escaped(format_value(row.get(column))) for column in columns] for row in rows]
+    cells = [[_escaped(cell) for cell in line] for line in _lines(rows, columns)]
     numeric = [_is_numeric(rows, column) for column in columns]
     header = [_escaped(column) for column in columns]
     widths = [max(3, *(len(line[i]) for line in (header, *cells))) for i in range(len(columns))]
@@ -55,20 +56,21 @@ def print_table(
         console: where to print; None for standard output.
     """
     columns = _columns(rows, columns)
+    lines = _lines(rows, columns)
     table = Table(title=Text(title, style="bold"), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for index, column in enumerate(columns):
         numeric = _is_numeric(rows, column)
         justify: Literal["left", "right"] = "right" if numeric else "left"
         header = Text(column.replace("_", " "))
         # Numbers and names stay whole, to be copied; headers are broken between words where there is no room for them.
-        whole = [*header.plain.split(), *(format_value(row.get(column)) for row in rows)]
+        whole = [*header.plain.split(), *(line[index] for line in lines)]
         widest = max(map(len, whole)) if numeric else None
         table.add_column(header, justify=justify, no_wrap=index == 0, min_width=widest, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(format_value(row.get(column))) for column in columns))
+    for line in lines:
+        table.add_row(*map(Text, line))
     console = console or Console()
-    lines = "".join(segment.text for segment in console.render(table)).splitlines()
-    needed = max(cell_len(line.rstrip(" ─")) for line in lines)
+    drawn = "".join(segment.text for segment in console.render(table)).splitlines()
+    needed = max(cell_len(line.rstrip(" ─")) for line in drawn)
     console.print(table, crop=needed <= console.width)  # a table that is too wide runs on, and loses nothing
 
 
@@ -103,6 +105,22 @@ def format_value(value: object) -> str:
 
 def _columns(rows: Sequence[Row], columns: Sequence[str] | None) -> list[str]:
     return list(columns) if columns is not None else list(dict.fromkeys(column for row in rows for column in row))
+
+
+def _lines(rows: Sequence[Row], columns: Sequence[str]) -> list[list[str]]:
+    """Return the cells of each row for reading; a column of days is written without its hours."""
+    days = {column for column in columns if all(_is_day(row.get(column)) for row in rows)}
+    return [
+        [str(row[name])[:10] if name in days and row.get(name) else format_value(row.get(name)) for name in columns]
+        for row in rows
+    ]
+
+
+def _is_day(value: object) -> bool:
+    """Return whether a value is midnight of a day without a zone; what is absent may be one."""
+    if value is None or not isinstance(value, datetime):
+        return value is None
+    return value == value and value.tzinfo is None and value.time() == time()  # NaT is no time, nor itself
 
 
 def _is_numeric(rows: Sequence[Row], column: str) -> bool:
