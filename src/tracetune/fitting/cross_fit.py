@@ -89,12 +89,12 @@ class _Part:
 
     @classmethod
     def of(cls, samples: BatchSource, features: BatchSource | None, fold: Fold) -> "_Part":
-        data, known = (
-            None if source is None else TrainingData(*(chosen_rows(source, rows.tolist()) for rows in fold))
-            for source in (samples, features)
-        )
-        assert data is not None, "there are samples"
-        return cls(data, known)
+        train, held_out = (rows.tolist() for rows in fold)
+
+        def rows_of(source: BatchSource) -> TrainingData:
+            return TrainingData(chosen_rows(source, train), chosen_rows(source, held_out))
+
+        return cls(rows_of(samples), None if features is None else rows_of(features))
 
     def outputs(self, candidate: Candidate, of_model: Callable[[nn.Module, BatchSource], np.ndarray]) -> np.ndarray:
         """Return what a candidate says of the samples that are held out; a head reads what is remembered of them."""

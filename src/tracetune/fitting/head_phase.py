@@ -61,8 +61,8 @@ def train_head(
     model.head.requires_grad_(True)
     solution = None
     if config.head_start != GRADIENT:
-        features = _Features(model, data.train, training), _Features(model, data.validation, validation)
-        solution = _solution(task, model, *features)
+        sources = _Features(model, data.train, training), _Features(model, data.validation, validation)
+        solution = _solution(task, model, *sources)
     trained_module: nn.Module = model
     parts = data
     if training is not None and validation is not None:

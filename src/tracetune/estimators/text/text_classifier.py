@@ -204,7 +204,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         texts, _ = texts_of_frame(frame, columns, self._fitted_record().pairs)
         probabilities = self._predict(texts, batch_size)
         table = frame.reset_index(drop=True)
-        table[free_name("predictions", list(table))] = np.array(self.classes)[probabilities.argmax(axis=1)]
+        table[free_name("predictions", list(map(str, table)))] = np.array(self.classes)[probabilities.argmax(axis=1)]
         taken = set(table.columns)
         names = [f"probability of {name}" if name in taken else name for name in self.classes]
         found = pd.concat([table, pd.DataFrame(probabilities, columns=names)], axis=1)
