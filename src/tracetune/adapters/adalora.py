@@ -109,13 +109,26 @@ def drop_masked_ranks(model: PeftModel, rank_pattern: dict[str, list[bool]]) -> 
     if left and len(left) < len(rank_pattern):
         _restore_base_layers(model.base_model.model, rank_pattern.keys() - left.keys(), config)
         rank_pattern = left
-    config.rank_pattern = rank_pattern
+    config.rank_pattern = {_pattern_key(name): mask for name, mask in rank_pattern.items()}
+
+
+def _pattern_key(singular_values: str) -> str:
+    """Return the key of a layer in a saved ``rank_pattern``.
+
+    PEFT reads a key in two ways: its AdaLoRA takes what is before the last point for the layer, its check of unused
+    patterns takes the whole for a regular expression of the layer's name. This one is both: any character, no times.
+    """
+    return f"{_layer_of(singular_values)}.{{0}}"
+
+
+def _layer_of(singular_values: str) -> str:
+    return singular_values.partition(".lora_E")[0]
 
 
 def _restore_base_layers(base: nn.Module, singular_values: Iterable[str], config: AdaLoraConfig) -> None:
     """Put the base layers of these singular values, named as in ``rank_pattern``, back into the model."""
     for name in singular_values:
-        place = name.partition(".lora_E")[0]
+        place = _layer_of(name)
         layer = base.get_submodule(place)
         assert isinstance(layer, AdaLoraLayer), "rank_pattern names singular values"
         base.set_submodule(place, layer.get_base_layer())

@@ -53,9 +53,7 @@ def load_adapter(model: nn.Module, folder: Path) -> PeftModel:
     try:
         with warnings.catch_warnings():  # an adapter that lacks weights would run with random ones
             warnings.filterwarnings("error", "Found missing adapter keys")
-            # of AdaLoRA: layers of rank 0, and ranks by the names of weights, which PEFT writes and reads all the same
-            warnings.filterwarnings("ignore", "Initializing zero-element tensors")
-            warnings.filterwarnings("ignore", r"The following rank_pattern keys did not match [^']*'[^']*\.lora_E'")
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors")  # AdaLoRA without any rank left
             return PeftModel.from_pretrained(model, str(folder)).eval()
     except Exception as error:  # PEFT does not check its files: an edited one raises any of these
         raise InputError(f"The adapter in {folder} does not fit its base model: {error}") from error
