@@ -10,19 +10,22 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, argument, shown
 from tracetune.base.plain_numbers import plain_number
-from tracetune.estimators.series_arrays import numbers_of, refuse_infinite
+from tracetune.estimators.series_arrays import if_time_first, numbers_of, question_order, refuse_infinite
 
 
-def checked_samples(values: Iterable[np.ndarray], channels: int | None = None) -> list[np.ndarray]:
+def checked_samples(
+    values: Iterable[np.ndarray], channels: int | None = None, *, of_table: bool = False
+) -> list[np.ndarray]:
     """Return series as a list of arrays [C, L], NaN where missing.
 
     Args:
         values: an array [S, C, L], or one array [C, L] a series.
         channels: C, where it is known.
+        of_table: they were read from a table, which knows channels from steps.
 
     Raises:
-        InputError: no series, another shape or number of channels, something else than numbers, an infinity, or a
-            series without a value.
+        InputError: no series, another shape or number of channels, time before channels, something else than numbers,
+            an infinity, or a series without a value.
     """
     found, known = [], channels is not None
     for index, array in enumerate(values):
@@ -37,6 +40,7 @@ def checked_samples(values: Iterable[np.ndarray], channels: int | None = None) -
             raise InputError(
                 f"Expected {channels} channels in series {index}, as in "
                 f"{'those of the fit' if known else 'the first'}, found {len(series)}."
+                f"{if_time_first(series.shape, channels if known else found[0].shape[1])}"
             )
         refuse_infinite(series, index)
         if np.isnan(series).all():
@@ -44,6 +48,8 @@ def checked_samples(values: Iterable[np.ndarray], channels: int | None = None) -
         found.append(series)
     if not found:
         raise InputError("Expected at least one series, found none.")
+    if not known and not of_table:
+        question_order([series.shape for series in found])
     return found
 
 

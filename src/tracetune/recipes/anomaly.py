@@ -100,8 +100,7 @@ def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     )
     if config.output is not None:
         write_frame(found, config.output)
-    series = len(found) // 2
-    print_table("Anomaly detection" + (f", mean over {series} series" if series > 1 else ""), _by_metric(found))
+    print_table(f"Anomaly detection{_means(found)}", _by_metric(found))
     return found
 
 
@@ -144,6 +143,16 @@ def pacific_temperatures() -> pd.DataFrame:
     frame = pd.DataFrame({"time": times, "temperature": table.to_numpy().ravel()})
     warm = [frame["time"].between(*span) for span in (("1982-06", "1983-09"), ("1997-04", "1998-06"))]
     return frame.assign(label=(warm[0] | warm[1]).astype(int))
+
+
+def _means(found: pd.DataFrame) -> str:
+    """Return in words over how many series the means of a table are."""
+    of_model = found[found["scorer"] == "model"]
+    measured, series = int(of_model["VUS-PR"].notna().sum()), len(of_model)
+    if series == 1:
+        return ""
+    counted = int(of_model["false alarms"].notna().sum())
+    return f", mean over {measured} series" + (f"; false alarms over {counted}" if counted != measured else "")
 
 
 def _by_metric(found: pd.DataFrame) -> list[dict[str, object]]:

@@ -84,6 +84,18 @@ def test_it_is_measured_beside_a_score_without_a_model(detector: AnomalyDetector
     assert (given["window"] == 10).all()
 
 
+def test_an_item_without_an_anomaly_counts_with_its_false_alarms(
+    detector: AnomalyDetector, caplog: pytest.LogCaptureFixture
+) -> None:
+    test = table(400, start=900, seed=5, items=2)
+    whole = detector.evaluate(test)
+    found = detector.evaluate(test.assign(label=test.label.where(test.machine == "m0", 0)))
+    assert "1 of 2 series have no anomaly ('m1'): of them only false alarms are counted" in caplog.text
+    assert found.query("item == 'm0'").equals(whole.query("item == 'm0'"))
+    left = found.query("item == 'm1' and scorer == 'model'").iloc[0]
+    assert np.isnan(left["VUS-PR"]) and left["false alarms"] > 0
+
+
 def test_rows_as_they_arrive_are_scored_as_all_at_once(base: AnomalyDetector) -> None:
     detector = base.fit(normal(), target=["a", "b"], scorer="windows")
     rows = table(700, start=900, seed=3).drop(columns="label").drop(index=range(200, 215))
@@ -261,7 +273,7 @@ def test_refusals(base: AnomalyDetector, detector: AnomalyDetector) -> None:
         detector.detect(table(100, items=3).query("machine == 'm2'"))
     with pytest.raises(InputError, match="Expected labels in a column 'label'"):
         detector.evaluate(normal(100, items=2))
-    with pytest.raises(InputError, match=r"Series 'm0' cannot be measured. Expected both normal and anomalous"):
+    with pytest.raises(InputError, match=r"Expected both normal and anomalous.*only normal ones in series 'm0'"):
         detector.evaluate(table(100, items=2).assign(label=0))
     with pytest.raises(InputError, match=r"Expected a label for each of 100, 100 steps"):
         detector.evaluate(normal(100, items=2), [np.zeros(3), np.zeros(100)])

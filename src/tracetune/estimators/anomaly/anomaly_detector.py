@@ -16,7 +16,7 @@ from tracetune.data.reading.labels import LABEL_COLUMN
 from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
 from tracetune.estimators.anomaly.card import detector_card
 from tracetune.estimators.anomaly.detector_parts import DetectorParts
-from tracetune.estimators.anomaly.evaluation import evaluate_scores
+from tracetune.estimators.anomaly.evaluation import evaluate_scores, left_out
 from tracetune.estimators.anomaly.frames import (
     AnomalyData,
     AnomalyLabels,
@@ -219,10 +219,12 @@ class AnomalyDetector(DetectorParts):
 
         Returns:
             One row a series and scorer: the window, all metrics of ``evaluation.anomaly.report``, and precision,
-            recall, F1 and share of false alarms at the threshold, which knows no label.
+            recall, F1 and share of false alarms at the threshold, which knows no label. Of a series without
+            anomalies there are only the false alarms, the rest is NaN, and means of pandas pass over it; a line in the
+            log names such series.
 
         Raises:
-            InputError: as `score`; or a series of one kind of label only.
+            InputError: as `score`; or no series with both normal and anomalous steps.
         """
         known = self._known()
         label_column = label_column or known.label_column
@@ -233,7 +235,9 @@ class AnomalyDetector(DetectorParts):
                 f"Expected labels in a column {label_column!r}, or as {argument('labels')}. Name the column with "
                 f"{argument('label_column')}."
             )
-        return evaluate_scores(panel, self._scores(panel, threshold), given, window, items_of(panel, known.items))
+        found = evaluate_scores(panel, self._scores(panel, threshold), given, window, items_of(panel, known.items))
+        self._say(left_out(panel, given))
+        return found
 
     def update(
         self, rows: AnomalyData, threshold: Threshold | float | None = None, **columns: Unpack[ReadingKeywords]

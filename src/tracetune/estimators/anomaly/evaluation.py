@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError, argument
+from tracetune.base.errors import InputError, Remark, argument
 from tracetune.data.panels import Panel
 from tracetune.estimators.anomaly.item_scorer import ItemScorer, total
 from tracetune.estimators.anomaly.series_scores import Scores
-from tracetune.evaluation.anomaly.report import anomaly_metrics
+from tracetune.evaluation.anomaly.report import METRICS, anomaly_metrics
 from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
 from tracetune.tasks.anomaly_scores.scaling import Scaling
 from tracetune.tasks.anomaly_scores.sliding import dominant_period
@@ -27,9 +27,19 @@ def evaluate_scores(
 ) -> pd.DataFrame:
     """Return one row a series and scorer; see ``AnomalyDetector.evaluate``.
 
+    Of series whose labels are of one kind only, all but the share of false alarms is NaN, see `left_out`.
+
     Raises:
-        InputError: labels that cannot be used, named by their series.
+        InputError: labels that cannot be used, named by their series; or no series with both kinds of them.
     """
+    if not any(map(_has_both, labels)):
+        kind = "anomalous" if labels[0].any() else "normal"
+        steps = f"only {kind} ones in series {panel.series[0].item_id!r}"
+        more = f", nor both in any of the {len(panel) - 1:,} others" if len(panel) > 1 else ""
+        raise InputError(
+            f"Expected both normal and anomalous steps in at least one series, found {steps}{more}. Scores are "
+            "measured by how far they set the two apart: label some steps of each kind."
+        )
     rows: list[dict[str, object]] = []
     for series, scores, marked, item in zip(panel, found, labels, items, strict=True):
         if window is not None and window >= len(series):
@@ -43,23 +53,60 @@ def evaluate_scores(
         for name, (values, alarm) in scored.items():
             row: dict[str, object] = {"item": series.item_id} if len(panel) > 1 else {}
             row |= {"scorer": name, "window": steps}
-            try:
-                row |= anomaly_metrics(_without_gaps(values), marked, steps)
-            except InputError as error:
-                raise InputError(f"Series {series.item_id!r} cannot be measured. {error}") from error
+            row |= _metrics(_without_gaps(values), marked, steps, series.item_id)
             row |= dict.fromkeys(_AT_THRESHOLD, np.nan) if alarm is None else _at_threshold(alarm, marked > 0)
             rows.append(row)
     return pd.DataFrame(rows)
 
 
+def left_out(panel: Panel, labels: Sequence[np.ndarray]) -> list[Remark]:
+    """Return a remark for each kind of label that some series have alone: most metrics need both kinds."""
+    alone: dict[bool, list[str]] = {False: [], True: []}
+    for series, marked in zip(panel, labels, strict=True):
+        if not _has_both(marked):
+            alone[bool(marked.any())].append(series.item_id)
+    remarks = []
+    for anomalous, names in alone.items():
+        if names:
+            shown = ", ".join(map(repr, names[:5])) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+            holds = "no normal step" if anomalous else "no anomaly"
+            counted = "nothing of them is" if anomalous else "of them only false alarms are"
+            remarks.append(
+                Remark(
+                    f"{len(names):,} of {len(panel):,} series have {holds} ({shown}): {counted} counted, since the "
+                    "other metrics need both."
+                )
+            )
+    return remarks
+
+
+def _has_both(labels: np.ndarray) -> bool:
+    return bool(labels.any() and not labels.all())
+
+
+def _metrics(scores: np.ndarray, labels: np.ndarray, window: int, item_id: str) -> dict[str, float]:
+    """Return every metric of one series' scores [T], NaN where its labels [T] are of one kind only."""
+    if not _has_both(labels):
+        return dict.fromkeys(METRICS, np.nan)
+    try:
+        return anomaly_metrics(scores, labels, window)
+    except InputError as error:
+        raise InputError(f"Series {item_id!r} cannot be measured. {error}") from error
+
+
 def _at_threshold(alarm: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return precision, recall and F1 of single steps, and the share of normal steps that raise an alarm."""
-    hits = float((alarm & labels).sum())
+    """Return precision, recall and F1 of single steps, and the share of normal steps that raise an alarm.
+
+    NaN is what labels of one kind only do not tell.
+    """
+    hits, false_alarms = float((alarm & labels).sum()), float(alarm[~labels].mean()) if not labels.all() else np.nan
+    if not _has_both(labels):
+        return dict.fromkeys(_AT_THRESHOLD, np.nan) | {"false alarms": false_alarms}
     return {
         "precision": hits / alarm.sum() if alarm.any() else np.nan,
         "recall": hits / labels.sum(),
         "F1": 2 * hits / (alarm.sum() + labels.sum()),
-        "false alarms": float(alarm[~labels].mean()),
+        "false alarms": false_alarms,
     }
 
 

@@ -18,7 +18,7 @@ from tracetune.data.reading.read import keyword_options, logged, read_table
 from tracetune.data.reading.sources import FrameOfKind, FrameSource, ReadingKeywords, Table
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.index_columns import index_columns
-from tracetune.estimators.series_arrays import numbers_of, refuse_infinite
+from tracetune.estimators.series_arrays import if_time_first, numbers_of, question_order, refuse_infinite
 from tracetune.report.anomaly_plots import AnomalyPanel
 
 logger = logging.getLogger(__name__)
@@ -41,12 +41,16 @@ def panel_of(
     Series of arrays are called "0", "1", ..., their channels too, their steps are counted from 0.
 
     Raises:
-        InputError: an unusable table, or arrays of other shapes, of unequal channels, or with infinite values.
+        InputError: an unusable table, or arrays of other shapes, of unequal channels, with time before channels, or
+            with infinite values.
     """
     if isinstance(data, np.ndarray) or (isinstance(data, (list, tuple)) and data and isinstance(data[0], np.ndarray)):
         if any(value is not None for value in columns.values()):
             raise InputError(f"Arrays have no columns: leave out {', '.join(columns)}.")
-        return _panel_of_arrays([data] if isinstance(data, np.ndarray) else list(data))
+        panel = _panel_of_arrays([data] if isinstance(data, np.ndarray) else list(data))
+        if remembered is None:  # nothing was learned: no channels to compare with
+            question_order([(len(panel.channels), steps) for steps in panel.lengths])
+        return panel
     if isinstance(data, Panel):
         return data
     table = cast(FrameSource, data)  # what is no array
@@ -144,10 +148,12 @@ def require_channels(panel: Panel, channels: Sequence[str]) -> None:
     """Raise InputError where a panel has other channels than those that were learned."""
     if tuple(panel.channels) == tuple(channels):
         return
+    of_arrays = panel.origin.reading is None
+    advice = if_time_first((len(panel.channels), panel.lengths[0]), len(channels)) if of_arrays else ""
     raise InputError(
         f"Expected the {len(channels)} channels that were learned ({', '.join(map(str, channels[:12]))}), found "
         f"{len(panel.channels)}: {', '.join(map(str, panel.channels[:12]))}. Leave {argument('target')} out to read "
-        "these, or learn a detector of those that there are."
+        f"these, or learn a detector of those that there are.{advice}"
     )
 
 
@@ -235,7 +241,10 @@ def _panel_of_arrays(arrays: Sequence[np.ndarray]) -> Panel:
         refuse_infinite(values, number)
         channels = len(values) if channels is None else channels
         if len(values) != channels:
-            raise InputError(f"Expected {channels} channels in series {number} as before, found {len(values)}.")
+            raise InputError(
+                f"Expected {channels} channels in series {number} as before, found {len(values)}."
+                f"{if_time_first(values.shape, len(series[0]))}"
+            )
         series.append(Series(str(number), np.arange(values.shape[1], dtype=np.int64), values))
     origin = Origin(id_columns=() if len(series) == 1 else ("item_id",))
     return Panel(tuple(series), tuple(map(str, range(channels or 0))), None, origin)

@@ -33,6 +33,7 @@ from tracetune.estimators.classification.fit import (
 from tracetune.estimators.classification.labelled_tables import (
     SeriesData,
     TableSource,
+    is_table,
     labelled_samples,
     read_labelled,
 )
@@ -210,7 +211,7 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
             raise InputError(f"Expected {argument('folds')} of at least 1, found {folds}.")
         config = with_method(config or classifier_config(), method)
         values, given, read = labelled_samples(train, labels, label_column, columns)
-        series = checked_samples(values)
+        series = checked_samples(values, of_table=is_table(train))
         numbers, classes = class_numbers(given, len(series), None)
         require_classes(classes, "series")
         parts, device = (self.backbone, self.base_name, self.context_length), str(self.device)

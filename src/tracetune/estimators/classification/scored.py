@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from tracetune.data.reading.sources import ReadingKeywords
 from tracetune.estimators.classification.config import classifier_config
-from tracetune.estimators.classification.labelled_tables import labelled_samples
+from tracetune.estimators.classification.labelled_tables import is_table, labelled_samples
 from tracetune.estimators.labelled import checked_samples, class_numbers, require_classes
 from tracetune.estimators.scored_modules import ScoredModules, scored
 from tracetune.fitting.config import FitConfig
@@ -33,7 +33,7 @@ def scored_classifier(
     config = replace(classifier_config(), method=Lora()) if config is None else config
     record = classifier.record
     values, given, _ = labelled_samples(data, labels, label_column, reading, None if record is None else record.columns)
-    series = checked_samples(values, None if record is None else record.channels)
+    series = checked_samples(values, None if record is None else record.channels, of_table=is_table(data))
     numbers, classes = class_numbers(given, len(series), None if record is None else record.classes)
     require_classes(classes, "series")
     if record is None:

@@ -16,7 +16,7 @@ from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.data.windows import context_batch
 from tracetune.estimators.forecasting.recalibration import Recalibration, earlier_origins
-from tracetune.estimators.series_arrays import numbers_of, refuse_infinite
+from tracetune.estimators.series_arrays import numbers_of, question_order, refuse_infinite
 from tracetune.tasks.forecast_output import ForecastOutput
 
 
@@ -228,11 +228,16 @@ def checked_arrays(values: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Yield the arrays [C, L] as float64, refused where no table could hold such a series.
 
     Raises:
-        InputError: another shape, something else than numbers, an infinity, values beyond 1e300, or a channel without
-            any value.
+        InputError: another shape, time before channels, something else than numbers, an infinity, values beyond 1e300,
+            or a channel without any value.
     """
+    known = isinstance(values, (np.ndarray, Sequence))  # others are there once they are read: the first one tells
+    if known:
+        question_order([np.shape(array) for array in values])
     for index, array in enumerate(values):
         series = numbers_of(array, index)
+        if index == 0 and not known:
+            question_order([series.shape])
         if series.ndim != 2 or len(series) == 0:
             raise InputError(
                 f"Expected series {index} to have shape [channels, steps], found {list(series.shape)}. "

@@ -8,6 +8,8 @@ from tracetune.evaluation.anomaly.oracle import event_f1, point_adjusted_f1, sta
 from tracetune.evaluation.anomaly.segments import checked
 from tracetune.evaluation.anomaly.volume import volume_under_surface
 
+METRICS = ("VUS-PR", "VUS-ROC", "AUC-PR", "AUC-ROC", "Standard-F1", "PA-F1", "Event-F1", "Affiliation-F1")
+
 
 def anomaly_metrics(scores: np.ndarray, labels: np.ndarray, window: int) -> dict[str, float]:
     """Return every metric of scores [T], higher is more anomalous, for labels [T].
@@ -24,13 +26,14 @@ def anomaly_metrics(scores: np.ndarray, labels: np.ndarray, window: int) -> dict
     """
     scores, labels = checked(scores, labels)
     vus_pr, vus_roc = volume_under_surface(scores, labels, window)
-    return {
-        "VUS-PR": vus_pr,
-        "VUS-ROC": vus_roc,
-        "AUC-PR": float(average_precision_score(labels, scores)),
-        "AUC-ROC": float(roc_auc_score(labels, scores)),
-        "Standard-F1": standard_f1(scores, labels),
-        "PA-F1": point_adjusted_f1(scores, labels),
-        "Event-F1": event_f1(scores, labels),
-        "Affiliation-F1": affiliation_f1(scores, labels),
-    }
+    found = (
+        vus_pr,
+        vus_roc,
+        float(average_precision_score(labels, scores)),
+        float(roc_auc_score(labels, scores)),
+        standard_f1(scores, labels),
+        point_adjusted_f1(scores, labels),
+        event_f1(scores, labels),
+        affiliation_f1(scores, labels),
+    )
+    return dict(zip(METRICS, found, strict=True))
