@@ -42,8 +42,6 @@ def test_channels_of_unequal_lengths_end_with_gaps(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("1,2:up\n", "no .ts file"),
-        (HEADER.replace("false", "true") + "(0,1):up\n", "without time stamps"),
-        (HEADER.replace(" false", "\t true") + "(0,1):up\n", "without time stamps"),
         (HEADER.replace("@classLabel true up down", "@targetLabel true") + "1:2\n", "only files with classes"),
         (HEADER, "series after @data"),
         (HEADER + "1,x:up\n", "line 6 of .*, and \\? where one is missing, found 'x'"),

@@ -5,7 +5,8 @@
     0.1,0.2,0.3:1.0,?,1.2:Standing
 
 Channels are separated by colons, missing values are question marks or NaN, the last part is the class. Lines that begin
-with # are comments, wherever they stand. Series with time stamps and regression targets are refused.
+with # are comments, wherever they stand. Values with time stamps (@timeStamps true) are read as in `ts_time_stamps`.
+Regression targets are refused.
 """
 
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 
 from tracetune.base.errors import InputError, shown
 from tracetune.base.plain_numbers import plain_number
+from tracetune.data.ts_time_stamps import StampedSeries, places_on_one_grid, stamped_parts, stamped_series
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +40,8 @@ def read_ts(path: str | Path, *, labelled: bool = True) -> LabelledFile:
         labelled: False takes files without classes too, and gives no labels then.
 
     Raises:
-        InputError: the file is missing, has no data, time stamps or no classes, or a line that is no series, lacks its
-            class or all values, or has another number of channels than the first.
+        InputError: the file is missing, has no data or no classes, times that are not evenly spaced, or a line that is
+            no series, lacks its class or all values, or has another number of channels than the first.
     """
     source = Path(path)
     if not source.is_file():
@@ -48,44 +50,60 @@ def read_ts(path: str | Path, *, labelled: bool = True) -> LabelledFile:
     header = [line.lower().split()[:2] for line in lines if line.strip().startswith("@")]
     if ["@data"] not in header:
         raise InputError(f"Expected a line @data in {source}, found none: this is no .ts file.")
-    if ["@timestamps", "true"] in header:
-        raise InputError(
-            f"Expected series without time stamps in {source}: series with them are not read. Write the values alone "
-            "where they are evenly spaced, and '@timeStamps false'; or make a long table with a time column."
-        )
+    stamped = ["@timestamps", "true"] in header
     has_classes = ["@classlabel", "true"] in header
     if labelled and not has_classes:
         raise InputError(f"Expected '@classLabel true ...' in {source}: only files with classes are read.")
     start = next(number for number, line in enumerate(lines) if line.strip().lower() == "@data") + 1
-    values, labels = [], []
+    found: list[tuple[list[str], str]] = []
+    labels = []
     for number, line in enumerate(lines[start:], start + 1):
         if line.strip() and not line.lstrip().startswith("#"):
-            channels, where = line.strip().split(":"), f"line {number:,} of {source}"
+            text, where = line.strip(), f"line {number:,} of {source}"
+            channels = stamped_parts(text) if stamped else text.split(":")
             labels += [channels.pop().strip()] if has_classes else []
             if labelled and not labels[-1]:
                 raise InputError(f"Expected a class at the end of {where}, found none. Fill it in, or leave it out.")
-            values.append(_series(channels, where))
-            if len(channels) != len(values[0]):
+            if not channels:
+                raise InputError(f"Expected values and a class, separated by a colon, in {where}.")
+            found.append((channels, where))
+            if len(channels) != len(found[0][0]):
                 raise InputError(
-                    f"Expected {len(values[0])} channels in {where}, as in the first series, found {len(channels)}. "
+                    f"Expected {len(found[0][0])} channels in {where}, as in the first series, found {len(channels)}. "
                     "Correct it; a file that ends there may be cut short."
                 )
-    if not values:
+    if not found:
         raise InputError(f"Expected series after @data in {source}, found none.")
-    return LabelledFile(values, labels)
+    if stamped:
+        return LabelledFile(_on_grid([stamped_series(*each) for each in found]), labels)
+    return LabelledFile([_series(*each) for each in found], labels)
+
+
+def _on_grid(series: list[StampedSeries]) -> list[np.ndarray]:
+    """Return the arrays [C, L] of series with time stamps, NaN at steps that are left out."""
+    values = []
+    for each, (length, places) in zip(series, places_on_one_grid(series), strict=True):
+        array = np.full((len(places), length), np.nan)
+        for row, steps, cells in zip(array, places, each.values, strict=True):
+            row[steps] = [_value(cell, each.where) for cell in cells]
+        _require_value(array, each.where)
+        values.append(array)
+    return values
 
 
 def _series(channels: list[str], where: str) -> np.ndarray:
     """Return the array [C, L] of one line; channels of unequal lengths end with NaN."""
-    if not channels:
-        raise InputError(f"Expected values and a class, separated by a colon, in {where}.")
     rows = [[_value(cell.strip(), where) for cell in channel.split(",")] for channel in channels]
     found = np.full((len(rows), max(map(len, rows))), np.nan)
     for row, cells in zip(found, rows, strict=True):
         row[: len(cells)] = cells
-    if np.isnan(found).all():
-        raise InputError(f"The series in {where} has no value at all. Leave it out.")
+    _require_value(found, where)
     return found
+
+
+def _require_value(series: np.ndarray, where: str) -> None:
+    if np.isnan(series).all():
+        raise InputError(f"The series in {where} has no value at all. Leave it out.")
 
 
 def _value(cell: str, where: str) -> float:
