@@ -1,6 +1,7 @@
 """What `inspect` says of a table, on the terminal and as a page."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,16 @@ def table(folder: Path) -> Path:
 
 
 def inspected(path: Path, **given: Any) -> Inspection:
-    return inspect_table(from_mapping(InspectConfig, {"data": str(path), "target": ["target"], **given}))
+    found = inspect_table(from_mapping(InspectConfig, {"data": str(path), "target": ["target"], **given}))
+    assert found is not None
+    return found
+
+
+def proposed(path: Path, capsys: pytest.CaptureFixture, **given: Any) -> list[list[str]]:
+    """Return the words of the commands that `inspect` proposes."""
+    inspect_table(from_mapping(InspectConfig, {"data": str(path), **given}))
+    lines = capsys.readouterr().out.partition("Go on with:")[2].splitlines()
+    return [shlex.split(line) for line in lines if line.startswith("  tracetune ")]
 
 
 def test_the_terminal_says_what_was_understood_what_is_odd_and_how_to_go_on(
@@ -85,4 +95,74 @@ def test_short_and_constant_tables_are_inspected_too(tmp_path: Path) -> None:
     pd.DataFrame({"date": dates, "target": np.full(6, 3.0)}).to_csv(tmp_path / "a.csv", index=False)
     found = inspected(tmp_path / "a.csv", output=str(tmp_path / "a.html"))
     assert found.facts[0].oddities == ("is constant (3)",)
-    assert "--prediction-length 1" in found.command
+    assert "--prediction-length 1" in found.commands[0][0]
+
+
+def test_labels_of_steps_suggest_anomaly_detection(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = tmp_path / "my pump's.csv"
+    frame = seasonal_frame(items=1).rename(columns={"target": "flow", "item_id": "pump"})
+    frame["Anomaly"] = (np.arange(len(frame)) // 20 == 5).astype(int)
+    frame.to_csv(path, index=False)
+    forecasting, anomaly = proposed(path, capsys)
+    assert forecasting[:3] == ["tracetune", "finetune", str(path)]
+    assert forecasting[forecasting.index("--target") + 1] == "flow"
+    assert anomaly[2:] == [
+        str(path),
+        "--task",
+        "anomaly",
+        "--label-column",
+        "Anomaly",
+        "--output",
+        "runs/my pump's-anomaly",
+    ]
+
+
+def test_a_label_of_each_series_suggests_classification(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    frame = pd.concat([seasonal_frame(items=2).assign(item_id=lambda f, k=k: f.item_id + str(k)) for k in range(2)])
+    frame["label"] = (frame.item_id.str[-1] == "1").astype(int)
+    frame.to_csv(tmp_path / "long.csv", index=False)
+    long = proposed(tmp_path / "long.csv", capsys)
+    assert long[1][3:7] == ["--task", "classification", "--label-column", "label"] and len(long) == 2
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(8, 30)), columns=map(str, range(30)))
+    rows.insert(0, "label", ["still", "moving"] * 4)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    assert proposed(tmp_path / "rows.csv", capsys)[-1][3:5] == ["--task", "classification"]
+    (tmp_path / "a.ts").write_text("@classLabel true a b\n@data\n1,2,3:a\n1,2,4:b\n1,2,2:a\n3,3,3:b\n")
+    assert proposed(tmp_path / "a.ts", capsys) == [
+        [
+            "tracetune",
+            "finetune",
+            str(tmp_path / "a.ts"),
+            "--task",
+            "classification",
+            "--output",
+            "runs/a-classification",
+        ]
+    ]
+
+
+def test_many_gaps_suggest_imputation(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    frame = seasonal_frame(items=1)
+    frame.loc[np.random.default_rng(0).random(len(frame)) < 0.2, "target"] = np.nan
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    assert [words[3:5] for words in proposed(tmp_path / "a.csv", capsys)][1:] == [["--task", "imputation"]]
+
+
+def test_texts_with_labels_suggest_text(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    reviews = pd.DataFrame({"review": ["very good indeed", "bad, really"] * 5, "label": ["pos", "neg"] * 5})
+    reviews.to_csv(tmp_path / "reviews.csv", index=False)
+    (text,) = proposed(tmp_path / "reviews.csv", capsys)
+    assert text[3:9] == ["--task", "text", "--text-column", "review", "--label-column", "label"]
+    dated = reviews.assign(when=pd.date_range("2024-01-01", periods=10, freq="h").astype(str), stars=range(10))
+    dated.to_csv(tmp_path / "dated.csv", index=False)
+    assert proposed(tmp_path / "dated.csv", capsys, target=["stars"])[1][3:9] == text[3:9]
+
+
+def test_a_plain_table_suggests_forecasting_alone(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert len(proposed(table(tmp_path), capsys, target=["target"])) == 1
+
+
+def test_a_table_for_no_task_is_refused(tmp_path: Path) -> None:
+    pd.DataFrame({"a": ["x", "y"], "b": ["u", "v"]}).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(InputError):
+        inspect_table(from_mapping(InspectConfig, {"data": str(tmp_path / "a.csv")}))

@@ -27,7 +27,8 @@ def checked_samples(
         InputError: no series, another shape or number of channels, time before channels, something else than numbers,
             an infinity, or a series without a value.
     """
-    found, known = [], channels is not None
+    found: list[np.ndarray] = []
+    known = channels is not None
     for index, array in enumerate(values):
         series = numbers_of(array, index)
         if series.ndim != 2 or 0 in series.shape:

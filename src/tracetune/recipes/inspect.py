@@ -1,6 +1,5 @@
-"""Inspect a table before training: how it was read and why, what is odd, what leaks, how to go on."""
+"""Inspect a table before training: how it was read and why, what is odd, what leaks, which tasks it suggests."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,33 +10,65 @@ from tracetune.base.errors import InputError, argument
 from tracetune.base.files import require_place
 from tracetune.data.examination import SeriesFacts, examine, median_autocorrelation, seasons
 from tracetune.data.leaks import Leak, find_leaks
-from tracetune.data.panels import Panel
+from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.read import Reading, read_table
 from tracetune.recipes.configs.inspect import InspectConfig
-from tracetune.recipes.fit_report import source_words
-from tracetune.report.inspection import Inspection, print_inspection, write_page
+from tracetune.recipes.data_source import DataSource
+from tracetune.recipes.task_proposals import (
+    Proposal,
+    finetune_command,
+    of_anomalies,
+    of_classes,
+    of_gaps,
+    of_texts,
+    series_labels,
+    step_label_column,
+)
+from tracetune.report.inspection import Inspection, print_commands, print_inspection, write_page
 
 _MOST_COLUMNS = 30  # that are compared with the target
 _HORIZONS = {24: 24, 7: 14, 12: 12, 4: 8, 52: 13, 5: 10}  # by the steps of the strongest season
 _HORIZON = 12
 
 
-def inspect_table(config: InspectConfig) -> Inspection:
-    """Print how a table was read, what is odd about it, and how to go on; write a page with pictures."""
-    run = config.run
+def inspect_table(config: InspectConfig) -> Inspection | None:
+    """Print how a table was read, what is odd about it, and how to go on; write a page with pictures.
+
+    Of a table that holds no series to forecast, such as one of texts, only how to go on is known: None is returned.
+
+    Raises:
+        InputError: the table can be read for no task, or a page is wanted of one without series to forecast.
+    """
+    run, source = config.run, config.source
     if run.output is not None:
         _check_page(run.output, run.overwrite)
-    reading = config.source.reading()
+    raw = None if str(source.data).lower().endswith(".ts") else read_raw(str(source.data), source.options())
+    classes = series_labels(source, raw)
+    labels = None if raw is None or classes is not None else step_label_column(source, raw)
+    others = [] if classes is None else [of_classes(source, *classes)]
+    others += [] if labels is None else [of_anomalies(source, labels)]
+    try:
+        reading = source.reading(left_out=() if labels is None else (labels,))
+    except InputError as error:
+        others += [] if raw is None or (found := of_texts(source, raw)) is None else [found]
+        if not others or run.output is not None:
+            raise
+        print_commands([(each.command, each.reason) for each in others], error)
+        return None
     values = [series.values for series in reading.panel]
-    facts, found = examine(values), seasons(values)
+    facts, found_seasons = examine(values), seasons(values)
+    first = _forecasting(_without(source, labels, reading), facts, [lag for lag, _ in found_seasons])
+    assert raw is not None, "series of .ts files are not forecast"
+    known = (*reading.panel.origin.id_columns, reading.panel.origin.timestamp_column)
+    others += [each for each in (of_gaps(source, reading.panel), of_texts(source, raw, known)) if each is not None]
     inspection = Inspection(
-        name=Path(str(config.source.data)).name,
+        name=Path(str(source.data)).name,
         reading=reading,
         facts=facts,
         autocorrelation=median_autocorrelation(values)[0],
-        seasons=found,
-        leaks=_leaks(str(config.source.data), reading),
-        command=_next_command(config, reading.panel, facts, [lag for lag, _ in found]),
+        seasons=found_seasons,
+        leaks=_leaks(str(source.data), reading),
+        commands=[(each.command, each.reason) for each in (first, *others)],
     )
     print_inspection(inspection)
     if run.output is not None:
@@ -66,11 +97,14 @@ def _leaks(path: str, reading: Reading) -> list[Leak]:
     return found + find_leaks([series.values for series in reading.panel], reading.panel.channels[1:])
 
 
-def _next_command(config: InspectConfig, panel: Panel, facts: Sequence[SeriesFacts], lags: Sequence[int]) -> str:
+def _without(source: DataSource, labels: str | None, reading: Reading) -> DataSource:
+    """Return a source that does not forecast the column of labels."""
+    return source if labels is None or source.target else replace(source, target=reading.panel.channels)
+
+
+def _forecasting(source: DataSource, facts: Sequence[SeriesFacts], lags: Sequence[int]) -> Proposal:
     """Return a command that trains on the table, with a horizon that its season suggests and its series allow."""
     length = int(np.median([each.steps for each in facts]))
     horizon = next((_HORIZONS[lag] for lag in lags if lag in _HORIZONS), _HORIZON)
     horizon = max(1, min(horizon, length // 5))
-    words = " ".join(map(shlex.quote, source_words(config.source)))
-    stem = Path(str(config.source.data)).name.partition(".")[0]
-    return f"tracetune finetune {words} --prediction-length {horizon} --output {shlex.quote(f'runs/{stem}')}"
+    return Proposal(finetune_command(source, "forecasting", ["--prediction-length", str(horizon)]))

@@ -11,6 +11,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 from rich.console import Console
 
+from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
 from tracetune.data.examination import SeriesFacts
 from tracetune.data.leaks import Leak
@@ -34,7 +35,7 @@ class Inspection:
         autocorrelation: of the series by lag, in the median; empty where none varies.
         seasons: lags at which the series repeat themselves, with their autocorrelations.
         leaks: columns that give the target away.
-        command: to go on with.
+        commands: to go on with, each with what suggests it; "" for the first thought.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Inspection:
     autocorrelation: np.ndarray
     seasons: Sequence[tuple[int, float]]
     leaks: Sequence[Leak]
-    command: str
+    commands: Sequence[tuple[str, str]]
 
 
 def print_inspection(found: Inspection) -> None:
@@ -59,8 +60,19 @@ def print_inspection(found: Inspection) -> None:
         console.print(f"  {label}: {text}", markup=False)
     for warning in warnings(found):
         console.print(f"  Warning: {warning}", markup=False, style="yellow")
+    print_commands(found.commands)
+
+
+def print_commands(commands: Sequence[tuple[str, str]], error: InputError | None = None) -> None:
+    """Print commands to go on with, and what suggests them; ``error`` says why there are no series to forecast."""
+    console = Console(highlight=False, soft_wrap=True)
+    if error is not None:
+        console.print(f"No series to forecast: {error.for_command_line()}", markup=False)
     console.print("\nGo on with:", style="bold")
-    console.print(f"  {found.command}", markup=False)
+    for command, reason in commands:
+        if reason:
+            console.print(f"  Since {reason}:", markup=False)
+        console.print(f"  {command}", markup=False)
 
 
 def summary(found: Inspection) -> list[tuple[str, str]]:
@@ -133,7 +145,7 @@ def write_page(path: str | Path, found: Inspection) -> None:
         item_columns=_COLUMNS,
         items=[_row(found, each) for each in shown],
         more_items=f"and {rest:,} more series." if rest else "",
-        command=found.command,
+        commands=found.commands,
     )
     with staged_file(path) as temporary:
         temporary.write_text(content, encoding="utf-8")

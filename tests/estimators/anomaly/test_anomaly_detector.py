@@ -208,6 +208,23 @@ def test_arrays_lengths_and_channels(base: AnomalyDetector) -> None:
     assert "4 of 12 channels" in figure.axes[0].get_title(loc="right")
 
 
+@pytest.mark.parametrize("as_table", [False, True])
+def test_a_small_change_of_a_constant_channel_is_an_event(base: AnomalyDetector, as_table: bool) -> None:
+    """A change by 0.2 % of the level, beside a channel whose noise sets the threshold."""
+    constant = np.full(400, 50.0)
+    constant[200:230] *= 1.002
+    parts = np.stack([season(900), np.full(900, 50.0)]), np.stack([season(400, 5, 900), constant])
+    if as_table:
+        times = pd.date_range("2024-01-01", periods=1300, freq="h")
+        frames = [pd.DataFrame(part.T, columns=["wave", "level"]) for part in parts]
+        train, test = frames[0].assign(time=times[:900]), frames[1].assign(time=times[900:])
+        detector, name = base.fit(train, scorer="windows", target=["wave", "level"]), "level"
+    else:
+        (train, test), name = parts, "1"
+        detector = base.fit(train, scorer="windows")
+    assert detector.events(test).channel.tolist() == [name]
+
+
 def test_events_are_runs_of_alarms() -> None:
     alarm = np.array([1, 1, 0, 1, 0, 0, 0, 1], dtype=bool)
     assert events_of(alarm, 0) == [(0, 2), (3, 4), (7, 8)]

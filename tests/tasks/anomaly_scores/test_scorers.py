@@ -119,6 +119,7 @@ def test_units() -> None:
     assert np.isfinite(Scaling.of(np.array([-1e300, 1e300])).scale)
     assert Spread.of(np.arange(101.0)) == Spread(50.0, 49.0)
     assert Spread.of(np.full(9, 0.5)).unit == 1.0
+    assert Spread.of(np.full(9, 0.5), 0.01).unit == 0.01
     mean = mean_of_known([np.array([1.0, np.nan, np.nan]), np.array([3.0, 5.0, np.nan])], [3, 1])
     assert mean == pytest.approx([1.5, 5.0, np.nan], nan_ok=True)
 
@@ -232,6 +233,15 @@ def test_short_and_constant_series(name: str, fitted: dict[str, ChannelScorer]) 
     scores = scorer_named(name).fit(np.full(300, 0.1), model()).score(np.r_[np.full(200, 0.1), 5.0, np.full(99, 0.1)])
     assert abs(int(np.nanargmax(scores)) - 200) <= 128
     assert np.nanmax(scorer_named(name).fit(np.full(300, 0.1), model()).score(np.full(90, 0.1))) < 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("level", "change"), [(100.0, 0.2), (0.0, 0.01)])
+def test_any_change_of_a_constant_is_far_beyond_normal_scores(name: str, level: float, change: float) -> None:
+    """Thresholds that other channels set are a few units."""
+    values = np.full(300, level)
+    values[200:240] += change
+    assert np.nanmax(scorer_named(name).fit(np.full(300, level), model()).score(values)) > 50
 
 
 def test_a_block_of_gaps_has_no_score_and_raises_none_around_it() -> None:

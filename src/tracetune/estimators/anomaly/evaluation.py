@@ -34,10 +34,10 @@ def evaluate_scores(
     """
     if not any(map(_has_both, labels)):
         kind = "anomalous" if labels[0].any() else "normal"
-        steps = f"only {kind} ones in series {panel.series[0].item_id!r}"
+        alone = f"only {kind} ones in series {panel.series[0].item_id!r}"
         more = f", nor both in any of the {len(panel) - 1:,} others" if len(panel) > 1 else ""
         raise InputError(
-            f"Expected both normal and anomalous steps in at least one series, found {steps}{more}. Scores are "
+            f"Expected both normal and anomalous steps in at least one series, found {alone}{more}. Scores are "
             "measured by how far they set the two apart: label some steps of each kind."
         )
     rows: list[dict[str, object]] = []

@@ -8,7 +8,7 @@ import pandas as pd
 
 from tracetune.base.errors import InputError
 from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
-from tracetune.tasks.anomaly_scores.scaling import Scaling, Spread
+from tracetune.tasks.anomaly_scores.scaling import LEAST_UNIT, Scaling, Spread
 from tracetune.tasks.anomaly_scores.scorer import Calibration
 
 
@@ -83,7 +83,7 @@ def fit_error_scorer(normal: np.ndarray, errors: StepErrors, calibration: Calibr
     smoothed = _smoothed(errors(scaling.scaled(normal), 0), smoothing)
     if np.isnan(smoothed).all():
         raise InputError(f"Expected a normal part of which a model can guess steps, found {len(normal)} steps of none.")
-    spread = Spread.of(smoothed)
+    spread = Spread.of(smoothed, LEAST_UNIT)
     return ErrorScorer(errors, scaling, smoothing, spread, spread.scaled(smoothed))
 
 

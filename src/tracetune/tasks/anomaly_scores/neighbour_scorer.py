@@ -13,7 +13,7 @@ from tracetune.base.errors import InputError, argument, shown
 from tracetune.tasks.anomaly_scores.features import WindowFeatures
 from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
 from tracetune.tasks.anomaly_scores.neighbours import nearest_distance
-from tracetune.tasks.anomaly_scores.scaling import Scaling, Spread, mean_of_known
+from tracetune.tasks.anomaly_scores.scaling import LEAST_UNIT, Scaling, Spread, mean_of_known
 from tracetune.tasks.anomaly_scores.scorer import Calibration
 from tracetune.tasks.anomaly_scores.sliding import dominant_period, scattered_starts, spread
 
@@ -138,7 +138,7 @@ def fit_neighbour_scorer(
         repeatability = float(calibration["repeatability"][0])
         return NeighbourScorer(features, scaling, banks, spreads, calibration["normal_scores"], repeatability)
     per_width = [_scores(scaled, filled, bank, features, at=0) for bank in banks]
-    spreads = tuple(Spread.of(scores) for scores in per_width)
+    spreads = tuple(Spread.of(scores, LEAST_UNIT) for scores in per_width)
     return NeighbourScorer(
         features=features,
         scaling=scaling,

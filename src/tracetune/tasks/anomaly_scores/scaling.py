@@ -7,7 +7,7 @@ import numpy as np
 
 _ROUNDING = 1e-9
 _FARTHEST = 1e15
-_LEAST_UNIT = 1e-4  # of scores: below, they differ by rounding
+LEAST_UNIT = 1e-4  # of scores: below, they differ by rounding
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,17 @@ class Spread:
     unit: float
 
     @classmethod
-    def of(cls, scores: np.ndarray) -> "Spread":
-        """Return that of the scores [T] that are not NaN; 0 and 1 without any."""
+    def of(cls, scores: np.ndarray, flat: float = 1.0) -> "Spread":
+        """Return that of the scores [T] that are not NaN; 0 and 1 without any.
+
+        Of scores that differ by no more than rounding the unit is ``flat``.
+        """
         known = scores[~np.isnan(scores)]
         if not len(known):
             return cls(0.0, 1.0)
         middle, high = np.quantile(known, [0.5, 0.99])
         unit = float(high - middle)
-        return cls(float(middle), unit if unit > _LEAST_UNIT else 1.0)
+        return cls(float(middle), unit if unit > LEAST_UNIT else flat)
 
     def scaled(self, scores: np.ndarray) -> np.ndarray:
         """Return scores in these units."""
