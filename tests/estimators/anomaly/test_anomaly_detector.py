@@ -9,7 +9,7 @@ import pytest
 
 from tests.tiny import save_tiny
 from tracetune import AnomalyDetector, FitConfig, InputError, Trace, TrainingConfig
-from tracetune.estimators.anomaly.frames import events_of, panel_of
+from tracetune.estimators.anomaly.frames import panel_of
 from tracetune.estimators.anomaly.record import learn
 from tracetune.estimators.anomaly.thresholds import RollingQuantile
 from tracetune.selection.config import SelectionConfig
@@ -61,8 +61,10 @@ def test_tables_give_scores_alarms_and_events(detector: AnomalyDetector) -> None
     assert events.machine.tolist() == ["m0", "m1"]
     assert events.channel.tolist() == ["b", "b"]
     shifted = test[test.label == 1].groupby("machine").time
-    assert (events.start.to_numpy() <= shifted.min().to_numpy()).all()
-    assert (events.end.to_numpy() >= shifted.max().to_numpy()).all()
+    assert (events.first_alarm.to_numpy() <= shifted.min().to_numpy()).all()
+    assert (events.last_alarm.to_numpy() >= shifted.max().to_numpy()).all()
+    assert ((events.first_alarm < events.start) & (events.start <= events.peak)).all()
+    assert ((events.peak <= events.end) & (events.end < events.last_alarm)).all()
     assert len(detector.detect(test, threshold=1e9).query("alarm")) == 0
     assert len(detector.events(normal(300, items=2).assign(time=lambda frame: frame.time + pd.Timedelta("99D")))) == 0
 
@@ -223,13 +225,6 @@ def test_a_small_change_of_a_constant_channel_is_an_event(base: AnomalyDetector,
         (train, test), name = parts, "1"
         detector = base.fit(train, scorer="windows")
     assert detector.events(test).channel.tolist() == [name]
-
-
-def test_events_are_runs_of_alarms() -> None:
-    alarm = np.array([1, 1, 0, 1, 0, 0, 0, 1], dtype=bool)
-    assert events_of(alarm, 0) == [(0, 2), (3, 4), (7, 8)]
-    assert events_of(alarm, 1) == [(0, 4), (7, 8)]
-    assert events_of(np.zeros(3, dtype=bool), 1) == []
 
 
 def test_labelled_anomalies_of_the_training_part_are_not_learned(

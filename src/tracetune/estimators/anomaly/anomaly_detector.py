@@ -189,9 +189,11 @@ class AnomalyDetector(DetectorParts):
     def events(
         self, data: AnomalyData, threshold: Threshold | float | None = None, **columns: Unpack[ReadingKeywords]
     ) -> FrameOfKind:
-        """Return the runs of alarms: ``start``, ``end`` and ``peak`` in time, ``steps``, ``score`` and ``channel``.
+        """Return one row a run of alarms; runs with less than a quarter of the scorer's reach between them are one.
 
-        Runs with less than a quarter of the scorer's reach between them are one event.
+        ``start`` and ``end`` are the first and last time with at least 0.6 of the score at ``peak``: alarms themselves,
+        from ``first_alarm`` to ``last_alarm``, begin and end up to a window beyond the anomaly. ``steps`` is from start
+        to end, ``score`` and ``channel`` are those of the peak.
         """
         panel = self._panel(data, columns)
         return frame_of_events(panel, self._scores(panel, threshold), self._merging(panel))

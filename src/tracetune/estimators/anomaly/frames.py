@@ -16,6 +16,7 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable
 from tracetune.data.reading.read import keyword_options, logged, read_table
 from tracetune.data.reading.sources import FrameOfKind, FrameSource, ReadingKeywords, Table
+from tracetune.estimators.anomaly.events import events_of
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.index_columns import index_columns
 from tracetune.estimators.series_arrays import if_time_first, numbers_of, question_order, refuse_infinite
@@ -176,29 +177,27 @@ def frame_of_scores(panel: Panel, found: Sequence[Scores], *, alarms: bool = Tru
 
 
 def frame_of_events(panel: Panel, found: Sequence[Scores], merge_within: Sequence[int]) -> FrameOfKind:
-    """Return one row an event: item, ``start``, ``end`` and ``peak`` (times), ``steps``, ``score``, ``channel``.
-
-    An event is a run of alarms; runs with no more than ``merge_within`` steps between them are one.
+    """Return one row an event, see `events_of`: item, ``start``, ``end``, ``peak`` (times), ``steps`` from start to
+    end, ``score`` and ``channel`` of the peak, ``first_alarm`` and ``last_alarm`` (times) of its run.
     """
     rows: dict[str, list[object]] = {name: [] for name in ("steps", "score", "channel")}
     counts, times = [], []
     for scores, merge in zip(found, merge_within, strict=True):
-        events = events_of(scores.alarm, merge)
+        events = events_of(scores, merge)
         counts.append(len(events))
-        for start, stop in events:
-            peak = start + int(np.nanargmax(scores.total[start:stop]))
-            times.append(scores.series.timestamps[[start, stop - 1, peak]])
-            rows["steps"].append(stop - start)
-            rows["score"].append(float(scores.total[peak]))
-            rows["channel"].append(panel.channels[int(np.nanargmax(scores.channels[:, peak]))])
+        for event in events:
+            places = [event.start, event.stop - 1, event.peak, event.alarms[0], event.alarms[1] - 1]
+            times.append(scores.series.timestamps[places])
+            rows["steps"].append(event.stop - event.start)
+            rows["score"].append(float(scores.total[event.peak]))
+            rows["channel"].append(panel.channels[int(np.nanargmax(scores.channels[:, event.peak]))])
     columns: dict[str, object] = {
         name: np.repeat(item_keys(panel, index), counts) for index, name in enumerate(panel.origin.id_columns)
     }
-    moments = np.array(times, dtype=found[0].series.timestamps.dtype).reshape(-1, 3) if found else np.zeros((0, 3))
-    for number, name in enumerate(("start", "end", "peak")):
-        columns[free_name(name, columns)] = clock_times(panel, moments[:, number])
-    for name in ("steps", "score", "channel"):
-        columns[free_name(name, columns)] = rows[name]
+    moments = np.array(times, dtype=found[0].series.timestamps.dtype).reshape(-1, 5) if found else np.zeros((0, 5))
+    of_time = dict(zip(("start", "end", "peak", "first_alarm", "last_alarm"), moments.T, strict=True))
+    for name in ("start", "end", "peak", "steps", "score", "channel", "first_alarm", "last_alarm"):
+        columns[free_name(name, columns)] = clock_times(panel, of_time[name]) if name in of_time else rows[name]
     return of_kind(pd.DataFrame(columns), panel.origin.frame)
 
 
@@ -207,25 +206,11 @@ def drawn_panels(panel: Panel, found: Sequence[Scores], merge_within: Sequence[i
     drawn = []
     for scores, merge in zip(found, merge_within, strict=True):
         title = scores.series.item_id if len(panel) > 1 else ", ".join(map(str, panel.channels[:3]))
-        events = events_of(scores.alarm, merge)
+        events = tuple((event.start, event.stop) for event in events_of(scores, merge))
         drawn.append(
-            AnomalyPanel(
-                title, scores.series.timestamps, scores.series.values, scores.total, scores.threshold, tuple(events)
-            )
+            AnomalyPanel(title, scores.series.timestamps, scores.series.values, scores.total, scores.threshold, events)
         )
     return drawn
-
-
-def events_of(alarm: np.ndarray, merge_within: int) -> list[tuple[int, int]]:
-    """Return first steps, and those after the last, of the runs in ``alarm`` [T]; see `frame_of_events`."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], alarm, [False]]).astype(np.int8)))
-    merged: list[tuple[int, int]] = []
-    for start, stop in edges.reshape(-1, 2).tolist():
-        if merged and start - merged[-1][1] <= merge_within:
-            merged[-1] = merged[-1][0], stop
-        else:
-            merged.append((start, stop))
-    return merged
 
 
 def _panel_of_arrays(arrays: Sequence[np.ndarray]) -> Panel:
