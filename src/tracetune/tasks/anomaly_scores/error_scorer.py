@@ -11,8 +11,6 @@ from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
 from tracetune.tasks.anomaly_scores.scaling import LEAST_UNIT, Scaling, Spread
 from tracetune.tasks.anomaly_scores.scorer import Calibration
 
-_ROUNDING = 1e-5  # deviations of the normal part: what guesses in single precision differ by
-
 
 class StepErrors(Protocol):
     """Errors of a model that guesses steps from others."""
@@ -94,7 +92,7 @@ def _smoothed(errors: np.ndarray, steps: int) -> np.ndarray:
 
     Errors as small as a model's rounding are none: of a constant, which has no others, they would be its spread.
     """
-    errors = np.maximum(errors - _ROUNDING, 0.0)
+    errors = np.where(errors <= LEAST_UNIT, 0.0, errors)
     known = _moving_mean(np.isfinite(errors).astype(float), steps)
     return _moving_mean(errors, steps).where(known > 0.5).to_numpy()
 
