@@ -25,6 +25,13 @@ def test_each_comparison_is_put_into_words() -> None:
     assert (rows[1]["factor"], rows[1]["beside"], rows[1]["loss less by"]) == (0.75, "zero-shot", "67 %")
 
 
+def test_shares_are_written_without_powers_of_ten() -> None:
+    shares = {-1.35: "-420 %", -1.99995: "-8,000,000 %", 0.66: "50 %", 0.0001: "0.01 %"}
+    for gain, text in shares.items():
+        trace = {"candidates": [candidate("head", "zero-shot", gain, error=None)]}
+        assert candidate_rows(trace)[0]["loss less by"] == text
+
+
 def test_a_model_with_more_to_show_is_held_against_that() -> None:
     head = candidate("head", "zero-shot", 0.03, error=0.04, better=False, margin=1.0)
     trace = {"winner": "zero-shot", "validation": {"margin": 0.5}, "candidates": [candidate("zero-shot"), head]}

@@ -93,4 +93,4 @@ def fall_error(gain: float | None, error: float | None) -> float | None:
 
 
 def _percent(share: float | None) -> str | None:
-    return None if share is None else f"{100 * share:.2g} %"
+    return None if share is None else f"{float(f'{100 * share:.2g}'):,.10g} %"  # 420 %, not 4.2e+02 %

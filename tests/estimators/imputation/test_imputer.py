@@ -156,6 +156,18 @@ def test_whole_numbers_are_kept_to_the_last_digit(imputer: Imputer, kind: str) -
     ]
 
 
+def test_a_table_with_decimal_commas_comes_back_with_one_decimal_mark(
+    imputer: Imputer, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    rows = [f"{day:02}.01.2024;{'' if day == 9 else f'{day},5'};{day},25;0{day};{day}, {day}" for day in range(1, 29)]
+    (tmp_path / "t.csv").write_text("day;x;other;code;note\n" + "\n".join(rows) + "\n")
+    filled = imputer.impute(tmp_path / "t.csv", target="x")
+    assert filled["x"].dtype == filled["other"].dtype == np.float64
+    assert filled["other"].tolist() == [day + 0.25 for day in range(1, 29)]
+    assert filled["code"][0] == "01" and filled["note"][0] == "1, 1" and filled["day"][0] == "01.01.2024"
+    assert not [each for each in recwarn if "Parsing dates" in str(each.message)]
+
+
 def test_text_that_is_written_whole_comes_back_whole(imputer: Imputer, tmp_path: Path) -> None:
     rows = [f"2024-01-{day:02},{'' if day == 9 else 40 + day},{'' if day == 9 else day / 4}" for day in range(1, 21)]
     (tmp_path / "t.csv").write_text("day,n,x\n" + "\n".join(rows) + "\n")

@@ -80,7 +80,7 @@ def find_targets(raw: RawTable, time: TimeColumn, items: Items, times: np.ndarra
     if items.columns:
         likely = sorted(sensible, key=lambda name: not _LIKELY.search(name))
         raise InputError(
-            f"Several columns could be the target: {listed('column', likely)}. Say which: "
+            f"Several columns could be the target: {listed('column', likely)}. Say which, one or several: "
             f"{any_of('target', likely, 3)}."
         )
     return Targets(tuple(sensible), _decided(tuple(sensible), "each numeric column is a channel of its own"), ignored)

@@ -7,6 +7,7 @@ Shapes: C channels, L steps of a series, Q quantiles.
 """
 
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from tracetune.data.forecast_frame import clock_times, free_name, item_keys, of_
 from tracetune.data.panels import Panel
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.frames import raw_of_frame
+from tracetune.data.reading.numbers import as_numbers, is_textual
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable
 from tracetune.data.reading.read import Reading, read_cells
@@ -73,9 +75,28 @@ def read_source(source: FrameSource, options: ReadingOptions, remembered: Readin
     rows = _row_numbers(raw, reading, given, partial)
     if rows is None:
         return SourceTable(reading, None, ())
-    return SourceTable(
-        reading, raw.frame, rows, source.index if isinstance(source, (pd.DataFrame, pd.Series)) else None
-    )
+    frame = _without_marks(raw, reading)
+    return SourceTable(reading, frame, rows, source.index if isinstance(source, (pd.DataFrame, pd.Series)) else None)
+
+
+def _without_marks(raw: RawTable, reading: Reading) -> pd.DataFrame:
+    """Return the cells of a table; of columns of numbers with marks of their own, such as 1.234,5, the numbers.
+
+    What is filled in is written with a decimal point, and one table has one decimal mark.
+    """
+    if raw.decimal == "." and not raw.thousands:
+        return raw.frame
+    origin, marks = reading.panel.origin, re.escape(raw.decimal + raw.thousands)
+    others = [
+        name for name in map(str, raw.frame) if name not in (*origin.id_columns, *reading.options.timestamp_column)
+    ]
+    changed = {}
+    for name in (name for name in others if is_textual(raw.frame[name])):
+        numbers = as_numbers(raw.frame[name], raw, reading.options.missing)
+        marked = raw.frame[name].astype(str).str.contains(f"[{marks}]")
+        if marked.any() and not numbers.wrong.any() and not numbers.units:
+            changed[name] = numbers.values
+    return raw.frame.assign(**changed)
 
 
 def _lacks_a_channel(frame: pd.DataFrame, targets: Sequence[str]) -> bool:
@@ -222,7 +243,9 @@ def _time_format(source: SourceTable, cells: pd.Series) -> str | None:
         return None
     texts = cells.iloc[rows[known]].astype(str).tolist()
     for day_first in (False, True):
-        form = pd.tseries.api.guess_datetime_format(first, dayfirst=day_first)
+        with warnings.catch_warnings():  # pandas says of each guess that it may be another
+            warnings.simplefilter("ignore")
+            form = pd.tseries.api.guess_datetime_format(first, dayfirst=day_first)
         if form is not None and _written(moments, form) == texts:
             return form
     return "%Y-%m-%d %H:%M:%S"
