@@ -95,7 +95,7 @@ def _without_marks(raw: RawTable, reading: Reading) -> pd.DataFrame:
         numbers = as_numbers(raw.frame[name], raw, reading.options.missing)
         marked = raw.frame[name].astype(str).str.contains(f"[{marks}]")
         if marked.any() and not numbers.wrong.any() and not numbers.units:
-            changed[name] = numbers.values
+            changed[name] = numbers.values  # noqa: PD011 - not a pandas object
     return raw.frame.assign(**changed)
 
 
