@@ -101,13 +101,13 @@ def rows_of(detector: AnomalyDetector, series: str, kind: str) -> list[dict[str,
     values, spans = planted(series, kind)
     found = detector.events(values)
     ends = {"event": ("start", "end"), "alarms": ("first_alarm", "last_alarm")}
-    pieces = {name: [(a, b + 1) for a, b in found[list(both)].to_numpy()] for name, both in ends.items()}
+    stretches = {name: [(a, b + 1) for a, b in found[list(both)].to_numpy()] for name, both in ends.items()}
     rows: list[dict[str, object]] = []
     for span in spans:
-        if max((overlap(span, run)[0] for run in pieces["alarms"]), default=0) == 0:
+        if max((overlap(span, run)[0] for run in stretches["alarms"]), default=0) == 0:
             continue
-        for name, candidates in pieces.items():
-            best = max(candidates, key=lambda piece: overlap(span, piece)[0])
+        for name, candidates in stretches.items():
+            best = max(candidates, key=lambda each: overlap(span, each)[0])
             union, covered = overlap(span, best)
             rows.append(
                 {"plant": kind, "piece": name, "IoU": union, "covered": covered, "steps": best[1] - best[0], "n": 1}
