@@ -6,17 +6,21 @@ itself. The whole file is scored; the learned part of UCR files as if it were ne
 TSB-AD's tables. Windows of the metric are the dominant period (125 steps without one), as there. Steps without a score
 count as the lowest.
 
-`neighbours`, `windows`, `rank_average`, `reconstruction` and `forecast` are scorers of `AnomalyDetector`; the first two
-are taken as the members of the third, whose scores are the same as by themselves. `chosen` is the first or the third,
-by a rule that reads no label: see `chosen_scorer`. Tuned rows fine-tune the model on the learned part first. Sub-PCA,
-k-means and the matrix profile get the z-normalised windows of one period.
+`neighbours` (the default), `windows`, `rank_average`, `reconstruction` and `forecast` are scorers of `AnomalyDetector`;
+the first two are taken as the members of the third, whose scores are the same as by themselves. "by table" compares
+windows with the rest of the file too (`reference="table"`), as the matrix profile does; of NAB files, which are learned
+whole, that is the same. Tuned rows fine-tune the model on the learned part first. Sub-PCA, k-means and the matrix
+profile get the z-normalised windows of one period.
+
+Widths of windows and weights of `neighbours` were chosen on UCR files with odd numbers: those with even ones, and NAB,
+are the test of them.
 """
 
 import argparse
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +38,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import method_named
 from tracetune.tasks.anomaly_scores import RankAverage, scorer_named
 from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
+from tracetune.tasks.anomaly_scores.scorer import Reference
 from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts
 from tracetune.training.config import TrainingConfig
 
@@ -97,9 +102,10 @@ def add_rows(
     window = dominant_period(series.signal) or WITHOUT_PERIOD
     scores: dict[str, np.ndarray] = {}
     seconds: dict[str, float] = {}
-    if results.find(**key, scorer="rank_average") is None:
+    missing = [name for name in OF_DETECTOR if results.find(**key, scorer=name) is None]
+    if missing:
         started = time.perf_counter()
-        scores = detector_scores(series, base, tuning(arguments, seed))
+        scores = detector_scores(series, base, tuning(arguments, seed), missing)
         seconds = {name: time.perf_counter() - started for name in scores}
     for name, scorer in BASELINES.items() if method == UNTUNED else ():
         if results.find(**key, scorer=name) is None:
@@ -125,8 +131,14 @@ def tuning(arguments: argparse.Namespace, seed: int) -> FitConfig | None:
     return FitConfig(method=method_named(arguments.method), training=training, head_training=heads)
 
 
-def detector_scores(series: Labelled, base: AnomalyDetector, config: FitConfig | None) -> dict[str, np.ndarray]:
-    """Return the scores [T] of the package, by scorer."""
+OF_DETECTOR = ("neighbours", "windows", "rank_average", "reconstruction", "forecast")
+BY_TABLE = " by table"
+
+
+def detector_scores(
+    series: Labelled, base: AnomalyDetector, config: FitConfig | None, names: list[str]
+) -> dict[str, np.ndarray]:
+    """Return the scores [T] of the package: of the scorers of these names, and of windows by the table as well."""
     learned = series.signal[: series.normal]
     fitted = base.fit(learned, config, scorer=RankAverage(), contamination=series.contamination)
     assert fitted.learned is not None
@@ -134,25 +146,20 @@ def detector_scores(series: Labelled, base: AnomalyDetector, config: FitConfig |
     ranked: Any = item.channels[0]
     whole = series.normal == len(series.signal)
 
-    def scores(scorer: Any) -> np.ndarray:
-        return scorer.normal_scores if whole else scorer.score(series.signal)
+    def scores(scorer: Any, reference: Reference = "normal") -> np.ndarray:
+        return scorer.normal_scores if whole else scorer.score(series.signal, reference=reference)
 
-    found = {name: scores(member) for name, member in ranked.members.items()}
-    found["rank_average"] = ranked.together(found)
+    found = {}
+    references: dict[str, Reference] = {"": "normal", BY_TABLE: "table"}
+    for suffix, reference in references.items():
+        members = {name: scores(member, reference) for name, member in ranked.members.items() if name in names}
+        if "rank_average" in names:
+            members["rank_average"] = ranked.together(members)
+        found |= {name + suffix: values for name, values in members.items()}
     for name in ("reconstruction", "forecast"):
-        found[name] = scores(scorer_named(name).fit(learned, fitted.anomaly_model))
-    shapes = ranked.members["neighbours"].members["shape"], ranked.members["windows"]
-    found["chosen"] = found[chosen_scorer([shape.repeatability for shape in shapes])]
+        if name in names:
+            found[name] = scores(scorer_named(name).fit(learned, fitted.anomaly_model))
     return found
-
-
-def chosen_scorer(repeatability: Sequence[float]) -> str:
-    """Return "rank_average" where embeddings and raw windows both find that shapes repeat, else "neighbours".
-
-    Reads what the fit found out about the learned part, and no label: where shapes do not repeat, raw windows have
-    nothing to add. 0.7 is from where on shapes weigh all in "neighbours".
-    """
-    return "rank_average" if min(repeatability) >= 0.7 else "neighbours"
 
 
 def sub_pca(series: Labelled) -> np.ndarray:
@@ -225,12 +232,17 @@ def nab() -> Iterator[Labelled]:
 
 
 def summarise(rows: list[Row]) -> str:
-    """Return the means by collection and method, over the same files for all scorers, and every file."""
+    """Return the means by collection and method, those of odd and even UCR files apart, and every file."""
     lines = ["# Anomaly detectors", "", *(__doc__ or "").partition("\n\n")[2].splitlines(), "", "## Mean VUS-PR", ""]
     names = list(dict.fromkeys(row["scorer"] for row in rows))
     head = ["collection", "method", "files", "seeds", *names]
     lines += [_line(head), _line(["---"] * len(head))]
-    for (collection, method), members in grouped(rows, "collection", "method"):
+    halves = [
+        {**row, "collection": f"ucr, {'odd' if int(row['series'].split()[0]) % 2 else 'even'}"}
+        for row in rows
+        if row["collection"] == "ucr"
+    ]
+    for (collection, method), members in grouped([*rows, *halves], "collection", "method"):
         files = {row["series"] for row in members}
         seeds = {row["seed"] for row in members}
         means = [_mean([row["VUS-PR"] for row in members if row["scorer"] == name]) for name in names]
@@ -266,7 +278,7 @@ def _without_gaps(scores: np.ndarray) -> np.ndarray:
 
 
 def _width(series: Labelled) -> int:
-    return window_widths(series.signal[: series.normal])[1]
+    return window_widths(series.signal[: series.normal])[0]
 
 
 def _windows(series: Labelled) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

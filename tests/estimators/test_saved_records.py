@@ -46,6 +46,7 @@ DETECTOR = {
     "contamination": 0,
     "false_alarm_rate": 0.001,
     "threshold": 1.5,
+    "table_threshold": 1.5,
     "freq": None,
     "dated": False,
     "reading": {},

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -42,6 +43,8 @@ def test_finetune_detect_and_evaluate(
     run("evaluate test.csv --model run --output metrics.csv")
     metrics = pd.read_csv("metrics.csv").set_index("scorer")
     assert metrics.loc["model", "VUS-PR"] > metrics.loc["moving z-score", "VUS-PR"]
+    run("detect test.csv --model run --output recurring.csv --reference table")
+    assert not np.allclose(pd.read_csv("recurring.csv").score, scores.score)
     run("detect test.csv --model run --output quiet.csv --threshold 1e9")
     assert not pd.read_csv("quiet.csv").alarm.any()
     caplog.clear()

@@ -76,13 +76,15 @@ def detect(config: DetectConfig) -> pd.DataFrame:
     detector = _load(config.detector, run.device)
     panel = _panel(config.source, detector)
     threshold = _threshold(config.detector)
-    scores, events = detector.detect(panel, threshold), detector.events(panel, threshold)
+    reference = config.detector.reference
+    scores = detector.detect(panel, threshold, reference=reference)
+    events = detector.events(panel, threshold, reference=reference)
     write_frame(scores, run.output)
     console = Console(highlight=False)
     if run.events is not None:
         write_frame(events, run.events)
     if run.plot is not None:
-        detector.plot(panel, threshold, run.plot)
+        detector.plot(panel, threshold, run.plot, reference=reference)
     print_table("Events", events.head(20).to_dict("records"))
     found = f"{len(events)} event{'' if len(events) == 1 else 's'}"
     console.print(f"{found} in {len(scores):,} steps. Written to {run.output}.", markup=False)
@@ -96,7 +98,12 @@ def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     label_column = config.label_column or detector.label_column
     panel, labels = config.source.labelled(label_column, detector.remembered)
     found = detector.evaluate(
-        panel, labels, label_column=label_column, window=config.window, threshold=_threshold(config.detector)
+        panel,
+        labels,
+        label_column=label_column,
+        window=config.window,
+        threshold=_threshold(config.detector),
+        reference=config.detector.reference,
     )
     if config.output is not None:
         write_frame(found, config.output)

@@ -122,6 +122,29 @@ def test_rows_as_they_arrive_are_scored_as_all_at_once(base: AnomalyDetector) ->
     assert len(detector.update(table(5, start=1600))) == stream.item.reach + 5
 
 
+def test_what_recurs_in_a_table_is_normal_by_that_table(base: AnomalyDetector, tmp_path: Path) -> None:
+    detector = base.fit(season(1600), scorer="windows")
+    values = season(2000, 3)
+    for start in (200, 520, 840, 1480, 1800):
+        values[start : start + 80] = np.sin(2 * np.pi * np.arange(80) / 20)
+    by_normal, by_table = (detector.detect(values, reference=reference) for reference in ("normal", "table"))
+    assert by_normal.alarm[230:250].all() and by_normal.threshold[0] == detector.threshold
+    assert not by_table.alarm.any()
+    assert detector.learned is not None and by_table.threshold[0] == detector.learned.table_threshold
+    np.testing.assert_array_equal(detector.score(values, reference="table").score, by_table.score)
+    assert detector.events(values, reference="table").empty
+    labels = (np.arange(2000) // 80 == 3).astype(int)
+    measured = [detector.evaluate(values, labels, reference=each).recall[0] for each in ("normal", "table")]
+    assert measured[0] > 0.5 and measured[1] == 0
+    detector.save_pretrained(tmp_path / "run")
+    loaded = AnomalyDetector.from_pretrained(tmp_path / "run", device="cpu")
+    pd.testing.assert_frame_equal(loaded.detect(values, reference="table"), by_table)
+    with pytest.raises(InputError, match="compared with the normal part alone"):
+        detector.update(values, reference="table")  # type: ignore[call-arg]
+    with pytest.raises(InputError, match=r"Unknown reference 'tabel'. Did you mean 'table'"):
+        detector.detect(values, reference="tabel")  # type: ignore[arg-type]
+
+
 def test_saved_and_loaded_scores_are_equal(detector: AnomalyDetector, tmp_path: Path) -> None:
     detector.save_pretrained(tmp_path / "run")
     loaded = AnomalyDetector.from_pretrained(tmp_path / "run", device="cpu")
@@ -164,14 +187,14 @@ def test_fine_tuning_on_the_normal_part(base: AnomalyDetector, method: str, tmp_
 
 
 def test_what_was_learned_is_not_compared_with_itself(base: AnomalyDetector) -> None:
-    values = season(1200)
+    values = season(2400)
     values[600:630] = 2.0
     detector = base.fit(values, scorer="windows", false_alarm_rate=0.01)
     assert detector.score(values).score.idxmax() in range(560, 670)
     assert detector.score(values[300:900]).score.idxmax() in range(260, 370)
     (remark,) = detector.remarks
     assert "has an anomaly itself" in remark
-    assert not any("an anomaly itself" in remark for remark in base.fit(season(1200), scorer="windows").remarks)
+    assert not any("an anomaly itself" in remark for remark in base.fit(season(2400), scorer="windows").remarks)
     assert base.fit(values, contamination=0.1, scorer="windows", false_alarm_rate=0.01).remarks == ()
 
 

@@ -56,7 +56,7 @@ def test_the_period_is_found() -> None:
         assert dominant_period(1e200 * season(1000)) == dominant_period(season(1000))
     assert dominant_period(np.ones(50)) is None
     assert dominant_period(np.full(50, np.nan)) is None
-    assert window_widths(season(1000)) == pytest.approx((40, 80, 160), abs=3)
+    assert window_widths(season(1000)) == pytest.approx((80, 160), abs=3)
     assert min(window_widths(np.ones(20))) >= 8
     assert window_widths(np.ones(7)) == (3,)
 
@@ -78,6 +78,10 @@ def test_distances_are_those_to_the_nearest_windows_that_do_not_overlap() -> Non
     assert nearest_distance(torch.tensor([[1.5]]), bank, 2).tolist() == [1.0]  # (0.5 + 1.5) / 2
     apart = (starts, starts, 20)
     assert nearest_distance(bank, bank, 1, apart).tolist() == [3.0, 6.0, 3.0, 6.0]
+    query = torch.tensor([[1.5]])
+    assert nearest_distance(query, bank, 2, distinct=(starts, 20)).tolist() == [3.0]  # of 1 and 7, which do not overlap
+    assert nearest_distance(query, bank, 4, distinct=(starts, 20)).tolist() == [3.0]  # there are no more
+    assert nearest_distance(query, bank, 4, distinct=(starts, 10)).tolist() == [(0.5 + 1.5 + 1.5 + 5.5) / 4]
 
 
 def test_equal_rows_are_not_apart() -> None:
@@ -187,7 +191,7 @@ def _of_the_bank(scorer: ChannelScorer) -> np.ndarray:
     assert isinstance(scorer, NeighbourScorer)
     length, per_width = len(scorer.normal_scores), []
     for bank in scorer.banks:
-        distances = nearest_distance(bank.rows, bank.rows, bank.neighbours, (bank.starts, bank.starts, bank.width))
+        distances = bank.distances(bank.rows, bank.starts)
         per_width.append(spread(bank.starts.numpy(), distances.numpy(), bank.width, length))
     return np.mean([each.scaled(found) for each, found in zip(scorer.spreads, per_width, strict=True)], axis=0)
 
@@ -198,8 +202,8 @@ def test_held_out_scores_leave_out_what_is_near_in_time(fitted: dict[str, Channe
         held_out, own = fitted[name].held_out_scores(), fitted[name].normal_scores
         assert held_out.shape == own.shape
         assert np.isfinite(held_out).all()
-        if name == "windows":  # of several members, each has a spread of its own
-            assert (held_out >= _of_the_bank(fitted[name]) - 1e-6).all()
+    nearest = Windows(neighbours=1).fit(season(800), model())  # of three, fewer than three may be left
+    assert (nearest.held_out_scores() >= _of_the_bank(nearest) - 1e-6).all()
     walk = np.cumsum(np.random.default_rng(0).normal(size=800))
     scorer = scorer_named("neighbours").fit(walk, model())
     assert np.median(scorer.held_out_scores()) > np.median(scorer.normal_scores) + 0.3
@@ -242,6 +246,69 @@ def test_any_change_of_a_constant_is_far_beyond_normal_scores(name: str, level: 
     values = np.full(300, level)
     values[200:240] += change
     assert np.nanmax(scorer_named(name).fit(np.full(300, level), model()).score(values)) > 50
+
+
+def _by_loops(scorer: NeighbourScorer, values: np.ndarray, at: int | None) -> np.ndarray:
+    """Return scores by the normal part and the table, one window after the other."""
+    per_width, normal, scaled = [], len(scorer.normal_scores), scorer.scaling.scaled(values)
+    place = normal + scorer.reach if at is None else at
+    for bank, unit in zip(scorer.banks, scorer.spreads, strict=True):
+        width, windows = bank.width, np.lib.stride_tricks.sliding_window_view(scaled, bank.width)
+        added = scattered_starts(len(values), width, width // 32)
+        added = added[(added + place < 0) | (added + place + width > normal)]
+        rows = np.concatenate([bank.rows.numpy(), scorer.features(windows[added]).numpy()])
+        places = np.concatenate([bank.starts.numpy(), added + place])
+        starts, found = scattered_starts(len(values), width, width // 8, at or 0), []
+        for start in starts:
+            distances = np.linalg.norm(rows - scorer.features(windows[[start]]).numpy(), axis=1)
+            left, nearest = np.abs(places - start - place) >= width, []
+            while left.any() and len(nearest) < bank.neighbours:
+                nearest.append(int(np.where(left, distances, np.inf).argmin()))
+                left &= np.abs(places - places[nearest[-1]]) >= width
+            found.append(distances[nearest].mean())
+        per_width.append(unit.scaled(spread(starts, np.array(found), width, len(values))))
+    return np.mean(per_width, axis=0)
+
+
+@pytest.mark.parametrize("at", [None, 300, 800])
+def test_windows_of_the_table_count_as_a_loop_over_them_says(at: int | None) -> None:
+    values = np.concatenate([season(800), season(400, 1)])
+    part = values[500:1000] if at is None else values[at : at + 400]
+    scorer = fit_neighbour_scorer(values[:800], RawShape(), neighbours=2)
+    found = scorer.score(part, at, "table")
+    np.testing.assert_allclose(found, _by_loops(scorer, part, at), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["neighbours", "rank_average", "windows"])
+def test_what_recurs_in_the_table_is_normal_there(name: str, fitted: dict[str, ChannelScorer]) -> None:
+    """An odd beat occurs six times, another one once: only the latter is odd in its table."""
+    values = season(2400, 1)
+    recurring = [200, 520, 840, 1480, 1800, 2120]
+    for start in recurring:
+        values[start : start + 80] = np.sin(2 * np.pi * np.arange(80) / 20)
+    values[1160:1240] = np.sin(2 * np.pi * np.arange(80) / 40)
+    by_normal, by_table = (fitted[name].score(values, None, reference) for reference in ("normal", "table"))
+    centres = np.array(recurring) + 40
+    assert by_table[centres].max() < by_normal[centres].min() / 2
+    assert 1130 <= int(np.nanargmax(by_table)) <= 1270
+    assert by_table[1200] > 2 * by_table[centres].max()
+
+
+def test_a_part_that_was_learned_scores_the_same_by_itself_and_as_a_table(fitted: dict[str, ChannelScorer]) -> None:
+    scorer = fitted["rank_average"]
+    np.testing.assert_allclose(scorer.score(season(800), 0, "table"), scorer.normal_scores, rtol=1e-3, atol=1e-3)
+    for name in ("forecast", "reconstruction"):
+        with pytest.raises(InputError, match=r"reference='table' goes with scorers that compare windows"):
+            fitted[name].score(season(800), 0, "table")
+
+
+def test_levels_count_less_where_shapes_repeat() -> None:
+    scorer = fit_shape_and_level(season(1500), RawShape())
+    assert scorer.weights == {"shape": 1.0, "level": 0.125}
+    other = dict(scorer.calibration) | {"weights": np.array([0.25, 0.75])}
+    assert fit_shape_and_level(season(1500), RawShape(), calibration=other).weights == {"shape": 0.25, "level": 0.75}
+    with pytest.raises(ValueError, match="scores of 2 widths of windows, where there are 1"):
+        fit_shape_and_level(season(1500), RawShape(), (80,), calibration=scorer.calibration)
 
 
 def test_a_block_of_gaps_has_no_score_and_raises_none_around_it() -> None:

@@ -29,7 +29,7 @@ from tracetune.estimators.anomaly.frames import (
     require_channels,
 )
 from tracetune.estimators.anomaly.item_scorer import items_of, total
-from tracetune.estimators.anomaly.record import checked_scorer
+from tracetune.estimators.anomaly.record import checked_reference, checked_scorer
 from tracetune.estimators.anomaly.scored import scored_detector
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.anomaly.state import fit_detector, load_detector
@@ -41,7 +41,7 @@ from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
 from tracetune.report.anomaly_plots import anomaly_figure
 from tracetune.tasks.anomaly import AnomalyDetection
-from tracetune.tasks.anomaly_scores.scorer import Scorer
+from tracetune.tasks.anomaly_scores.scorer import Reference, Scorer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -147,7 +147,9 @@ class AnomalyDetector(DetectorParts):
             logger.warning(remark)
         return tuned
 
-    def score(self, data: AnomalyData, **columns: Unpack[ReadingKeywords]) -> FrameOfKind:
+    def score(
+        self, data: AnomalyData, *, reference: Reference = "normal", **columns: Unpack[ReadingKeywords]
+    ) -> FrameOfKind:
         """Return the scores of every step: in units in which 0 is the median of the normal part, 1 its 0.99 quantile.
 
         Steps that were learned are not compared with themselves. A step that lacks a value, or is near many that do,
@@ -155,6 +157,9 @@ class AnomalyDetector(DetectorParts):
 
         Args:
             data: a table or arrays, with the channels that were learned.
+            reference: "normal" compares windows with the part that was learned; "table" with those of ``data`` too that
+                they do not overlap, so that what recurs in it, though it was not learned, is no anomaly. A fault that
+                fills the table is none then either.
             columns: as for `fit`.
 
         Returns:
@@ -164,10 +169,15 @@ class AnomalyDetector(DetectorParts):
             InputError: nothing was learned yet, other channels, or items that were not learned.
         """
         panel = self._panel(data, columns)
-        return frame_of_scores(panel, self._scores(panel, None), alarms=False)
+        return frame_of_scores(panel, self._scores(panel, None, reference), alarms=False)
 
     def detect(
-        self, data: AnomalyData, threshold: Threshold | float | None = None, **columns: Unpack[ReadingKeywords]
+        self,
+        data: AnomalyData,
+        threshold: Threshold | float | None = None,
+        *,
+        reference: Reference = "normal",
+        **columns: Unpack[ReadingKeywords],
     ) -> FrameOfKind:
         """Return the scores of every step, and where an alarm is raised.
 
@@ -175,6 +185,7 @@ class AnomalyDetector(DetectorParts):
             data: as for `score`.
             threshold: a score, or a rule such as ``RollingQuantile(window=1000)``; None takes the score that normal
                 steps exceed at the false alarm rate of the fit.
+            reference: as for `score`; each has a threshold of its own.
             columns: as for `fit`.
 
         Returns:
@@ -184,10 +195,15 @@ class AnomalyDetector(DetectorParts):
             InputError: as `score`.
         """
         panel = self._panel(data, columns)
-        return frame_of_scores(panel, self._scores(panel, threshold))
+        return frame_of_scores(panel, self._scores(panel, threshold, reference))
 
     def events(
-        self, data: AnomalyData, threshold: Threshold | float | None = None, **columns: Unpack[ReadingKeywords]
+        self,
+        data: AnomalyData,
+        threshold: Threshold | float | None = None,
+        *,
+        reference: Reference = "normal",
+        **columns: Unpack[ReadingKeywords],
     ) -> FrameOfKind:
         """Return one row a run of alarms; runs with less than a quarter of the scorer's reach between them are one.
 
@@ -196,7 +212,7 @@ class AnomalyDetector(DetectorParts):
         to end, ``score`` and ``channel`` are those of the peak.
         """
         panel = self._panel(data, columns)
-        return frame_of_events(panel, self._scores(panel, threshold), self._merging(panel))
+        return frame_of_events(panel, self._scores(panel, threshold, reference), self._merging(panel))
 
     def evaluate(
         self,
@@ -206,6 +222,7 @@ class AnomalyDetector(DetectorParts):
         label_column: str | None = None,
         window: int | None = None,
         threshold: Threshold | float | None = None,
+        reference: Reference = "normal",
         **columns: Unpack[ReadingKeywords],
     ) -> pd.DataFrame:
         """Measure on labelled series, beside a moving z-score, which needs no model.
@@ -217,6 +234,7 @@ class AnomalyDetector(DetectorParts):
             window: the largest window of the volumes in steps; None takes the dominant period of each series, 125
                 without one.
             threshold: as for `detect`.
+            reference: as for `score`.
             columns: as for `fit`.
 
         Returns:
@@ -237,7 +255,8 @@ class AnomalyDetector(DetectorParts):
                 f"Expected labels in a column {label_column!r}, or as {argument('labels')}. Name the column with "
                 f"{argument('label_column')}."
             )
-        found = evaluate_scores(panel, self._scores(panel, threshold), given, window, items_of(panel, known.items))
+        scores = self._scores(panel, threshold, reference)
+        found = evaluate_scores(panel, scores, given, window, items_of(panel, known.items))
         self._say(left_out(panel, given))
         return found
 
@@ -249,7 +268,7 @@ class AnomalyDetector(DetectorParts):
         The past of an item is the part that was learned, and then what was given here. Scores of windows that are
         still to come count too, so that the newest scores are not the last word: every call returns the new rows and
         those before whose scores may have changed. ``settled`` says that no further row can change a score: it is what
-        `score` finds for one table of the learned part and all rows.
+        `score` finds for one table of the learned part and all rows, by the normal part.
 
         Args:
             rows: the next rows of some items, at later times than before; steps in between are missing. Arrays follow
@@ -264,6 +283,11 @@ class AnomalyDetector(DetectorParts):
             InputError: as `score`; or rows that do not come after those before.
         """
         known = self._known()
+        if "reference" in columns:
+            raise InputError(
+                "Rows that arrive are compared with the normal part alone: what is still to come is not known. Leave "
+                f"{argument('reference')} out, or give all rows at once to detect."
+            )
         panel, rule = self._panel(rows, columns), threshold_rule(threshold, known.threshold)
         streams = {
             series.item_id: self._streams.get(series.item_id) or ItemStream(item, rule)
@@ -278,6 +302,8 @@ class AnomalyDetector(DetectorParts):
         data: AnomalyData,
         threshold: Threshold | float | None = None,
         path: str | Path | None = None,
+        *,
+        reference: Reference = "normal",
         **columns: Unpack[ReadingKeywords],
     ) -> "Figure":
         """Draw series, their scores and the events in them.
@@ -286,10 +312,11 @@ class AnomalyDetector(DetectorParts):
             data: as for `score`.
             threshold: as for `detect`.
             path: file to write it to; its suffix is the format (``.png``, ``.pdf``, ``.svg``).
+            reference: as for `score`.
             columns: as for `fit`.
         """
         panel = self._panel(data, columns)
-        scores, merging = self._scores(panel, threshold), self._merging(panel)
+        scores, merging = self._scores(panel, threshold, reference), self._merging(panel)
         return anomaly_figure(drawn_panels(panel, scores, merging), "", path)
 
     def scored_modules(
@@ -309,12 +336,13 @@ class AnomalyDetector(DetectorParts):
         trace = {**self.trace, **known.to_json(), "task": AnomalyDetection.name}
         save_model(folder, self.model, trace, detector_card(trace), known.arrays())
 
-    def _scores(self, panel: Panel, threshold: Threshold | float | None) -> list[Scores]:
+    def _scores(self, panel: Panel, threshold: Threshold | float | None, reference: Reference) -> list[Scores]:
         known = self._known()
-        rule = threshold_rule(threshold, known.threshold)
+        default = known.table_threshold if checked_reference(reference) == "table" else known.threshold
+        rule = threshold_rule(threshold, default)
         found = []
         for series, item in zip(panel, items_of(panel, known.items), strict=True):
-            channels = item.score(series.values, item.place_of(series))
+            channels = item.score(series.values, item.place_of(series), reference)
             sums = total(channels)
             found.append(Scores(series, channels, sums, rule.of(sums, total(item.normal_scores))))
         self._say(short_past(found, rule))

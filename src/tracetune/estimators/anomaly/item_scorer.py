@@ -8,7 +8,7 @@ import numpy as np
 from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel, Series
 from tracetune.tasks.anomaly import AnomalyModel
-from tracetune.tasks.anomaly_scores.scorer import ChannelScorer, Scorer
+from tracetune.tasks.anomaly_scores.scorer import ChannelScorer, Reference, Scorer
 
 Arrays = dict[str, np.ndarray]
 
@@ -40,9 +40,9 @@ class ItemScorer:
         """Return the number of steps beyond which a value has no part in the score of a step."""
         return max(channel.reach for channel in self.channels)
 
-    def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
-        """Return scores [C, L] of values [C, L]; ``at`` as in `ChannelScorer`."""
-        return np.stack([channel.score(row, at) for channel, row in zip(self.channels, values, strict=True)])
+    def score(self, values: np.ndarray, at: int | None = None, reference: Reference = "normal") -> np.ndarray:
+        """Return scores [C, L] of values [C, L]; ``at`` and ``reference`` as in `ChannelScorer`."""
+        return np.stack([channel.score(row, at, reference) for channel, row in zip(self.channels, values, strict=True)])
 
     def place_of(self, series: Series) -> int | None:
         """Return how many steps after the learned part's start a series starts; None if it is of other data.

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import get_args
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from tracetune.estimators.anomaly.item_scorer import ItemScorer, fit_item, resto
 from tracetune.evaluation.anomaly.alarm_threshold import AlarmThreshold, alarm_threshold
 from tracetune.evaluation.anomaly.normal_scores import require_false_alarm_rate, suspicious_stretches
 from tracetune.tasks.anomaly import AnomalyModel
-from tracetune.tasks.anomaly_scores.scorer import SCORERS, Scorer, scorer_named
+from tracetune.tasks.anomaly_scores.scorer import SCORERS, Reference, Scorer, scorer_named
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class Learned:
         contamination: share of the steps that may be anomalous all the same.
         false_alarm_rate: share of normal steps that raise an alarm.
         threshold: the score that they exceed with this probability.
+        table_threshold: the same of rows that are compared with their table as well.
         freq: of the panel; None for steps that are counted.
         reading: how its table was read.
         remarks: what is doubtful about it.
@@ -43,6 +45,7 @@ class Learned:
     contamination: float
     false_alarm_rate: float
     threshold: float
+    table_threshold: float
     freq: str | None
     reading: ReadingOptions
     remarks: tuple[Remark, ...]
@@ -58,6 +61,7 @@ class Learned:
             "contamination": self.contamination,
             "false_alarm_rate": self.false_alarm_rate,
             "threshold": self.threshold,
+            "table_threshold": self.table_threshold,
             "calibration": None if self.calibration is None else asdict(self.calibration),
             "freq": self.freq,
             "dated": all(each.learned.timestamps.dtype.kind == "M" for each in self.items.values()),
@@ -117,6 +121,7 @@ class SavedDetector:
     contamination: float
     false_alarm_rate: float
     threshold: float
+    table_threshold: float
     freq: str | None
     dated: bool
     reading: JsonObject
@@ -161,6 +166,7 @@ class SavedDetector:
             contamination=self.contamination,
             false_alarm_rate=self.false_alarm_rate,
             threshold=self.threshold,
+            table_threshold=self.table_threshold,
             freq=self.freq,
             reading=ReadingOptions.from_json(self.reading),
             remarks=tuple(map(Remark, self.remarks)),
@@ -192,6 +198,17 @@ def checked_scorer(scorer: Scorer | str, contamination: float, false_alarm_rate:
     return found
 
 
+def checked_reference(reference: str) -> str:
+    """Return what windows are compared with, as it is.
+
+    Raises:
+        InputError: neither the normal part nor the table.
+    """
+    if reference not in get_args(Reference):
+        raise unknown_name("reference", reference, get_args(Reference))
+    return reference
+
+
 def learn(
     panel: Panel,
     model: AnomalyModel,
@@ -204,7 +221,8 @@ def learn(
 
     The threshold is one for all items: their scores are in units of their own spread. It comes from scores of rows as
     if they were new: neither windows near them nor, of a model that was fine-tuned, its training have seen them. Where
-    some rows may be anomalous, the same rows are scored later, and it comes from their own scores.
+    some rows may be anomalous, the same rows are scored later, and it comes from their own scores. So does that of
+    rows which are compared with their table as well: windows near them are part of it.
 
     Args:
         panel: the normal parts.
@@ -220,14 +238,17 @@ def learn(
     scorer = checked_scorer(scorer, contamination, false_alarm_rate)
     names = tuple(map(str, panel.channels))
     items = {each.item_id: fit_item(each, names, scorer, model, contamination) for each in panel}
-    remarks, normal = [], []
+    remarks, held_out, normal = [], [], []
     for item, seen in zip(items.values(), trained or [0] * len(items), strict=True):
         scores = total(item.normal_scores)
         found, left = suspicious_stretches(scores, item.reach)
         remarks += [_suspicion(item, start, stop) for start, stop in found if contamination == 0]
-        unseen = scores if contamination else total(item.held_out_scores())
-        normal.append(np.where(left & (np.arange(len(scores)) >= seen), unseen, np.nan))
-    threshold = alarm_threshold(normal, [item.reach for item in items.values()], false_alarm_rate)
+        left &= np.arange(len(scores)) >= seen
+        normal.append(np.where(left, scores, np.nan))
+        held_out.append(np.where(left, total(item.held_out_scores()), np.nan))
+    reaches = [item.reach for item in items.values()]
+    in_table = alarm_threshold(normal, reaches, false_alarm_rate)
+    threshold = in_table if contamination else alarm_threshold(held_out, reaches, false_alarm_rate)
     if (doubt := _doubt(threshold, false_alarm_rate)) is not None:
         remarks.append(doubt)
     return Learned(
@@ -237,6 +258,7 @@ def learn(
         contamination=contamination,
         false_alarm_rate=false_alarm_rate,
         threshold=threshold.value,
+        table_threshold=in_table.value,
         freq=panel.freq,
         reading=ReadingOptions.from_json(panel.origin.reading or {}),
         remarks=tuple(remarks),

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
@@ -44,7 +45,7 @@ class ScorerChoice:
 
     Attributes:
         scorer: neighbours, windows, reconstruction, forecast or rank_average.
-        widths: of windows in steps, for the scorers neighbours and windows; without it half of, one and two periods.
+        widths: of windows in steps, for the scorers neighbours and windows; without it one and two periods.
         contamination: share of the steps that may be anomalous, where no part is known to be normal.
         false_alarm_rate: share of normal steps that raise an alarm.
         label_column: column that says which steps are anomalous (0 and 1, false and true, normal and anomaly, ...):
@@ -86,6 +87,8 @@ class DetectorChoice:
         threshold: score above which an alarm is raised; without it what normal steps exceed at the false alarm rate.
         rolling: raise an alarm above a quantile of this many scores before a step, for series that change for good.
         level: of that quantile.
+        reference: what windows are compared with: normal (the part that was learned), or table (the rest of the series
+            as well, so that what recurs in it is no anomaly).
     """
 
     model: str | None = None
@@ -93,6 +96,7 @@ class DetectorChoice:
     threshold: float | None = None
     rolling: int | None = None
     level: float = 0.999
+    reference: Literal["normal", "table"] = "normal"
 
     def __post_init__(self) -> None:
         if self.model is None:

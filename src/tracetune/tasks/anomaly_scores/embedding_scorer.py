@@ -19,7 +19,7 @@ class Neighbours:
     """Shape by the backbone's embeddings, level by mean, deviation and extremes.
 
     Attributes:
-        widths: of windows in steps; None for half of, one and two periods of each channel.
+        widths: of windows in steps; None for one and two periods of each channel.
         neighbours: how many nearest windows a distance is averaged over.
     """
 

@@ -6,10 +6,10 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
 from tracetune.tasks.anomaly_scores.scaling import LEAST_UNIT, Scaling, Spread
-from tracetune.tasks.anomaly_scores.scorer import Calibration
+from tracetune.tasks.anomaly_scores.scorer import Calibration, Reference
 
 
 class StepErrors(Protocol):
@@ -63,8 +63,17 @@ class ErrorScorer:
         """Return the normal scores: a model that guesses steps compares with no other part of the series."""
         return self.normal_scores
 
-    def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
-        """Return scores [T] of values [T], see `ChannelScorer`."""
+    def score(self, values: np.ndarray, at: int | None = None, reference: Reference = "normal") -> np.ndarray:
+        """Return scores [T] of values [T], see `ChannelScorer`.
+
+        Raises:
+            InputError: to be compared with the rest of a table, where nothing is compared.
+        """
+        if reference == "table":
+            raise InputError(
+                f"{argument('reference', 'table')} goes with scorers that compare windows: neighbours and windows, and "
+                "rank_average of these. A model that rebuilds or forecasts steps compares none. Leave it out."
+            )
         return self.spread.scaled(_smoothed(self.errors(self.scaling.scaled(values), at or 0), self.smoothing))
 
 
@@ -76,7 +85,7 @@ def fit_error_scorer(normal: np.ndarray, errors: StepErrors, calibration: Calibr
     """
     normal = np.asarray(normal, float)
     scaling = Scaling.of(normal)
-    smoothing = window_widths(normal)[0] // 2 * 2 + 1
+    smoothing = window_widths(normal)[0] // 4 * 2 + 1
     if calibration is not None:
         spread = Spread(*map(float, calibration["spread"]))
         return ErrorScorer(errors, scaling, smoothing, spread, calibration["normal_scores"])

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +14,7 @@ from tracetune.tasks.anomaly_scores.features import WindowFeatures
 from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
 from tracetune.tasks.anomaly_scores.neighbours import nearest_distance
 from tracetune.tasks.anomaly_scores.scaling import LEAST_UNIT, Scaling, Spread, mean_of_known
-from tracetune.tasks.anomaly_scores.scorer import Calibration
+from tracetune.tasks.anomaly_scores.scorer import Calibration, Reference
 from tracetune.tasks.anomaly_scores.sliding import dominant_period, scattered_starts, spread
 
 SHORTEST_WINDOW = 8
@@ -23,28 +23,52 @@ _CHUNK = 2048
 _MOST_NUMBERS = 2**24  # of one bank
 _WINDOWS_OVER_A_STEP = 8
 _BANK_WINDOWS_OVER_A_STEP = 32  # so that a later window finds a normal one at its own phase
+_LARGEST_SHARE = 4
 
 
 @dataclass(frozen=True)
 class Bank:
-    """The normal windows of one width.
+    """The windows of one width that others are compared with.
 
     Attributes:
         width: W, steps of a window.
         starts: [M] first steps of its windows in the normal part.
         rows: [M, E] their features.
-        neighbours: how many nearest windows a distance is averaged over.
+        neighbours: how many nearest windows a distance is averaged over that do not overlap.
+        share: of its windows that may be anomalous; as many nearest ones count at least, which may overlap.
     """
 
     width: int
     starts: Tensor
     rows: Tensor
     neighbours: int
+    share: float
+
+    def distances(self, queries: Tensor, starts: Tensor | None = None, outside: Tensor | None = None) -> Tensor:
+        """Return the mean distance [K] of queries [K, E] to the nearest windows.
+
+        Args:
+            queries: features of windows.
+            starts: [K] their first steps, where they lie on the same time axis: what overlaps them does not count.
+            outside: [M] the windows of the bank to compare with; None for all.
+        """
+        kept, rows = (self.starts, self.rows) if outside is None else (self.starts[outside], self.rows[outside])
+        apart = None if starts is None else (starts, kept, self.width)
+        if round(self.share * len(kept)) > self.neighbours:
+            return nearest_distance(queries, rows, round(self.share * len(kept)), apart)
+        return nearest_distance(queries, rows, self.neighbours, apart, (kept, self.width))
+
+    def joined(self, starts: Tensor, rows: Tensor) -> "Bank":
+        """Return this bank with further windows: their first steps [K] and features [K, E]."""
+        return replace(self, starts=torch.cat([self.starts, starts]), rows=torch.cat([self.rows, rows]))
 
 
 @dataclass(frozen=True)
 class NeighbourScorer:
     """Distances to the nearest windows of a normal part, at several widths, added up in units of their own spread.
+
+    The nearest windows do not overlap each other: three over the same steps are one. Where a share of the part may be
+    anomalous, as large a share of its windows is nearest, and they may.
 
     Attributes:
         features: what windows are compared by.
@@ -82,12 +106,32 @@ class NeighbourScorer:
         length = len(self.normal_scores)
         return _combined([_held_out(bank, length) for bank in self.banks], self.spreads)
 
-    def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
+    def score(self, values: np.ndarray, at: int | None = None, reference: Reference = "normal") -> np.ndarray:
         """Return scores [T] of values [T], see `ChannelScorer`."""
         scaled = self.scaling.scaled(values)
         filled = filled_gaps(scaled, self.reach)
-        per_width = [_scores(scaled, filled, bank, self.features, at) for bank in self.banks]
+        per_width = []
+        for bank in self.banks:
+            place = at
+            if reference == "table":
+                place = len(self.normal_scores) + self.reach if at is None else at  # as if it came later
+                bank = self._with_table(bank, scaled, filled, place)
+            per_width.append(_scores(scaled, filled, bank, self.features, at or 0, place))
         return _combined(per_width, self.spreads)
+
+    def _with_table(self, bank: Bank, scaled: np.ndarray, filled: np.ndarray, place: int) -> Bank:
+        """Return the bank with the windows of values [T] that lie at ``place`` and were not learned."""
+        if len(scaled) < bank.width:
+            return bank
+        size = max(_MOST_NUMBERS // bank.rows.shape[1], 1)
+        stride = max(bank.width // _BANK_WINDOWS_OVER_A_STEP, math.ceil((len(scaled) - bank.width) / size), 1)
+        starts = _bank_starts(scaled, bank.width, stride)
+        learned = (starts + place >= 0) & (starts + place + bank.width <= len(self.normal_scores))
+        starts = starts[~learned]
+        if not len(starts):
+            return bank
+        rows = self.features(_windows(filled, bank.width)[starts])
+        return bank.joined(torch.as_tensor(starts + place), rows)
 
 
 def fit_neighbour_scorer(
@@ -102,14 +146,15 @@ def fit_neighbour_scorer(
 ) -> NeighbourScorer:
     """Learn a normal part: values [T], NaN where missing.
 
-    The part need not be free of anomalies: windows are compared with ``neighbours`` others that they do not overlap,
-    so that what occurs less often than that is still far from them.
+    The part need not be free of anomalies: windows are compared with ``neighbours`` others that overlap neither them
+    nor each other, so that what occurs no more often than that is still far from some of them.
 
     Args:
         normal: the values to learn.
         features: what windows are compared by.
-        widths: of windows in steps; None for half of, one and two periods, see `window_widths`.
-        neighbours: how many nearest windows a distance is averaged over.
+        widths: of windows in steps; None for one and two periods, see `window_widths`.
+        neighbours: how many nearest windows a distance is averaged over; of a short part, no more than a quarter of as
+            many as fit into it side by side.
         contamination: share of the windows that may be anomalous; it raises ``neighbours`` to as many.
         bank_size: about the most windows that are kept of each width.
         calibration: of an earlier fit to the same.
@@ -135,9 +180,11 @@ def fit_neighbour_scorer(
     banks = tuple(_bank(scaled, filled, width, features, neighbours, contamination, bank_size) for width in fitting)
     if calibration is not None:
         spreads = tuple(Spread(*map(float, each)) for each in calibration["spreads"])
+        if len(spreads) != len(banks):
+            raise ValueError(f"scores of {len(spreads)} widths of windows, where there are {len(banks)}")
         repeatability = float(calibration["repeatability"][0])
         return NeighbourScorer(features, scaling, banks, spreads, calibration["normal_scores"], repeatability)
-    per_width = [_scores(scaled, filled, bank, features, at=0) for bank in banks]
+    per_width = [_scores(scaled, filled, bank, features, 0, 0) for bank in banks]
     spreads = tuple(Spread.of(scores, LEAST_UNIT) for scores in per_width)
     return NeighbourScorer(
         features=features,
@@ -163,14 +210,14 @@ def require_windows(widths: Sequence[int] | None, neighbours: int) -> None:
 
 
 def window_widths(values: np.ndarray, shortest: int = 64, longest: int = 400) -> tuple[int, ...]:
-    """Return half of, one and two periods of values [T] in steps; periods below ``shortest`` steps count as that.
+    """Return one and two periods of values [T] in steps; periods below ``shortest`` steps count as that.
 
     Windows have at least 8 steps, where two of them fit, and at most half of the series.
     """
     half = max(len(values) // 2, 1)
     period = max(dominant_period(values) or shortest, shortest)
     bounds = min(SHORTEST_WINDOW, half), min(longest, half)
-    return tuple(sorted({int(np.clip(period * share, *bounds)) for share in (0.5, 1, 2)}))
+    return tuple(sorted({int(np.clip(period * share, *bounds)) for share in (1, 2)}))
 
 
 def _bank(
@@ -188,8 +235,9 @@ def _bank(
     # Of a part with anomalies the nearest windows are a share of all, which need not be many.
     fine = _stride(width) if contamination else max(width // _BANK_WINDOWS_OVER_A_STEP, 1)
     starts = _bank_starts(scaled, width, max(fine, math.ceil((len(scaled) - width) / size)))
-    nearest = max(neighbours, round(contamination * len(starts)))
-    return Bank(width, torch.as_tensor(starts), features(windows[starts]), nearest)
+    side_by_side = len(scaled) // width
+    nearest = max(min(neighbours, side_by_side // _LARGEST_SHARE), 1)  # far ones would count in a short part
+    return Bank(width, torch.as_tensor(starts), features(windows[starts]), nearest, contamination)
 
 
 def _bank_starts(scaled: np.ndarray, width: int, stride: int | None = None) -> np.ndarray:
@@ -198,13 +246,24 @@ def _bank_starts(scaled: np.ndarray, width: int, stride: int | None = None) -> n
     return starts[well_observed(scaled, starts, width)]
 
 
-def _scores(scaled: np.ndarray, filled: np.ndarray, bank: Bank, features: WindowFeatures, at: int | None) -> np.ndarray:
-    """Return scores [T] of one width; windows at ``at`` are compared with those of the bank that they do not overlap.
+def _scores(
+    scaled: np.ndarray, filled: np.ndarray, bank: Bank, features: WindowFeatures, phase: int, place: int | None
+) -> np.ndarray:
+    """Return scores [T] of one width.
 
     Features of a chunk are forgotten once they are compared: those of all windows would fill the memory.
+
+    Args:
+        scaled: values [T] to score, NaN where missing.
+        filled: the same with gaps filled.
+        bank: windows to compare with.
+        features: what windows are compared by.
+        phase: place of the first step among the strides in which windows begin.
+        place: that of the first step among those of the bank, whose windows do not count where they overlap; None
+            where the two have no steps in common.
     """
     width = min(bank.width, len(scaled))
-    starts = scattered_starts(len(scaled), width, _stride(bank.width), at or 0)
+    starts = scattered_starts(len(scaled), width, _stride(bank.width), phase)
     starts = starts[well_observed(scaled, starts, width)]
     if not len(starts):
         return np.full(len(scaled), np.nan)
@@ -212,8 +271,7 @@ def _scores(scaled: np.ndarray, filled: np.ndarray, bank: Bank, features: Window
     found = []
     for first in range(0, len(starts), _CHUNK):
         part = starts[first : first + _CHUNK]
-        apart = None if at is None else (torch.as_tensor(part + at), bank.starts, bank.width)
-        found.append(nearest_distance(features(windows[part]), bank.rows, bank.neighbours, apart))
+        found.append(bank.distances(features(windows[part]), None if place is None else torch.as_tensor(part + place)))
     return spread(starts, torch.cat(found).numpy(), width, len(scaled))
 
 
@@ -226,7 +284,7 @@ def _held_out(bank: Bank, length: int) -> np.ndarray:
         outside = (bank.starts + bank.width <= first) | (bank.starts >= last + bank.width)
         if inside.any() and outside.any():
             starts.append(bank.starts[inside].numpy())
-            scores.append(nearest_distance(bank.rows[inside], bank.rows[outside], bank.neighbours).numpy())
+            scores.append(bank.distances(bank.rows[inside], outside=outside).numpy())
     if not starts:
         return np.full(length, np.nan)
     return spread(np.concatenate(starts), np.concatenate(scores), bank.width, length)
@@ -246,9 +304,7 @@ def _repeatability(bank: Bank, sample: int = 500) -> float:
     one, other = torch.randint(len(bank.rows), (2, 4 * sample), generator=generator)
     any_two = (bank.rows[one] - bank.rows[other]).norm(dim=1).median()
     part = torch.randperm(len(bank.rows), generator=generator)[:sample]
-    nearest = nearest_distance(
-        bank.rows[part], bank.rows, bank.neighbours, (bank.starts[part], bank.starts, bank.width)
-    ).median()
+    nearest = bank.distances(bank.rows[part], bank.starts[part]).median()
     return float((1 - nearest / any_two).clamp(0, 1)) if any_two > 1e-4 else 0.0
 
 

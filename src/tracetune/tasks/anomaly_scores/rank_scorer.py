@@ -11,7 +11,7 @@ from tracetune.evaluation.anomaly.normal_scores import NormalScores
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.members import Members, calibration_of, farthest_reach, of_member
 from tracetune.tasks.anomaly_scores.scaling import Spread, mean_of_known
-from tracetune.tasks.anomaly_scores.scorer import SCORERS, Calibration, register_scorer, scorer_named
+from tracetune.tasks.anomaly_scores.scorer import SCORERS, Calibration, Reference, register_scorer, scorer_named
 
 
 @register_scorer
@@ -90,9 +90,9 @@ class RankedScorer:
         """Return scores [T] of the normal part as if it were new, see `ChannelScorer`."""
         return self.together({name: member.held_out_scores() for name, member in self.members.items()})
 
-    def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
+    def score(self, values: np.ndarray, at: int | None = None, reference: Reference = "normal") -> np.ndarray:
         """Return scores [T] of values [T], see `ChannelScorer`."""
-        return self.together({name: member.score(values, at) for name, member in self.members.items()})
+        return self.together({name: member.score(values, at, reference) for name, member in self.members.items()})
 
     def together(self, scores: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return scores [T] from those [T] of the members."""

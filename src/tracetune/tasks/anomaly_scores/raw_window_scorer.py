@@ -17,7 +17,7 @@ class Windows:
     """Shape by z-normalised windows, as a matrix profile compares them.
 
     Attributes:
-        widths: of windows in steps; None for half of, one and two periods of each channel.
+        widths: of windows in steps; None for one and two periods of each channel.
         neighbours: how many nearest windows a distance is averaged over.
     """
 

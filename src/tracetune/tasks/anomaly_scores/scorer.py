@@ -6,7 +6,7 @@ the normal part of one channel.
 
 from collections.abc import Callable, Mapping
 from dataclasses import Field
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from tracetune.tasks.anomaly import AnomalyModel
 
 Calibration = Mapping[str, np.ndarray]
 """Results of a fit on the scores of the normal part, by name; with them a fit need not be computed again."""
+
+Reference = Literal["normal", "table"]
+"""What windows are compared with: the normal part, or the rest of the scored table as well."""
 
 
 class ChannelScorer(Protocol):
@@ -46,7 +49,7 @@ class ChannelScorer(Protocol):
         """
         ...
 
-    def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
+    def score(self, values: np.ndarray, at: int | None = None, reference: Reference = "normal") -> np.ndarray:
         """Return scores [T] of values [T], NaN where there is none; higher is more anomalous.
 
         Args:
@@ -55,6 +58,7 @@ class ChannelScorer(Protocol):
             at: steps from the first one that was learned to the first of ``values``, where these lie on one time axis
                 and agree on the steps that they share: learned windows that overlap a window do not count for it.
                 None for other values.
+            reference: "table" compares windows with those of ``values`` too that they do not overlap.
         """
         ...
 

@@ -8,7 +8,8 @@ from tracetune.tasks.anomaly_scores.neighbour_scorer import fit_neighbour_scorer
 from tracetune.tasks.anomaly_scores.scorer import Calibration
 from tracetune.tasks.anomaly_scores.weighted import WeightedScorer
 
-_NO_SHAPE, _ALL_SHAPE = 0.3, 0.7
+_NO_SHAPE, _ALL_SHAPE = 0.3, 0.5
+_LEVEL_BESIDE_SHAPE = 0.125
 
 
 def fit_shape_and_level(
@@ -22,13 +23,14 @@ def fit_shape_and_level(
 ) -> WeightedScorer:
     """Learn the normal part of one channel, values [T].
 
-    The shape weighs 0 where the shapes of normal windows do not repeat each other (repeatability up to 0.3), 1 where
-    they do (from 0.7 on); the level always weighs 1.
+    Where the shapes of normal windows do not repeat each other (repeatability up to 0.3), the shape weighs 0 and the
+    level 1; where they do (from 0.5 on), the shape weighs 1 and the level an eighth: levels drift more often than
+    shapes do. In between, weights lie in between.
 
     Args:
         normal: values to learn, NaN where missing; see `fit_neighbour_scorer` for parts with anomalies.
         shape_features: how shapes are told apart.
-        widths: of windows in steps; None for half of, one and two periods.
+        widths: of windows in steps; None for one and two periods.
         neighbours: how many nearest windows a distance is averaged over.
         contamination: share of the windows that may be anomalous.
         calibration: of an earlier fit to the same.
@@ -49,5 +51,7 @@ def fit_shape_and_level(
         )
         for name, each in features.items()
     }
-    weight = np.clip((members["shape"].repeatability - _NO_SHAPE) / (_ALL_SHAPE - _NO_SHAPE), 0, 1)
-    return WeightedScorer.of(members, {"shape": float(weight), "level": 1.0})
+    if calibration is not None:
+        return WeightedScorer.of(members, dict(zip(members, map(float, calibration["weights"]), strict=True)))
+    shape = float(np.clip((members["shape"].repeatability - _NO_SHAPE) / (_ALL_SHAPE - _NO_SHAPE), 0, 1))
+    return WeightedScorer.of(members, {"shape": shape, "level": 1 - (1 - _LEVEL_BESIDE_SHAPE) * shape})

@@ -7,7 +7,7 @@ import numpy as np
 
 from tracetune.tasks.anomaly_scores.members import Members, calibration_of, farthest_reach
 from tracetune.tasks.anomaly_scores.scaling import Spread, mean_of_known
-from tracetune.tasks.anomaly_scores.scorer import Calibration
+from tracetune.tasks.anomaly_scores.scorer import Calibration, Reference
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,17 @@ class WeightedScorer:
 
     @property
     def calibration(self) -> Calibration:
-        """Return those of the members, under their names."""
-        return calibration_of(self.members)
+        """Return those of the members, under their names, and the weights in their order."""
+        weights = np.array([self.weights[name] for name in self.members])
+        return {**calibration_of(self.members), "weights": weights}
 
     def held_out_scores(self) -> np.ndarray:
         """Return scores [T] of the normal part as if it were new, see `ChannelScorer`."""
         return self._together({name: self.members[name].held_out_scores() for name in self._counted})
 
-    def score(self, values: np.ndarray, at: int | None = None) -> np.ndarray:
+    def score(self, values: np.ndarray, at: int | None = None, reference: Reference = "normal") -> np.ndarray:
         """Return scores [T] of values [T], see `ChannelScorer`."""
-        return self._together({name: self.members[name].score(values, at) for name in self._counted})
+        return self._together({name: self.members[name].score(values, at, reference) for name in self._counted})
 
     @property
     def _counted(self) -> list[str]:
