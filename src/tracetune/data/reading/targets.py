@@ -108,14 +108,15 @@ def _rest(others: list[str], kept: tuple[str, ...]) -> tuple[tuple[str, str], ..
 def _why_not(raw: RawTable, name: str, items: Items, times: np.ndarray) -> str:
     """Return why a column is no channel; "" if it may be one."""
     cells = raw.frame[name]
+    missing = is_missing(cells)
     if re.fullmatch(r"Unnamed: \d+|row_name", name):
-        return "an index without a name" if not is_missing(cells).all() else "empty"
-    if is_missing(cells).all():
+        return "an index without a name" if not missing.all() else "empty"
+    if missing.all():
         return "empty"
     if pd.api.types.is_bool_dtype(cells.dtype):
         return "true or false"
     numbers = as_numbers(cells, raw)
-    observed = cells[~is_missing(cells)] if is_textual(cells) else cells
+    observed = cells[~missing] if is_textual(cells) else cells
     if 2 * int(numbers.wrong.sum()) > len(observed):
         return "not numbers"
     values = numbers.values
