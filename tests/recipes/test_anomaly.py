@@ -12,6 +12,7 @@ from tracetune.base.errors import InputError
 from tracetune.cli.app import build_command
 from tracetune.cli.task_choice import chosen_task
 from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
+from tracetune.recipes.anomaly import _means
 
 
 def run(line: str) -> None:
@@ -56,6 +57,7 @@ def test_finetune_detect_and_evaluate(
     assert "--rolling of 1,200" in error.value.for_command_line() and not Path("other.csv").exists()
     said = capsys.readouterr().out
     assert "Alarms are raised above a score of" in said and "1 event in 300 steps" in said
+    assert "last_alarm" in events.columns and "alarm" not in said.partition("Events")[2].partition("1 event in")[0]
     for flags, message in (
         ("--output scores.csv --overwrite --events scores.csv", "for two of them"),
         ("--output test.csv --overwrite", "would replace what is read"),
@@ -63,6 +65,14 @@ def test_finetune_detect_and_evaluate(
     ):
         with pytest.raises(InputError, match=message):
             run(f"detect test.csv --model run {flags}")
+
+
+def test_the_heading_says_over_how_many_series_the_means_are() -> None:
+    measured = {"scorer": ["model", "moving z-score"] * 2, "VUS-PR": [0.5, 0.4, np.nan, np.nan]}
+    one_without = pd.DataFrame({**measured, "false alarms": [0.1, np.nan, 0.0, np.nan]})
+    assert _means(one_without) == ", mean over 1 series; false alarms over 2"
+    assert _means(one_without.fillna(0.5)) == ", mean over 2 series"
+    assert _means(one_without.iloc[:2]) == ""
 
 
 @pytest.mark.parametrize(

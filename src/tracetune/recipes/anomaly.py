@@ -85,7 +85,7 @@ def detect(config: DetectConfig) -> pd.DataFrame:
         write_frame(events, run.events)
     if run.plot is not None:
         detector.plot(panel, threshold, run.plot, reference=reference)
-    print_table("Events", events.head(20).to_dict("records"))
+    print_table("Events", _shown(events.head(20)))
     found = f"{len(events)} event{'' if len(events) == 1 else 's'}"
     console.print(f"{found} in {len(scores):,} steps. Written to {run.output}.", markup=False)
     return events
@@ -131,7 +131,7 @@ def demo(config: DemoConfig) -> pd.DataFrame:
         write_frame(reloaded.detect(test), folder / "scores.csv")
         write_frame(events, folder / "events.csv")
         reloaded.plot(test, path=folder / "events.png")
-    print_table("Events", events.to_dict("records"))
+    print_table("Events", _shown(events))
     print_table(
         "Beside the strong El Niños of 1982 and 1997",
         _by_metric(reloaded.evaluate(frame[frame["time"].dt.year >= _FIRST_TEST_YEAR])),
@@ -150,6 +150,11 @@ def pacific_temperatures() -> pd.DataFrame:
     frame = pd.DataFrame({"time": times, "temperature": table.to_numpy().ravel()})
     warm = [frame["time"].between(*span) for span in (("1982-06", "1983-09"), ("1997-04", "1998-06"))]
     return frame.assign(label=(warm[0] | warm[1]).astype(int))
+
+
+def _shown(events: pd.DataFrame) -> list[dict[str, object]]:
+    """Return what fits on a terminal of events: without the times of their runs of alarms, the last two columns."""
+    return [{str(name): value for name, value in row.items()} for row in events.iloc[:, :-2].to_dict("records")]
 
 
 def _means(found: pd.DataFrame) -> str:
