@@ -232,7 +232,7 @@ def nab() -> Iterator[Labelled]:
 
 
 def summarise(rows: list[Row]) -> str:
-    """Return the means by collection and method, those of odd and even UCR files apart, and every file."""
+    """Return the means by collection and method, over the files that have all scores; and those of every file."""
     lines = ["# Anomaly detectors", "", *(__doc__ or "").partition("\n\n")[2].splitlines(), "", "## Mean VUS-PR", ""]
     names = list(dict.fromkeys(row["scorer"] for row in rows))
     head = ["collection", "method", "files", "seeds", *names]
@@ -243,7 +243,11 @@ def summarise(rows: list[Row]) -> str:
         if row["collection"] == "ucr"
     ]
     for (collection, method), members in grouped([*rows, *halves], "collection", "method"):
-        files = {row["series"] for row in members}
+        scorers = {row["scorer"] for row in members}
+        files = {
+            series for (series,), found in grouped(members, "series") if scorers == {row["scorer"] for row in found}
+        }
+        members = [row for row in members if row["series"] in files]
         seeds = {row["seed"] for row in members}
         means = [_mean([row["VUS-PR"] for row in members if row["scorer"] == name]) for name in names]
         lines.append(_line([collection, method, str(len(files)), str(len(seeds)), *means]))
