@@ -36,6 +36,7 @@ from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
 from tracetune.evaluation.anomaly.volume import volume_under_surface
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import method_named
+from tracetune.tasks.anomaly import LOSSES, METRIC, RECONSTRUCTION
 from tracetune.tasks.anomaly_scores import RankAverage, scorer_named
 from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
 from tracetune.tasks.anomaly_scores.scorer import Reference
@@ -70,13 +71,14 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", default=["ucr", "nab"])
     parser.add_argument("--longest", type=int, default=10**9, help="files with more steps are left out")
     parser.add_argument("--method", default=UNTUNED, help="fine-tune on the learned part first, by this method")
+    parser.add_argument("--loss", choices=LOSSES, default=RECONSTRUCTION, help="that fine-tuning minimises")
     parser.add_argument("--max-steps", type=int, default=200, help="optimiser steps of fine-tuning")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of fine-tuning; nothing else is random")
     parser.add_argument("--scores", help="folder to keep the scores of every file in")
     parser.add_argument("--output", default="docs/results/anomaly_detector")
     arguments = parser.parse_args()
     base = AnomalyDetector.from_pretrained(arguments.model, device="cpu")
-    free = ("datasets", "longest", "method", "max_steps", "seeds", "scores", "output")
+    free = ("datasets", "longest", "method", "loss", "max_steps", "seeds", "scores", "output")
     results = Results("anomaly_table", arguments, base.anomaly_model.backbone, summarise, IDENTITY, free)
     for collection in arguments.datasets:
         files = sorted({"ucr": ucr, "nab": nab}[collection](), key=lambda series: len(series.signal))
@@ -97,15 +99,16 @@ def add_rows(
     seed: int,
 ) -> None:
     """Add the rows of one file that are not there yet, one a scorer."""
-    method = arguments.method
+    method = arguments.method + (f" by {METRIC}" if arguments.loss == METRIC else "")
     key: Row = {"collection": collection, "series": series.name, "method": method, "seed": seed}
     window = dominant_period(series.signal) or WITHOUT_PERIOD
     scores: dict[str, np.ndarray] = {}
     seconds: dict[str, float] = {}
     missing = [name for name in OF_DETECTOR if results.find(**key, scorer=name) is None]
+    tuned: Row = {}
     if missing:
         started = time.perf_counter()
-        scores = detector_scores(series, base, tuning(arguments, seed), missing)
+        scores, tuned = detector_scores(series, base, tuning(arguments, seed), arguments.loss, missing)
         seconds = {name: time.perf_counter() - started for name in scores}
     for name, scorer in BASELINES.items() if method == UNTUNED else ():
         if results.find(**key, scorer=name) is None:
@@ -119,7 +122,7 @@ def add_rows(
     for name, values in scores.items():
         vus_pr, _ = volume_under_surface(_without_gaps(values), series.labels, window)
         row = {**key, "scorer": name, "window": window, "steps": len(series.signal), "VUS-PR": vus_pr}
-        results.add({**row, "seconds": round(seconds[name], 2)})
+        results.add({**row, "seconds": round(seconds[name], 2), **tuned})
 
 
 def tuning(arguments: argparse.Namespace, seed: int) -> FitConfig | None:
@@ -136,14 +139,15 @@ BY_TABLE = " by table"
 
 
 def detector_scores(
-    series: Labelled, base: AnomalyDetector, config: FitConfig | None, names: list[str]
-) -> dict[str, np.ndarray]:
-    """Return the scores [T] of the package: of the scorers of these names, and of windows by the table as well."""
+    series: Labelled, base: AnomalyDetector, config: FitConfig | None, loss: str, names: list[str]
+) -> tuple[dict[str, np.ndarray], Row]:
+    """Return the scores [T] of the package, and what came out of fine-tuning for "neighbours".
+
+    The scores are of the scorers of these names, and of windows by the table as well.
+    """
     learned = series.signal[: series.normal]
-    fitted = base.fit(learned, config, scorer=RankAverage(), contamination=series.contamination)
-    assert fitted.learned is not None
-    (item,) = fitted.learned.items.values()
-    ranked: Any = item.channels[0]
+    fitted = base.fit(learned, config, loss=loss, contamination=series.contamination)
+    ranked: Any = RankAverage().fit(learned, fitted.anomaly_model, series.contamination)
     whole = series.normal == len(series.signal)
 
     def scores(scorer: Any, reference: Reference = "normal") -> np.ndarray:
@@ -159,7 +163,19 @@ def detector_scores(
     for name in ("reconstruction", "forecast"):
         if name in names:
             found[name] = scores(scorer_named(name).fit(learned, fitted.anomaly_model))
-    return found
+    return found, {} if config is None else _outcome(fitted, config)
+
+
+def _outcome(fitted: AnomalyDetector, config: FitConfig) -> Row:
+    """Return which model came out on validation, how far it was moved back, and the losses of all."""
+    assert fitted.trace is not None
+    candidates = {each["name"]: each for each in fitted.trace["candidates"]}
+    return {
+        "max_steps": config.training.max_steps,
+        "winner": fitted.trace["winner"],
+        "factor": candidates[fitted.trace["winner"]]["factor"],
+        "losses": {name: round(each["validation_loss"], 5) for name, each in candidates.items()},
+    }
 
 
 def sub_pca(series: Labelled) -> np.ndarray:

@@ -65,7 +65,7 @@ class Candidates:
     """Models side by side, from the simplest to the most trained, on the same validation samples.
 
     Args:
-        data: its validation samples choose.
+        data: its validation samples choose, or its guard.
         margin: by how many standard errors of its gain a model must be better than a simpler one; twice as many where
             it could not be moved back towards its start, for it is right or wrong as a whole, and where the error is
             from fewer than four periods of items, for then it is itself a guess.
@@ -73,7 +73,8 @@ class Candidates:
 
     def __init__(self, data: TrainingData, margin: float = 0.5) -> None:
         self.validation = data.validation
-        self.groups = data.known_groups
+        self.guard = data.guard
+        self.groups = data.compared_groups
         self.margin = margin
         self._all: list[Candidate] = []
 
@@ -94,8 +95,8 @@ class Candidates:
         self._all.append(Candidate(name, model, self.measure(model), is_baseline=True))
 
     def measure(self, model: nn.Module) -> np.ndarray:
-        """Return the loss of each validation sample."""
-        return sample_losses(model, self.validation)
+        """Return the loss of each validation sample, or of each case of the guard."""
+        return sample_losses(model, self.validation) if self.guard is None else self.guard.losses(model)
 
     def comparisons(self) -> list[Comparison]:
         """Compare each candidate with the best of the simpler ones; the last ``better`` one has won.

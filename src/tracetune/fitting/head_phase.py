@@ -72,10 +72,10 @@ def train_head(
         history = _descend(model, trained_module, parts, config, run, solution)
 
     def measure() -> np.ndarray:
-        return sample_losses(trained_module, parts.validation)
+        return sample_losses(trained_module, parts.validation) if data.guard is None else data.guard.losses(model)
 
     path = head_path(model) if config.shrink != NONE else None
-    shrinkage = None if path is None else shrink(path.go_to, measure, data.known_groups)
+    shrinkage = None if path is None else shrink(path.go_to, measure, data.compared_groups)
     losses = measure() if shrinkage is None else shrinkage.losses
     return TrainedHead(history, time.perf_counter() - started, losses, shrinkage)
 

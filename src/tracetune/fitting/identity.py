@@ -36,6 +36,7 @@ def fit_identity(
         backbone=backbone_sha256,
         start_head=None if start is None or start.head is None else weights_digest(start.head),
         data={"train": data_digest(data.train), "validation": data_digest(data.validation)},
+        **({} if data.guard is None else {"guard": data.guard.identity}),
         processes=process_count(),
         versions=library_versions(),
     )

@@ -158,7 +158,7 @@ def _tuned(candidates: Candidates, data: TrainingData, config: FitConfig, run: R
         losses = candidates.measure(model)
     else:
         if config.shrink == MODULES:
-            shrink_modules(model, candidates.validation, candidates.groups)
+            shrink_modules(model, candidates.validation, data.known_groups)
         path = adapter_path(start.model, model)
         known = {0.0: start.losses}
         shrinkage = shrink(path.go_to, lambda: candidates.measure(model), candidates.groups, known, BEYOND)

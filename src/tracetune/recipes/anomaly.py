@@ -10,6 +10,7 @@ from tracetune.base.processes import is_main_process
 from tracetune.data.panels import Panel
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
+from tracetune.estimators.anomaly.card import compared_by
 from tracetune.estimators.anomaly.thresholds import RollingQuantile, Threshold
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import method_named
@@ -48,6 +49,7 @@ def finetune(config: FinetuneConfig) -> AnomalyDetector:
             panel,
             None if config.method.method == UNTUNED else fit_config(config),
             labels=labels,
+            loss=config.method.loss,
             scorer=_scorer(scoring),
             contamination=scoring.contamination,
             false_alarm_rate=scoring.false_alarm_rate,
@@ -206,7 +208,7 @@ def _evidence(tuned: AnomalyDetector) -> str:
 def _report(tuned: AnomalyDetector, config: FinetuneConfig, output: str, *, labelled: bool) -> None:
     assert tuned.trace is not None, "it was fitted"
     if tuned.trace["method"] is not None:
-        print_candidates("Losses on validation (squared error of hidden steps)", tuned.trace)
+        print_candidates(f"Losses on validation ({compared_by(tuned.trace)})", tuned.trace)
     Console(highlight=False).print(f"Alarms are raised above a score of {tuned.threshold:.4g}{_evidence(tuned)}.")
     verbs = ["detect", "evaluate"] if labelled else ["detect"]
     print_next_commands(config.source, output, dict.fromkeys(verbs, ()), seen=True)

@@ -114,7 +114,7 @@ def of_anomalies(config: AnomalyImportance) -> list[Importance]:
         settings = _lora_fit(config.lora, config.training, config.scoring)
         label_column = config.label_column or (LABEL_COLUMN if detector.learned is None else detector.label_column)
         panel, labels = config.source.labelled(label_column, remembered)
-        return scored_detector(detector, panel, labels, settings, label_column=label_column)
+        return scored_detector(detector, panel, labels, settings, loss=config.loss, label_column=label_column)
 
     return _run(config, config.scoring, load)
 

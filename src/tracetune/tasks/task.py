@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers.utils import ModelOutput
 
+from tracetune.base.json_types import JsonObject
 from tracetune.data.batch_source import BatchSource
 from tracetune.evaluation.periods import SampleGroups
 
@@ -34,6 +36,24 @@ class Output(ModelOutput):
     sample_losses: Tensor | None = None
 
 
+class Guard(Protocol):
+    """A measure of what a model is for, where that is not the loss that it trains on; it chooses between candidates."""
+
+    @property
+    def groups(self) -> SampleGroups:
+        """Return period and item of each of S cases."""
+        ...
+
+    @property
+    def identity(self) -> JsonObject:
+        """Return what decides the losses besides the model, as JSON types."""
+        ...
+
+    def losses(self, model: nn.Module) -> np.ndarray:
+        """Return the loss of each case, [S] float64; infinite where the model has diverged."""
+        ...
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """Training samples, and validation samples, which choose the model.
@@ -42,16 +62,24 @@ class TrainingData:
         train: training samples.
         validation: validation samples.
         groups: period and item of each validation sample; None where they are not known.
+        guard: compares candidates, and finds how far each is moved back to its start; None leaves that to the losses of
+            the validation samples, which choose the checkpoint and the modules in any case.
     """
 
     train: BatchSource
     validation: BatchSource
     groups: SampleGroups | None = None
+    guard: Guard | None = None
 
     @property
     def known_groups(self) -> SampleGroups:
         """Return the groups; without any, each validation sample is one item."""
         return SampleGroups.of_single_items(len(self.validation)) if self.groups is None else self.groups
+
+    @property
+    def compared_groups(self) -> SampleGroups:
+        """Return the groups of what candidates are compared on."""
+        return self.known_groups if self.guard is None else self.guard.groups
 
 
 class TaskModel(nn.Module, ABC):
@@ -68,7 +96,7 @@ class TaskModel(nn.Module, ABC):
         config: what PEFT and the Trainer expect of a model.
     """
 
-    labels: ClassVar[tuple[str, ...]]
+    labels: tuple[str, ...]
     accepts_loss_kwargs: ClassVar[bool] = False  # otherwise the Trainer adds an argument to the batch
 
     def __init__(self, backbone: Any, head: nn.Module | None, name_or_path: str = "") -> None:

@@ -13,8 +13,8 @@ from tracetune.estimators.anomaly.frames import panel_of
 from tracetune.estimators.anomaly.record import learn
 from tracetune.estimators.anomaly.thresholds import RollingQuantile
 from tracetune.selection.config import SelectionConfig
-from tracetune.tasks.anomaly import validation_start
 from tracetune.tasks.anomaly_scores.raw_window_scorer import Windows
+from tracetune.tasks.hidden_patches import validation_start
 
 
 def season(length: int, seed: int = 0, start: int = 0) -> np.ndarray:

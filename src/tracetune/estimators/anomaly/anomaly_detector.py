@@ -40,7 +40,7 @@ from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
 from tracetune.report.anomaly_plots import anomaly_figure
-from tracetune.tasks.anomaly import AnomalyDetection
+from tracetune.tasks.anomaly import RECONSTRUCTION, AnomalyDetection
 from tracetune.tasks.anomaly_scores.scorer import Reference, Scorer
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class AnomalyDetector(DetectorParts):
         *,
         labels: AnomalyLabels = None,
         method: Method | str | None = None,
+        loss: str = RECONSTRUCTION,
         scorer: Scorer | str = "neighbours",
         contamination: float = 0.0,
         false_alarm_rate: float = _FALSE_ALARM_RATE,
@@ -107,6 +108,8 @@ class AnomalyDetector(DetectorParts):
             labels: [T] or one array a series; steps that are labelled 1 are not learned. Of a table they are in
                 ``label_column``.
             method: shortcut for ``config.method``: ``Trace(...)``, ``Lora(...)``, or a name ("trace", "lora", ...).
+            loss: that fine-tuning minimises: "reconstruction" of hidden patches, or "metric", which embeds neighbouring
+                windows near each other and windows that are unlike far apart.
             scorer: what scores: "neighbours", "windows", "reconstruction", "forecast", "rank_average", or one of them
                 with options, such as ``Neighbours(widths=(50,))``.
             contamination: share of the steps that may be anomalous, for data of which no part is known to be normal.
@@ -130,12 +133,15 @@ class AnomalyDetector(DetectorParts):
         scorer = checked_scorer(scorer, contamination, false_alarm_rate)
         panel = normal_part(train, labels, label_column, **columns)
         config = None if config is None and method is None else with_method(config or FitConfig(), method)
+        if config is None and loss != RECONSTRUCTION:
+            raise InputError(f"{argument('loss', loss)} changes nothing without {argument('method')}. Leave it out.")
         fitted = fit_detector(
             self.anomaly_model,
             self.base_name,
             panel,
             config,
             str(self.device),
+            loss=loss,
             scorer=scorer,
             contamination=contamination,
             false_alarm_rate=false_alarm_rate,

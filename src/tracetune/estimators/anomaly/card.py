@@ -30,6 +30,16 @@ normal part itself (`arrays.safetensors`): whoever gets it can read it.
 """
 
 
+_LOSSES = {"reconstruction": "squared error of hidden steps", "metric": "contrastive loss of neighbouring windows"}
+
+
+def compared_by(trace: JsonObject) -> str:
+    """Return in words what the candidates of a record were compared by."""
+    if trace.get("compared_by") == "planted":
+        return f"1 - VUS-PR of {trace['planted_anomalies']} planted anomalies"
+    return _LOSSES[trace.get("loss", "reconstruction")]
+
+
 def detector_card(trace: JsonObject) -> str:
     """Return the model card of a saved detector, from its record."""
     items, channels = len(trace["items"]), len(trace["channels"])
@@ -37,7 +47,7 @@ def detector_card(trace: JsonObject) -> str:
     if trace["method"] is not None:
         table = markdown_table(candidate_rows(trace))
         fitted = (
-            f"## Candidates on validation (squared error of hidden steps, method {trace['method']})\n\n{table}\n\n"
+            f"## Candidates on validation ({compared_by(trace)}; method {trace['method']})\n\n{table}\n\n"
             f"{verdict(trace)} Seed {trace['seed']}.\n\n"
         )
     return _CARD.format(

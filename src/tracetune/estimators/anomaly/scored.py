@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from tracetune.data.reading.labels import LABEL_COLUMN
-from tracetune.estimators.anomaly.fit import normal_windows
+from tracetune.estimators.anomaly.fit import config_of_loss, normal_samples
 from tracetune.estimators.anomaly.frames import AnomalyLabels, normal_part, require_channels
 from tracetune.estimators.scored_modules import ScoredModules, lora_config, scored
 from tracetune.fitting.config import FitConfig
-from tracetune.tasks.anomaly import AnomalyDetection
+from tracetune.tasks.anomaly import RECONSTRUCTION, AnomalyDetection
 
 if TYPE_CHECKING:
     from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
@@ -19,12 +19,14 @@ def scored_detector(
     labels: AnomalyLabels = None,
     config: FitConfig | None = None,
     *,
+    loss: str | None = None,
     label_column: str | None = None,
     **reading: Any,
 ) -> ScoredModules:
-    """Return the modules of a detector to score, by how well it rebuilds the last quarter of each series.
+    """Return the modules of a detector to score, by its loss on the last quarter of each series.
 
-    Steps that are labelled as anomalies do not count.
+    Steps that are labelled as anomalies do not count. The loss is that which a detector was fine-tuned by, where no
+    other is given; a foundation model's is that of rebuilding.
     """
     config = lora_config() if config is None else config
     learned = detector.learned
@@ -34,7 +36,10 @@ def scored_detector(
     if learned is not None:
         require_channels(panel, learned.channels)
     backbone = detector.anomaly_model.backbone
-    context = None if detector.trace is None else detector.trace["context_length"]
-    found, context = normal_windows(panel, backbone, config, context)
-    task = AnomalyDetection(context, detector.base_name)
-    return scored(detector, task, backbone, None if detector.trace is None else detector.model, found, config)
+    trace = detector.trace or {}
+    loss = loss or trace.get("loss", RECONSTRUCTION)
+    scorer = None if learned is None else learned.scorer
+    config = config_of_loss(config, loss)
+    part = normal_samples(panel, backbone, config, loss, scorer, trace.get("context_length"))
+    task = AnomalyDetection(part.context_length, detector.base_name, loss)
+    return scored(detector, task, backbone, None if detector.trace is None else detector.model, part.data, config)

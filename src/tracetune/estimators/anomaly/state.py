@@ -18,9 +18,8 @@ from tracetune.estimators.anomaly.fit import fit_normal_part
 from tracetune.estimators.anomaly.record import Learned, SavedDetector, learn
 from tracetune.estimators.saved_model import base_of, is_saved_model, load_model, read_saved_model, saved_arrays
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.names import ZERO_SHOT
 from tracetune.fitting.trained import History
-from tracetune.tasks.anomaly import AnomalyDetection, AnomalyModel, validation_start
+from tracetune.tasks.anomaly import AnomalyDetection, AnomalyModel
 from tracetune.tasks.anomaly_scores.scorer import Scorer
 from tracetune.tasks.task import task_model_of
 
@@ -68,6 +67,7 @@ def fit_detector(
     config: FitConfig | None,
     device: str,
     *,
+    loss: str,
     scorer: Scorer,
     contamination: float,
     false_alarm_rate: float,
@@ -82,6 +82,7 @@ def fit_detector(
         panel: the normal parts.
         config: how the model is fine-tuned on them; None leaves it as it is.
         device: where it is trained, and scores.
+        loss: that it is fine-tuned by.
         scorer: what scores.
         contamination: share of the steps that may be anomalous all the same.
         false_alarm_rate: share of normal steps that raise an alarm.
@@ -95,11 +96,19 @@ def fit_detector(
     if config is None:
         digest = weights_digest(model.backbone)
     else:
-        fitted, context = fit_normal_part(panel, model.backbone, base_name, config, device, callbacks)
+        found = fit_normal_part(
+            panel,
+            model.backbone,
+            base_name,
+            config,
+            device,
+            loss=loss,
+            scorer=scorer,
+            contamination=contamination,
+            callbacks=callbacks,
+        )
+        fitted, trained, trace = found.fitted, found.trained_steps, found.trace
         tuned, history, digest = fitted.model, fitted.record.history, fitted.backbone_sha256
-        trace = {**fitted.record.to_json(), "context_length": context}
-        if fitted.record.winner != ZERO_SHOT:
-            trained = [validation_start(length, context) for length in panel.lengths]
     trace["base_model"] = asdict(base_of(base_name, digest, tuned, tuned_before=False))
     scoring = task_model_of(tuned.to(device).eval(), AnomalyModel)
     learned = learn(panel, scoring, scorer, contamination, false_alarm_rate, trained)

@@ -30,6 +30,8 @@ class AnomalyMethod(MethodChoice):
 
     Attributes:
         method: none (the model is left as it is), trace, lora, adalora, dora, linear_probe or full.
+        loss: that training minimises: reconstruction (hidden patches are rebuilt) or metric (neighbouring windows are
+            embedded near each other, windows that are unlike far apart; no head, not for linear_probe).
         start: what the method trains on from: head, zero-shot (no new head), or best of the two.
         shrink: move the trained model back towards its start, as far as validation says: together (by one factor),
             modules (by one for each LoRA module first) or none.
@@ -37,6 +39,7 @@ class AnomalyMethod(MethodChoice):
     """
 
     method: str = UNTUNED
+    loss: str = "reconstruction"
 
 
 @dataclass(frozen=True)
@@ -170,11 +173,13 @@ class ImportanceConfig:
 
     Attributes:
         label_column: column that says which steps are anomalous, which do not count; without it that of the fit.
+        loss: that scores are shares of: reconstruction or metric; without it that of the fit, or reconstruction.
     """
 
     source: DataSource
     scored: ScoredModel = field(default_factory=ScoredModel)
     label_column: str | None = None
+    loss: str | None = None
     scoring: ScoringChoice
     lora: LoraChoice = field(default_factory=LoraChoice)
     training: LoraTraining = field(default_factory=LoraTraining)

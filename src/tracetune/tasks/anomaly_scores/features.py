@@ -5,13 +5,12 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.base.module_device import module_device
+from tracetune.tasks.window_embeddings import embedded, resampled
 
 _CHUNK = 1024
-_SHARE_OF_CONTEXT = 4
 _RAW_STEPS = 64
 _SHAPE_FLOOR = 0.05  # deviations of the series: windows that vary less are near to flat
 _LEVEL_FLOOR = 0.1  # deviations of the series: the spread of a window that counts as none
@@ -28,7 +27,7 @@ class WindowFeatures(Protocol):
 class EmbeddedShape:
     """Patch embeddings of a backbone, which sees each window by itself, normalised: level and scale do not count.
 
-    Windows are resampled to a quarter of its context, so that one bank costs the same whatever the width.
+    One bank costs the same whatever the width, see `resampled`.
     """
 
     def __init__(self, backbone: Backbone) -> None:
@@ -36,15 +35,12 @@ class EmbeddedShape:
 
     def __call__(self, windows: np.ndarray) -> Tensor:
         """Return unit vectors [K, N D]."""
-        steps = max(self.backbone.context_length // _SHARE_OF_CONTEXT, 2)
         device = module_device(self.backbone)
         rows = []
         with torch.inference_mode():
             for start in range(0, len(windows), _CHUNK):
                 part = torch.as_tensor(windows[start : start + _CHUNK], dtype=torch.float32, device=device)
-                part = functional.interpolate(part[:, None], size=steps, mode="linear", align_corners=True)
-                tokens = self.backbone.encode(part)[0]
-                rows.append(functional.normalize(tokens.flatten(1).float(), dim=-1).cpu())
+                rows.append(embedded(self.backbone, resampled(part, self.backbone)).cpu())
         return torch.cat(rows)
 
 

@@ -1,0 +1,221 @@
+"""Guard of fine-tuning: how well a model's scores find anomalies planted in steps that it was not trained on.
+
+A loss says how well a model does what it trains on, rebuilding or telling windows apart. Whether that helps to find
+anomalies is another question, which needs no labels either: anomalies of known kinds are planted in the held-out part
+(see tasks/planted_anomalies.py), and the detector that a model makes, with the scorer that will be used, looks for
+them.
+
+Shapes: T steps of a channel, S cases.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+
+import numpy as np
+from torch import nn
+
+from tracetune.base.errors import InputError
+from tracetune.base.json_types import JsonObject
+from tracetune.evaluation.anomaly.volume import volume_under_surface
+from tracetune.evaluation.periods import SampleGroups
+from tracetune.tasks.anomaly import AnomalyModel
+from tracetune.tasks.anomaly_scores.features import EmbeddedShape
+from tracetune.tasks.anomaly_scores.gaps import filled_gaps
+from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
+from tracetune.tasks.anomaly_scores.scaling import Scaling
+from tracetune.tasks.anomaly_scores.scorer import ChannelScorer, Scorer
+from tracetune.tasks.hidden_patches import PERIODS
+from tracetune.tasks.planted_anomalies import KINDS, planted
+from tracetune.tasks.task import task_model_of
+
+_MOST_CHANNELS = 4  # then one anomaly in each period of each
+_SHORTEST = 4  # steps of an anomaly
+_LEAST_CHANGE = 1e-3  # deviations; of a flat stretch turned round nothing is to be found
+_TRIES = 3
+_LONGEST_WINDOW = 128  # of VUS-PR, whose cost grows with it
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A planted anomaly.
+
+    Attributes:
+        channel: number of its channel among those that are looked at.
+        period: number of the period that it is planted in.
+        start: its first step.
+        stop: the step behind it.
+        values: [T] of the channel with it.
+    """
+
+    channel: int
+    period: int
+    start: int
+    stop: int
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """A channel of which the last part is held out.
+
+    Attributes:
+        values: [T], NaN where missing.
+        border: the steps before it train, and are learned as normal.
+        window: largest window of VUS-PR.
+    """
+
+    values: np.ndarray
+    border: int
+    window: int
+
+
+class PlantedGuard:
+    """Compares models by 1 - VUS-PR of the held-out part of a channel with one planted anomaly; a case is an anomaly.
+
+    Args:
+        channels: whose parts before the border are learned.
+        cases: anomalies planted behind the border.
+        scorer: what scores.
+        contamination: share of the steps that may be anomalous all the same.
+    """
+
+    def __init__(
+        self, channels: Sequence[HeldOut], cases: Sequence[Case], scorer: Scorer, contamination: float
+    ) -> None:
+        self.channels = channels
+        self.cases = cases
+        self.scorer = scorer
+        self.contamination = contamination
+
+    @property
+    def groups(self) -> SampleGroups:
+        """Return the period and the channel of each case."""
+        found = np.array([(each.period, each.channel) for each in self.cases])
+        return SampleGroups(found[:, 0], found[:, 1])
+
+    @property
+    def identity(self) -> JsonObject:
+        """Return scorer, contamination and anomalies; the series themselves are those that train and validate."""
+        return {
+            "scorer": self.scorer.name,
+            **{name: str(value) for name, value in asdict(self.scorer).items()},
+            "contamination": self.contamination,
+            "cases": [[each.channel, each.start, each.stop] for each in self.cases],
+        }
+
+    def losses(self, model: nn.Module) -> np.ndarray:
+        """Return 1 - VUS-PR of each case, [S]; infinite where the model has diverged."""
+        model.eval()
+        detecting = task_model_of(model, AnomalyModel)
+        shape = EmbeddedShape(detecting.backbone)  # scorers may leave out what is not finite
+        if not all(bool(shape(filled_gaps(each.values)[None]).isfinite().all()) for each in self.channels):
+            return np.full(len(self.cases), np.inf)
+        found = np.empty(len(self.cases))
+        for number, channel in enumerate(self.channels):
+            scorer = self.scorer.fit(channel.values[: channel.border], detecting, self.contamination)
+            cases = [index for index, case in enumerate(self.cases) if case.channel == number]
+            clean = _scores(scorer, channel.values, channel.border, len(channel.values))
+            for index in cases:
+                found[index] = _loss(scorer, channel, self.cases[index], clean)
+        return found
+
+
+def planted_guard(
+    values: Sequence[np.ndarray],
+    borders: Sequence[int],
+    scorer: Scorer,
+    contamination: float,
+    model: AnomalyModel,
+    seed: int,
+) -> PlantedGuard | None:
+    """Return a guard that plants anomalies behind the borders; None where no channel has room for them.
+
+    A channel has none where the steps before its border are too few for the scorer.
+
+    Of several channels up to four are looked at, spread over all.
+
+    Args:
+        values: one array [C, T] a series, NaN where missing.
+        borders: how many first steps of each series train.
+        scorer: what scores.
+        contamination: share of the steps that may be anomalous all the same.
+        model: any that the scorer takes.
+        seed: of what is planted.
+
+    Raises:
+        InputError: a channel that the scorer cannot learn, whole as it is.
+    """
+    roomy = [
+        HeldOut(row, border, min(max(window_widths(row[:border])[-1] // 2, 1), _LONGEST_WINDOW))
+        for array, border in zip(values, borders, strict=True)
+        for row in np.asarray(array, float)
+        if (array.shape[1] - border) // PERIODS >= _SHORTEST and np.isfinite(row[:border]).any()
+    ]
+    places = np.unique(np.linspace(0, len(roomy) - 1, _MOST_CHANNELS).round().astype(int)) if roomy else ()
+    chosen = [roomy[place] for place in places if _fits(roomy[place], scorer, contamination, model)]
+    if not chosen:
+        return None
+    generator = np.random.default_rng(seed)
+    kinds = [str(each) for each in generator.permutation(sorted(KINDS))]
+    each_period = _MOST_CHANNELS // len(chosen)
+    cases: list[Case] = []
+    for number, channel in enumerate(chosen):
+        for period in range(PERIODS):
+            first = number * PERIODS * each_period + period * each_period
+            turn = [kinds[(first + place) % len(kinds)] for place in range(each_period)]
+            cases += _planted_cases(channel, number, period, turn, generator)
+    return PlantedGuard(chosen, cases, scorer, contamination) if cases else None
+
+
+def _fits(channel: HeldOut, scorer: Scorer, contamination: float, model: AnomalyModel) -> bool:
+    """Return whether a scorer can learn the steps before the border.
+
+    Raises:
+        InputError: it cannot learn all of the steps either, which it is to do in the end.
+    """
+    try:
+        scorer.fit(channel.values[: channel.border], model, contamination)
+    except InputError:
+        scorer.fit(channel.values, model, contamination)
+        return False
+    return True
+
+
+def _planted_cases(
+    channel: HeldOut, number: int, period: int, kinds: Sequence[str], generator: np.random.Generator
+) -> Iterator[Case]:
+    """Yield an anomaly of each kind in one period; none where it would change nothing."""
+    borders = np.linspace(channel.border, len(channel.values), PERIODS + 1).round().astype(int)
+    first, last = list(pairwise(borders.tolist()))[period]
+    deviation = Scaling.of(channel.values[: channel.border]).scale
+    longest = int(np.clip(channel.window, _SHORTEST, last - first))
+    for kind in kinds:
+        for _ in range(_TRIES):
+            steps = int(generator.integers(max(longest // 4, _SHORTEST), longest + 1))
+            start = int(generator.integers(first, last - steps + 1))
+            values = planted(channel.values, start, start + steps, kind, deviation, generator)
+            change = np.abs(values - channel.values)
+            if np.isfinite(change).any() and np.nanmax(change) > _LEAST_CHANGE * deviation:
+                yield Case(number, period, start, start + steps, values)
+                break
+
+
+def _scores(scorer: ChannelScorer, values: np.ndarray, first: int, last: int) -> np.ndarray:
+    """Return the scores of steps [first, last); what can have a part in them is scored, and no more."""
+    start, stop = max(first - scorer.reach, 0), min(last + scorer.reach, len(values))
+    return scorer.score(values[start:stop], start)[first - start : last - start]
+
+
+def _loss(scorer: ChannelScorer, channel: HeldOut, case: Case, clean: np.ndarray) -> float:
+    """Return 1 - VUS-PR of one anomaly; only steps that it can have a part in are scored again."""
+    first = max(case.start - scorer.reach, channel.border)
+    last = min(case.stop + scorer.reach, len(channel.values))
+    scores = clean.copy()
+    scores[first - channel.border : last - channel.border] = _scores(scorer, case.values, first, last)
+    labels = np.zeros(len(scores), dtype=int)
+    labels[case.start - channel.border : case.stop - channel.border] = 1
+    known = np.isfinite(scores)
+    lowest = scores[known].min() if known.any() else 0.0
+    volume, _ = volume_under_surface(np.where(known, scores, lowest), labels, channel.window)
+    return 1 - volume
