@@ -79,6 +79,7 @@ def test_the_heading_says_over_how_many_series_the_means_are() -> None:
     ("line", "message"),
     [
         ("finetune x.csv --task anomaly --output run --r 5", "--r 5 changes nothing with the method 'none'"),
+        ("finetune x.csv --task anomaly --output run --loss metric", "--loss metric changes nothing with the method"),
         ("finetune x.csv --task anomaly --output run --checkpoints ck", "--checkpoints ck changes nothing"),
         ("finetune x.csv --task anomaly --output run --scorer forecast --widths 4", "--widths goes with"),
         ("detect x.csv --model run --threshold nan", "--threshold to be a number, found 'nan'"),

@@ -179,7 +179,7 @@ def test_unusable_configurations_are_refused(table: str, options: dict[str, Any]
 
 SETTINGS = {
     "classification": ("classification:ImportanceConfig", "of_classes", {"validation_share": 0.5}),
-    "anomaly": ("anomaly:ImportanceConfig", "of_anomalies", {"start": "zero-shot"}),
+    "anomaly": ("anomaly:ImportanceConfig", "of_anomalies", {"loss": "metric"}),
     "imputation": ("imputation:ImportanceConfig", "of_gaps", {"start": "zero-shot", "related": 1}),
 }
 

@@ -1,7 +1,5 @@
 """The anomaly model: samples keep to themselves, by either loss."""
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch

@@ -9,7 +9,7 @@ from tests.tiny import tiny_backbone
 from tracetune.backbones.backbone import Backbone, Encoded
 from tracetune.backbones.normalisation import normalise
 from tracetune.base.errors import InputError
-from tracetune.estimators.anomaly.planted_guard import PlantedGuard, planted_guard
+from tracetune.estimators.anomaly.planted_guard import LARGEST_WINDOW, PlantedGuard, planted_guard
 from tracetune.evaluation.anomaly.volume import volume_under_surface
 from tracetune.fitting.candidates import Candidates
 from tracetune.fitting.shrinkage import shrink
@@ -109,7 +109,9 @@ def test_losses_are_those_of_whole_series_scored_anew(guard: PlantedGuard) -> No
         scores = scorer.score(case.values, 0)[BORDER:]
         labels = np.arange(BORDER, 840)
         volume, _ = volume_under_surface(
-            scores, ((labels >= case.start) & (labels < case.stop)).astype(int), guard.channels[0].window
+            scores,
+            ((labels >= case.start) & (labels < case.stop)).astype(int),
+            min(guard.channels[0].period, LARGEST_WINDOW),
         )
         assert loss == pytest.approx(1 - volume, abs=1e-6)
 

@@ -33,7 +33,7 @@ _MOST_CHANNELS = 4  # then one anomaly in each period of each
 _SHORTEST = 4  # steps of an anomaly
 _LEAST_CHANGE = 1e-3  # deviations; of a flat stretch turned round nothing is to be found
 _TRIES = 3
-_LONGEST_WINDOW = 128  # of VUS-PR, whose cost grows with it
+LARGEST_WINDOW = 32  # of VUS-PR, whose cost grows with it
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +62,12 @@ class HeldOut:
     Attributes:
         values: [T], NaN where missing.
         border: the steps before it train, and are learned as normal.
-        window: largest window of VUS-PR.
+        period: steps that the longest anomaly has.
     """
 
     values: np.ndarray
     border: int
-    window: int
+    period: int
 
 
 class PlantedGuard:
@@ -147,7 +147,7 @@ def planted_guard(
         InputError: a channel that the scorer cannot learn, whole as it is.
     """
     roomy = [
-        HeldOut(row, border, min(max(window_widths(row[:border])[-1] // 2, 1), _LONGEST_WINDOW))
+        HeldOut(row, border, max(window_widths(row[:border])[-1] // 2, 1))
         for array, border in zip(values, borders, strict=True)
         for row in np.asarray(array, float)
         if (array.shape[1] - border) // PERIODS >= _SHORTEST and np.isfinite(row[:border]).any()
@@ -189,7 +189,7 @@ def _planted_cases(
     borders = np.linspace(channel.border, len(channel.values), PERIODS + 1).round().astype(int)
     first, last = list(pairwise(borders.tolist()))[period]
     deviation = Scaling.of(channel.values[: channel.border]).scale
-    longest = int(np.clip(channel.window, _SHORTEST, last - first))
+    longest = int(np.clip(channel.period, _SHORTEST, last - first))
     for kind in kinds:
         for _ in range(_TRIES):
             steps = int(generator.integers(max(longest // 4, _SHORTEST), longest + 1))
@@ -217,5 +217,5 @@ def _loss(scorer: ChannelScorer, channel: HeldOut, case: Case, clean: np.ndarray
     labels[case.start - channel.border : case.stop - channel.border] = 1
     known = np.isfinite(scores)
     lowest = scores[known].min() if known.any() else 0.0
-    volume, _ = volume_under_surface(np.where(known, scores, lowest), labels, channel.window)
+    volume, _ = volume_under_surface(np.where(known, scores, lowest), labels, min(channel.period, LARGEST_WINDOW))
     return 1 - volume
