@@ -1,6 +1,7 @@
 """The best on validation comes out, and what a method starts from is the one that was asked for."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -29,6 +30,27 @@ def candidates(**losses: float) -> Candidates:
 
 def test_the_lowest_finite_loss_wins() -> None:
     assert candidates(zero_shot=2.0, head=1.0, lora=float("nan")).best().name == "head"
+
+
+class Opposite:
+    """A guard that finds two cases of two items, and the better the larger a weight is."""
+
+    groups = SampleGroups(np.array([0, 1]), np.array([0, 1]))
+    identity: ClassVar[dict[str, str]] = {"of": "a test"}
+
+    def losses(self, model: nn.Module) -> np.ndarray:
+        return np.full(2, 1 - float(model.weight))
+
+
+def test_a_guard_chooses_where_there_is_one() -> None:
+    found = Candidates(replace(DATA, guard=Opposite()))
+    for name, weight in (("zero-shot", 0.1), ("head", 0.05), ("lora", 0.9)):
+        model = nn.Module()
+        model.weight = nn.Parameter(torch.tensor(weight))
+        found.add(name, model)
+    assert found.best().name == "lora" and found.groups is Opposite.groups
+    assert [len(each.losses) for each in found] == [2, 2, 2]
+    assert DATA.compared_groups.periods.shape == (len(VALIDATION),)
 
 
 def test_the_simpler_candidate_wins_a_tie() -> None:

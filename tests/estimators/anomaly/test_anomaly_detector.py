@@ -198,7 +198,7 @@ def test_fine_tuning_by_a_metric(base: AnomalyDetector, tmp_path: Path) -> None:
     assert tuned.trace["loss"] == "metric" and tuned.trace["compared_by"] == "planted"
     assert tuned.trace["planted_anomalies"] == 16
     losses = [each["validation_loss"] for each in tuned.trace["candidates"]]
-    assert 0 <= min(losses) and max(losses) <= 1
+    assert min(losses) >= 0 and max(losses) <= 1
     logged = [each["eval_loss"] for each in tuned.history["trace"] if "eval_loss" in each]
     assert logged and min(logged) < np.log(6)  # of embeddings that tell no window from another, see the loss
     tuned.save_pretrained(tmp_path / "run")

@@ -107,12 +107,9 @@ def test_losses_are_those_of_whole_series_scored_anew(guard: PlantedGuard) -> No
     for case, loss in zip(guard.cases, losses, strict=True):
         assert BORDER <= case.start < case.stop <= 840
         scores = scorer.score(case.values, 0)[BORDER:]
-        labels = np.arange(BORDER, 840)
-        volume, _ = volume_under_surface(
-            scores,
-            ((labels >= case.start) & (labels < case.stop)).astype(int),
-            min(guard.channels[0].period, LARGEST_WINDOW),
-        )
+        steps = np.arange(BORDER, 840)
+        labels = ((steps >= case.start) & (steps < case.stop)).astype(int)
+        volume, _ = volume_under_surface(scores, labels, min(guard.channels[0].longest, LARGEST_WINDOW))
         assert loss == pytest.approx(1 - volume, abs=1e-6)
 
 

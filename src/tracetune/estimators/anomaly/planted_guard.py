@@ -62,12 +62,12 @@ class HeldOut:
     Attributes:
         values: [T], NaN where missing.
         border: the steps before it train, and are learned as normal.
-        period: steps that the longest anomaly has.
+        longest: steps of the longest anomaly, a period of the channel.
     """
 
     values: np.ndarray
     border: int
-    period: int
+    longest: int
 
 
 class PlantedGuard:
@@ -189,7 +189,7 @@ def _planted_cases(
     borders = np.linspace(channel.border, len(channel.values), PERIODS + 1).round().astype(int)
     first, last = list(pairwise(borders.tolist()))[period]
     deviation = Scaling.of(channel.values[: channel.border]).scale
-    longest = int(np.clip(channel.period, _SHORTEST, last - first))
+    longest = int(np.clip(channel.longest, _SHORTEST, last - first))
     for kind in kinds:
         for _ in range(_TRIES):
             steps = int(generator.integers(max(longest // 4, _SHORTEST), longest + 1))
@@ -217,5 +217,5 @@ def _loss(scorer: ChannelScorer, channel: HeldOut, case: Case, clean: np.ndarray
     labels[case.start - channel.border : case.stop - channel.border] = 1
     known = np.isfinite(scores)
     lowest = scores[known].min() if known.any() else 0.0
-    volume, _ = volume_under_surface(np.where(known, scores, lowest), labels, min(channel.period, LARGEST_WINDOW))
+    volume, _ = volume_under_surface(np.where(known, scores, lowest), labels, min(channel.longest, LARGEST_WINDOW))
     return 1 - volume
