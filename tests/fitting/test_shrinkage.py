@@ -49,12 +49,6 @@ def test_one_hard_period_does_not_choose_for_all() -> None:
     assert best_factor(losses, GROUPS) == 0.5
 
 
-def test_weights_that_have_no_part_in_the_losses_are_measured_at_three_factors() -> None:
-    tried: list[float] = []
-    found = search(lambda factor: tried.append(factor) or np.ones(20), GROUPS, BEYOND)
-    assert tried == [0.0, 0.5, 1.0] and chosen_factor(found, found.__getitem__, GROUPS) == 0
-
-
 class Point(nn.Module):
     def __init__(self, value: float) -> None:
         super().__init__()

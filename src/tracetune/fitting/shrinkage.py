@@ -69,16 +69,11 @@ def search(
 ) -> dict[float, np.ndarray]:
     """Return losses [S] by factor: from 0 to 1, and ``beyond`` as long as each is better than all before it.
 
-    Where end and middle have the very losses of the start, the weights have no part in them: no more is measured.
-
     Args:
         at: returns the losses at a factor.
         groups: period and item of each sample.
         beyond: factors above 1, ascending.
     """
-    first = {factor: at(factor) for factor in FACTORS[::2]}
-    if all(np.array_equal(first[FACTORS[0]], losses) for losses in first.values()):
-        return first
     losses = {factor: at(factor) for factor in FACTORS}
     for factor in beyond:
         if best_factor(losses, groups) < max(losses):

@@ -5,11 +5,14 @@ The scorer "neighbours" measures distances between these embeddings, and the los
 Shapes: B batch, K windows or negatives, V views (windows of a sample), W steps of a window, N patches, D width.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tracetune.backbones.backbone import Backbone
+if TYPE_CHECKING:
+    from tracetune.backbones.backbone import Backbone
 
 POSITIVES = 2  # a neighbour in time, and a repetition; they follow the anchor, and negatives follow them
 NEGATIVES = 5
@@ -18,18 +21,18 @@ TEMPERATURE = 0.1
 _SHARE_OF_CONTEXT = 4
 
 
-def resampled_steps(backbone: Backbone) -> int:
+def resampled_steps(backbone: "Backbone") -> int:
     """Return how many steps a resampled window has: a quarter of the backbone's context."""
     return max(backbone.context_length // _SHARE_OF_CONTEXT, 2)
 
 
-def resampled(windows: Tensor, backbone: Backbone) -> Tensor:
+def resampled(windows: Tensor, backbone: "Backbone") -> Tensor:
     """Return windows [K, W], interpolated linearly, as [K, steps]: windows of any width cost the same."""
     steps = resampled_steps(backbone)
     return functional.interpolate(windows[:, None], size=steps, mode="linear", align_corners=True)[:, 0]
 
 
-def embedded(backbone: Backbone, windows: Tensor) -> Tensor:
+def embedded(backbone: "Backbone", windows: Tensor) -> Tensor:
     """Return unit vectors [K, N D]: the tokens of resampled windows [K, steps], each encoded by itself."""
     tokens = backbone.encode(windows[:, None])[0]
     return functional.normalize(tokens.flatten(1).float(), dim=-1)

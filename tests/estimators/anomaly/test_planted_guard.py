@@ -85,14 +85,15 @@ def test_a_tuned_model_comes_out_only_if_it_helps(
 
 
 def test_a_model_is_moved_back_to_where_it_finds_most(guard: PlantedGuard) -> None:
-    """Training went from full sight to none: nothing of it is kept."""
+    """Training went from full sight to none: next to nothing of it is kept."""
     moved = model(1.0)
 
     def go_to(factor: float) -> None:
         moved.backbone.share.data.fill_(1.0 - factor)
 
     found = shrink(go_to, lambda: guard.losses(moved), guard.groups)
-    assert found.factor == 0 and moved.backbone.share == 1
+    assert found.factor < 0.25 and found.losses.mean() <= found.tried[0.0] < 0.5 * found.tried[1.0]
+    assert moved.backbone.share.item() == pytest.approx(1 - found.factor)
 
 
 def test_a_scorer_that_does_not_read_the_model_sees_no_difference() -> None:
