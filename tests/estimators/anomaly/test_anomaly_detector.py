@@ -13,6 +13,7 @@ from tracetune.estimators.anomaly.frames import panel_of
 from tracetune.estimators.anomaly.record import learn
 from tracetune.estimators.anomaly.thresholds import RollingQuantile
 from tracetune.selection.config import SelectionConfig
+from tracetune.tasks.anomaly_scores.embedding_scorer import Neighbours
 from tracetune.tasks.anomaly_scores.raw_window_scorer import Windows
 from tracetune.tasks.hidden_patches import validation_start
 
@@ -192,8 +193,8 @@ def test_fine_tuning_by_a_metric(base: AnomalyDetector, tmp_path: Path) -> None:
         keep=4, warmup_steps=1, final_step=4, interval=1, scoring_batches=1, batch_size=16, cost_share=1.0
     )
     training = TrainingConfig(max_steps=6, batch_size=8, evaluations=2, learning_rate=2e-3)
-    config = FitConfig(method=Trace(selection), training=training, guard_margin=0.0)
-    tuned = base.fit(season(900), config, loss="metric")
+    config = FitConfig(method=Trace(selection), training=training, shrink="none", guard_margin=0.0)
+    tuned = base.fit(season(900), config, loss="metric", scorer=Neighbours((40,)))
     assert [each["name"] for each in tuned.trace["candidates"]] == ["zero-shot", "trace"]
     assert tuned.trace["loss"] == "metric" and tuned.trace["compared_by"] == "planted"
     assert tuned.trace["planted_anomalies"] == 16
@@ -216,7 +217,7 @@ def test_fine_tuning_by_a_metric(base: AnomalyDetector, tmp_path: Path) -> None:
 def test_training_that_cannot_help_is_not_kept(base: AnomalyDetector) -> None:
     """Raw windows are compared without the model, so that the one that was trained finds no more."""
     training = TrainingConfig(max_steps=4, batch_size=8, evaluations=1, learning_rate=1e-2)
-    config = FitConfig(method="lora", training=training, head_training=training)
+    config = FitConfig(method="lora", training=training, head_training=training, shrink="none")
     tuned = base.fit(season(600), config, scorer=Windows((40,)))
     assert tuned.trace["winner"] == "zero-shot"
     losses = {each["validation_loss"] for each in tuned.trace["candidates"]}
