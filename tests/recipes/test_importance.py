@@ -185,9 +185,9 @@ SETTINGS = {
 
 
 def table_of_task(task: str, path: Path) -> str:
-    steps = np.arange(240)
-    noise = np.random.default_rng(0).normal(size=(2, 240))
-    frame = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=240, freq="h"), "a": np.sin(steps / 4)})
+    steps = np.arange(480 if task == "anomaly" else 240)  # so many that windows have neighbours
+    noise = np.random.default_rng(0).normal(size=(2, len(steps)))
+    frame = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=len(steps), freq="h"), "a": np.sin(steps / 4)})
     frame = frame.assign(a=frame["a"] + 0.1 * noise[0], b=frame["a"] + 0.1 * noise[1])
     if task == "classification":
         items = [frame.iloc[24 * n : 24 * n + 24].assign(series=f"s{n}", label="ab"[n % 2]) for n in range(8)]
