@@ -127,14 +127,14 @@ def _table(cells: list[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str,
     found = []
     for key, group in grouped(flat, *keys):
         line: dict[str, Any] = dict(zip(keys, key, strict=True))
-        cases = len({(row["dataset"], row["pattern"], row["share"]) for row in group})
+        simple = {(row["dataset"], row["pattern"], row["share"]): row["simple"] for row in group}  # no seed enters it
         for method in methods:
             of_seeds = [part for _, part in grouped([row for row in group if method in row], "seed")]
-            by_seed = [np.mean([row[method] for row in part]) for part in of_seeds if len(part) == cases]
+            by_seed = [np.mean([row[method] for row in part]) for part in of_seeds if len(part) == len(simple)]
             spread = f" ± {np.std(by_seed):.4f}" if len(by_seed) > 1 else ""
             line[method] = f"{np.mean(by_seed):.4f}{spread}" if by_seed else ""
         names = group[0]["simple"]
-        found.append(line | {name: f"{np.mean([row['simple'][name] for row in group]):.4f}" for name in names})
+        found.append(line | {name: f"{np.mean([fills[name] for fills in simple.values()]):.4f}" for name in names})
     return found
 
 
