@@ -309,8 +309,8 @@ def summarise(cells: Sequence[dict[str, Any]], settings: Settings) -> str:
     beside = beside_the_better_classic(table(cells, "owa"))
     parts.append(
         "## Beside the better classic method\n\nMean OWA relative to the better of AutoETS and AutoTheta on each data "
-        "set: where both were made, and where at least one was (AutoETS is slow where seasons are long); over how many data sets "
-        "that is, and on how many of them the method is ahead.\n\n"
+        "set: where both were made, and where at least one was (AutoETS is slow on long "
+        "seasons); over how many data sets that is, and on how many of them the method is ahead.\n\n"
         f"{markdown_table(beside)}"
     )
     for metric, title in (("owa", "OWA"), ("smape", "sMAPE"), ("mase", "MASE"), ("seconds", "Seconds")):
