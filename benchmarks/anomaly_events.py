@@ -1,4 +1,4 @@
-"""Where events begin and end, beside anomalies that were planted: intersection over union, share covered, steps.
+"""Measure events against planted anomalies: intersection over union, share of the anomaly covered, steps.
 
 python -m benchmarks.anomaly_events --model tracetune/tiny
 """

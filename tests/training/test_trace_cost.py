@@ -72,7 +72,8 @@ def test_selection_costs_no_more_than_its_share(tmp_path: Path, keep: float | st
     assert 3 <= len(steps) < 101
     (said,) = [record.message for record in caplog.records if "cost_share" in record.message]
     batches = callback.report()["scoring_batches"]
-    assert f"{len(steps)} rounds that read {batches} batches of validation data each (101 rounds of 2 were" in said
+    read = "1 batch" if batches == 1 else f"{batches} batches"
+    assert f"{len(steps)} rounds that read {read} of validation data each (101 rounds of 2 were" in said
 
 
 def test_short_runs_read_fewer_batches_from_all_over(tmp_path: Path, caplog: Any) -> None:

@@ -31,6 +31,12 @@ class SampleGroups:
         """Return groups of unrelated samples: each is an item, and all are in one period."""
         return cls(np.zeros(samples, dtype=np.int64), np.arange(samples))
 
+    @classmethod
+    def of_channels(cls, periods: np.ndarray, series: np.ndarray, channels: np.ndarray) -> "SampleGroups":
+        """Return groups whose items are the channels of each series, by their numbers [S]."""
+        _, items = np.unique(np.stack([series, channels]), axis=1, return_inverse=True)
+        return cls(periods, items.reshape(-1))
+
 
 @dataclass(frozen=True)
 class Difference:

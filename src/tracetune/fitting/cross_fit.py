@@ -80,30 +80,6 @@ class _HeldOut:
         return Shrinkage(factor, np.concatenate(self.losses), tried, ended_early)
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Samples of one fold, and what the frozen backbone makes of them, where that is remembered."""
-
-    data: TrainingData
-    features: TrainingData | None
-
-    @classmethod
-    def of(cls, samples: BatchSource, features: BatchSource | None, fold: Fold) -> "_Part":
-        train, held_out = (rows.tolist() for rows in fold)
-
-        def rows_of(source: BatchSource) -> TrainingData:
-            return TrainingData(chosen_rows(source, train), chosen_rows(source, held_out))
-
-        return cls(rows_of(samples), None if features is None else rows_of(features))
-
-    def outputs(self, candidate: Candidate, of_model: Callable[[nn.Module, BatchSource], np.ndarray]) -> np.ndarray:
-        """Return what a candidate says of the samples that are held out; a head reads what is remembered of them."""
-        assert candidate.model is not None, "the fold is still under way"
-        if candidate.name == HEAD and self.features is not None and isinstance(candidate.model, TaskModel):
-            return of_model(HeadOnFeatures(candidate.model), self.features.validation)
-        return of_model(candidate.model, self.data.validation)
-
-
 def cross_fit(
     task: Task,
     backbone: Backbone,
@@ -138,7 +114,7 @@ def cross_fit(
         head, given, begun = config.head or task.default_head, config, time.perf_counter()
         features = _features(task.model(backbone, head).to(run.device), samples, config, run)
         feature_seconds = time.perf_counter() - begun
-        parts = [_Part.of(samples, features, fold) for fold in folds]
+        parts = [_of_fold(samples, features, fold) for fold in folds]
         begun = time.perf_counter()
         rates = _tried_rates(task, backbone, digest, parts, config, run)
         rate_seconds = time.perf_counter() - begun
@@ -148,20 +124,21 @@ def cross_fit(
         heads: list[TrainedHead] = []
         methods: list[TrainedAdapters] = []
         for number, part in enumerate(parts):
-            found = compete(task, backbone, digest, part.data, config, run.part(f"fold-{number}"), part.features)
+            found = compete(task, backbone, digest, part, config, run.part(f"fold-{number}"))
             heads += [] if found.trained_head is None else [found.trained_head]
             methods += [] if found.trained is None else [found.trained]
             for candidate in found.candidates:
                 seen = held_out.setdefault(candidate.name, _HeldOut())
-                seen.add(candidate, part.outputs(candidate, outputs))
+                seen.add(candidate, _held_out_outputs(candidate, part, outputs))
         pooled = _pooled(held_out, parts, samples, config)
         winner = pooled.best()
-        everything = TrainingData(samples, samples)
+        everything = TrainingData(
+            samples, samples, features=None if features is None else TrainingData(features, features)
+        )
         final, last = run.part("all"), _without_descent(config)
         final.claim(fit_identity(task, backbone, digest, everything, last))
         model = task.model(backbone, head).to(run.device)
-        known = None if features is None else TrainingData(features, features)
-        heads.append(train_head(task, model, everything, last, final.part(HEAD), known))
+        heads.append(train_head(task, model, everything, last, final.part(HEAD)))
         if winner.name != HEAD:
             tuned, trained = _tuned(model, everything, winner, config, final)
             methods.append(trained)
@@ -169,7 +146,7 @@ def cross_fit(
             tuned = with_separate_backbone(Candidate(HEAD, model, heads[-1].losses), backbone)
     method = _last_with_all_seconds(methods)
     if method is not None and rates:
-        steps = config.training.total_steps(len(parts[-1].data.train))
+        steps = config.training.total_steps(len(parts[-1].train))
         loss = pooled.named(config.method.name).validation_loss
         rate = TriedRate(config.training.only_rate(), steps, loss if np.isfinite(loss) else None, taken=True)
         method = replace(method, rates=(*rates, rate), rate_seconds=rate_seconds)
@@ -184,12 +161,32 @@ def _features(model: TaskModel, samples: BatchSource, config: FitConfig, run: Ru
     return cache_batches(model.features, samples, device=run.device, storage=storage)
 
 
+def _of_fold(samples: BatchSource, features: BatchSource | None, fold: Fold) -> TrainingData:
+    """Return the samples of a fold, with what a head reads of them, where that is remembered."""
+    train, held_out = (rows.tolist() for rows in fold)
+
+    def rows_of(source: BatchSource) -> TrainingData:
+        return TrainingData(chosen_rows(source, train), chosen_rows(source, held_out))
+
+    return replace(rows_of(samples), features=None if features is None else rows_of(features))
+
+
+def _held_out_outputs(
+    candidate: Candidate, data: TrainingData, outputs: Callable[[nn.Module, BatchSource], np.ndarray]
+) -> np.ndarray:
+    """Return what a candidate says of the samples that are held out; a head reads what is remembered of them."""
+    assert candidate.model is not None, "the fold is still under way"
+    if candidate.name == HEAD and data.features is not None and isinstance(candidate.model, TaskModel):
+        return outputs(HeadOnFeatures(candidate.model), data.features.validation)
+    return outputs(candidate.model, data.validation)
+
+
 def _pooled(
-    held_out: dict[str, _HeldOut], parts: Sequence[_Part], samples: BatchSource, config: FitConfig
+    held_out: dict[str, _HeldOut], parts: Sequence[TrainingData], samples: BatchSource, config: FitConfig
 ) -> Candidates:
     """Return the candidates with the losses of every fold; their models are gone."""
-    count = sum(len(part.data.validation) for part in parts)
-    data = TrainingData(samples, parts[0].data.validation, SampleGroups.of_single_items(count))
+    count = sum(len(part.validation) for part in parts)
+    data = TrainingData(samples, parts[0].validation, SampleGroups.of_single_items(count))
     pooled = Candidates(data, config.guard_margin)
     for name, seen in held_out.items():
         pooled.add(name, None, np.concatenate(seen.losses), seen.shrinkage())
@@ -197,17 +194,14 @@ def _pooled(
 
 
 def _tried_rates(
-    task: Task, backbone: Backbone, digest: str, parts: Sequence[_Part], config: FitConfig, run: Run
+    task: Task, backbone: Backbone, digest: str, parts: Sequence[TrainingData], config: FitConfig, run: Run
 ) -> tuple[TriedRate, ...]:
     """Return each rate that "auto" tries with its loss over the held-out samples of all folds; () at a given rate."""
     if config.training.learning_rate != AUTO or not config.method.adapts_backbone:
         return ()
     runs = [run.part("rates").part(f"fold-{number}") for number in range(len(parts))]
-    tried = [
-        try_rates(task, backbone, digest, part.data, config, each, part.features)
-        for part, each in zip(parts, runs, strict=True)
-    ]
-    sizes = [len(part.data.validation) for part in parts]
+    tried = [try_rates(task, backbone, digest, part, config, each) for part, each in zip(parts, runs, strict=True)]
+    sizes = [len(part.validation) for part in parts]
     means = []
     for rates in zip(*tried, strict=True):
         mean = float(np.average([rate.loss for rate in rates], weights=sizes))

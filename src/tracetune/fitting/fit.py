@@ -74,41 +74,27 @@ def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, r
 
 
 def compete(
-    task: Task,
-    backbone: Backbone,
-    backbone_sha256: str,
-    data: TrainingData,
-    config: FitConfig,
-    run: Run,
-    features: TrainingData | None = None,
+    task: Task, backbone: Backbone, backbone_sha256: str, data: TrainingData, config: FitConfig, run: Run
 ) -> Competition:
     """Train what a fit may return, and measure it on validation; the backbone, of this digest, is `frozen`.
-
-    Features that a head reads of the samples need not be computed where ``features`` has them.
 
     Raises:
         InputError: as `fit`.
     """
-    candidates, trained_head = _starts(task, backbone, backbone_sha256, data, config, run, features)
+    candidates, trained_head = _starts(task, backbone, backbone_sha256, data, config, run)
     trained = add_tuned(candidates, data, config, run) if config.method.adapts_backbone else None
     return Competition(candidates, trained_head, trained)
 
 
 def try_rates(
-    task: Task,
-    backbone: Backbone,
-    backbone_sha256: str,
-    data: TrainingData,
-    config: FitConfig,
-    run: Run,
-    features: TrainingData | None = None,
+    task: Task, backbone: Backbone, backbone_sha256: str, data: TrainingData, config: FitConfig, run: Run
 ) -> list[TriedRate]:
     """Return the losses of short trainings at each learning rate; see `compete`.
 
     Raises:
         InputError: as `fit`.
     """
-    candidates, _ = _starts(task, backbone, backbone_sha256, data, config, run, features)
+    candidates, _ = _starts(task, backbone, backbone_sha256, data, config, run)
     return [tuned.rate for tuned in trials(candidates, data, config, run)]
 
 
@@ -130,13 +116,7 @@ def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, 
 
 
 def _starts(
-    task: Task,
-    backbone: Backbone,
-    backbone_sha256: str,
-    data: TrainingData,
-    config: FitConfig,
-    run: Run,
-    features: TrainingData | None = None,
+    task: Task, backbone: Backbone, backbone_sha256: str, data: TrainingData, config: FitConfig, run: Run
 ) -> tuple[Candidates, TrainedHead | None]:
     """Check and claim the run; return what is simpler than a backbone, and what a method can train on from.
 
@@ -154,7 +134,7 @@ def _starts(
     if config.start == ZERO_SHOT:
         return candidates, None
     model = task.model(backbone, config.head or task.default_head).to(run.device)
-    trained = train_head(task, model, data, config, run.part(HEAD), features)
+    trained = train_head(task, model, data, config, run.part(HEAD))
     candidates.add(HEAD, model, trained.losses, trained.shrinkage)
     return candidates, trained
 

@@ -29,35 +29,18 @@ from tracetune.training.trainer import build_trainer
 logger = logging.getLogger(__name__)
 
 
-def train_head(
-    task: Task,
-    model: TaskModel,
-    data: TrainingData,
-    config: FitConfig,
-    run: Run,
-    features: TrainingData | None = None,
-) -> TrainedHead:
+def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConfig, run: Run) -> TrainedHead:
     """Train the head of ``model`` in place; its backbone is frozen.
 
-    Features of the frozen backbone are computed once where memory allows. With ``config.head_start == "solved"``
-    training starts from the task's solution, and returns to it where no later step has a lower validation loss. Such a
-    head has no dropout from then on. With "kept" it stays that solution. At the end it is moved back towards zero-shot
-    as far as validation says.
-
-    Args:
-        task: solves the head.
-        model: its head is changed.
-        data: training and validation samples.
-        config: how to train.
-        run: surroundings.
-        features: of the same samples, where they are known already.
+    Features of the frozen backbone are computed once where memory allows, and not at all where ``data`` has them. With
+    ``config.head_start == "solved"`` training starts from the task's solution, and returns to it where no later step
+    has a lower validation loss. Such a head has no dropout from then on. With "kept" it stays that solution. At the end
+    it is moved back towards zero-shot as far as validation says.
     """
     assert model.head is not None, "the first phase needs a head"
     started = time.perf_counter()
     model.eval().requires_grad_(False)
-    training, validation = (
-        _cached(model, data, config, run) if features is None else (features.train, features.validation)
-    )
+    training, validation = _features(model, data, config, run)
     model.head.requires_grad_(True)
     solution = None
     if config.head_start != GRADIENT:
@@ -124,9 +107,12 @@ class HeadOnFeatures(nn.Module):
         return self._loss(self.head(features["tokens"].float()).float(), features)
 
 
-def _cached(
+def _features(
     model: TaskModel, data: TrainingData, config: FitConfig, run: Run
 ) -> tuple[BatchSource | None, BatchSource | None]:
+    """Return what the head reads of training and validation samples; None where there is no room for it."""
+    if data.features is not None:
+        return data.features.train, data.features.validation
     storage = Storage(config.cache_bytes, folder=run.folder)
     sources = data.train, data.validation
     train, validation = (cache_batches(model.features, each, device=run.device, storage=storage) for each in sources)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # what follows needs pandas; help and mistyped flags do not
     from tracetune.data.panels import Panel
     from tracetune.data.reading.options import ReadingOptions
     from tracetune.data.reading.read import Reading
+    from tracetune.data.reading.sources import ReadingKeywords
     from tracetune.data.splits import PanelSplit
 
 
@@ -65,10 +66,11 @@ class TableSource:
     sheet: str | None = None
     missing: tuple[str, ...] = ()
 
-    def reading_flags(self) -> dict[str, object]:
+    def keywords(self) -> ReadingKeywords:
         """Return what is pinned about the table, by the names of `ReadingOptions`."""
         values = {each.name: getattr(self, each.name) for each in fields(TableSource) if each.name != "data"}
-        return {name: value for name, value in values.items() if value not in (None, (), False) or name == "day_first"}
+        pinned = {name: v for name, v in values.items() if v not in (None, (), False) or name == "day_first"}
+        return cast("ReadingKeywords", pinned)
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,9 @@ class DataSource(TableSource):
         Raises:
             InputError: a value that is none.
         """
-        from tracetune.data.reading.options import ReadingOptions
+        from tracetune.data.reading.read import keyword_options
 
-        return ReadingOptions(**self.reading_flags())  # type: ignore[arg-type]
+        return keyword_options(self.keywords())
 
     def reading(
         self,

@@ -47,14 +47,13 @@ def finetune_command(source: DataSource, task: str, more: Sequence[str] = ()) ->
 
 
 def series_labels(source: DataSource, raw: RawTable | None) -> tuple[str, LabelledTable] | None:
-    """Return the column of classes of a table whose series have one each, and these series; None where there is none.
+    """Return the column with the classes of series, and the series; None without a class for each of them.
 
     ``raw`` is None for a .ts file.
     """
-    flags = source.reading_flags()
     for column in [LABEL_COLUMN] if raw is None else _free(raw, source, _OF_SERIES):
         try:
-            table = read_labelled(str(source.data), column, flags)  # type: ignore[arg-type]  # the fields of its options
+            table = read_labelled(str(source.data), column, source.keywords())
         except InputError:
             continue
         assert table.labels is not None, "labels were looked for"

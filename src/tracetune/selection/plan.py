@@ -131,7 +131,8 @@ def _note(asked: SelectionPlan, plan: SelectionPlan, training: float, config: Se
     """Return level and text of the log line about a plan that differs from the settings or costs more than allowed."""
     text = (
         f"Choosing modules takes {plan.passes / training:.0%} as much computation as the training itself: "
-        f"{len(plan.schedule.rounds())} rounds that read {plan.batches} batches of validation data each"
+        f"{len(plan.schedule.rounds())} rounds that read {plan.batches} batch{'' if plan.batches == 1 else 'es'} of "
+        "validation data each"
     )
     if (plan.schedule, plan.batches) != (asked.schedule, asked.batches):
         text += (

@@ -156,7 +156,6 @@ def forecast_data(
     validation = _ValidationWindows.over(scaled.values, split.validation, context_length, prediction_length, rolling)
     rows = validation.draw(validation_windows, seed)
     series, channel, period = validation.locate(rows)
-    _, items = np.unique(np.stack([series, channel]), axis=1, return_inverse=True)
     idle = np.bincount(train.locate_rows(left_out)[0], minlength=len(panel))
     counts = WindowCounts(
         series=len(panel),
@@ -174,7 +173,7 @@ def forecast_data(
     return ForecastData(
         train=OtherRows(train, left_out) if len(left_out) else train,
         validation=chosen_rows(validation.windows, rows.tolist()),
-        groups=SampleGroups(period, items.reshape(-1)),
+        groups=SampleGroups.of_channels(period, series, channel),
         counts=counts,
         disjoint_windows=validation.disjoint(rows),
     )

@@ -80,6 +80,11 @@ def validation_start(length: int, context_length: int) -> int:
     return max(length - max(length // 4, context_length), min(context_length, length))
 
 
+def periods_of(places: np.ndarray, first: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """Return which of the equally long periods of [first, stop) each place is in, all [S] in steps."""
+    return (PERIODS * (places - first) // np.maximum(stop - first, 1)).clip(0, PERIODS - 1)
+
+
 def normal_data(
     values: Sequence[np.ndarray], context_length: int, patch_length: int, most_validation: int | None, seed: int
 ) -> TrainingData:
@@ -104,12 +109,9 @@ def normal_data(
     rows = spread_rows(len(validation), most_validation or len(validation), seed)
     series, channel, origin = validation.locate_rows(rows)
     starts, stops = np.array(borders)[series], np.array(ends)[series]
-    period = (PERIODS * (origin - starts - lengths[0]) // np.maximum(stops - starts - lengths[0], 1)).clip(
-        0, PERIODS - 1
-    )
-    items = series * max(len(array) for array in values) + channel
+    periods = periods_of(origin, starts + lengths[0], stops)
     return TrainingData(
         HiddenPatches(train, patch_length, seed),
         chosen_rows(HiddenPatches(validation, patch_length, seed + 1), rows.tolist()),
-        SampleGroups(period, np.unique(items, return_inverse=True)[1].reshape(-1)),
+        SampleGroups.of_channels(periods, series, channel),
     )

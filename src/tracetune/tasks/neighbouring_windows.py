@@ -18,7 +18,7 @@ from tracetune.evaluation.periods import SampleGroups
 from tracetune.tasks.anomaly_scores.features import RawShape
 from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
 from tracetune.tasks.anomaly_scores.sliding import scattered_starts
-from tracetune.tasks.hidden_patches import PERIODS
+from tracetune.tasks.hidden_patches import periods_of
 from tracetune.tasks.task import TrainingData
 from tracetune.tasks.window_embeddings import NEGATIVES
 
@@ -145,9 +145,7 @@ def neighbouring_data(
     series = np.array([each.series for each in held_out])[members]
     channels = np.array([each.channel for each in held_out])[members]
     starts, stops = np.array(borders)[series], np.array([array.shape[1] for array in values])[series]
-    periods = (PERIODS * (validation.anchors()[rows] - starts) // np.maximum(stops - starts, 1)).clip(0, PERIODS - 1)
-    items = series * max(len(array) for array in values) + channels
-    groups = SampleGroups(periods, np.unique(items, return_inverse=True)[1].reshape(-1))
+    groups = SampleGroups.of_channels(periods_of(validation.anchors()[rows], starts, stops), series, channels)
     return TrainingData(NeighbouringWindows(filled, train, resample), chosen_rows(validation, rows.tolist()), groups)
 
 

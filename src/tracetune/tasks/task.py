@@ -64,12 +64,14 @@ class TrainingData:
         groups: period and item of each validation sample; None where they are not known.
         guard: compares candidates, and finds how far each is moved back to its start; None leaves that to the losses of
             the validation samples, which choose the checkpoint and the modules in any case.
+        features: what a head reads of the same samples, where it is computed already.
     """
 
     train: BatchSource
     validation: BatchSource
     groups: SampleGroups | None = None
     guard: Guard | None = None
+    features: "TrainingData | None" = None
 
     @property
     def known_groups(self) -> SampleGroups:

@@ -51,7 +51,7 @@ def test_words_are_told() -> None:
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ([0, 1, 2, 0], r"found 2.* in row 2 \(1 such cells\). Write 1 where a step is anomalous"),
+        ([0, 1, 2, 0], r"found 2.* in row 2 \(1 such cell\). Write 1 where a step is anomalous"),
         ([1, 1, -1, 1], r"1 means normal to some and anomalous to others"),
         ([0.0, 0.3, 0.0, 1.0], r"found 0.3 in row 1"),
         (["ok", "ok", "bad", "ok"], r"found 'ok' in row 0 \(4 such cells\)"),

@@ -18,7 +18,7 @@ from tracetune.data.reading.columns import DateReading
 from tracetune.data.reading.date_formats import says_day_first, shape, shapes
 from tracetune.data.reading.numbers import is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
-from tracetune.data.reading.raw import RawTable, shown
+from tracetune.data.reading.raw import RawTable, shown, such_cells
 
 INTEGERS = "integers"
 _MINUTE = 60_000_000_000
@@ -70,7 +70,7 @@ def refuse_unreadable(cells: pd.Series, raw: RawTable, options: ReadingOptions) 
         place = int(missing.argmax())
         raise InputError(
             f"Column {name} must hold a date or an integer in each row, found {shown(cells.iloc[place])} in "
-            f"{raw.row(place)} ({missing.sum():,} such cells). Fill them in, or drop these rows."
+            f"{raw.row(place)} ({such_cells(missing.sum())}). Fill them in, or drop these rows."
         )
     place, form = _first_odd(cells, options)
     if options.date_format is not None:

@@ -8,7 +8,7 @@ import pandas as pd
 from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.numbers import as_numbers, is_missing
 from tracetune.data.reading.options import ReadingOptions
-from tracetune.data.reading.raw import RawTable, shown
+from tracetune.data.reading.raw import RawTable, shown, such_cells
 
 LABEL_COLUMN = "label"
 """The column of labels where none is named."""
@@ -64,7 +64,7 @@ def step_labels(cells: pd.Series, raw: RawTable, marks: tuple[str, ...] = ()) ->
         hint = "1 means normal to some and anomalous to others. " if -1.0 in seen else ""
         raise InputError(
             f"Column {shown(cells.name)} must say which steps are anomalous: 0 or 1, false or true, no or yes, normal "
-            f"or anomaly; found {shown(cells.iloc[place])} in {raw.row(place)} ({unknown.sum():,} such cells). {hint}"
+            f"or anomaly; found {shown(cells.iloc[place])} in {raw.row(place)} ({such_cells(unknown.sum())}). {hint}"
             f"Write 1 where a step is anomalous and 0 elsewhere, or name another column with "
             f"{argument('label_column')}."
         )

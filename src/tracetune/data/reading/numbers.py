@@ -10,7 +10,7 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, argument
 from tracetune.base.plain_numbers import plain_number
-from tracetune.data.reading.raw import RawTable, shown
+from tracetune.data.reading.raw import RawTable, shown, such_cells
 
 MISSING_MARKS = frozenset(
     ("", "?", "-", "--", ".", "..", "NA", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "NAN",
@@ -100,7 +100,7 @@ def required_numbers(cells: pd.Series, raw: RawTable, marks: Sequence[str] = ())
         hint = f", or give {argument('missing', str(cell))} if it means that" if len(str(cell)) <= 20 else ""
         raise InputError(
             f"Column {shown(cells.name)} must hold numbers, found {shown(cell)} in {raw.row(place)} "
-            f"({found.wrong.sum():,} such cells). Correct them, or leave the cells empty: missing values are "
+            f"({such_cells(found.wrong.sum())}). Correct them, or leave the cells empty: missing values are "
             f"fine{hint}."
         )
     infinite = np.isinf(found.values)

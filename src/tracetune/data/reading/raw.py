@@ -90,6 +90,11 @@ def listed(noun: str, names: Iterable[object], most: int = 12) -> str:
     return f"{noun}{'s' if len(every) > 1 else ''} {text}{more}"
 
 
+def such_cells(count: int) -> str:
+    """Return how many cells a message is about."""
+    return f"{count:,} such cell{'' if count == 1 else 's'}"
+
+
 def refuse_duplicate_names(names: Iterable[object]) -> None:
     """Raise InputError if a column name occurs twice."""
     index = pd.Index(list(map(str, names)), dtype=object)

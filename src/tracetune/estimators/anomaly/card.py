@@ -1,8 +1,10 @@
 """The README.md of a saved detector: what it knows, how to load it, how it was fine-tuned."""
 
 from tracetune.base.json_types import JsonObject
+from tracetune.estimators.anomaly.fit import PLANTED
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
+from tracetune.tasks.anomaly import METRIC, RECONSTRUCTION
 
 _CARD = """---
 base_model: {base}
@@ -30,14 +32,14 @@ normal part itself (`arrays.safetensors`): whoever gets it can read it.
 """
 
 
-_LOSSES = {"reconstruction": "squared error of hidden steps", "metric": "contrastive loss of neighbouring windows"}
+_LOSSES = {RECONSTRUCTION: "squared error of hidden steps", METRIC: "contrastive loss of neighbouring windows"}
 
 
 def compared_by(trace: JsonObject) -> str:
     """Return in words what the candidates of a record were compared by."""
-    if trace.get("compared_by") == "planted":
+    if trace.get("compared_by") == PLANTED:
         return f"1 - VUS-PR of {trace['planted_anomalies']} planted anomalies"
-    return _LOSSES[trace.get("loss", "reconstruction")]
+    return _LOSSES[trace.get("loss", RECONSTRUCTION)]
 
 
 def detector_card(trace: JsonObject) -> str:

@@ -29,7 +29,7 @@ from tracetune.tasks.window_embeddings import resampled
 logger = logging.getLogger(__name__)
 
 PLANTED, LOSS = "planted", "loss"
-"""What candidates are compared by: how well planted anomalies are found, or the loss that they train on."""
+"""Values of ``compared_by`` in a record: candidates are compared by planted anomalies, or by the training loss."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """Settings of the commands for classification; defaults are those of the library."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal
 
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
@@ -10,9 +10,6 @@ from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, Method
 from tracetune.recipes.configs.classifiers import ClassifierChoice, ClassifyRun
 from tracetune.recipes.configs.scoring import ScoredModel, ScoringChoice
 from tracetune.recipes.data_source import TableSource
-
-if TYPE_CHECKING:
-    from tracetune.data.reading.sources import ReadingKeywords
 
 
 @dataclass(frozen=True)
@@ -42,10 +39,6 @@ class LabelledSource(TableSource):
         """Return the file."""
         assert self.data is not None, "checked with the configuration"
         return self.data
-
-    def keywords(self) -> "ReadingKeywords":
-        """Return what is pinned about the table."""
-        return cast("ReadingKeywords", self.reading_flags())
 
 
 @dataclass(frozen=True)

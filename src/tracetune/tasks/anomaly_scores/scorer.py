@@ -17,7 +17,7 @@ Calibration = Mapping[str, np.ndarray]
 """Results of a fit on the scores of the normal part, by name; with them a fit need not be computed again."""
 
 Reference = Literal["normal", "table"]
-"""What windows are compared with: the normal part, or the rest of the scored table as well."""
+"""Compare windows with the normal part alone, or with the other windows of the scored table too."""
 
 
 class ChannelScorer(Protocol):
