@@ -70,3 +70,10 @@ def test_files_without_classes_are_read_where_none_are_asked_for(tmp_path: Path)
     assert found.values[0].tolist() == [[1, 2, 3], [4, 5, 6]]
     with pytest.raises(InputError, match="only files with classes"):
         read_ts(path)
+
+
+def test_targets_of_a_regression_are_no_channel(tmp_path: Path) -> None:
+    path = tmp_path / "regression.ts"
+    path.write_text("@targetLabel true\n@data\n1,2,3:0.5\n")
+    with pytest.raises(InputError, match=r"'@targetLabel true'.*numbers, not classes"):
+        read_ts(path, labelled=False)

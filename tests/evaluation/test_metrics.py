@@ -100,6 +100,8 @@ def test_masked_and_missing_steps_do_not_count():
 
 def test_a_missing_forecast_of_a_step_that_counts_is_not_hidden():
     assert np.isnan(metrics.mae([1.0, 2.0], [1.0, np.nan]))
+    assert np.isnan(metrics.coverage([1.0, 2.0], [0.0, np.nan], [2.0, 3.0]))
+    assert metrics.coverage([1.0, np.nan], [0.0, np.nan], [2.0, np.nan]) == 1
 
 
 def test_a_mean_over_no_step_is_nan():

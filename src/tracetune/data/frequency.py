@@ -17,7 +17,11 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 Offset = pd.offsets.BaseOffset
 
 _BRACKETS = re.compile(r"(?P<count>\d*)(?P<kind>days|offset)\[(?P<inside>[^\]]*)\]")
-_PARTS = "years months weeks days hours minutes seconds day "
+_PARTS = ("years", "months", "weeks", "days", "hours", "minutes", "seconds", "day")
+_SEASONS = {  # steps of a season by the beginning of an alias, longer ones first
+    "CBM": 12, "BM": 12, "BQ": 4, "BY": 1, "WOM": 12, "LWOM": 12, "SM": 24, "M": 12, "Q": 4, "Y": 1, "W": 52, "B": 5,
+    "D": 7,
+}  # fmt: skip
 _WORDS = {
     "h": "hourly", "D": "daily", "B": "on working days, Monday to Friday", "MS": "monthly", "ME": "monthly (last days)",
     "min": "each minute", "s": "each second", "YS-JAN": "yearly", "YE-DEC": "yearly (last days)", "QS-OCT": "quarterly",
@@ -114,19 +118,9 @@ def seasonality(freq: "str | Offset | None") -> int:
         return max(1, 12 // (12 * years + months)) if years or months else 1
     if isinstance(offset, pd.offsets.Tick) and pd.Timedelta(offset) < pd.Timedelta("1D"):
         return max(1, round(pd.Timedelta("1D") / pd.Timedelta(offset)))
-    by_calendar = {"M": 12, "Q": 4, "Y": 1, "W": 52, "B": 5, "D": 7}
-    if offset.freqstr.lstrip("0123456789")[:2] in ("BM", "BQ", "BY", "WO", "LW", "SM", "CB"):
-        by_calendar = {"B": {"M": 12, "Q": 4, "Y": 1}.get(offset.freqstr.lstrip("0123456789")[1], 5), "W": 12, "L": 12}
-        by_calendar |= {"S": 24, "C": 12}
-    return max(1, by_calendar.get(offset.name[:1], 1) // offset.n)
-
-
-def months_of(offset: "Offset") -> int | None:
-    """Return the months in one step, None where a step is shorter or not counted in months."""
-    if type(offset) is pd.offsets.DateOffset:
-        return int(12 * offset.kwds.get("years", 0) + offset.kwds.get("months", 0)) * offset.n or None
-    season = {"M": 1, "Q": 3, "Y": 12}.get(re.sub(r"^\d*B?", "", offset.freqstr)[:1])
-    return None if season is None or isinstance(offset, pd.offsets.Tick) else season * offset.n
+    kind = offset.freqstr.lstrip("0123456789")
+    steps = next((steps for prefix, steps in _SEASONS.items() if kind.startswith(prefix)), 1)
+    return max(1, steps // offset.n)
 
 
 def _weekdays(offset: pd.offsets.CustomBusinessDay) -> list[str]:

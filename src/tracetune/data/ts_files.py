@@ -50,6 +50,11 @@ def read_ts(path: str | Path, *, labelled: bool = True) -> LabelledFile:
     header = [line.lower().split()[:2] for line in lines if line.strip().startswith("@")]
     if ["@data"] not in header:
         raise InputError(f"Expected a line @data in {source}, found none: this is no .ts file.")
+    if not labelled and ["@targetlabel", "true"] in header:
+        raise InputError(
+            f"{source} says '@targetLabel true': its series end with numbers, not classes. Take them out, or set it to "
+            "false."
+        )
     stamped = ["@timestamps", "true"] in header
     has_classes = ["@classlabel", "true"] in header
     if labelled and not has_classes:

@@ -89,7 +89,7 @@ def auto_ets(series: Sequence[np.ndarray], season: int, prediction_length: int, 
 
 
 def auto_theta(series: Sequence[np.ndarray], season: int, prediction_length: int, workers: int = 1) -> np.ndarray:
-    """Forecast by the Theta method, its form chosen by its error within each series (statsforecast's AutoTheta).
+    """Return the forecast of the Theta method, its form chosen by its error in each series (statsforecast's AutoTheta).
 
     Arguments, result and errors are those of `auto_ets`. Seasonal series are adjusted before (multiplicatively where
     they are positive), as in the original method (Assimakopoulos & Nikolopoulos 2000).

@@ -127,9 +127,9 @@ def coverage(
     axis: Axis = None,
 ) -> np.ndarray:
     """Return the share of the truth that lies in the interval [lower, upper], both [..., H]."""
-    truth = _float(y_true)
-    inside = (truth >= _float(lower)) & (truth <= _float(upper))
-    return _mean(inside.astype(np.float64), y_true, future_mask, axis)
+    truth, low, high = _float(y_true), _float(lower), _float(upper)
+    inside = np.where(np.isnan(low) | np.isnan(high), np.nan, (truth >= low) & (truth <= high))
+    return _mean(inside, y_true, future_mask, axis)
 
 
 def squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:

@@ -161,7 +161,7 @@ def average_ranks(table: pd.DataFrame) -> pd.Series:
 
 
 def critical_difference(methods: int, cases: int, alpha: float = 0.05) -> float:
-    """Return average ranks that lie further apart than this differ significantly (Nemenyi's test, Demsar 2006).
+    """Return the distance beyond which two average ranks differ significantly (Nemenyi's test, Demsar 2006).
 
     q_alpha sqrt(k (k + 1) / (6 S)) for k methods and S cases, q_alpha of the studentised range over sqrt(2).
     """

@@ -226,6 +226,15 @@ def test_what_does_not_fit_is_refused(
         list(read_panels(path, 8, day_first=False))
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_zone_in_some_pieces_only_is_refused(tmp_path: Path, first: int) -> None:
+    frame = long_frame((12, 10, 11))
+    zoned = (frame["item_id"] == "002") == bool(first)
+    frame["timestamp"] = frame["timestamp"].astype(str) + np.where(zoned, "+02:00", "")
+    with pytest.raises(InputError, match="Its times are of another kind than those of the first rows"):
+        list(read_panels(saved(frame, tmp_path / "a.csv"), 8))
+
+
 def test_paths_are_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no such file"):
         read_panels(tmp_path / "no.csv", 10)

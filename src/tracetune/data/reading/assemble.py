@@ -102,13 +102,12 @@ def panel_series(
         notes.append(f"resampled to {options.resample}")
     rows, warnings = _without_empty_items(rows)
     bounds = rows.bounds()
+    if freq is None:
+        refuse_mixed_steps(rows.times, bounds, [rows.items[code] for code in rows.codes[bounds[:-1]]])
     if not dates:
-        _refuse_mixed(rows, bounds, None)
         return _made(
             _filled(rows, Grid(rows.times, bounds, None)), None, "timestamps are whole numbers", None, notes, warnings
         )
-    if freq is None:
-        _refuse_mixed(rows, bounds, None)
     rows, offset, said = _on_grid(rows, bounds, freq)
     if options.freq is not None:
         reason = "it was given"
@@ -268,11 +267,6 @@ def _without_empty_items(rows: Rows) -> tuple[Rows, list[str]]:
     names = ", ".join(repr(rows.items[code]) for code in empty[:3])
     kept = rows.at(np.flatnonzero(with_values[rows.codes]))
     return kept, [f"left out {len(empty):,} items without any value ({names}{', ...' if len(empty) > 3 else ''})"]
-
-
-def _refuse_mixed(rows: Rows, bounds: np.ndarray, usual: int | None) -> None:
-    present = [rows.items[code] for code in rows.codes[bounds[:-1]]]
-    refuse_mixed_steps(rows.times, bounds, present, usual)
 
 
 def _on_grid(rows: Rows, bounds: np.ndarray, freq: Offset | None) -> tuple[Rows, Offset, list[str]]:

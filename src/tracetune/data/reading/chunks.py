@@ -251,7 +251,7 @@ class _Chunks:
                 f"Its dates are written as {_date_form(reading)}, those of the first rows as {self._form}. Write all "
                 "of them in one form, best as 2024-01-31 13:00."
             )
-        if (panel.offset is None) != (sample.offset is None) or panel.origin.zone is None != sample.origin.zone is None:
+        if (panel.offset is None, panel.origin.zone is None) != (sample.offset is None, sample.origin.zone is None):
             raise InputError(
                 "Its times are of another kind than those of the first rows. Write all of them in one form."
             )

@@ -7,7 +7,6 @@ import io
 import json
 import warnings
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -380,6 +379,3 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return [json.loads(line) for line in text.splitlines() if line.strip()]
-
-
-UNREADABLE = (EOFError, OSError, zlib.error)

@@ -121,24 +121,21 @@ def _objects_of_dates(index: pd.Index) -> bool:
     )
 
 
-def without_objects(raw: RawTable) -> RawTable:
-    """Return the table; cells that hold lists, mappings or arrays are refused where they would be names.
+def refuse_objects(raw: RawTable) -> None:
+    """Refuse cells that hold lists, mappings or arrays.
 
     Raises:
-        InputError: a column whose cells cannot be compared, unless it is numeric.
+        InputError: names the first one, its row and its column.
     """
     for name in raw.frame.columns:
         cells = raw.frame[name]
-        if (
-            cells.dtype == object
-            and cells.head(1000).map(lambda cell: isinstance(cell, (list, dict, set, tuple, np.ndarray))).any()
-        ):
-            place = int(
-                cells.map(lambda cell: isinstance(cell, (list, dict, set, tuple, np.ndarray))).to_numpy().argmax()
-            )
+        if cells.dtype == object and cells.head(1000).map(_is_collection).any():
+            place = int(cells.map(_is_collection).to_numpy().argmax())
             raise InputError(
                 f"Column {str(name)!r} holds {type(cells.iloc[place]).__name__} in {raw.row(place)}; expected one "
-                "number, text "
-                "or date a cell. Leave the column out, or spread it over rows or columns."
+                "number, text or date a cell. Leave the column out, or spread it over rows or columns."
             )
-    return raw
+
+
+def _is_collection(cell: object) -> bool:
+    return isinstance(cell, (list, dict, set, tuple, np.ndarray))

@@ -193,16 +193,18 @@ def suggested_step(times: np.ndarray, bounds: np.ndarray) -> str:
     return {"7D": "W"}.get(str(text), str(text))
 
 
-def refuse_mixed_steps(times: np.ndarray, bounds: np.ndarray, items: Sequence[str], usual: int | None = None) -> None:
-    """Raise InputError if an item follows a longer step throughout than the table does: a grid would be mostly gaps.
+def refuse_mixed_steps(times: np.ndarray, bounds: np.ndarray, items: Sequence[str]) -> None:
+    """Refuse an item that follows a longer step throughout than the table does: its grid would be mostly gaps.
 
     Args:
         times: timestamps of all items, item after item, each in order.
         bounds: where each item begins in ``times``, and the total at the end.
         items: their names.
-        usual: ticks of the usual step of a larger table, of which this is a part; None finds that of this one.
+
+    Raises:
+        InputError: names the first such item and both steps.
     """
-    usual = usual_step(times, bounds) if usual is None else usual
+    usual = usual_step(times, bounds)
     if usual is None:
         return
     steps = np.append(np.diff(times.astype(np.int64)), 0)  # the last step of each item leads to the next: left out

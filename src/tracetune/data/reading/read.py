@@ -16,8 +16,9 @@ from tracetune.data.reading.assemble import Rows, panel_series
 from tracetune.data.reading.cleaning import clean
 from tracetune.data.reading.columns import Items, TimeColumn
 from tracetune.data.reading.date_choice import Times, choose_times
+from tracetune.data.reading.date_formats import says_day_first
 from tracetune.data.reading.files import read_raw
-from tracetune.data.reading.frames import raw_of_frame, without_objects
+from tracetune.data.reading.frames import raw_of_frame, refuse_objects
 from tracetune.data.reading.items import find_items, single_item
 from tracetune.data.reading.labels import step_labels, without_column
 from tracetune.data.reading.layout import HeaderTimes, find_header_times, row_series
@@ -153,7 +154,7 @@ def read_cells(
         names = ", ".join(shown(str(name)) for name in raw.frame.columns[:12])
         raise InputError(f"Expected a table with rows, found none (columns: {names}).")
     raw, notes = clean(raw, keep_rows=partial or rows_as_steps)
-    without_objects(raw)
+    refuse_objects(raw)
     raw = replace(raw, text_ids=tuple(text_ids))
     header = find_header_times(raw, options)
     if header is not None:
@@ -230,7 +231,6 @@ def _refuse_unobserved(columns: Sequence[str], values: np.ndarray) -> None:
 
 def _rows_as_time(raw: RawTable, options: ReadingOptions) -> tuple[TimeColumn, Items, Times]:
     """Return steps by the order of the rows, for tables without dates."""
-
     rows = len(raw.frame)
     decision = Decision("time column", "none: each row is one step", "layout rows was given", "layout", "rows")
     time = TimeColumn((), pd.Series(np.arange(rows)), [], decision)
@@ -254,18 +254,19 @@ def _read_row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions
             f"{argument('freq', offset_text(freq))} was given, but the steps in the header have no dates. Leave it out."
         )
     found = row_series(raw, header, options)
-    column = TimeColumn(header.columns, _header_cells(header), header.readings, header.decision)
+    cells = pd.Series(header.columns, dtype=object, name="header")
+    column = TimeColumn(header.columns, cells, header.readings, header.decision)
     times = choose_times(column, np.zeros(len(header.columns), np.int64), freq, options)
     names = ["/".join(map(str, key)) for key in found.keys]
     observed = ~np.isnan(found.values)
     order = np.argsort(times.values, kind="stable")
-    codes, cells = [], []
+    codes, places = [], []
     for number, seen in enumerate(observed):
         ends = np.flatnonzero(seen[order])
         chosen = order[ends[0] if header.kind == "dates_in_header" else 0 : ends[-1] + 1] if len(ends) else order[:1]
         codes.append(np.full(len(chosen), number))
-        cells.append(chosen)
-    at = np.concatenate(cells)
+        places.append(chosen)
+    at = np.concatenate(places)
     rows = Rows(np.concatenate(codes), names, times.values[at], found.values[np.concatenate(codes), at][None], raw)
     made = panel_series(rows, freq, options)
     series = [Series(names[code], moments, kept, found.keys[code]) for code, moments, kept in made.series]
@@ -276,11 +277,6 @@ def _read_row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions
     return _reading(
         panel, decisions, found.ignored, [*notes, *header.notes, *times.notes, *made.notes], made.warnings, options
     )
-
-
-def _header_cells(header: HeaderTimes) -> pd.Series:
-
-    return pd.Series(header.columns, dtype=object, name="header")
 
 
 def _reading(
@@ -306,12 +302,8 @@ def _kept(decisions: Sequence[Decision], offset: Offset | str | None, options: R
             found[decision.name] = decision.value
         if decision.name == "decimal" and decision.value != ".":
             found["decimal"] = decision.value
-        if (
-            decision.name == "date_format"
-            and decision.value[:2] in ("%d", "%m")
-            and decision.value[3:5] in ("%d", "%m")
-        ):
-            found["day_first"] = decision.value.startswith("%d")
+        if decision.name == "date_format" and (day_first := says_day_first(decision.value)) is not None:
+            found["day_first"] = day_first
     if offset is not None:
         found["freq"] = offset_text(as_offset(offset))
     if options.date_format is not None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.data.frequency import as_offset, frequency_words
-from tracetune.data.panels import Panel, Series
+from tracetune.data.panels import Panel
 from tracetune.data.reading.raw import Decision
 
 _FEWEST_STEPS = 16
@@ -105,8 +105,3 @@ def _names(noun: str, names: Sequence[str], most: int = 6) -> str:
     plural = f"{noun}s " if len(names) > 1 else f"{noun} "
     more = f", ... ({len(names)} in all)" if len(names) > most else ""
     return (plural if noun else "") + shown + more
-
-
-def longest_series(panel: Panel) -> Series:
-    """Return the longest series of a panel."""
-    return max(panel, key=len)
