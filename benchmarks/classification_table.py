@@ -118,7 +118,7 @@ def table(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _written(found: list[float]) -> str:
     if not found:
         return ""
-    return f"{np.mean(found):.3f}" + (f" ± {np.std(found):.3f} ({len(found)})" if len(found) > 1 else "")
+    return f"{np.mean(found):.3f}" + (f" ± {np.std(found, ddof=1):.3f} ({len(found)})" if len(found) > 1 else "")
 
 
 def costs(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

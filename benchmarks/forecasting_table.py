@@ -137,7 +137,7 @@ def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "seeds": len(group),
             "MSE": float(np.mean([row["mse"] for row in group])),
             "MAE": float(np.mean([row["mae"] for row in group])),
-            "MSE deviation": float(np.std([row["mse"] for row in group])) if len(group) > 1 else None,
+            "MSE deviation": float(np.std([row["mse"] for row in group], ddof=1)) if len(group) > 1 else None,
             "chosen": " ".join(dict.fromkeys(row["winner"] for row in group if "winner" in row)) or None,
             "train seconds": float(np.mean([row["seconds"] for row in group])) if "seconds" in group[0] else None,
         }

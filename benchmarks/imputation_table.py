@@ -131,7 +131,7 @@ def _table(cells: list[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str,
         for method in methods:
             of_seeds = [part for _, part in grouped([row for row in group if method in row], "seed")]
             by_seed = [np.mean([row[method] for row in part]) for part in of_seeds if len(part) == len(simple)]
-            spread = f" ± {np.std(by_seed):.4f}" if len(by_seed) > 1 else ""
+            spread = f" ± {np.std(by_seed, ddof=1):.4f}" if len(by_seed) > 1 else ""
             line[method] = f"{np.mean(by_seed):.4f}{spread}" if by_seed else ""
         names = group[0]["simple"]
         found.append(line | {name: f"{np.mean([fills[name] for fills in simple.values()]):.4f}" for name in names})
@@ -160,7 +160,7 @@ def main() -> None:
     # A run that is cut off has the cheap ones of all sets, then all methods set by set.
     for seed, name, method in sorted(every, key=lambda each: (arguments.seeds.index(each[0]), each[2] != HEAD_ALONE)):
         path = Path(arguments.cells) / f"{name}-{method}-{seed}.json"
-        if (method == HEAD_ALONE and seed != arguments.seeds[0]) or (arguments.page_only and not path.is_file()):
+        if arguments.page_only and not path.is_file():
             continue
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
