@@ -98,11 +98,14 @@ def run_processes(count: int, *arguments: str, folder: Path, fails: bool = False
     return [errors if fails else output for output, errors in ended]
 
 
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
+def test_two_processes_train_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     """Batches of 5 of 12 rows: an odd number, and an epoch that ends with 2."""
-    one, two = (
-        json.loads(run_processes(count, "-c", _TRAINING, folder=tmp_path)[0].splitlines()[-1]) for count in (1, 2)
-    )
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    exec(_TRAINING, {"__name__": "__main__"})
+    said = capsys.readouterr().out, *run_processes(2, "-c", _TRAINING, folder=tmp_path)[:1]
+    one, two = (json.loads(output.splitlines()[-1]) for output in said)
     np.testing.assert_allclose(two["weights"], one["weights"], rtol=1e-5)
     for single, shared in zip(one["log"], two["log"], strict=True):
         for value, other in zip(single, shared, strict=True):
