@@ -9,7 +9,6 @@ neighbours by Euclidean distance and by dynamic time warping, and what is publis
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tracetune.base.files import write_json
+from tracetune.data.datasets import dataset_paths
 from tracetune.data.ts_files import LabelledFile, read_ts
 from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.config import classifier_config
@@ -91,8 +91,8 @@ def _dynamic_time_warping(known: np.ndarray, one: np.ndarray) -> np.ndarray:
 
 
 def _parts(name: str) -> tuple[LabelledFile, LabelledFile]:
-    folder = Path(os.environ["TRACETUNE_DATA"]) / "classification" / name
-    train, test = (read_ts(folder / f"{name}_{part}.ts") for part in ("TRAIN", "TEST"))
+    files = dataset_paths(name)
+    train, test = (read_ts(files[f"classification/{name}/{name}_{part}.ts"]) for part in ("TRAIN", "TEST"))
     return train, test
 
 

@@ -19,6 +19,7 @@ from tracetune.backbones.loading import weights_digest
 from tracetune.base.device import supports_bf16
 from tracetune.base.files import read_json, staged_file
 from tracetune.base.seeds import seed_everything
+from tracetune.data.batch_source import spread_rows
 from tracetune.data.datasets import LoadedDataset, load_dataset
 from tracetune.data.splits import split_panel
 from tracetune.data.windows import Windows
@@ -156,14 +157,8 @@ def chosen(windows: Windows, indices: np.ndarray, batch_size: int = 64) -> list[
 
 
 def spread(candidates: np.ndarray, count: int) -> np.ndarray:
-    """Return one of the candidates drawn from each of ``count`` equal parts; all of them where there are fewer.
-
-    Drawn, because a fixed step could meet the same channel or hour of the day each time.
-    """
-    if count >= len(candidates):
-        return candidates
-    borders = np.arange(count + 1) * len(candidates) // count
-    return candidates[np.random.default_rng(0).integers(borders[:-1], borders[1:])]
+    """Return one of the candidates drawn from each of ``count`` equal parts; all of them where there are fewer."""
+    return candidates[spread_rows(len(candidates), count, seed=0)]
 
 
 class Results:

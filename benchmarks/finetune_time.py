@@ -95,13 +95,15 @@ def peer_loss(model: nn.Module, case: Case) -> float:
     return float(torch.cat(losses).mean())
 
 
-def train_ours(name: str, case: Case, epochs: int, evaluations: int, bf16: bool) -> tuple[list[Any], dict[str, Any]]:
+def train_ours(
+    name: str, case: Case, backbone: nn.Module, epochs: int, evaluations: int, bf16: bool
+) -> tuple[list[Any], dict[str, Any]]:
     """Return a fit of the package: seconds and validation losses, and what it says about itself."""
     training = TrainingConfig(num_train_epochs=epochs, batch_size=BATCH, evaluations=evaluations, bf16=bf16)
     head_training = TrainingConfig(num_train_epochs=epochs, batch_size=BATCH, evaluations=evaluations)
     config = FitConfig(training=training, head_training=head_training, **OURS[name])
     clock = Clock()
-    record = fit_case(case, load_backbone("tracetune/tiny"), config, [clock]).record
+    record = fit_case(case, backbone, config, [clock]).record
     final = min(candidate["validation_loss"] for candidate in record.candidates)
     clock.curve.append((time.perf_counter() - clock.started, final))
     return clock.curve, {
@@ -116,13 +118,13 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return one method in this process."""
     torch.set_num_threads(arguments.threads)
     case = load_case(DATASET, HORIZON, arguments.train_windows, arguments.validation_windows)
-    backbone = load_backbone("tracetune/tiny")
+    backbone = load_backbone(arguments.model)
     seed_everything(arguments.seed)
     unit = forward_seconds(ForecastModel.from_backbone(backbone, HORIZON, None, case.context), case)
     details: dict[str, Any] = {}
     if arguments.method in OURS:
         curve, details = train_ours(
-            arguments.method, case, arguments.epochs, arguments.evaluations, arguments.precision == "bfloat16"
+            arguments.method, case, backbone, arguments.epochs, arguments.evaluations, arguments.precision == "bfloat16"
         )
     else:
         targets, rank = (ALL_LINEAR, 2) if arguments.method == PEER else (("q", "v"), 64)
@@ -168,7 +170,7 @@ def markdown(rows: list[Row]) -> str:
         lines = [_line(name, [r for r in group if r["method"] == name], goal, reference) for name in METHODS]
         parts.append(f"## {precision}\n\n{markdown_table([line for line in lines if line])}")
     return (
-        f"{DATASET}, H = {HORIZON}, `tracetune/tiny`, batches of {BATCH}; medians over repeats. The loss to reach is "
+        f"{DATASET}, H = {HORIZON}, batches of {BATCH}; medians over repeats. The loss to reach is "
         "the best that the peer reaches on the validation windows; peak memory includes Python and libraries.\n\n"
         + "\n\n".join(parts)
     )
@@ -228,7 +230,7 @@ def main() -> None:
 
 def child(arguments: argparse.Namespace, method: str, precision: str, repeat: int) -> Row:
     """Return the result of one method in a process of its own."""
-    passed = ("train_windows", "validation_windows", "epochs", "evaluations", "threads")
+    passed = ("model", "train_windows", "validation_windows", "epochs", "evaluations", "threads")
     flags = [text for name in passed for text in (f"--{name.replace('_', '-')}", str(getattr(arguments, name)))]
     command = [sys.executable, "-m", "benchmarks.finetune_time", *flags]
     command += ["--method", method, "--precision", precision, "--seed", str(repeat)]

@@ -14,7 +14,7 @@ import sys
 
 import numpy as np
 
-from tracetune.backbones.moment import Moment, MomentConfig
+from benchmarks.peers import GEOMETRIES, random_moment
 from tracetune.data.windows import Windows
 from tracetune.evaluation.cost import peak_memory_bytes
 from tracetune.fitting.config import FitConfig
@@ -25,19 +25,8 @@ from tracetune.tasks.forecasting import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
 
-T5 = {"d_kv": 64, "feed_forward_proj": "gated-gelu"}
-GEOMETRIES = {  # of MOMENT-1-small and MOMENT-1-base
-    "small": {**T5, "d_model": 512, "d_ff": 1024, "num_layers": 8, "num_heads": 6},
-    "base": {**T5, "d_model": 768, "d_ff": 2048, "num_layers": 12, "num_heads": 12},
-}
 CONTEXT, HORIZON = 64, 8
 METHODS = ("linear_probe", "lora", "trace")
-
-
-def random_backbone(geometry: str) -> Moment:
-    """Return a MOMENT of that geometry with random weights."""
-    config = MomentConfig(t5_config=GEOMETRIES[geometry], seq_len=CONTEXT, patch_len=8, partial_patches="fill")
-    return Moment(config).eval()
 
 
 def measure(method: str, geometry: str) -> dict[str, float]:
@@ -47,7 +36,7 @@ def measure(method: str, geometry: str) -> dict[str, float]:
     data = TrainingData(train, Windows(values, CONTEXT, HORIZON, [(160, 240)], stride=16))
     training = TrainingConfig(max_steps=2, batch_size=2, evaluations=1)
     config = FitConfig(method=method, head_training=training, training=training)  # type: ignore[arg-type]  # names too
-    backbone = random_backbone(geometry)
+    backbone = random_moment(geometry, seq_len=CONTEXT, patch_len=8, partial_patches="fill")
     backbone.encode(data.validation.__getitems__([0])["past_values"])  # kernels and thread pools are there
     before = peak_memory_bytes()
     with Run.at(None) as run:

@@ -5,20 +5,22 @@ MSE and MAE on scaled values, mean over seeds. Everything is chosen on validatio
 
     python -m benchmarks.forecasting_table --datasets ETTh1 ETTm1 --horizon 96 --seeds 0 1 2
 
-Rows that are there already are kept, and the parts that are missing are made.
+Rows that are there already are kept, and those that are missing are made.
 """
 
 import argparse
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.common import (
+    Batch,
     Case,
     Results,
+    Row,
     fingerprint,
     fit_case,
     grouped,
@@ -27,9 +29,8 @@ from benchmarks.common import (
     test_errors,
 )
 from tracetune.backbones.loading import load_backbone
-from tracetune.base.seeds import seed_everything
 from tracetune.data.windows import batches
-from tracetune.evaluation.dlinear import fit_dlinear
+from tracetune.evaluation.dlinear import DLinearConfig, fit_dlinear
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import Trace, method_named
 from tracetune.heads.config import HeadConfig
@@ -45,58 +46,43 @@ HEADS = {
     "compact, beta 8": HeadConfig("projection", beta=8),
     "compact, beta 8, all tokens": HeadConfig("projection", beta=8, tokens="all"),
 }
-# Parts of the table, each with the last row that it makes: rows that are there already are kept.
-PARTS = {
-    "naive": "repeat last",
-    "zero-shot": "zero-shot",
-    "heads": "compact, beta 8, all tokens",
-    "DLinear": "DLinear",
-    "lora": "lora",
-    "trace": "trace",
-}
+PARTS = ("naive", "zero-shot", "heads", "DLinear", "lora", "trace")
 
 
-def naive_rows(case: Case) -> Iterator[dict[str, Any]]:
-    """Yield repeat-last and the seasonal naive forecast."""
-    for name, forecast in naive_forecasters(case.horizon, case.known.info.seasonality).items():
-        yield {"method": name, "seed": None, "parameters": 0, **test_errors(forecast, batches(case.test, 4096))}
+def naive_row(case: Case, forecast: Callable[[Batch], Tensor]) -> Row:
+    """Return a naive forecast."""
+    return {"parameters": 0, **test_errors(forecast, batches(case.test, 4096))}
 
 
-def dlinear_row(case: Case, seed: int) -> dict[str, Any]:
+def dlinear_row(case: Case, seed: int) -> Row:
     """Return DLinear, trained in full on the same windows."""
     started = time.perf_counter()
-    seed_everything(seed)
-    model = fit_dlinear(case.train, case.validation, case.context, case.horizon)
+    model = fit_dlinear(case.train, case.validation, case.context, case.horizon, DLinearConfig(seed=seed))
     seconds = time.perf_counter() - started
-    model.eval()
     scores = test_errors(lambda batch: model(batch["past_values"]), batches(case.test, 4096))
-    return {"method": "DLinear", "seed": seed, "parameters": _count(model), "seconds": seconds, **scores}
+    return {"parameters": _count(model), "seconds": seconds, **scores}
 
 
-def zero_shot_row(case: Case, backbone: nn.Module) -> dict[str, Any]:
+def zero_shot_row(case: Case, backbone: nn.Module) -> Row:
     """Return the zero-shot forecast."""
     model = ForecastModel.from_backbone(backbone, case.horizon, None, case.context).eval()
-    return {"method": "zero-shot", "seed": None, "parameters": 0, **_model_errors(case, model)}
+    return {"parameters": 0, **_model_errors(case, model)}
 
 
-def head_rows(case: Case, backbone: nn.Module, seeds: list[int], epochs: float) -> Iterator[dict[str, Any]]:
-    """Yield every head after the first phase of a fit."""
-    for name, config in HEADS.items():
-        for seed in seeds:
-            training = TrainingConfig(num_train_epochs=epochs, seed=seed)
-            start = head_start(case, backbone, FitConfig(head=config, head_training=training))
-            assert start.model.head is not None, "these models have a head"
-            yield {
-                "method": name,
-                "seed": seed,
-                "parameters": _count(start.model.head),
-                "validation": start.validation_loss,
-                "seconds": start.seconds,
-                **_model_errors(case, start.model),
-            }
+def head_row(case: Case, backbone: nn.Module, head: HeadConfig, seed: int, epochs: float) -> Row:
+    """Return a head after the first phase of a fit."""
+    training = TrainingConfig(num_train_epochs=epochs, seed=seed)
+    start = head_start(case, backbone, FitConfig(head=head, head_training=training))
+    assert start.model.head is not None, "these models have a head"
+    return {
+        "parameters": _count(start.model.head),
+        "validation": start.validation_loss,
+        "seconds": start.seconds,
+        **_model_errors(case, start.model),
+    }
 
 
-def adapted_row(case: Case, backbone: nn.Module, method: str, seed: int, steps: int) -> dict[str, Any]:
+def adapted_row(case: Case, backbone: nn.Module, method: str, seed: int, steps: int) -> Row:
     """Return a method of the package with its defaults, guard and all, at the rate that validation chooses."""
     chosen = Trace(SelectionConfig(seed=seed)) if method == Trace.name else method_named(method)
     results = []
@@ -112,7 +98,7 @@ def adapted_row(case: Case, backbone: nn.Module, method: str, seed: int, steps: 
     best = results[int(np.argmin(losses))]
     parameters, record = best.record.parameters, best.record
     return {
-        "method": method, "seed": seed, "parameters": parameters["head"] + parameters["adapters"],
+        "parameters": parameters["head"] + parameters["adapters"],
         "validation": min(losses), "winner": record.winner, "seconds": sum(record.seconds.values()),
         **_model_errors(case, best.model),
     }  # fmt: skip
@@ -127,7 +113,7 @@ def _count(module: nn.Module) -> int:
     return sum(weight.numel() for weight in module.parameters())
 
 
-def summarise(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def summarise(rows: list[Row]) -> list[Row]:
     """Return the mean and deviation over seeds, one row a data set and method."""
     return [
         {
@@ -157,37 +143,44 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=5)
     parser.add_argument("--lora-seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--lora-steps", type=int, default=300)
-    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="of the table")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="of the table")
     parser.add_argument("--output", default="docs/results/forecasting")
     arguments = parser.parse_args()
 
     backbone = load_backbone(arguments.model)
     results = Results(
         "forecasting_table", arguments, backbone, lambda rows: markdown_table(summarise(rows)),
-        identity=("dataset", "method"), cases=("datasets", "seeds", "output", "parts"),
+        identity=("dataset", "method", "seed"), cases=("datasets", "seeds", "output", "parts"),
     )  # fmt: skip
     for name in arguments.datasets:
         case = load_case(name, arguments.horizon, arguments.train_windows, arguments.validation_windows)
-        for part in arguments.parts:
-            if results.find(dataset=name, method=PARTS[part]) is None:
-                for row in _rows(case, backbone, part, arguments):
-                    results.add({"dataset": name, **row, "fingerprint": fingerprint(case, row["seed"] or 0).to_dict()})
+        for method, seed, make in planned(case, backbone, arguments):
+            if results.find(dataset=name, method=method, seed=seed) is None:
+                mark = fingerprint(case, seed or 0).to_dict()
+                results.add({"dataset": name, "method": method, "seed": seed, **make(), "fingerprint": mark})
     results.write()
 
 
-def _rows(case: Case, backbone: nn.Module, part: str, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one part of the table."""
-    if part == "naive":
-        yield from naive_rows(case)
-    elif part == "zero-shot":
-        yield zero_shot_row(case, backbone)
-    elif part == "heads":
-        yield from head_rows(case, backbone, arguments.seeds, arguments.epochs)
-    elif part == "DLinear":
-        yield from (dlinear_row(case, seed) for seed in arguments.seeds)
-    else:
-        for seed in arguments.lora_seeds:
-            yield adapted_row(case, backbone, part, seed, arguments.lora_steps)
+def planned(
+    case: Case, backbone: nn.Module, arguments: argparse.Namespace
+) -> Iterator[tuple[str, int | None, Callable[[], Row]]]:
+    """Yield method, seed and how to make it of every row of the parts that were asked for."""
+    parts = arguments.parts
+    if "naive" in parts:
+        for name, forecast in naive_forecasters(case.horizon, case.known.info.seasonality).items():
+            yield name, None, partial(naive_row, case, forecast)
+    if "zero-shot" in parts:
+        yield "zero-shot", None, partial(zero_shot_row, case, backbone)
+    if "heads" in parts:
+        for name, head in HEADS.items():
+            for seed in arguments.seeds:
+                yield name, seed, partial(head_row, case, backbone, head, seed, arguments.epochs)
+    if "DLinear" in parts:
+        for seed in arguments.seeds:
+            yield "DLinear", seed, partial(dlinear_row, case, seed)
+    for method in ("lora", "trace"):
+        for seed in arguments.lora_seeds if method in parts else ():
+            yield method, seed, partial(adapted_row, case, backbone, method, seed, arguments.lora_steps)
 
 
 if __name__ == "__main__":

@@ -23,10 +23,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from benchmarks.common import Results, Row, grouped
+from benchmarks.peers import random_moment
 from tracetune.adapters.fused_lora import fuse_lora
 from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.backbones.loading import load_backbone
-from tracetune.backbones.moment import Moment, MomentConfig
+from tracetune.backbones.moment import Moment
 from tracetune.base.seeds import seed_everything
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
@@ -40,10 +41,7 @@ TYPES = {"float32": False, "bfloat16 autocast": True}
 PASSES = ("training", "training, frozen input", "forward")
 PEFT, FUSED = "PEFT", "whole layer"
 HORIZON, CONTEXT = 96, 512
-GEOMETRIES = {
-    "MOMENT small": {"d_model": 512, "d_kv": 64, "d_ff": 1024, "num_layers": 8, "num_heads": 6},
-    "MOMENT base": {"d_model": 768, "d_kv": 64, "d_ff": 2048, "num_layers": 12, "num_heads": 12},
-}
+GEOMETRIES = ("small", "base")  # of MOMENT
 _CALL_SECONDS = 0.01  # calls too short for the clock are repeated to about this time
 
 
@@ -171,10 +169,9 @@ def _twin(backbone: Moment) -> Moment:
     return twin
 
 
-def random_moment(geometry: dict[str, int]) -> Moment:
+def without_dropout(geometry: str) -> Moment:
     """Return a MOMENT backbone of a published geometry with random weights, without dropout."""
-    t5_config = {**geometry, "model_type": "t5", "feed_forward_proj": "gated-gelu", "dropout_rate": 0.0}
-    return Moment(MomentConfig(t5_config=t5_config, seq_len=CONTEXT, patch_len=8, patch_dropout=0.0))
+    return random_moment(geometry, dropout=0.0, seq_len=CONTEXT, patch_len=8, patch_dropout=0.0)
 
 
 def interleaved(calls: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
@@ -232,7 +229,7 @@ def _line(row: Row) -> Row:
 def run(results: Results, backbone: Any, arguments: argparse.Namespace, shapes: Sequence[tuple[int, int]]) -> None:
     """Make the rows that are not there yet: steps first, then layers."""
     batches = {arguments.model: (64, lambda: backbone)}
-    batches |= {name: (8, partial(random_moment, geometry)) for name, geometry in GEOMETRIES.items()}
+    batches |= {f"MOMENT {name}": (8, partial(without_dropout, name)) for name in GEOMETRIES}
     for name, (batch, build) in batches.items():
         if results.find(case=name, rank=LoraOptions().r, numbers="bfloat16 autocast", **{"pass": "step"}) is None:
             for row in step_rows(name, build(), batch, arguments.rounds):

@@ -104,7 +104,7 @@ def main() -> None:
         cases=("geometry", "epochs", "train_windows", "validation_windows", "threads", "output"),
     )  # fmt: skip
     case = load_case(DATASET, HORIZON, arguments.train_windows, arguments.validation_windows)
-    backbone = backbone_of(arguments.geometry)
+    backbone = backbone_of(arguments.geometry, arguments.model)
     for epochs in arguments.epochs:
         if results.find(geometry=arguments.geometry, epochs=epochs) is None:
             results.add({"geometry": arguments.geometry, **probe_row(case, backbone, epochs)})

@@ -15,11 +15,17 @@ GEOMETRIES: dict[str, dict[str, int]] = {  # of AutonLab/MOMENT-1-*
 }
 
 
-def random_moment(geometry: str, seed: int = 0) -> Moment:
-    """Return a backbone of MOMENT's published geometry with random weights: enough to measure speed."""
-    t5_config = {"model_type": "t5", "feed_forward_proj": "gated-gelu", "dropout_rate": 0.1, **GEOMETRIES[geometry]}
-    torch.manual_seed(seed)
-    return Moment(MomentConfig(t5_config=t5_config)).eval()
+def random_moment(geometry: str, *, dropout: float = 0.1, **config: Any) -> Moment:
+    """Return a backbone of one of MOMENT's published geometries with random weights: enough to measure speed.
+
+    Args:
+        geometry: a name in `GEOMETRIES`.
+        dropout: share of activations that training drops.
+        config: further fields of `MomentConfig`.
+    """
+    t5_config = {"model_type": "t5", "feed_forward_proj": "gated-gelu", "dropout_rate": dropout}
+    torch.manual_seed(0)
+    return Moment(MomentConfig(t5_config={**t5_config, **GEOMETRIES[geometry]}, **config)).eval()
 
 
 class MomentfmForecaster(nn.Module):

@@ -8,7 +8,8 @@ PyTorch.
 - stops: SIGINT, SIGTERM, SIGHUP at a random moment: exit status 130, 143, 129, nothing left but the checkpoints that
   were asked for, and the same command goes on.
 - disks: a file system with room for a part of what a run needs; where it ends, it says so (exit status 2), leaves no
-  half output, and with more room the same command gives the same.
+  half output, and with more room the same command gives the same. Mounting them takes root on Linux; ``--disks 0``
+  leaves them out.
 
     nice python -m benchmarks.reliability
 """

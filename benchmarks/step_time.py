@@ -194,16 +194,16 @@ def matmul_rate(dtype: torch.dtype, size: int = 1024, repeats: int = 20) -> floa
     return 2 * size**3 / best
 
 
-def backbone_of(geometry: str) -> Moment:
-    """Return the embedded model, or random weights in one of MOMENT's geometries."""
-    return load_backbone("tracetune/tiny") if geometry == "tiny" else random_moment(geometry)
+def backbone_of(geometry: str, model: str) -> Moment:
+    """Return the model itself, or random weights in one of MOMENT's other geometries."""
+    return load_backbone(model) if geometry == "tiny" else random_moment(geometry)
 
 
 def peak_memory(name: str, arguments: argparse.Namespace) -> int:
     """Return the peak resident bytes of a process that takes three steps of a case."""
     command = [
-        sys.executable, "-m", "benchmarks.step_time", "--geometry", arguments.geometry, "--rows", str(arguments.rows),
-        "--threads", str(arguments.threads), "--memory-of", name,
+        sys.executable, "-m", "benchmarks.step_time", "--model", arguments.model, "--geometry", arguments.geometry,
+        "--rows", str(arguments.rows), "--threads", str(arguments.threads), "--memory-of", name,
     ]  # fmt: skip
     return int(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
 
@@ -249,7 +249,7 @@ def main() -> None:
     parser.add_argument("--output", default="docs/results/step_time")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    backbone = backbone_of(arguments.geometry)
+    backbone = backbone_of(arguments.geometry, arguments.model)
     if arguments.memory_of:
         case = build(arguments.memory_of, backbone, arguments.rows)
         with case.context:

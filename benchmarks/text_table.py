@@ -4,8 +4,8 @@
     python -m benchmarks.text_table --cells FOLDER
     python -m benchmarks.text_table --cells FOLDER --report docs/results/text.md
 
-CoLA, SST-2, MRPC and TREC from ``$TRACETUNE_DATA/text``. Training sets are cut, so that a processor core is enough:
-each seed draws other sentences, a quarter of which validates. A cell (set, seed, method) is one file in ``--cells``,
+CoLA, SST-2, MRPC and TREC (``tracetune datasets --kind text``). Training sets are cut, so that a processor core is
+enough: each seed draws other sentences, a quarter of which validates. A cell (set, seed, method) is one file in ``--cells``,
 named by a digest of all that decides its numbers; a run that was cut off goes on with the cells that are missing.
 """
 
@@ -14,7 +14,6 @@ import csv
 import hashlib
 import importlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +27,7 @@ from benchmarks.common import commit, processor_name
 from tracetune.adapters.options import LoraOptions
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.files import write_json
+from tracetune.data.datasets import dataset_paths
 from tracetune.estimators.text.fit import text_fit_config
 from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.evaluation.protocol import library_versions
@@ -193,7 +193,7 @@ def _config(method: str, seed: int) -> Any:
 
 
 def _read(known: TextSet, files: tuple[str, ...]) -> pd.DataFrame:
-    folder = Path(os.environ["TRACETUNE_DATA"]) / "text"
+    places = dataset_paths(files[0].partition("/")[0])
     options: dict[str, Any] = {
         "sep": "\t",
         "quoting": csv.QUOTE_NONE,
@@ -201,7 +201,7 @@ def _read(known: TextSet, files: tuple[str, ...]) -> pd.DataFrame:
         "encoding": "utf-8-sig",
         "header": 0 if known.header else None,
     }
-    parts = [pd.read_csv(folder / f"{file}.tsv.gz", **options)[list(known.columns)] for file in files]
+    parts = [pd.read_csv(places[f"text/{file}.tsv.gz"], **options)[list(known.columns)] for file in files]
     names = ["text", "second text", "label"] if len(known.columns) == 3 else ["text", "label"]
     return pd.concat(parts, ignore_index=True).set_axis(names, axis=1)
 

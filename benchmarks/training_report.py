@@ -9,9 +9,9 @@ from tracetune.report.tables import markdown_table
 
 OURS = "trace"
 _NOTE = (
-    "Means over seeds. Every method starts from the same head, takes the same steps, and is taken as it is after the "
-    "last one; the learning rate was chosen by validation on the first seed. keep: share of the modules (AdaLoRA: of "
-    "the ranks) that is left. Seconds of training and of selection apart."
+    "Means over seeds. Every method starts from the same head, takes the same steps, and is taken at the one that is "
+    "best on validation; the learning rate was chosen by validation on the first seed. keep: share of the modules "
+    "(AdaLoRA: of the ranks) that is left. Seconds of training and of selection apart."
 )
 _TEST_NOTE = (
     "Test MSE of trace minus that of the other, paired over data sets and seeds, in percent of the other: mean with "

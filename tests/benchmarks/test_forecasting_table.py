@@ -35,3 +35,13 @@ def test_every_method_has_a_row_with_test_errors(tmp_path: Path, monkeypatch: py
     assert rows["seasonal naive (12)"]["mse"] != rows["repeat last"]["mse"]
     assert rows["linear probe"]["parameters"] > rows["compact, beta 8"]["parameters"] > 0
     assert (tmp_path / "table.md").read_text().count("waves") == len(rows) + 1  # and in the command
+
+    flags["seeds"] = "0 1"  # a run that goes on makes the seeds that are missing, and no others again
+    command = [part for name, value in flags.items() for part in (f"--{name}", *str(value).split())]
+    monkeypatch.setattr(
+        sys, "argv", ["table", *command, "--datasets", "waves", "--parts", "DLinear", "--output", output]
+    )
+    forecasting_table.main()
+    again = json.loads((tmp_path / "table.json").read_text())["rows"]
+    assert [row["seed"] for row in again if row["method"] == "DLinear"] == [0, 1]
+    assert len(again) == len(rows) + 1
