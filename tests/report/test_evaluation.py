@@ -67,6 +67,19 @@ def test_coverage_is_said_with_its_span() -> None:
     assert coverage_lines(pd.DataFrame()) == []
 
 
+def test_a_span_of_nothing_is_not_said() -> None:
+    alike = found().coverage.assign(coverage=0.75)
+    assert coverage_lines(alike) == ["The 80% interval held 75% of the truth."]
+    assert coverage_lines(alike[:1]) == ["The 80% interval held 75% of the truth."]
+
+
+def test_one_forecast_is_not_several(capsys: pytest.CaptureFixture[str]) -> None:
+    one = found()
+    one.overall["windows"] = 1
+    print_evaluation(one)
+    assert "All items, 1 forecast each" in capsys.readouterr().out
+
+
 def test_the_worst_items_and_the_median_one_are_drawn() -> None:
     panel = panel_from_frame(seasonal_frame(items=4))
     assert rows_to_draw(found(), panel) == {

@@ -26,7 +26,8 @@ def print_evaluation(found: Evaluation, output: str | None = None, plot: str | N
     """
     console = Console(highlight=False)
     windows = int(found.overall["windows"].max())
-    print_table(f"All items, {windows:,} forecasts each", _rows(found.overall.drop(columns="windows")), console=console)
+    forecasts = "forecast" if windows == 1 else "forecasts"
+    print_table(f"All items, {windows:,} {forecasts} each", _rows(found.overall.drop(columns="windows")), console=console)
     console.print("mse, mae: in deviations of each series; mase below 1: better than the seasonal naive in the past.\n")
     worst = found.worst_items(_WORST)
     count = int((found.items["forecaster"] == _MODEL).sum())
@@ -84,7 +85,8 @@ def coverage_lines(coverage: pd.DataFrame) -> list[str]:
     for level, rows in coverage.groupby("level") if len(coverage) else []:
         whole = rows.loc[rows["period"] == "all", "coverage"].iloc[0]
         parts = rows.loc[rows["period"] != "all", "coverage"]
-        by_period = f" ({parts.min():.0%} to {parts.max():.0%} by period)" if len(parts) > 1 else ""
+        lowest, highest = f"{parts.min():.0%}", f"{parts.max():.0%}"
+        by_period = f" ({lowest} to {highest} by period)" if lowest != highest else ""
         lines.append(f"The {level:.0%} interval held {whole:.0%} of the truth{by_period}.")
     return lines
 

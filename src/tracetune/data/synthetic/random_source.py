@@ -1,4 +1,4 @@
-"""Random tensors from one seeded generator on its device, and its state for resuming."""
+"""Random tensors from one seeded generator on its device."""
 
 import math
 

@@ -71,7 +71,7 @@ class Forecaster(ForecasterParts):
             context_length: T; None takes the backbone's.
             base: for a saved forecaster, where its backbone is now, if not under its recorded name; or the backbone
                 itself, of which a copy is taken.
-            resolution: points a step at which a foundation model reads series, see docs/forecasting.md: a number,
+            resolution: points a step at which a foundation model reads series, see docs/short_series.md: a number,
                 several whose forecasts are averaged, or "auto", chosen by `choose_resolution` on the series that
                 are fitted or forecast. None for series as they are, and for a saved forecaster, which has its own.
             adjustment: trend and season that are taken out before a foundation model reads series, and put back after.
