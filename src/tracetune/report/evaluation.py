@@ -26,8 +26,8 @@ def print_evaluation(found: Evaluation, output: str | None = None, plot: str | N
     """
     console = Console(highlight=False)
     windows = int(found.overall["windows"].max())
-    forecasts = "forecast" if windows == 1 else "forecasts"
-    print_table(f"All items, {windows:,} {forecasts} each", _rows(found.overall.drop(columns="windows")), console=console)
+    title = f"All items, {windows:,} forecast{'' if windows == 1 else 's'} each"
+    print_table(title, _rows(found.overall.drop(columns="windows")), console=console)
     console.print("mse, mae: in deviations of each series; mase below 1: better than the seasonal naive in the past.\n")
     worst = found.worst_items(_WORST)
     count = int((found.items["forecaster"] == _MODEL).sum())
