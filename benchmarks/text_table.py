@@ -5,8 +5,9 @@
     python -m benchmarks.text_table --cells FOLDER --report docs/results/text.md
 
 CoLA, SST-2, MRPC and TREC (``tracetune datasets --kind text``). Training sets are cut, so that a processor core is
-enough: each seed draws other sentences, a quarter of which validates. A cell (set, seed, method) is one file in ``--cells``,
-named by a digest of all that decides its numbers; a run that was cut off goes on with the cells that are missing.
+enough: each seed draws other sentences, a quarter of which validates. A cell (set, seed, method) is one file in
+``--cells``, named by a digest of all that decides its numbers; a run that was cut off goes on with the cells that are
+missing.
 """
 
 import argparse
