@@ -157,7 +157,7 @@ def test_a_start_is_the_one_that_was_asked_for(start: str, losses: tuple[float, 
 
 
 def test_a_start_that_the_task_does_not_have_is_refused() -> None:
-    with pytest.raises(InputError, match="among 'head', found 'zero-shot'"):
+    with pytest.raises(InputError, match=r"start='zero-shot' needs a model that .* Use start='best'\."):
         candidates(head=1.0).named("zero-shot")
 
 

@@ -14,6 +14,7 @@ from tracetune.backbones.loading import weights_digest
 from tracetune.estimators.classification.fit import class_logits
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import cross_fit
+from tracetune.fitting.fit import compete
 from tracetune.fitting.method_phase import AUTO_RATES
 from tracetune.fitting.methods import METHODS, Lora
 from tracetune.fitting.run import Run
@@ -150,3 +151,19 @@ def test_a_rate_is_chosen_over_all_folds_and_all_of_it_counts(monkeypatch: pytes
     np.testing.assert_array_equal(alone.outputs, found.outputs)
     weights = alone.model.state_dict()
     assert all(torch.equal(weight, weights[name]) for name, weight in found.model.state_dict().items())
+
+
+def test_random_numbers_of_the_folds_do_not_reach_the_last_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resumed run draws fewer of them, and has to give the same."""
+    config = replace(CONFIG, guard_margin=1e9, head_start="gradient", head_training=CONFIG.training)
+    plain, samples, _ = fitted(config)
+
+    def disturbed(*given: Any) -> Any:
+        found = compete(*given)
+        torch.rand(1)
+        return found
+
+    monkeypatch.setattr("tracetune.fitting.cross_fit.compete", disturbed)
+    other, _, _ = fitted(config)
+    logits = [class_logits(each.model, samples, device="cpu") for each in (plain, other)]
+    np.testing.assert_array_equal(*logits)

@@ -292,3 +292,8 @@ def test_a_start_without_anything_to_train_is_refused() -> None:
         quick("linear_probe", start="zero-shot")
     with pytest.raises(InputError, match="Unknown start 'zero-shto'"):
         quick(start="zero-shto")
+
+
+def test_room_below_none_is_refused() -> None:
+    with pytest.raises(InputError, match="cache_bytes of at least 0, found -1"):
+        quick(cache_bytes=-1)

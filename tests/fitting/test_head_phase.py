@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from tracetune import FitConfig, HeadConfig, InputError, LinearProbe, TrainingCo
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import fit_split
 from tracetune.data.windows import batches
+from tracetune.fitting import head_phase
 from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.run import Run
 from tracetune.heads.ridge import fit_ridge
@@ -77,3 +79,14 @@ def test_a_head_in_closed_form_trains_on_without_dropout(
 def test_an_unknown_start_is_refused() -> None:
     with pytest.raises(InputError, match="head_start"):
         FitConfig(head_start="slovd")
+
+
+def test_a_step_without_any_loss_is_not_taken_back(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny_forecast_model()
+    assert model.head is not None
+    solution = 0.5, {name: torch.zeros_like(weight) for name, weight in model.head.state_dict().items()}
+    perfect = SimpleNamespace(state=SimpleNamespace(best_metric=0.0, log_history=[]))
+    monkeypatch.setattr(head_phase, "build_trainer", lambda *given, **options: perfect)
+    monkeypatch.setattr(head_phase, "train", lambda trainer: None)
+    head_phase._descend(model, model, data, RIDGE, Run(Path()), solution)
+    assert any(weight.any() for weight in model.head.parameters())

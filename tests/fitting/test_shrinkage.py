@@ -195,7 +195,7 @@ def test_each_module_has_a_factor_of_its_own() -> None:
     windows = Windows([series], CONTEXT, HORIZON, stride=9)
     groups = SampleGroups(np.arange(len(windows)) * 3 // len(windows), np.zeros(len(windows), dtype=int))
     before, at_start = (sample_losses(model, windows).mean() for model in (tuned, start))
-    shrink_modules(tuned, windows, groups)
+    shrink_modules(tuned, windows, groups, batch_size=64)
     assert sample_losses(tuned, windows).mean() <= min(before, at_start) + 1e-6
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tracetune import InputError
-from tracetune.adapters.checkpoint import file_digest
+from tracetune.base.files import file_digest
 from tracetune.estimators.saved_model import _record_digest
 
 VALUES: tuple[Any, ...] = (

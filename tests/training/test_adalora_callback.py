@@ -17,6 +17,7 @@ from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
 from tracetune.adapters.lora import LoraOptions, trained_head
 from tracetune.base.errors import InputError
 from tracetune.training.adalora_callback import STATE_FOLDER, AdaLoraCallback
+from tracetune.training.checkpoints import train
 from tracetune.training.config import TrainingConfig
 from tracetune.training.trainer import build_trainer
 
@@ -127,3 +128,11 @@ def test_resuming_without_the_allocator_s_state_is_refused(tmp_path: Path) -> No
     (tmp_path / STATE_FOLDER / "12.safetensors").unlink()
     with pytest.raises(InputError, match="AdaLoRA's state"):
         trainer(tmp_path).train(resume_from_checkpoint=str(tmp_path / "checkpoint-12"))
+
+
+def test_a_training_that_fails_leaves_no_regulariser_in_the_model(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    run.add_callback(CallAt(4, crash))
+    with pytest.raises(Crash):
+        train(run)
+    assert not run.model._forward_hooks

@@ -5,10 +5,12 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor
 from transformers import Trainer, TrainerCallback
 
@@ -18,6 +20,7 @@ from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.base.seeds import seed_everything
 from tracetune.training.checkpoints import MANIFEST_FILE, last_checkpoint, train
 from tracetune.training.config import TrainingConfig
+from tracetune.training.progress import ProgressBar
 from tracetune.training.trainer import build_trainer
 
 
@@ -164,3 +167,11 @@ def test_a_checkpoint_without_its_best_model_is_not_whole(folder: Path) -> None:
     manifest.write_text(json.dumps(files))
     assert last_checkpoint(folder) == str(folder / "checkpoint-9")
     assert last_checkpoint(folder / "nowhere") is None
+
+
+def test_an_exception_closes_what_callbacks_hold(tmp_path: Path) -> None:
+    screen = StringIO()
+    bar = ProgressBar(console=Console(file=screen, force_terminal=True))
+    with pytest.raises(KeyboardInterrupt):
+        train(trainer_of(tmp_path, bar, Interrupt(step=2)))
+    assert screen.getvalue().count("\x1b[?25l") == screen.getvalue().count("\x1b[?25h") == 1  # the cursor is back

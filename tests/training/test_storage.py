@@ -36,3 +36,8 @@ def test_the_default_leaves_memory_for_others() -> None:
     import psutil
 
     assert 0 < Storage().limit < psutil.virtual_memory().total / 2
+
+
+def test_a_folder_that_is_not_there_yet_is_made_for_files(tmp_path: Path) -> None:
+    storage = Storage(limit=1000, memory=0, folder=tmp_path / "run" / "head")
+    assert storage.empty(10, dtype=torch.float32) is not None

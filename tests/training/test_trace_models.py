@@ -10,6 +10,7 @@ import peft
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -27,7 +28,6 @@ from tests.training.trace_runs import (
     validation,
 )
 from tracetune.selection.layers import lora_modules
-from tracetune.selection.validation import classification_loss
 from tracetune.training.trace_callback import TraceCallback
 
 
@@ -44,6 +44,10 @@ def classifier() -> nn.Module:
 def sentences(count: int) -> Samples:
     tokens = torch.randint(5, 40, (count, 8), generator=torch.Generator().manual_seed(4))
     return Samples({"input_ids": tokens, "labels": (tokens[:, 0] > 22).long()})
+
+
+def classification_loss(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    return functional.cross_entropy(model(**batch).logits, batch["labels"], reduction="none")
 
 
 @pytest.mark.parametrize(("loss_fn", "passes"), [(None, 2 + 2 * 8 * 3), (classification_loss, 2 * 3)])

@@ -148,3 +148,25 @@ def test_an_unknown_precision_is_refused() -> None:
 def test_values_that_cannot_train_are_refused(change: dict) -> None:
     with pytest.raises(InputError, match=f"Expected {next(iter(change))} above 0"):
         TrainingConfig(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "least"),
+    [
+        ({"weight_decay": -0.1}, 0),
+        ({"max_grad_norm": -1}, 0),
+        ({"num_workers": -1}, 0),
+        ({"early_stopping_patience": 0}, 1),
+    ],
+)
+def test_values_below_their_least_are_refused(change: dict, least: int) -> None:
+    with pytest.raises(InputError, match=f"Expected {next(iter(change))} of at least {least}"):
+        TrainingConfig(**change)
+
+
+@pytest.mark.parametrize(("steps", "share"), [(9, 0.1), (3, 0.25), (1, 0.5), (3, 0.0)])
+def test_a_schedule_may_begin_at_its_peak(tmp_path: Path, steps: int, share: float) -> None:
+    config = replace(CONFIG, max_steps=steps, warmup_share=share, evaluations=1)
+    trainer = build_trainer(tiny_forecast_model(), config, windows(), windows(seed=1), tmp_path)
+    assert trainer.optimizer is not None
+    assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(config.learning_rate, rel=0.2 if steps > 1 else 0.5)

@@ -1,7 +1,6 @@
 """Files of a PEFT model: the active adapter set, and no other, in the layout that plain PEFT loads."""
 
 import copy
-import hashlib
 import tempfile
 import warnings
 from pathlib import Path
@@ -84,12 +83,6 @@ def check_safetensors(path: Path) -> None:
             tensors.keys()
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} is damaged or truncated ({error}). Restore it from its source.") from error
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _require_one_active(model: PeftModel) -> None:

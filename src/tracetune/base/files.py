@@ -1,7 +1,7 @@
 """Files that are whole or absent, asked before the work is done whether they can be written; JSON."""
 
 import contextlib
-import errno
+import hashlib
 import json
 import os
 import stat
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tracetune.base.disk import is_disk_full
 from tracetune.base.errors import InputError, nearest_names
 from tracetune.base.json_types import JsonObject
 from tracetune.base.leftovers import sweep, temporary_name
@@ -17,7 +18,6 @@ from tracetune.base.leftovers import sweep, temporary_name
 UNFINISHED = ".unfinished"
 """Ending of the folder that an output is made in, see base/folders.py; names leave room for it."""
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _LONGEST_NAME = 255
 
 
@@ -154,13 +154,19 @@ def is_renamed_onto(target: Path) -> bool:
     return os.access(target.parent, os.W_OK | os.X_OK)
 
 
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 @contextmanager
 def place_explained(target: Path) -> Iterator[None]:
     """Raise an InputError for an OSError about the place of an output; an error of a full disk is raised as it is."""
     try:
         yield
     except OSError as error:
-        if error.errno in _FULL:
+        if is_disk_full(error):
             raise
         reason = error.strerror or str(error)
         raise InputError(f"{str(target)[:200]} cannot be written: {reason}. Choose another path.") from error

@@ -31,7 +31,6 @@ from torch import nn
 
 from tracetune.adapters.checkpoint import (
     check_safetensors,
-    file_digest,
     load_adapter,
     merged,
     save_adapter,
@@ -41,7 +40,7 @@ from tracetune.backbones.any_module import AnyModule
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone, read_weights, weights_digest
 from tracetune.base.errors import InputError, argument, shown
-from tracetune.base.files import read_json_object, write_json
+from tracetune.base.files import file_digest, read_json_object, write_json
 from tracetune.base.folders import staged_folder
 from tracetune.base.json_types import JsonObject
 from tracetune.base.schema import from_json

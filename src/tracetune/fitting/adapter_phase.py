@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -47,7 +47,7 @@ def train_adapters(
     if obstacle is None and not adapted.closes_modules and frozen_blocks(start.backbone.blocks) == 0:
         obstacle = "the first block trains from the first step to the last"
     adapters = trained_parameters(adapted.model)["adapters"]
-    with _remembered_prefix(cache, start, obstacle) as remembers, fuse_lora(adapted.model), closing(adapted):
+    with _remembered_prefix(cache, start, obstacle) as remembers, fuse_lora(adapted.model):
         samples = indexed if remembers else data
         trainer = build_trainer(
             adapted.model,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.evaluation.periods import Difference, relative_gain
 from tracetune.fitting.names import BEST
 from tracetune.fitting.trained import Shrinkage
@@ -163,8 +163,9 @@ class Candidates:
         starts = [candidate for candidate in self._all if not candidate.is_baseline]
         if name == BEST:
             return self._best(starts)
-        found = [candidate for candidate in starts if candidate.name == name]
-        if not found:
-            names = ", ".join(repr(candidate.name) for candidate in starts)
-            raise InputError(f"Expected a start among {names}, found {name!r}: this task has no such model.")
-        return found[0]
+        found = next((candidate for candidate in starts if candidate.name == name), None)
+        if found is None:
+            raise InputError(
+                f"{argument('start', name)} needs a model that this task does not have. Use {argument('start', BEST)}."
+            )
+        return found

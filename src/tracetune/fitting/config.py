@@ -113,6 +113,8 @@ class FitConfig:
             raise InputError(
                 f"Expected {argument('guard_margin')} of at least 0, such as 0.5, found {self.guard_margin}."
             )
+        if self.cache_bytes is not None and self.cache_bytes < 0:
+            raise InputError(f"Expected {argument('cache_bytes')} of at least 0, found {self.cache_bytes}.")
         if self.head_start not in HEAD_STARTS:
             raise unknown_name("head_start", self.head_start, HEAD_STARTS)
         if self.cache_dtype not in CACHE_DTYPES:
@@ -126,8 +128,4 @@ def _plain_lora(method: Method) -> bool:
 
 def with_method(config: FitConfig, method: Method | str | None) -> FitConfig:
     """Return a configuration with another method, an object or a name, where one is given."""
-    from tracetune.fitting.methods.method import method_named  # as above
-
-    if method is None:
-        return config
-    return replace(config, method=method_named(method) if isinstance(method, str) else method)
+    return config if method is None else replace(config, method=method)

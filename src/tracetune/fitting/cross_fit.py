@@ -15,6 +15,7 @@ from torch import nn
 from tracetune.adapters.lora import linear_layers
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import weights_digest
+from tracetune.base.seeds import seed_everything
 from tracetune.data.batch_source import BatchSource, chosen_rows
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.adapter_phase import train_adapters
@@ -120,30 +121,17 @@ def cross_fit(
         rate_seconds = time.perf_counter() - begun
         if rates:
             config = at_rate(config, min(rates, key=lambda each: each.loss).learning_rate)
-        held_out: dict[str, _HeldOut] = {}
-        heads: list[TrainedHead] = []
-        methods: list[TrainedAdapters] = []
-        for number, part in enumerate(parts):
-            found = compete(task, backbone, digest, part, config, run.part(f"fold-{number}"))
-            heads += [] if found.trained_head is None else [found.trained_head]
-            methods += [] if found.trained is None else [found.trained]
-            for candidate in found.candidates:
-                seen = held_out.setdefault(candidate.name, _HeldOut())
-                seen.add(candidate, _held_out_outputs(candidate, part, outputs))
+        held_out, heads, methods = _compete_on_folds(task, backbone, digest, parts, outputs, config, run)
         pooled = _pooled(held_out, parts, samples, config)
         winner = pooled.best()
         everything = TrainingData(
             samples, samples, features=None if features is None else TrainingData(features, features)
         )
-        final, last = run.part("all"), _without_descent(config)
-        final.claim(fit_identity(task, backbone, digest, everything, last))
-        model = task.model(backbone, head).to(run.device)
-        heads.append(train_head(task, model, everything, last, final.part(HEAD)))
-        if winner.name != HEAD:
-            tuned, trained = _tuned(model, everything, winner, config, final)
-            methods.append(trained)
-        else:
-            tuned = with_separate_backbone(Candidate(HEAD, model, heads[-1].losses), backbone)
+        model, last_head, last_method = _train_on_all(
+            task, backbone, digest, everything, winner, config, run.part("all")
+        )
+    heads += [last_head]
+    methods += [] if last_method is None else [last_method]
     method = _last_with_all_seconds(methods)
     if method is not None and rates:
         steps = config.training.total_steps(len(parts[-1].train))
@@ -151,8 +139,54 @@ def cross_fit(
         rate = TriedRate(config.training.only_rate(), steps, loss if np.isfinite(loss) else None, taken=True)
         method = replace(method, rates=(*rates, rate), rate_seconds=rate_seconds)
     trained_head = replace(heads[-1], seconds=feature_seconds + sum(each.seconds for each in heads))
-    record = FitRecord.of(given, head, pooled, tuned, trained_head, method)
-    return CrossFitted(tuned, record, digest, np.concatenate(held_out[winner.name].outputs))
+    record = FitRecord.of(given, head, pooled, model, trained_head, method)
+    return CrossFitted(model, record, digest, np.concatenate(held_out[winner.name].outputs))
+
+
+def _compete_on_folds(
+    task: Task,
+    backbone: Backbone,
+    digest: str,
+    parts: Sequence[TrainingData],
+    outputs: Callable[[nn.Module, BatchSource], np.ndarray],
+    config: FitConfig,
+    run: Run,
+) -> tuple[dict[str, _HeldOut], list[TrainedHead], list[TrainedAdapters]]:
+    """Let head and method compete on each fold; return what each candidate made of it, and the records of training."""
+    held_out: dict[str, _HeldOut] = {}
+    heads: list[TrainedHead] = []
+    methods: list[TrainedAdapters] = []
+    for number, part in enumerate(parts):
+        found = compete(task, backbone, digest, part, config, run.part(f"fold-{number}"))
+        heads += [] if found.trained_head is None else [found.trained_head]
+        methods += [] if found.trained is None else [found.trained]
+        for candidate in found.candidates:
+            seen = held_out.setdefault(candidate.name, _HeldOut())
+            seen.add(candidate, _held_out_outputs(candidate, part, outputs))
+    return held_out, heads, methods
+
+
+def _train_on_all(
+    task: Task,
+    backbone: Backbone,
+    digest: str,
+    everything: TrainingData,
+    winner: Candidate,
+    config: FitConfig,
+    run: Run,
+) -> tuple[nn.Module, TrainedHead, TrainedAdapters | None]:
+    """Train the winner on all samples, a method moved back as the folds say, and return the records of training."""
+    without_descent = _without_descent(config)
+    run.claim(fit_identity(task, backbone, digest, everything, without_descent))
+    seed_everything(config.training.seed)  # a resumed run has drawn other random numbers in the folds
+    model = task.model(backbone, config.head or task.default_head).to(run.device)
+    trained_head = train_head(task, model, everything, without_descent, run.part(HEAD))
+    if winner.name == HEAD:
+        return with_separate_backbone(Candidate(HEAD, model, trained_head.losses), backbone), trained_head, None
+    tuned, trained = train_adapters(copy.deepcopy(model), everything, config, run.part(config.method.name))
+    if winner.shrinkage is not None:
+        adapter_path(model, tuned).go_to(winner.shrinkage.factor)
+    return tuned.eval(), trained_head, trained
 
 
 def _features(model: TaskModel, samples: BatchSource, config: FitConfig, run: Run) -> BatchSource | None:
@@ -223,16 +257,6 @@ def _last_with_all_seconds(trained: Sequence[TrainedAdapters]) -> TrainedAdapter
 def _without_descent(config: FitConfig) -> FitConfig:
     """Return a configuration whose heads keep their solution: no held-out sample says whether descent does better."""
     return config if config.head_start == GRADIENT else replace(config, head_start=KEPT)
-
-
-def _tuned(
-    start: TaskModel, data: TrainingData, winner: Candidate, config: FitConfig, run: Run
-) -> tuple[nn.Module, TrainedAdapters]:
-    """Train the method on all samples, and move it back as the folds say."""
-    model, trained = train_adapters(copy.deepcopy(start), data, config, run.part(config.method.name))
-    if winner.shrinkage is not None:
-        adapter_path(start, model).go_to(winner.shrinkage.factor)
-    return model.eval(), trained
 
 
 def _mean(losses: Sequence[float | None]) -> float | None:

@@ -44,7 +44,7 @@ def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConf
     model.head.requires_grad_(True)
     solution = None
     if config.head_start != GRADIENT:
-        sources = _Features(model, data.train, training), _Features(model, data.validation, validation)
+        sources = _FeatureBatches(model, data.train, training), _FeatureBatches(model, data.validation, validation)
         solution = _solution(task, model, *sources)
     trained_module: nn.Module = model
     parts = data
@@ -86,7 +86,8 @@ def _descend(
         tokens_per_window=model.tokens_per_sample,
     )
     train(trainer)
-    if solution is not None and not (trainer.state.best_metric or float("inf")) < solution[0]:
+    best = trainer.state.best_metric
+    if solution is not None and (best is None or not best < solution[0]):
         model.head.load_state_dict(solution[1])
     return trainer.state.log_history
 
@@ -120,7 +121,7 @@ def _features(
 
 
 def _solution(
-    task: Task, model: TaskModel, train: "_Features", validation: "_Features"
+    task: Task, model: TaskModel, train: "_FeatureBatches", validation: "_FeatureBatches"
 ) -> tuple[float, dict[str, Tensor]] | None:
     """Return validation loss and weights of the task's solution, which the head now has; None where there is none."""
     assert model.head is not None
@@ -142,7 +143,7 @@ def _without_dropout(head: nn.Module) -> None:
             module.p = 0.0
 
 
-class _Features:
+class _FeatureBatches:
     """Features of all samples in batches, any number of times: from the cache, or else computed each time."""
 
     def __init__(self, model: TaskModel, source: BatchSource, cached: BatchSource | None) -> None:

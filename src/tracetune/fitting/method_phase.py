@@ -158,7 +158,9 @@ def _tuned(candidates: Candidates, data: TrainingData, config: FitConfig, run: R
         losses = candidates.measure(model)
     else:
         if config.shrink == MODULES:
-            shrink_modules(model, candidates.validation, data.known_groups)
+            most = config.training.most_windows(start.model.tokens_per_sample) or config.training.batch_size
+            rows = min(most, config.training.batch_size)
+            shrink_modules(model, candidates.validation, data.known_groups, rows)
         path = adapter_path(start.model, model)
         known = {0.0: start.losses}
         shrinkage = shrink(path.go_to, lambda: candidates.measure(model), candidates.groups, known, BEYOND)

@@ -113,16 +113,17 @@ def best_factor(losses: Mapping[float, np.ndarray], groups: SampleGroups) -> flo
     return max(known, key=lambda factor: relative_gain(start, known[factor], groups).mean)
 
 
-def shrink_modules(model: nn.Module, validation: BatchSource, groups: SampleGroups) -> None:
+def shrink_modules(model: nn.Module, validation: BatchSource, groups: SampleGroups, batch_size: int) -> None:
     """Fold a factor of its own into each LoRA module, see selection/soft_gates.py; without two periods, do nothing.
 
-    The factors are chosen on all periods, so that losses on these periods are too low.
+    The factors are chosen on all periods, so that losses on these periods are too low. Gradients are those of
+    ``batch_size`` samples at a time.
     """
     periods = [np.flatnonzero(groups.periods == period).tolist() for period in np.unique(groups.periods)]
     if len(periods) < 2:
         logger.warning("One validation period is too little for a factor on each module: all have one in common.")
         return
-    found = soft_gates(Gates(model), [list(batches(chosen_rows(validation, rows), 256)) for rows in periods])
+    found = soft_gates(Gates(model), [list(batches(chosen_rows(validation, rows), batch_size)) for rows in periods])
     fold_gates(model, found.factors)
 
 

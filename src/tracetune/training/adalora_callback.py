@@ -92,9 +92,16 @@ class AdaLoraCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Drop the masked ranks for good."""
-        run, self._run = self.run, None
+        run = self.run
+        self.close()
         run.finish()
         run.files.keep(checkpoint_steps(Path(args.output_dir)))
+
+    def close(self) -> None:
+        """Take the regulariser out of the model."""
+        if self._run is not None:
+            self._run.close()
+            self._run = None
 
 
 class _HasLoss(Protocol):
@@ -127,9 +134,12 @@ class _Allocation:
         if self.files.writable:
             save_allocator(self.files.new(step), self._model, self._ranks)
 
-    def finish(self) -> None:
-        """Take regulariser and masked ranks out of the model."""
+    def close(self) -> None:
+        """Take the regulariser out of the model."""
         self._hook.remove()
+
+    def finish(self) -> None:
+        """Take the masked ranks out of the model."""
         if self._ranks is not None:
             drop_masked_ranks(self._model, self._ranks)
 

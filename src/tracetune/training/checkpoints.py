@@ -1,23 +1,33 @@
 """Checkpoints of the Trainer that are whole or not used: a manifest is the last file of each, with sizes and hashes."""
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import follow_umask, read_json_object, write_json
+from tracetune.base.files import file_digest, follow_umask, read_json_object, write_json
 from tracetune.base.leftovers import remove
 from tracetune.base.processes import from_main, is_main_process, wait_for_all
+from tracetune.training.checkpoint_steps import checkpoint_steps
 
 logger = logging.getLogger(__name__)
 
 MANIFEST_FILE = "manifest.json"
 _STATE_FILE = "trainer_state.json"
 _KEPT = 2  # the last one, and the one before for the case that it is damaged
+
+
+@runtime_checkable
+class ClosableCallback(Protocol):
+    """A callback that holds something outside of its own while training runs: a hook, a progress bar."""
+
+    def close(self) -> None:
+        """Give it back after a training that ended by an exception, without ``on_train_end``."""
+        ...
 
 
 class WholeCheckpoints(TrainerCallback):
@@ -44,7 +54,8 @@ class WholeCheckpoints(TrainerCallback):
 def train(trainer: Trainer) -> None:
     """Train with whole checkpoints, going on from the newest one in the trainer's folder.
 
-    A run that had ended there, at its last step or before, is not trained further and gives the same result.
+    A run that had ended there, at its last step or before, is not trained further and gives the same result. After an
+    exception each `ClosableCallback` is closed.
     """
     folder = Path(trainer.args.output_dir)
     checkpoint = from_main(lambda: last_checkpoint(folder))
@@ -55,6 +66,9 @@ def train(trainer: Trainer) -> None:
     try:
         trainer.train(resume_from_checkpoint=checkpoint)
     except BaseException:
+        for callback in trainer.callback_handler.callbacks:
+            if isinstance(callback, ClosableCallback):
+                callback.close()
         remove_unfinished(folder)
         raise
 
@@ -101,20 +115,14 @@ def _no_batches(epoch_iterator: Iterator[object], num_batches: int, device: obje
 
 def _checkpoints(folder: Path) -> list[Path]:
     """Return folders of checkpoints, whole or not, by step."""
-    found = [path for path in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*") if _step(path) >= 0 and path.is_dir()]
-    return sorted(found, key=_step)
-
-
-def _step(checkpoint: Path) -> int:
-    number = checkpoint.name.rpartition("-")[2]
-    return int(number) if number.isdecimal() else -1
+    return [folder / f"{PREFIX_CHECKPOINT_DIR}-{step}" for step in checkpoint_steps(folder)]
 
 
 def _complete(checkpoint: Path) -> None:
     follow_umask(checkpoint)
     files = sorted(path for path in checkpoint.rglob("*") if path.is_file() and path.name != MANIFEST_FILE)
     content = {
-        str(path.relative_to(checkpoint)): {"bytes": path.stat().st_size, "sha256": _digest(path)} for path in files
+        str(path.relative_to(checkpoint)): {"bytes": path.stat().st_size, "sha256": file_digest(path)} for path in files
     }
     write_json(checkpoint / MANIFEST_FILE, content)
 
@@ -140,7 +148,7 @@ def _damaged_file(checkpoint: Path) -> str | None:
             if size != expected["bytes"]:
                 found = "is missing" if size is None else f"has {size} bytes"
                 return f"{name} {found}, expected {expected['bytes']} bytes"
-            if _digest(path) != expected["sha256"]:
+            if file_digest(path) != expected["sha256"]:
                 return f"{name} has changed"
         return None if (checkpoint / _STATE_FILE).is_file() else f"{_STATE_FILE} is missing"
     except (InputError, OSError, KeyError, TypeError) as error:
@@ -169,8 +177,3 @@ def _remove_needless(folder: Path) -> None:
         if checkpoint.name not in needed:
             (checkpoint / MANIFEST_FILE).unlink(missing_ok=True)
             remove(checkpoint)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError, argument
 
 LEARNING_RATE = 5e-4
@@ -27,8 +28,9 @@ class TrainingConfig:
         epoch_windows: windows that count as one epoch, a fresh random part of all windows each time; none comes
             again before all have been seen. None, or more than there are, counts all windows.
         batch_size: windows per optimiser step, over all processes; for each GPU where one process uses several.
-        max_tokens: most tokens (windows x patches N) in one forward pass, of training and of validation. A larger
-            batch is trained in micro-batches whose accumulated gradient is that of the whole batch. None for no limit.
+        max_tokens: most tokens (windows x patches N) in one forward pass of training, of its validation rounds and of
+            scoring. A larger batch is trained in micro-batches whose accumulated gradient is that of the whole batch.
+            None for no limit.
         weight_decay: decoupled weight decay (AdamW).
         max_grad_norm: gradients are clipped to this norm.
         warmup_share: share of the steps in which the one-cycle schedule rises.
@@ -76,6 +78,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"Expected {argument(name)} of at least 1, or none for no limit, found {value!r}.")
+        require_at_least(self, 0, "weight_decay", "max_grad_norm", "num_workers")
+        require_at_least(self, 1, "early_stopping_patience")
         if self.bf16 not in (True, False, "auto"):
             raise InputError(f"Expected {argument('bf16')} to be true, false or auto, found {self.bf16!r}.")
 

@@ -120,6 +120,10 @@ class TaskLabels(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
         """Stop giving the model the labels of its batches."""
+        self.close()
+
+    def close(self) -> None:
+        """Stop giving the model the labels of its batches."""
         if self._hook is not None:
             self._hook.remove()
             self._hook = None

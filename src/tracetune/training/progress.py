@@ -67,6 +67,12 @@ class ProgressBar(TrainerCallback):
         if shown:
             self._progress.update(self._task, losses="  ".join(shown))
 
+    def close(self) -> None:
+        """Leave the bar as it is, and give back cursor and screen."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object
     ) -> None:
@@ -77,5 +83,4 @@ class ProgressBar(TrainerCallback):
         self._progress.update(self._task, completed=done, total=done)
         if done < state.max_steps:
             self._progress.update(self._task, losses=f"stopped early, of {state.max_steps}: no better validation loss")
-        self._progress.stop()
-        self._progress = None
+        self.close()

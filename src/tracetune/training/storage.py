@@ -26,7 +26,7 @@ class Storage:
         limit: bytes in all; None for a third of the memory that is free now.
         memory: bytes of it that may lie in memory; None for half of the memory that is free now. Memory is taken when
             it is written to, not before.
-        folder: where files go; None for the system's folder of temporary files.
+        folder: where files go, made if there are to be any; None for the system's folder of temporary files.
     """
 
     def __init__(self, limit: int | None = None, memory: int | None = None, folder: str | Path | None = None) -> None:
@@ -35,7 +35,8 @@ class Storage:
         self._memory = min(self.limit, available // 2 if memory is None else memory)
         self._file = self.limit - self._memory
         self._folder = Path(tempfile.gettempdir() if folder is None else folder)
-        if self._file:
+        if self._file > 0:
+            self._folder.mkdir(parents=True, exist_ok=True)
             self._file = min(self._file, shutil.disk_usage(self._folder).free // 2)
 
     def empty(self, *shape: int, dtype: torch.dtype) -> Tensor | None:
@@ -64,7 +65,6 @@ class Storage:
         return parts
 
     def _mapped(self, *shape: int, dtype: torch.dtype) -> Tensor | None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / temporary_name()
         needed = math.prod(shape) * dtype.itemsize
         try:

@@ -93,12 +93,15 @@ def _optimizer_and_schedule(
     groups: list[dict[str, Any]], config: TrainingConfig, steps: int
 ) -> tuple[Optimizer, LRScheduler]:
     """Return AdamW and a one-cycle schedule of its learning rates."""
+    total, rise = steps + 1, config.warmup_share
+    if rise * total == 1:  # the first step is the peak: OneCycleLR would divide by the length of the way there
+        rise = 0.0
     optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)  # many small weights
     schedule = OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=steps + 1,
-        pct_start=config.warmup_share,
+        total_steps=total,
+        pct_start=rise,
         cycle_momentum=False,
     )
     return optimizer, schedule

@@ -26,7 +26,6 @@ class Adapted:
         first_candidate: the step from which on validation losses choose: models above their final size do not compete.
         closes_modules: whether modules that train at first may be closed later.
         report: called when training has ended.
-        close: called when training has ended, be it by an exception.
     """
 
     model: nn.Module
@@ -34,7 +33,6 @@ class Adapted:
     first_candidate: int = 0
     closes_modules: bool = False
     report: Callable[[], MethodReport] = MethodReport
-    close: Callable[[], None] = lambda: None
 
 
 class Method(Protocol):

@@ -47,14 +47,7 @@ class Trace:
         last_round = selection.last_round(training.total_steps(len(data.train)))
         loader = batch_loader(data.validation, selection.batch_size)
         callback = TraceCallback(selection, loader)
-        return Adapted(
-            adapted,
-            (callback,),
-            last_round,
-            closes_modules=True,
-            report=lambda: _report(callback),
-            close=callback.close,
-        )
+        return Adapted(adapted, (callback,), last_round, closes_modules=True, report=lambda: _report(callback))
 
 
 def _batches_within(selection: SelectionConfig, most: int | None) -> SelectionConfig:
