@@ -18,6 +18,7 @@ class Example:
     names: tuple[str, ...] = ()
     fast: bool = False
     options: dict[str, int] = field(default_factory=dict)
+    amount: float | int | str = 0.5
 
 
 def test_defaults_fill_what_is_absent() -> None:
@@ -27,7 +28,7 @@ def test_defaults_fill_what_is_absent() -> None:
 def test_unknown_keys_are_refused_with_the_valid_ones() -> None:
     with pytest.raises(
         InputError,
-        match=r"Unknown setting 'sise'. Did you mean 'size'\? Known: fast, name, names, options, rate, size",
+        match=r"Unknown setting 'sise'. Did you mean 'size'\? Known: amount, fast, name, names, options, rate, size",
     ):
         from_mapping(Example, {"sise": 3})
 
@@ -98,10 +99,16 @@ def test_missing_keys_are_named() -> None:
         ({"names": [0.1, 5]}, {"names": ("0.1", "5")}),
         ({"name": 2024}, {"name": "2024"}),
         ({"options": {"a": 1}}, {"options": {"a": 1}}),
+        ({"amount": "1e-3"}, {"amount": 0.001}),
+        ({"amount": "12"}, {"amount": 12}),
+        ({"amount": 1}, {"amount": 1}),
+        ({"amount": "auto"}, {"amount": "auto"}),
     ],
 )
 def test_values_are_converted_where_nothing_is_lost(given: dict, taken: dict) -> None:
-    assert from_mapping(Example, {"size": 3, **given}) == Example(3, **taken)
+    found = from_mapping(Example, {"size": 3, **given})
+    assert found == Example(3, **taken)
+    assert type(found.amount) is type(taken.get("amount", 0.5))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import yaml
 
 from tracetune.base.errors import InputError, argument, shown
 from tracetune.base.json_types import JsonObject
-from tracetune.base.plain_numbers import plain_number
+from tracetune.base.plain_numbers import spelled_number
 from tracetune.base.schema import TypeHint
 from tracetune.base.setting_names import unknown_setting
 
@@ -153,11 +153,17 @@ def _built(config_class: type[T], values: Mapping[str, object]) -> T:
 
 
 def _fitted(name: str, value: object, hint: object) -> Any:
-    """Return ``value`` in the type ``hint``, converted where that loses nothing: 1 to 1.0, a list to a tuple."""
+    """Return ``value`` in the type ``hint``, converted where that loses nothing: 1 to 1.0, a list to a tuple.
+
+    YAML takes 1e-3 for text, since its own numbers have a point (1.0e-3).
+    """
     if get_origin(hint) in (Union, UnionType):
         options = [option for option in get_args(hint) if option is not NoneType]
-        if (value is None and NoneType in get_args(hint)) or len(options) > 1:
+        if value is None and NoneType in get_args(hint):
             return value
+        if len(options) > 1:
+            amount = isinstance(value, str) and {int, float} <= set(options)
+            return spelled_number(value, (int, float)) if amount else value
         hint = options[0]
     kind, parts = get_origin(hint) or hint, get_args(hint)
     if kind in (tuple, list) and isinstance(value, (tuple, list)):
@@ -168,8 +174,8 @@ def _fitted(name: str, value: object, hint: object) -> Any:
         raise InputError(f"Expected {argument(name)} of at most {_LARGEST:,}, found {shown(value, 30)}.")
     if kind in (str, float) and isinstance(value, (int, float)) and not isinstance(value, bool):
         return kind(value)
-    if kind is float and isinstance(value, str) and (number := plain_number(value)) is not None:
-        return number  # YAML takes 1e-3 for text, since its own numbers have a point (1.0e-3)
+    if kind is float and isinstance(value, str):
+        value = spelled_number(value, (float,))
     if kind in _WORDS and isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     if kind in _WORDS or kind in (tuple, list):

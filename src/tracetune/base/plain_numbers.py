@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 
@@ -19,3 +20,19 @@ def plain_number(text: str) -> float | None:
         return None
     number = float(text)
     return number if math.isfinite(number) else None
+
+
+def spelled_number(text: str, kinds: Sequence[type[int] | type[float]]) -> int | float | str:
+    """Return the number that ``text`` spells in the first of ``kinds`` that has it; else the text.
+
+    >>> spelled_number("12", (int, float)), spelled_number("1e-3", (int, float)), spelled_number("auto", (int, float))
+    (12, 0.001, 'auto')
+    """
+    if plain_number(text) is None:
+        return text
+    for kind in kinds:
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -9,7 +9,7 @@ import typer
 from typer.models import ParameterInfo
 
 from tracetune.base.config import Setting, settings
-from tracetune.base.plain_numbers import plain_number
+from tracetune.base.plain_numbers import spelled_number
 
 _GROUPS = {
     "source": "Data",
@@ -26,7 +26,6 @@ _GROUPS = {
     "scoring": "Scoring",
     "run": "Run",
 }
-Number = type[int] | type[float]
 _METAVARS: dict[object, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
 
@@ -139,25 +138,13 @@ def _spelled(value: object, hint: object) -> object:
     """Return the text of a flag converted to the type of its setting; the text itself where it does not fit."""
     if isinstance(value, list):
         parts = [part.strip() for text in value for part in text.split(",")]
-        return [_number(part, _numbers(get_args(hint)[:1])) for part in parts if part]
+        return [spelled_number(part, _numbers(get_args(hint)[:1])) for part in parts if part]
     if not isinstance(value, str):
         return value
     if _is_switch(hint):
         return {"true": True, "false": False}.get(value, value)
-    return _number(value, (int, float) if _is_amount(hint) else _numbers([_flag_type(hint)]))
+    return spelled_number(value, (int, float) if _is_amount(hint) else _numbers([_flag_type(hint)]))
 
 
-def _numbers(kinds: Sequence[object]) -> list[Number]:
+def _numbers(kinds: Sequence[object]) -> list[type[int] | type[float]]:
     return [kind for kind in (int, float) if kind in kinds]
-
-
-def _number(text: str, kinds: Sequence[Number]) -> int | float | str:
-    """Return the number that ``text`` spells in the first of ``kinds`` that has it; else the text."""
-    if plain_number(text) is None:
-        return text
-    for kind in kinds:
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
