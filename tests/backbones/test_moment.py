@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.backbones.peer import GEOMETRIES, moment_config, peer_model, save_peer
-from tests.tiny import tiny_backbone
+from tests.tiny import CONTEXT, PATCH, tiny_backbone
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.backbones.normalisation import interpolate_gaps, normalise
@@ -246,3 +246,13 @@ def test_empty_patches_before_short_series_make_no_difference() -> None:
     torch.testing.assert_close(only, whole[..., -2:, :])
     torch.testing.assert_close(forecast, statistics.denormalise(backbone.reconstruction(whole[..., -2:, :]))[..., :12])
     assert torch.equal(same.location, statistics.location)
+
+
+def test_an_embedding_is_the_mean_over_observed_patches_of_every_channel() -> None:
+    model = tiny_backbone()
+    series = torch.randn(2, 2, CONTEXT)
+    series[:, 1, : 2 * PATCH] = torch.nan  # of the second channel alone
+    alone = [model.embed(series[:, channel : channel + 1]) for channel in range(2)]
+    patches = [CONTEXT // PATCH, CONTEXT // PATCH - 2]
+    expected = sum(count * each for count, each in zip(patches, alone, strict=True)) / sum(patches)
+    torch.testing.assert_close(model.embed(series), expected)

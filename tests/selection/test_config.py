@@ -25,6 +25,7 @@ def test_shares_and_numbers() -> None:
     assert SelectionConfig().schedule(1, budget_of("modules", COUNTS)) == Schedule(0, 1, 1, 4, 2)
     auto = SelectionConfig(keep="auto", smallest_share=0.25)
     assert auto.schedule(100, budget_of("modules", COUNTS)).final == 1
+    assert SelectionConfig(keep="auto", smallest_share=1).schedule(100, budget_of("modules", COUNTS)).final == 4
 
 
 WRONG = [

@@ -5,15 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.selection.toys import forecast_batches, lora_forecaster
+from tests.selection.toys import forecast_batches, game, lora_forecaster, ones
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.cost import SelectionCost, affordable
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
-from tracetune.selection.plan import score_passes, selection_cost
+from tracetune.selection.plan import plan_rounds, score_passes, selection_cost
 from tracetune.selection.row_independence import INDEPENDENCE_PASSES
 from tracetune.selection.schedule import Schedule
 from tracetune.selection.scores import SCORES
+from tracetune.selection.validation import model_loss
+from tracetune.selection.validation_batches import ScoringBatches
 
 ASKED = Schedule(start=10, stop=60, interval=5, full=4, final=2)  # 11 rounds
 COST = SelectionCost(once=3, each=3, last=0)
@@ -23,7 +25,7 @@ COST = SelectionCost(once=3, each=3, last=0)
 def test_passes_are_those_that_the_scores_report(score: str) -> None:
     model, batches = lora_forecaster(), forecast_batches((6, 6))
     found = score_modules(model, batches, method=score).forward_equivalents
-    expected = score_passes(SelectionConfig(score=score), Gates(model).M, "per_sample") * len(batches)
+    expected = score_passes(SelectionConfig(score=score), Gates(model).M, "per_sample", keep=0.5) * len(batches)
     once = {"gated_dsic": INDEPENDENCE_PASSES, "diagonal": 2}  # may rows have gates of their own, may batches be split
     assert found - once.get(score, 0) == expected
 
@@ -32,8 +34,18 @@ def test_masks_per_batch_and_losses_for_auto_are_counted() -> None:
     batches, options = forecast_batches((6, 6)), {"masks": "per_batch", "n_masks": 5}
     found = score_modules(lora_forecaster(), batches, method="gated_dsic", **options).forward_equivalents
     config = SelectionConfig(keep="auto", n_masks=5)
-    assert selection_cost(config, 4, "per_batch", once=7) == SelectionCost(7, (found - 2) / 2 + 1, 3, beside=2)
-    assert selection_cost(SelectionConfig(keep=0.5), 4, "per_sample") == SelectionCost(0, 3, 0)
+    assert selection_cost(config, 4, "per_batch", 0.5, once=7) == SelectionCost(7, (found - 2) / 2 + 1, 3, beside=2)
+    assert selection_cost(SelectionConfig(keep=0.5), 4, "per_sample", 0.5) == SelectionCost(0, 3, 0)
+
+
+@pytest.mark.parametrize(("keep", "each"), [(10, 3), (1, 6), (0.05, 6)])
+def test_masks_of_few_modules_are_read_twice_and_planned_so(keep: float | int, each: int) -> None:
+    """A number of modules as well as the same share of them."""
+    gates = Gates(game(20, lambda gates: gates.sum(1)))
+    config = SelectionConfig(keep=keep, cost_share=1.0, scoring_batches=2)
+    asked = replace(ASKED, full=20, final=round(20 * keep) if isinstance(keep, float) else keep)
+    plan = plan_rounds(config, asked, gates, ScoringBatches(ones(16, 2), 2), model_loss, training=16_000)
+    assert plan.share == pytest.approx((INDEPENDENCE_PASSES + 11 * 2 * each) / 1000)
 
 
 def test_what_is_cheap_enough_stays_as_asked() -> None:

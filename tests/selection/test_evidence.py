@@ -43,9 +43,9 @@ def test_what_is_within_its_error_is_worth_nothing() -> None:
     found = Evidence({"a": 1.0, "b": -1.0, "c": 0.5, "d": -0.2}, {"a": 0.4, "b": 0.4, "c": 0.4, "d": None})
     assert found.worth(2.0) == {"a": 1.0, "b": -1.0, "c": 0.0, "d": -0.2}
     assert found.worth(0.0) == found.scores
-    assert found.share_told() == pytest.approx(2 / 3)
+    assert found.significant_share() == pytest.approx(2 / 3)
     assert found.helpful(2.0) == ("a",)
-    assert of(1.0, None).share_told() is None
+    assert of(1.0, None).significant_share() is None
     assert of(1.0, None).followed_by(of(1.0, 0.5), 0.5, 0.0).errors["a"] == 0.5
 
 

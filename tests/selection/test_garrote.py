@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear
 
-from tracetune.selection.garrote import Line, Quadratic, Reads, choose_penalty
+from tracetune.selection.garrote import Quadratic, Reads, choose_penalty
 
 
 def quadratics(periods: int, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,16 +73,3 @@ def test_what_differs_between_periods_is_shrunk_and_what_repeats_is_not() -> Non
     assert kept > 0.5
     assert shrunk < model.minimum(0.0, range(4))[1]
     assert choose_penalty(model, standard_errors=2.0) >= choose_penalty(model, standard_errors=1.0) >= penalty
-
-
-def test_equal_factors_follow_a_cubic() -> None:
-    """Losses t^3 - t per module: with M = 2 the minimum of t^3 - t + penalty * 2 t is known."""
-    t = np.array([0.0, 0.2, 0.8, 1.0])
-    losses, slopes = np.stack([t**3 - t] * 2, axis=1), 3 * t**2 - 1
-    gradients = np.repeat(slopes[:, None, None] / 2, 2, axis=1).repeat(2, axis=2)
-    line = Line.of(Reads(np.stack([t, t], axis=1), losses, gradients))
-    assert line.minimum(0.0, [0, 1]) == pytest.approx([3**-0.5] * 2, abs=0.003)
-    assert line.minimum(0.25, [0]) == pytest.approx([6**-0.5] * 2, abs=0.003)
-    assert line.closing_penalty() == pytest.approx(0.5, abs=0.003)
-    assert line.value(np.array([0.4, 0.4])) == pytest.approx([0.4**3 - 0.4] * 2)
-    np.testing.assert_array_equal(line.minimum(choose_penalty(line), [0, 1]), line.minimum(0.0, [0, 1]))

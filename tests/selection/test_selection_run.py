@@ -1,7 +1,9 @@
 """A selection without a Trainer: told of steps, it chooses; what it logs is enough to go on."""
 
+import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -111,3 +113,13 @@ def test_best_models_stay_as_long_as_a_checkpoint_needs_them(tmp_path: Path) -> 
     assert files() == {best_of[8]}
     run.keep_best_models([], running=False)
     assert not (tmp_path / "best").exists()
+
+
+def test_seconds_of_the_last_comparison_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on by one whenever it is read."""
+    monkeypatch.setattr("tracetune.selection.cost.time", SimpleNamespace(perf_counter=itertools.count().__next__))
+    gates = Gates(lora_forecaster())
+    run = begin(gates, [], keep="auto")
+    train(gates, run, range(1, STEPS + 1))
+    run.finish(STEPS)
+    assert run.spent.seconds == 1 + len(run.records) + 1  # the plan, the rounds, the end

@@ -14,7 +14,7 @@ from tests.selection.toys import Forecaster, forecast_batches, game, lora_foreca
 from tracetune.base.errors import InputError
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import lora_modules
-from tracetune.selection.soft_gates import common_factor, fold_gates, scale_adapters, soft_gates
+from tracetune.selection.soft_gates import fold_gates, soft_gates
 from tracetune.selection.validation import mean_loss
 
 
@@ -49,13 +49,6 @@ def test_what_helps_in_one_period_only_is_shrunk() -> None:
     found = soft_gates(players(2), periods([[-1.0, -2.0], [-1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0]]), separable)
     assert found.penalty > 0
     assert found.factors["players.1"] < 0.5 < found.factors["players.0"]
-
-
-def test_one_factor_for_all() -> None:
-    found = common_factor(players(3), periods([[-0.6, -0.6, -0.6]] * 2), separable)
-    assert list(found.factors.values()) == pytest.approx([0.6] * 3, abs=0.005)
-    assert found.losses["factors"] == pytest.approx([-0.54] * 2, abs=1e-4)
-    assert found.forward_equivalents == 5 * 2 * 3
 
 
 def test_closed_modules_stay_out_and_the_model_is_left_as_it_was() -> None:
@@ -97,7 +90,7 @@ def test_folded_gates_are_a_plain_checkpoint(tmp_path: Path, options: dict[str, 
 def test_scaling_by_zero_is_the_base_model() -> None:
     model = lora_forecaster().eval()
     (batch,) = forecast_batches((5,))
-    scale_adapters(model, 0.0)
+    fold_gates(model, dict.fromkeys(lora_modules(model), 0.0))
     with model.disable_adapter():  # the head is another one there, but trained nowhere
         expected = model(**batch)["sample_losses"]
     torch.testing.assert_close(model(**batch)["sample_losses"], expected)
@@ -123,6 +116,6 @@ def test_wrong_use_is_explained_and_changes_nothing() -> None:
     ):
         other = lora_forecaster(**options)
         with pytest.raises(InputError, match=message):
-            scale_adapters(other, 0.5)
+            fold_gates(other, dict.fromkeys(lora_modules(other), 0.5))
         with pytest.raises(InputError, match=message):
             soft_gates(Gates(other), [forecast_batches()] * 2)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+import pytest
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 from tracetune.selection.validation_batches import ScoringBatches
 
@@ -14,8 +15,10 @@ def read(batches: ScoringBatches, wanted: int, seed: int) -> list[int]:
     return [int(row) for (batch,) in batches.draw(wanted, (0, seed)) for row in batch]
 
 
-def test_samples_of_a_data_set_are_drawn_one_from_each_part() -> None:
-    batches = ScoringBatches(DataLoader(DATA, batch_size=4), 3)
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_samples_of_a_data_set_are_drawn_one_from_each_part(shuffle: bool) -> None:
+    """By the seed alone: a loader that shuffles draws its order where scoring has put the generators back."""
+    batches = ScoringBatches(DataLoader(DATA, batch_size=4, shuffle=shuffle), 3)
     one, other = read(batches, 2, seed=1), read(batches, 2, seed=2)
     assert [row // 10 for row in one] == [row // 10 for row in other] == list(range(8))
     assert one != other
@@ -34,13 +37,15 @@ def test_batches_of_a_list_are_drawn_one_from_each_part() -> None:
     assert batches.overlap(3) == 0.25
 
 
-def test_what_shuffles_or_has_no_length_is_read_from_its_beginning() -> None:
+def test_what_has_no_length_or_batches_of_its_own_is_read_from_its_beginning() -> None:
     class Stream(torch.utils.data.IterableDataset):
         def __iter__(self) -> Iterator[tuple[torch.Tensor]]:
             return iter([(torch.tensor([place]),) for place in range(5)])
 
     assert read(ScoringBatches(Stream(), 4), 2, seed=1) == [0, 1]
     assert ScoringBatches(Stream(), 4).overlap(2) == 1
-    shuffled = ScoringBatches(DataLoader(DATA, batch_size=4, shuffle=True), 3)
-    assert read(shuffled, 2, seed=1) != read(shuffled, 2, seed=1)
-    assert shuffled.overlap(2) == 0.1
+    for batches in ([[3, 1], [4, 7], [5, 9]], BatchSampler(RandomSampler(DATA), 2, drop_last=True)):
+        given = ScoringBatches(DataLoader(DATA, batch_sampler=batches), None)
+        assert len(read(given, 2, seed=1)) == 4
+        assert given.overlap(2) == 1
+    assert read(ScoringBatches(DataLoader(DATA, batch_sampler=[[3, 1], [4, 7]]), None), 1, seed=1) == [3, 1]

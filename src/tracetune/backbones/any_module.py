@@ -265,7 +265,7 @@ def _adapted_layers(backbone: AnyModule, patterns: tuple[str, ...] | None) -> li
 
 
 def _layers_called(backbone: AnyModule, layers: dict[str, nn.Linear]) -> set[str]:
-    """Return the names of the layers that are called while two series of T random steps are encoded."""
+    """Return the names of the layers that are called while two series of T steps are encoded."""
     called: set[str] = set()
     handles = [layer.register_forward_hook(lambda *_, name=name: called.add(name)) for name, layer in layers.items()]
     parameter = next(backbone.parameters(), None)

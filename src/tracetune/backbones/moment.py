@@ -131,11 +131,11 @@ class Moment(Backbone):
         return steps[..., -values.shape[-1] :]
 
     def embed(self, values: Tensor, input_mask: Tensor | None = None) -> Tensor:
-        """Return one embedding [B, D] a sample: tokens averaged over channels and fully observed patches."""
+        """Return one embedding [B, D] a sample: the mean of the tokens of the observed patches of all channels."""
         tokens, _ = self.encode(values, input_mask, hide_unobserved=True)
         _, observed = self._align(values, input_mask)
-        weights = self._patch_view(observed)[:, :1].transpose(1, 2).float()  # [B, N, 1]
-        return (tokens.mean(dim=1) * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+        weights = self._patch_view(observed).unsqueeze(-1).float()  # [B, C, N, 1]
+        return (tokens * weights).sum(dim=(1, 2)) / weights.sum(dim=(1, 2)).clamp(min=1)
 
     def forecast(self, past_values: Tensor, input_mask: Tensor | None, prediction_length: int) -> Tensor:
         """Return the zero-shot forecast [B, C, H]: the future is a hidden suffix to be reconstructed.

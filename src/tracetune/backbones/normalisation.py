@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_EPSILON = 1e-5  # added to the deviation, as RevIN does
+
 
 @dataclass(frozen=True)
 class InstanceStatistics:
@@ -26,7 +28,7 @@ class InstanceStatistics:
         return values * self.scale + self.location
 
 
-def normalise(values: Tensor, visible: Tensor, epsilon: float = 1e-5) -> tuple[Tensor, InstanceStatistics]:
+def normalise(values: Tensor, visible: Tensor) -> tuple[Tensor, InstanceStatistics]:
     """Normalise values [B, C, T] over their visible steps (RevIN without its affine part), and return the statistics.
 
     Always in float32. A series without visible steps has location 0 and scale 1. Missing values become 0.
@@ -35,7 +37,7 @@ def normalise(values: Tensor, visible: Tensor, epsilon: float = 1e-5) -> tuple[T
     shown = torch.where(visible, values, 0.0)
     location = shown.sum(dim=-1, keepdim=True) / count.clamp(min=1)
     variance = torch.where(visible, values - location, 0.0).square().sum(dim=-1, keepdim=True) / count.clamp(min=1)
-    scale = torch.where(count > 0, variance.sqrt() + epsilon, 1.0)
+    scale = torch.where(count > 0, variance.sqrt() + _EPSILON, 1.0)
     normalised = torch.nan_to_num((values - location) / scale, nan=0.0, posinf=0.0, neginf=0.0)
     return normalised, InstanceStatistics(location, scale)
 

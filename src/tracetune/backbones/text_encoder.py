@@ -76,11 +76,6 @@ class TextEncoder(Backbone):
         return nn.ModuleList() if self._blocks is None else self.model.get_submodule(self._blocks)
 
     @property
-    def takes_types(self) -> bool:
-        """Return whether the model tells the two texts of a pair apart by token types."""
-        return self._takes_types
-
-    @property
     def padding(self) -> int:
         """Return the token number that fills up short texts; the attention mask hides it."""
         return int(self.tokenizer.pad_token_id or 0)

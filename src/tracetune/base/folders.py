@@ -122,7 +122,7 @@ def require_empty(path: str | Path) -> None:
             raise InputError(f"The output folder {target} is not empty. Choose another one, or empty it first.")
 
 
-def require_apart(output: str | Path, state: str | Path, flag: str = "checkpoints") -> None:
+def require_apart(output: str | Path, state: str | Path) -> None:
     """Refuse an output folder and a folder for an interrupted run's state that lie one in the other.
 
     Raises:
@@ -131,7 +131,7 @@ def require_apart(output: str | Path, state: str | Path, flag: str = "checkpoint
     one, other = Path(output).resolve(), Path(state).resolve()
     if one == other or one in other.parents or other in one.parents:
         raise InputError(
-            f"Expected an output folder apart from the folder for {flag}, found {output} and {state}. "
+            f"Expected an output folder apart from the folder for checkpoints, found {output} and {state}. "
             "The output appears when the run is done, so neither can be inside the other: choose another path."
         )
 

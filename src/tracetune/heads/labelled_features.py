@@ -4,25 +4,17 @@ Shapes: B batch, C channels, N patches, D width, S samples, F features of the ou
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tracetune.base.errors import InputError
-
-
-class Reducer(Protocol):
-    """Whatever reduces tokens: the part of a `Head` that is not trained here."""
-
-    def reduce(self, tokens: Tensor) -> Tensor:
-        """Return reduced tokens [..., N', D'] of tokens [..., N, D]."""
-        ...
+from tracetune.heads.head import Head
 
 
 @torch.no_grad()
-def labelled_features(head: Reducer, batches: Iterable[Mapping[str, Tensor]]) -> tuple[np.ndarray, np.ndarray]:
+def labelled_features(head: Head, batches: Iterable[Mapping[str, Tensor]]) -> tuple[np.ndarray, np.ndarray]:
     """Return features [S, F], float64, and labels [S].
 
     Args:
@@ -38,3 +30,13 @@ def labelled_features(head: Reducer, batches: Iterable[Mapping[str, Tensor]]) ->
     if not parts:
         raise InputError("Expected at least one sample, found none.")
     return torch.cat([part for part, _ in parts]).numpy(), torch.cat([labels for _, labels in parts]).numpy()
+
+
+def require_all_classes(labels: np.ndarray, classes: int) -> None:
+    """Refuse labels [S] among which one of the K classes is missing.
+
+    Raises:
+        InputError: names the missing ones.
+    """
+    if missing := sorted(set(range(classes)) - set(labels.tolist())):
+        raise InputError(f"Expected training samples of all {classes} classes, found none of {missing}.")

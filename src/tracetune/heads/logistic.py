@@ -16,9 +16,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn import functional
 
-from tracetune.base.errors import InputError
 from tracetune.heads.head import Head
-from tracetune.heads.labelled_features import labelled_features
+from tracetune.heads.labelled_features import labelled_features, require_all_classes
 
 Batch = Mapping[str, Tensor]
 INVERSE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))
@@ -53,9 +52,7 @@ def fit_logistic(head: Head, train: Iterable[Batch], validation: Iterable[Batch]
         InputError: a class without training samples, or no validation sample.
     """
     features, labels = labelled_features(head, train)
-    classes = head.output.out_features
-    if missing := sorted(set(range(classes)) - set(labels.tolist())):
-        raise InputError(f"Expected training samples of all {classes} classes, found none of {missing}.")
+    require_all_classes(labels, head.output.out_features)
     held_out, truth = labelled_features(head, validation)
     mean, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > _CONSTANT, scale, 1.0)

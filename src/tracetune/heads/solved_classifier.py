@@ -12,12 +12,12 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tracetune.base.errors import InputError
 from tracetune.heads.calibration import best_factor
 from tracetune.heads.classification import RIDGE, SVM
-from tracetune.heads.labelled_features import labelled_features
+from tracetune.heads.head import Head
+from tracetune.heads.labelled_features import labelled_features, require_all_classes
 from tracetune.heads.ridge_classifier import solve_ridge
 from tracetune.heads.solved_block import SolvedBlock
 from tracetune.heads.svm_classifier import solve_svm
@@ -26,18 +26,12 @@ Batch = Mapping[str, Tensor]
 _SOLVERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], SolvedBlock]] = {RIDGE: solve_ridge, SVM: solve_svm}
 
 
-class BlockHead(Protocol):
+class BlockHead(Head, Protocol):
     """A head whose features come in equal blocks."""
-
-    output: nn.Linear
 
     @property
     def blocks(self) -> int:
         """Return V."""
-        ...
-
-    def reduce(self, tokens: Tensor) -> Tensor:
-        """Return reduced tokens [..., N', D'] of tokens [..., N, D]."""
         ...
 
 
@@ -72,8 +66,7 @@ def fit_classifier_head(
     """
     features, labels = labelled_features(head, batches)
     classes = head.output.out_features
-    if missing := sorted(set(range(classes)) - set(labels.tolist())):
-        raise InputError(f"Expected training samples of all {classes} classes, found none of {missing}.")
+    require_all_classes(labels, classes)
     weights = np.ones(len(labels)) if class_weights is None else class_weights[labels]
     targets = 2.0 * np.eye(classes)[labels] - 1
     blocks = np.split(features, head.blocks, axis=1)

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from tracetune.base.errors import InputError, argument
 
 BudgetUnit = Literal["modules", "parameters", "time"]
-UNITS: tuple[BudgetUnit, ...] = ("modules", "parameters", "time")
+UNITS: tuple[BudgetUnit, ...] = get_args(BudgetUnit)
 
 
 class Budget(Protocol):

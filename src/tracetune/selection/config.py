@@ -138,6 +138,10 @@ class SelectionConfig:
         unit = "modules" if self.budget_unit == "time" else self.budget_unit
         self.schedule(total_steps, budget_of(unit, parameter_counts))
 
+    def context_share(self, final: float) -> float:
+        """Return q, the share of open modules that scores presume: the final, for "auto" the middle of its range."""
+        return (1 + final) / 2 if self.keep == AUTO else final
+
     def last_round(self, total_steps: int) -> int:
         """Return the step t_f of a run of ``total_steps``, after which the choice is final."""
         return max(1, _steps(self.final_step, total_steps))
@@ -151,7 +155,7 @@ class SelectionConfig:
         start, stop = _steps(self.warmup_steps, total_steps), self.last_round(total_steps)
         if not start <= stop <= total_steps:
             raise _out_of_order(start, stop, total_steps)
-        final = amount_of(self.smallest_share if isinstance(self.keep, str) else self.keep, budget)
+        final = amount_of(float(self.smallest_share) if isinstance(self.keep, str) else self.keep, budget)
         return Schedule(start, stop, max(1, _steps(self.interval, total_steps)), budget.full, final)
 
 

@@ -38,7 +38,7 @@ class Spent:
 
     @classmethod
     def from_json(cls, content: Mapping[str, float]) -> "Spent":
-        """Return the cost that `to_json` wrote; zero for None."""
+        """Return the cost that `to_json` wrote; zero where nothing was written."""
         return cls(content.get("passes", 0.0), content.get("seconds", 0.0))
 
 

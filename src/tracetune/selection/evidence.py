@@ -4,8 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-TWO = 2.0
-"""Standard errors from zero that a random score exceeds in about one case of twenty."""
+_BEYOND_CHANCE = 2.0  # standard errors from zero that a random score exceeds in about one case of twenty
 
 
 @dataclass(frozen=True)
@@ -39,19 +38,19 @@ class Evidence:
                 )
         return Evidence(scores, errors)
 
-    def told(self, name: str, significance: float) -> bool:
+    def is_significant(self, name: str, significance: float) -> bool:
         """Return whether the score of ``name`` can be told from zero; True where its error is unknown."""
         error = self.errors[name]
         return error is None or abs(self.scores[name]) > significance * error
 
-    def share_told(self, significance: float = TWO) -> float | None:
-        """Return the share of the scores that can be told from zero; None where no error is known."""
+    def significant_share(self) -> float | None:
+        """Return the share of the scores beyond two standard errors from zero; None where no error is known."""
         known = [name for name, error in self.errors.items() if error is not None]
-        return sum(self.told(name, significance) for name in known) / len(known) if known else None
+        return sum(self.is_significant(name, _BEYOND_CHANCE) for name in known) / len(known) if known else None
 
     def worth(self, significance: float) -> dict[str, float]:
         """Return the scores to choose by: zero for those that cannot be told from it."""
-        return {name: score if self.told(name, significance) else 0.0 for name, score in self.scores.items()}
+        return {name: score if self.is_significant(name, significance) else 0.0 for name, score in self.scores.items()}
 
     def helpful(self, significance: float) -> tuple[str, ...]:
         """Return modules whose score is above zero and can be told from it."""
@@ -74,7 +73,7 @@ def verdict(evidence: Evidence, significance: float, signed: bool, kept: Iterabl
             "This score has no standard errors, or no zero to be told from: how much of its order is chance is unknown."
         )
     helpful = set(evidence.helpful(significance))
-    harmful = [name for name in names if evidence.told(name, significance) and evidence.scores[name] < 0]
+    harmful = [name for name in names if evidence.is_significant(name, significance) and evidence.scores[name] < 0]
     if not helpful and not harmful:
         return (
             f"None of the {len(names)} modules could be told from doing nothing ({significance:g} standard errors): "

@@ -13,17 +13,14 @@ Notation for shapes: M coefficients, P periods, K points.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline
 from scipy.optimize import minimize
 
 _PENALTIES = np.array([0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0])
 """Shares of the penalty at which the minimum is at zero."""
 
 _LEAST_UPDATE = 1e-8
-_GRID = 201
 
 
 @dataclass(frozen=True)
@@ -54,23 +51,6 @@ class Reads:
         return int(np.lexsort((sums, self.losses.mean(1) + penalty * sums))[0])
 
 
-class LossModel(Protocol):
-    """Losses of P periods at any factors."""
-
-    @property
-    def num_periods(self) -> int:
-        """Return the number of periods P."""
-
-    def value(self, factors: np.ndarray) -> np.ndarray:
-        """Return losses [P] at ``factors`` [M]."""
-
-    def minimum(self, penalty: float, periods: Sequence[int]) -> np.ndarray:
-        """Return factors [M] in [0, 1] with the lowest mean loss over ``periods`` plus ``penalty`` times their sum."""
-
-    def closing_penalty(self) -> float:
-        """Return the least penalty at which the minimum over all periods is at zero."""
-
-
 @dataclass(frozen=True)
 class Quadratic:
     """Quadratic losses of P periods around one point.
@@ -79,7 +59,7 @@ class Quadratic:
         at: [M] the point.
         losses: [P] values there.
         gradients: [P, M] gradients there.
-        curvatures: [P, M, M] second derivatives, none of them negative definite in any direction.
+        curvatures: [P, M, M] second derivatives, positive semi-definite.
     """
 
     at: np.ndarray
@@ -132,48 +112,7 @@ class Quadratic:
         return max(0.0, -float(slope.min()))
 
 
-@dataclass(frozen=True)
-class Line:
-    """Losses of P periods where all M factors are the same: a cubic spline through values and slopes.
-
-    Attributes:
-        size: M.
-        grid: [G] factors that are looked at.
-        losses: [P, G] there.
-    """
-
-    size: int
-    grid: np.ndarray
-    losses: np.ndarray
-
-    @classmethod
-    def of(cls, reads: Reads) -> "Line":
-        """Fit to reads with equal factors, in rising order from 0 to 1."""
-        spline = CubicHermiteSpline(reads.points[:, 0], reads.losses, reads.gradients.sum(2))
-        grid = np.linspace(0, 1, _GRID)
-        return cls(reads.points.shape[1], grid, spline(grid).T)
-
-    @property
-    def num_periods(self) -> int:
-        """Return the number of periods P."""
-        return len(self.losses)
-
-    def value(self, factors: np.ndarray) -> np.ndarray:
-        """Return losses [P] at ``factors`` [M], all of them equal."""
-        return self.losses[:, int(np.abs(self.grid - factors[0]).argmin())]
-
-    def minimum(self, penalty: float, periods: Sequence[int]) -> np.ndarray:
-        """Return equal factors [M] with the lowest mean loss over ``periods`` plus ``penalty`` times their sum."""
-        total = self.losses[list(periods)].mean(0) + penalty * self.size * self.grid
-        return np.full(self.size, self.grid[int(total.argmin())])
-
-    def closing_penalty(self) -> float:
-        """Return the least penalty at which the minimum over all periods is at zero."""
-        mean = self.losses.mean(0)
-        return max(0.0, float(((mean[0] - mean[1:]) / (self.size * self.grid[1:])).max()))
-
-
-def choose_penalty(model: LossModel, standard_errors: float = 0.0) -> float:
+def choose_penalty(model: Quadratic, standard_errors: float = 0.0) -> float:
     """Return the penalty whose factors, from the other periods, have the lowest loss on each period left out.
 
     Args:
@@ -193,7 +132,7 @@ def choose_penalty(model: LossModel, standard_errors: float = 0.0) -> float:
 
 
 def _curvature(points: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-    """Return second derivatives [M, M] from gradients [K, M] at the points [K, M], without negative curvature.
+    """Return second derivatives [M, M] from gradients [K, M] at the points [K, M], made positive semi-definite.
 
     Begins with what fits if no coefficient interacts with another.
     """

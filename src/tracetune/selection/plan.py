@@ -82,7 +82,8 @@ def plan_rounds(
     once = passes_for_masks(config)
     if config.budget_unit == "time":
         once += profile_passes(gates.parameter_counts(), math.ceil(size), gates.device)
-    cost = selection_cost(config, gates.M, masks, once)
+    keep = config.context_share(asked.final / asked.full)
+    cost = selection_cost(config, gates.M, masks, keep, once)
     plan = affordable(asked, count, cost, limit, config.least_evidence, MOST_FOR_EVIDENCE * passes)
     if (plan.schedule, plan.batches) != (asked, count) or plan.passes > limit:
         wanted = SelectionPlan(asked, count, cost.total(len(asked.rounds()), count))
@@ -90,25 +91,25 @@ def plan_rounds(
     return ScoringPlan(plan.schedule, plan.batches, masks, plan.passes / passes)
 
 
-def selection_cost(config: SelectionConfig, modules: int, masks: str, once: float = 0.0) -> SelectionCost:
+def selection_cost(config: SelectionConfig, modules: int, masks: str, keep: float, once: float = 0.0) -> SelectionCost:
     """Return the cost of the configured score, and of the validation losses that ``keep="auto"`` looks at.
 
     Args:
         config: score and its options.
         modules: M.
         masks: "per_sample" or "per_batch", for "gated_dsic".
+        keep: q, for "gated_dsic".
         once: cost of what is done once.
     """
     beside = find_score(config.score).passes_per_round(modules, masks=masks, n_masks=config.n_masks)
-    each = score_passes(config, modules, masks)
+    each = score_passes(config, modules, masks, keep)
     if config.keep != AUTO:
         return SelectionCost(once, each, 0.0, beside)
     return SelectionCost(once, each + FORWARD, 3 * FORWARD, beside)
 
 
-def score_passes(config: SelectionConfig, modules: int, masks: str) -> float:
-    """Return forward passes over a batch that the configured score of M modules takes."""
-    keep = config.keep if isinstance(config.keep, float) else 0.5
+def score_passes(config: SelectionConfig, modules: int, masks: str, keep: float) -> float:
+    """Return forward passes over a batch that the configured score of M modules takes, with ``keep`` for q."""
     options = {"masks": masks, "n_masks": config.n_masks, "context": config.context, "keep": keep}
     return find_score(config.score).passes_per_batch(modules, **options)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tracetune.selection.budget import Budget
-from tracetune.selection.config import AUTO, SelectionConfig
+from tracetune.selection.config import SelectionConfig
 from tracetune.selection.evidence import Evidence
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import Importance, score_modules
@@ -47,7 +47,7 @@ def selection_round(
         overlap: share of the validation data that two rounds have in common.
         validation_loss: loss of the model as it is, for the record.
     """
-    options = _options(config, budget.module_share(final), step)
+    options = _options(config, config.context_share(budget.module_share(final)), step)
     importance = score_modules(gates.model, batches, loss_fn, config.score, gates=gates, **options)
     present = _evidence(importance)
     evidence = present if previous is None else previous.evidence.followed_by(present, config.ema, overlap)
@@ -62,7 +62,7 @@ def selection_round(
         standard_errors=dict(present.errors),
         smoothed=dict(evidence.scores),
         smoothed_errors=dict(evidence.errors),
-        told_apart=evidence.share_told() if signed else None,
+        told_apart=evidence.significant_share() if signed else None,
         opened=[name for name in chosen if name not in before],
         closed=[name for name in before if name not in chosen],
         open=list(chosen),
@@ -79,10 +79,10 @@ def shared_profile(profile: StepTimeProfile) -> StepTimeProfile:
     return StepTimeProfile(dict(zip(profile.base, base, strict=True)), dict(zip(profile.cost, cost, strict=True)))
 
 
-def _options(config: SelectionConfig, share: float, step: int) -> dict[str, float | str]:
-    """Return options of the configured score; q is the final share of modules, for "auto" the middle of its range."""
+def _options(config: SelectionConfig, keep: float, step: int) -> dict[str, float | str]:
+    """Return options of the configured score, with ``keep`` for q."""
     options: dict[str, float | str] = {
-        "keep": (1 + share) / 2 if config.keep == AUTO else share,
+        "keep": keep,
         "context": config.context,
         "masks": config.masks,
         "n_masks": config.n_masks,

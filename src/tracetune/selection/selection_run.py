@@ -141,9 +141,10 @@ class SelectionRun:
     def _come_down(self, step: int) -> None:
         plan = self._planned()
         if self.config.keep == AUTO:
-            self._offer(plan, step)
-            self._auto.restore()
-            self._close_what_does_not_help(plan)
+            with self.spent.timed():
+                self._offer(plan, step)
+                self._auto.restore()
+                self._close_what_does_not_help(plan)
         elif not self.records or self.records[-1].budget > plan.schedule.final:
             self._round(plan, step, plan.schedule.final)
         if self.records and self.records[-1].told_apart == 0:

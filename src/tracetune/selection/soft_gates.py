@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from tracetune.base.errors import InputError, unknown_name
-from tracetune.selection.garrote import Line, LossModel, Quadratic, Reads, choose_penalty
+from tracetune.selection.garrote import Quadratic, Reads, choose_penalty
 from tracetune.selection.gates import Gates, check_base_weights
-from tracetune.selection.layers import active_b, lora_modules
+from tracetune.selection.layers import active_b
 from tracetune.selection.passes import FORWARD_BACKWARD
 from tracetune.selection.process_means import mean_over_processes
 from tracetune.selection.validation import (
@@ -92,24 +92,6 @@ def soft_gates(
     return reader.result(reads, chosen)
 
 
-def common_factor(
-    gates: Gates,
-    periods: Periods,
-    loss_fn: LossFunction = model_loss,
-    *,
-    penalty: float | None = None,
-    standard_errors: float = 0.0,
-) -> SoftGates:
-    """Choose one factor for all open modules, by a cubic spline between four points of the diagonal.
-
-    Arguments, result and errors are those of `soft_gates`.
-    """
-    reader = _Reader(gates, periods, loss_fn, penalty)
-    reads = reader.diagonal()
-    factors, chosen = _choose(Line.of(reads), penalty, standard_errors)
-    return reader.result(reads.followed_by(reader.read(factors)), chosen)
-
-
 def fold_gates(model: nn.Module, factors: Mapping[str, float]) -> tuple[str, ...]:
     """Multiply the adapters of the named modules by their factors, for good, and return those that are now zero.
 
@@ -140,11 +122,6 @@ def fold_gates(model: nn.Module, factors: Mapping[str, float]) -> tuple[str, ...
     return tuple(name for name, factor in factors.items() if factor == 0)
 
 
-def scale_adapters(model: nn.Module, factor: float) -> None:
-    """Multiply all adapters of ``model`` by one factor, for good; see `fold_gates`."""
-    fold_gates(model, dict.fromkeys(lora_modules(model), factor))
-
-
 def check_foldable(gates: Gates, names: Iterable[str]) -> None:
     """Refuse modules whose contribution a factor on ``lora_B`` does not scale.
 
@@ -163,7 +140,7 @@ def check_foldable(gates: Gates, names: Iterable[str]) -> None:
     check_base_weights(gates.model)
 
 
-def _choose(model: LossModel, penalty: float | None, standard_errors: float) -> tuple[np.ndarray, float]:
+def _choose(model: Quadratic, penalty: float | None, standard_errors: float) -> tuple[np.ndarray, float]:
     """Return factors [M] and the penalty they were found with."""
     chosen = choose_penalty(model, standard_errors) if penalty is None else penalty
     return model.minimum(chosen, range(model.num_periods)), chosen

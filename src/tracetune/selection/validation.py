@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tracetune.base.errors import InputError
 from tracetune.base.module_device import module_device
@@ -45,11 +44,6 @@ def model_loss(model: nn.Module, batch: AnyBatch) -> Tensor:
         f"Expected an output with 'loss' or one of {', '.join(_SAMPLE_LOSSES)}; {type(output).__name__} has none. "
         "Put the targets into the batches, or pass loss_fn(model, batch)."
     )
-
-
-def classification_loss(model: nn.Module, batch: Mapping[str, Tensor]) -> Tensor:
-    """Return cross entropy [B] of a classifier with ``logits`` [B, classes] for ``batch["labels"]`` [B]."""
-    return functional.cross_entropy(model(**batch).logits, batch["labels"], reduction="none")
 
 
 def checked_loss(model: nn.Module, batch: AnyBatch, loss_fn: LossFunction) -> Tensor:
@@ -99,10 +93,15 @@ def on_device(model: nn.Module, batches: Iterable[AnyBatch]) -> Iterator[AnyBatc
         empty = False
         yield _mapped(batch, lambda tensor: tensor.to(device))
     if empty:
-        raise InputError(
-            "Expected at least one validation batch, found none. "
-            "Give more validation data, or a loader without drop_last (fewer samples than one batch are dropped by it)."
-        )
+        raise no_batch()
+
+
+def no_batch() -> InputError:
+    """Return the error for validation data without a batch."""
+    return InputError(
+        "Expected at least one validation batch, found none. Give more validation data, or a loader without drop_last "
+        "(fewer samples than one batch are dropped by it)."
+    )
 
 
 def batch_size(batch: AnyBatch) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler, Subset
 
 from tracetune.base.errors import InputError
-from tracetune.selection.validation import AnyBatch
+from tracetune.selection.validation import AnyBatch, no_batch
 
 
 class ScoringBatches:
@@ -31,26 +31,29 @@ class ScoringBatches:
     def draw(self, wanted: int, seed: Sequence[int] | int) -> Iterable[AnyBatch]:
         """Return as many batches as ``wanted``, others for every seed; all of them where there are no more.
 
-        Of a list some batches; of a data set that a DataLoader reads in order, samples, one from each of equal parts.
-        What can only be read from the beginning is, and a DataLoader that shuffles has another beginning each time.
+        Of a list some batches; of a data set under a DataLoader, shuffled or not, samples, one from each of equal
+        parts. What can only be read from the beginning is.
         """
         loader, source = self.batches, np.random.default_rng(seed)
         if isinstance(loader, (list, tuple)):
             return [loader[place] for place in _one_of_each(len(loader), wanted, source)]
-        if isinstance(loader, DataLoader) and isinstance(loader.sampler, SequentialSampler) and loader.batch_size:
-            if wanted >= len(loader):
-                return loader
-            chosen = _one_of_each(len(loader.sampler), wanted * loader.batch_size, source)
-            return DataLoader(Subset(loader.dataset, chosen), loader.batch_size, collate_fn=loader.collate_fn)
-        return ScoringBatches(loader, wanted)
+        if not _draws_samples(loader):
+            return ScoringBatches(loader, wanted)
+        chosen = _one_of_each(len(loader.dataset), wanted * loader.batch_size, source)
+        return DataLoader(Subset(loader.dataset, chosen), loader.batch_size, collate_fn=loader.collate_fn)
 
     def overlap(self, wanted: int) -> float:
-        """Return the mean share that two draws of ``wanted`` batches have in common; 1 where that is not known."""
+        """Return the mean share that two draws of ``wanted`` batches have in common; 1 where they are not drawn."""
         loader = self.batches
-        drawn = isinstance(loader, (list, tuple)) or (
-            isinstance(loader, DataLoader) and isinstance(loader.sampler, (SequentialSampler, RandomSampler))
-        )
-        return min(1.0, wanted / len(loader)) if drawn else 1.0  # type: ignore[arg-type]
+        if isinstance(loader, (list, tuple)):
+            return min(1.0, wanted / len(loader))
+        return min(1.0, wanted * loader.batch_size / len(loader.dataset)) if _draws_samples(loader) else 1.0
+
+
+def _draws_samples(loader: Any) -> bool:
+    """Return whether a DataLoader reads all samples of a data set, in order or shuffled, and makes the batches."""
+    known = isinstance(loader, DataLoader) and isinstance(loader.sampler, (SequentialSampler, RandomSampler))
+    return known and loader.batch_size is not None
 
 
 def _one_of_each(size: int, parts: int, source: np.random.Generator) -> list[int]:
@@ -71,10 +74,7 @@ def checked_validation(validation: object) -> Any:
     if isinstance(validation, Iterator):
         validation = list(validation)
     if hasattr(validation, "__len__") and len(validation) == 0:
-        raise InputError(
-            "Expected at least one validation batch, found none. Give more validation data, or a loader without "
-            "drop_last (fewer samples than one batch are dropped by it)."
-        )
+        raise no_batch()
     return validation
 
 

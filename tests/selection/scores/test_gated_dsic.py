@@ -243,7 +243,7 @@ def test_same_seed_same_scores() -> None:
         ({"keep": 0.0}, r"share of modules that stays open, in \(0, 1\], found 0\.0"),
         ({"context": "budgets"}, "Did you mean 'budget'"),
         ({"masks": "sample"}, "Unknown masks 'sample'"),
-        ({"n_masks": 0}, "n_masks of at least 1"),
+        ({"n_masks": 0}, "n_masks of at least 2"),
         ({"n_masks": 1, "masks": "per_batch"}, "n_masks of at least 2, found 1: fewer masks per batch cannot see"),
         ({"mask": "auto"}, "Unknown option of score 'gated_dsic' 'mask'"),
     ],

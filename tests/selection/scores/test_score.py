@@ -30,7 +30,7 @@ def test_a_new_score_is_found_by_everything_that_knows_scores_by_name(toy_score:
     result = score_modules(model, forecast_batches(), method=toy_score, factor=3.0)
     assert result.scores.tolist() == [0.0, 3.0, 6.0, 9.0]
     assert result.ranking()[0] == Gates(model).names[-1]
-    assert score_passes(SelectionConfig(score=toy_score), modules=4, masks="per_sample") == 8.5
+    assert score_passes(SelectionConfig(score=toy_score), modules=4, masks="per_sample", keep=0.5) == 8.5
     with pytest.raises(InputError, match="Unknown option of score 'toy' 'factors'"):
         score_modules(model, [], method=toy_score, factors=1)
 

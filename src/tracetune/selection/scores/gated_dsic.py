@@ -162,11 +162,6 @@ def _stratified_samples(size: int, keep: float, context: str) -> int | None:
 
 def _per_batch(gates: Gates, batches: Iterable[AnyBatch], loss_fn: LossFunction, draw: _Draw) -> Iterator[_Group]:
     """Yield batches, or parts of few ones, each read at masks that all of its samples share."""
-    if draw.n_masks < LEAST_MASKS:
-        raise InputError(
-            f"Expected n_masks of at least {LEAST_MASKS}, found {draw.n_masks}: fewer masks per batch cannot see every "
-            "module both open and closed."
-        )
     stratified = draw.context == "budget" and draw.n_masks >= stratified_masks(draw.keep)
     count = draw.n_masks if stratified else draw.n_masks // 2
     for part in replicates(gates, batches, loss_fn):
@@ -193,5 +188,8 @@ def _check_options(keep: float, context: str, masks: str, n_masks: int) -> None:
         raise unknown_name("masks", masks, MASKS)
     if not 0 < keep <= 1:
         raise InputError(f"Expected keep, the share of modules that stays open, in (0, 1], found {keep!r}.")
-    if n_masks < 1:
-        raise InputError(f"Expected n_masks of at least 1, found {n_masks!r}.")
+    if n_masks < LEAST_MASKS:
+        raise InputError(
+            f"Expected n_masks of at least {LEAST_MASKS}, found {n_masks!r}: fewer masks per batch cannot see every "
+            "module both open and closed."
+        )

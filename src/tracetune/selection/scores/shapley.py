@@ -79,7 +79,7 @@ def shapley(
     Standard errors are those of the sampled orders alone: 0 where values are exact. What other batches would give is
     not part of them.
     """
-    kept = list(on_device(gates.model, batches))
+    kept = list(batches)
     loss = subset_loss(gates, kept, loss_fn)
     if _is_exact(gates.M, pairs, exact_limit):
         result = exact_shapley(loss, gates.M, progress=progress)
