@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-_BEYOND_CHANCE = 2.0  # standard errors from zero that a random score exceeds in about one case of twenty
+_USUAL_SIGNIFICANCE = 2.0  # standard errors from zero that a random score exceeds in about one case of twenty
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Evidence:
     def significant_share(self) -> float | None:
         """Return the share of the scores beyond two standard errors from zero; None where no error is known."""
         known = [name for name, error in self.errors.items() if error is not None]
-        return sum(self.is_significant(name, _BEYOND_CHANCE) for name in known) / len(known) if known else None
+        return sum(self.is_significant(name, _USUAL_SIGNIFICANCE) for name in known) / len(known) if known else None
 
     def worth(self, significance: float) -> dict[str, float]:
         """Return the scores to choose by: zero for those that cannot be told from it."""

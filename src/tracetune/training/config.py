@@ -4,11 +4,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError, argument
 
 LEARNING_RATE = 5e-4
 AUTO = "auto"
+_LEAST = {"weight_decay": 0, "max_grad_norm": 0, "num_workers": 0, "early_stopping_patience": 1}
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,9 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"Expected {argument(name)} of at least 1, or none for no limit, found {value!r}.")
-        require_at_least(self, 0, "weight_decay", "max_grad_norm", "num_workers")
-        require_at_least(self, 1, "early_stopping_patience")
+        for name, least in _LEAST.items():
+            if not (value := getattr(self, name)) >= least:
+                raise InputError(f"Expected {argument(name)} of at least {least}, found {value!r}.")
         if self.bf16 not in (True, False, "auto"):
             raise InputError(f"Expected {argument('bf16')} to be true, false or auto, found {self.bf16!r}.")
 
