@@ -162,8 +162,9 @@ def _fitted(name: str, value: object, hint: object) -> Any:
         if value is None and NoneType in get_args(hint):
             return value
         if len(options) > 1:
-            amount = isinstance(value, str) and {int, float} <= set(options)
-            return spelled_number(value, (int, float)) if amount else value
+            if isinstance(value, str) and {int, float} <= set(options):
+                return spelled_number(value, (int, float))
+            return value
         hint = options[0]
     kind, parts = get_origin(hint) or hint, get_args(hint)
     if kind in (tuple, list) and isinstance(value, (tuple, list)):

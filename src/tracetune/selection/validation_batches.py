@@ -22,7 +22,7 @@ class ScoringBatches:
     """
 
     def __init__(self, batches: Iterable[AnyBatch], count: int | None) -> None:
-        self.batches = batches
+        self.batches: Any = batches
         self.count = count
 
     def __iter__(self) -> Iterator[AnyBatch]:
