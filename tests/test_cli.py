@@ -73,6 +73,9 @@ def test_finetune_predict_evaluate(
     assert list(items["forecaster"]) == ["model", "repeat last", "seasonal naive (24)"] * 2
     assert list(items["item_id"]) == ["item0"] * 3 + ["item1"] * 3
     assert plot.is_file()
+    page = tmp_path / "worst.html"
+    assert run(monkeypatch, "evaluate", table, "--model", folder, "--plot", page) == 0
+    assert "<h2>By item</h2>" in page.read_text() and "<svg" in page.read_text()
 
 
 def test_trace_is_the_default_method_and_importance_reads_what_it_wrote(

@@ -51,7 +51,8 @@ def test_a_file_without_a_header_is_read_and_said(tmp_path: Path, caplog: pytest
     ("content", "message"),
     [
         ("text,label\n", "Expected rows"),
-        ("text,label\na,b,c\n", "cannot be cut into cells"),
+        ("\ntext,label\na,b,c\n", "cannot be cut into cells: line 3 has 3 of them, the lines before 2. Put quotes"),
+        ('text,label\na,b\n"c,d\n', "a quote in line 3 is never closed"),
         ("", "empty file"),
     ],
 )

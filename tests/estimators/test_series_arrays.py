@@ -1,16 +1,18 @@
 """Arrays with time before channels: refused or said by their shapes, the same for every estimator that takes arrays."""
 
 import logging
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.tiny import save_tiny
 from tracetune import AnomalyDetector, Classifier, Forecaster, InputError
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.anomaly.frames import panel_of, require_channels
-from tracetune.estimators.labelled import checked_samples
-from tracetune.estimators.series_arrays import question_order
+from tracetune.estimators.labelled import checked_samples, class_numbers
+from tracetune.estimators.series_arrays import numbers_of, question_order
 
 TIME_FIRST = np.random.default_rng(0).normal(size=(300, 3))
 TURNED = r"found \[300, 3\]: 300 channels of 3 steps.*array\.T.*swapaxes\(1, 2\).*give a table"
@@ -78,3 +80,41 @@ def test_one_new_step_of_many_channels_is_no_doubt() -> None:
 def panel_options() -> ReadingOptions:
     """Return how the table was read of a detector that has learned arrays."""
     return ReadingOptions()
+
+
+def test_what_is_masked_or_na_is_missing() -> None:
+    masked = np.ma.masked_array([[1.0, -999.0, 3.0]], mask=[[False, True, False]])
+    nullable = pd.DataFrame({"a": pd.array([1, None, 3], dtype="Int64")}).T
+    for given in (masked, nullable, nullable.to_numpy(), [[1.0, None, 3.0]]):
+        np.testing.assert_array_equal(numbers_of(given, 0), [[1.0, np.nan, 3.0]])
+
+
+@pytest.mark.parametrize(
+    ("array", "found"),
+    [
+        (np.array([[1 + 2j]]), "complex numbers"),
+        (np.array([["2024-01-01"]], dtype="datetime64[D]"), "dates"),
+        (np.array([[5]], dtype="timedelta64[h]"), "durations"),
+    ],
+)
+def test_what_numpy_would_make_numbers_of_in_silence_is_refused(array: np.ndarray, found: str) -> None:
+    with pytest.raises(InputError, match=f"in series 2, found {found}"):
+        numbers_of(array, 2)
+
+
+@pytest.mark.parametrize("data", [None, 5])
+def test_what_is_no_series_at_all_is_refused_in_words(data: Any) -> None:
+    with pytest.raises(InputError, match="Expected an array"):
+        checked_samples(data)
+
+
+@pytest.mark.parametrize("label", ["", " ", None, np.nan, pd.NA])
+def test_a_label_that_says_nothing_is_missing(label: Any) -> None:
+    with pytest.raises(InputError, match="found none for series 1"):
+        class_numbers(["a", label, "b"], 3, None)
+
+
+def test_masked_labels_are_missing_and_bytes_are_text() -> None:
+    with pytest.raises(InputError, match="found none for series 1"):
+        class_numbers(np.ma.masked_array([1, 2, 3], mask=[0, 1, 0]), 3, None)
+    assert class_numbers(np.array([b"walk", b"run"]), 2, None)[1] == ["run", "walk"]  # as scipy reads ARFF files

@@ -56,6 +56,16 @@ def test_finetune_detect_and_evaluate(
         run("detect test.csv --model run --output other.csv --rolling 1200")
     assert "--rolling of 1,200" in error.value.for_command_line() and not Path("other.csv").exists()
     said = capsys.readouterr().out
+    times = pd.date_range("2023-03-14", periods=300, freq="h").strftime("%d.%m.%Y %H:%M")
+    table(300, start=900, seed=5).drop(columns="time").assign(when=times).to_csv("dotted.csv", index=False)
+    run("detect dotted.csv --timestamp-column when --model run --output dotted_scores.csv --events dotted_events.csv")
+    assert pd.read_csv("dotted_scores.csv")["when"].tolist() == times.tolist()
+    run("detect dotted.csv --model run --output again.csv --plot events.html")
+    page = Path("events.html").read_text()
+    assert page.count("<svg") == 1 and "<h2>Events</h2>" in page and "http://" not in page.partition("<svg")[0]
+    assert set(pd.read_csv("dotted_events.csv")[["start", "end", "peak", "last_alarm"]].to_numpy().ravel()) <= set(
+        times
+    )
     assert "Alarms are raised above a score of" in said and "1 event in 300 steps" in said
     assert "last_alarm" in events.columns and "alarm" not in said.partition("Events")[2].partition("1 event in")[0]
     for flags, message in (

@@ -37,6 +37,9 @@ def test_a_table_is_learned_from_classified_and_measured(tmp_path: Path, capsys:
     found = evaluate(from_mapping(EvaluateConfig, {**known, "data": test, "plot": str(picture)}))
     assert found.accuracy > 0.8
     assert "predicted class" in picture.read_text(encoding="utf-8")
+    evaluate(from_mapping(EvaluateConfig, {**known, "data": test, "plot": str(tmp_path / "classes.html")}))
+    page = (tmp_path / "classes.html").read_text(encoding="utf-8")
+    assert "<h2>By class</h2>" in page and "predicted class" in page
     for plot, message in ((picture, "exists already"), (tmp_path / "c.xyz", r"ends in \.png"), (tmp_path, "ends in")):
         with pytest.raises(InputError, match=message):
             evaluate(from_mapping(EvaluateConfig, {**known, "data": test, "plot": str(plot)}))

@@ -38,8 +38,26 @@ def test_finetune_impute_and_evaluate(
     assert Path("filled.png").stat().st_size > 1000
     run("evaluate train.csv --model run --pattern blocks --share 0.2 --output errors.csv")
     assert pd.read_csv("errors.csv")["method"].tolist()[0] == "model"
-    assert "15 values filled in, 800 rows" in capsys.readouterr().out
+    assert "15 values filled in (a 13, b 2), 800 rows" in " ".join(capsys.readouterr().out.split())
+    long_table(frame).to_csv("long.csv", index=False)
+    run("impute long.csv --model base --output long_filled.csv --plot gaps.html")
+    page = Path("gaps.html").read_text()
+    assert page.count("<svg") == 1 and "<h1>Gaps of long.csv, filled in</h1>" in page
+    assert [f"<td>{name}</td>" in page for name in ("north", "south", "a", "b")] == [True] * 4
+    said = capsys.readouterr().out
+    assert "each of columns 'a', 'b' is a channel: --target NAME takes others" in said
+    assert "26 values filled in (a 24, b 2)" in " ".join(said.split())
+    found = pd.read_csv("long_filled.csv")
+    assert found["day"].tolist() == long_table(frame, whole=True)["day"].tolist()
+    assert found[["a", "b"]].notna().all(axis=None) and found["a_filled"].sum() == 24
     with pytest.raises(InputError, match="fitted imputer"):
         run("impute train.csv --model base --output other.csv --quantiles 0.1")
     with pytest.raises(InputError, match="between 0 and 1"):
         run("evaluate train.csv --model run --share 2")
+
+
+def long_table(frame: pd.DataFrame, *, whole: bool = False) -> pd.DataFrame:
+    """Return two items one below the other, their days written as 14.03.2023; without two rows unless ``whole``."""
+    shops = pd.concat([frame.assign(shop=name) for name in ("north", "south")], ignore_index=True)
+    shops["day"] = shops.pop("date").dt.strftime("%d.%m.%Y %H:%M")
+    return shops if whole else shops.drop(index=[300, 301])

@@ -166,3 +166,14 @@ def test_a_table_for_no_task_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"a": ["x", "y"], "b": ["u", "v"]}).to_csv(tmp_path / "a.csv", index=False)
     with pytest.raises(InputError):
         inspect_table(from_mapping(InspectConfig, {"data": str(tmp_path / "a.csv")}))
+
+
+def test_a_table_with_items_and_several_measures_is_inspected_with_all_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    frame = seasonal_frame().rename(columns={"target": "sales"})
+    frame["price"] = np.where(np.arange(len(frame)) % 9 < 2, np.nan, np.sin(np.arange(len(frame))))
+    frame.to_csv(tmp_path / "shops.csv", index=False)
+    forecast, filled = proposed(tmp_path / "shops.csv", capsys)
+    assert forecast[forecast.index("--target") + 1] == "sales"
+    assert filled[filled.index("--task") + 1] == "imputation" and "--target" not in filled

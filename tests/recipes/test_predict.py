@@ -118,3 +118,31 @@ def test_trend_and_season_are_taken_out_as_in_python(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="share from 0 to 1, found 2"):
         predict(config_of(**options, adjust_trend=2.0, output=str(tmp_path / "none.csv")))
     assert not (tmp_path / "none.csv").exists()
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y %H:%M", "%-m/%-d/%Y %-I:%M %p", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ"])
+def test_times_are_written_as_the_table_writes_them(model: str, tmp_path: Path, form: str) -> None:
+    frame = seasonal_frame(length=100)
+    frame["timestamp"] = frame["timestamp"].dt.strftime(form)
+    frame.to_csv(tmp_path / "all.csv", index=False)
+    past = frame.groupby("item_id").head(100 - HORIZON)
+    past.to_csv(tmp_path / "past.csv", index=False)
+    later = frame.groupby("item_id").tail(HORIZON)["timestamp"].tolist()
+    options = {"data": str(tmp_path / "past.csv"), "model": model, "device": "cpu"}
+    predict(config_of(**options, output=str(tmp_path / "whole.csv")))
+    assert pd.read_csv(tmp_path / "whole.csv")["timestamp"].tolist() == later
+    predict(config_of(**options, output=str(tmp_path / "pieces.csv"), chunk_rows=50))
+    assert pd.read_csv(tmp_path / "pieces.csv")["timestamp"].tolist() == later
+    predict(config_of(**options, output=str(tmp_path / "whole.parquet")))
+    assert pd.api.types.is_datetime64_any_dtype(pd.read_parquet(tmp_path / "whole.parquet")["timestamp"])
+
+
+def test_times_whose_form_is_not_kept_are_said_once(model: str, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    frame = seasonal_frame(length=100)
+    frame["hour"] = frame["timestamp"].dt.hour
+    frame["timestamp"] = frame["timestamp"].dt.strftime("%d.%m.%Y")
+    frame.to_csv(tmp_path / "past.csv", index=False)
+    options = {"data": str(tmp_path / "past.csv"), "timestamp_column": ("timestamp", "hour"), "model": model}
+    predict(config_of(**options, device="cpu", output=str(tmp_path / "out.csv")))
+    assert capsys.readouterr().out.count("have a form that is not kept") == 1
+    assert pd.read_csv(tmp_path / "out.csv")["timestamp"].str.match(r"\d{4}-\d\d-\d\d ").all()

@@ -45,6 +45,8 @@ class Origin:
         zone: time zone of the timestamps, None where they had none.
         local_clock: whether the panel's timestamps are clock readings of ``zone``, not UTC.
         frame: kind of table: ``pandas``, ``polars`` or ``pyarrow``.
+        time_form: how the source writes times, a form of `time_text`; "" where they are no text, or text as pandas
+            writes it; None for text of another form.
         reading: how the source was read, in JSON's types, so that tables like it can be read alike; None if not kept.
     """
 
@@ -53,6 +55,7 @@ class Origin:
     zone: str | None = None
     local_clock: bool = False
     frame: str = "pandas"
+    time_form: str | None = ""
     reading: JsonObject | None = field(default=None, compare=False)
 
 

@@ -67,8 +67,8 @@ def _read_lines(source: Path) -> tuple[pd.DataFrame, int]:
         rows = pd.read_csv(io.StringIO(text), **options)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise InputError(
-            f"{source.name} cannot be cut into cells: {str(error)[:200]}. Put quotes around texts that hold "
-            f"{separator!r}."
+            f"{source.name} cannot be cut into cells: {_in_words(str(error), first_line)}. Put quotes around texts "
+            f"that hold {separator!r}, and close them."
         ) from error
     if _has_header(rows):
         return rows.iloc[1:].reset_index(drop=True).set_axis(list(rows.iloc[0]), axis=1), first_line + 1
@@ -79,6 +79,16 @@ def _read_lines(source: Path) -> tuple[pd.DataFrame, int]:
         ", ".join(map(repr, names)),
     )
     return rows.set_axis(names, axis=1), first_line
+
+
+def _in_words(error: str, first_line: int) -> str:
+    """Return what pandas says of a line, in words of the file."""
+    if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", error):
+        expected, line, cells = map(int, found.groups())
+        return f"line {first_line - 1 + line} has {cells} of them, the lines before {expected}"
+    if found := re.search(r"EOF inside string starting at row (\d+)", error):
+        return f"a quote in line {first_line + int(found[1])} is never closed"
+    return error.strip()[:200]
 
 
 def _decoded(content: bytes) -> str:

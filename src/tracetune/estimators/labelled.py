@@ -29,6 +29,10 @@ def checked_samples(
     """
     found: list[np.ndarray] = []
     known = channels is not None
+    if not hasattr(values, "__iter__"):
+        raise InputError(
+            f"Expected an array [series, channels, steps], or one a series, found {type(values).__name__}."
+        )
     for index, array in enumerate(values):
         series = numbers_of(array, index)
         if series.ndim != 2 or 0 in series.shape:
@@ -114,15 +118,15 @@ def class_numbers(
     Raises:
         InputError: another number of labels than samples, a missing label, or a class that is not known.
     """
+    masked = np.ma.getmaskarray(labels).ravel() if isinstance(labels, np.ma.MaskedArray) else False
     given = np.asarray(labels, dtype=object).ravel()
     one, many = nouns
     if len(given) != samples:
         raise InputError(f"Expected a label for each of {samples} {many}, found {len(given)} labels.")
-    if pd.isna(given).any():
-        raise InputError(
-            f"Expected a label for each {one}, found none for {one} {int(np.flatnonzero(pd.isna(given))[0])}."
-        )
     names = [_name(label) for label in given]
+    missing = pd.isna(given) | masked | [not name.strip() for name in names]
+    if missing.any():
+        raise InputError(f"Expected a label for each {one}, found none for {one} {int(missing.argmax())}.")
     known = sorted(set(names), key=_order) if classes is None else list(classes)
     if set(names) - set(known):
         alike = {plain_number(name): name for name in known if plain_number(name) is not None}
@@ -144,7 +148,7 @@ def _listed(classes: Sequence[str], most: int = 10) -> str:
 def _name(label: Label) -> str:
     if isinstance(label, (float, np.floating)) and float(label).is_integer():
         return str(int(label))
-    return str(label)
+    return label.decode(errors="replace") if isinstance(label, bytes) else str(label)  # ARFF files are read as bytes
 
 
 def _order(name: str) -> tuple[int, float, str]:

@@ -7,25 +7,36 @@ import logging
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from tracetune.base.errors import InputError, shown
 
 logger = logging.getLogger(__name__)
 
 _TIMES_AS_MANY, _LEAST_CHANNELS = 10, 20  # from which on channels are steps: no archive has series of such shapes
+_NO_NUMBERS = {"c": "complex numbers", "M": "dates", "m": "durations"}  # NumPy would make numbers of them in silence
 _TRANSPOSE = "time first, as pandas gives it, is turned by array.T, of many series by array.swapaxes(1, 2)"
 
 
 def numbers_of(array: object, index: int) -> np.ndarray:
-    """Return series ``index`` as float64.
+    """Return series ``index`` as float64, NaN where it is masked or has pandas' NA.
 
     Raises:
         InputError: it holds something else than numbers.
     """
     try:
-        if (text := _first_text(np.asarray(array))) is not None:
+        given = array if isinstance(array, np.ma.MaskedArray) else np.asarray(array)
+        if given.dtype.kind in _NO_NUMBERS:
+            raise InputError(
+                f"Expected numbers in series {index}, found {_NO_NUMBERS[given.dtype.kind]}. Convert them first."
+            )
+        if (text := _first_text(given)) is not None:
             raise InputError(f"Expected numbers in series {index}, found the text {shown(text)}. Convert it first.")
-        return np.asarray(array, dtype=np.float64)
+        if isinstance(given, np.ma.MaskedArray):
+            return np.asarray(np.ma.filled(given.astype(np.float64), np.nan))
+        if given.dtype == object and given.ndim:
+            given = np.where(pd.isna(given), np.nan, given)
+        return np.asarray(given, dtype=np.float64)
     except InputError:
         raise
     except (TypeError, ValueError) as error:
@@ -34,7 +45,7 @@ def numbers_of(array: object, index: int) -> np.ndarray:
 
 def _first_text(array: np.ndarray) -> object:
     """Return the first text in an array, None without: NumPy would take "1_000" for a number, as Python does."""
-    if array.dtype.kind in "biufcmM":
+    if array.dtype.kind in "biuf":
         return None
     return next((cell for cell in array.flat if isinstance(cell, (str, bytes))), None)
 

@@ -1,5 +1,7 @@
 """Fine-tune an anomaly detector, find anomalies with it, and measure it."""
 
+from pathlib import Path
+
 import pandas as pd
 from rich.console import Console
 from statsmodels.datasets import elnino
@@ -24,9 +26,11 @@ from tracetune.recipes.configs.anomaly import (
     ScorerChoice,
 )
 from tracetune.recipes.data_source import DataSource
+from tracetune.recipes.demo_commands import DemoCommands, print_demo_commands
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config, refuse_fit_options
-from tracetune.recipes.outputs import check_outputs
+from tracetune.recipes.outputs import check_outputs, write_series
+from tracetune.report.pages import write_plot
 from tracetune.report.tables import print_table
 from tracetune.tasks.anomaly_scores.embedding_scorer import Neighbours
 from tracetune.tasks.anomaly_scores.scorer import Scorer, scorer_named
@@ -81,16 +85,21 @@ def detect(config: DetectConfig) -> pd.DataFrame:
     reference = config.detector.reference
     scores = detector.detect(panel, threshold, reference=reference)
     events = detector.events(panel, threshold, reference=reference)
-    write_frame(scores, run.output)
+    write_series(scores, run.output, panel.origin)
     console = Console(highlight=False)
     if run.events is not None:
-        write_frame(events, run.events)
+        write_series(events, run.events, panel.origin, quiet=True)
     if run.plot is not None:
-        detector.plot(panel, threshold, run.plot, reference=reference)
+        figure = detector.plot(panel, threshold, reference=reference)
+        write_plot(figure, run.plot, f"Events in {_name(config.source)}", {"Events": events})
     print_table("Events", _shown(events.head(20)))
     found = f"{len(events)} event{'' if len(events) == 1 else 's'}"
     console.print(f"{found} in {len(scores):,} steps. Written to {run.output}.", markup=False)
     return events
+
+
+def _name(source: DataSource) -> str:
+    return source.dataset or Path(str(source.data)).name
 
 
 def evaluate(config: EvaluateConfig) -> pd.DataFrame:
@@ -130,6 +139,7 @@ def demo(config: DemoConfig) -> pd.DataFrame:
         tuned.save_pretrained(folder / "detector")
         reloaded = AnomalyDetector.from_pretrained(folder / "detector", device=config.device)
         events = reloaded.events(test)
+        write_frame(frame[frame["time"].dt.year >= _FIRST_TEST_YEAR], folder / "temperatures.csv")
         write_frame(reloaded.detect(test), folder / "scores.csv")
         write_frame(events, folder / "events.csv")
         reloaded.plot(test, path=folder / "events.png")
@@ -138,7 +148,18 @@ def demo(config: DemoConfig) -> pd.DataFrame:
         "Beside the strong El Niños of 1982 and 1997",
         _by_metric(reloaded.evaluate(frame[frame["time"].dt.year >= _FIRST_TEST_YEAR])),
     )
-    console.print(f"Written to {config.output}: scores.csv, events.csv, events.png, detector/")
+    console.print(f"Written to {config.output}: temperatures.csv, scores.csv, events.csv, events.png, detector/")
+    then = DemoCommands(
+        config.output, "temperatures.csv", "detector", "anomaly", config.model, config.model == DemoConfig.model
+    )
+    print_demo_commands(
+        [
+            then.on_made("detect", "--reference", "table", output="recurring.csv"),
+            then.on_made("evaluate"),
+            then.importance(tuned.model),
+        ],
+        [then.on_table("finetune"), then.on_table("detect", "--events", "events.csv", output="scores.csv")],
+    )
     return events
 
 

@@ -24,7 +24,7 @@ from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
 from tracetune.recipes.outputs import check_outputs
 from tracetune.report.confusion_plot import confusion_figure
-from tracetune.report.figures import require_picture_path
+from tracetune.report.pages import require_plot_path, write_plot
 from tracetune.training.progress import ProgressBar
 
 
@@ -63,13 +63,15 @@ def classify(config: ClassifyConfig) -> pd.DataFrame:
 def evaluate(config: EvaluateConfig) -> ClassEvaluation:
     """Measure a classifier on labelled series."""
     if config.plot is not None:
-        require_picture_path(config.plot, config.overwrite)
+        require_plot_path(config.plot, config.overwrite)
         require_distinct([config.plot], (config.source.data, config.classifier.model))
     classifier = _load(config.classifier, config.device)
     found = classifier.evaluate(_read(config.source, classifier), batch_size=config.batch_size)
     print_evaluation(found)
     if config.plot is not None:
-        confusion_figure(found.confusion, config.plot)
+        name = Path(config.source.path).name
+        tables = {"Scores": found.scores, "By class": found.per_class}
+        write_plot(confusion_figure(found.confusion), config.plot, f"Classes of {name}: true and predicted", tables)
         Console().print(f"Confusion matrix drawn to {config.plot}.")
     return found
 

@@ -14,6 +14,7 @@ from tracetune.estimators.classification.config import classifier_config
 from tracetune.fitting.methods.method import method_named
 from tracetune.recipes.classification_report import print_evaluation
 from tracetune.recipes.configs.classification import DemoConfig
+from tracetune.recipes.demo_commands import DemoCommands, print_demo_commands
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.confusion_plot import confusion_figure
 from tracetune.report.tables import print_table
@@ -40,11 +41,36 @@ def demo(config: DemoConfig) -> None:
         tuned.save_pretrained(folder / "adapter")
         reloaded = Classifier.from_pretrained(folder / "adapter", device=config.device)
         chosen = reloaded.classify(test)
+        write_frame(long_frame(test, test_labels), folder / "digits.csv")
         write_frame(pd.DataFrame({"predictions": chosen, "truth": test_labels}), folder / "classes.csv")
         found = reloaded.evaluate(test, test_labels)
         confusion_figure(found.confusion, folder / "confusion.png")
     print_evaluation(found)
-    console.print(f"Written to {config.output}: classes.csv, confusion.png, adapter/ (PEFT's format)")
+    console.print(f"Written to {config.output}: digits.csv, classes.csv, confusion.png, adapter/ (PEFT's format)")
+    then = DemoCommands(
+        config.output, "digits.csv", "adapter", "classification", config.model, config.model == DemoConfig.model
+    )
+    print_demo_commands(
+        [
+            then.on_made("classify", output="classified.csv"),
+            then.on_made("evaluate"),
+            then.importance(tuned.model, "--max-steps", "20"),
+        ],
+        [then.on_table("finetune", "--label-column", "label"), then.on_table("classify", output="classes.csv")],
+    )
+
+
+def long_frame(series: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """Return series [S, 1, L] as a table with a row a step."""
+    count, steps = len(series), series.shape[-1]
+    return pd.DataFrame(
+        {
+            "item_id": np.repeat([f"digit {number}" for number in range(count)], steps),
+            "step": np.tile(np.arange(steps), count),
+            "ink": series.ravel(),
+            "label": np.repeat(labels, steps),
+        }
+    )
 
 
 def digits() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

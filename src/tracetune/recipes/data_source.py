@@ -107,6 +107,7 @@ class DataSource(TableSource):
         *,
         label_column: str | None = None,
         left_out: Sequence[str] = (),
+        every_channel: bool = False,
     ) -> Reading:
         """Read the table (or ``data``, a table like it) and say what was understood of it.
 
@@ -115,20 +116,21 @@ class DataSource(TableSource):
             data: another table to read with the same flags.
             label_column: as for `read_table`.
             left_out: as for `read_table`.
+            every_channel: as for `read_table`.
         """
-        from rich.console import Console
-
         from tracetune.data.reading.read import read_table
 
         path = data or self.data
         assert path is not None, "a data set is read by known()"
-        reading = read_table(path, self.options(), remembered=remembered, label_column=label_column, left_out=left_out)
-        console = Console(highlight=False, soft_wrap=True, quiet=not is_main_process())
-        console.print(f"{Path(path).name}: {reading.line}", markup=False)
-        for note in reading.notes:
-            console.print(f"  {note.for_command_line()}", markup=False, style="dim")
-        for warning in reading.warnings:
-            console.print(f"  Warning: {warning.for_command_line()}", markup=False, style="yellow")
+        reading = read_table(
+            path,
+            self.options(),
+            remembered=remembered,
+            label_column=label_column,
+            left_out=left_out,
+            every_channel=every_channel,
+        )
+        print_reading(path, reading)
         return reading
 
     def known(self) -> LoadedDataset:
@@ -145,9 +147,9 @@ class DataSource(TableSource):
         known = self.known()
         return known.panel, split_panel(known.panel, known.borders)
 
-    def panel(self, remembered: ReadingOptions | None = None) -> Panel:
+    def panel(self, remembered: ReadingOptions | None = None, *, every_channel: bool = False) -> Panel:
         """Return all series, of the table or of the data set; see `reading`."""
-        return self.known().panel if self.dataset else self.reading(remembered).panel
+        return self.known().panel if self.dataset else self.reading(remembered, every_channel=every_channel).panel
 
     def labelled(
         self, label_column: str, remembered: ReadingOptions | None = None
@@ -164,3 +166,15 @@ class DataSource(TableSource):
 
         assert self.data is not None, "a data set fits into memory"
         return read_panels(self.data, chunk_rows, self.options(), remembered=remembered)
+
+
+def print_reading(path: str, reading: Reading) -> None:
+    """Say what was understood of a table."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True, quiet=not is_main_process())
+    console.print(f"{Path(path).name}: {reading.line}", markup=False)
+    for note in reading.notes:
+        console.print(f"  {note.for_command_line()}", markup=False, style="dim")
+    for warning in reading.warnings:
+        console.print(f"  Warning: {warning.for_command_line()}", markup=False, style="yellow")

@@ -12,6 +12,7 @@ from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.fitting.config import HEAD_EPOCHS, FitConfig
 from tracetune.fitting.methods.method import method_named
 from tracetune.recipes.configs.demo import DemoConfig
+from tracetune.recipes.demo_commands import DemoCommands, print_demo_commands
 from tracetune.report.candidates import candidate_rows
 from tracetune.report.forecast_plots import ForecastPanel, forecast_figure, shown_history
 from tracetune.report.tables import print_table
@@ -38,13 +39,29 @@ def demo(config: DemoConfig) -> None:
         tuned.save_pretrained(folder / "adapter")
         reloaded = Forecaster.from_pretrained(folder / "adapter", device=config.device)
         forecast = reloaded.predict_df(history, _LEVELS)
+        write_frame(frame, folder / "co2.csv")
         write_frame(forecast, folder / "forecast.csv")
         _plot(folder / "forecast.png", history, truth, forecast)
     print_table(
         f"The {config.prediction_length} weeks that were held back (scaled errors)",
         reloaded.evaluate(frame, test_length=config.prediction_length, season=52).overall.to_dict("records"),  # type: ignore[arg-type]
     )
-    console.print(f"Written to {config.output}: forecast.csv, forecast.png, adapter/ (PEFT's format)")
+    console.print(f"Written to {config.output}: co2.csv, forecast.csv, forecast.png, adapter/ (PEFT's format)")
+    _print_commands(config, reloaded)
+
+
+def _print_commands(config: DemoConfig, tuned: Forecaster) -> None:
+    standard = config.model == DemoConfig.model
+    then = DemoCommands(config.output, "co2.csv", "adapter", "forecasting", config.model, standard)
+    horizon = ["--prediction-length", str(config.prediction_length)]
+    print_demo_commands(
+        [
+            then.on_made("predict", "--plot", str(Path(config.output) / "next.png"), output="next.csv"),
+            then.on_made("evaluate", "--season", "52"),
+            then.importance(tuned.model, *horizon),
+        ],
+        [then.on_table("finetune", *horizon), then.on_table("predict", output="forecast.csv")],
+    )
 
 
 def weekly_co2() -> pd.DataFrame:

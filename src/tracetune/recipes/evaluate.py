@@ -12,6 +12,7 @@ from tracetune.recipes.chosen_forecaster import load_chosen
 from tracetune.recipes.configs.evaluate import EvaluateConfig
 from tracetune.recipes.outputs import check_outputs
 from tracetune.report.evaluation import print_evaluation, rows_to_draw
+from tracetune.report.pages import write_plot
 
 
 def evaluate(config: EvaluateConfig) -> Evaluation:
@@ -34,7 +35,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     if run.output:
         write_frame(found.items, run.output)
     if run.plot:
-        _draw(forecaster, panel, found, config)
+        _draw(forecaster, panel, found, config, run.plot)
     print_evaluation(found, run.output, run.plot)
     return found
 
@@ -56,11 +57,10 @@ def _evaluate_dataset(forecaster: Forecaster, config: EvaluateConfig) -> tuple[P
     return known.panel.cut(None, known.borders.test_end), found
 
 
-def _draw(forecaster: Forecaster, panel: Panel, found: Evaluation, config: EvaluateConfig) -> None:
+def _draw(forecaster: Forecaster, panel: Panel, found: Evaluation, config: EvaluateConfig, path: str) -> None:
     """Draw the last forecast of the worst items and the median one, beside what came."""
     notes = rows_to_draw(found, panel)
     name = config.source.dataset or Path(str(config.source.data)).name
     title = f"Backtest on {name}: the last forecast beside what came"
-    forecaster.plot(
-        panel, config.run.plot, rows=list(notes), hold_back=forecaster.prediction_length, notes=notes, title=title
-    )
+    figure = forecaster.plot(panel, rows=list(notes), hold_back=forecaster.prediction_length, notes=notes, title=title)
+    write_plot(figure, path, title, {"All items": found.overall, "By item": found.items})

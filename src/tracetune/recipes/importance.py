@@ -128,7 +128,9 @@ def of_gaps(config: ImputationImportance) -> list[Importance]:
         settings = replace(
             _lora_fit(config.lora, config.training, config.scoring), head=ImputationHeadConfig(config.gaps.related)
         )
-        return scored_imputer(imputer, config.source.panel(imputer.remembered), settings, season=scored.season)
+        return scored_imputer(
+            imputer, config.source.panel(imputer.remembered, every_channel=True), settings, season=scored.season
+        )
 
     return _run(config, config.scoring, load)
 

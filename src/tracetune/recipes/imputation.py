@@ -1,10 +1,14 @@
 """Fine-tune an imputer, fill the gaps of a table with it, and measure it."""
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 from rich.console import Console
 
 from tracetune.base.folders import require_empty, staged_folder
 from tracetune.base.processes import is_main_process
+from tracetune.data.panels import Panel
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.imputation.filled_frame import FILLED, read_source
 from tracetune.estimators.imputation.imputer import Imputer
@@ -18,12 +22,14 @@ from tracetune.recipes.configs.imputation import (
     ImputeConfig,
     ImputerChoice,
 )
-from tracetune.recipes.data_source import DataSource
+from tracetune.recipes.data_source import DataSource, print_reading
 from tracetune.recipes.demo import weekly_co2
+from tracetune.recipes.demo_commands import DemoCommands, print_demo_commands
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
-from tracetune.recipes.outputs import check_outputs
+from tracetune.recipes.outputs import check_outputs, write_series
 from tracetune.report.candidates import candidate_rows
+from tracetune.report.pages import write_plot
 from tracetune.report.tables import print_table
 from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
@@ -34,7 +40,7 @@ _LEVELS = (0.1, 0.9)
 def finetune(config: FinetuneConfig) -> Imputer:
     """Fine-tune an imputer on a table, gaps and all, and save its adapter."""
     with finetune_run(config.run) as device:
-        panel = config.source.panel()
+        panel = config.source.panel(every_channel=True)
         base = Imputer.from_pretrained(config.backbone.model, config.backbone.context_length, device=device)
         tuned = base.fit(
             panel,
@@ -56,17 +62,17 @@ def impute(config: ImputeConfig) -> pd.DataFrame:
     imputer = _load(config.imputer, run.device)
     assert config.source.data is not None, "checked with the configuration"
     source = read_source(config.source.data, config.source.options(), imputer.remembered)
+    print_reading(config.source.data, source.reading)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{config.source.data}: {source.reading.line}", markup=False)
-    for warning in source.reading.warnings:
-        console.print(f"  Warning: {warning.for_command_line()}", markup=False, style="yellow")
     fills = imputer.fills(source)
     filled = imputer.impute(fills, run.quantile_levels() or None)
     table = pd.DataFrame(filled) if not hasattr(filled, "to_pandas") else filled.to_pandas()
-    write_frame(table, run.output)
-    console.print(f"{_count(table):,} values filled in, {len(table):,} rows written to {run.output}.", markup=False)
+    origin = source.panel.origin
+    write_series(table, run.output, origin, times=[origin.timestamp_column])
+    console.print(f"{_filled_in(table, source.panel)}, {len(table):,} rows written to {run.output}.", markup=False)
     if run.plot is not None:
-        imputer.plot(fills, run.plot)
+        name = Path(config.source.data).name
+        write_plot(imputer.plot(fills), run.plot, f"Gaps of {name}, filled in", {"Gaps": _gaps(source.panel)})
         console.print(f"Picture: {run.plot}", markup=False)
     return table
 
@@ -75,7 +81,7 @@ def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     """Hide observed steps of a table, fill them, and measure; beside fills that need no model."""
     check_outputs([config.output], None, (config.source.data, config.imputer.model), overwrite=config.overwrite)
     imputer = _load(config.imputer, config.device)
-    panel = config.source.panel(imputer.remembered)
+    panel = config.source.panel(imputer.remembered, every_channel=True)
     found = imputer.evaluate(panel, pattern=config.pattern, share=config.share, season=config.season, seed=config.seed)
     if config.output is not None:
         write_frame(found, config.output)
@@ -103,13 +109,27 @@ def demo(config: DemoConfig) -> pd.DataFrame:
         reloaded = Imputer.from_pretrained(folder / "adapter", device=config.device)
         fills = reloaded.fills(frame)
         filled = reloaded.impute(fills, _LEVELS)
+        write_frame(frame, folder / "co2.csv")
         write_frame(filled, folder / "filled.csv")
         reloaded.plot(fills, folder / "filled.png")
     print_table(
         "A quarter of the weeks hidden, in blocks (scaled errors)",
         reloaded.evaluate(frame, pattern="blocks", season=52).to_dict("records"),  # type: ignore[arg-type]
     )
-    console.print(f"{_count(filled)} weeks filled in. Written to {config.output}: filled.csv, filled.png, adapter/")
+    console.print(
+        f"{_count(filled)} weeks filled in. Written to {config.output}: co2.csv, filled.csv, filled.png, adapter/"
+    )
+    then = DemoCommands(
+        config.output, "co2.csv", "adapter", "imputation", config.model, config.model == DemoConfig.model
+    )
+    print_demo_commands(
+        [
+            then.on_made("impute", "--quantiles", "0.1,0.9", output="filled_again.csv"),
+            then.on_made("evaluate", "--pattern", "blocks", "--season", "52"),
+            then.importance(tuned.model),
+        ],
+        [then.on_table("finetune"), then.on_table("impute", output="filled.csv")],
+    )
     return filled
 
 
@@ -119,6 +139,25 @@ def _count(table: pd.DataFrame) -> int:
         name for name in table if (name == FILLED or str(name).endswith(f"_{FILLED}")) and table[name].dtype == bool
     ]
     return int(table[marks].to_numpy().sum())
+
+
+def _filled_in(table: pd.DataFrame, panel: Panel) -> str:
+    """Return in words how many values were filled in, and in which columns, where there are several."""
+    counts = {name: int(table[f"{name}_{FILLED}"].sum()) for name in panel.channels if f"{name}_{FILLED}" in table}
+    filled = [f"{name} {count:,}" for name, count in counts.items() if count]
+    return f"{_count(table):,} values filled in" + (f" ({', '.join(filled)})" if 0 < len(filled) <= 12 else "")
+
+
+def _gaps(panel: Panel) -> pd.DataFrame:
+    """Return a row for each series and channel: its steps, how many lack a value, and the most in a row."""
+    rows = []
+    for series in panel:
+        for name, row in zip(panel.channels, series.values, strict=True):
+            missing = np.concatenate([[False], np.isnan(row), [False]]).astype(np.int8)
+            edges = np.flatnonzero(np.diff(missing)).reshape(-1, 2)
+            longest = int((edges[:, 1] - edges[:, 0]).max(initial=0))
+            rows.append((series.item_id, name, len(row), int(np.isnan(row).sum()), longest))
+    return pd.DataFrame(rows, columns=["series", "channel", "steps", "missing", "longest gap"])
 
 
 def _load(choice: ImputerChoice, device: str) -> Imputer:

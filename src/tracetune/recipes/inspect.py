@@ -11,6 +11,7 @@ from tracetune.base.files import require_place
 from tracetune.data.examination import SeriesFacts, examine, median_autocorrelation, seasons
 from tracetune.data.leaks import Leak, find_leaks
 from tracetune.data.reading.files import read_raw
+from tracetune.data.reading.raw import listed
 from tracetune.data.reading.read import Reading, read_table
 from tracetune.recipes.configs.inspect import InspectConfig
 from tracetune.recipes.data_source import DataSource
@@ -24,7 +25,8 @@ from tracetune.recipes.task_proposals import (
     series_labels,
     step_label_column,
 )
-from tracetune.report.inspection import Inspection, print_commands, print_inspection, write_page
+from tracetune.report.inspection import Inspection, print_commands, print_inspection, write_inspection
+from tracetune.report.pages import PAGES
 
 _MOST_COLUMNS = 30  # that are compared with the target
 _HORIZONS = {24: 24, 7: 14, 12: 12, 4: 8, 52: 13, 5: 10}  # by the steps of the strongest season
@@ -48,16 +50,19 @@ def inspect_table(config: InspectConfig) -> Inspection | None:
     others = [] if classes is None else [of_classes(source, *classes)]
     others += [] if labels is None else [of_anomalies(source, labels)]
     try:
-        reading = source.reading(left_out=() if labels is None else (labels,))
+        reading = source.reading(left_out=() if labels is None else (labels,), every_channel=True)
     except InputError as error:
         others += [] if raw is None or (found := of_texts(source, raw)) is None else [found]
         if not others or run.output is not None:
             raise
         print_commands([(each.command, each.reason) for each in others], error)
         return None
-    values = [series.values for series in reading.panel]
+    values, channels = [series.values for series in reading.panel], reading.panel.channels
     facts, found_seasons = examine(values), seasons(values)
-    first = _forecasting(_without(source, labels, reading), facts, [lag for lag, _ in found_seasons])
+    target = _to_forecast(source, labels, reading)
+    several = f"{listed('column', channels)} can be forecast, one or several of them"
+    open_choice = target.target not in (source.target, channels)
+    first = _forecasting(target, facts, [lag for lag, _ in found_seasons], several if open_choice else "")
     assert raw is not None, "series of .ts files are not forecast"
     known = (*reading.panel.origin.id_columns, reading.panel.origin.timestamp_column)
     others += [each for each in (of_gaps(source, reading.panel), of_texts(source, raw, known)) if each is not None]
@@ -72,12 +77,12 @@ def inspect_table(config: InspectConfig) -> Inspection | None:
     )
     print_inspection(inspection)
     if run.output is not None:
-        write_page(run.output, inspection)
+        write_inspection(run.output, inspection)
     return inspection
 
 
 def _check_page(path: str, overwrite: bool) -> None:
-    if Path(path).suffix.lower() not in (".html", ".htm"):
+    if Path(path).suffix.lower() not in PAGES:
         raise InputError(f"Expected {argument('output')} to end in .html, found {Path(path).name!r}.")
     require_place(path)
     if Path(path).exists() and not overwrite:
@@ -97,14 +102,19 @@ def _leaks(path: str, reading: Reading) -> list[Leak]:
     return found + find_leaks([series.values for series in reading.panel], reading.panel.channels[1:])
 
 
-def _without(source: DataSource, labels: str | None, reading: Reading) -> DataSource:
-    """Return a source that does not forecast the column of labels."""
-    return source if labels is None or source.target else replace(source, target=reading.panel.channels)
+def _to_forecast(source: DataSource, labels: str | None, reading: Reading) -> DataSource:
+    """Return a source with the targets of a forecast, where they must be named: not the column of labels, and of a
+    table with items the likeliest of several.
+    """
+    channels = reading.panel.channels
+    if source.target or len(channels) == 1 or not reading.panel.origin.id_columns:
+        return source if labels is None or source.target else replace(source, target=channels)
+    return replace(source, target=channels[:1])
 
 
-def _forecasting(source: DataSource, facts: Sequence[SeriesFacts], lags: Sequence[int]) -> Proposal:
+def _forecasting(source: DataSource, facts: Sequence[SeriesFacts], lags: Sequence[int], reason: str) -> Proposal:
     """Return a command that trains on the table, with a horizon that its season suggests and its series allow."""
     length = int(np.median([each.steps for each in facts]))
     horizon = next((_HORIZONS[lag] for lag in lags if lag in _HORIZONS), _HORIZON)
     horizon = max(1, min(horizon, length // 5))
-    return Proposal(finetune_command(source, "forecasting", ["--prediction-length", str(horizon)]))
+    return Proposal(finetune_command(source, "forecasting", ["--prediction-length", str(horizon)]), reason)

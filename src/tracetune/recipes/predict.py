@@ -1,6 +1,7 @@
 """Forecast a table of series with a saved or a base model, and draw the forecasts."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -8,13 +9,14 @@ from rich.console import Console
 
 from tracetune.data.frame_writer import PIECEWISE, write_frames
 from tracetune.data.panels import Panel
-from tracetune.data.table_files import table_kind, write_frame
+from tracetune.data.table_files import table_kind
 from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.recipes.chosen_forecaster import load_chosen
 from tracetune.recipes.configs.predict import PredictConfig, PredictRun
-from tracetune.recipes.outputs import check_outputs
+from tracetune.recipes.outputs import check_outputs, with_times_as_in, write_series
 from tracetune.report.forecast_panels import forecasts_to_draw
 from tracetune.report.forecast_plots import forecast_figure
+from tracetune.report.pages import write_plot
 
 _DRAWN_LEVELS = (0.1, 0.9)
 
@@ -27,13 +29,22 @@ def predict(config: PredictConfig) -> None:
     if run.chunk_rows is None:
         rows = _predict_whole(config, forecaster)
     else:
-        panels = config.source.panels(run.chunk_rows, forecaster.remembered)
-        forecasts = _forecasts(forecaster, panels, run, run.quantile_levels())
-        rows = write_frames(forecasts, run.output)
+        rows = write_frames(_forecasts_of_chunks(config, forecaster, run.chunk_rows), run.output)
     console = Console(highlight=False)
     console.print(f"{rows:,} rows written to {run.output}")
     if run.plot is not None:
         console.print(f"Picture: {run.plot}")
+
+
+def _forecasts_of_chunks(config: PredictConfig, forecaster: Forecaster, chunk_rows: int) -> Iterator[pd.DataFrame]:
+    """Yield the forecasts of a table that is read in pieces, with times as its first piece writes them."""
+    run = config.run
+    panels = config.source.panels(chunk_rows, forecaster.remembered)
+    begin = [next(panels)]
+    origin = begin[0].origin
+    chunks = chain(map(begin.pop, [0]), panels)  # so that the first piece is not kept
+    for number, forecast in enumerate(_forecasts(forecaster, chunks, run, run.quantile_levels())):
+        yield with_times_as_in(origin, forecast, run.output, quiet=number > 0)
 
 
 def _forecasts(
@@ -63,9 +74,10 @@ def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> int:
     levels = run.quantile_levels()
     drawn = [level for level in _DRAWN_LEVELS if run.plot and forecaster.has_quantiles and level not in levels]
     forecast = next(_forecasts(forecaster, [panel], run, [*levels, *drawn]))
-    write_frame(forecast.drop(columns=[str(level) for level in drawn]), run.output)
+    write_series(forecast.drop(columns=[str(level) for level in drawn]), run.output, panel.origin)
     if run.plot is not None:
-        forecast_figure(forecasts_to_draw(panel, forecast), _title(config, panel, forecast), run.plot)
+        title = _title(config, panel, forecast)
+        write_plot(forecast_figure(forecasts_to_draw(panel, forecast), title), run.plot, title, {"Forecasts": forecast})
     return len(forecast)
 
 

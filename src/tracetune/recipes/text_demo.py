@@ -15,6 +15,7 @@ from tracetune.data.table_files import write_frame
 from tracetune.estimators.text.fit import text_fit_config
 from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.recipes.configs.text import DemoConfig
+from tracetune.recipes.demo_commands import DemoCommands, print_demo_commands
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import print_table
 from tracetune.training.progress import ProgressBar
@@ -47,13 +48,24 @@ def demo(config: DemoConfig) -> TextClassifier:
     found = tuned.evaluate(test)
     with staged_folder(config.output) as staged:
         tuned.save_pretrained(staged / "model")
+        write_frame(test, staged / "test.csv")
         write_frame(tuned.predict_df(test), staged / "sentences.csv")
     assert tuned.trace is not None, "it was fine-tuned"
     print_table("Losses on validation (cross-entropy)", candidate_rows(tuned.trace))
     print_table(f"Which library documents it? {len(test)} other sentences", found.to_dict("records"))  # type: ignore[arg-type]
     console = Console(highlight=False)
     console.print(verdict(tuned.trace))
-    console.print(f"Written to {config.output}: model/ and sentences.csv.", markup=False)
+    console.print(f"Written to {config.output}: model/, test.csv and sentences.csv.", markup=False)
+    then = DemoCommands(config.output, "test.csv", "model", "text", folder, standard=False)
+    columns = ["--text-column", "sentence", "--label-column", "library"]
+    print_demo_commands(
+        [
+            then.on_made("classify", output="classified.csv"),
+            then.on_made("evaluate"),
+            then.importance(tuned.model, *columns),
+        ],
+        [then.on_table("finetune", *columns), then.on_table("classify", output="classes.csv")],
+    )
     return tuned
 
 

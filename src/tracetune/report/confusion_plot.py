@@ -10,8 +10,8 @@ from tracetune.report.figures import written_figure
 _MOST_NUMBERS = 20  # classes up to which counts are written into the cells
 
 
-def confusion_figure(confusion: pd.DataFrame, path: str | Path) -> None:
-    """Draw counts [K, K], true classes in rows, to a file; colours are shares of each row."""
+def confusion_figure(confusion: pd.DataFrame, path: str | Path | None = None) -> Figure:
+    """Draw counts [K, K], true classes in rows, to a file where one is given; colours are shares of each row."""
     counts = confusion.to_numpy()
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     side = 2.5 + 0.35 * min(len(counts), 40)
@@ -36,4 +36,4 @@ def confusion_figure(confusion: pd.DataFrame, path: str | Path) -> None:
                     color="white" if dark else "black",
                 )
     figure.colorbar(image, ax=axes, label="share of the true class")
-    written_figure(figure, path)
+    return written_figure(figure, path)

@@ -1,5 +1,6 @@
 """Parts that pictures of series share: the figure of panels, plain axes and ticks, and the file that is written."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -12,6 +13,7 @@ from tracetune.base.errors import InputError, argument
 from tracetune.base.files import require_place, staged_file
 
 GREY, INK = "#8a8f98", "#1b1f24"
+KINDS = (".png", ".pdf", ".svg", ".jpg")
 
 
 def panels_figure(count: int, size: tuple[float, float], dpi: float = 100.0) -> tuple[Figure, list[Axes]]:
@@ -62,13 +64,12 @@ def written_figure(figure: Figure, path: str | Path | None) -> Figure:
     return figure
 
 
-def require_picture_path(path: str | Path, overwrite: bool = False) -> None:
-    """Refuse a file that no picture can be written to, before the work is done.
+def require_picture_path(path: str | Path, overwrite: bool = False, kinds: Sequence[str] = KINDS) -> None:
+    """Refuse a file that no picture can be written to, before the work is done; ``kinds``: its suffixes.
 
     Raises:
         InputError: another suffix than those of pictures, or the file is there although ``overwrite`` is false.
     """
-    kinds = (".png", ".pdf", ".svg", ".jpg")
     if Path(path).suffix.lower() not in kinds:
         raise InputError(f"Expected a picture file that ends in {', '.join(kinds)}, found {Path(path).name!r}.")
     require_place(path)

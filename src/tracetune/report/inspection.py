@@ -2,21 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment
 from markupsafe import Markup
 from rich.console import Console
 
 from tracetune.base.errors import InputError
-from tracetune.base.files import staged_file
 from tracetune.data.examination import SeriesFacts
 from tracetune.data.leaks import Leak
 from tracetune.data.reading.read import Reading
-from tracetune.report.series_plots import SeriesPanel, as_svg, bars_figure, series_figure
+from tracetune.report.pages import svg, write_page
+from tracetune.report.series_plots import SeriesPanel, bars_figure, series_figure
 from tracetune.report.tables import format_value
 
 _MOST_ROWS = 200  # of the page's table of items
@@ -98,9 +96,10 @@ def _gaps(found: Inspection) -> str:
     if not gaps:
         return "none"
     worst = max(gaps, key=lambda each: each.missing)
+    longest = max(each.longest_gap for each in gaps)
     return (
         f"{len(gaps):,} of {len(found.facts):,} series have some; the longest has "
-        f"{max(each.longest_gap for each in gaps):,} steps; most are missing in {_name(found, worst)} "
+        f"{longest:,} step{'' if longest == 1 else 's'}; most are missing in {_name(found, worst)} "
         f"({worst.missing:.1%})"
     )
 
@@ -121,9 +120,8 @@ def odd_series(found: Inspection) -> list[SeriesFacts]:
     return sorted((each for each in found.facts if each.oddities), key=lambda each: -each.oddness)
 
 
-def write_page(path: str | Path, found: Inspection) -> None:
+def write_inspection(path: str | Path, found: Inspection) -> None:
     """Write the page, whole or not at all."""
-    template = (resources.files("tracetune.report") / "templates" / "inspection.html").read_text(encoding="utf-8")
     understood = found.reading.understood
     decisions = [
         {"subject": each.subject, "found": each.found, "reason": each.reason, "pin": each.pin.for_command_line()}
@@ -131,8 +129,9 @@ def write_page(path: str | Path, found: Inspection) -> None:
     ]
     shown = list(found.facts[:_MOST_ROWS])
     rest = len(found.facts) - len(shown)
-    page = Environment(autoescape=True).from_string(template)
-    content = page.render(
+    write_page(
+        path,
+        "inspection.html",
         name=found.name,
         line=found.reading.line,
         warnings=[*(each.for_command_line() for each in found.reading.warnings), *warnings(found)],
@@ -140,15 +139,13 @@ def write_page(path: str | Path, found: Inspection) -> None:
         notes=[each.for_command_line() for each in found.reading.notes],
         ignored=understood.ignored,
         summary=summary(found),
-        pictures=Markup(as_svg(series_figure(chosen_panels(found)))),
+        pictures=svg(series_figure(chosen_panels(found))),
         season_picture=_season_picture(found),
         item_columns=_COLUMNS,
         items=[_row(found, each) for each in shown],
         more_items=f"and {rest:,} more series." if rest else "",
         commands=found.commands,
     )
-    with staged_file(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
 
 
 def _season_picture(found: Inspection) -> Markup | None:
@@ -158,7 +155,7 @@ def _season_picture(found: Inspection) -> Markup | None:
     if len(curve) < 4:
         return None
     figure = bars_figure(range(1, len(curve)), curve[1:], lags)
-    return Markup(as_svg(figure))
+    return svg(figure)
 
 
 def chosen_panels(found: Inspection) -> list[SeriesPanel]:

@@ -74,6 +74,12 @@ def print_table(
     console.print(table, crop=needed <= console.width)  # a table that is too wide runs on, and loses nothing
 
 
+def shown_cells(rows: Sequence[Row]) -> tuple[list[tuple[str, bool]], list[list[str]]]:
+    """Return the columns of rows, each with whether it holds numbers, and the cells for reading."""
+    columns = _columns(rows, None)
+    return [(column, _is_numeric(rows, column)) for column in columns], _lines(rows, columns)
+
+
 def write_rows(path: str | Path, rows: Sequence[Row], columns: Sequence[str] | None = None) -> None:
     """Write rows with all their digits to a ``.csv``, ``.json`` or ``.md`` file, whole or not at all.
 

@@ -346,3 +346,20 @@ def test_another_file_may_have_another_separator(tmp_path: Path) -> None:
     path.write_text("date;y\n" + "".join(f"2024-02-{day:02d};{day},25\n" for day in range(1, 10)))
     later = read_table(path, remembered=found.options)
     assert later.panel.series[0].values.tolist() == [[day + 0.25 for day in range(1, 10)]]
+
+
+@pytest.mark.parametrize("time", ["t", "step", "timestamp_(min)", "index"])
+def test_numbered_channels_beside_a_column_that_counts_are_channels(time):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 25)), columns=[f"feature_{i}" for i in range(25)])
+    panel = read_table(frame.assign(**{time: range(200)})).panel
+    assert panel.lengths == (200,) and panel.channels == tuple(frame.columns)
+    other = read_table(frame.add_prefix("x_").assign(**{time: range(200)}))
+    assert other.panel.lengths == (200,) or time == "index"
+
+
+def test_numbered_channels_without_a_time_are_not_taken_for_steps():
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 8)), columns=[f"sensor{i}" for i in range(8)])
+    with pytest.raises(InputError, match="each row is one step, give layout='rows'"):
+        read_table(frame)
+    assert read_table(frame, ReadingOptions(layout="rows")).panel.lengths == (50,)
+    assert len(read_table(frame, ReadingOptions(layout="steps_in_header")).panel) == 50

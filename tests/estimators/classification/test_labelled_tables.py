@@ -145,3 +145,29 @@ def test_no_item_is_left_out_without_a_word() -> None:
     for labelled in (True, False):
         with pytest.raises(InputError, match="Item 'm2' has no value at all"):
             read_labelled(table, "state", {"id_column": "machine"}, labelled=labelled)
+
+
+def steps(**columns: object) -> pd.DataFrame:
+    """Return six series of eight steps, one below the other."""
+    names = np.repeat([f"s{number}" for number in range(6)], 8)
+    frame = pd.DataFrame({"item_id": names, "t": np.tile(np.arange(8), 6), "v": np.arange(48) % 5 + 0.5})
+    return frame.assign(label=np.where(frame["item_id"].str[1].astype(int) % 2, "odd", "even"), **columns)
+
+
+def test_whole_numbers_as_floats_name_series() -> None:
+    frame = steps()
+    frame["item_id"] = frame["item_id"].str[1].astype(float)
+    table = read_labelled(frame)
+    assert table.items == [0, 1, 2, 3, 4, 5] and table.labels == ["even", "odd"] * 3
+
+
+def test_numbered_channels_beside_a_time_are_no_steps() -> None:
+    table = read_labelled(steps(**{f"c{number}": np.arange(48) * 0.5 + number for number in range(11)}))
+    assert len(table.series) == 6 and table.series[0].shape == (12, 8)
+
+
+def test_a_cell_that_is_no_number_is_named_and_its_channel_not_left_out() -> None:
+    frame = steps(w=["1.5"] * 48)
+    frame.loc[3, "w"] = "x"
+    with pytest.raises(InputError, match="Column 'w' must hold numbers, found 'x' in row 3"):
+        read_labelled(frame)

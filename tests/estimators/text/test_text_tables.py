@@ -76,3 +76,9 @@ def test_rows_are_named_as_the_file_counts_them(tmp_path: Path, name: str, conte
     assert frame is not None
     with pytest.raises(InputError, match=message):
         texts_of_frame(frame, TextColumns(("text",), "label"))
+
+
+def test_one_column_is_not_both_text_and_label() -> None:
+    frame = pd.DataFrame({"text": SENTENCES, "label": [1, 0, 0, 1]})
+    with pytest.raises(InputError, match="'text' named for both"):
+        find_columns(frame, "text", "text", labelled=True)

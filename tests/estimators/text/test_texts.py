@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from tracetune.base.errors import InputError
@@ -16,6 +19,9 @@ from tracetune.estimators.text.texts import checked_texts
         (["good", " "], None, "row 1, found an empty one"),
         (["good", None], None, "text in row 1, found None"),
         ([("a", "b"), "c"], None, "two texts in row 1"),
+        ({"a", "b"}, None, "in the order of their labels, found set"),
+        ({"a": 1}, None, "found dict"),
+        (None, None, "found NoneType"),
         (["a"], True, "pairs of texts, as in training, found single"),
         ([("a", "b")], False, "single texts, as in training, found pairs"),
     ],
@@ -23,3 +29,9 @@ from tracetune.estimators.text.texts import checked_texts
 def test_what_is_no_text_is_refused(values: Any, pairs: bool | None, message: str) -> None:
     with pytest.raises(InputError, match=message):
         checked_texts(values, pairs)
+
+
+def test_arrays_are_lists_of_texts_and_of_pairs() -> None:
+    for values in (np.array(["a", "b"]), pa.array(["a", "b"]), pd.Series(["a", "b"]), (text for text in "ab")):
+        assert checked_texts(values).first == ["a", "b"]  # type: ignore[arg-type]
+    assert checked_texts(np.array([["a", "b"], ["c", "d"]])).second == ["b", "d"]

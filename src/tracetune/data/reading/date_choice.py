@@ -11,6 +11,7 @@ from tracetune.data.reading.columns import DateReading, TimeColumn
 from tracetune.data.reading.grid import Assessment, assess
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, shown
+from tracetune.data.reading.written_form import AS_USUAL, written_form
 
 _DAY = 86_400_000_000_000
 _HOUR = 3_600_000_000_000
@@ -26,6 +27,7 @@ class Times:
         local_clock: whether ``values`` are readings of that zone's clock; else they are in UTC.
         decisions: what was decided.
         notes: what a user should know.
+        form: how they are written, see `written_form`.
     """
 
     values: np.ndarray
@@ -33,6 +35,7 @@ class Times:
     local_clock: bool
     decisions: tuple[Decision, ...]
     notes: tuple[str, ...]
+    form: str | None = AS_USUAL
 
 
 def choose_times(time: TimeColumn, codes: np.ndarray, freq: Offset | None, options: ReadingOptions) -> Times:
@@ -46,7 +49,7 @@ def choose_times(time: TimeColumn, codes: np.ndarray, freq: Offset | None, optio
     notes = [reading.note] if reading.note else []
     if moved:
         notes.append(moved)
-    return Times(values, reading.zone, local, tuple(decisions), tuple(notes))
+    return Times(values, reading.zone, local, tuple(decisions), tuple(notes), written_form(time.cells, reading))
 
 
 def _one_reading(time: TimeColumn, codes: np.ndarray, freq: Offset | None) -> tuple[DateReading, list[Decision]]:

@@ -21,6 +21,7 @@ from tracetune.data.reading.dialect import SAMPLE_BYTES, Dialect, find_dialect, 
 from tracetune.data.reading.frames import frame_of
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, refuse_duplicate_names, shown
+from tracetune.data.reading.tsf_files import read_tsf
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data")
 SUFFIXES = (
@@ -36,6 +37,7 @@ SUFFIXES = (
     ".feather",
     ".json",
     ".jsonl",
+    ".tsf",
 )
 _WORKBOOKS = (".xlsx", ".xls", ".ods", ".xlsm", ".xlsb")
 _BLOCK = 1 << 20
@@ -56,6 +58,8 @@ def read_raw(path: str | Path, options: ReadingOptions) -> RawTable:
             return _read_workbook(source, options)
         if kind == "json":
             frame = _read_json(source)
+        elif kind == "tsf":
+            frame = read_tsf(source)
         elif kind == "feather":
             frame = frame_of(pa.ipc.open_file(source).read_all())
         else:
@@ -64,7 +68,7 @@ def read_raw(path: str | Path, options: ReadingOptions) -> RawTable:
 
 
 def file_kind(source: Path) -> str:
-    """Return which kind of table a file holds: text, workbook, json, parquet or feather; content counts, then suffix.
+    """Return what a file holds: text, workbook, json, tsf, parquet or feather; its content counts, then its suffix.
 
     Raises:
         InputError: the file is missing, empty, or of another kind.
@@ -89,6 +93,8 @@ def file_kind(source: Path) -> str:
             f"{shown_path(source)} cannot be read as {inner[1:]}: it does not begin like one. It is damaged or cut "
             "short; restore it from its source, or give it the suffix of what it is."
         )
+    if suffixes.endswith(".tsf"):
+        return "tsf"
     if suffixes.endswith(".ts"):
         raise InputError(
             f"Expected a table, found {shown_path(source.name)}: .ts files hold labelled series, which "

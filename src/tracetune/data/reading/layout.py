@@ -11,13 +11,15 @@ import pandas as pd
 from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.columns import DateReading
 from tracetune.data.reading.dates import looks_like_dates, readings
-from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual, required_numbers
+from tracetune.data.reading.numbers import as_numbers, counts_steps, is_missing, is_textual, required_numbers
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 
 _STEP = re.compile(r"(?P<stem>.*?)(?P<number>\d+)$")
 _FEWEST_DATES = 3
 _FEWEST_STEPS = 5
+_TIME = re.compile(r"time|stamp|step|^t$|^ds$", re.IGNORECASE)
+_CHANNELS = re.compile(r"(feature|feat|channel|chan|ch|sensor|dim|dimension|var|variable|signal)[ _.-]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,8 @@ def _steps(names: Sequence[str], raw: RawTable, options: ReadingOptions) -> Head
     """Return columns with one stem and consecutive numbers (d_1, d_2, ...); of several groups the longest."""
     groups: dict[str, list[tuple[int, str]]] = {}
     for name in names:
-        if match := _STEP.fullmatch(name):
+        match = _STEP.fullmatch(name)
+        if match and (options.layout is not None or not _CHANNELS.fullmatch(match["stem"])):
             groups.setdefault(match["stem"], []).append((int(match["number"]), name))
     runs = {stem: members for stem, members in groups.items() if _is_run([number for number, _ in members])}
     m4 = len(names) > 1 and set(groups) == {"V"} and groups["V"][0][0] == 1
@@ -121,10 +124,10 @@ def _is_run(numbers: Sequence[int]) -> bool:
 def _has_time(
     names: Sequence[str], runs: dict[str, list[tuple[int, str]]], raw: RawTable, options: ReadingOptions
 ) -> bool:
-    """Return whether a column outside the numbered ones holds a date in each row, so that those are channels."""
+    """Return whether a column outside the numbered ones holds the time of each row, so that those are channels."""
     numbered = {name for members in runs.values() for _, name in members}
     return any(
-        looks_like_dates(raw.frame[name], options)
+        looks_like_dates(raw.frame[name], options) or (_TIME.search(name) and counts_steps(raw.frame[name], raw))
         for name in names
         if name not in numbered and not pd.api.types.is_bool_dtype(raw.frame[name].dtype)
     )

@@ -152,3 +152,13 @@ def _without(values: np.ndarray, marks: Sequence[str]) -> np.ndarray:
         if number is not None:
             values = np.where(values == number, np.nan, values)
     return values
+
+
+def counts_steps(cells: pd.Series, raw: RawTable) -> bool:
+    """Return whether a column counts from row to row by one step, but where an item ends."""
+    numbers = as_numbers(cells, raw)
+    steps = np.diff(numbers.values)
+    if len(steps) < 2 or numbers.wrong.any() or not np.isfinite(steps).all():
+        return False
+    found, counts = np.unique(steps, return_counts=True)
+    return bool(found[counts.argmax()] != 0 and 2 * counts.max() > len(steps))

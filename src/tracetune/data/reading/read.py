@@ -67,6 +67,7 @@ def read_table(
     rows_as_steps: bool = False,
     label_column: str | None = None,
     left_out: Sequence[str] = (),
+    every_channel: bool = False,
 ) -> Reading:
     """Read a file or a frame as a panel of regular series.
 
@@ -84,6 +85,8 @@ def read_table(
             unordered timestamps are allowed. For benchmark files whose published splits count rows.
         label_column: a column that says which steps are anomalous, where the table has it; see `step_labels`.
         left_out: columns that are not looked at, where the table has them.
+        every_channel: take each numeric column of a table with items as a channel, where several could be the target;
+            else that is refused.
 
     Raises:
         InputError: the table cannot be understood, can be understood in two ways, or would spoil a model; says what
@@ -96,7 +99,8 @@ def read_table(
         pinned = given.over(remembered.fitting(raw.frame.columns))
     for name in (name for name in left_out if name in raw.frame.columns):
         raw, pinned = without_column(raw, pinned, name)
-    return read_cells(raw, pinned, rows_as_steps=rows_as_steps, label_column=label_column)
+    how: dict[str, Any] = {"rows_as_steps": rows_as_steps, "label_column": label_column}
+    return read_cells(raw, pinned, every_channel=every_channel, **how)
 
 
 def panel_from_frame(
@@ -104,6 +108,7 @@ def panel_from_frame(
     *,
     remembered: ReadingOptions | None = None,
     rows_as_steps: bool = False,
+    every_channel: bool = False,
     **options: Unpack[ReadingKeywords],
 ) -> Panel:
     """Return the panel of a frame or path; ``options`` are the fields of `ReadingOptions`. See `read_table`.
@@ -112,7 +117,9 @@ def panel_from_frame(
     """
     if isinstance(frame, Panel):
         return frame
-    return logged(read_table(frame, keyword_options(options), remembered=remembered, rows_as_steps=rows_as_steps)).panel
+    pinned = keyword_options(options)
+    how: dict[str, Any] = {"rows_as_steps": rows_as_steps, "every_channel": every_channel}
+    return logged(read_table(frame, pinned, remembered=remembered, **how)).panel
 
 
 def logged(reading: Reading) -> Reading:
@@ -144,11 +151,12 @@ def read_cells(
     partial: bool = False,
     text_ids: Sequence[str] = (),
     label_column: str | None = None,
+    every_channel: bool = False,
 ) -> Reading:
     """Read a table whose cells are there.
 
-    ``partial``: the table is a chunk of a larger one, whose item columns ``text_ids`` hold text. ``label_column``: as
-    for `read_table`.
+    ``partial``: the table is a chunk of a larger one, whose item columns ``text_ids`` hold text. ``label_column`` and
+    ``every_channel``: as for `read_table`.
     """
     if raw.frame.empty:
         names = ", ".join(shown(str(name)) for name in raw.frame.columns[:12])
@@ -160,10 +168,10 @@ def read_cells(
     if header is not None:
         return _read_row_series(raw, header, options, notes)
     if label_column is None or label_column not in raw.frame.columns:
-        return _read_steps(raw, options, notes, rows_as_steps, partial)
+        return _read_steps(raw, options, notes, rows_as_steps, partial, every_channel=every_channel)
     labels, told = step_labels(raw.frame[label_column], raw, options.missing)
     raw, options = without_column(raw, options, label_column)
-    return _read_steps(raw, options, [*notes, *told], rows_as_steps, partial, labels)
+    return _read_steps(raw, options, [*notes, *told], rows_as_steps, partial, labels, every_channel=every_channel)
 
 
 def _read_steps(
@@ -173,6 +181,8 @@ def _read_steps(
     rows_as_steps: bool,
     partial: bool,
     labels: np.ndarray | None = None,
+    *,
+    every_channel: bool = False,
 ) -> Reading:
     """Read a table with one step of one item a row, and perhaps its label [rows]."""
     freq = None if options.freq is None else as_offset(options.freq)
@@ -182,17 +192,17 @@ def _read_steps(
         time = find_time(raw, options)
         items = find_items(raw, time, freq, options)
         times = choose_times(time, items.codes, freq, options)
-    targets = find_targets(raw, time, items, times.values, options)
+    targets = find_targets(raw, time, items, times.values, options, every_channel=every_channel)
     values = np.stack([required_numbers(raw.frame[name], raw, options.missing) for name in targets.columns])
     if not partial:
         _refuse_unobserved(targets.columns, values)
     rows = Rows(items.codes, items.names, times.values, values, raw)
     made = panel_series(rows, freq, options, rows_as_steps=rows_as_steps)
     series = [Series(items.names[code], moments, kept, items.keys[code]) for code, moments, kept in made.series]
-    origin = Origin(items.columns, _time_name(time), times.zone, times.local_clock, raw.kind)
+    origin = Origin(items.columns, _time_name(time), times.zone, times.local_clock, raw.kind, times.form)
     panel = Panel(tuple(series), targets.columns, made.offset, origin)
     decisions = [*raw.decisions, time.decision, *times.decisions, items.decision, targets.decision, made.decision]
-    said = [*notes, *time.notes, *items.notes, *times.notes, *made.notes]
+    said = [*notes, *time.notes, *items.notes, *targets.notes, *times.notes, *made.notes]
     found = [
         f"{shown(name)} has {count:,} cells of {value:g}, which often stands for missing: give "
         f"{argument('missing', f'{value:g}')} if it does"
@@ -270,7 +280,7 @@ def _read_row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions
     rows = Rows(np.concatenate(codes), names, times.values[at], found.values[np.concatenate(codes), at][None], raw)
     made = panel_series(rows, freq, options)
     series = [Series(names[code], moments, kept, found.keys[code]) for code, moments, kept in made.series]
-    origin = Origin(found.id_columns, "timestamp", times.zone, times.local_clock, raw.kind)
+    origin = Origin(found.id_columns, "timestamp", times.zone, times.local_clock, raw.kind, times.form)
     panel = Panel(tuple(series), ("target",), made.offset, origin)
     target = Decision("target", "the cells", "one series a row")
     decisions = [*raw.decisions, header.decision, *times.decisions, found.decision, target, made.decision]

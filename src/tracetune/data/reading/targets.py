@@ -1,12 +1,13 @@
 """Find the columns to forecast, and say why others are left out: ids, counters, constants, the calendar."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError, any_of
+from tracetune.base.errors import InputError, any_of, argument
 from tracetune.data.reading.columns import ITEM_NAMES, Items, TimeColumn, is_named
 from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
@@ -37,16 +38,26 @@ class Targets:
         decision: why these.
         ignored: (column, why) of every other column that is neither item nor time.
         warnings: what is likely wrong.
+        notes: what a user should know.
     """
 
     columns: tuple[str, ...]
     decision: Decision
     ignored: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def find_targets(raw: RawTable, time: TimeColumn, items: Items, times: np.ndarray, options: ReadingOptions) -> Targets:
-    """Return the channels of a table with one step a row.
+def find_targets(
+    raw: RawTable,
+    time: TimeColumn,
+    items: Items,
+    times: np.ndarray,
+    options: ReadingOptions,
+    *,
+    every_channel: bool = False,
+) -> Targets:
+    """Return the channels of a table with one step a row; ``every_channel``: as for `read_table`.
 
     Raises:
         InputError: no such column, no numeric one, or, with items, several that could be meant.
@@ -77,13 +88,20 @@ def find_targets(raw: RawTable, time: TimeColumn, items: Items, times: np.ndarra
     if len(sensible) == 1:
         reason = "it is the only numeric column that is no id, counter, constant or part of the calendar"
         return Targets(tuple(sensible), _decided(tuple(sensible), reason), ignored)
-    if items.columns:
-        likely = sorted(sensible, key=lambda name: not _LIKELY.search(name))
+    likely = likely_first(sensible) if items.columns else sensible
+    if items.columns and not every_channel:
         raise InputError(
             f"Several columns could be the target: {listed('column', likely)}. Say which, one or several: "
             f"{any_of('target', likely, 3)}."
         )
-    return Targets(tuple(sensible), _decided(tuple(sensible), "each numeric column is a channel of its own"), ignored)
+    decided = _decided(tuple(likely), "each numeric column is a channel of its own")
+    note = f"each of {listed('column', likely)} is a channel: {argument('target', 'NAME')} takes others"
+    return Targets(tuple(likely), decided, ignored, notes=(note,) if items.columns else ())
+
+
+def likely_first(names: Sequence[str]) -> list[str]:
+    """Return names of columns, those first that sound like what is forecast."""
+    return sorted(names, key=lambda name: not _LIKELY.search(name))
 
 
 def _decided(columns: tuple[str, ...], reason: str) -> Decision:

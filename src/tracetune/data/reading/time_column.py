@@ -10,7 +10,7 @@ import pandas as pd
 from tracetune.base.errors import InputError, any_of, argument
 from tracetune.data.reading.columns import TIME_NAMES, DateReading, TimeColumn, is_named
 from tracetune.data.reading.dates import looks_like_dates, readings, refuse_unreadable
-from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual
+from tracetune.data.reading.numbers import as_numbers, counts_steps, is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 
@@ -58,6 +58,10 @@ def find_time(raw: RawTable, options: ReadingOptions) -> TimeColumn:
         if readings(frame[name], options):
             found = _of_columns(raw, (name,), options)
             return replace(found, decision=_decision((name,), "it has a usual name and holds whole numbers"))
+    for name in (name for name in frame.columns if re.search(r"time|stamp", str(name), re.IGNORECASE)):
+        if counts_steps(frame[name], raw) and readings(frame[name], options):
+            found = _of_columns(raw, (name,), options)
+            return replace(found, decision=_decision((name,), "its name speaks of time, and it counts steps"))
     for name in named[:1] or [name for name in frame.columns if _looks_like_dates(frame[name])][:1]:
         refuse_unreadable(frame[name], raw, options)
     raise InputError(

@@ -17,7 +17,7 @@ from tracetune.base.json_types import JsonObject
 from tracetune.data.reading.columns import ITEM_NAMES
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.frames import raw_of_frame
-from tracetune.data.reading.numbers import as_numbers, required_numbers
+from tracetune.data.reading.numbers import as_numbers, is_missing, required_numbers
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, listed, shown
 from tracetune.data.reading.read import keyword_options, read_cells
@@ -305,7 +305,13 @@ def _likely_channel(raw: RawTable, options: ReadingOptions) -> tuple[str, ...]:
 def _numeric_columns(raw: RawTable, options: ReadingOptions, taken: Sequence[str]) -> tuple[str, ...]:
     """Return all columns of numbers that are not taken: a forecast has a main target, a class can show anywhere."""
     others = [str(name) for name in raw.frame.columns if name not in taken]
-    return tuple(name for name in others if not as_numbers(raw.frame[name], raw, options.missing).wrong.any())
+    return tuple(name for name in others if _holds_numbers(raw.frame[name], raw, options))
+
+
+def _holds_numbers(cells: pd.Series, raw: RawTable, options: ReadingOptions) -> bool:
+    """Return whether most cells that hold something are numbers: reading then names the first one that is none."""
+    found = as_numbers(cells, raw, options.missing)
+    return 2 * int(found.wrong.sum()) <= len(cells) - int(is_missing(cells).sum())
 
 
 def _label_of_each(frame: pd.DataFrame, labels: pd.Series, items: list[str]) -> dict[tuple[str, ...], Label]:
@@ -319,4 +325,8 @@ def _label_of_each(frame: pd.DataFrame, labels: pd.Series, items: list[str]) -> 
 
 
 def _key(cells: Iterable[object]) -> tuple[str, ...]:
-    return tuple(str(cell) for cell in cells)
+    """Return the cells that name an item as text; whole numbers without a point, as reading has them."""
+    return tuple(
+        str(int(cell)) if isinstance(cell, (float, np.floating)) and float(cell).is_integer() else str(cell)
+        for cell in cells
+    )

@@ -6,8 +6,8 @@ table is read with one column more, the numbers of its rows.
 Shapes: C channels, L steps of a series, Q quantiles.
 """
 
+import logging
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,10 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable
 from tracetune.data.reading.read import Reading, read_cells
 from tracetune.data.reading.sources import FrameOfKind, FrameSource
+from tracetune.data.time_text import written_times
 from tracetune.estimators.index_columns import index_columns
+
+logger = logging.getLogger(__name__)
 
 FILLED = "filled"
 _ROW = "tracetune row number"
@@ -71,7 +74,7 @@ def read_source(source: FrameSource, options: ReadingOptions, remembered: Readin
     raw = read_raw(source, given) if isinstance(source, (str, Path)) else raw_of_frame(source)
     given = options.over(remembered.fitting(raw.frame.columns))
     partial = _lacks_a_channel(raw.frame, given.target)
-    reading = read_cells(raw, given, partial=partial)
+    reading = read_cells(raw, given, partial=partial, every_channel=True)
     rows = _row_numbers(raw, reading, given, partial)
     if rows is None:
         return SourceTable(reading, None, ())
@@ -215,7 +218,7 @@ def _name_added(table: pd.DataFrame, source: SourceTable, new: Sequence[tuple[in
     if name in frame:
         moments = clock_times(panel, np.array([panel.series[number].timestamps[step] for number, step in new]))
         column = table[name].astype(object)
-        column.iloc[places] = _written(moments, _time_format(source, frame[name]))
+        column.iloc[places] = _written(moments, source, frame[name])
         table[name] = _as_before(column, frame[name].dtype)
 
 
@@ -227,28 +230,22 @@ def _as_before(column: pd.Series, dtype: Any) -> pd.Series:
         return column
 
 
-def _written(moments: pd.Series, form: str | None) -> list[Any]:
-    """Return moments as the cells of a time column are written; None writes them as they are."""
-    return list(moments) if form is None else [moment.strftime(form) for moment in moments]
-
-
-def _time_format(source: SourceTable, cells: pd.Series) -> str | None:
-    """Return how times are written, found on cells whose times are known; None where they are no text."""
-    first = next((cell for cell in cells if isinstance(cell, str) and cell), None)
-    rows = source.rows[0]
-    known = np.flatnonzero(rows >= 0)
-    known = known[:: max(1, len(known) // 50)]
-    moments = clock_times(source.panel, source.panel.series[0].timestamps[known])
-    if first is None or not pd.api.types.is_datetime64_any_dtype(moments.dtype):
-        return None
-    texts = cells.iloc[rows[known]].astype(str).tolist()
-    for day_first in (False, True):
-        with warnings.catch_warnings():  # pandas says of each guess that it may be another
-            warnings.simplefilter("ignore")
-            form = pd.tseries.api.guess_datetime_format(first, dayfirst=day_first)
-        if form is not None and _written(moments, form) == texts:
-            return form
-    return "%Y-%m-%d %H:%M:%S"
+def _written(moments: pd.Series, source: SourceTable, cells: pd.Series) -> list[Any]:
+    """Return moments as the cells of a time column are written."""
+    form = source.panel.origin.time_form
+    of_text = form != "" or isinstance(next((cell for cell in cells if not pd.isna(cell)), None), str)
+    if not pd.api.types.is_datetime64_any_dtype(moments.dtype) or not of_text:
+        return list(moments)
+    text = written_times(moments, form) if form else None
+    if text is None:
+        text = moments.astype(str)
+        if form is None:
+            logger.warning(
+                "Times of rows that were added are written as %s: those of %s have a form that is not kept.",
+                text.iloc[0],
+                source.panel.origin.timestamp_column,
+            )
+    return list(text)
 
 
 def _grid(panel: Panel) -> tuple[pd.DataFrame, list[np.ndarray]]:

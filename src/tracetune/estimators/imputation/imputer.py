@@ -151,7 +151,7 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
             InputError: unusable data or configuration, or this imputer is fine-tuned already.
         """
         self._refuse_second_fit()
-        panel = panel_from_frame(train_df, **columns)
+        panel = panel_from_frame(train_df, every_channel=True, **columns)
         config, device = with_method(config or FitConfig(), method), str(self.device)
         parts = self.backbone, self.base_name, self.context_length
         fitted, trace = fit_imputer(*parts, panel, config, device, season=season, callbacks=callbacks)
@@ -233,7 +233,7 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         Raises:
             InputError: unusable data, other channels than those of the fit, or an unknown pattern.
         """
-        panel = panel_from_frame(df, remembered=self.remembered, **columns)
+        panel = panel_from_frame(df, remembered=self.remembered, every_channel=True, **columns)
         filler = self._filler()
         scalers = [filler.scaler(panel, series.item_id, series.values) for series in panel]
         values = [scaler.transform(series.values) for scaler, series in zip(scalers, panel, strict=True)]

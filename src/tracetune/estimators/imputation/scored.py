@@ -17,7 +17,7 @@ def scored_imputer(
 ) -> ScoredModules:
     """Return the modules of an imputer to score, by the errors of steps that are hidden in the validation part."""
     config = lora_config() if config is None else config
-    panel = panel_from_frame(data, remembered=imputer.remembered, **reading)
+    panel = panel_from_frame(data, remembered=imputer.remembered, every_channel=True, **reading)
     fitted = imputer.record
     if fitted is not None and list(panel.channels) != fitted.channels:
         raise InputError(

@@ -112,6 +112,8 @@ def find_columns(frame: pd.DataFrame, texts: ColumnNames, label: str | None, *, 
             raise InputError(f"Expected a column {name!r}, found {listed('column', names)}.")
     if chosen is not None and not 1 <= len(chosen) <= 2:
         raise InputError(f"Expected one column of texts, or two for pairs, found {len(chosen)}.")
+    if labelled and label is not None and label in (chosen or ()):
+        raise InputError(f"Expected the labels in another column than the texts, found {label!r} named for both.")
     said = []
     if labelled and label is None:
         label = _label_column(frame, chosen or ())

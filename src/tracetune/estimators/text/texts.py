@@ -3,7 +3,7 @@
 Shapes: S samples.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from tracetune.base.errors import InputError, shown
@@ -45,7 +45,7 @@ def checked_texts(values: Iterable[Text], pairs: bool | None = None, first_row: 
     """
     if isinstance(values, str):
         raise InputError("Expected a list of texts, found one text: put it into a list.")
-    rows = list(values)
+    rows = _rows_of(values)
     if not rows:
         raise InputError("Expected at least one text, found none.")
     found = not isinstance(rows[0], str) and isinstance(rows[0], (tuple, list))
@@ -60,6 +60,17 @@ def checked_texts(values: Iterable[Text], pairs: bool | None = None, first_row: 
         for column, part in zip(columns, parts, strict=True):
             column.append(_text(part, index))
     return Texts(columns[0], columns[1] if found else None)
+
+
+def _rows_of(values: Iterable[Text]) -> list[Text]:
+    """Return the texts as a list: arrays of pyarrow as what they hold, an array [S, 2] as pairs."""
+    if isinstance(values, (Set, Mapping)) or not hasattr(values, "__iter__"):
+        raise InputError(f"Expected a list of texts in the order of their labels, found {type(values).__name__}.")
+    for name in ("to_pylist", "tolist"):
+        if not isinstance(values, list) and hasattr(values, name):
+            found: list[Text] = getattr(values, name)()
+            return found
+    return list(values)
 
 
 def _text(value: object, index: int) -> str:

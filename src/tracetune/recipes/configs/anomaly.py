@@ -122,7 +122,7 @@ class DetectRun:
     Attributes:
         output: file for the scores and alarms of every step: .csv, .csv.gz, .parquet or .json.
         events: file for the events: .csv, .csv.gz, .parquet or .json.
-        plot: file for a picture of up to six series with their scores: .png, .svg or .pdf.
+        plot: file for a picture of up to six series with their scores: .png, .svg, .pdf, or .html with tables.
         device: auto, cpu or cuda.
         overwrite: replace the output files if they exist.
     """
@@ -190,7 +190,7 @@ class DemoConfig:
     """Settings of `tracetune demo`.
 
     Attributes:
-        output: new folder for scores.csv, events.csv, events.png and the detector.
+        output: new folder for temperatures.csv, scores.csv, events.csv, events.png and the detector.
         model: foundation model to score with.
         method: none (the model is left as it is), trace, lora, adalora, dora, linear_probe or full.
         scorer: neighbours, windows, reconstruction, forecast or rank_average.

@@ -121,7 +121,7 @@ class EvaluateConfig:
     """Settings of `tracetune evaluate`.
 
     Attributes:
-        plot: picture of the confusion matrix, .png, .svg or .pdf.
+        plot: picture of the confusion matrix: .png, .svg, .pdf, or .html with tables.
         batch_size: series per forward pass.
         device: auto, cpu or cuda.
         overwrite: replace the picture if it exists.
@@ -193,7 +193,7 @@ class DemoConfig:
     """Settings of `tracetune demo`.
 
     Attributes:
-        output: new folder for classes.csv, confusion.png and the adapter.
+        output: new folder for digits.csv, classes.csv, confusion.png and the adapter.
         model: foundation model to fine-tune.
         method: linear_probe (seconds), or trace, lora, adalora, dora, full (many minutes on a CPU).
         seed: fixes the result.

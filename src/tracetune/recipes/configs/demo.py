@@ -10,7 +10,7 @@ class DemoConfig:
     """Settings of `tracetune demo`.
 
     Attributes:
-        output: new folder for forecast.csv, forecast.png and the adapter.
+        output: new folder for co2.csv, forecast.csv, forecast.png and the adapter.
         model: foundation model to fine-tune.
         method: trace, lora, adalora, dora, linear_probe or full.
         prediction_length: weeks to forecast.

@@ -13,7 +13,7 @@ class EvaluateRun:
 
     Attributes:
         output: file for the errors of every item, in its units: .csv, .parquet or .json.
-        plot: file for a picture of the worst items and the median one: .png, .svg or .pdf.
+        plot: file for a picture of the worst items and the median one: .png, .svg, .pdf, or .html with tables.
         test_length: with a table, all targets lie in this many last steps; without it five forecast origins.
         stride: steps between forecast origins; without it about one horizon, and 1 for a known data set.
         season: period of the seasonal naive forecast; without it the frequency's.

@@ -87,7 +87,7 @@ class ImputeRun:
 
     Attributes:
         output: file for the filled table: .csv, .csv.gz, .parquet or .json.
-        plot: file for a picture of the up to six series with most gaps: .png, .svg or .pdf.
+        plot: file for a picture of the up to six series with most gaps: .png, .svg, .pdf, or .html with tables.
         quantiles: quantile levels of what was filled in, e.g. --quantiles 0.1,0.9; needs a fine-tuned imputer.
         device: auto, cpu or cuda.
         overwrite: replace the output files if they exist.
@@ -181,7 +181,7 @@ class DemoConfig:
     """Settings of `tracetune demo`.
 
     Attributes:
-        output: new folder for filled.csv, filled.png and the adapter.
+        output: new folder for co2.csv, filled.csv, filled.png and the adapter.
         model: foundation model to fine-tune.
         method: trace, lora, adalora, dora, linear_probe or full.
         seed: fixes the result.

@@ -15,7 +15,7 @@ class PredictRun:
 
     Attributes:
         output: file for the forecast: .csv, .csv.gz, .parquet or .json.
-        plot: file for a picture of up to six forecasts: .png, .svg or .pdf.
+        plot: file for a picture of up to six forecasts: .png, .svg, .pdf, or .html with tables.
         quantiles: quantile levels to add, e.g. --quantiles 0.1,0.9.
         recalibrate: with quantiles, also forecast from this many earlier origins of each series, and make its intervals
             wider or narrower by how they held there; 0 leaves them as validation made them.

