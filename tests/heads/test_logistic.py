@@ -1,0 +1,49 @@
+"""Logistic regression as a head: the probabilities of scikit-learn, the best penalty on validation, every class."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from tracetune.base.errors import InputError
+from tracetune.heads.logistic import INVERSE_PENALTIES, fit_logistic
+from tracetune.heads.pooled import PooledHead
+
+
+def batches(classes: int, samples: int, seed: int) -> list[dict[str, torch.Tensor]]:
+    """Two vectors of three features, one of them constant, that tell the class in part."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(samples) % classes
+    tokens = torch.randn(samples, 2, 3, generator=generator)
+    tokens[:, 0, 0] += labels
+    tokens[:, 1, 2] = 5.0
+    half = samples // 2
+    return [{"tokens": tokens[rows], "labels": labels[rows]} for rows in (slice(half), slice(half, None))]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_head_has_the_probabilities_of_scikit_learn(classes: int) -> None:
+    head = PooledHead(6, classes).eval()
+    train, validation = batches(classes, 40, seed=0), batches(classes, 30, seed=1)
+    found = fit_logistic(head, train, validation)
+    features, labels = (
+        np.concatenate([batch[name].reshape(len(batch["labels"]), -1).numpy() for batch in train])
+        for name in ("tokens", "labels")
+    )
+    scaler = StandardScaler().fit(features)
+    reference = LogisticRegression(C=found.inverse_penalty, max_iter=2000)
+    reference.fit(scaler.transform(features), labels[:, 0])
+    tokens, truth = (torch.cat([batch[name] for batch in validation]) for name in ("tokens", "labels"))
+    with torch.no_grad():
+        logits = head(tokens)
+    expected = reference.predict_proba(scaler.transform(tokens.flatten(1).numpy()))
+    np.testing.assert_allclose(logits.softmax(-1).numpy(), expected, atol=1e-3)
+    assert found.validation_loss == pytest.approx(float(torch.nn.functional.cross_entropy(logits, truth)), rel=1e-4)
+    assert found.validation_loss == min(found.losses)
+    assert INVERSE_PENALTIES[found.losses.index(found.validation_loss)] == found.inverse_penalty
+
+
+def test_a_class_without_samples_is_refused() -> None:
+    with pytest.raises(InputError, match=r"samples of all 3 classes, found none of \[2\]"):
+        fit_logistic(PooledHead(6, 3), batches(2, 20, seed=0), batches(2, 20, seed=1))
