@@ -10,7 +10,6 @@ import pandas as pd
 from statsmodels.datasets import elnino
 
 from tracetune import FitConfig, Forecaster, SelectionConfig, Trace, TrainingConfig
-from tracetune.report.forecast_plots import ForecastPanel, forecast_figure
 
 HORIZON = 24
 
@@ -25,7 +24,7 @@ def sea_surface_temperature() -> pd.DataFrame:
 def main(output: str = "runs/nino", epochs: float = 10.0) -> pd.DataFrame:
     """Fine-tune on all but the last two years, compare with them, save model, forecast and picture to ``output``."""
     frame = sea_surface_temperature()
-    history, truth = frame[:-HORIZON], frame[-HORIZON:]
+    history = frame[:-HORIZON]
 
     config = FitConfig(
         method=Trace(SelectionConfig(keep=0.5)),  # half of the 42 LoRA modules stay
@@ -38,16 +37,8 @@ def main(output: str = "runs/nino", epochs: float = 10.0) -> pd.DataFrame:
     again = Forecaster.from_pretrained(Path(output) / "adapter")
     forecast = again.predict_df(history, quantile_levels=[0.1, 0.9])
     forecast.to_csv(Path(output) / "forecast.csv", index=False)
-    panel = ForecastPanel(
-        "Sea surface temperature, monthly (degrees Celsius)",
-        history["timestamp"][-120:].to_numpy(),
-        history["target"][-120:].to_numpy(),
-        forecast["timestamp"].to_numpy(),
-        forecast["predictions"].to_numpy(),
-        truth["target"].to_numpy(),
-        {level: forecast[str(level)].to_numpy() for level in (0.1, 0.9)},
-    )
-    forecast_figure([panel], path=Path(output) / "forecast.png")
+    title = "Sea surface temperature, degrees Celsius"
+    again.plot(frame, Path(output) / "forecast.png", hold_back=HORIZON, title=title)
     return again.evaluate(frame, test_length=HORIZON, season=12).overall  # the two years, beside the naive forecasts
 
 
