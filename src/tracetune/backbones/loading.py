@@ -128,7 +128,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def weights_digest(module: nn.Module) -> str:
-    """Return the SHA-256 over names, shapes and values of all parameters: says whether two backbones are the same."""
+    """Return the SHA-256 over names, shapes and values of parameters and buffers, the same for the same weights."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name}:{tuple(tensor.shape)}".encode())

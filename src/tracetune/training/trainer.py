@@ -108,7 +108,11 @@ def _optimizer_and_schedule(
 
 
 def parameter_groups(model: nn.Module, head: nn.Module | None, config: TrainingConfig) -> list[dict[str, Any]]:
-    """Return trainable parameters in two groups: the head with its own learning rate, and the rest."""
+    """Return trainable parameters in two groups: the head with its own learning rate, and the rest.
+
+    Raises:
+        InputError: no parameter is trainable, or the rest has a learning rate of "auto".
+    """
     of_head = {id(parameter) for parameter in head.parameters()} if head is not None else set()
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not trainable:
