@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from tests.tiny import tiny_backbone
-from tracetune.tasks.anomaly_scores.features import EmbeddedShape
+from tracetune.tasks.anomaly_scores.features import EmbeddedShape, remembered_embeddings
 from tracetune.tasks.window_embeddings import contrastive_losses, embedded, resampled
 
 
@@ -62,3 +62,22 @@ def test_embeddings_know_neither_level_nor_scale_and_are_those_of_the_scorer() -
     torch.testing.assert_close(found.norm(dim=-1), torch.ones(6))
     torch.testing.assert_close(EmbeddedShape(backbone)(windows), found)
     torch.testing.assert_close(EmbeddedShape(backbone)(7 * windows - 100), found, atol=1e-3, rtol=1e-3)
+
+
+def test_windows_that_were_embedded_before_are_remembered_while_that_is_asked_for() -> None:
+    backbone = tiny_backbone()
+    rows: list[int] = []
+    encode = backbone.encode
+    backbone.encode = lambda values, *rest: rows.append(len(values)) or encode(values, *rest)  # type: ignore[method-assign]
+    windows = np.random.default_rng(0).normal(size=(6, 32))
+    plain = EmbeddedShape(backbone)(windows)
+    assert rows == [6]
+    with remembered_embeddings():
+        shape = EmbeddedShape(backbone)
+        torch.testing.assert_close(shape(windows[:4]), plain[:4])
+        torch.testing.assert_close(shape(windows[[5, 1, 5, 0]]), plain[[5, 1, 5, 0]])
+        torch.testing.assert_close(shape(windows[:2]), plain[:2])
+        assert rows == [6, 4, 1]  # of the second call one is new, of the third none
+        torch.testing.assert_close(shape(windows[:4, :16]), EmbeddedShape(backbone)(windows[:4, :16].copy()))
+    EmbeddedShape(backbone)(windows[:4])
+    assert rows[-1] == 4

@@ -9,12 +9,12 @@ from tests.tiny import tiny_backbone
 from tracetune.backbones.backbone import Backbone, Encoded
 from tracetune.backbones.normalisation import normalise
 from tracetune.base.errors import InputError
-from tracetune.estimators.anomaly.planted_guard import LARGEST_WINDOW, PlantedGuard, planted_guard
+from tracetune.estimators.anomaly.planted_guard import LARGEST_WINDOW, Case, HeldOut, PlantedGuard, planted_guard
 from tracetune.evaluation.anomaly.volume import volume_under_surface
 from tracetune.fitting.candidates import Candidates
 from tracetune.fitting.shrinkage import shrink
 from tracetune.tasks.anomaly import AnomalyModel
-from tracetune.tasks.anomaly_scores import Neighbours, Scorer, Windows
+from tracetune.tasks.anomaly_scores import Neighbours, Reconstruction, Scorer, Windows
 from tracetune.tasks.hidden_patches import normal_data
 from tracetune.tasks.task import TrainingData
 
@@ -29,8 +29,10 @@ class Sight(Backbone):
     def __init__(self, share: float) -> None:
         super().__init__()
         self.share = nn.Parameter(torch.tensor(share))
+        self.encoded = 0  # windows
 
     def encode(self, values: Tensor, input_mask: Tensor | None = None, patch_mask: Tensor | None = None) -> Encoded:
+        self.encoded += len(values)
         shapes, statistics = normalise(values, torch.ones_like(values).bool())
         noise = torch.randn(shapes.shape, generator=torch.Generator().manual_seed(len(values)))
         return Encoded((self.share * shapes + (1 - self.share) * noise).unflatten(-1, (-1, self.width)), statistics)
@@ -112,6 +114,47 @@ def test_losses_are_those_of_whole_series_scored_anew(guard: PlantedGuard) -> No
         labels = ((steps >= case.start) & (steps < case.stop)).astype(int)
         volume, _ = volume_under_surface(scores, labels, min(guard.channels[0].longest, LARGEST_WINDOW))
         assert loss == pytest.approx(1 - volume, abs=1e-6)
+
+
+def encoded_by(guard: PlantedGuard, of: AnomalyModel) -> int:
+    """Return how many windows are encoded to measure a model."""
+    before = of.backbone.encoded
+    guard.losses(of)
+    return of.backbone.encoded - before
+
+
+def test_only_windows_that_a_planted_anomaly_touches_are_encoded_again() -> None:
+    guard = guard_of(season()[None])
+    seeing = model(1.0)
+    scorer = guard.scorer.fit(season()[:BORDER], seeing)
+    learning = seeing.backbone.encoded
+    scorer.score(season(), 0)
+    whole = seeing.backbone.encoded - learning
+    touching = sum((case.stop - case.start + width) // (width // 8) + 2 for case in guard.cases for width in (20, 40))
+    assert encoded_by(guard, model(1.0)) <= 1 + learning + whole + touching
+
+
+@pytest.mark.parametrize(("scorer", "measured"), [(Windows(), 1), (Neighbours(), 2), (Reconstruction(), 4)])
+def test_models_that_a_scorer_cannot_tell_apart_are_measured_once(
+    monkeypatch: pytest.MonkeyPatch, scorer: Scorer, measured: int
+) -> None:
+    """Two backbones with two heads each: nothing of them counts, or how they embed windows, or all."""
+    channel = HeldOut(season(), BORDER, 40)
+    guard = PlantedGuard([channel], [Case(0, 0, 700, 720, season())], scorer, 0.0)
+    shares: list[float] = []
+    monkeypatch.setattr(
+        PlantedGuard,
+        "_measured",
+        lambda _, of: shares.append(of.backbone.share.item()) or np.array(shares[-1:]),
+    )
+    for share in (1.0, 0.5):
+        for _ in range(2):
+            of = model(share)
+            of.head = nn.Linear(8, 8)
+            losses = guard.losses(of)
+            assert losses.tolist() == [share if measured > 1 else 1.0]
+            losses[:] = 9  # what is handed out is no part of what is known
+    assert len(shares) == measured
 
 
 def test_cases_are_spread_over_periods_and_channels() -> None:

@@ -349,3 +349,9 @@ def test_refusals() -> None:
         RankAverage(("x",))
     with pytest.raises(InputError, match="at least 1 step"):
         Forecast(steps=0)
+
+
+def test_a_rank_average_reads_what_its_members_read() -> None:
+    assert RankAverage(("windows",)).reads == "nothing"
+    assert RankAverage(("windows", "neighbours")).reads == RankAverage().reads == "embeddings"
+    assert RankAverage(("reconstruction", "windows", "forecast")).reads == "model"

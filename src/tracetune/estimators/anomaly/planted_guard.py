@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 import numpy as np
+import torch
 from torch import nn
 
 from tracetune.base.errors import InputError
@@ -20,7 +21,7 @@ from tracetune.base.json_types import JsonObject
 from tracetune.evaluation.anomaly.volume import volume_under_surface
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.tasks.anomaly import AnomalyModel
-from tracetune.tasks.anomaly_scores.features import EmbeddedShape
+from tracetune.tasks.anomaly_scores.features import EmbeddedShape, remembered_embeddings
 from tracetune.tasks.anomaly_scores.gaps import filled_gaps
 from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
 from tracetune.tasks.anomaly_scores.scaling import Scaling
@@ -87,6 +88,7 @@ class PlantedGuard:
         self.cases = cases
         self.scorer = scorer
         self.contamination = contamination
+        self._known: dict[bytes, np.ndarray] = {}  # losses by what the scorer reads of a model
 
     @property
     def groups(self) -> SampleGroups:
@@ -105,19 +107,34 @@ class PlantedGuard:
         }
 
     def losses(self, model: nn.Module) -> np.ndarray:
-        """Return 1 - VUS-PR of each case, [S]; infinite where the model has diverged."""
+        """Return 1 - VUS-PR of each case, [S]; infinite where the model has diverged.
+
+        Models that embed the channels alike have the same losses by a scorer that reads no more of them: these are
+        computed once.
+        """
         model.eval()
         detecting = task_model_of(model, AnomalyModel)
-        shape = EmbeddedShape(detecting.backbone)  # scorers may leave out what is not finite
-        if not all(bool(shape(filled_gaps(each.values)[None]).isfinite().all()) for each in self.channels):
+        embedded = torch.cat(
+            [EmbeddedShape(detecting.backbone)(filled_gaps(each.values)[None]) for each in self.channels]
+        )
+        if not bool(embedded.isfinite().all()):  # scorers may leave out what is not finite
             return np.full(len(self.cases), np.inf)
+        if self.scorer.reads == "model":
+            return self._measured(detecting)
+        read = embedded.numpy().tobytes() if self.scorer.reads == "embeddings" else b""
+        if read not in self._known:
+            self._known[read] = self._measured(detecting)
+        return self._known[read].copy()
+
+    def _measured(self, model: AnomalyModel) -> np.ndarray:
         found = np.empty(len(self.cases))
         for number, channel in enumerate(self.channels):
-            scorer = self.scorer.fit(channel.values[: channel.border], detecting, self.contamination)
-            cases = [index for index, case in enumerate(self.cases) if case.channel == number]
-            clean = _scores(scorer, channel.values, channel.border, len(channel.values))
-            for index in cases:
-                found[index] = _loss(scorer, channel, self.cases[index], clean)
+            scorer = self.scorer.fit(channel.values[: channel.border], model, self.contamination)
+            with remembered_embeddings():  # cases are like the clean channel but for the anomaly
+                clean = _scores(scorer, channel.values, channel.border, len(channel.values))
+                for index, case in enumerate(self.cases):
+                    if case.channel == number:
+                        found[index] = _loss(scorer, channel, case, clean)
         return found
 
 

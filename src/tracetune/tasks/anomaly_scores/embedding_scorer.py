@@ -8,7 +8,7 @@ import numpy as np
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.features import EmbeddedShape
 from tracetune.tasks.anomaly_scores.neighbour_scorer import require_windows
-from tracetune.tasks.anomaly_scores.scorer import Calibration, register_scorer
+from tracetune.tasks.anomaly_scores.scorer import Calibration, Reads, register_scorer
 from tracetune.tasks.anomaly_scores.shape_and_level import fit_shape_and_level
 from tracetune.tasks.anomaly_scores.weighted import WeightedScorer
 
@@ -26,6 +26,7 @@ class Neighbours:
     widths: tuple[int, ...] | None = None
     neighbours: int = 3
     name: ClassVar[str] = "neighbours"
+    reads: ClassVar[Reads] = "embeddings"
 
     def __post_init__(self) -> None:
         require_windows(self.widths, self.neighbours)

@@ -11,7 +11,7 @@ from tracetune.base.errors import InputError
 from tracetune.base.module_device import module_device
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.error_scorer import ErrorScorer, fit_error_scorer
-from tracetune.tasks.anomaly_scores.scorer import Calibration, register_scorer
+from tracetune.tasks.anomaly_scores.scorer import Calibration, Reads, register_scorer
 
 _BATCH = 64
 
@@ -29,6 +29,7 @@ class Forecast:
 
     steps: int = 16
     name: ClassVar[str] = "forecast"
+    reads: ClassVar[Reads] = "model"
 
     def __post_init__(self) -> None:
         if self.steps < 1:

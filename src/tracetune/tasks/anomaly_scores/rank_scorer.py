@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from tracetune.evaluation.anomaly.normal_scores import NormalScores
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.members import Members, calibration_of, farthest_reach, of_member
 from tracetune.tasks.anomaly_scores.scaling import Spread, mean_of_known
-from tracetune.tasks.anomaly_scores.scorer import SCORERS, Calibration, Reference, register_scorer, scorer_named
+from tracetune.tasks.anomaly_scores.scorer import SCORERS, Calibration, Reads, Reference, register_scorer, scorer_named
 
 
 @register_scorer
@@ -35,6 +35,11 @@ class RankAverage:
                 raise unknown_name("scorer", member, known)
         if not self.members:
             raise InputError(f"Expected at least one member, of {', '.join(known)}; found none.")
+
+    @property
+    def reads(self) -> Reads:
+        """Return the most that a member reads."""
+        return max((scorer_named(name).reads for name in self.members), key=get_args(Reads).index)
 
     def fit(
         self,

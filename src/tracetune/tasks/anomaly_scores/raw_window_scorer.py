@@ -8,7 +8,7 @@ import numpy as np
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.features import RawShape
 from tracetune.tasks.anomaly_scores.neighbour_scorer import NeighbourScorer, fit_neighbour_scorer, require_windows
-from tracetune.tasks.anomaly_scores.scorer import Calibration, register_scorer
+from tracetune.tasks.anomaly_scores.scorer import Calibration, Reads, register_scorer
 
 
 @register_scorer
@@ -24,6 +24,7 @@ class Windows:
     widths: tuple[int, ...] | None = None
     neighbours: int = 3
     name: ClassVar[str] = "windows"
+    reads: ClassVar[Reads] = "nothing"
 
     def __post_init__(self) -> None:
         require_windows(self.widths, self.neighbours)

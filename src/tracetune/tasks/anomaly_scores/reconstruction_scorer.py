@@ -12,7 +12,7 @@ from tracetune.base.errors import InputError
 from tracetune.base.module_device import module_device
 from tracetune.tasks.anomaly import AnomalyModel, normalised_steps
 from tracetune.tasks.anomaly_scores.error_scorer import ErrorScorer, fit_error_scorer
-from tracetune.tasks.anomaly_scores.scorer import Calibration, register_scorer
+from tracetune.tasks.anomaly_scores.scorer import Calibration, Reads, register_scorer
 from tracetune.tasks.anomaly_scores.sliding import window_starts
 
 _BATCH = 64
@@ -29,6 +29,7 @@ class Reconstruction:
 
     turns: int = 4
     name: ClassVar[str] = "reconstruction"
+    reads: ClassVar[Reads] = "model"
 
     def __post_init__(self) -> None:
         if self.turns < 2:

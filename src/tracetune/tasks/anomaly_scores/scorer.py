@@ -19,6 +19,9 @@ Calibration = Mapping[str, np.ndarray]
 Reference = Literal["normal", "table"]
 """Compare windows with the normal part alone, or with the other windows of the scored table too."""
 
+Reads = Literal["nothing", "embeddings", "model"]
+"""What of a model has a part in scores: nothing, how it embeds windows, or any weight of backbone and head."""
+
 
 class ChannelScorer(Protocol):
     """The normal part of one channel, learned.
@@ -71,6 +74,12 @@ class Scorer(Protocol):
     """
 
     name: ClassVar[str]
+
+    @property
+    def reads(self) -> Reads:
+        """Return what of a model has a part in scores: models that are alike in it need not be compared."""
+        ...
+
     __dataclass_fields__: ClassVar[dict[str, Field[object]]]
 
     def fit(
