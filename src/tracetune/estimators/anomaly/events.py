@@ -1,16 +1,21 @@
 """Events: the runs of alarms of one series, and the part of each in which the anomaly is likely to lie.
 
 Every window that touches an anomaly scores high, so that alarms begin up to a window before it and end as long after
-it. The score of a step is the mean over the windows that cover it: it falls as fewer of them touch the anomaly.
+it. The score of a step is the mean over the windows that cover it: it falls as fewer of them touch the anomaly. Of the
+steps near its peak those are left that differ from the nearest normal windows more than normal steps do.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from tracetune.estimators.anomaly.item_scorer import ItemScorer
 from tracetune.estimators.anomaly.series_scores import Scores
+from tracetune.estimators.anomaly.step_differences import StepDifferences
 
 _SHARE = 0.6  # of the peak; docs/anomaly.md says what it gave
+_SHARE_OF_DIFFERENCE = 0.15  # of the largest in an event; likewise
 
 
 @dataclass(frozen=True)
@@ -18,9 +23,9 @@ class Event:
     """One event; places of steps.
 
     Attributes:
-        start: the first step that scores at least 0.6 of the peak.
+        start: the first step that scores at least 0.6 of the highest of its run, and differs, see `events_of`.
         stop: the step after the last such one.
-        peak: the step with the highest score.
+        peak: the step with the highest score among these.
         alarms: the first step of its run of alarms, and that after the last.
     """
 
@@ -30,9 +35,24 @@ class Event:
     alarms: tuple[int, int]
 
 
-def events_of(scores: Scores, merge_within: int) -> list[Event]:
-    """Return the events of a series; runs of alarms with no more than ``merge_within`` steps between them are one."""
-    return [_narrowed(scores.total, scores.threshold, *run) for run in alarm_runs(scores.alarm, merge_within)]
+def events_of(scores: Scores, item: ItemScorer) -> list[Event]:
+    """Return the events of a series; runs of alarms with less than a quarter of the scorer's reach between are one.
+
+    An event begins and ends with a step that scores at least 0.6 of the highest score of its run, raises an alarm, and
+    in one of the channels differs from the nearest normal windows more than 0.999 of the normal steps do, and at least
+    0.15 as much as the most different step of the event. Where no step differs so much, only scores count.
+    """
+    wide = wide_events(scores, item.reach // 4)
+    if not wide:
+        return []
+    channels = [StepDifferences(row, item.reach) for row in item.learned.values]
+    place = item.place_of(scores.series)
+    return [_narrowed(event, scores, channels, place) for event in wide]
+
+
+def wide_events(scores: Scores, merge_within: int) -> list[Event]:
+    """Return events by scores alone; runs of alarms with no more than ``merge_within`` steps between them are one."""
+    return [_near_peak(scores.total, scores.threshold, *run) for run in alarm_runs(scores.alarm, merge_within)]
 
 
 def alarm_runs(alarm: np.ndarray, merge_within: int) -> list[tuple[int, int]]:
@@ -47,9 +67,23 @@ def alarm_runs(alarm: np.ndarray, merge_within: int) -> list[tuple[int, int]]:
     return merged
 
 
-def _narrowed(total: np.ndarray, threshold: np.ndarray, first: int, stop: int) -> Event:
+def _near_peak(total: np.ndarray, threshold: np.ndarray, first: int, stop: int) -> Event:
     """Return the event of a run of alarms, from ``first`` to before ``stop``."""
     run = np.nan_to_num(total[first:stop], nan=-np.inf)
     peak = int(run.argmax())
     high = np.flatnonzero((run >= _SHARE * run[peak]) & (run > threshold[first:stop]))
     return Event(first + int(high[0]), first + int(high[-1]) + 1, first + peak, (first, stop))
+
+
+def _narrowed(event: Event, scores: Scores, channels: Sequence[StepDifferences], place: int | None) -> Event:
+    """Return an event without the steps at its start and end that are like normal ones."""
+    differences = np.fmax.reduce(
+        [each.of(row, event.start, event.stop, place) for each, row in zip(channels, scores.series.values, strict=True)]
+    )
+    known = np.nan_to_num(differences, nan=0.0)
+    high = np.flatnonzero((known > 1) & (known >= _SHARE_OF_DIFFERENCE * known.max()))
+    if not len(high):
+        return event
+    start, stop = event.start + int(high[0]), event.start + int(high[-1]) + 1
+    peak = start + int(np.nan_to_num(scores.total[start:stop], nan=-np.inf).argmax())
+    return replace(event, start=start, stop=stop, peak=peak)
