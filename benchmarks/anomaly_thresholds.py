@@ -1,9 +1,10 @@
 """False alarms on later rows without anomalies: what was stated, and what came, before and after.
 
 Eight short files of the UCR archive and three families of synthetic series, chosen before anything was measured. Of
-the part that the archive calls normal, the first 60 % are learned and the rest is scored; every alarm there is false.
-Of the UCR files, the stretch with the anomaly is scored too: is there an alarm in it? How separate events are counted
-was settled after a first look at these series, so that "after" is no test on unseen ones.
+the part that the archive calls normal, the first 60 % (or as many rows as asked for) are learned and the rest is
+scored; every alarm there is false. Of the UCR files, the stretch with the anomaly is scored too: is there an alarm in
+it? How separate events are counted was settled after a first look at these series, so that "after" is no test on
+unseen ones.
 
 Before: peaks over threshold (Grimshaw's fit) on the scores of the learned rows, each compared with all windows that do
 not overlap it. After: what `AnomalyDetector` does, see docs/anomaly.md.
@@ -70,9 +71,9 @@ def synthetic(family: str, seed: int, steps: int = 4000) -> np.ndarray:
     return season + level + 0.1 * generator.standard_normal(steps)
 
 
-def run(part: Part, scorer: str, base: AnomalyDetector) -> dict[str, Any]:
+def run(part: Part, scorer: str, base: AnomalyDetector, learned: int | None) -> dict[str, Any]:
     """Learn the first part of a series, score the rest, and count the false alarms of both rules."""
-    border = round(LEARNED * len(part.normal))
+    border = learned or round(LEARNED * len(part.normal))
     detector = base.fit(part.normal[:border], scorer=scorer, false_alarm_rate=RATES[0])
     assert detector.learned is not None
     (item,) = detector.learned.items.values()
@@ -120,7 +121,8 @@ def markdown(cells: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
             line[f"threshold {row['rule']}"] = f"{row['threshold']:.2f}"
             line[f"false alarms {row['rule']}"] = f"{row['measured']:.2%}"
         lines.append(line)
-    told = {name: value for name, value in vars(arguments).items() if name not in ("cells", "output", "page_only")}
+    left_out = ("cells", "output", "page_only")
+    told = {name: value for name, value in vars(arguments).items() if name not in left_out and value is not None}
     command = f"python -m benchmarks.anomaly_thresholds {flags(argparse.Namespace(**told))}"
     commits = ", ".join(sorted({cell["commit"] for cell in cells}))
     return (
@@ -144,17 +146,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="tracetune/tiny")
     parser.add_argument("--scorer", default="neighbours")
+    parser.add_argument("--learned", type=int, help="rows to learn of each series, instead of 60 %%")
     parser.add_argument("--cells", default="runs/anomaly_thresholds", help="folder for a file a series")
     parser.add_argument("--output", help="page to write")
     parser.add_argument("--page-only", action="store_true", help="make no cells, but the page of those that are there")
     arguments = parser.parse_args()
     base = None if arguments.page_only else AnomalyDetector.from_pretrained(arguments.model, device="cpu")
     cells = []
+    rows = "" if arguments.learned is None else f"-{arguments.learned}"
     for part in parts():
-        path = Path(arguments.cells) / f"{part.name.replace(' ', '_')}-{arguments.scorer}.json"
+        path = Path(arguments.cells) / f"{part.name.replace(' ', '_')}-{arguments.scorer}{rows}.json"
         if not path.is_file() and base is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, run(part, arguments.scorer, base))
+            write_json(path, run(part, arguments.scorer, base, arguments.learned))
         if path.is_file():
             cells.append(read_json(path))
             print(

@@ -42,8 +42,33 @@ def test_events_of_several_series_count_together() -> None:
     assert all_three.lowest_rate < one.lowest_rate
 
 
+@pytest.mark.parametrize("events", [1, 2, 3, 4])
+def test_fewer_events_than_five_count_as_five_with_their_mean_excess(events: int) -> None:
+    """Above a base of 0, which 0.3 of the rows exceed: E times 5 ((0.3 / rate)^(1 / 5) - 1), whatever their number."""
+    scores = np.zeros(10 * REACH)
+    for place, height in enumerate(np.linspace(2, 4, events)):
+        scores[place * 2 * REACH : place * 2 * REACH + REACH // 2] = height
+    found = alarm_threshold([scores], [REACH], 0.01)
+    assert found.fitted and found.events == events
+    mean = 3.0 if events > 1 else 2.0
+    assert found.value == pytest.approx(mean * 5 * ((found.share / 0.01) ** 0.2 - 1))
+    assert found.value > scores.max()
+
+
+def test_few_events_do_not_raise_alarms_all_the_time() -> None:
+    """Five to seven blocks hold about two events: one row in seven would exceed the highest of them, in the mean."""
+    generator = np.random.default_rng(4)
+    rates, highest = [], []
+    for blocks in (5, 6, 7) * 100:
+        scores = in_events(generator, blocks * REACH)
+        found = alarm_threshold([scores], [REACH], 0.01)
+        assert 1 <= found.events < 5
+        rates.append(np.exp(-found.value))
+        highest.append(np.exp(-scores.max()))
+    assert np.mean(highest) > 0.1 and np.mean(rates) < 0.06
+
+
 def test_without_events_it_is_the_highest_score() -> None:
-    assert alarm_threshold([np.r_[np.arange(12.0), np.nan]], [30], 1e-3) == AlarmThreshold(11.0, 12, 1, 0.0)
     assert alarm_threshold([np.zeros(100)], [5], 1e-3) == AlarmThreshold(0.0, 100, 0, 0.0)
     assert alarm_threshold([np.zeros(100)], [5], 1e-3).lowest_rate is None
 

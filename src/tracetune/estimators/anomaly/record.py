@@ -14,7 +14,7 @@ from tracetune.data.panels import Panel
 from tracetune.data.reading.labels import LABEL_COLUMN
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.anomaly.item_scorer import ItemScorer, fit_item, restored_item, total
-from tracetune.evaluation.anomaly.alarm_threshold import AlarmThreshold, alarm_threshold
+from tracetune.evaluation.anomaly.alarm_threshold import FEWEST_EVENTS, AlarmThreshold, alarm_threshold
 from tracetune.evaluation.anomaly.normal_scores import require_false_alarm_rate, suspicious_stretches
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.scorer import SCORERS, Reference, Scorer, scorer_named
@@ -37,6 +37,7 @@ class Learned:
         remarks: what is doubtful about it.
         calibration: what the threshold rests on; None where that was not saved.
         label_column: a column of tables that is no channel.
+        labelled: whether there were labels, in that column or as arrays.
     """
 
     items: Mapping[str, ItemScorer]
@@ -51,6 +52,7 @@ class Learned:
     remarks: tuple[Remark, ...]
     calibration: AlarmThreshold | None = None
     label_column: str = LABEL_COLUMN
+    labelled: bool = False
 
     def to_json(self) -> JsonObject:
         """Return all but the arrays, as JSON types."""
@@ -68,6 +70,7 @@ class Learned:
             "reading": self.reading.to_json(),
             "remarks": list(map(str, self.remarks)),
             "label_column": self.label_column,
+            "labelled": self.labelled,
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -130,6 +133,7 @@ class SavedDetector:
     head: JsonObject | None
     calibration: AlarmThreshold | None = None
     label_column: str = LABEL_COLUMN
+    labelled: bool = False
 
     def __post_init__(self) -> None:
         require_counts(self, "context_length")
@@ -172,6 +176,7 @@ class SavedDetector:
             remarks=tuple(map(Remark, self.remarks)),
             calibration=self.calibration,
             label_column=self.label_column,
+            labelled=self.labelled,
         )
 
 
@@ -272,6 +277,14 @@ def _doubt(threshold: AlarmThreshold, rate: float) -> Remark | None:
         return Remark(
             f"{threshold.rows:,} normal scores are too few, or too much alike, to say which score one in "
             f"{1 / rate:,.0f} exceeds: the threshold is the highest of them, {threshold.value:.3g}."
+        )
+    if threshold.events < FEWEST_EVENTS:
+        return Remark(
+            f"{argument('false_alarm_rate', rate)} is a guess: {threshold.rows:,} normal rows with "
+            f"{threshold.events} separate event{'s' if threshold.events > 1 else ''} (high scores apart from each "
+            f"other) are too few to tell how high rare ones are, which takes {FEWEST_EVENTS}. The threshold, "
+            f"{threshold.value:.3g}, is as high as if there were as many, and may miss anomalies. Learn more normal "
+            f"rows, state a higher rate, or give {argument('threshold')} to detect."
         )
     if rate * threshold.rows >= 1:
         return None

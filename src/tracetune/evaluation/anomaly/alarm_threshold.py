@@ -6,7 +6,8 @@ long as a score reaches only the highest. Above a base they are taken for expone
 more is known than their sum S, so that a new one exceeds x with (1 + x / S)^-K, the predictive distribution under the
 scale prior: heavier than exponential, the more so the fewer events there are. A share s of the rows is above the
 base, and the threshold is where s times that is the stated rate. Where there are events enough, Grimshaw's fit to all
-excesses may raise it.
+excesses may raise it. Of fewer than five events the mean excess is all that is used, in the place of that of five: by
+the formula one event would put the threshold at 300 times its excess, where a highest score would be an alarm.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,8 @@ class AlarmThreshold:
     Attributes:
         value: an alarm is raised above it.
         rows: normal steps with a score that it comes from.
-        events: separate events among them above the base of the tail, at most one in every ``reach`` steps.
+        events: separate events among them above the base of the tail, at most one in every ``reach`` steps; below
+            ``FEWEST_EVENTS`` the value is a guess.
         share: of the rows that are above that base; 0 where there is no tail.
     """
 
@@ -71,9 +73,10 @@ def alarm_threshold(parts: Sequence[np.ndarray], reaches: Sequence[int], false_a
         peaks = np.concatenate([_peaks(part, reach, base) for part, reach in zip(parts, reaches, strict=True)]) - base
         if len(peaks) >= ENOUGH_EVENTS:
             break
-    if len(peaks) < FEWEST_EVENTS:
-        return AlarmThreshold(float(known.max()), len(known), len(peaks), 0.0)
-    excess = peaks.sum() * ((share / false_alarm_rate) ** (1 / len(peaks)) - 1)
+    if not len(peaks):
+        return AlarmThreshold(float(known.max()), len(known), 0, 0.0)
+    counted = max(len(peaks), FEWEST_EVENTS)
+    excess = peaks.mean() * counted * ((share / false_alarm_rate) ** (1 / counted) - 1)
     value = base + float(excess)
     if len(peaks) >= ENOUGH_EVENTS and (known > base).sum() >= ENOUGH_EVENTS:
         value = max(value, peaks_over_threshold(known, false_alarm_rate, share))
