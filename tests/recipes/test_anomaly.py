@@ -118,6 +118,10 @@ def test_labels_of_the_training_table_are_found(
     table(100).drop(columns=["a", "label"]).to_csv("new.csv", index=False)
     run("detect new.csv --model run --output scores.csv")
     assert len(pd.read_csv("scores.csv")) == 100
+    table(100, start=300).drop(columns="a").assign(truth=[1] * 9 + [0] * 91).to_csv("judged.csv", index=False)
+    caplog.clear()
+    run("evaluate judged.csv --model run --label-column truth --output metrics.csv")
+    assert [said for said in caplog.messages if "labels in 'truth', as asked for" in said]
 
 
 def test_labels_in_words(

@@ -107,7 +107,8 @@ def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     check_outputs([config.output], None, (config.source.data, config.detector.model), overwrite=config.overwrite)
     detector = _load(config.detector, config.device)
     label_column = config.label_column or detector.label_column
-    panel, labels = config.source.labelled(label_column, detector.remembered)
+    others = (detector.label_column,) if label_column != detector.label_column else ()
+    panel, labels = config.source.labelled(label_column, detector.remembered, others)
     found = detector.evaluate(
         panel,
         labels,

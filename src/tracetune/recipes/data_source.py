@@ -152,12 +152,12 @@ class DataSource(TableSource):
         return self.known().panel if self.dataset else self.reading(remembered, every_channel=every_channel).panel
 
     def labelled(
-        self, label_column: str, remembered: ReadingOptions | None = None
+        self, label_column: str, remembered: ReadingOptions | None = None, left_out: Sequence[str] = ()
     ) -> tuple[Panel, Sequence[np.ndarray] | None]:
         """Return all series, and the labels of their steps where the table has a column of them; see `reading`."""
         if self.dataset:
             return self.known().panel, None
-        reading = self.reading(remembered, label_column=label_column)
+        reading = self.reading(remembered, label_column=label_column, left_out=left_out)
         return reading.panel, reading.labels
 
     def panels(self, chunk_rows: int, remembered: ReadingOptions | None = None) -> Iterator[Panel]:

@@ -260,6 +260,11 @@ def test_the_record_says_what_the_threshold_rests_on(base: AnomalyDetector, tmp_
     assert few.learned.calibration.rows == 900
     assert few.learned.calibration.events >= 5
     assert base.fit(season(900), scorer=Windows(widths=(20,)), false_alarm_rate=0.01).remarks == ()
+    guessed = base.fit(season(500), scorer=Windows(widths=(100,)), false_alarm_rate=0.01)
+    assert guessed.learned is not None and guessed.learned.calibration is not None
+    assert 1 <= guessed.learned.calibration.events < 5
+    (remark,) = guessed.remarks
+    assert "false_alarm_rate=0.01 is a guess: 500 normal rows with" in remark and "may miss anomalies" in remark
 
 
 def test_what_trained_the_model_does_not_set_the_threshold(base: AnomalyDetector) -> None:
@@ -386,3 +391,23 @@ def test_refusals(base: AnomalyDetector, detector: AnomalyDetector) -> None:
         detector.detect(table(100, items=2), threshold=float("nan"))
     with pytest.raises(InputError, match=r"false_alarm_rate between 0 and 0.25"):  # before training, which would fail
         base.fit(season(50), method="lora", false_alarm_rate=0.0)
+
+
+def test_other_labels_than_those_of_the_fit_are_taken_and_said(
+    base: AnomalyDetector, caplog: pytest.LogCaptureFixture
+) -> None:
+    train = table(400)
+    test = table(400, start=400, seed=5).assign(truth=lambda frame: (frame.index < 30).astype(int))
+    plain = base.fit(train.drop(columns="label"), scorer="windows")
+    caplog.clear()
+    alone = plain.evaluate(test.drop(columns="label"), label_column="truth")
+    assert not any("as asked for" in said for said in caplog.messages)  # no others were known
+    labelled = base.fit(train, scorer="windows")
+    caplog.clear()
+    found = labelled.evaluate(test, label_column="truth")  # the column of the fit is no channel all the same
+    (said,) = [said for said in caplog.messages if "as asked for" in said]
+    assert "labels in 'truth'" in said and "what 'label' calls anomalies" in said
+    assert found.columns.equals(alone.columns)
+    caplog.clear()
+    labelled.evaluate(test.drop(columns="truth"))
+    assert not any("as asked for" in said for said in caplog.messages)

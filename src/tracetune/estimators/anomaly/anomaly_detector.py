@@ -16,7 +16,7 @@ from tracetune.data.reading.labels import LABEL_COLUMN
 from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
 from tracetune.estimators.anomaly.card import detector_card
 from tracetune.estimators.anomaly.detector_parts import DetectorParts
-from tracetune.estimators.anomaly.evaluation import evaluate_scores, left_out
+from tracetune.estimators.anomaly.evaluation import evaluate_scores, left_out, other_labels
 from tracetune.estimators.anomaly.frames import (
     AnomalyData,
     AnomalyLabels,
@@ -28,7 +28,7 @@ from tracetune.estimators.anomaly.frames import (
     panel_of,
     require_channels,
 )
-from tracetune.estimators.anomaly.item_scorer import items_of, total
+from tracetune.estimators.anomaly.item_scorer import ItemScorer, items_of, total
 from tracetune.estimators.anomaly.record import checked_reference, checked_scorer
 from tracetune.estimators.anomaly.scored import scored_detector
 from tracetune.estimators.anomaly.series_scores import Scores
@@ -131,7 +131,7 @@ class AnomalyDetector(DetectorParts):
                 f"AnomalyDetector.from_pretrained({self.base_name!r})."
             )
         scorer = checked_scorer(scorer, contamination, false_alarm_rate)
-        panel = normal_part(train, labels, label_column, **columns)
+        panel, labelled = normal_part(train, labels, label_column, **columns)
         config = None if config is None and method is None else with_method(config or FitConfig(), method)
         if config is None and loss != RECONSTRUCTION:
             raise InputError(f"{argument('loss', loss)} changes nothing without {argument('method')}. Leave it out.")
@@ -146,6 +146,7 @@ class AnomalyDetector(DetectorParts):
             contamination=contamination,
             false_alarm_rate=false_alarm_rate,
             label_column=label_column,
+            labelled=labelled,
             callbacks=callbacks,
         )
         tuned = AnomalyDetector(**vars(fitted), device=str(self.device))
@@ -213,12 +214,13 @@ class AnomalyDetector(DetectorParts):
     ) -> FrameOfKind:
         """Return one row a run of alarms; runs with less than a quarter of the scorer's reach between them are one.
 
-        ``start`` and ``end`` are the first and last time with at least 0.6 of the score at ``peak``: alarms themselves,
-        from ``first_alarm`` to ``last_alarm``, begin and end up to a window beyond the anomaly. ``steps`` is from start
-        to end, ``score`` and ``channel`` are those of the peak.
+        ``start`` and ``end`` are the first and last time with at least 0.6 of the highest score of the run, and that
+        differ from the nearest normal windows more than normal steps do: alarms themselves, from ``first_alarm`` to
+        ``last_alarm``, begin and end up to a window beyond the anomaly. ``steps`` is from start to end, ``peak`` is the
+        time with the highest score among these, ``score`` and ``channel`` are those of the peak.
         """
         panel = self._panel(data, columns)
-        return frame_of_events(panel, self._scores(panel, threshold, reference), self._merging(panel))
+        return frame_of_events(panel, self._scores(panel, threshold, reference), self._items(panel))
 
     def evaluate(
         self,
@@ -236,7 +238,8 @@ class AnomalyDetector(DetectorParts):
         Args:
             test: as for `score`.
             labels: [T], 1 where anomalous, or one array a series; of a table they are in ``label_column``.
-            label_column: of a table; None takes that of the fit.
+            label_column: of a table; None takes that of the fit. Another one is taken, and said: steps that it calls
+                anomalies may have been learned as normal.
             window: the largest window of the volumes in steps; None takes the dominant period of each series, 125
                 without one.
             threshold: as for `detect`.
@@ -254,7 +257,8 @@ class AnomalyDetector(DetectorParts):
         """
         known = self._known()
         label_column = label_column or known.label_column
-        panel, given = labelled_panel(test, labels, label_column, known.reading, **columns)
+        others = [known.label_column] if label_column != known.label_column else []
+        panel, given = labelled_panel(test, labels, label_column, known.reading, others, **columns)
         require_channels(panel, known.channels)
         if given is None:
             raise InputError(
@@ -263,7 +267,7 @@ class AnomalyDetector(DetectorParts):
             )
         scores = self._scores(panel, threshold, reference)
         found = evaluate_scores(panel, scores, given, window, items_of(panel, known.items))
-        self._say(left_out(panel, given))
+        self._say(other_labels(known, label_column) + left_out(panel, given))
         return found
 
     def update(
@@ -322,8 +326,8 @@ class AnomalyDetector(DetectorParts):
             columns: as for `fit`.
         """
         panel = self._panel(data, columns)
-        scores, merging = self._scores(panel, threshold, reference), self._merging(panel)
-        return anomaly_figure(drawn_panels(panel, scores, merging), "", path)
+        scores = self._scores(panel, threshold, reference)
+        return anomaly_figure(drawn_panels(panel, scores, self._items(panel)), "", path)
 
     def scored_modules(
         self, data: Any, labels: AnomalyLabels = None, config: FitConfig | None = None, **reading: Any
@@ -361,8 +365,8 @@ class AnomalyDetector(DetectorParts):
                 logger.warning(remark)
         self._said.update(remarks)
 
-    def _merging(self, panel: Panel) -> list[int]:
-        return [item.reach // 4 for item in items_of(panel, self._known().items)]
+    def _items(self, panel: Panel) -> list[ItemScorer]:
+        return items_of(panel, self._known().items)
 
     def _panel(self, data: AnomalyData, columns: ReadingKeywords) -> Panel:
         known = self._known()

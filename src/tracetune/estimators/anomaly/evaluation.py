@@ -8,6 +8,7 @@ import pandas as pd
 from tracetune.base.errors import InputError, Remark, argument
 from tracetune.data.panels import Panel
 from tracetune.estimators.anomaly.item_scorer import ItemScorer, total
+from tracetune.estimators.anomaly.record import Learned
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.evaluation.anomaly.report import METRICS, anomaly_metrics
 from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
@@ -78,6 +79,18 @@ def left_out(panel: Panel, labels: Sequence[np.ndarray]) -> list[Remark]:
                 )
             )
     return remarks
+
+
+def other_labels(learned: Learned, label_column: str) -> list[Remark]:
+    """Return a remark where steps are measured by labels of another column than those that were not learned."""
+    if not learned.labelled or label_column == learned.label_column:
+        return []
+    return [
+        Remark(
+            f"Steps are measured by the labels in {label_column!r}, as asked for. What was learned left out what "
+            f"{learned.label_column!r} calls anomalies: steps that {label_column!r} alone calls so may count as normal."
+        )
+    ]
 
 
 def _has_both(labels: np.ndarray) -> bool:

@@ -17,6 +17,7 @@ from tracetune.data.reading.raw import RawTable
 from tracetune.data.reading.read import keyword_options, logged, read_table
 from tracetune.data.reading.sources import FrameOfKind, FrameSource, ReadingKeywords, Table
 from tracetune.estimators.anomaly.events import events_of
+from tracetune.estimators.anomaly.item_scorer import ItemScorer
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.index_columns import index_columns
 from tracetune.estimators.series_arrays import if_time_first, numbers_of, question_order, refuse_infinite
@@ -64,6 +65,7 @@ def labelled_panel(
     labels: AnomalyLabels,
     label_column: str,
     remembered: ReadingOptions | None = None,
+    left_out: Sequence[str] = (),
     **columns: Unpack[ReadingKeywords],
 ) -> tuple[Panel, list[np.ndarray] | None]:
     """Return a panel, and the labels [T] of its series: those given, or of a column of the table; None without.
@@ -73,6 +75,7 @@ def labelled_panel(
         labels: [T], one array a series, or None; see `step_labels` for what they may be.
         label_column: a column that is no channel. A step without a label is normal.
         remembered: how the table that was learned was read.
+        left_out: columns of a table that are not looked at.
         columns: as for `panel_of`.
 
     Raises:
@@ -83,7 +86,9 @@ def labelled_panel(
     if labels is None and in_table:
         options = keyword_options(columns)
         table = cast(FrameSource, data)
-        reading = logged(read_table(table, options, remembered=remembered, label_column=label_column))
+        reading = logged(
+            read_table(table, options, remembered=remembered, label_column=label_column, left_out=left_out)
+        )
         panel, labels = reading.panel, reading.labels
     else:
         panel = panel_of(data, remembered, label_column, **columns)
@@ -124,15 +129,15 @@ def normal_part(
     label_column: str,
     remembered: ReadingOptions | None = None,
     **columns: Unpack[ReadingKeywords],
-) -> Panel:
-    """Return the panel to learn from: steps that are labelled as anomalies are missing in it.
+) -> tuple[Panel, bool]:
+    """Return the panel to learn from, and whether it has labels: steps labelled as anomalies are missing in it.
 
     Raises:
         InputError: as `labelled_panel`; or no step that is labelled normal.
     """
     panel, found = labelled_panel(train, labels, label_column, remembered, **columns)
     if found is None:
-        return panel
+        return panel, False
     count, steps = sum(int(each.sum()) for each in found), sum(map(len, found))
     if count == steps:
         raise InputError(f"Expected steps to learn from, found all {steps:,} labelled as anomalies.")
@@ -142,7 +147,7 @@ def normal_part(
         replace(each, values=np.where(marked > 0, np.nan, each.values))
         for each, marked in zip(panel, found, strict=True)
     ]
-    return replace(panel, series=tuple(series))
+    return replace(panel, series=tuple(series)), True
 
 
 def require_channels(panel: Panel, channels: Sequence[str]) -> None:
@@ -176,14 +181,14 @@ def frame_of_scores(panel: Panel, found: Sequence[Scores], *, alarms: bool = Tru
     return of_kind(pd.DataFrame(columns), panel.origin.frame)
 
 
-def frame_of_events(panel: Panel, found: Sequence[Scores], merge_within: Sequence[int]) -> FrameOfKind:
+def frame_of_events(panel: Panel, found: Sequence[Scores], items: Sequence[ItemScorer]) -> FrameOfKind:
     """Return one row an event, see `events_of`: item, ``start``, ``end``, ``peak`` (times), ``steps`` from start to
     end, ``score`` and ``channel`` of the peak, ``first_alarm`` and ``last_alarm`` (times) of its run.
     """
     rows: dict[str, list[object]] = {name: [] for name in ("steps", "score", "channel")}
     counts, times = [], []
-    for scores, merge in zip(found, merge_within, strict=True):
-        events = events_of(scores, merge)
+    for scores, item in zip(found, items, strict=True):
+        events = events_of(scores, item)
         counts.append(len(events))
         for event in events:
             places = [event.start, event.stop - 1, event.peak, event.alarms[0], event.alarms[1] - 1]
@@ -201,12 +206,12 @@ def frame_of_events(panel: Panel, found: Sequence[Scores], merge_within: Sequenc
     return of_kind(pd.DataFrame(columns), panel.origin.frame)
 
 
-def drawn_panels(panel: Panel, found: Sequence[Scores], merge_within: Sequence[int]) -> list[AnomalyPanel]:
+def drawn_panels(panel: Panel, found: Sequence[Scores], items: Sequence[ItemScorer]) -> list[AnomalyPanel]:
     """Return what a picture shows of each series."""
     drawn = []
-    for scores, merge in zip(found, merge_within, strict=True):
+    for scores, item in zip(found, items, strict=True):
         title = scores.series.item_id if len(panel) > 1 else ", ".join(map(str, panel.channels[:3]))
-        events = tuple((event.start, event.stop) for event in events_of(scores, merge))
+        events = tuple((event.start, event.stop) for event in events_of(scores, item))
         drawn.append(
             AnomalyPanel(title, scores.series.timestamps, scores.series.values, scores.total, scores.threshold, events)
         )

@@ -32,7 +32,7 @@ def scored_detector(
     learned = detector.learned
     known = None if learned is None else learned.reading
     label_column = label_column or (LABEL_COLUMN if learned is None else learned.label_column)
-    panel = normal_part(data, labels, label_column, known, **reading)
+    panel, _ = normal_part(data, labels, label_column, known, **reading)
     if learned is not None:
         require_channels(panel, learned.channels)
     backbone = detector.anomaly_model.backbone

@@ -72,6 +72,7 @@ def fit_detector(
     contamination: float,
     false_alarm_rate: float,
     label_column: str,
+    labelled: bool,
     callbacks: Sequence[TrainerCallback],
 ) -> DetectorState:
     """Learn the normal part of a panel, see `AnomalyDetector.fit`; ``model`` stays as it is.
@@ -87,6 +88,7 @@ def fit_detector(
         contamination: share of the steps that may be anomalous all the same.
         false_alarm_rate: share of normal steps that raise an alarm.
         label_column: of tables, no channel.
+        labelled: whether there were labels.
         callbacks: Trainer callbacks.
     """
     tuned: nn.Module = add_head_only(copy.deepcopy(model))
@@ -112,4 +114,6 @@ def fit_detector(
     trace["base_model"] = asdict(base_of(base_name, digest, tuned, tuned_before=False))
     scoring = task_model_of(tuned.to(device).eval(), AnomalyModel)
     learned = learn(panel, scoring, scorer, contamination, false_alarm_rate, trained)
-    return DetectorState(tuned, base_name, replace(learned, label_column=label_column), trace, history)
+    return DetectorState(
+        tuned, base_name, replace(learned, label_column=label_column, labelled=labelled), trace, history
+    )
