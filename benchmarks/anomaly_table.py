@@ -38,9 +38,8 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import method_named
 from tracetune.tasks.anomaly import LOSSES, METRIC, RECONSTRUCTION
 from tracetune.tasks.anomaly_scores import RankAverage, scorer_named
-from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
 from tracetune.tasks.anomaly_scores.scorer import Reference
-from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts
+from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts, window_widths
 from tracetune.training.config import TrainingConfig
 
 WITHOUT_PERIOD = 125

@@ -12,11 +12,17 @@ from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores import SCORERS, ChannelScorer, Forecast, RankAverage, Windows, scorer_named
 from tracetune.tasks.anomaly_scores.features import EmbeddedShape, LevelFeatures, RawShape, WindowFeatures
 from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
-from tracetune.tasks.anomaly_scores.neighbour_scorer import NeighbourScorer, fit_neighbour_scorer, window_widths
+from tracetune.tasks.anomaly_scores.neighbour_scorer import NeighbourScorer, fit_neighbour_scorer
 from tracetune.tasks.anomaly_scores.neighbours import nearest_distance
 from tracetune.tasks.anomaly_scores.scaling import Scaling, Spread, mean_of_known
 from tracetune.tasks.anomaly_scores.shape_and_level import fit_shape_and_level
-from tracetune.tasks.anomaly_scores.sliding import dominant_period, scattered_starts, spread, window_starts
+from tracetune.tasks.anomaly_scores.sliding import (
+    dominant_period,
+    scattered_starts,
+    spread,
+    window_starts,
+    window_widths,
+)
 
 NAMES = ["forecast", "rank_average", "reconstruction"]  # the second one holds the others
 

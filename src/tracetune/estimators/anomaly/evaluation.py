@@ -1,6 +1,7 @@
 """Evaluation of anomaly scores by labels: all metrics of each series, and those of the alarms at the threshold."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -8,12 +9,13 @@ import pandas as pd
 from tracetune.base.errors import InputError, Remark, argument
 from tracetune.data.panels import Panel
 from tracetune.estimators.anomaly.item_scorer import ItemScorer, total
-from tracetune.estimators.anomaly.record import Learned
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.evaluation.anomaly.report import METRICS, anomaly_metrics
-from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
 from tracetune.tasks.anomaly_scores.scaling import Scaling
-from tracetune.tasks.anomaly_scores.sliding import dominant_period
+from tracetune.tasks.anomaly_scores.sliding import dominant_period, window_widths
+
+if TYPE_CHECKING:
+    from tracetune.estimators.anomaly.record import Learned
 
 _WITHOUT_PERIOD = 125  # as in TSB-AD's tables
 _AT_THRESHOLD = ("precision", "recall", "F1", "false alarms")
@@ -81,7 +83,7 @@ def left_out(panel: Panel, labels: Sequence[np.ndarray]) -> list[Remark]:
     return remarks
 
 
-def other_labels(learned: Learned, label_column: str) -> list[Remark]:
+def other_labels(learned: "Learned", label_column: str) -> list[Remark]:
     """Return a remark where steps are measured by labels of another column than those that were not learned."""
     if not learned.labelled or label_column == learned.label_column:
         return []

@@ -7,12 +7,15 @@ steps near its peak those are left that differ from the nearest normal windows m
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracetune.estimators.anomaly.item_scorer import ItemScorer
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.anomaly.step_differences import StepDifferences
+
+if TYPE_CHECKING:
+    from tracetune.estimators.anomaly.item_scorer import ItemScorer
 
 _SHARE = 0.6  # of the peak; docs/anomaly.md says what it gave
 _SHARE_OF_DIFFERENCE = 0.15  # of the largest in an event; likewise
@@ -35,7 +38,7 @@ class Event:
     alarms: tuple[int, int]
 
 
-def events_of(scores: Scores, item: ItemScorer) -> list[Event]:
+def events_of(scores: Scores, item: "ItemScorer") -> list[Event]:
     """Return the events of a series; runs of alarms with less than a quarter of the scorer's reach between are one.
 
     An event begins and ends with a step that scores at least 0.6 of the highest score of its run, raises an alarm, and

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Unpack, cast
+from typing import TYPE_CHECKING, Unpack, cast
 
 import numpy as np
 import pandas as pd
@@ -17,11 +17,13 @@ from tracetune.data.reading.raw import RawTable
 from tracetune.data.reading.read import keyword_options, logged, read_table
 from tracetune.data.reading.sources import FrameOfKind, FrameSource, ReadingKeywords, Table
 from tracetune.estimators.anomaly.events import events_of
-from tracetune.estimators.anomaly.item_scorer import ItemScorer
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.index_columns import index_columns
 from tracetune.estimators.series_arrays import if_time_first, numbers_of, question_order, refuse_infinite
 from tracetune.report.anomaly_plots import AnomalyPanel
+
+if TYPE_CHECKING:
+    from tracetune.estimators.anomaly.item_scorer import ItemScorer
 
 logger = logging.getLogger(__name__)
 
@@ -181,7 +183,7 @@ def frame_of_scores(panel: Panel, found: Sequence[Scores], *, alarms: bool = Tru
     return of_kind(pd.DataFrame(columns), panel.origin.frame)
 
 
-def frame_of_events(panel: Panel, found: Sequence[Scores], items: Sequence[ItemScorer]) -> FrameOfKind:
+def frame_of_events(panel: Panel, found: Sequence[Scores], items: Sequence["ItemScorer"]) -> FrameOfKind:
     """Return one row an event, see `events_of`: item, ``start``, ``end``, ``peak`` (times), ``steps`` from start to
     end, ``score`` and ``channel`` of the peak, ``first_alarm`` and ``last_alarm`` (times) of its run.
     """
@@ -206,7 +208,7 @@ def frame_of_events(panel: Panel, found: Sequence[Scores], items: Sequence[ItemS
     return of_kind(pd.DataFrame(columns), panel.origin.frame)
 
 
-def drawn_panels(panel: Panel, found: Sequence[Scores], items: Sequence[ItemScorer]) -> list[AnomalyPanel]:
+def drawn_panels(panel: Panel, found: Sequence[Scores], items: Sequence["ItemScorer"]) -> list[AnomalyPanel]:
     """Return what a picture shows of each series."""
     drawn = []
     for scores, item in zip(found, items, strict=True):

@@ -23,9 +23,9 @@ from tracetune.evaluation.periods import SampleGroups
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.features import EmbeddedShape, remembered_embeddings
 from tracetune.tasks.anomaly_scores.gaps import filled_gaps
-from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
 from tracetune.tasks.anomaly_scores.scaling import Scaling
 from tracetune.tasks.anomaly_scores.scorer import ChannelScorer, Scorer
+from tracetune.tasks.anomaly_scores.sliding import window_widths
 from tracetune.tasks.hidden_patches import PERIODS
 from tracetune.tasks.planted_anomalies import KINDS, planted
 from tracetune.tasks.task import task_model_of

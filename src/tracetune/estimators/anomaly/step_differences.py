@@ -12,9 +12,8 @@ import math
 import numpy as np
 
 from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
-from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
 from tracetune.tasks.anomaly_scores.scaling import LEAST_UNIT, Scaling
-from tracetune.tasks.anomaly_scores.sliding import scattered_starts
+from tracetune.tasks.anomaly_scores.sliding import scattered_starts, window_widths
 
 _BANK_SIZE = 4000
 _CHUNK = 512
@@ -37,8 +36,8 @@ class StepDifferences:
         starts = scattered_starts(len(scaled), self.width, max(math.ceil(len(scaled) / _BANK_SIZE), 1))
         self.starts = starts[well_observed(scaled, starts, self.width)]
         self.bank = _windows(filled_gaps(scaled, self.width), self.width)[self.starts]
-        own = self._differences(scaled, 0)
-        known = own[np.isfinite(own)]
+        normal_ones = self._differences(scaled, 0)
+        known = normal_ones[np.isfinite(normal_ones)]
         self.usual = max(float(np.quantile(known, _USUAL)), LEAST_UNIT) if len(known) else np.nan
 
     def of(self, values: np.ndarray, first: int, stop: int, at: int | None) -> np.ndarray:

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
-from tracetune.tasks.anomaly_scores.neighbour_scorer import window_widths
 from tracetune.tasks.anomaly_scores.scaling import LEAST_UNIT, Scaling, Spread
 from tracetune.tasks.anomaly_scores.scorer import Calibration, Reference
+from tracetune.tasks.anomaly_scores.sliding import window_widths
 
 
 class StepErrors(Protocol):

@@ -15,9 +15,8 @@ from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
 from tracetune.tasks.anomaly_scores.neighbours import nearest_distance
 from tracetune.tasks.anomaly_scores.scaling import LEAST_UNIT, Scaling, Spread, mean_of_known
 from tracetune.tasks.anomaly_scores.scorer import Calibration, Reference
-from tracetune.tasks.anomaly_scores.sliding import dominant_period, scattered_starts, spread
+from tracetune.tasks.anomaly_scores.sliding import scattered_starts, spread, window_widths
 
-SHORTEST_WINDOW = 8
 HELD_OUT_BLOCKS = 5
 _CHUNK = 2048
 _MOST_NUMBERS = 2**24  # of one bank
@@ -207,17 +206,6 @@ def require_windows(widths: Sequence[int] | None, neighbours: int) -> None:
         raise InputError(f"Expected {argument('widths')} of whole steps of at least 2, found {shown(widths)}.")
     if not isinstance(neighbours, int) or neighbours < 1:
         raise InputError(f"Expected at least 1 of the nearest neighbours, found {shown(neighbours)}.")
-
-
-def window_widths(values: np.ndarray, shortest: int = 64, longest: int = 400) -> tuple[int, ...]:
-    """Return one and two periods of values [T] in steps; periods below ``shortest`` steps count as that.
-
-    Windows have at least 8 steps, where two of them fit, and at most half of the series.
-    """
-    half = max(len(values) // 2, 1)
-    period = max(dominant_period(values) or shortest, shortest)
-    bounds = min(SHORTEST_WINDOW, half), min(longest, half)
-    return tuple(sorted({int(np.clip(period * share, *bounds)) for share in (1, 2)}))
 
 
 def _bank(

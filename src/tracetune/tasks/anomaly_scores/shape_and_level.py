@@ -4,8 +4,9 @@ import numpy as np
 
 from tracetune.tasks.anomaly_scores.features import LevelFeatures, WindowFeatures
 from tracetune.tasks.anomaly_scores.members import of_member
-from tracetune.tasks.anomaly_scores.neighbour_scorer import fit_neighbour_scorer, window_widths
+from tracetune.tasks.anomaly_scores.neighbour_scorer import fit_neighbour_scorer
 from tracetune.tasks.anomaly_scores.scorer import Calibration
+from tracetune.tasks.anomaly_scores.sliding import window_widths
 from tracetune.tasks.anomaly_scores.weighted import WeightedScorer
 
 _NO_SHAPE, _ALL_SHAPE = 0.3, 0.5

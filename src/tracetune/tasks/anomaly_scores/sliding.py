@@ -1,9 +1,10 @@
-"""Sliding windows over one series, their scores spread over steps, and the dominant period."""
+"""Sliding windows over one series, their scores spread over steps, the dominant period, and widths by it."""
 
 import numpy as np
 from scipy.signal import find_peaks
 
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
+_SHORTEST_WINDOW = 8
 
 
 def window_starts(length: int, width: int, stride: int, at: int = 0) -> np.ndarray:
@@ -67,3 +68,14 @@ def dominant_period(values: np.ndarray, longest: int = 300) -> int | None:
     lags = correlation[3 : longest + 2] / correlation[0]
     peaks, _ = find_peaks(lags)
     return None if not len(peaks) else int(peaks[np.argmax(lags[peaks])]) + 3
+
+
+def window_widths(values: np.ndarray, shortest: int = 64, longest: int = 400) -> tuple[int, ...]:
+    """Return one and two periods of values [T] in steps; periods below ``shortest`` steps count as that.
+
+    Windows have at least 8 steps, where two of them fit, and at most half of the series.
+    """
+    half = max(len(values) // 2, 1)
+    period = max(dominant_period(values) or shortest, shortest)
+    bounds = min(_SHORTEST_WINDOW, half), min(longest, half)
+    return tuple(sorted({int(np.clip(period * share, *bounds)) for share in (1, 2)}))
