@@ -91,6 +91,7 @@ def test_a_fine_tuned_folder_with_the_exact_shapley_values_beside(traced: str, t
 
 def test_gated_dsic_agrees_with_shapley_on_a_model_that_was_trained_here(base: str, table: str, tmp_path: Path) -> None:
     options = {"shapley_pairs": 6, "max_steps": 40, "learning_rate": 1e-2, "samples": 96, "context": "shapley"}
+    options["batch_size"] = 48  # 256 sets of open modules are read, batch by batch
     importance(
         config(
             table, tmp_path / "out", base, scores=("gated_dsic", "random"), prediction_length=HORIZON,

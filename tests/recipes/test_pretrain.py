@@ -1,6 +1,7 @@
 """Pretraining: a short run learns, is saved in MOMENT's layout, and resumes to the same weights."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from accelerate.data_loader import prepare_data_loader
 from torch.utils.data import DataLoader
 
 from tracetune.backbones.any_module import wrap_module
+from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.base.config import from_mapping, read_yaml
 from tracetune.base.errors import InputError
@@ -22,25 +24,34 @@ SMALL = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _little_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe, "_VALIDATION_WINDOWS", 64)
-    monkeypatch.setattr(recipe, "_BLOCK", 64)
-    monkeypatch.setattr(recipe, "_SHEET_COLUMNS", 1)
+@pytest.fixture(scope="module", autouse=True)
+def _little_validation() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "_VALIDATION_WINDOWS", 64)
+        patch.setattr(recipe, "_BLOCK", 64)
+        patch.setattr(recipe, "_SHEET_COLUMNS", 1)
+        yield
 
 
-def test_a_run_learns_and_leaves_everything_needed(tmp_path: Path) -> None:
-    backbone = pretrain(PretrainConfig(output=str(tmp_path), **SMALL))
-    names = {path.name for path in tmp_path.iterdir()}
+@pytest.fixture(scope="module")
+def whole(_little_validation: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Backbone]:
+    """Return the folder of a whole run, and what it made."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, pretrain(PretrainConfig(output=str(folder), **SMALL))
+
+
+def test_a_run_learns_and_leaves_everything_needed(whole: tuple[Path, Backbone]) -> None:
+    folder, backbone = whole
+    names = {path.name for path in folder.iterdir()}
     assert {"config.json", "model.safetensors", "log.json", "learning_curves.png", "samples.png"} <= names
-    assert weights_digest(load_backbone(tmp_path)) == weights_digest(backbone)
-    losses = [entry["eval_loss"] for entry in json.loads((tmp_path / "log.json").read_text()) if "eval_loss" in entry]
+    assert weights_digest(load_backbone(folder)) == weights_digest(backbone)
+    losses = [entry["eval_loss"] for entry in json.loads((folder / "log.json").read_text()) if "eval_loss" in entry]
     assert losses[-1] < losses[0]
 
 
-def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = pretrain(PretrainConfig(output=str(tmp_path / "whole"), **SMALL))
-
+def test_an_interrupted_run_goes_on_to_the_same_weights(
+    whole: tuple[Path, Backbone], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fetch, calls = SyntheticWindows.__getitems__, []
 
     def fails_later(self: SyntheticWindows, indices: list[int]) -> dict[str, torch.Tensor]:
@@ -54,7 +65,7 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(tmp_path: Path, monkeypa
         pretrain(PretrainConfig(output=str(tmp_path / "cut"), **SMALL))
     monkeypatch.setattr(SyntheticWindows, "__getitems__", fetch)
     resumed = pretrain(PretrainConfig(output=str(tmp_path / "cut"), **SMALL))
-    assert weights_digest(resumed) == weights_digest(whole)
+    assert weights_digest(resumed) == weights_digest(whole[1])
 
 
 def test_another_configuration_does_not_go_on_from_a_checkpoint(tmp_path: Path) -> None:
