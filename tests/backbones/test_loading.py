@@ -90,6 +90,13 @@ def test_damaged_configurations_are_refused(folder: Path, keys: tuple[str, ...],
         load_backbone(folder)
 
 
+def test_a_text_encoder_is_said_to_be_one(folder: Path) -> None:
+    (folder / "config.json").write_text(json.dumps({"architectures": ["BertModel"], "model_type": "bert"}))
+    with pytest.raises(InputError, match=r"a model of texts\. It goes with TextClassifier") as error:
+        load_backbone(folder)
+    assert "It goes with --task text." in error.value.for_command_line()
+
+
 @pytest.mark.parametrize(
     "spoil",
     [

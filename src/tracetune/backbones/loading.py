@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.known_models import MODELS
-from tracetune.base.errors import InputError, nearest_names, shown, unknown_name
+from tracetune.base.errors import InputError, either, nearest_names, shown, unknown_name
 from tracetune.base.files import read_json_object
 from tracetune.base.json_types import JsonObject
 
@@ -60,11 +60,22 @@ def load_backbone(name_or_folder: str | Path) -> Backbone:
             f"Expected {folder / CONFIG_FILE} to name its family of models in 'model_name', 'architectures' or "
             f"'model_type', found {shown(family)}. Known: {', '.join(sorted(_LOADERS))}."
         )
+    if family.lower() not in _LOADERS and _reads_texts(config):
+        raise InputError(
+            f"Expected a model of time series in {folder}, found {shown(family)}, a model of texts. It goes with "
+            f"{either('TextClassifier', '--task text')}."
+        )
     if family.lower() not in _LOADERS:
         raise unknown_name(f"backbone family in {folder / CONFIG_FILE}:", family, _LOADERS)
     backbone = _LOADERS[family.lower()](folder, config)
     refuse_non_finite(backbone, folder)
     return backbone
+
+
+def _reads_texts(config: Mapping[str, object]) -> bool:
+    """Return whether a model is one of the usual text encoders of transformers."""
+    kind = str(config.get("model_type", ""))
+    return "bert" in kind or kind in ("electra", "mpnet")
 
 
 def _family(config: Mapping[str, object]) -> object:

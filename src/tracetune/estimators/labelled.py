@@ -44,7 +44,8 @@ def checked_samples(
         if len(series) != channels:
             raise InputError(
                 f"Expected {channels} channels in series {index}, as in "
-                f"{'those of the fit' if known else 'the first'}, found {len(series)}."
+                f"{'those of the fit' if known else 'the first'}, found {len(series)}. "
+                f"{'Give series with these, or fit a model on such' if known else 'Give all series the same'}."
                 f"{if_time_first(series.shape, channels if known else found[0].shape[1])}"
             )
         refuse_infinite(series, index)

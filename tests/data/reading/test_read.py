@@ -363,3 +363,50 @@ def test_numbered_channels_without_a_time_are_not_taken_for_steps():
         read_table(frame)
     assert read_table(frame, ReadingOptions(layout="rows")).panel.lengths == (50,)
     assert len(read_table(frame, ReadingOptions(layout="steps_in_header")).panel) == 50
+
+
+def test_another_step_than_in_training_is_said_to_be_that():
+    yearly = ReadingOptions(freq="YS-JAN", timestamp_column="timestamp", target="target")
+    monthly = long_frame(steps=20, freq="MS")
+    with pytest.raises(InputError, match=r"Expected steps of 'YS-JAN', as in training, found 'MS'.*freq='MS'"):
+        read_table(monthly, remembered=yearly)
+    assert read_table(monthly, ReadingOptions(freq="MS"), remembered=yearly).panel.freq == "MS"
+    with pytest.raises(InputError, match="Expected column 'target'"):
+        read_table(monthly.rename(columns={"target": "sales"}), remembered=yearly)
+
+
+def test_empty_columns_are_not_proposed_as_targets():
+    frame = long_frame(a=np.nan, b=1.0).drop(columns="target")
+    with pytest.raises(InputError, match=r"a: empty; b: constant\)\. Name it: target='b'\.$"):
+        read_table(frame)
+    with pytest.raises(InputError, match=r"a: empty\)\. Fill in values"):
+        read_table(frame.drop(columns="b"))
+
+
+def test_years_with_quarters_or_weeks_are_dates():
+    quarters = pd.DataFrame({"year": np.repeat(np.arange(1990.0, 2000.0), 4), "quarter": np.tile([1.0, 2, 3, 4], 10)})
+    panel = read_table(quarters.assign(gdp=np.arange(40) ** 1.5)).panel
+    assert panel.freq.startswith("QS") and panel.lengths == (40,)
+    assert panel.series[0].timestamps[1] == np.datetime64("1990-04-01")
+    mondays = pd.date_range("2020-12-14", periods=30, freq="7D").isocalendar()
+    weeks = pd.DataFrame(
+        {"week": mondays["week"].to_numpy(), "year": mondays["year"].to_numpy(), "cases": np.arange(30) % 7 + 0.5}
+    )
+    reading = read_table(weeks)
+    assert reading.panel.freq == "W-MON" and reading.panel.series[0].timestamps[0] == np.datetime64("2020-12-14")
+    assert "weeks are the ISO ones" in str(reading.notes[0])
+    with pytest.raises(InputError, match="found week 53 of 2021 in row 0, which has none"):
+        read_table(weeks.assign(week=53, year=2021))
+
+
+def test_months_as_columns_are_warned_of():
+    months = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(30, 12)),
+        columns=[*pd.date_range("2024", periods=12, freq="MS").strftime("%b").str.upper()],
+    )
+    reading = read_table(months.assign(YEAR=range(1960, 1990)))
+    assert any("JAN to DEC are months" in str(warning) for warning in reading.warnings)
+    assert not any(
+        "are months" in str(warning)
+        for warning in read_table(months.assign(YEAR=range(1960, 1990)).drop(columns="MAY")).warnings
+    )

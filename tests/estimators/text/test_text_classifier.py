@@ -112,6 +112,14 @@ def test_f1_of_several_classes_is_that_of_scikit_learn() -> None:
     assert found["f1"] == pytest.approx(f1_score(labels, chosen, average="macro"))
 
 
+def test_a_table_without_labels_is_asked_for_those_of_the_fit(base: TextClassifier) -> None:
+    texts, labels = reviews(40)
+    frame = pd.DataFrame({"review": texts, "stars": labels})
+    fitted = base.fit(frame, config=quick("linear_probe"))
+    with pytest.raises(InputError, match="labels in a column 'stars', as in training, found column 'review'"):
+        fitted.evaluate(frame[["review"]])
+
+
 def test_pairs_in_a_table_and_texts_that_are_too_long(
     base: TextClassifier, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

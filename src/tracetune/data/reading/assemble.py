@@ -265,8 +265,9 @@ def _without_empty_items(rows: Rows) -> tuple[Rows, list[str]]:
             f"Item {rows.items[empty[0]]!r} has no value at all: each cell is missing, and no item has one."
         )
     names = ", ".join(repr(rows.items[code]) for code in empty[:3])
+    items = "item" if len(empty) == 1 else "items"
     kept = rows.at(np.flatnonzero(with_values[rows.codes]))
-    return kept, [f"left out {len(empty):,} items without any value ({names}{', ...' if len(empty) > 3 else ''})"]
+    return kept, [f"left out {len(empty):,} {items} without any value ({names}{', ...' if len(empty) > 3 else ''})"]
 
 
 def _on_grid(rows: Rows, bounds: np.ndarray, freq: Offset | None) -> tuple[Rows, Offset, list[str]]:

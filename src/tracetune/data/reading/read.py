@@ -99,8 +99,27 @@ def read_table(
         pinned = given.over(remembered.fitting(raw.frame.columns))
     for name in (name for name in left_out if name in raw.frame.columns):
         raw, pinned = without_column(raw, pinned, name)
-    how: dict[str, Any] = {"rows_as_steps": rows_as_steps, "label_column": label_column}
-    return read_cells(raw, pinned, every_channel=every_channel, **how)
+    how: dict[str, Any] = {"rows_as_steps": rows_as_steps, "label_column": label_column, "every_channel": every_channel}
+    try:
+        return read_cells(raw, pinned, **how)
+    except InputError:
+        if remembered is not None and given.freq is None and remembered.freq is not None:
+            _refuse_another_step(raw, pinned, how)
+        raise
+
+
+def _refuse_another_step(raw: RawTable, remembered: ReadingOptions, how: dict[str, Any]) -> None:
+    """Raise InputError where a table can be read, but not with the step of those that a model was trained on."""
+    try:
+        freq = read_cells(raw, replace(remembered, freq=None), **how).panel.freq
+    except InputError:
+        return
+    if freq is not None and freq != remembered.freq:
+        raise InputError(
+            f"Expected steps of {remembered.freq!r}, as in training, found {freq!r}. Bring the table to that step, "
+            f"e.g. with {argument('resample', f'{remembered.freq}:mean')}, or take the model for these with "
+            f"{argument('freq', freq)}."
+        )
 
 
 def panel_from_frame(

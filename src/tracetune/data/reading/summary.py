@@ -70,13 +70,15 @@ def panel_warnings(panel: Panel) -> list[str]:
         count - 1 for count in Counter(row.tobytes() for row in rows if len(row) > 3 and _varies(row)).values()
     )
     if repeated:
-        found.append(f"{repeated:,} of {len(rows):,} series repeat another one exactly")
+        repeats = "repeats" if repeated == 1 else "repeat"
+        found.append(f"{repeated:,} of {len(rows):,} series {repeats} another one exactly")
     constant = sum(not _varies(row) for row in rows)
     if constant:
-        found.append(f"{constant:,} of {len(rows):,} series are constant")
+        found.append(f"{constant:,} of {len(rows):,} series {'is' if constant == 1 else 'are'} constant")
     short = sum(length < _FEWEST_STEPS for length in panel.lengths)
     if short:
-        found.append(f"{short:,} of {len(panel):,} items have fewer than {_FEWEST_STEPS} steps: little to learn from")
+        has = "has" if short == 1 else "have"
+        found.append(f"{short:,} of {len(panel):,} items {has} fewer than {_FEWEST_STEPS} steps: little to learn from")
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, any_of, argument
-from tracetune.data.reading.columns import ITEM_NAMES, Items, TimeColumn, is_named
+from tracetune.data.reading.columns import ITEM_NAMES, MONTHS, Items, TimeColumn, is_named
 from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed
@@ -81,9 +81,10 @@ def find_targets(
     ignored = tuple((name, reason) for name, reason in reasons.items() if reason)
     if not sensible:
         found = f" ({'; '.join(f'{name}: {reason}' for name, reason in ignored[:6])})" if ignored else ""
+        usable = [name for name, why in ignored if why not in ("empty", "not numbers")]
+        advice = f" Name it: {any_of('target', usable)}." if usable else " Fill in values, or correct the cells."
         raise InputError(
-            f"Found no numeric column to use as target among {listed('column', raw.frame.columns)}{found}. "
-            f"Name it: {any_of('target', [n for n, _ in ignored] or ['NAME'])}."
+            f"Found no numeric column to use as target among {listed('column', raw.frame.columns)}{found}.{advice}"
         )
     if len(sensible) == 1:
         reason = "it is the only numeric column that is no id, counter, constant or part of the calendar"
@@ -95,8 +96,18 @@ def find_targets(
             f"{any_of('target', likely, 3)}."
         )
     decided = _decided(tuple(likely), "each numeric column is a channel of its own")
+    warnings = _months_of_years(likely)
     note = f"each of {listed('column', likely)} is a channel: {argument('target', 'NAME')} takes others"
-    return Targets(tuple(likely), decided, ignored, notes=(note,) if items.columns else ())
+    return Targets(tuple(likely), decided, ignored, warnings, (note,) if items.columns else ())
+
+
+def _months_of_years(names: Sequence[str]) -> tuple[str, ...]:
+    """Return a warning where columns are the months of a year: a table with a row a year is one monthly series."""
+    months = [name for name in names if str(name).strip()[:3].title() in MONTHS]
+    if {str(name).strip()[:3].title() for name in months} != set(MONTHS) or len(months) != len(MONTHS):
+        return ()
+    said = f"{months[0]} to {months[-1]} are months: each is a channel of its own with a step a year."
+    return (f"{said} For one monthly series, put them below each other, with a date on each row",)
 
 
 def likely_first(names: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, any_of, argument
-from tracetune.data.reading.columns import TIME_NAMES, DateReading, TimeColumn, is_named
+from tracetune.data.reading.columns import MONTHS, TIME_NAMES, DateReading, TimeColumn, is_named
 from tracetune.data.reading.dates import looks_like_dates, readings, refuse_unreadable
 from tracetune.data.reading.numbers import as_numbers, counts_steps, is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
@@ -25,7 +25,14 @@ _PART_NAMES = {
     "hour": _HOURS,
     "minute": ("minute", "min", "minutes", "mi"),
 }
-_RANGES = {"year": (1600, 2262), "month": (1, 12), "day": (1, 31), "hour": (0, 24), "minute": (0, 59)}
+_IN_YEAR = {
+    "quarter": ("quarter", "qtr", "quartal", "trimestre"),
+    "week": ("week", "iso_week", "isoweek", "week_of_year", "weekofyear", "woy", "epiweek", "kw"),
+}
+_RANGES = {
+    "year": (1600, 2262), "month": (1, 12), "day": (1, 31), "hour": (0, 24), "minute": (0, 59),
+    "quarter": (1, 4), "week": (1, 53),
+}  # fmt: skip
 _CLOCK_TEXT = r"\d{1,2}[:.h]\d{2}([:.]\d{2}([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?"
 
 
@@ -176,7 +183,7 @@ def _in_range(values: np.ndarray, part: str) -> bool:
 
 
 def _parts_by_name(raw: RawTable) -> dict[str, str]:
-    """Return columns of a year, then a month, day, hour and minute where they are there, by name and range."""
+    """Return columns of a year, then a month, day, hour and minute, or a quarter or week, by name and range."""
     found: dict[str, str] = {}
     for part, names in _PART_NAMES.items():
         named = [name for name in raw.frame.columns if is_named(name, names)]
@@ -185,6 +192,10 @@ def _parts_by_name(raw: RawTable) -> dict[str, str]:
             break
         if fitting and (part != "minute" or "hour" in found):
             found[part] = str(fitting[0])
+    for part, names in _IN_YEAR.items() if list(found) == ["year"] else ():
+        named = [name for name in raw.frame.columns if is_named(name, names)]
+        if len(found) == 1 and named and _part_values(raw.frame[named[0]], part, raw) is not None:
+            found[part] = str(named[0])
     return found if len(found) > 1 else {}
 
 
@@ -195,13 +206,10 @@ def _part_values(cells: pd.Series, part: str, raw: RawTable) -> np.ndarray | Non
         return values.astype(np.int64)
     if part == "month" and is_textual(cells):
         text = cells.astype(str).str.strip().str[:3].str.title()
-        months = text.map({name: number for number, name in enumerate(_MONTHS, 1)})
+        months = text.map({name: number for number, name in enumerate(MONTHS, 1)})
         if months.notna().all():
             return months.to_numpy(np.int64)
     return None
-
-
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def _of_columns(raw: RawTable, columns: tuple[str, ...], options: ReadingOptions) -> TimeColumn:
@@ -277,7 +285,8 @@ def _clock_ticks(text: pd.Series) -> np.ndarray | None:
 def _of_parts(raw: RawTable, columns: tuple[str, ...]) -> DateReading:
     """Return dates from columns of years, months, days, hours and minutes, told apart by name, else by order."""
     order = ["year", "month", "day", "hour", "minute"]
-    named = {name: part for name in columns for part, names in _PART_NAMES.items() if is_named(name, names)}
+    every = _PART_NAMES | _IN_YEAR
+    named = {name: part for name in columns for part, names in every.items() if is_named(name, names)}
     parts = {named.get(name, order[place]): name for place, name in enumerate(columns)}
     values = {}
     for part, name in parts.items():
@@ -293,6 +302,10 @@ def _of_parts(raw: RawTable, columns: tuple[str, ...]) -> DateReading:
         values[part] = found
     if "year" not in values:
         raise InputError(f"Expected a column of dates or of years first, found {listed('column', columns)}.")
+    if "week" in values and "month" not in values:
+        return _of_weeks(raw, columns, values["year"], values["week"])
+    if "quarter" in values:
+        values.setdefault("month", 3 * values["quarter"] - 2)
     rows = len(raw.frame)
     table = pd.DataFrame({part: values.get(part, np.ones(rows, np.int64)) for part in ("year", "month", "day")})
     dates = pd.to_datetime(table, errors="coerce")
@@ -304,3 +317,17 @@ def _of_parts(raw: RawTable, columns: tuple[str, ...]) -> DateReading:
         if part in values:
             dates = dates + pd.to_timedelta(values[part], unit=unit)  # type: ignore[call-overload]
     return DateReading("parts of dates", dates.to_numpy("datetime64[ns]"))
+
+
+def _of_weeks(raw: RawTable, columns: tuple[str, ...], years: np.ndarray, weeks: np.ndarray) -> DateReading:
+    """Return the Mondays of ISO weeks [rows]."""
+    text = pd.Series([f"{year}-{week:02d}-1" for year, week in zip(years.tolist(), weeks.tolist(), strict=True)])
+    dates = pd.to_datetime(text, format="%G-%V-%u", errors="coerce")
+    if dates.isna().any():
+        wrong = int(dates.isna().to_numpy().argmax())
+        raise InputError(
+            f"Expected ISO weeks in {listed('column', columns)}, found week {weeks[wrong]} of {years[wrong]} in "
+            f"{raw.row(wrong)}, which has none. Correct it, or make a column of dates."
+        )
+    note = "weeks are the ISO ones, dated by their Mondays"
+    return DateReading("parts of dates", dates.to_numpy("datetime64[ns]"), note=note)

@@ -16,6 +16,7 @@ from tracetune.base.errors import InputError, Remark, argument
 from tracetune.base.json_types import JsonObject
 from tracetune.data.forecast_frame import free_name, of_kind
 from tracetune.data.reading.frames import kind_of
+from tracetune.data.reading.raw import listed
 from tracetune.data.reading.sources import Frame, FrameOfKind
 from tracetune.data.windows import batches
 from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
@@ -281,7 +282,15 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
             text_column = known.text_columns
         if label_column is None and known.label_column in frame.columns:
             label_column = known.label_column
-        return logged_columns(frame, text_column, label_column, labelled=labelled)
+        try:
+            return logged_columns(frame, text_column, label_column, labelled=labelled)
+        except InputError as error:
+            if label_column is not None or known.label_column is None or not labelled:
+                raise
+            raise InputError(
+                f"Expected labels in a column {known.label_column!r}, as in training, found "
+                f"{listed('column', frame.columns)}. Name it with {argument('label_column')}."
+            ) from error
 
     def _tokenized(self, texts: Texts, numbers: np.ndarray) -> tuple[LabelledTexts, int]:
         """Return token numbers of texts, and how many texts were cut."""
