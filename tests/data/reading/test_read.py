@@ -410,3 +410,22 @@ def test_months_as_columns_are_warned_of():
         "are months" in str(warning)
         for warning in read_table(months.assign(YEAR=range(1960, 1990)).drop(columns="MAY")).warnings
     )
+
+
+def test_the_order_of_day_and_month_in_training_does_not_bind_dates_that_have_one_reading():
+    days = pd.date_range("2024-01-01", periods=30)
+    trained = read_table(pd.DataFrame({"when": days.strftime("%d.%m.%Y"), "y": np.arange(30) % 7 + 0.5}))
+    assert trained.options.day_first is True
+    other = pd.DataFrame({"when": days.strftime("%m/%d/%Y"), "y": np.arange(30) % 7 + 0.5})
+    reading = read_table(other, remembered=trained.options)
+    np.testing.assert_array_equal(reading.panel.series[0].timestamps, days)
+    assert "dates are read as %m/%d/%Y" in str(reading.warnings[-1])
+    with pytest.raises(InputError, match="01/13/2024"):  # where the flag says otherwise
+        read_table(other, ReadingOptions(day_first=True), remembered=trained.options)
+
+
+def test_a_week_that_a_year_does_not_have_is_not_taken_for_one_of_the_next():
+    weeks = [f"2021-W{week:02d}" for week in range(40, 53)]
+    assert read_table(pd.DataFrame({"week": weeks, "y": np.arange(13) % 5 + 0.5})).panel.freq == "W-MON"
+    with pytest.raises(InputError, match="2021-W53"):
+        read_table(pd.DataFrame({"week": [*weeks, "2021-W53"], "y": np.arange(14) % 5 + 0.5}))

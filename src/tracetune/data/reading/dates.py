@@ -295,9 +295,16 @@ def _weeks(unique: pd.Series) -> DateReading | None:
     if parts["year"].isna().any():
         return None
     text = parts["year"] + "-" + parts["week"].str.zfill(2) + "-" + parts["day"].fillna("1")
-    times = _parsed(text, "%G-%V-%u")
+    times = iso_weeks(text)
     note = "weeks are the ISO ones, dated by their Mondays"
     return None if times.isna().any() else DateReading("ISO weeks", times.to_numpy("datetime64[ns]"), note=note)
+
+
+def iso_weeks(text: pd.Series) -> pd.Series:
+    """Return days such as 2020-05-1, the first of week 5; NaT for week 53 of a year that has none, not the next year's."""
+    times = _parsed(text, "%G-%V-%u")
+    kept = times.isna() | (times.dt.isocalendar().week == text.str.split("-").str[1].astype(int)).fillna(False)
+    return times.where(kept)
 
 
 def _quarters(unique: pd.Series) -> DateReading | None:

@@ -103,9 +103,24 @@ def read_table(
     try:
         return read_cells(raw, pinned, **how)
     except InputError:
+        if remembered is not None and given.day_first is None and (other := _otherwise_written(raw, pinned, how)):
+            return other
         if remembered is not None and given.freq is None and remembered.freq is not None:
             _refuse_another_step(raw, pinned, how)
         raise
+
+
+def _otherwise_written(raw: RawTable, remembered: ReadingOptions, how: dict[str, Any]) -> Reading | None:
+    """Return a table whose dates can be read in one way alone, but with the day elsewhere than in training."""
+    if remembered.day_first is None:
+        return None
+    try:
+        reading = read_cells(raw, replace(remembered, day_first=None), **how)
+    except InputError:
+        return None
+    form = next((each.found for each in reading.understood.decisions if each.subject == "dates"), "")
+    said = Remark(f"dates are read as {form}, the only way that they can be; in training day and month stood otherwise")
+    return replace(reading, warnings=(*reading.warnings, said))
 
 
 def _refuse_another_step(raw: RawTable, remembered: ReadingOptions, how: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, any_of, argument
 from tracetune.data.reading.columns import MONTHS, TIME_NAMES, DateReading, TimeColumn, is_named
-from tracetune.data.reading.dates import looks_like_dates, readings, refuse_unreadable
+from tracetune.data.reading.dates import iso_weeks, looks_like_dates, readings, refuse_unreadable
 from tracetune.data.reading.numbers import as_numbers, counts_steps, is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
@@ -321,8 +321,9 @@ def _of_parts(raw: RawTable, columns: tuple[str, ...]) -> DateReading:
 
 def _of_weeks(raw: RawTable, columns: tuple[str, ...], years: np.ndarray, weeks: np.ndarray) -> DateReading:
     """Return the Mondays of ISO weeks [rows]."""
-    text = pd.Series([f"{year}-{week:02d}-1" for year, week in zip(years.tolist(), weeks.tolist(), strict=True)])
-    dates = pd.to_datetime(text, format="%G-%V-%u", errors="coerce")
+    dates = iso_weeks(
+        pd.Series([f"{year}-{week:02d}-1" for year, week in zip(years.tolist(), weeks.tolist(), strict=True)])
+    )
     if dates.isna().any():
         wrong = int(dates.isna().to_numpy().argmax())
         raise InputError(
