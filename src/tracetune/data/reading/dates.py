@@ -301,7 +301,7 @@ def _weeks(unique: pd.Series) -> DateReading | None:
 
 
 def iso_weeks(text: pd.Series) -> pd.Series:
-    """Return days such as 2020-05-1, the first of week 5; NaT for week 53 of a year that has none, not the next year's."""
+    """Return days such as 2020-05-1, the first of week 5; NaT for week 53 of a year without one."""
     times = _parsed(text, "%G-%V-%u")
     kept = times.isna() | (times.dt.isocalendar().week == text.str.split("-").str[1].astype(int)).fillna(False)
     return times.where(kept)
