@@ -90,6 +90,10 @@ def _first_odd(cells: pd.Series, options: ReadingOptions) -> tuple[int, str]:
     with_zone = text.map(_has_zone).to_numpy(bool)
     if with_zone.any() and not with_zone.all():
         return int((with_zone != with_zone[0]).argmax()), f"{text[0]!r}"
+    weeks = text.str.fullmatch(_WEEKS)
+    if 2 * weeks.sum() > len(text):
+        days = iso_weeks(_week_days(text[weeks])).reindex(text.index)
+        return int(days.isna().to_numpy().argmax()), "ISO weeks"
     best: tuple[int, int, str] = (0, 0, "")
     probe = text.drop_duplicates().head(_PROBED)
     for form in _formats(options):
@@ -291,13 +295,17 @@ def _parsed(text: pd.Series, form: str) -> pd.Series:
 
 def _weeks(unique: pd.Series) -> DateReading | None:
     """Return ISO weeks such as 2020-W05, by their Mondays."""
-    parts = unique.str.extract(rf"^{_WEEKS.pattern}$")
-    if parts["year"].isna().any():
+    if not unique.str.fullmatch(_WEEKS).all():
         return None
-    text = parts["year"] + "-" + parts["week"].str.zfill(2) + "-" + parts["day"].fillna("1")
-    times = iso_weeks(text)
+    times = iso_weeks(_week_days(unique))
     note = "weeks are the ISO ones, dated by their Mondays"
     return None if times.isna().any() else DateReading("ISO weeks", times.to_numpy("datetime64[ns]"), note=note)
+
+
+def _week_days(text: pd.Series) -> pd.Series:
+    """Return weeks such as 2020-W5 as days for `iso_weeks`."""
+    parts = text.str.extract(rf"^{_WEEKS.pattern}$")
+    return parts["year"] + "-" + parts["week"].str.zfill(2) + "-" + parts["day"].fillna("1")
 
 
 def iso_weeks(text: pd.Series) -> pd.Series:
