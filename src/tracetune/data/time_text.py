@@ -67,7 +67,7 @@ def _says_days(clock: pd.DatetimeIndex, names: dict[str, str]) -> bool:
         return bool((clock.dayofweek == 0).all())
     if "q" in names:
         return bool(((clock.day == 1) & (clock.month % 3 == 1)).all())
-    return "m" in names or {"b", "B"} & set(names) != set() if bool((clock.day == 1).all()) else False
+    return bool({"m", "b", "B"} & set(names)) and bool((clock.day == 1).all())
 
 
 def _field(clock: pd.DatetimeIndex, ahead: np.ndarray | None, flag: str, name: str) -> np.ndarray:
