@@ -131,7 +131,7 @@ def _table(cells: list[dict[str, Any]], keys: tuple[str, ...]) -> list[dict[str,
         for method in methods:
             of_seeds = [part for _, part in grouped([row for row in group if method in row], "seed")]
             by_seed = [np.mean([row[method] for row in part]) for part in of_seeds if len(part) == len(simple)]
-            spread = f" ± {np.std(by_seed, ddof=1):.4f}" if len(by_seed) > 1 else ""
+            spread = f" ± {np.std(by_seed, ddof=1):.4f}" if np.ptp(by_seed or [0]) > 0 else ""
             line[method] = f"{np.mean(by_seed):.4f}{spread}" if by_seed else ""
         names = group[0]["simple"]
         found.append(line | {name: f"{np.mean([fills[name] for fills in simple.values()]):.4f}" for name in names})
