@@ -1,6 +1,7 @@
 """The command line as a user meets it: whole runs, exit statuses, messages, nothing half-written."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -374,6 +375,15 @@ print("PUBLIC", [name for name in dir(tracetune) if not hasattr(tracetune, name)
         assert f"STATUS {arguments} {status} []\n" in finished.stdout
     arguments, status = LIGHT[-1]
     assert finished.stdout.endswith(f"STATUS {arguments} {status} []\nPUBLIC []\n")
+
+
+def test_threads_wait_without_spinning_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert run(monkeypatch, "models") == 0
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert run(monkeypatch, "models") == 0
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
 
 
 def test_the_package_runs_as_the_command_line() -> None:

@@ -125,6 +125,8 @@ def main() -> None:
     handler.setFormatter(_Messages())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its notes are for Python callers
+    # Read when PyTorch is loaded: threads that wait by spinning take turns from those they wait for on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with stopped_by_signals():
             try:
