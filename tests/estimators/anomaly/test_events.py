@@ -88,6 +88,15 @@ def test_an_event_around_a_longer_level_holds_all_of_it_and_little_more() -> Non
     assert event.start <= 490 and event.stop >= 510 and event.stop - event.start <= 60
 
 
+@pytest.mark.parametrize(("apart", "events"), [(REACH // 2, 1), (REACH // 2 + 2, 2)])
+def test_odd_steps_far_apart_are_events_of_their_own_in_one_run_of_alarms(apart: int, events: int) -> None:
+    values = wave(np.arange(3000, 4000), 1)
+    values[[500, 500 + apart]] += 5
+    found = events_of(around(values[None], (500, 501 + apart)), item(wave(np.arange(2000), 0)))
+    assert [each.start for each in found] == [500, 500 + apart][:events]
+    assert found[-1].stop == 501 + apart and len({each.alarms for each in found}) == 1
+
+
 def test_every_channel_says_where_an_event_lies() -> None:
     values = np.stack([wave(np.arange(3000, 4000), 1), 1000 * wave(np.arange(3000, 4000), 2)])
     values[0, 495] += 5

@@ -212,12 +212,13 @@ class AnomalyDetector(DetectorParts):
         reference: Reference = "normal",
         **columns: Unpack[ReadingKeywords],
     ) -> FrameOfKind:
-        """Return one row a run of alarms; runs with less than a quarter of the scorer's reach between them are one.
+        """Return one row an event; runs of alarms with less than a quarter of the scorer's reach between them are one.
 
         ``start`` and ``end`` are the first and last time with at least 0.6 of the highest score of the run, and that
-        differ from the nearest normal windows more than normal steps do: alarms themselves, from ``first_alarm`` to
-        ``last_alarm``, begin and end up to a window beyond the anomaly. ``steps`` is from start to end, ``peak`` is the
-        time with the highest score among these, ``score`` and ``channel`` are those of the peak.
+        differ from the nearest normal windows more than normal steps do; where such times are further apart than half
+        of the reach, they are events of their own. Alarms themselves, from ``first_alarm`` to ``last_alarm``, begin and
+        end up to a window beyond the anomaly. ``steps`` is from start to end, ``peak`` is the time with the highest
+        score among these, ``score`` and ``channel`` are those of the peak.
         """
         panel = self._panel(data, columns)
         return frame_of_events(panel, self._scores(panel, threshold, reference), self._items(panel))

@@ -39,18 +39,20 @@ class Event:
 
 
 def events_of(scores: Scores, item: "ItemScorer") -> list[Event]:
-    """Return the events of a series; runs of alarms with less than a quarter of the scorer's reach between are one.
+    """Return the events of a series.
 
-    An event begins and ends with a step that scores at least 0.6 of the highest score of its run, raises an alarm, and
-    in one of the channels differs from the nearest normal windows more than 0.999 of the normal steps do, and at least
-    0.15 as much as the most different step of the event. Where no step differs so much, only scores count.
+    An event begins and ends with a step that scores at least 0.6 of the highest score of its run of alarms, and in one
+    of the channels differs from the nearest normal windows more than 0.999 of the normal steps do, and at least 0.15 as
+    much as the most different step of the run. Where no step differs so much, only scores count. Runs of alarms with no
+    more than a quarter of the scorer's reach between them are one, and such steps with no more than half of it: a run
+    may hold several events.
     """
     wide = wide_events(scores, item.reach // 4)
     if not wide:
         return []
     channels = [StepDifferences(row, item.reach) for row in item.learned.values]
     place = item.place_of(scores.series)
-    return [_narrowed(event, scores, channels, place) for event in wide]
+    return [part for event in wide for part in _parts(event, scores, channels, place, item.reach // 2)]
 
 
 def wide_events(scores: Scores, merge_within: int) -> list[Event]:
@@ -78,15 +80,19 @@ def _near_peak(total: np.ndarray, threshold: np.ndarray, first: int, stop: int) 
     return Event(first + int(high[0]), first + int(high[-1]) + 1, first + peak, (first, stop))
 
 
-def _narrowed(event: Event, scores: Scores, channels: Sequence[StepDifferences], place: int | None) -> Event:
-    """Return an event without the steps at its start and end that are like normal ones."""
+def _parts(
+    event: Event, scores: Scores, channels: Sequence[StepDifferences], place: int | None, merge_within: int
+) -> list[Event]:
+    """Return the stretches of an event that are unlike normal ones."""
     differences = np.fmax.reduce(
         [each.of(row, event.start, event.stop, place) for each, row in zip(channels, scores.series.values, strict=True)]
     )
     known = np.nan_to_num(differences, nan=0.0)
-    high = np.flatnonzero((known > 1) & (known >= _SHARE_OF_DIFFERENCE * known.max()))
-    if not len(high):
-        return event
-    start, stop = event.start + int(high[0]), event.start + int(high[-1]) + 1
-    peak = start + int(np.nan_to_num(scores.total[start:stop], nan=-np.inf).argmax())
+    stretches = alarm_runs((known > 1) & (known >= _SHARE_OF_DIFFERENCE * known.max()), merge_within)
+    return [_part(event, scores.total, event.start + first, event.start + stop) for first, stop in stretches] or [event]
+
+
+def _part(event: Event, total: np.ndarray, start: int, stop: int) -> Event:
+    """Return the event from ``start`` to before ``stop``."""
+    peak = start + int(np.nan_to_num(total[start:stop], nan=-np.inf).argmax())
     return replace(event, start=start, stop=stop, peak=peak)
