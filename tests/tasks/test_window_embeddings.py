@@ -1,5 +1,7 @@
 """The embeddings that the scorer compares, and the loss on them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -64,11 +66,18 @@ def test_embeddings_know_neither_level_nor_scale_and_are_those_of_the_scorer() -
     torch.testing.assert_close(EmbeddedShape(backbone)(7 * windows - 100), found, atol=1e-3, rtol=1e-3)
 
 
-def test_windows_that_were_embedded_before_are_remembered_while_that_is_asked_for() -> None:
+def test_windows_that_were_embedded_before_are_remembered_while_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     backbone = tiny_backbone()
     rows: list[int] = []
     encode = backbone.encode
-    backbone.encode = lambda values, *rest: rows.append(len(values)) or encode(values, *rest)  # type: ignore[method-assign]
+
+    def counted(values: torch.Tensor, *rest: Any) -> Any:
+        rows.append(len(values))
+        return encode(values, *rest)
+
+    monkeypatch.setattr(backbone, "encode", counted)
     windows = np.random.default_rng(0).normal(size=(6, 32))
     plain = EmbeddedShape(backbone)(windows)
     assert rows == [6]

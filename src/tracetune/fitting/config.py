@@ -128,4 +128,5 @@ def _plain_lora(method: Method) -> bool:
 
 def with_method(config: FitConfig, method: Method | str | None) -> FitConfig:
     """Return a configuration with another method, an object or a name, where one is given."""
-    return config if method is None else replace(config, method=method)  # type: ignore[arg-type]  # a name becomes one
+    changes: dict[str, Any] = {} if method is None else {"method": method}  # a name becomes the method of that name
+    return replace(config, **changes)

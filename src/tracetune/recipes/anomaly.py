@@ -150,9 +150,7 @@ def demo(config: DemoConfig) -> pd.DataFrame:
         _by_metric(reloaded.evaluate(frame[frame["time"].dt.year >= _FIRST_TEST_YEAR])),
     )
     console.print(f"Written to {config.output}: temperatures.csv, scores.csv, events.csv, events.png, detector/")
-    then = DemoCommands(
-        config.output, "temperatures.csv", "detector", "anomaly", config.model, config.model == DemoConfig.model
-    )
+    then = DemoCommands(config.output, "temperatures.csv", "detector", "anomaly", config.model)
     print_demo_commands(
         [
             then.on_made("detect", "--reference", "table", output="recurring.csv"),

@@ -47,9 +47,7 @@ def demo(config: DemoConfig) -> None:
         confusion_figure(found.confusion, folder / "confusion.png")
     print_evaluation(found)
     console.print(f"Written to {config.output}: digits.csv, classes.csv, confusion.png, adapter/ (PEFT's format)")
-    then = DemoCommands(
-        config.output, "digits.csv", "adapter", "classification", config.model, config.model == DemoConfig.model
-    )
+    then = DemoCommands(config.output, "digits.csv", "adapter", "classification", config.model)
     print_demo_commands(
         [
             then.on_made("classify", output="classified.csv"),

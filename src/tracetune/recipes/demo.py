@@ -51,8 +51,7 @@ def demo(config: DemoConfig) -> None:
 
 
 def _print_commands(config: DemoConfig, tuned: Forecaster) -> None:
-    standard = config.model == DemoConfig.model
-    then = DemoCommands(config.output, "co2.csv", "adapter", "forecasting", config.model, standard)
+    then = DemoCommands(config.output, "co2.csv", "adapter", "forecasting", config.model)
     horizon = ["--prediction-length", str(config.prediction_length)]
     print_demo_commands(
         [

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from torch import nn
 
+from tracetune.recipes.configs.demo import DemoConfig
 from tracetune.selection.layers import lora_modules
 
 _TABLE = "table.csv"
@@ -15,7 +16,7 @@ _TABLE = "table.csv"
 
 @dataclass(frozen=True)
 class DemoCommands:
-    """What the commands after a demo have in common.
+    """Builds commands from the places of what a demo read and made.
 
     Attributes:
         folder: of the demo.
@@ -23,7 +24,6 @@ class DemoCommands:
         model: folder in it of the model that was fine-tuned.
         task: that it was fine-tuned for.
         base: name or folder of the foundation model.
-        standard: whether that is the one that commands take without being told.
     """
 
     folder: str
@@ -31,7 +31,6 @@ class DemoCommands:
     model: str
     task: str
     base: str
-    standard: bool = True
 
     def on_made(self, verb: str, *more: str, output: str = "") -> list[str]:
         """Return a command with the model and the table that the demo made; ``output`` is a file in its folder."""
@@ -48,7 +47,7 @@ class DemoCommands:
     def on_table(self, verb: str, *more: str, output: str = "") -> list[str]:
         """Return a command for a table of one's own: it fine-tunes, or uses what was fine-tuned."""
         if verb == "finetune":
-            start = [] if self.standard else ["--model", self.base]
+            start = [] if self.base == DemoConfig.model else ["--model", self.base]
             return ["tracetune", verb, _TABLE, *self._task(), *start, *more, "--output", "runs/table"]
         return ["tracetune", verb, _TABLE, "--model", "runs/table", *more, "--output", output]
 

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from tracetune.base.folders import require_empty, staged_folder
 from tracetune.base.processes import is_main_process
+from tracetune.base.runs import runs_of
 from tracetune.data.panels import Panel
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.imputation.filled_frame import FILLED, read_source
@@ -119,9 +120,7 @@ def demo(config: DemoConfig) -> pd.DataFrame:
     console.print(
         f"{_count(filled)} weeks filled in. Written to {config.output}: co2.csv, filled.csv, filled.png, adapter/"
     )
-    then = DemoCommands(
-        config.output, "co2.csv", "adapter", "imputation", config.model, config.model == DemoConfig.model
-    )
+    then = DemoCommands(config.output, "co2.csv", "adapter", "imputation", config.model)
     print_demo_commands(
         [
             then.on_made("impute", "--quantiles", "0.1,0.9", output="filled_again.csv"),
@@ -153,9 +152,7 @@ def _gaps(panel: Panel) -> pd.DataFrame:
     rows = []
     for series in panel:
         for name, row in zip(panel.channels, series.values, strict=True):
-            missing = np.concatenate([[False], np.isnan(row), [False]]).astype(np.int8)
-            edges = np.flatnonzero(np.diff(missing)).reshape(-1, 2)
-            longest = int((edges[:, 1] - edges[:, 0]).max(initial=0))
+            longest = int(np.diff(runs_of(np.isnan(row))).max(initial=0))
             rows.append((series.item_id, name, len(row), int(np.isnan(row).sum()), longest))
     return pd.DataFrame(rows, columns=["series", "channel", "steps", "missing", "longest gap"])
 

@@ -40,9 +40,9 @@ def _forecasts_of_chunks(config: PredictConfig, forecaster: Forecaster, chunk_ro
     """Yield the forecasts of a table that is read in pieces, with times as its first piece writes them."""
     run = config.run
     panels = config.source.panels(chunk_rows, forecaster.remembered)
-    begin = [next(panels)]
-    origin = begin[0].origin
-    chunks = chain(map(begin.pop, [0]), panels)  # so that the first piece is not kept
+    first = next(panels)
+    origin, chunks = first.origin, chain([first], panels)
+    del first  # chunks are large, and none is kept
     for number, forecast in enumerate(_forecasts(forecaster, chunks, run, run.quantile_levels())):
         yield with_times_as_in(origin, forecast, run.output, quiet=number > 0)
 

@@ -56,7 +56,7 @@ def demo(config: DemoConfig) -> TextClassifier:
     console = Console(highlight=False)
     console.print(verdict(tuned.trace))
     console.print(f"Written to {config.output}: model/, test.csv and sentences.csv.", markup=False)
-    then = DemoCommands(config.output, "test.csv", "model", "text", folder, standard=False)
+    then = DemoCommands(config.output, "test.csv", "model", "text", folder)
     columns = ["--text-column", "sentence", "--label-column", "library"]
     print_demo_commands(
         [

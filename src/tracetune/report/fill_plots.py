@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tracetune.base.errors import InputError
+from tracetune.base.runs import runs_of
 from tracetune.report.figures import written_figure
 
 _OBSERVED, _FILLED = "#8a8f98", "#0b6bcb"
@@ -76,11 +77,10 @@ def _shown(values: np.ndarray) -> slice:
     """Return which steps to draw: all, or some around the longest gap."""
     if len(values) <= _MOST_STEPS:
         return slice(0, len(values))
-    missing = np.concatenate([[False], np.isnan(values), [False]]).astype(np.int8)
-    starts, ends = np.flatnonzero(np.diff(missing) == 1), np.flatnonzero(np.diff(missing) == -1)
+    gaps = runs_of(np.isnan(values))
     middle = len(values) // 2
-    if len(starts):
-        longest = int((ends - starts).argmax())
-        middle = int(starts[longest] + ends[longest]) // 2
+    if len(gaps):
+        longest = gaps[np.diff(gaps).argmax()]
+        middle = int(longest.sum()) // 2
     start = min(max(0, middle - _MOST_STEPS // 2), len(values) - _MOST_STEPS)
     return slice(start, start + _MOST_STEPS)

@@ -348,23 +348,6 @@ def test_another_file_may_have_another_separator(tmp_path: Path) -> None:
     assert later.panel.series[0].values.tolist() == [[day + 0.25 for day in range(1, 10)]]
 
 
-@pytest.mark.parametrize("time", ["t", "step", "timestamp_(min)", "index"])
-def test_numbered_channels_beside_a_column_that_counts_are_channels(time):
-    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 25)), columns=[f"feature_{i}" for i in range(25)])
-    panel = read_table(frame.assign(**{time: range(200)})).panel
-    assert panel.lengths == (200,) and panel.channels == tuple(frame.columns)
-    other = read_table(frame.add_prefix("x_").assign(**{time: range(200)}))
-    assert other.panel.lengths == (200,) or time == "index"
-
-
-def test_numbered_channels_without_a_time_are_not_taken_for_steps():
-    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 8)), columns=[f"sensor{i}" for i in range(8)])
-    with pytest.raises(InputError, match="each row is one step, give layout='rows'"):
-        read_table(frame)
-    assert read_table(frame, ReadingOptions(layout="rows")).panel.lengths == (50,)
-    assert len(read_table(frame, ReadingOptions(layout="steps_in_header")).panel) == 50
-
-
 def test_another_step_than_in_training_is_said_to_be_that():
     yearly = ReadingOptions(freq="YS-JAN", timestamp_column="timestamp", target="target")
     monthly = long_frame(steps=20, freq="MS")
@@ -373,43 +356,6 @@ def test_another_step_than_in_training_is_said_to_be_that():
     assert read_table(monthly, ReadingOptions(freq="MS"), remembered=yearly).panel.freq == "MS"
     with pytest.raises(InputError, match="Expected column 'target'"):
         read_table(monthly.rename(columns={"target": "sales"}), remembered=yearly)
-
-
-def test_empty_columns_are_not_proposed_as_targets():
-    frame = long_frame(a=np.nan, b=1.0).drop(columns="target")
-    with pytest.raises(InputError, match=r"a: empty; b: constant\)\. Name it: target='b'\.$"):
-        read_table(frame)
-    with pytest.raises(InputError, match=r"a: empty\)\. Fill in values"):
-        read_table(frame.drop(columns="b"))
-
-
-def test_years_with_quarters_or_weeks_are_dates():
-    quarters = pd.DataFrame({"year": np.repeat(np.arange(1990.0, 2000.0), 4), "quarter": np.tile([1.0, 2, 3, 4], 10)})
-    panel = read_table(quarters.assign(gdp=np.arange(40) ** 1.5)).panel
-    assert panel.freq.startswith("QS") and panel.lengths == (40,)
-    assert panel.series[0].timestamps[1] == np.datetime64("1990-04-01")
-    mondays = pd.date_range("2020-12-14", periods=30, freq="7D").isocalendar()
-    weeks = pd.DataFrame(
-        {"week": mondays["week"].to_numpy(), "year": mondays["year"].to_numpy(), "cases": np.arange(30) % 7 + 0.5}
-    )
-    reading = read_table(weeks)
-    assert reading.panel.freq == "W-MON" and reading.panel.series[0].timestamps[0] == np.datetime64("2020-12-14")
-    assert "weeks are the ISO ones" in str(reading.notes[0])
-    with pytest.raises(InputError, match="found week 53 of 2021 in row 0, which has none"):
-        read_table(weeks.assign(week=53, year=2021))
-
-
-def test_months_as_columns_are_warned_of():
-    months = pd.DataFrame(
-        np.random.default_rng(0).normal(size=(30, 12)),
-        columns=[*pd.date_range("2024", periods=12, freq="MS").strftime("%b").str.upper()],
-    )
-    reading = read_table(months.assign(YEAR=range(1960, 1990)))
-    assert any("JAN to DEC are months" in str(warning) for warning in reading.warnings)
-    assert not any(
-        "are months" in str(warning)
-        for warning in read_table(months.assign(YEAR=range(1960, 1990)).drop(columns="MAY")).warnings
-    )
 
 
 def test_the_order_of_day_and_month_in_training_does_not_bind_dates_that_have_one_reading():
@@ -422,10 +368,3 @@ def test_the_order_of_day_and_month_in_training_does_not_bind_dates_that_have_on
     assert "dates are read as %m/%d/%Y" in str(reading.warnings[-1])
     with pytest.raises(InputError, match="01/13/2024"):  # where the flag says otherwise
         read_table(other, ReadingOptions(day_first=True), remembered=trained.options)
-
-
-def test_a_week_that_a_year_does_not_have_is_not_taken_for_one_of_the_next():
-    weeks = [f"2021-W{week:02d}" for week in range(40, 53)]
-    assert read_table(pd.DataFrame({"week": weeks, "y": np.arange(13) % 5 + 0.5})).panel.freq == "W-MON"
-    with pytest.raises(InputError, match="2021-W53"):
-        read_table(pd.DataFrame({"week": [*weeks, "2021-W53"], "y": np.arange(14) % 5 + 0.5}))

@@ -1,5 +1,8 @@
 """Events: runs of alarms, merged, and narrowed to where the score is near its peak and steps are unlike normal ones."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,7 @@ from tracetune.estimators.anomaly.events import Event, alarm_runs, events_of, wi
 from tracetune.estimators.anomaly.item_scorer import ItemScorer
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.anomaly.step_differences import StepDifferences
+from tracetune.tasks.anomaly_scores.scorer import ChannelScorer
 
 REACH = 100
 
@@ -58,11 +62,11 @@ def wave(steps: np.ndarray, seed: int) -> np.ndarray:
 def item(*normal: np.ndarray) -> ItemScorer:
     """Return a learned item of which only the reach and the values count; nothing scores."""
 
-    class Silent:
-        reach = REACH
-
     values = np.stack(normal)
-    return ItemScorer(Series("0", np.arange(values.shape[1]), values), (Silent(),) * len(values))  # type: ignore[arg-type]
+    return ItemScorer(
+        Series("0", np.arange(values.shape[1]), values),
+        (cast(ChannelScorer, SimpleNamespace(reach=REACH)),) * len(values),
+    )
 
 
 def around(values: np.ndarray, odd: tuple[int, int]) -> Scores:

@@ -32,6 +32,7 @@ def test_what_is_no_text_is_refused(values: Any, pairs: bool | None, message: st
 
 
 def test_arrays_are_lists_of_texts_and_of_pairs() -> None:
-    for values in (np.array(["a", "b"]), pa.array(["a", "b"]), pd.Series(["a", "b"]), (text for text in "ab")):
-        assert checked_texts(values).first == ["a", "b"]  # type: ignore[arg-type]
+    of_libraries: list[Any] = [np.array(["a", "b"]), pa.array(["a", "b"]), pd.Series(["a", "b"]), iter("ab")]
+    for values in of_libraries:
+        assert checked_texts(values).first == ["a", "b"]
     assert checked_texts(np.array([["a", "b"], ["c", "d"]])).second == ["b", "d"]

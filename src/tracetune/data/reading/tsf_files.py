@@ -18,13 +18,17 @@ from tracetune.base.plain_numbers import plain_number
 
 ITEM, TIME, VALUE = "item_id", "timestamp", "target"
 _NAME, _DATE = "series_name", "date"
-_STEPS = {
-    "yearly": pd.DateOffset(years=1), "quarterly": pd.DateOffset(months=3), "monthly": pd.DateOffset(months=1),
-    "weekly": pd.DateOffset(weeks=1), "daily": pd.DateOffset(days=1), "hourly": pd.DateOffset(hours=1),
-    "half_hourly": pd.DateOffset(minutes=30), "minutely": pd.DateOffset(minutes=1),
-    "secondly": pd.DateOffset(seconds=1),
+_UNITS = {
+    "years": pd.DateOffset(years=1), "months": pd.DateOffset(months=1), "weeks": pd.DateOffset(weeks=1),
+    "days": pd.DateOffset(days=1), "hours": pd.DateOffset(hours=1), "minutes": pd.DateOffset(minutes=1),
+    "seconds": pd.DateOffset(seconds=1),
 }  # fmt: skip
-_SEVERAL = re.compile(r"(\d+)_(years|months|weeks|days|hours|minutes|seconds)")
+_STEPS = {
+    "yearly": _UNITS["years"], "quarterly": 3 * _UNITS["months"], "monthly": _UNITS["months"],
+    "weekly": _UNITS["weeks"], "daily": _UNITS["days"], "hourly": _UNITS["hours"],
+    "half_hourly": 30 * _UNITS["minutes"], "minutely": _UNITS["minutes"], "secondly": _UNITS["seconds"],
+}  # fmt: skip
+_SEVERAL = re.compile(rf"(\d+)_({'|'.join(_UNITS)})")
 _CLOCK = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[ T](\d{1,2})[-:](\d{2})[-:](\d{2}))?")
 
 
@@ -97,10 +101,11 @@ def _times(
 
 
 def _offset(step: str | None, where: str) -> pd.DateOffset:
+    """Return the time between two steps of a series by the words of the line @frequency."""
     if step in _STEPS:
         return _STEPS[step]
     if step is not None and (found := _SEVERAL.fullmatch(step)):
-        return pd.DateOffset(**{found[2]: int(found[1])})  # type: ignore[arg-type]  # a length by its unit
+        return int(found[1]) * _UNITS[found[2]]
     raise InputError(
         f"Expected a line @frequency with {', '.join(_STEPS)} or such as 10_minutes, because {where} has a date; found "
         f"{'none' if step is None else shown(step)}."

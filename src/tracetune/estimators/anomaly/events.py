@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracetune.base.runs import runs_of
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.anomaly.step_differences import StepDifferences
 
@@ -62,9 +63,8 @@ def wide_events(scores: Scores, merge_within: int) -> list[Event]:
 
 def alarm_runs(alarm: np.ndarray, merge_within: int) -> list[tuple[int, int]]:
     """Return first steps, and those after the last, of the runs in ``alarm`` [T]; see `events_of`."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], alarm, [False]]).astype(np.int8)))
     merged: list[tuple[int, int]] = []
-    for start, stop in edges.reshape(-1, 2).tolist():
+    for start, stop in runs_of(alarm).tolist():
         if merged and start - merged[-1][1] <= merge_within:
             merged[-1] = merged[-1][0], stop
         else:

@@ -26,7 +26,14 @@ class StepDifferences:
 
     Args:
         normal: [T] the part that was learned, NaN where missing.
-        widest: W is that of the narrowest windows of the part, see `window_widths`, and no more than this.
+        widest: the most that W may be; else it is the lesser of the part's `window_widths`.
+
+    Attributes:
+        scaling: of raw values.
+        width: W.
+        starts: [M] first steps of the windows of the bank, in the normal part.
+        bank: [M, W] these windows, scaled.
+        usual: the difference that 0.999 of the normal steps are below, in scaled units; NaN where none is known.
     """
 
     def __init__(self, normal: np.ndarray, widest: int) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tracetune.base.errors import InputError
+from tracetune.base.runs import runs_of
 
 
 def checked(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -33,5 +34,5 @@ def checked(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarra
 
 def segments(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return first steps [S] and last steps [S], inclusive, of the runs of true values in labels [T]."""
-    edges = np.diff(np.concatenate([[False], labels, [False]]).astype(np.int8))
-    return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
+    starts, stops = runs_of(labels).T
+    return starts, stops - 1

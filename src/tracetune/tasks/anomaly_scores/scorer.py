@@ -20,7 +20,7 @@ Reference = Literal["normal", "table"]
 """Compare windows with the normal part alone, or with the other windows of the scored table too."""
 
 Reads = Literal["nothing", "embeddings", "model"]
-"""What of a model has a part in scores: nothing, how it embeds windows, or any weight of backbone and head."""
+"""What scores depend on in a model: nothing, its embeddings of windows, or all weights of backbone and head."""
 
 
 class ChannelScorer(Protocol):
@@ -77,7 +77,7 @@ class Scorer(Protocol):
 
     @property
     def reads(self) -> Reads:
-        """Return what of a model has a part in scores: models that are alike in it need not be compared."""
+        """Return what scores depend on in a model; models that are alike in it have the same scores."""
         ...
 
     __dataclass_fields__: ClassVar[dict[str, Field[object]]]

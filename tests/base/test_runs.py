@@ -1,0 +1,19 @@
+"""Runs of true values, against itertools."""
+
+from itertools import groupby
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracetune.base.runs import runs_of
+
+
+@given(st.lists(st.booleans()))
+def test_runs_are_those_of_groupby(flags: list[bool]) -> None:
+    expected, start = [], 0
+    for value, group in groupby(flags):
+        length = len(list(group))
+        expected += [[start, start + length]] if value else []
+        start += length
+    assert runs_of(np.array(flags, dtype=bool)).tolist() == expected

@@ -1,0 +1,26 @@
+"""Layouts: what numbered columns are."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tracetune.base.errors import InputError
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.read import read_table
+
+
+@pytest.mark.parametrize("time", ["t", "step", "timestamp_(min)", "index"])
+def test_numbered_channels_beside_a_column_that_counts_are_channels(time):
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 25)), columns=[f"feature_{i}" for i in range(25)])
+    panel = read_table(frame.assign(**{time: range(200)})).panel
+    assert panel.lengths == (200,) and panel.channels == tuple(frame.columns)
+    other = read_table(frame.add_prefix("x_").assign(**{time: range(200)}))
+    assert other.panel.lengths == (200,) or time == "index"
+
+
+def test_numbered_channels_without_a_time_are_not_taken_for_steps():
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 8)), columns=[f"sensor{i}" for i in range(8)])
+    with pytest.raises(InputError, match="each row is one step, give layout='rows'"):
+        read_table(frame)
+    assert read_table(frame, ReadingOptions(layout="rows")).panel.lengths == (50,)
+    assert len(read_table(frame, ReadingOptions(layout="steps_in_header")).panel) == 50
