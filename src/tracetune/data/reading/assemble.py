@@ -113,14 +113,13 @@ def panel_series(
         reason = "it was given"
     else:
         reason = "it was asked for" if freq else "the longest stretch without gaps has it"
-    return _made(_filled(rows, Grid(rows.times, bounds, offset)), offset, reason, freq, notes + said, warnings)
+    return _made(_filled(rows, Grid(rows.times, bounds, offset)), offset, reason, notes + said, warnings)
 
 
 def _made(
     series: list[tuple[int, np.ndarray, np.ndarray]],
     offset: Offset | None,
     reason: str,
-    freq: Offset | None,
     notes: Sequence[str],
     warnings: Sequence[str],
 ) -> GridSeries:

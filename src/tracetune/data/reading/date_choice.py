@@ -9,7 +9,6 @@ from tracetune.base.errors import InputError, argument
 from tracetune.data.frequency import Offset, frequency_words
 from tracetune.data.reading.columns import DateReading, TimeColumn
 from tracetune.data.reading.grid import Assessment, assess
-from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, shown
 from tracetune.data.reading.written_form import AS_USUAL, written_form
 
@@ -38,7 +37,7 @@ class Times:
     form: str | None = AS_USUAL
 
 
-def choose_times(time: TimeColumn, codes: np.ndarray, freq: Offset | None, options: ReadingOptions) -> Times:
+def choose_times(time: TimeColumn, codes: np.ndarray, freq: Offset | None) -> Times:
     """Return the time of each row by the one reading that makes a regular grid.
 
     Raises:

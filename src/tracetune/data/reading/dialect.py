@@ -228,7 +228,7 @@ def find_marks(rows: Sequence[Sequence[str]], separator: str, options: ReadingOp
         )
     doubtful = next((column for column in columns if _points_may_group(column, separator)), None)
     if doubtful is not None:
-        raise _either(".", ",", next(cell for cell in doubtful if "." in cell))
+        raise _undecided(".", next(cell for cell in doubtful if "." in cell))
     return _marks(".", "'" if quoted else spaced, "no cell speaks for a comma")
 
 
@@ -260,10 +260,10 @@ def _comma(cells: Sequence[str], commas: Sequence[str], points: Sequence[str], s
         return _marks(".", ",", f"of {shown(points[0])} beside {shown(commas[0])}")
     if long and not points:
         return _marks(",", "", f"of {shown(long)} beside {shown(commas[0])}")
-    raise _either(",", ".", commas[0])
+    raise _undecided(",", commas[0])
 
 
-def _either(mark: str, other: str, cell: str) -> InputError:
+def _undecided(mark: str, cell: str) -> InputError:
     whole, fraction = cell.replace(mark, ""), cell.replace(mark, ".")
     return InputError(
         f"Cell {shown(cell)} may be {whole} (give {argument('thousands', mark)}) or {fraction} (give "

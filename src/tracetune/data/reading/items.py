@@ -45,13 +45,13 @@ def find_items(raw: RawTable, time: TimeColumn, freq: Offset | None, options: Re
     cells = pd.factorize(time.cells)[0]
     candidates = _candidates(raw, time, options)
     if not pd.Series(cells).duplicated().any():
-        return _without_repeats(raw, time, candidates)
+        return _without_repeats(raw, candidates)
     repeated = _unique_sets(frame, cells, candidates)
     good = [(columns, fill) for columns in repeated if (fill := _fill(raw, time, columns, freq)) >= 0.5]
     if not good:
         if options.duplicates is not None or options.resample is not None:
             return single_item(len(frame), "no column tells rows of the same time apart")
-        return _no_items(raw, candidates, repeated)
+        return _no_items(raw, repeated)
     chosen = _likeliest(raw, [columns for columns, _ in good])
     best = tuple(str(name) for name in frame.columns if name in chosen)
     return _items(
@@ -219,7 +219,7 @@ def _numeric(raw: RawTable, name: str) -> bool:
     return not as_numbers(raw.frame[name].drop_duplicates().head(200), raw).wrong.any()
 
 
-def _without_repeats(raw: RawTable, time: TimeColumn, candidates: Sequence[str]) -> Items:
+def _without_repeats(raw: RawTable, candidates: Sequence[str]) -> Items:
     """Return whether rows whose times do not repeat are one series, or items one below the other.
 
     Raises:
@@ -235,22 +235,20 @@ def _without_repeats(raw: RawTable, time: TimeColumn, candidates: Sequence[str])
                 return _items(raw, (name,), "its rows stand together and its name is one of items")
             raise InputError(
                 f"Column {shown(name)} changes {runs - 1} times, so that it may name {runs} items one below the "
-                "other, or "
-                f"parts of one series. Say which: {argument('id_column', name)} or {argument('layout', 'wide')}."
+                f"other, or parts of one series. Say which: {argument('id_column', name)} or "
+                f"{argument('layout', 'wide')}."
             )
     return single_item(len(raw.frame), "no time repeats")
 
 
-def _no_items(raw: RawTable, candidates: Sequence[str], unique: Sequence[tuple[str, ...]]) -> Items:
+def _no_items(raw: RawTable, unique: Sequence[tuple[str, ...]]) -> Items:
     """Return one series whose times repeat, unless some columns would make them unique; repeats are checked later."""
     if unique:
         first = [columns[0] if len(columns) == 1 else columns for columns in unique]
         raise InputError(
             f"Times repeat, and would be unique with {listed('column', unique[0])} as the items' name, though most "
-            "steps "
-            f"of these items would be missing. Say so with {any_of('id_column', first)}, or what becomes of repeated "
-            "times "
-            f"with {argument('duplicates', 'mean')}."
+            f"steps of these items would be missing. Say so with {any_of('id_column', first)}, or what becomes of "
+            f"repeated times with {argument('duplicates', 'mean')}."
         )
     return single_item(len(raw.frame), "no column tells rows of the same time apart")
 

@@ -225,7 +225,7 @@ def _read_steps(
     else:
         time = find_time(raw, options)
         items = find_items(raw, time, freq, options)
-        times = choose_times(time, items.codes, freq, options)
+        times = choose_times(time, items.codes, freq)
     targets = find_targets(raw, time, items, times.values, options, every_channel=every_channel)
     values = np.stack([required_numbers(raw.frame[name], raw, options.missing) for name in targets.columns])
     if not partial:
@@ -300,7 +300,7 @@ def _read_row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions
     found = row_series(raw, header, options)
     cells = pd.Series(header.columns, dtype=object, name="header")
     column = TimeColumn(header.columns, cells, header.readings, header.decision)
-    times = choose_times(column, np.zeros(len(header.columns), np.int64), freq, options)
+    times = choose_times(column, np.zeros(len(header.columns), np.int64), freq)
     names = ["/".join(map(str, key)) for key in found.keys]
     observed = ~np.isnan(found.values)
     order = np.argsort(times.values, kind="stable")

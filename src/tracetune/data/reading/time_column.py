@@ -49,7 +49,7 @@ def find_time(raw: RawTable, options: ReadingOptions) -> TimeColumn:
         return replace(found, decision=_decision(columns, "it was given"))
     dates = [name for name in frame.columns if _holds_dates(frame[name], raw, options)]
     if dates:
-        name, reason = _best_of(dates, raw, options)
+        name, reason = _best_of(dates, raw)
         hour = _hour_beside(raw, name, options)
         if hour is not None:
             together = _of_columns(raw, (name, hour), options)
@@ -115,7 +115,7 @@ def _compact(values: np.ndarray) -> bool:
     return len(values) >= 4 and bool((values >= 19000101).all() and (values <= 21001231).all())
 
 
-def _best_of(names: Sequence[str], raw: RawTable, options: ReadingOptions) -> tuple[str, str]:
+def _best_of(names: Sequence[str], raw: RawTable) -> tuple[str, str]:
     """Return the one of several columns of dates that is the time of the rows, and why."""
     if len(names) == 1:
         return names[0], "it holds dates and no other column does"
@@ -231,14 +231,12 @@ def _of_columns(raw: RawTable, columns: tuple[str, ...], options: ReadingOptions
     cells = raw.frame[list(columns)].astype(str).agg(" ".join, axis=1).rename(" ".join(columns))
     first = readings(raw.frame[columns[0]], options)
     if first and any(each.is_dates for each in first):
-        times, note = _with_clock(raw, columns, first, options)
+        times, note = _with_clock(raw, columns, first)
         return TimeColumn(columns, cells, times, decision, (note,) if note else ())
     return TimeColumn(columns, cells, [_of_parts(raw, columns)], decision)
 
 
-def _with_clock(
-    raw: RawTable, columns: tuple[str, ...], first: list[DateReading], options: ReadingOptions
-) -> tuple[list[DateReading], str]:
+def _with_clock(raw: RawTable, columns: tuple[str, ...], first: list[DateReading]) -> tuple[list[DateReading], str]:
     """Return days of the first column, with the time of day of the second."""
     if len(columns) != 2:
         raise InputError(f"Expected a column of dates and one of hours, found {listed('column', columns)}.")
