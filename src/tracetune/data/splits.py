@@ -25,8 +25,8 @@ class Borders:
     def __post_init__(self) -> None:
         if not 0 < self.train_end <= self.validation_end <= self.test_end:
             raise InputError(
-                "Expected 0 < train_end <= validation_end <= test_end, found "
-                f"{self.train_end}, {self.validation_end}, {self.test_end}."
+                f"Expected 0 < train_end <= validation_end <= test_end, found {self.train_end}, {self.validation_end}, "
+                f"{self.test_end}."
             )
 
     @classmethod

@@ -98,9 +98,8 @@ def _gaps(found: Inspection) -> str:
     worst = max(gaps, key=lambda each: each.missing)
     longest = max(each.longest_gap for each in gaps)
     return (
-        f"{len(gaps):,} of {len(found.facts):,} series have some; the longest has "
-        f"{longest:,} step{'' if longest == 1 else 's'}; most are missing in {_name(found, worst)} "
-        f"({worst.missing:.1%})"
+        f"{len(gaps):,} of {len(found.facts):,} series have some; the longest has {longest:,} "
+        f"step{'' if longest == 1 else 's'}; most are missing in {_name(found, worst)} ({worst.missing:.1%})"
     )
 
 

@@ -77,8 +77,8 @@ def verdict(evidence: Evidence, significance: float, signed: bool, kept: Iterabl
     if not helpful and not harmful:
         return (
             f"None of the {len(names)} modules could be told from doing nothing ({significance:g} standard errors): "
-            "what was kept is a guess, not a finding. More validation windows, more rounds "
-            "or a longer training may tell them apart."
+            "what was kept is a guess, not a finding. More validation windows, more rounds or a longer training may "
+            "tell them apart."
         )
     chosen = set(kept)
     return (

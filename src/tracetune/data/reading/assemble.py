@@ -157,8 +157,8 @@ def _refuse_disorder(rows: Rows) -> None:
         f"Timestamps of item {rows.items[rows.codes[here]]!r} are not in order: {show_moment(rows.times[here])} in "
         f"{rows.raw.row(rows.places[here])} comes after {show_moment(rows.times[here - 1])} in "
         f"{rows.raw.row(rows.places[here - 1])}. If the dates are read right, sort the rows or give "
-        f"{argument('sort', True)}; if "
-        f"not, say how they are written ({argument('day_first')}, {argument('date_format')})."
+        f"{argument('sort', True)}; if not, say how they are written ({argument('day_first')}, "
+        f"{argument('date_format')})."
     )
 
 
@@ -172,11 +172,9 @@ def _refuse_repeats(rows: Rows) -> None:
     where = " and ".join(rows.raw.row(rows.places[place]).removeprefix("row ") for place in (here - 1, here))
     raise InputError(
         f"Item {rows.items[rows.codes[here]]!r} has timestamp {show_moment(rows.times[here])} more than once (rows "
-        f"{where}; "
-        f"{len(again):,} repeated timestamps in all){_clock_hint(rows, again)}. {_separator_hint(rows)}Keep one row "
-        "each with "
-        f"{argument('duplicates', 'mean')} (or first, sum), or give {argument('id_column')} if the table holds several "
-        "items."
+        f"{where}; {len(again):,} repeated timestamps in all){_clock_hint(rows, again)}. {_separator_hint(rows)}Keep "
+        f"one row each with {argument('duplicates', 'mean')} (or first, sum), or give {argument('id_column')} if the "
+        "table holds several items."
     )
 
 
@@ -356,7 +354,6 @@ def _filled(rows: Rows, grid: Grid) -> list[tuple[int, np.ndarray, np.ndarray]]:
     if off:
         raise InputError(
             f"{len(off)} of {len(rows.times)} timestamps lie off the regular grid {grid} (first: "
-            f"{show_moment(off[0][1])} of "
-            f"item {rows.items[off[0][0]]!r}). Number the steps evenly."
+            f"{show_moment(off[0][1])} of item {rows.items[off[0][0]]!r}). Number the steps evenly."
         )
     return made

@@ -129,8 +129,7 @@ def _sample_reading(blocks: Sequence[RawTable], options: ReadingOptions) -> Read
         raise InputError(
             f"{argument('chunk_rows')} reads long tables, one row a step of an item; found no item column among "
             f"{', '.join(map(repr, map(str, raw.frame.columns[:12])))}. Name it with {argument('id_column')}, or, if "
-            "the table is wide "
-            f"or one series, leave {argument('chunk_rows')} out."
+            f"the table is wide or one series, leave {argument('chunk_rows')} out."
         )
     return reading
 
@@ -243,8 +242,7 @@ class _Chunks:
             kinds = ("by whole numbers", "by text") if any(self._whole_ids) else ("by text", "by whole numbers")
             raise InputError(
                 f"Column {self._ids[0]!r} names the items {kinds[0]} at first, then {kinds[1]} (near {odd!r}). Write "
-                "all of them "
-                f"alike, or leave {argument('chunk_rows')} out."
+                f"all of them alike, or leave {argument('chunk_rows')} out."
             )
         if _date_form(reading) != self._form:
             raise InputError(
@@ -259,9 +257,8 @@ class _Chunks:
             step, found = _usual_step(sample), _usual_step(panel)
             if found is not None and step is not None and found != step:
                 raise InputError(
-                    f"Expected timestamps with a usual step of {step} as in the first rows, found {found}. Use "
-                    "larger pieces "
-                    f"({argument('chunk_rows')}), or a table for each step."
+                    f"Expected timestamps with a usual step of {step} as in the first rows, found {found}. Use larger "
+                    f"pieces ({argument('chunk_rows')}), or a table for each step."
                 )
         elif self._free_freq:
             _refuse_sparse(panel)
@@ -275,9 +272,8 @@ class _Chunks:
             name = names[names.duplicated()].iloc[0]
         if name is not None:
             raise InputError(
-                f"Item {name.replace(chr(31), '/')!r} comes back after other items: in pieces the rows of an item "
-                "must stand "
-                f"together. Sort the file by item (column {', '.join(map(repr, self._ids))}), or leave "
+                f"Item {name.replace(chr(31), '/')!r} comes back after other items: in pieces the rows of an item must "
+                f"stand together. Sort the file by item (column {', '.join(map(repr, self._ids))}), or leave "
                 f"{argument('chunk_rows')} out."
             )
 

@@ -248,8 +248,7 @@ def _scan(source: Path, marked: bool) -> tuple[bool, bool]:
                 lines += block.count(b"\n", 0, place)
                 raise InputError(
                     f"{shown_path(source)} holds a NUL byte in line {lines + 1:,}, which no text has. Remove it, or "
-                    "restore "
-                    "the file from its source."
+                    "restore the file from its source."
                 )
             lines += block.count(b"\n")
             size += len(block)
@@ -270,10 +269,9 @@ def _ragged(source: Path, dialect: Dialect, error: Exception) -> InputError:
             for row in reader:
                 if reader.line_num > dialect.skipped + 1 and len(row) > width:
                     return InputError(
-                        f"{shown_path(source)}: expected {width} cells in each line as in the header, found "
-                        f"{len(row)} in line "
-                        f"{reader.line_num:,} ({shown(dialect.separator.join(row))}). Correct the line, or put quotes "
-                        f"around cells that hold {dialect.separator!r}."
+                        f"{shown_path(source)}: expected {width} cells in each line as in the header, found {len(row)} "
+                        f"in line {reader.line_num:,} ({shown(dialect.separator.join(row))}). Correct the line, or put "
+                        f"quotes around cells that hold {dialect.separator!r}."
                     )
         except csv.Error:
             pass
