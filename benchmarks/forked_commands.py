@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-import tracetune.selection.selection_run as selection_run
+import tracetune.selection.rounds.selection_run as selection_run
 from tracetune.cli.app import main
 from tracetune.cli.commands import COMMANDS
-from tracetune.selection.step_time_profile import StepTimeProfile
+from tracetune.selection.budgets.step_time_profile import StepTimeProfile
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _CHANGES = ("os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.chmod", "shutil.rmtree", "shutil.copytree")

@@ -18,8 +18,8 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from tracetune.base.files import read_json, write_json
+from tracetune.selection.estimates.standard_errors import mean_and_error
 from tracetune.selection.gates import Gates
-from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, batch_size, checked_loss, undisturbed
 
 

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracetune.selection.gate_gradient import per_sample_gradient
-from tracetune.selection.gate_masks import draw_masks
+from tracetune.selection.estimates.gate_gradient import per_sample_gradient
+from tracetune.selection.estimates.gate_masks import draw_masks
+from tracetune.selection.estimates.standard_errors import mean_and_error
 from tracetune.selection.gates import Gates
 from tracetune.selection.passes import FORWARD_BACKWARD
 from tracetune.selection.scores import ScoreValues
-from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import LossFunction, batch_size
 
 Batches = list[dict[str, Tensor]]

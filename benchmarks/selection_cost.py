@@ -35,10 +35,10 @@ from benchmarks.step_time import training_step
 from tracetune.adapters.fused_lora import fuse_lora
 from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.report.tables import markdown_table
+from tracetune.selection.budgets.step_time import measure_step_time, step_seconds
+from tracetune.selection.budgets.step_time_profile import lowest_block
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import module_place
-from tracetune.selection.step_time import measure_step_time, step_seconds
-from tracetune.selection.step_time_profile import lowest_block
 from tracetune.selection.validation import model_loss
 
 SCORES = ("gated_dsic", "gated_dsic, 8 masks a batch", "leave_one_out", "gradient")

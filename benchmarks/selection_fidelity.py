@@ -38,7 +38,7 @@ from tracetune.backbones.loading import load_backbone, weights_digest
 from tracetune.data.windows import Windows
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import Lora
-from tracetune.selection.gate_masks import CONTEXTS
+from tracetune.selection.estimates.gate_masks import CONTEXTS
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
 from tracetune.selection.scores import ScoreValues

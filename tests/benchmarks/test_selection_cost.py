@@ -8,8 +8,8 @@ import torch
 from benchmarks import selection_cost, selection_fidelity
 from tests.benchmarks.synthetic import fake_load_case
 from tests.tiny import CONTEXT, HORIZON, save_tiny
+from tracetune.selection.budgets.step_time_profile import StepTimeProfile
 from tracetune.selection.layers import module_place
-from tracetune.selection.step_time_profile import StepTimeProfile
 
 NAMES = tuple(f"block.{block}.{kind}" for block in range(4) for kind in "qkv")
 

@@ -22,9 +22,9 @@ from tracetune.data.splits import fit_split
 from tracetune.fitting.fit import tune
 from tracetune.fitting.methods import METHODS, Method
 from tracetune.fitting.run import Run
+from tracetune.selection.budgets.step_time_profile import StepTimeProfile
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.layers import lora_modules
-from tracetune.selection.step_time_profile import StepTimeProfile
 from tracetune.tasks.forecast_data import forecast_data
 from tracetune.tasks.forecasting import Forecasting
 from tracetune.tasks.task import TrainingData

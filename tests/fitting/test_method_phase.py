@@ -109,7 +109,7 @@ def test_nobody_is_told_to_train_longer_where_that_was_worse(
 def test_what_selection_says_is_not_said_for_every_rate(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    selection = logging.getLogger("tracetune.selection.plan")
+    selection = logging.getLogger("tracetune.selection.rounds.plan")
 
     def tuned(candidates: Candidates, data: TrainingData, config: FitConfig, run: Run) -> Any:
         selection.warning("Choosing modules takes a while.")

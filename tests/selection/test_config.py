@@ -8,9 +8,9 @@ import pytest
 from tracetune.base.config import from_mapping, settings
 from tracetune.base.errors import InputError
 from tracetune.recipes.configs.adaptation import SelectionChoice
-from tracetune.selection.budget import budget_of
+from tracetune.selection.budgets.budget import budget_of
 from tracetune.selection.config import WITHOUT_FLAG, SelectionConfig
-from tracetune.selection.schedule import Schedule
+from tracetune.selection.rounds.schedule import Schedule
 
 COUNTS = {"a": 10, "b": 20, "c": 30, "d": 40}
 

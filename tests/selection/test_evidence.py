@@ -15,8 +15,8 @@ from tests.selection.toys import Game
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.evidence import Evidence, verdict
 from tracetune.selection.gates import Gates
-from tracetune.selection.selection_run import SelectionRun
-from tracetune.selection.validation_batches import ScoringBatches
+from tracetune.selection.rounds.selection_run import SelectionRun
+from tracetune.selection.rounds.validation_batches import ScoringBatches
 
 
 def of(score: float, error: float | None) -> Evidence:

@@ -8,8 +8,8 @@ from tests.tiny import CONTEXT, PATCH, tiny_backbone
 from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.backbones.backbone import Backbone
 from tracetune.data.batch_source import Batch
+from tracetune.selection.estimates.row_independence import rows_independent
 from tracetune.selection.gates import Gates
-from tracetune.selection.row_independence import rows_independent
 from tracetune.selection.validation import model_loss
 from tracetune.tasks.anomaly import LOSSES, METRIC, AnomalyDetection, AnomalyModel
 from tracetune.tasks.hidden_patches import normal_data

@@ -15,8 +15,8 @@ from tracetune.fitting.methods import METHODS, Lora, Trace
 from tracetune.fitting.run import Run
 from tracetune.heads.classification import ClassificationHeadConfig
 from tracetune.selection.config import SelectionConfig
+from tracetune.selection.estimates.row_independence import rows_independent
 from tracetune.selection.gates import Gates
-from tracetune.selection.row_independence import rows_independent
 from tracetune.selection.validation import model_loss
 from tracetune.tasks.classification import Classification
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out

@@ -14,8 +14,8 @@ from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods import Trace
 from tracetune.fitting.run import Run
 from tracetune.selection.config import SelectionConfig
+from tracetune.selection.estimates.row_independence import rows_independent
 from tracetune.selection.gates import Gates
-from tracetune.selection.row_independence import rows_independent
 from tracetune.selection.validation import model_loss
 from tracetune.tasks import imputation
 from tracetune.tasks.imputation import LINE, Imputation, ImputationModel

@@ -18,9 +18,9 @@ from tracetune.fitting.fit import fit
 from tracetune.fitting.methods import Lora
 from tracetune.fitting.run import Run
 from tracetune.heads.pooled import PooledHeadConfig
+from tracetune.selection.estimates.row_independence import rows_independent
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
-from tracetune.selection.row_independence import rows_independent
 from tracetune.selection.validation import model_loss
 from tracetune.tasks.task import TrainingData
 from tracetune.tasks.text import LabelledTexts, TextClassification

@@ -25,10 +25,11 @@ from tests.training.trace_runs import (
     validation,
     weights,
 )
-from tracetune.selection import rounds, step_time
+from tracetune.selection.budgets import step_time
+from tracetune.selection.budgets.step_time_profile import StepTimeProfile
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.gates import Gates
-from tracetune.selection.step_time_profile import StepTimeProfile
+from tracetune.selection.rounds import selection_round
 from tracetune.training.trace_callback import TraceCallback
 
 
@@ -169,8 +170,9 @@ def test_less_time_than_any_module_takes_keeps_the_fastest(
 
 def test_processes_share_the_mean_of_their_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
     profile = StepTimeProfile({0: 4.0, 1: 2.0}, {"block.0.q": 1.0, "block.1.q": 3.0})
-    monkeypatch.setattr(rounds, "mean_over_processes", lambda values: (values + 2 * values) / 2)
-    assert rounds.shared_profile(profile) == StepTimeProfile({0: 6.0, 1: 3.0}, {"block.0.q": 1.5, "block.1.q": 4.5})
+    monkeypatch.setattr(selection_round, "mean_over_processes", lambda values: (values + 2 * values) / 2)
+    shared = selection_round.shared_profile(profile)
+    assert shared == StepTimeProfile({0: 6.0, 1: 3.0}, {"block.0.q": 1.5, "block.1.q": 4.5})
 
 
 def test_measuring_step_times_does_not_disturb_training(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tracetune.base.errors import InputError, argument, either, unknown_name
-from tracetune.selection.budget import UNITS, Budget, BudgetUnit, amount_of, budget_of
-from tracetune.selection.schedule import Schedule
+from tracetune.selection.budgets.budget import UNITS, Budget, BudgetUnit, amount_of, budget_of
+from tracetune.selection.rounds.schedule import Schedule
 
 AUTO = "auto"
 WITHOUT_FLAG = frozenset(
@@ -24,7 +24,7 @@ class SelectionConfig:
 
     Wherever both make sense, a ``float`` is a share (of the modules, or of the training steps) and an ``int`` a number.
 
-    >>> from tracetune.selection.budget import budget_of
+    >>> from tracetune.selection.budgets.budget import budget_of
     >>> budget = budget_of("modules", {f"layer{number}": 100 for number in range(12)})
     >>> schedule = SelectionConfig(keep=3, warmup_steps=10, final_step=50, interval=10).schedule(80, budget)
     >>> {step: schedule.budget(step) for step in schedule.rounds()}
@@ -36,7 +36,7 @@ class SelectionConfig:
             shown to help if it is no worse without them.
         budget_unit: what ``keep`` counts: modules, their parameters (then modules are chosen by score per parameter),
             or the "time" of a training step, of which it is a share (then the best sum of scores that fits is chosen,
-            by a measured profile, see selection/step_time.py).
+            by a measured profile, see selection/budgets/step_time.py).
         warmup_steps: t_i; until then every module is open.
         final_step: t_f; from then on the choice is final.
         interval: steps between two rounds of scoring.
@@ -116,7 +116,11 @@ class SelectionConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"Expected {_called(name)} of at least 1, found {value!r}.")
-        from tracetune.selection.gate_masks import CONTEXTS, LEAST_MASKS, MASKS  # with PyTorch; not needed for defaults
+        from tracetune.selection.estimates.gate_masks import (  # with PyTorch; not needed for defaults
+            CONTEXTS,
+            LEAST_MASKS,
+            MASKS,
+        )
         from tracetune.selection.scores.score import SCORES
 
         if self.n_masks < LEAST_MASKS:

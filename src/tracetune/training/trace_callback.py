@@ -19,11 +19,16 @@ from tracetune.base.json_types import JsonObject
 from tracetune.base.step_files import StepFiles
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.gates import Gates
-from tracetune.selection.preconditions import check_sharding, check_trained, check_undisturbed, check_unused_parameters
-from tracetune.selection.round_record import RoundRecord
-from tracetune.selection.selection_run import SelectionRun
+from tracetune.selection.rounds.preconditions import (
+    check_sharding,
+    check_trained,
+    check_undisturbed,
+    check_unused_parameters,
+)
+from tracetune.selection.rounds.round_record import RoundRecord
+from tracetune.selection.rounds.selection_run import SelectionRun
+from tracetune.selection.rounds.validation_batches import ScoringBatches, as_batches, checked_validation, refuse_rows
 from tracetune.selection.validation import AnyBatch, LossFunction, model_loss, undisturbed
-from tracetune.selection.validation_batches import ScoringBatches, as_batches, checked_validation, refuse_rows
 from tracetune.training.checkpoint_steps import checkpoint_steps
 from tracetune.training.micro_batches import MicroBatches
 
@@ -55,7 +60,8 @@ class TraceCallback(TrainerCallback):
     - **DistributedDataParallel** needs ``ddp_find_unused_parameters=True``, the Trainer's default for PEFT models:
       closed modules get no gradients.
     - **torch.compile** compiles the model again for each set of open modules; its limit on that is raised.
-    - **Errors come early**: what could fail at the end is checked at the beginning, see selection/preconditions.py.
+    - **Errors come early**: what could fail at the end is checked at the beginning, by
+      ``selection/rounds/preconditions.py``.
     - **Weights are the optimizer's**: what writes to them while modules are scored (``loss_fn``, hooks) is refused.
       What goes past autograd, ``weight.data.mul_(0.9)``, cannot be seen, and makes the scores those of another model.
 

@@ -12,7 +12,7 @@ from tests.tiny import CONTEXT, HORIZON, PATCH, save_tiny, seasonal_frame, tiny_
 from tracetune import FitConfig, Forecaster, HeadConfig, InputError, SelectionConfig, Trace, TrainingConfig
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import fit_split
-from tracetune.selection.validation_batches import ScoringBatches
+from tracetune.selection.rounds.validation_batches import ScoringBatches
 from tracetune.tasks.forecast_data import forecast_data
 from tracetune.tasks.task import TrainingData
 

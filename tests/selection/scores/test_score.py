@@ -9,7 +9,7 @@ from tracetune.base.errors import InputError
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
-from tracetune.selection.plan import score_passes
+from tracetune.selection.rounds.plan import score_passes
 from tracetune.selection.scores import SCORES, ScoreValues, find_score, register_score
 
 

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from tracetune.selection.gate_gradient import shared_gradient
+from tracetune.selection.estimates.gate_gradient import shared_gradient
+from tracetune.selection.estimates.standard_errors import mean_and_error
 from tracetune.selection.gates import Gates
 from tracetune.selection.passes import FORWARD_BACKWARD
 from tracetune.selection.scores.score import ScoreValues, register_score
-from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, on_device
 
 

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 
 from tracetune.base.errors import InputError
-from tracetune.selection.gate_gradient import shared_gradient
+from tracetune.selection.estimates.gate_gradient import shared_gradient
+from tracetune.selection.estimates.replicates import SPLIT_PASSES, replicates
+from tracetune.selection.estimates.standard_errors import mean_and_error
 from tracetune.selection.gates import Gates
 from tracetune.selection.passes import FORWARD_BACKWARD
-from tracetune.selection.replicates import SPLIT_PASSES, replicates
 from tracetune.selection.scores.score import ScoreValues, register_score
-from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import AnyBatch, LossFunction, on_device
 
 

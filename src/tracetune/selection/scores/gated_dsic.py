@@ -14,8 +14,9 @@ What is claimed is the expectation over contexts of an integral over the own gat
     phi_m = - E_{S ~ P} [ integral over g in (0, 1) of dL/dg_m (g_m = g, others as in S) dg ],
 
 which is the same phi. The integral is read from gradients at gates of 0 and 1, and close to them, so that it is exact
-where L is quadratic in g_m; its coefficients may depend on the other modules in any way (see selection/gate_masks.py).
-Own gate and context are drawn such that neither tells of the other, or are read together.
+where L is quadratic in g_m; its coefficients may depend on the other modules in any way (see
+selection/estimates/gate_masks.py). Own gate and context are drawn such that neither tells of the other, or are read
+together.
 
 Standard errors are between groups of samples with masks of their own: they tell what other masks and other validation
 samples would give, as far as samples are independent of each other.
@@ -32,14 +33,14 @@ import torch
 from torch import Tensor
 
 from tracetune.base.errors import InputError, unknown_name
-from tracetune.selection.gate_gradient import per_sample_gradient, shared_gradient
-from tracetune.selection.gate_masks import CONTEXTS, LEAST_MASKS, MASKS, Masks, draw_masks, stratified_masks
+from tracetune.selection.estimates.gate_gradient import per_sample_gradient, shared_gradient
+from tracetune.selection.estimates.gate_masks import CONTEXTS, LEAST_MASKS, MASKS, Masks, draw_masks, stratified_masks
+from tracetune.selection.estimates.replicates import SPLIT_PASSES, replicates
+from tracetune.selection.estimates.row_independence import INDEPENDENCE_PASSES, fitting_masks
+from tracetune.selection.estimates.standard_errors import mean_and_error
 from tracetune.selection.gates import Gates
 from tracetune.selection.passes import FORWARD_BACKWARD
-from tracetune.selection.replicates import SPLIT_PASSES, replicates
-from tracetune.selection.row_independence import INDEPENDENCE_PASSES, fitting_masks
 from tracetune.selection.scores.score import ScoreValues, register_score
-from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, on_device
 
 _GROUPS = 16  # per batch, where masks are per sample

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tracetune.selection.estimates.lora_weights import adapter_weights, weight_gradients
 from tracetune.selection.gates import Gates
-from tracetune.selection.lora_weights import adapter_weights, weight_gradients
 from tracetune.selection.passes import FORWARD_BACKWARD
 from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.validation import AnyBatch, LossFunction

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tracetune.selection.estimates.standard_errors import mean_and_error
 from tracetune.selection.gates import Gates
 from tracetune.selection.passes import FORWARD
 from tracetune.selection.scores.score import ScoreValues, register_score
-from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, checked_loss, on_device
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from tracetune.selection.estimates.lora_weights import adapter_weights, scales
 from tracetune.selection.gates import Gates
-from tracetune.selection.lora_weights import adapter_weights, scales
 from tracetune.selection.scores.score import ScoreValues, register_score
 from tracetune.selection.validation import AnyBatch, LossFunction
 

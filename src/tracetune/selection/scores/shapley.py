@@ -19,10 +19,10 @@ from tqdm import tqdm
 from tracetune.base.errors import InputError
 from tracetune.base.files import read_json, write_json
 from tracetune.base.json_types import JsonObject
+from tracetune.selection.estimates.standard_errors import mean_and_error
 from tracetune.selection.gates import Gates
 from tracetune.selection.passes import FORWARD
 from tracetune.selection.scores.score import ScoreValues, register_score
-from tracetune.selection.standard_errors import mean_and_error
 from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, checked_loss, on_device, undisturbed
 
 SubsetLoss = Callable[[np.ndarray], float]

@@ -9,11 +9,11 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.selection.test_selection_run import begin
+from tests.selection.rounds.test_selection_run import begin
 from tests.selection.toys import lora_forecaster
 from tracetune.base.errors import InputError
 from tracetune.selection.gates import Gates
-from tracetune.selection.preconditions import check_trained
+from tracetune.selection.rounds.preconditions import check_trained
 
 
 def with_spare_adapter() -> peft.PeftModel:

@@ -9,12 +9,12 @@ import torch
 import torch._dynamo
 import torch._dynamo.config as limits
 
-from tests.selection.test_selection_run import begin, train
+from tests.selection.rounds.test_selection_run import begin, train
 from tests.selection.toys import lora_forecaster
 from tracetune.base.errors import InputError
 from tracetune.base.step_files import StepFiles
-from tracetune.selection.compilation import RecompileLimits
 from tracetune.selection.gates import Gates
+from tracetune.selection.rounds.compilation import RecompileLimits
 
 
 def test_limits_are_raised_and_restored() -> None:

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from tests.selection.toys import forecast_batches, game, lora_forecaster, ones
 from tracetune.selection.config import SelectionConfig
-from tracetune.selection.cost import SelectionCost, affordable
+from tracetune.selection.estimates.row_independence import INDEPENDENCE_PASSES
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
-from tracetune.selection.plan import plan_rounds, score_passes, selection_cost
-from tracetune.selection.row_independence import INDEPENDENCE_PASSES
-from tracetune.selection.schedule import Schedule
+from tracetune.selection.rounds.cost import SelectionCost, affordable
+from tracetune.selection.rounds.plan import plan_rounds, score_passes, selection_cost
+from tracetune.selection.rounds.schedule import Schedule
+from tracetune.selection.rounds.validation_batches import ScoringBatches
 from tracetune.selection.scores import SCORES
 from tracetune.selection.validation import model_loss
-from tracetune.selection.validation_batches import ScoringBatches
 
 ASKED = Schedule(start=10, stop=60, interval=5, full=4, final=2)  # 11 rounds
 COST = SelectionCost(once=3, each=3, last=0)

@@ -3,8 +3,8 @@ import torch
 from torch import Tensor, nn
 
 from tests.selection.toys import forecast_batches, lora_forecaster
+from tracetune.selection.estimates.replicates import replicates
 from tracetune.selection.gates import Gates
-from tracetune.selection.replicates import replicates
 from tracetune.selection.validation import batch_size
 
 

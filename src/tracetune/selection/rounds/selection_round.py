@@ -4,15 +4,15 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tracetune.selection.budget import Budget
+from tracetune.selection.budgets.budget import Budget
+from tracetune.selection.budgets.step_time_profile import StepTimeProfile
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.evidence import Evidence
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import Importance, score_modules
 from tracetune.selection.process_means import mean_over_processes
-from tracetune.selection.round_record import RoundRecord
+from tracetune.selection.rounds.round_record import RoundRecord
 from tracetune.selection.scores.score import find_score
-from tracetune.selection.step_time_profile import StepTimeProfile
 from tracetune.selection.validation import AnyBatch, LossFunction
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
-from tracetune.selection.validation_batches import ScoringBatches
+from tracetune.selection.rounds.validation_batches import ScoringBatches
 
 DATA = TensorDataset(torch.arange(80))
 

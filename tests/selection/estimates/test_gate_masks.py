@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tracetune.selection.gate_masks import draw_masks, stratified_masks
+from tracetune.selection.estimates.gate_masks import draw_masks, stratified_masks
 
 shares = st.one_of(st.sampled_from([1 / 84, 1 / 49, 0.5, 0.999, 1.0]), st.floats(0.01, 1.0))
 

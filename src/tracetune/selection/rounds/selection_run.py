@@ -8,23 +8,24 @@ from dataclasses import asdict, replace
 from tracetune.base.errors import InputError, Remark, argument
 from tracetune.base.json_types import JsonObject
 from tracetune.base.step_files import StepFiles
-from tracetune.selection.auto_keep import AutoKeep, shown_to_help
-from tracetune.selection.budget import Budget, budget_of
-from tracetune.selection.compilation import RecompileLimits
+from tracetune.selection.budgets.budget import Budget, budget_of
+from tracetune.selection.budgets.step_time import measure_step_time, profile_passes
+from tracetune.selection.budgets.step_time_profile import StepTimeProfile
+from tracetune.selection.budgets.time_budget import TimeBudget
 from tracetune.selection.config import AUTO, SelectionConfig
-from tracetune.selection.cost import Spent
 from tracetune.selection.evidence import verdict
 from tracetune.selection.gates import Gates, check_base_weights, check_deletable
 from tracetune.selection.passes import FORWARD, FORWARD_BACKWARD
-from tracetune.selection.plan import ScoringPlan, passes_for_masks, plan_rounds
-from tracetune.selection.preconditions import check_wrapper
-from tracetune.selection.round_record import RoundRecord
-from tracetune.selection.rounds import selection_round, shared_profile
-from tracetune.selection.schedule import Schedule
+from tracetune.selection.rounds.auto_keep import AutoKeep, shown_to_help
+from tracetune.selection.rounds.compilation import RecompileLimits
+from tracetune.selection.rounds.cost import Spent
+from tracetune.selection.rounds.plan import ScoringPlan, passes_for_masks, plan_rounds
+from tracetune.selection.rounds.preconditions import check_wrapper
+from tracetune.selection.rounds.round_record import RoundRecord
+from tracetune.selection.rounds.schedule import Schedule
+from tracetune.selection.rounds.selection_round import selection_round, shared_profile
+from tracetune.selection.rounds.validation_batches import ScoringBatches
 from tracetune.selection.scores.score import find_score
-from tracetune.selection.step_time import measure_step_time, profile_passes
-from tracetune.selection.step_time_profile import StepTimeProfile
-from tracetune.selection.time_budget import TimeBudget
 from tracetune.selection.validation import (
     AnyBatch,
     LossFunction,
@@ -33,7 +34,6 @@ from tracetune.selection.validation import (
     on_device,
     undisturbed,
 )
-from tracetune.selection.validation_batches import ScoringBatches
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class SelectionRun:
 
     Raises:
         InputError: a schedule or budget that does not fit, ``past`` of a run with other settings or modules, or a model
-            whose modules could not be closed or deleted in the end (selection/preconditions.py).
+            whose modules could not be closed or deleted in the end (selection/rounds/preconditions.py).
     """
 
     def __init__(

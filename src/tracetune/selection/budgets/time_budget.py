@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping
 
-from tracetune.selection.budget import check_finite
-from tracetune.selection.knapsack import best_within_time
-from tracetune.selection.step_time_profile import StepTimeProfile
+from tracetune.selection.budgets.budget import check_finite
+from tracetune.selection.budgets.knapsack import best_within_time
+from tracetune.selection.budgets.step_time_profile import StepTimeProfile
 
 PER_MILLE = 1000
 

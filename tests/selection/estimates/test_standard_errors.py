@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tracetune.selection.standard_errors import mean_and_error, student_factor
+from tracetune.selection.estimates.standard_errors import mean_and_error, student_factor
 
 
 def test_means_and_errors_by_hand() -> None:

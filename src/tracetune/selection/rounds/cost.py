@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
-from tracetune.selection.schedule import Schedule
+from tracetune.selection.rounds.schedule import Schedule
 
 LEAST_ROUNDS = 3
 

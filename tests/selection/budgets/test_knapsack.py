@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracetune.base.errors import InputError
-from tracetune.selection.knapsack import UNITS, best_within_time
-from tracetune.selection.step_time_profile import StepTimeProfile
+from tracetune.selection.budgets.knapsack import UNITS, best_within_time
+from tracetune.selection.budgets.step_time_profile import StepTimeProfile
 
 
 @st.composite

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.selection.toys import forecast_batches, game, lora_forecaster, ones
+from tracetune.selection.estimates.row_independence import INDEPENDENCE_PASSES, rows_independent
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
-from tracetune.selection.row_independence import INDEPENDENCE_PASSES, rows_independent
 from tracetune.selection.validation import LossFunction, model_loss
 
 

@@ -8,17 +8,17 @@ import numpy as np
 
 from tracetune.base.errors import Remark, argument, either
 from tracetune.base.json_types import JsonObject
+from tracetune.selection.budgets.step_time import profile_passes
 from tracetune.selection.config import AUTO, SelectionConfig
-from tracetune.selection.cost import SelectionCost, SelectionPlan, affordable
+from tracetune.selection.estimates.row_independence import INDEPENDENCE_PASSES, fitting_masks
 from tracetune.selection.gates import Gates
 from tracetune.selection.passes import FORWARD
 from tracetune.selection.process_means import mean_over_processes
-from tracetune.selection.row_independence import INDEPENDENCE_PASSES, fitting_masks
-from tracetune.selection.schedule import Schedule
+from tracetune.selection.rounds.cost import SelectionCost, SelectionPlan, affordable
+from tracetune.selection.rounds.schedule import Schedule
+from tracetune.selection.rounds.validation_batches import ScoringBatches
 from tracetune.selection.scores.score import find_score
-from tracetune.selection.step_time import profile_passes
 from tracetune.selection.validation import LossFunction, batch_size, on_device, undisturbed
-from tracetune.selection.validation_batches import ScoringBatches
 
 logger = logging.getLogger(__name__)
 MOST_FOR_EVIDENCE = 2  # times the training, for a choice that would be random with less

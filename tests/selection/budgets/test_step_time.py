@@ -10,11 +10,11 @@ from torch import nn
 
 from tests.selection.toys import Forecaster, forecast_batches, lora_forecaster
 from tracetune.base.errors import InputError
-from tracetune.selection import step_time
+from tracetune.selection.budgets import step_time
+from tracetune.selection.budgets.step_time import fit_profile, measure_step_time, profile_passes, profile_sets
+from tracetune.selection.budgets.step_time_profile import StepTimeProfile
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import module_place
-from tracetune.selection.step_time import fit_profile, measure_step_time, profile_passes, profile_sets
-from tracetune.selection.step_time_profile import StepTimeProfile
 from tracetune.selection.validation import batch_size, model_loss
 
 KINDS = {"q": 8, "v": 8, "wo": 20}

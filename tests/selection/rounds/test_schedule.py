@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracetune.selection.schedule import Schedule, budget_at
+from tracetune.selection.rounds.schedule import Schedule, budget_at
 
 schedules = st.tuples(
     st.integers(0, 100), st.integers(0, 100), st.integers(1, 50), st.integers(1, 200), st.integers(1, 200)

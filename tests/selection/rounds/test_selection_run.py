@@ -14,8 +14,8 @@ from tracetune.base.errors import InputError
 from tracetune.base.step_files import StepFiles
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.gates import Gates
-from tracetune.selection.selection_run import SelectionRun
-from tracetune.selection.validation_batches import ScoringBatches
+from tracetune.selection.rounds.selection_run import SelectionRun
+from tracetune.selection.rounds.validation_batches import ScoringBatches
 
 STEPS = 20
 
@@ -117,7 +117,9 @@ def test_best_models_stay_as_long_as_a_checkpoint_needs_them(tmp_path: Path) -> 
 
 def test_seconds_of_the_last_comparison_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that goes on by one whenever it is read."""
-    monkeypatch.setattr("tracetune.selection.cost.time", SimpleNamespace(perf_counter=itertools.count().__next__))
+    monkeypatch.setattr(
+        "tracetune.selection.rounds.cost.time", SimpleNamespace(perf_counter=itertools.count().__next__)
+    )
     gates = Gates(lora_forecaster())
     run = begin(gates, [], keep="auto")
     train(gates, run, range(1, STEPS + 1))

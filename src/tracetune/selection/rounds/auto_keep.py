@@ -18,7 +18,7 @@ from tracetune.selection.evidence import Evidence
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import adapter_parameters
 from tracetune.selection.process_means import mean_over_processes
-from tracetune.selection.round_record import RoundRecord
+from tracetune.selection.rounds.round_record import RoundRecord
 from tracetune.selection.validation import AnyBatch, LossFunction, mean_loss, sample_losses
 
 

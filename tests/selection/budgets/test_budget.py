@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracetune.base.errors import InputError
-from tracetune.selection.budget import amount_of, budget_of
-from tracetune.selection.step_time_profile import StepTimeProfile
-from tracetune.selection.time_budget import TimeBudget
+from tracetune.selection.budgets.budget import amount_of, budget_of
+from tracetune.selection.budgets.step_time_profile import StepTimeProfile
+from tracetune.selection.budgets.time_budget import TimeBudget
 
 COUNTS = {"a": 10, "b": 20, "c": 30, "d": 40}
 scores = st.dictionaries(st.text("abcdef", min_size=1), st.floats(-1e6, 1e6), min_size=1, max_size=12)

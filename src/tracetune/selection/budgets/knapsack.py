@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from tracetune.base.errors import InputError
+from tracetune.selection.budgets.step_time_profile import StepTimeProfile
 from tracetune.selection.layers import module_place
-from tracetune.selection.step_time_profile import StepTimeProfile
 
 UNITS = 10_000
 _SLACK = 1e-9  # of a unit: whole numbers of units stay whole numbers

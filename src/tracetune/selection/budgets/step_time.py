@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from scipy.optimize import nnls
 
+from tracetune.selection.budgets.step_time_profile import StepTimeProfile, lowest_block
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import adapter_parameters, module_place, unwrapped
 from tracetune.selection.passes import FORWARD, FORWARD_BACKWARD
-from tracetune.selection.step_time_profile import StepTimeProfile, lowest_block
 from tracetune.selection.validation import AnyBatch, LossFunction, batch_size, checked_loss, chosen_rows, undisturbed
 
 _ROUNDS = 3
