@@ -92,7 +92,7 @@ def panel_series(
     if rows_as_steps:
         bounds = rows.bounds()
         offset = (freq or infer_offset(rows.times, bounds)) if dates else None
-        return _made(_cut(rows, bounds), offset, "each row is one step", freq, notes, [])
+        return _made(_cut(rows, bounds), offset, "each row is one step", notes, [])
     if options.duplicates is not None:
         rows, said = _merged(rows, options.duplicates)
         notes += said
@@ -106,7 +106,7 @@ def panel_series(
         refuse_mixed_steps(rows.times, bounds, [rows.items[code] for code in rows.codes[bounds[:-1]]])
     if not dates:
         return _made(
-            _filled(rows, Grid(rows.times, bounds, None)), None, "timestamps are whole numbers", None, notes, warnings
+            _filled(rows, Grid(rows.times, bounds, None)), None, "timestamps are whole numbers", notes, warnings
         )
     rows, offset, said = _on_grid(rows, bounds, freq)
     if options.freq is not None:
