@@ -1,6 +1,6 @@
 """The report of benchmarks/text_table.py: scores by set and method, paired differences, what selection saw."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,28 @@ PAIRS = (
 )
 
 
-def report(folder: Path, output: Path, sets: Mapping[str, Any]) -> None:
-    """Write the tables of all cells in ``folder`` below the text of ``output`` that ends with the mark of tables."""
+def report(folder: Path, output: Path, sets: Mapping[str, Any], methods: Iterable[str]) -> None:
+    """Write the tables of all cells in ``folder`` below the text of ``output`` that ends with the mark of tables.
+
+    Args:
+        folder: of the cells.
+        output: the page.
+        sets: data sets by name, in the order of the tables.
+        methods: their names, likewise.
+    """
     rows = pd.DataFrame([read_json(path) for path in sorted(folder.glob("*.json"))])
     rows["score"] = [row[sets[row["set"]].score] for row in rows.to_dict("records")]
+    found = [method for method in methods if method in set(rows["method"])]
     parts = [
         "## Test scores",
         f"{len(rows)} cells: {_seeds(rows)}. Mean and, with two seeds or more, deviation.",
-        scores_table(rows, sets),
+        scores_table(rows, sets, found),
         "## Paired differences",
         "First less second on the same set and seed; above 0 the first is better. 95 % bootstrap interval over cells.",
         differences_table(rows),
         "## What was trained, and what it took",
         "Means over the cells of a method. Seconds are those of the processor, all phases.",
-        costs_table(rows),
+        costs_table(rows, found),
     ]
     mark = "<!-- tables -->"
     before = output.read_text(encoding="utf-8").partition(mark)[0] if output.is_file() else "# Text\n\n"
@@ -41,12 +49,12 @@ def report(folder: Path, output: Path, sets: Mapping[str, Any]) -> None:
         temporary.write_text(f"{before}{mark}\n\n" + "\n\n".join(parts) + "\n", encoding="utf-8")
 
 
-def scores_table(rows: pd.DataFrame, sets: Mapping[str, Any]) -> str:
+def scores_table(rows: pd.DataFrame, sets: Mapping[str, Any], methods: Sequence[str]) -> str:
     """Return scores by method and set."""
     names = [name for name in sets if name in set(rows["set"])]
     titles = [f"{name}, {sets[name].score}" for name in names]
     lines = [_line("method", *titles), _line(*["---"] * (len(names) + 1))]
-    for method in _methods(rows):
+    for method in methods:
         lines.append(_line(method, *(_mean(rows, name, method) for name in names)))
     frequent = [
         f"{np.mean([row[sets[name].score] for row in rows.loc[rows['set'] == name, 'most_frequent']]):.3f}"
@@ -72,13 +80,13 @@ def differences_table(rows: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def costs_table(rows: pd.DataFrame) -> str:
+def costs_table(rows: pd.DataFrame, methods: Sequence[str]) -> str:
     """Return parameters, seconds and what selection read."""
     lines = [
         _line("method", "head", "adapters", "seconds", "rounds x batches", "head won"),
         _line(*["---"] * 6),
     ]
-    for method in _methods(rows):
+    for method in methods:
         chosen = rows[rows["method"] == method]
         tuned = chosen[chosen["winner"] != "head"]
         adapters = [row["adapters"] for row in tuned["parameters"]] if method != "head alone" else [0]
@@ -99,12 +107,6 @@ def costs_table(rows: pd.DataFrame) -> str:
 
 def _batches(rows: pd.DataFrame) -> float:
     return float(rows["batches_per_round"].astype(float).mean())
-
-
-def _methods(rows: pd.DataFrame) -> list[str]:
-    from benchmarks.text_table import METHODS
-
-    return [method for method in METHODS if method in set(rows["method"])]
 
 
 def _mean(rows: pd.DataFrame, name: str, method: str) -> str:

@@ -25,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.common import commit, processor_name
+from benchmarks.text_report import report
 from tracetune.adapters.options import LoraOptions
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.files import write_json
@@ -103,9 +104,7 @@ def main() -> None:
     parser.add_argument("--report", help="Markdown file to write instead of making cells")
     arguments = parser.parse_args()
     if arguments.report:
-        from benchmarks.text_report import report
-
-        report(Path(arguments.cells), Path(arguments.report), SETS)
+        report(Path(arguments.cells), Path(arguments.report), SETS, METHODS)
         return
     make_cells(Path(arguments.cells), arguments)
 

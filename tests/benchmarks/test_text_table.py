@@ -21,7 +21,7 @@ def test_scores_and_differences_are_those_of_the_cells(tmp_path: Path) -> None:
             (tmp_path / f"{method}{seed}.json").write_text(json.dumps(cell(method, seed, score)))
     page = tmp_path / "text.md"
     page.write_text("# Title\n\nWords.\n\n<!-- tables -->\nold")
-    report(tmp_path, page, SETS)
+    report(tmp_path, page, SETS, METHODS)
     text = page.read_text()
     assert text.startswith("# Title\n\nWords.\n") and "old" not in text
     assert "| TRACE, keep .25 | 0.850 ± 0.071 |" in text

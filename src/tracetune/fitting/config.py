@@ -89,7 +89,7 @@ class FitConfig:
     cache_dtype: str | None = None
 
     def __post_init__(self) -> None:
-        from tracetune.fitting.methods.method import method_named  # with PyTorch; not needed to know the defaults
+        from tracetune.fitting.methods.method import LoraMethod, method_named  # with PyTorch; defaults need none
 
         if isinstance(self.method, str):
             object.__setattr__(self, "method", method_named(self.method))
@@ -104,7 +104,7 @@ class FitConfig:
             raise unknown_name("validation", self.validation, VALIDATIONS)
         if self.shrink not in SHRINKS:
             raise unknown_name("shrink", self.shrink, SHRINKS)
-        if self.shrink == MODULES and not _plain_lora(self.method):
+        if self.shrink == MODULES and not (isinstance(self.method, LoraMethod) and self.method.scalable):
             raise InputError(
                 f"Expected a method with plain LoRA modules for {argument('shrink', MODULES)} ('trace' or 'lora'), "
                 f"found {self.method.name!r}. Use {argument('shrink', TOGETHER)}."
@@ -119,11 +119,6 @@ class FitConfig:
             raise unknown_name("head_start", self.head_start, HEAD_STARTS)
         if self.cache_dtype not in CACHE_DTYPES:
             raise unknown_name("cache_dtype", str(self.cache_dtype), [name for name in CACHE_DTYPES if name])
-
-
-def _plain_lora(method: Method) -> bool:
-    """Return whether a factor on a module's ``lora_B`` is a factor on all that it adds."""
-    return method.name in ("trace", "lora") and not getattr(method, "lora", None).use_dora  # type: ignore[union-attr]
 
 
 def with_method(config: FitConfig, method: Method | str | None) -> FitConfig:

@@ -31,7 +31,7 @@ from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config, refuse_fit_options
 from tracetune.recipes.outputs import check_outputs, write_series
 from tracetune.report.pages import write_plot
-from tracetune.report.tables import print_table
+from tracetune.report.tables import frame_rows, print_table
 from tracetune.tasks.anomaly_scores.embedding_scorer import Neighbours
 from tracetune.tasks.anomaly_scores.scorer import Scorer, scorer_named
 from tracetune.training.config import TrainingConfig
@@ -176,7 +176,7 @@ def pacific_temperatures() -> pd.DataFrame:
 
 def _shown(events: pd.DataFrame) -> list[dict[str, object]]:
     """Return what fits on a terminal of events: without the times of their runs of alarms, the last two columns."""
-    return [{str(name): value for name, value in row.items()} for row in events.iloc[:, :-2].to_dict("records")]
+    return frame_rows(events.iloc[:, :-2])
 
 
 def _means(found: pd.DataFrame) -> str:

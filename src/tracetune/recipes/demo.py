@@ -15,7 +15,7 @@ from tracetune.recipes.configs.demo import DemoConfig
 from tracetune.recipes.demo_commands import DemoCommands, print_demo_commands
 from tracetune.report.candidates import candidate_rows
 from tracetune.report.forecast_plots import ForecastPanel, forecast_figure, shown_history
-from tracetune.report.tables import print_table
+from tracetune.report.tables import frame_rows, print_table
 from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
 
@@ -44,7 +44,7 @@ def demo(config: DemoConfig) -> None:
         _plot(folder / "forecast.png", history, truth, forecast)
     print_table(
         f"The {config.prediction_length} weeks that were held back (scaled errors)",
-        reloaded.evaluate(frame, test_length=config.prediction_length, season=52).overall.to_dict("records"),  # type: ignore[arg-type]
+        frame_rows(reloaded.evaluate(frame, test_length=config.prediction_length, season=52).overall),
     )
     console.print(f"Written to {config.output}: co2.csv, forecast.csv, forecast.png, adapter/ (PEFT's format)")
     _print_commands(config, reloaded)

@@ -31,7 +31,7 @@ from tracetune.recipes.fit_settings import finetune_run, fit_config
 from tracetune.recipes.outputs import check_outputs, write_series
 from tracetune.report.candidates import candidate_rows
 from tracetune.report.pages import write_plot
-from tracetune.report.tables import print_table
+from tracetune.report.tables import frame_rows, print_table
 from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
 
@@ -86,7 +86,7 @@ def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     found = imputer.evaluate(panel, pattern=config.pattern, share=config.share, season=config.season, seed=config.seed)
     if config.output is not None:
         write_frame(found, config.output)
-    print_table(f"{config.share:.0%} of the steps hidden, {config.pattern}", found.to_dict("records"))  # type: ignore[arg-type]
+    print_table(f"{config.share:.0%} of the steps hidden, {config.pattern}", frame_rows(found))
     return found
 
 
@@ -115,7 +115,7 @@ def demo(config: DemoConfig) -> pd.DataFrame:
         reloaded.plot(fills, folder / "filled.png")
     print_table(
         "A quarter of the weeks hidden, in blocks (scaled errors)",
-        reloaded.evaluate(frame, pattern="blocks", season=52).to_dict("records"),  # type: ignore[arg-type]
+        frame_rows(reloaded.evaluate(frame, pattern="blocks", season=52)),
     )
     console.print(
         f"{_count(filled)} weeks filled in. Written to {config.output}: co2.csv, filled.csv, filled.png, adapter/"

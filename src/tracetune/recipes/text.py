@@ -16,7 +16,7 @@ from tracetune.recipes.configs.text import ClassifyConfig, EvaluateConfig, Finet
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
 from tracetune.recipes.outputs import check_outputs
-from tracetune.report.tables import print_table
+from tracetune.report.tables import frame_rows, print_table
 from tracetune.training.progress import ProgressBar
 
 
@@ -75,7 +75,7 @@ def evaluate(config: EvaluateConfig) -> pd.DataFrame:
         label_column=config.source.label_column,
         batch_size=config.batch_size,
     )
-    print_table("Classification of texts", found.to_dict("records"))  # type: ignore[arg-type]
+    print_table("Classification of texts", frame_rows(found))
     return found
 
 

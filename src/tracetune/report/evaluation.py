@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tracetune.data.panels import Panel
 from tracetune.evaluation.backtest import Evaluation
-from tracetune.report.tables import print_table
+from tracetune.report.tables import frame_rows, print_table
 
 _WORST = 5
 _DRAWN = 3  # of the worst items
@@ -27,13 +27,13 @@ def print_evaluation(found: Evaluation, output: str | None = None, plot: str | N
     console = Console(highlight=False)
     windows = int(found.overall["windows"].max())
     title = f"All items, {windows:,} forecast{'' if windows == 1 else 's'} each"
-    print_table(title, _rows(found.overall.drop(columns="windows")), console=console)
+    print_table(title, frame_rows(found.overall.drop(columns="windows")), console=console)
     console.print("mse, mae: in deviations of each series; mase below 1: better than the seasonal naive in the past.\n")
     worst = found.worst_items(_WORST)
     count = int((found.items["forecaster"] == _MODEL).sum())
     if count > 1 and len(worst):
         shown = worst.drop(columns=["forecaster", "windows"])
-        print_table(f"Largest errors of the model, {len(shown)} of {count:,}, in their own units", _rows(shown))
+        print_table(f"Largest errors of the model, {len(shown)} of {count:,}, in their own units", frame_rows(shown))
     for line in [verdict(found.overall), *without_the_largest(found.items), *coverage_lines(found.coverage)]:
         console.print(line)
     if output is not None:
@@ -111,7 +111,3 @@ def _places(table: pd.DataFrame, panel: Panel) -> list[tuple[int, int]]:
     named: Sequence[object] = table.iloc[:, 0].tolist()
     channels = table["target_name"].tolist()
     return [(items[str(item)], panel.channels.index(channel)) for item, channel in zip(named, channels, strict=True)]
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, object]]:
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tracetune.base.files import staged_file
 from tracetune.report.figures import KINDS, require_picture_path, written_figure
 from tracetune.report.series_plots import as_svg
-from tracetune.report.tables import shown_cells
+from tracetune.report.tables import frame_rows, shown_cells
 
 PAGES = (".html", ".htm")
 _MOST_ROWS = 200  # of a table on a page
@@ -56,7 +56,7 @@ def svg(figure: Figure) -> Markup:
 
 
 def _table(title: str, frame: pd.DataFrame) -> dict[str, object]:
-    rows = [{str(name): value for name, value in row.items()} for row in frame.head(_MOST_ROWS).to_dict("records")]
+    rows = frame_rows(frame.head(_MOST_ROWS))
     columns, cells = shown_cells(rows)
     rest = len(frame) - len(rows)
     return {

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, time
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -18,9 +18,17 @@ from rich.text import Text
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
 
+if TYPE_CHECKING:  # a command that lists names needs no pandas
+    import pandas as pd
+
 Row = Mapping[str, object]
 
 _BOOLEAN = (bool, np.bool_)
+
+
+def frame_rows(frame: "pd.DataFrame") -> list[dict[str, object]]:
+    """Return the rows of a data frame."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def markdown_table(rows: Sequence[Row], columns: Sequence[str] | None = None) -> str:

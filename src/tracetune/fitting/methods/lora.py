@@ -29,6 +29,11 @@ class Lora:
     name: ClassVar[str] = "lora"
     adapts_backbone: ClassVar[bool] = True
 
+    @property
+    def scalable(self) -> bool:
+        """Return whether there are no magnitudes, which a factor does not reach."""
+        return not self.lora.use_dora
+
     def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
         """Refuse patterns that fit no layer."""
         chosen_layers(layers, self.lora.target_modules)
@@ -52,6 +57,11 @@ class Dora(Lora):
     """
 
     name: ClassVar[str] = "dora"
+
+    @property
+    def scalable(self) -> bool:
+        """Return False: a factor does not reach the magnitudes."""
+        return False
 
     def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:
         """Add LoRA with magnitudes."""

@@ -75,6 +75,16 @@ class RatedMethod(Method, Protocol):
     auto_rates: ClassVar[tuple[float, ...]]
 
 
+@runtime_checkable
+class LoraMethod(Method, Protocol):
+    """A method that trains LoRA modules."""
+
+    @property
+    def scalable(self) -> bool:
+        """Return whether a factor on a module's ``lora_B`` is a factor on all that it adds."""
+        ...
+
+
 METHODS: dict[str, type[Method]] = {}
 M = TypeVar("M", bound=type[Method])
 

@@ -36,6 +36,11 @@ class Trace:
     name: ClassVar[str] = "trace"
     adapts_backbone: ClassVar[bool] = True
 
+    @property
+    def scalable(self) -> bool:
+        """Return whether there are no magnitudes, which a factor does not reach."""
+        return not self.lora.use_dora
+
     def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
         """Refuse patterns that fit no layer, a budget that fits no module, and rounds beyond the run."""
         self.selection.check(steps, lora_parameters(layers, self.lora))
