@@ -6,15 +6,23 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tracetune.base.errors import InputError
-from tracetune.report.figures import plain_ticks, written_figure
+from tracetune.report.figures import (
+    BLUE,
+    DPI,
+    GREY,
+    INK,
+    add_legend,
+    add_title,
+    legend_entries,
+    plain_ticks,
+    require_panels,
+    written_figure,
+)
 from tracetune.report.forecast_plots import MOST_PANELS
 
-_SERIES, _SCORE, _ALARM, _QUIET = "#1b1f24", "#0b6bcb", "#d1242f", "#8a8f98"
-_DPI = 150
+_ALARM = "#d1242f"
 _MOST_POINTS = 4000
 _MOST_CHANNELS = 4
 
@@ -51,18 +59,14 @@ def anomaly_figure(panels: Sequence[AnomalyPanel], title: str = "", path: str | 
     Raises:
         InputError: there is nothing to draw.
     """
-    if not panels:
-        raise InputError("Expected at least one series to draw, found none.")
+    require_panels(panels)
     drawn = panels[:MOST_PANELS]
-    figure = Figure(figsize=(10.0, 3.6 * len(drawn)), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(10.0, 3.6 * len(drawn)), dpi=DPI, layout="constrained")
     axes = figure.subplots(2 * len(drawn), 1, squeeze=False, height_ratios=[2, 1] * len(drawn))[:, 0].tolist()
     for panel, above, below in zip(drawn, axes[::2], axes[1::2], strict=True):
         _draw(panel, above, below)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=_SERIES)
-    handles, labels = axes[1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=len(labels), frameon=False, fontsize=9)
+    add_title(figure, title)
+    add_legend(figure, legend_entries(axes[1]))
     return written_figure(figure, path)
 
 
@@ -71,15 +75,15 @@ def _draw(panel: AnomalyPanel, above: Axes, below: Axes) -> None:
     times = panel.timestamps[kept]
     several = len(panel.values) > 1
     for place, row in enumerate(panel.values[:_MOST_CHANNELS]):
-        above.plot(times, _stacked(row, place)[kept] if several else row[kept], color=_SERIES, linewidth=0.8)
+        above.plot(times, _stacked(row, place)[kept] if several else row[kept], color=INK, linewidth=0.8)
     if several:
         above.set_yticks([])
     note = f"{len(panel.events)} event{'' if len(panel.events) == 1 else 's'}"
     if len(panel.values) > _MOST_CHANNELS:
         note += f", {_MOST_CHANNELS} of {len(panel.values)} channels"
-    above.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold", color=_SERIES)
-    above.set_title(note, loc="right", fontsize=8.5, color=_QUIET)
-    below.plot(times, panel.score[kept], color=_SCORE, linewidth=0.9, label="score")
+    above.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold", color=INK)
+    above.set_title(note, loc="right", fontsize=8.5, color=GREY)
+    below.plot(times, panel.score[kept], color=BLUE, linewidth=0.9, label="score")
     threshold = np.where(np.isfinite(panel.threshold), panel.threshold, np.nan)
     below.plot(times, threshold[kept], color=_ALARM, linewidth=0.9, linestyle=(0, (4, 2)), label="threshold")
     last = len(panel.timestamps) - 1
@@ -90,8 +94,8 @@ def _draw(panel: AnomalyPanel, above: Axes, below: Axes) -> None:
     above.tick_params(labelbottom=False)
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(_QUIET)
-        axes.tick_params(colors=_SERIES, labelsize=8)
+        axes.spines[["left", "bottom"]].set_color(GREY)
+        axes.tick_params(colors=INK, labelsize=8)
         axes.margins(x=0.01)
     plain_ticks(below)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from tracetune.report.figures import written_figure
+from tracetune.report.figures import DPI, written_figure
 
 _MOST_NUMBERS = 20  # classes up to which counts are written into the cells
 
@@ -15,7 +15,7 @@ def confusion_figure(confusion: pd.DataFrame, path: str | Path | None = None) ->
     counts = confusion.to_numpy()
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
     side = 2.5 + 0.35 * min(len(counts), 40)
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained", dpi=150)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained", dpi=DPI)
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(counts))

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 from PIL import Image
 
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
+from tracetune.report.figures import BLUE, INK
 
-_INK, _LINE, _FRAME = "#1b1f24", "#0b6bcb", "#d5d8dd"
+_FRAME = "#d5d8dd"
 _PANEL = (1.75, 0.62)  # inches
 _LABEL_WIDTH = 1.9  # panels
 _LABEL_CHARACTERS = 62
@@ -41,7 +41,6 @@ def plot_corpus(
     (columns,) = counts
     size = ((columns + _LABEL_WIDTH) * _PANEL[0], len(arrays) * _PANEL[1])
     figure = Figure(figsize=size, dpi=dpi)
-    FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
         len(arrays), columns + 1, width_ratios=[_LABEL_WIDTH] + [1] * columns,
         left=0.01, right=0.995, bottom=0.005, top=0.995, wspace=0.05, hspace=0.16,
@@ -58,12 +57,12 @@ def plot_corpus(
 
 def _draw_label(axes: Axes, name: str, caption: str) -> None:
     axes.axis("off")
-    axes.text(0, 0.98, name.replace("_", " "), fontsize=7.5, fontweight="bold", color=_INK, va="top")
-    axes.text(0, 0.66, textwrap.fill(caption, _LABEL_CHARACTERS), fontsize=6, color=_INK, va="top", linespacing=1.25)
+    axes.text(0, 0.98, name.replace("_", " "), fontsize=7.5, fontweight="bold", color=INK, va="top")
+    axes.text(0, 0.66, textwrap.fill(caption, _LABEL_CHARACTERS), fontsize=6, color=INK, va="top", linespacing=1.25)
 
 
 def _draw_row(axes: Axes, row: np.ndarray) -> None:
-    axes.plot(row, color=_LINE, linewidth=0.6)
+    axes.plot(row, color=BLUE, linewidth=0.6)
     axes.margins(x=0.01, y=0.08)
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():

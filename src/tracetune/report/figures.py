@@ -1,10 +1,10 @@
 """Parts that pictures of series share: the figure of panels, plain axes and ticks, and the file that is written."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
@@ -12,15 +12,25 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from tracetune.base.errors import InputError, argument
 from tracetune.base.files import require_place, staged_file
 
-GREY, INK = "#8a8f98", "#1b1f24"
+BLUE, GREY, INK, RED = "#0b6bcb", "#8a8f98", "#1b1f24", "#d1495b"
+DPI = 150
 KINDS = (".png", ".pdf", ".svg", ".jpg")
+
+
+def require_panels(panels: Sized) -> None:
+    """Refuse to draw nothing.
+
+    Raises:
+        InputError: there is no series.
+    """
+    if not len(panels):
+        raise InputError("Expected at least one series to draw, found none.")
 
 
 def panels_figure(count: int, size: tuple[float, float], dpi: float = 100.0) -> tuple[Figure, list[Axes]]:
     """Return a figure and its ``count`` axes, in two columns where there are several."""
     across = 1 if count == 1 else 2
     figure = Figure(figsize=size, dpi=dpi, layout="constrained")
-    FigureCanvasAgg(figure)
     axes: list[Axes] = figure.subplots(-(-count // across), across, squeeze=False).flatten().tolist()
     for each in axes[count:]:
         each.set_visible(False)
@@ -49,6 +59,24 @@ def plain_ticks(axes: Axes, heights: int = 5) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(heights))
     if max(map(abs, axes.get_ylim())) >= 10_000:
         axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def add_title(figure: Figure, title: str) -> None:
+    """Write a title above all panels, where there is one."""
+    if title:
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
+
+
+def add_legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
+    """Write one legend for all panels, below them."""
+    handles, labels = list(entries.values()), list(entries)
+    figure.legend(handles, labels, loc="outside lower left", ncols=len(labels), frameon=False, fontsize=9)
+
+
+def legend_entries(axes: Axes) -> dict[str, Artist]:
+    """Return what was drawn on axes, by label."""
+    handles, labels = axes.get_legend_handles_labels()
+    return dict(zip(labels, handles, strict=True))
 
 
 def written_figure(figure: Figure, path: str | Path | None) -> Figure:

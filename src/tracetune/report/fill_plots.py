@@ -5,15 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tracetune.base.errors import InputError
 from tracetune.base.runs import runs_of
-from tracetune.report.figures import written_figure
+from tracetune.report.figures import BLUE, DPI, GREY, add_legend, legend_entries, require_panels, written_figure
 
-_OBSERVED, _FILLED = "#8a8f98", "#0b6bcb"
-_DPI = 150
 _MOST_STEPS = 600  # drawn of a series, around its longest gap: with more, gaps could not be seen
 
 
@@ -48,10 +44,8 @@ def fill_figure(panels: Sequence[FilledPanel], path: str | Path | None = None) -
     Raises:
         InputError: there is nothing to draw.
     """
-    if not panels:
-        raise InputError("Expected at least one series to draw, found none.")
-    figure = Figure(figsize=(10.0, 2.2 * len(panels) + 0.8), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    require_panels(panels)
+    figure = Figure(figsize=(10.0, 2.2 * len(panels) + 0.8), dpi=DPI, layout="constrained")
     for axes, panel in zip(figure.subplots(len(panels), 1, squeeze=False).flatten(), panels, strict=True):
         part = _shown(panel.values)
         times, missing = panel.timestamps[part], np.isnan(panel.values[part])
@@ -60,16 +54,15 @@ def fill_figure(panels: Sequence[FilledPanel], path: str | Path | None = None) -
         line = np.where(near, panel.filled[part], np.nan)
         lone = missing & ~before & ~after
         band = [np.where(missing, each[part], np.nan) for each in (panel.low, panel.high)]
-        axes.fill_between(times, *band, color=_FILLED, alpha=0.25, linewidth=0, label="80 % interval")
-        axes.plot(times, panel.values[part], color=_OBSERVED, linewidth=1.2, label="observed")
-        axes.plot(times, line, color=_FILLED, linewidth=1.5, label="filled in")
-        axes.plot(times[lone], panel.filled[part][lone], ".", color=_FILLED, markersize=4)
+        axes.fill_between(times, *band, color=BLUE, alpha=0.25, linewidth=0, label="80 % interval")
+        axes.plot(times, panel.values[part], color=GREY, linewidth=1.2, label="observed")
+        axes.plot(times, line, color=BLUE, linewidth=1.5, label="filled in")
+        axes.plot(times[lone], panel.filled[part][lone], ".", color=BLUE, markersize=4)
         axes.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold")
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=8)
         axes.margins(x=0.01)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", ncols=len(labels), frameon=False, fontsize=9)
+    add_legend(figure, legend_entries(axes))
     return written_figure(figure, path)
 
 

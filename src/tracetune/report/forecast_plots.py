@@ -6,16 +6,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from tracetune.base.errors import InputError
-from tracetune.report.figures import GREY, INK, panels_figure, plain_axes, plain_ticks, written_figure
+from tracetune.report.figures import (
+    BLUE,
+    DPI,
+    GREY,
+    INK,
+    add_legend,
+    add_title,
+    legend_entries,
+    panels_figure,
+    plain_axes,
+    plain_ticks,
+    require_panels,
+    written_figure,
+)
 
 MOST_PANELS = 6
-_HISTORY, _TRUTH, _FORECAST = GREY, INK, "#0b6bcb"
-_DPI = 150
 _SHOWN_HORIZONS = 3  # of history: with more, the forecast would be too small
 _FEWEST_STEPS_SHOWN = 48
 
@@ -64,16 +76,14 @@ def forecast_figure(panels: Sequence[ForecastPanel], title: str = "", path: str 
     Raises:
         InputError: there is nothing to draw.
     """
-    if not panels:
-        raise InputError("Expected at least one series to draw, found none.")
+    require_panels(panels)
     drawn = list(panels[:MOST_PANELS])
     size = (9.0, 4.0) if len(drawn) == 1 else (11.0, 2.5 * math.ceil(len(drawn) / 2) + 0.9)
-    figure, axes = panels_figure(len(drawn), size, dpi=_DPI)
+    figure, axes = panels_figure(len(drawn), size, dpi=DPI)
     for each, panel in zip(axes, drawn, strict=True):
         _draw(each, panel)
-    if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=_TRUTH)
-    _add_legend(figure, axes)
+    add_title(figure, title)
+    add_legend(figure, _entries(axes))
     return written_figure(figure, path)
 
 
@@ -87,15 +97,15 @@ def _draw(axes: Axes, panel: ForecastPanel) -> None:
     plain_axes(axes)
     if len(past):
         border = past[-1] + (future[0] - past[-1]) / 2
-        axes.axvline(border, color=_HISTORY, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
+        axes.axvline(border, color=GREY, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
     lone = "o" if len(future) == 1 else ""  # a line needs two points
-    axes.plot(past, panel.history, color=_HISTORY, linewidth=1.2, label="history")
+    axes.plot(past, panel.history, color=GREY, linewidth=1.2, label="history")
     _draw_bands(axes, future, panel.quantiles)
-    axes.plot(future, panel.forecast, color=_FORECAST, linewidth=1.9, marker=lone, markersize=4, label="forecast")
+    axes.plot(future, panel.forecast, color=BLUE, linewidth=1.9, marker=lone, markersize=4, label="forecast")
     if panel.truth is not None:
-        axes.plot(future, panel.truth, color=_TRUTH, linewidth=1.1, marker=lone, markersize=4, label="truth")
-    axes.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold", color=_TRUTH)
-    axes.set_title(panel.note, loc="right", fontsize=8.5, color=_HISTORY)
+        axes.plot(future, panel.truth, color=INK, linewidth=1.1, marker=lone, markersize=4, label="truth")
+    axes.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold", color=INK)
+    axes.set_title(panel.note, loc="right", fontsize=8.5, color=GREY)
     axes.margins(x=0.01)
     plain_ticks(axes)
 
@@ -108,14 +118,12 @@ def _draw_bands(axes: Axes, timestamps: np.ndarray, quantiles: Mapping[float, Ar
         label = f"{100 * (high - low):.3g} % interval"
         band = np.asarray(quantiles[low], dtype=np.float64), np.asarray(quantiles[high], dtype=np.float64)
         if len(timestamps) == 1:
-            axes.vlines(timestamps, *band, color=_FORECAST, alpha=alpha, linewidth=6, label=label)
+            axes.vlines(timestamps, *band, color=BLUE, alpha=alpha, linewidth=6, label=label)
         else:
-            axes.fill_between(timestamps, *band, color=_FORECAST, alpha=alpha, linewidth=0, label=label)
+            axes.fill_between(timestamps, *band, color=BLUE, alpha=alpha, linewidth=0, label=label)
 
 
-def _add_legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """Add one legend for all panels, below them."""
-    entries = {label: handle for each in axes for handle, label in zip(*each.get_legend_handles_labels(), strict=True)}
-    labels = sorted(entries, key=lambda label: label.endswith("interval"))
-    handles = [entries[label] for label in labels]
-    figure.legend(handles, labels, loc="outside lower left", ncols=len(labels), frameon=False, fontsize=9)
+def _entries(axes: Sequence[Axes]) -> dict[str, Artist]:
+    """Return the legend of all panels, intervals last."""
+    entries = {label: handle for each in axes for label, handle in legend_entries(each).items()}
+    return dict(sorted(entries.items(), key=lambda entry: entry[0].endswith("interval")))

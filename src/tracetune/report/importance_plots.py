@@ -6,14 +6,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
 from tracetune.base.errors import InputError
-from tracetune.report.figures import written_figure
+from tracetune.report.figures import BLUE, DPI, INK, written_figure
 from tracetune.selection.layers import module_place
 
 T5_KINDS = {
@@ -27,8 +26,7 @@ T5_KINDS = {
 }
 """The linear layers of a T5 block under the names of TRACE's Figure 3; others keep their own names."""
 
-_OPEN, _CLOSED, _TEXT, _ABSENT = "#0b6bcb", "#e3e6ea", "#1b1f24", "#f2f3f5"
-_DPI = 150
+_CLOSED, _ABSENT = "#e3e6ea", "#f2f3f5"
 
 
 @dataclass(frozen=True)
@@ -107,8 +105,7 @@ def plot_importance(path: str | Path, panels: Sequence[Panel]) -> None:
     down = -(-len(panels) // across)
     width = max(2.6, 0.42 * len(grid.columns) + 1.2)
     height = max(2.0, 0.24 * len(grid.rows) + 1.3)
-    figure = Figure(figsize=(across * width, down * height), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(across * width, down * height), dpi=DPI, layout="constrained")
     axes = figure.subplots(down, across, squeeze=False).flatten()
     for axis, panel in zip(axes, panels, strict=False):
         image = _draw_panel(axis, grid, panel)
@@ -140,11 +137,10 @@ def plot_history(
         raise InputError(f"Expected one step for each of at least one round, found {len(steps)} and {len(opened)}.")
     labels = module_grid(modules).labels()
     states = np.array([[name in names for names in map(set, opened)] for name in labels], dtype=float)
-    figure = Figure(figsize=(max(4.5, 0.3 * len(steps) + 2.4), max(2.6, 0.15 * len(labels) + 1.4)), dpi=_DPI)
+    figure = Figure(figsize=(max(4.5, 0.3 * len(steps) + 2.4), max(2.6, 0.15 * len(labels) + 1.4)), dpi=DPI)
     figure.set_layout_engine("constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    colours = ListedColormap([_CLOSED, _OPEN])
+    colours = ListedColormap([_CLOSED, BLUE])
     axes.pcolormesh(states, cmap=colours, vmin=0, vmax=1, edgecolors="white", linewidth=0.6)
     axes.invert_yaxis()
     axes.set_yticks(np.arange(len(labels)) + 0.5, list(labels.values()), fontsize=6)
@@ -156,7 +152,7 @@ def plot_history(
     for each in (axes, counts):
         each.tick_params(length=0)
         each.spines[:].set_visible(False)
-    patches = [Patch(color=_OPEN, label="open"), Patch(color=_CLOSED, label="closed")]
+    patches = [Patch(color=BLUE, label="open"), Patch(color=_CLOSED, label="closed")]
     figure.legend(handles=patches, loc="outside lower right", ncols=2, frameon=False, fontsize=7)
     written_figure(figure, path)
 
@@ -176,7 +172,7 @@ def _draw_panel(axes: Axes, grid: ModuleGrid, panel: Panel) -> AxesImage:
     axes.set_facecolor(_ABSENT)
     colours = "RdBu_r" if panel.signed else "Blues"
     image = axes.imshow(cells, cmap=colours, vmin=limits[0], vmax=limits[1], aspect="auto")
-    axes.set_title(panel.title, loc="left", fontsize=8, fontweight="bold", color=_TEXT)
+    axes.set_title(panel.title, loc="left", fontsize=8, fontweight="bold", color=INK)
     axes.set_xticks(range(len(grid.columns)), grid.columns, rotation=60, ha="right", rotation_mode="anchor", fontsize=7)
     axes.set_yticks(range(len(grid.rows)), grid.rows, fontsize=7)
     axes.set_ylabel("layer", fontsize=7)

@@ -7,13 +7,11 @@ from io import StringIO
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from tracetune.report.figures import GREY, INK, panels_figure, plain_axes, plain_ticks
+from tracetune.report.figures import BLUE, GREY, INK, RED, panels_figure, plain_axes, plain_ticks
 
-_LINE, _TEXT, _QUIET, _ACCENT = "#0b6bcb", INK, GREY, "#d1495b"
 _MOST_POINTS = 600  # a series that is longer is drawn by its lowest and highest value in each of 300 parts
 
 
@@ -46,18 +44,15 @@ def series_figure(panels: Sequence[SeriesPanel]) -> Figure:
 def bars_figure(lags: Sequence[int], values: ArrayLike, marked: Sequence[int]) -> Figure:
     """Draw an autocorrelation by lag, with the seasons marked."""
     figure = Figure(figsize=(11.0, 2.1), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     plain_axes(axes)
-    axes.vlines(list(lags), 0, values, color=_QUIET, linewidth=1.2)
+    axes.vlines(list(lags), 0, values, color=GREY, linewidth=1.2)
     chosen = [lag for lag in lags if lag in marked]
     heights = np.asarray(values)[[list(lags).index(lag) for lag in chosen]] if chosen else np.zeros(0)
-    axes.vlines(chosen, 0, heights, color=_ACCENT, linewidth=2.4)
+    axes.vlines(chosen, 0, heights, color=RED, linewidth=2.4)
     for lag, height in zip(chosen, heights, strict=True):
-        axes.annotate(
-            str(lag), (lag, height), (0, 3), textcoords="offset points", ha="center", fontsize=8, color=_ACCENT
-        )
-    axes.axhline(0, color=_QUIET, linewidth=0.8)
+        axes.annotate(str(lag), (lag, height), (0, 3), textcoords="offset points", ha="center", fontsize=8, color=RED)
+    axes.axhline(0, color=GREY, linewidth=0.8)
     axes.set_xlabel("steps apart", fontsize=8)
     axes.set_ylabel("autocorrelation", fontsize=8)
     axes.margins(y=0.15)
@@ -76,9 +71,9 @@ def _draw(axes: Axes, panel: SeriesPanel) -> None:
     plain_axes(axes)
     timestamps, values = thinned(np.asarray(panel.timestamps), np.asarray(panel.values, dtype=np.float64))
     few = np.isfinite(values).sum() < 40
-    axes.plot(timestamps, values, color=_LINE, linewidth=1.0, marker="o" if few else "", markersize=2.5)
-    axes.set_title(panel.title, loc="left", fontsize=9, fontweight="bold", color=_TEXT)
-    axes.set_title(panel.note, loc="right", fontsize=8, color=_QUIET)
+    axes.plot(timestamps, values, color=BLUE, linewidth=1.0, marker="o" if few else "", markersize=2.5)
+    axes.set_title(panel.title, loc="left", fontsize=9, fontweight="bold", color=INK)
+    axes.set_title(panel.note, loc="right", fontsize=8, color=GREY)
     axes.margins(x=0.01)
     plain_ticks(axes, heights=4)
 

@@ -5,14 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tracetune.report.figures import GREY, plain_axes, written_figure
+from tracetune.report.figures import BLUE, DPI, GREY, RED, plain_axes, written_figure
 
-_HISTORY, _FORECAST, _ACCENT = GREY, "#0b6bcb", "#d1495b"
-_DPI = 150
 _TITLE_PAD = 22  # points; leaves room for the legend
 _LOG_RANGE = 10  # losses that span more than this factor are drawn on a logarithmic axis
 
@@ -29,14 +26,14 @@ def plot_training(path: str | Path, log_history: Sequence[Mapping[str, object]])
     curves = {key: _curve(log_history, key) for key in ("loss", "eval_loss")}
     steps, losses = curves["loss"]
     if len(steps):
-        axes.plot(steps, losses, color=_HISTORY, linewidth=1.3, label="training")
+        axes.plot(steps, losses, color=GREY, linewidth=1.3, label="training")
     steps, losses = curves["eval_loss"]
     if len(steps):
-        axes.plot(steps, losses, color=_FORECAST, linewidth=1.8, marker="o", markersize=3.5, label="validation")
+        axes.plot(steps, losses, color=BLUE, linewidth=1.8, marker="o", markersize=3.5, label="validation")
     if np.isfinite(losses).any():
         best = int(np.nanargmin(losses))
         label = f"best: {losses[best]:.4g} at step {steps[best]:,.0f}"
-        axes.plot(steps[best], losses[best], color=_ACCENT, marker="o", markersize=7, linestyle="none", label=label)
+        axes.plot(steps[best], losses[best], color=RED, marker="o", markersize=7, linestyle="none", label=label)
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -46,8 +43,7 @@ def plot_training(path: str | Path, log_history: Sequence[Mapping[str, object]])
 
 
 def _figure() -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6.5, 3.8), dpi=_DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(6.5, 3.8), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.set_title("", pad=_TITLE_PAD)
     plain_axes(axes, labels=9)
