@@ -34,5 +34,12 @@ def test_related_columns_are_none() -> None:
     assert find_leaks([np.stack([target, np.ones(200)])], ["constant"]) == []
 
 
+def test_what_only_grows_as_the_target_does_is_no_copy() -> None:
+    steps = np.arange(200)
+    target, other = (1000 + 10 * steps + SOURCE.normal(0, 3, 200) for _ in range(2))
+    assert find_leaks([np.stack([target, other])], ["population"]) == []
+    assert [leak.shift for leak in find_leaks([np.stack([target, np.round(target / 10, 1)])], ["in tens"])] == [0]
+
+
 def test_a_column_that_runs_ahead_is_called_so() -> None:
     assert "holds the target 1 step ahead" in Leak("x", 1, 1.0).describe()

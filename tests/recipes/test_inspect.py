@@ -177,3 +177,10 @@ def test_a_table_with_items_and_several_measures_is_inspected_with_all_of_them(
     forecast, filled = proposed(tmp_path / "shops.csv", capsys)
     assert forecast[forecast.index("--target") + 1] == "sales"
     assert filled[filled.index("--task") + 1] == "imputation" and "--target" not in filled
+
+
+def test_columns_beside_series_in_rows_are_no_channels(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    rows = [[f"N{i}", 30 + i, "MICRO", *np.arange(30.0) + i] for i in range(6)]
+    pd.DataFrame(rows, columns=["Series", "N", "Category", *range(1, 31)]).to_csv(tmp_path / "m3.csv", index=False)
+    (command,) = proposed(tmp_path / "m3.csv", capsys)
+    assert "--task" not in command

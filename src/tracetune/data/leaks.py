@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 _SHIFTS = range(-3, 4)
 _FEWEST_STEPS = 20
 _COPY = 0.995  # rank correlation from which on a column is the target, up to scale
+_SAME_CHANGES = 0.75  # rank correlation of changes a step: what only grows as the target does has less
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ def find_leaks(values: Sequence[np.ndarray], columns: Sequence[str]) -> list[Lea
         columns: names of the other channels, C - 1 of them.
     """
     found = []
+    changes = [np.diff(item, axis=1) for item in values]
     for number, column in enumerate(columns, start=1):
         by_shift = {shift: _median_correlation(values, number, shift) for shift in _SHIFTS}
         shift = max(by_shift, key=lambda each: (abs(by_shift[each]), -abs(each)))
-        if abs(by_shift[shift]) >= _COPY:
+        if abs(by_shift[shift]) >= _COPY and abs(_median_correlation(changes, number, shift)) >= _SAME_CHANGES:
             found.append(Leak(column, shift, by_shift[shift]))
     return found
 

@@ -98,7 +98,8 @@ def _leaks(path: str, reading: Reading) -> list[Leak]:
             both = read_table(path, replace(reading.options, target=(target, column)))
         except InputError:  # no numbers in it, or none that fit the grid
             continue
-        found += find_leaks([series.values for series in both.panel], [column])
+        if len(both.panel.channels) > 1:  # of a table with a series in each row, no column has a value a step
+            found += find_leaks([series.values for series in both.panel], [column])
     return found + find_leaks([series.values for series in reading.panel], reading.panel.channels[1:])
 
 

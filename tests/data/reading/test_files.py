@@ -112,3 +112,14 @@ def _write_ods(path, frame):
         archive.writestr(
             "content.xml", f"<office:document-content {spaces}>{body}</office:body></office:document-content>"
         )
+
+
+def test_steps_in_the_header_of_a_workbook_are_whole_numbers(tmp_path):
+    """Workbooks hold numbers as fractions: the sheets of M3, with what they say of each series."""
+    series = {"N0001": [940.5, 1084, 1244, 1445, 1683, 2038], "N0002": [1991, 2309, 2602]}
+    rows = [[name, len(cells), 6, "MICRO", 1975, 1, *cells] for name, cells in series.items()]
+    names = ["Series", "N", "NF", "Category", "Starting Year", "Starting Quarter", *range(1, 7)]
+    pd.DataFrame(rows, columns=names).to_excel(tmp_path / "M3C.xlsx", index=False)
+    reading = read_table(tmp_path / "M3C.xlsx")
+    assert reading.panel.item_ids == tuple(series) and reading.panel.lengths == (6, 3)
+    assert [name for name, _ in reading.understood.ignored] == names[1:6]

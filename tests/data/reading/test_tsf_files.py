@@ -50,6 +50,13 @@ def test_series_are_those_of_a_long_table(tmp_path: Path, step: str, freq: str) 
         np.testing.assert_array_equal(series.values[0, seen], numbers[len(expected) - seen.sum() :])  # noqa: PD011
 
 
+@pytest.mark.parametrize(("step", "freq"), [("monthly", "ME"), ("quarterly", "QE-OCT"), ("yearly", "YE-JAN")])
+def test_series_that_start_on_a_last_day_keep_to_last_days(tmp_path: Path, step: str, freq: str) -> None:
+    lines = f"T1:1990-01-31 00-00-00:{','.join(map(str, range(30)))}\n"
+    panel = read_table(written(tmp_path, HEADER.format(step=step) + lines)).panel
+    np.testing.assert_array_equal(panel.series[0].timestamps, pd.date_range("1990-01-31", periods=30, freq=freq))
+
+
 def test_series_without_dates_have_steps(tmp_path: Path) -> None:
     text = "@attribute state string\n@attribute city string\n@data\nNSW:Sydney:1,2,4,3\nVIC:Melbourne:5,6,8\n"
     panel = read_table(written(tmp_path, text)).panel

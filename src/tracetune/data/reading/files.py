@@ -19,6 +19,7 @@ from pyarrow import parquet
 from tracetune.base.errors import InputError, argument, either
 from tracetune.data.reading.dialect import SAMPLE_BYTES, Dialect, find_dialect, find_encoding
 from tracetune.data.reading.frames import frame_of
+from tracetune.data.reading.nested import unnested
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, refuse_duplicate_names, shown
 from tracetune.data.reading.tsf_files import read_tsf
@@ -64,7 +65,7 @@ def read_raw(path: str | Path, options: ReadingOptions) -> RawTable:
             frame = frame_of(pa.ipc.open_file(source).read_all())
         else:
             frame = frame_of(parquet.read_table(source))
-    return RawTable(frame, 0 if kind in ("parquet", "feather") else 1)
+    return unnested(RawTable(frame, 0 if kind in ("parquet", "feather") else 1), options)
 
 
 def file_kind(source: Path) -> str:
@@ -320,10 +321,7 @@ def _read_workbook(source: Path, options: ReadingOptions) -> RawTable:
         for place, row in enumerate(rows)
         if sum(cell is not None for cell in row) >= max(2, width - 1) or width == 1
     )
-    names = [
-        str(cell.date() if hasattr(cell, "date") and _midnight(cell) else cell) if cell is not None else ""
-        for cell in rows[header]
-    ]
+    names = ["" if cell is None else str(_plain(cell)) for cell in rows[header]]
     last = max(place for row in rows[header:] for place, cell in enumerate(row) if cell is not None) + 1
     names = [name or f"Unnamed: {place}" for place, name in enumerate(names[:last])]
     refuse_duplicate_names(names)
@@ -340,6 +338,13 @@ def _read_workbook(source: Path, options: ReadingOptions) -> RawTable:
     )
     decision = Decision("sheet", name, reason, "sheet", name)
     return RawTable(frame, header + 2, (decision,), tuple(notes))
+
+
+def _plain(cell: Any) -> object:
+    """Return a cell of a header without what workbooks add: a date has no midnight, a whole number no fraction."""
+    if isinstance(cell, float) and cell.is_integer():
+        return int(cell)
+    return cell.date() if hasattr(cell, "date") and _midnight(cell) else cell
 
 
 def _midnight(cell: Any) -> bool:

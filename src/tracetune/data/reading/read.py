@@ -22,6 +22,7 @@ from tracetune.data.reading.frames import raw_of_frame, refuse_objects
 from tracetune.data.reading.items import find_items, single_item
 from tracetune.data.reading.labels import step_labels, without_column
 from tracetune.data.reading.layout import HeaderTimes, find_header_times, row_series
+from tracetune.data.reading.nested import unnested
 from tracetune.data.reading.numbers import required_numbers, sentinels
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, shown
@@ -94,7 +95,7 @@ def read_table(
     """
     given = options or ReadingOptions()
     pinned = given.over(remembered) if remembered is not None else given
-    raw = read_raw(source, pinned) if isinstance(source, (str, Path)) else raw_of_frame(source)
+    raw = read_raw(source, pinned) if isinstance(source, (str, Path)) else unnested(raw_of_frame(source), pinned)
     if remembered is not None:
         pinned = given.over(remembered.fitting(raw.frame.columns))
     for name in (name for name in left_out if name in raw.frame.columns):

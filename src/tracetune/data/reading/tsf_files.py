@@ -15,6 +15,7 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, shown
 from tracetune.base.plain_numbers import plain_number
+from tracetune.data.reading.start_times import times_from
 
 ITEM, TIME, VALUE = "item_id", "timestamp", "target"
 _NAME, _DATE = "series_name", "date"
@@ -95,7 +96,7 @@ def _times(
         raise InputError(f"Expected a date such as 1979-01-01 00-00-00 in {where}, found {shown(starts[0])}.")
     clock = ":".join(part or "0" for part in found.groups()[1:])
     try:
-        return pd.date_range(f"{found[1]} {clock}", periods=length, freq=_offset(step, where))
+        return times_from(pd.Timestamp(f"{found[1]} {clock}"), _offset(step, where), length)
     except (ValueError, OverflowError) as error:
         raise InputError(f"Expected a date in {where}, found {shown(starts[0])}: {error}.") from error
 
