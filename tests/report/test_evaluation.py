@@ -77,7 +77,7 @@ def test_one_forecast_is_not_several(capsys: pytest.CaptureFixture[str]) -> None
     one = found()
     one.overall["windows"] = 1
     print_evaluation(one)
-    assert "All items, 1 forecast each" in capsys.readouterr().out
+    assert "All items, 1 forecast by each forecaster" in capsys.readouterr().out
 
 
 def test_the_worst_items_and_the_median_one_are_drawn() -> None:

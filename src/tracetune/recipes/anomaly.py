@@ -30,7 +30,7 @@ from tracetune.recipes.demo_commands import DemoCommands, print_demo_commands
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config, refuse_fit_options
 from tracetune.recipes.outputs import check_outputs, write_series
-from tracetune.report.pages import write_plot
+from tracetune.report.pages import where_drawn, write_plot
 from tracetune.report.tables import frame_rows, print_table
 from tracetune.tasks.anomaly_scores.embedding_scorer import Neighbours
 from tracetune.tasks.anomaly_scores.scorer import Scorer, scorer_named
@@ -86,7 +86,7 @@ def detect(config: DetectConfig) -> pd.DataFrame:
     scores = detector.detect(panel, threshold, reference=reference)
     events = detector.events(panel, threshold, reference=reference)
     write_series(scores, run.output, panel.origin)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     if run.events is not None:
         write_series(events, run.events, panel.origin, quiet=True)
     if run.plot is not None:
@@ -95,6 +95,8 @@ def detect(config: DetectConfig) -> pd.DataFrame:
     print_table("Events", _shown(events.head(20)))
     found = f"{len(events)} event{'' if len(events) == 1 else 's'}"
     console.print(f"{found} in {len(scores):,} steps. Written to {run.output}.", markup=False)
+    if run.plot is not None:
+        console.print(where_drawn(run.plot), markup=False)
     return events
 
 

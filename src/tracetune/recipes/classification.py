@@ -24,7 +24,7 @@ from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
 from tracetune.recipes.outputs import check_outputs
 from tracetune.report.confusion_plot import confusion_figure
-from tracetune.report.pages import require_plot_path, write_plot
+from tracetune.report.pages import require_plot_path, where_drawn, write_plot
 from tracetune.training.progress import ProgressBar
 
 
@@ -72,7 +72,7 @@ def evaluate(config: EvaluateConfig) -> ClassEvaluation:
         name = Path(config.source.path).name
         tables = {"Scores": found.scores, "By class": found.per_class}
         write_plot(confusion_figure(found.confusion), config.plot, f"Classes of {name}: true and predicted", tables)
-        Console().print(f"Confusion matrix drawn to {config.plot}.")
+        Console(highlight=False, soft_wrap=True).print(where_drawn(config.plot), markup=False)
     return found
 
 

@@ -6,6 +6,7 @@ from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel
 from tracetune.data.splits import DividedPanel, split_panel
 from tracetune.data.table_files import write_frame
+from tracetune.estimators.forecasting.backtest import test_part
 from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.recipes.chosen_forecaster import load_chosen
@@ -20,41 +21,36 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     run = config.run
     check_outputs([run.output], run.plot, (config.source.data, config.forecaster.model), overwrite=run.overwrite)
     forecaster = load_chosen(config.forecaster, run.device)
-    if config.source.dataset is not None:
-        panel, found = _evaluate_dataset(forecaster, config)
-    else:
-        panel = config.source.panel(forecaster.remembered)
-        found = forecaster.evaluate(
-            panel,
-            test_length=run.test_length,
-            stride=run.stride,
-            season=run.season,
-            batch_size=run.batch_size,
-            recalibrate=run.recalibrate,
-        )
-    if run.output:
-        write_frame(found.items, run.output)
-    if run.plot:
-        _draw(forecaster, panel, found, config, run.plot)
-    print_evaluation(found, run.output, run.plot)
-    return found
-
-
-def _evaluate_dataset(forecaster: Forecaster, config: EvaluateConfig) -> tuple[Panel, Evaluation]:
-    """Backtest on the standard test part; return the series up to its end, too."""
-    known, run = config.source.known(), config.run
-    if known.borders is None:
-        raise InputError(f"Data set {known.info.name!r} has no standard test part of one series; evaluate its file.")
-    split = split_panel(known.panel, known.borders)
-    season = run.season or known.info.seasonality
+    series, season = _series(forecaster, config)
+    if forecaster.chooses_resolution:  # once, so that what is drawn is what is measured
+        part = test_part(series, forecaster.prediction_length, run.test_length, run.stride, season)
+        forecaster = forecaster.choose_resolution(part.before(), season=season)
     found = forecaster.evaluate(
-        DividedPanel(known.panel, split),
+        series,
+        test_length=run.test_length,
         stride=run.stride,
         season=season,
         batch_size=run.batch_size,
         recalibrate=run.recalibrate,
     )
-    return known.panel.cut(None, known.borders.test_end), found
+    if run.output:
+        write_frame(found.items, run.output)
+    if run.plot:
+        panel = series.panel.cut(None, series.split.test[0].stop) if isinstance(series, DividedPanel) else series
+        _draw(forecaster, panel, found, config, run.plot)
+    print_evaluation(found, run.output, run.plot)
+    return found
+
+
+def _series(forecaster: Forecaster, config: EvaluateConfig) -> tuple[Panel | DividedPanel, int | None]:
+    """Return the series of a table, or of a known data set with its standard parts, and the season if one is known."""
+    run = config.run
+    if config.source.dataset is None:
+        return config.source.panel(forecaster.remembered), run.season
+    known = config.source.known()
+    if known.borders is None:
+        raise InputError(f"Data set {known.info.name!r} has no standard test part of one series; evaluate its file.")
+    return DividedPanel(known.panel, split_panel(known.panel, known.borders)), run.season or known.info.seasonality
 
 
 def _draw(forecaster: Forecaster, panel: Panel, found: Evaluation, config: EvaluateConfig, path: str) -> None:

@@ -30,7 +30,7 @@ from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
 from tracetune.recipes.outputs import check_outputs, write_series
 from tracetune.report.candidates import candidate_rows
-from tracetune.report.pages import write_plot
+from tracetune.report.pages import where_drawn, write_plot
 from tracetune.report.tables import frame_rows, print_table
 from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
@@ -74,7 +74,7 @@ def impute(config: ImputeConfig) -> pd.DataFrame:
     if run.plot is not None:
         name = Path(config.source.data).name
         write_plot(imputer.plot(fills), run.plot, f"Gaps of {name}, filled in", {"Gaps": _gaps(source.panel)})
-        console.print(f"Picture: {run.plot}", markup=False)
+        console.print(where_drawn(run.plot), markup=False)
     return table
 
 

@@ -16,7 +16,7 @@ from tracetune.recipes.configs.predict import PredictConfig, PredictRun
 from tracetune.recipes.outputs import check_outputs, with_times_as_in, write_series
 from tracetune.report.forecast_panels import forecasts_to_draw
 from tracetune.report.forecast_plots import forecast_figure
-from tracetune.report.pages import write_plot
+from tracetune.report.pages import where_drawn, write_plot
 
 _DRAWN_LEVELS = (0.1, 0.9)
 
@@ -30,10 +30,10 @@ def predict(config: PredictConfig) -> None:
         rows = _predict_whole(config, forecaster)
     else:
         rows = write_frames(_forecasts_of_chunks(config, forecaster, run.chunk_rows), run.output)
-    console = Console(highlight=False)
-    console.print(f"{rows:,} rows written to {run.output}")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{rows:,} rows written to {run.output}", markup=False)
     if run.plot is not None:
-        console.print(f"Picture: {run.plot}")
+        console.print(where_drawn(run.plot), markup=False)
 
 
 def _forecasts_of_chunks(config: PredictConfig, forecaster: Forecaster, chunk_rows: int) -> Iterator[pd.DataFrame]:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from tracetune.data.panels import Panel
 from tracetune.evaluation.backtest import Evaluation
+from tracetune.report.pages import where_drawn
 from tracetune.report.tables import frame_rows, print_table
 
 _WORST = 5
@@ -24,9 +25,9 @@ def print_evaluation(found: Evaluation, output: str | None = None, plot: str | N
         output: where the table of all items went.
         plot: where the picture went.
     """
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     windows = int(found.overall["windows"].max())
-    title = f"All items, {windows:,} forecast{'' if windows == 1 else 's'} each"
+    title = f"All items, {windows:,} forecast{'' if windows == 1 else 's'} by each forecaster"
     print_table(title, frame_rows(found.overall.drop(columns="windows")), console=console)
     console.print("mse, mae: in deviations of each series; mase below 1: better than the seasonal naive in the past.\n")
     worst = found.worst_items(_WORST)
@@ -37,9 +38,9 @@ def print_evaluation(found: Evaluation, output: str | None = None, plot: str | N
     for line in [verdict(found.overall), *without_the_largest(found.items), *coverage_lines(found.coverage)]:
         console.print(line)
     if output is not None:
-        console.print(f"Errors of every item: {output}")
+        console.print(f"Errors of every item: {output}", soft_wrap=True)
     if plot is not None:
-        console.print(f"Picture: {plot}")
+        console.print(where_drawn(plot), soft_wrap=True)
 
 
 def verdict(overall: pd.DataFrame) -> str:

@@ -42,6 +42,11 @@ def write_plot(figure: Figure, path: str | Path, title: str, tables: Mapping[str
         written_figure(figure, path)
 
 
+def where_drawn(path: str | Path) -> str:
+    """Return a line that says where a picture or a page went."""
+    return f"{'Page' if Path(path).suffix.lower() in PAGES else 'Picture'}: {path}"
+
+
 def write_page(path: str | Path, template: str, **content: Any) -> None:
     """Write a page by one of the templates, whole or not at all."""
     loader = PackageLoader("tracetune.report")

@@ -106,3 +106,5 @@ def test_wrong_use_is_refused(forecaster: Forecaster) -> None:
     ):
         with pytest.raises(InputError, match=message):
             forecaster.evaluate(seasonal_frame(), **options)
+    with pytest.raises(InputError, match=f"Expected prediction_length below the longest series, {HORIZON} steps"):
+        forecaster.evaluate(seasonal_frame(length=HORIZON))

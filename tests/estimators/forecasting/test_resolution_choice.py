@@ -49,10 +49,10 @@ def test_the_choice_is_that_of_forecasts_of_what_came() -> None:
     frame = yearly()
     panel = panel_from_frame(frame)
     choice = choose_resolution(forecaster().forecast_model, panel, "cpu")
-    windows = backtest_windows([series.values for series in panel], H)  # noqa: PD011 - not a pandas object
+    windows = backtest_windows([series.values[0] for series in panel], H)  # noqa: PD011 - not a pandas object
     errors = {
         k: [
-            np.abs(next(forecaster(k, choice.adjustment).predict_arrays([past])) - truth).mean()
+            np.abs(next(forecaster(k, choice.adjustment).predict_arrays([past[None]])) - truth).mean()
             for past, truth in windows
         ]
         for k in choice.errors
@@ -129,13 +129,41 @@ def test_an_adjustment_that_is_given_stays() -> None:
 
 
 def test_windows_of_the_backtest_end_before_what_they_forecast() -> None:
-    values = np.arange(23.0)[None]
+    values = np.arange(23.0)
     windows = backtest_windows([values], H)
-    assert [past.shape[1] for past, _ in windows] == [3, 7, 11, 15, 19]
-    assert all(truth[0, 0] == past.shape[1] and truth.shape == (1, H) for past, truth in windows)
+    assert [len(past) for past, _ in windows] == [3, 7, 11, 15, 19]
+    assert all(truth[0] == len(past) and truth.shape == (H,) for past, truth in windows)
     gap = values.copy()
-    gap[:, 19:] = np.nan
-    assert [past.shape[1] for past, _ in backtest_windows([gap], H)] == [3, 7, 11, 15]
+    gap[19:] = np.nan
+    assert [len(past) for past, _ in backtest_windows([gap], H)] == [3, 7, 11, 15]
+
+
+def test_channels_count_alike_whatever_their_magnitude() -> None:
+    frame = yearly((30, 40))
+    wide = frame.assign(other=frame.groupby("item_id")["target"].transform(lambda cells: cells[::-1].to_numpy()))
+    parts = [wide[["item_id", "timestamp", name]].rename(columns={name: "target"}) for name in ("target", "other")]
+    long = pd.concat([parts[0], parts[1].assign(item_id="other " + parts[1]["item_id"])])
+    model = forecaster().forecast_model
+    channels = ["target", "other"]
+    panels = [panel_from_frame(wide, target=channels), panel_from_frame(long)]
+    both = [choose_resolution(model, panel, "cpu") for panel in panels]
+    assert both[0].errors == pytest.approx(both[1].errors, rel=1e-5) and both[0].windows == both[1].windows
+    larger = wide.assign(other=1e6 * wide["other"])
+    found = choose_resolution(model, panel_from_frame(larger, target=channels), "cpu")
+    assert found.errors == pytest.approx(both[0].errors, rel=1e-4)
+
+
+def test_at_numbered_steps_the_season_that_series_have_is_tried(caplog: pytest.LogCaptureFixture) -> None:
+    wave = np.tile(np.random.default_rng(1).normal(size=7), 9)[:60]
+    frame = pd.DataFrame({"timestamp": np.arange(60), "target": 0.01 * np.arange(60) + 5 * wave})
+    assert forecaster().choose_resolution(frame).adjustment.season == 7
+    assert forecaster().choose_resolution(frame, season=1).adjustment.season == 1
+    caplog.clear()
+    forecaster().evaluate(frame)
+    assert "repeat after 7: season=7 compares with the seasonal naive forecast" in caplog.text
+    caplog.clear()
+    forecaster("auto").evaluate(frame, season=7)
+    assert "repeat after" not in caplog.text and "a season of 7" in caplog.text
 
 
 def test_auto_forecasts_as_the_chosen_resolutions_do() -> None:

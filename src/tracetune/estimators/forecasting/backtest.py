@@ -14,7 +14,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError, argument
+from tracetune.base.errors import InputError, Remark, argument
+from tracetune.data.examination import seasons
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.data.splits import DividedPanel, Scaler
@@ -151,6 +152,13 @@ def last_part(
     return TestPart(panel, ranges, [(0, start) for start, _ in ranges], ranges, stride, season)
 
 
+def suggest_season(panel: Panel) -> None:
+    """Log after how many steps series repeat whose steps are numbered, since no frequency says it."""
+    for lag, _ in seasons(_values(panel), most=1) if panel.freq is None else []:
+        told = f"Steps are numbered, so no season is assumed, but the series repeat after {lag}"
+        logger.warning(Remark(f"{told}: {argument('season', lag)} compares with the seasonal naive forecast."))
+
+
 def _last_ranges(
     panel: Panel, prediction_length: int, season: int, test_length: int | None, stride: int | None
 ) -> tuple[list[tuple[int, int]], int]:
@@ -165,9 +173,10 @@ def _last_ranges(
             f"Expected {argument('test_length')} of at least the horizon, {prediction_length}, found {test_length}."
         )
     if (test_length or prediction_length) >= longest:
+        said = argument("prediction_length") if test_length is None else argument("test_length")
         raise InputError(
-            f"Expected {argument('test_length')} below the longest series, {longest} steps, found "
-            f"{test_length or prediction_length}: nothing would be left to forecast from."
+            f"Expected {said} below the longest series, {longest} steps, found {test_length or prediction_length}: "
+            "nothing would be left to forecast from."
         )
     if test_length is not None:
         return [(max(length - test_length, 1), length) for length in panel.lengths], stride

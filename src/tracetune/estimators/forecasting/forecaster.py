@@ -17,7 +17,7 @@ from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.reading.sources import ReadingKeywords, Table
 from tracetune.data.splits import DividedPanel
 from tracetune.estimators.forecasting import state as forecaster_state
-from tracetune.estimators.forecasting.backtest import test_part
+from tracetune.estimators.forecasting.backtest import suggest_season, test_part
 from tracetune.estimators.forecasting.fit_data import split_frames
 from tracetune.estimators.forecasting.forecaster_parts import ForecasterParts
 from tracetune.estimators.forecasting.panel_forecaster import PanelForecaster
@@ -122,7 +122,7 @@ class Forecaster(ForecasterParts):
 
         Args:
             df: series, as for `fit`; nothing later than their end is used.
-            season: steps of a season; None takes the frequency's, 1 none.
+            season: steps of a season; None takes the frequency's, or at numbered steps the one that is found; 1 none.
             trend: share of the trend that is taken out; None chooses among 0, 1/2 and 1.
 
         Raises:
@@ -315,7 +315,8 @@ class Forecaster(ForecasterParts):
                 the training part, as in the literature.
             test_length: all targets lie in this many last steps; None takes five origins, fewer in short series.
             stride: steps between forecast origins; None takes about one horizon H.
-            season: period of the seasonal naive forecast; None takes the frequency's.
+            season: period of the seasonal naive forecast, which resolution="auto" tries too; None takes the
+                frequency's.
             batch_size: windows per forward pass; ``recalibrate`` is as in `predict_df`.
 
         Returns:
@@ -326,7 +327,10 @@ class Forecaster(ForecasterParts):
         """
         read = df if isinstance(df, DividedPanel) else panel_from_frame(df, remembered=self.remembered, **columns)
         part = test_part(read, self.prediction_length, test_length, stride, season)
-        return self._for(part.before()).measured(part, batch_size, checked_origins(recalibrate))
+        if season is None:
+            suggest_season(part.panel)
+        chosen = self._for(part.before(), season=season)
+        return chosen.measured(part, batch_size, checked_origins(recalibrate))
 
     @classmethod
     def _of(cls, state: forecaster_state.ForecasterState, device: str | torch.device) -> "Forecaster":
@@ -337,11 +341,11 @@ class Forecaster(ForecasterParts):
         parts = self.model, self.base_name, self.trace, self.intervals, self.non_negative
         return forecaster_state.ForecasterState(*parts, chooses_resolution=self.chooses_resolution)
 
-    def _for(self, panel: Panel | None, non_negative: bool | None = None) -> PanelForecaster:
+    def _for(self, panel: Panel | None, non_negative: bool | None = None, season: int | None = None) -> PanelForecaster:
         """Return the model that forecasts such series, at the resolution that suits them, clipped at 0 as fitted."""
         model = self.model
         if panel is not None and self.chooses_resolution:
-            chosen = forecaster_state.with_chosen_resolution(self._state, panel, str(self.device))
+            chosen = forecaster_state.with_chosen_resolution(self._state, panel, str(self.device), season)
             model = chosen.model.to(self.device).eval()
         clips = self.non_negative if non_negative is None else non_negative
         return PanelForecaster(model, self.intervals, 0.0 if clips else -np.inf, self.device)

@@ -90,14 +90,14 @@ def choose_resolution(
             f"{argument('resolution', AUTO)} compares forecasts of the foundation model, but this one does not "
             f"forecast by itself. Give {argument('resolution')} as a number."
         )
-    windows = backtest_windows([series.values for series in panel], horizon)
+    windows = backtest_windows([channel for series in panel for channel in series.values], horizon)
     most = longest_resolution(backbone, horizon)
     candidates = [k for k in CANDIDATES if k == 1 or k <= most]
     if not windows:
         logger.warning("Resolution 1: no series is long enough for a backtest on its own past.")
         return ResolutionChoice((1,), model.adjustment, {}, 1.0, 0)
     trials = _Trials(model, windows, device, batch_size)
-    longest = max(past.shape[1] for past, _ in windows)
+    longest = max(len(past) for past, _ in windows)
     trends = _TRENDS if trend is None else (trend,)
     adjustment = model.adjustment
     if not adjustment.changes:
@@ -113,7 +113,7 @@ class _Trials:
 
     Attributes:
         model: whose backbone, context and horizon count.
-        windows: past [C, any] and truth [C, H].
+        windows: past [any] and truth [H].
         device: where to compute.
         batch_size: series and channels per forward pass.
         known: errors that were measured.
@@ -171,21 +171,21 @@ def _is_better(errors: np.ndarray, simpler: np.ndarray) -> bool:
 
 
 def backtest_windows(values: Sequence[np.ndarray], horizon: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return past [C, any] and truth [C, H] of some windows, spread over the series [C, L]; shortest past first.
+    """Return past [any] and truth [H] of some windows, spread over the series [L]; shortest past first.
 
-    The last horizon of each series, and of a few series some horizons before; only where each channel has a value in
-    its past and one in its truth.
+    The last horizon of each series, and of a few series some horizons before; only where there is a value in the past
+    and one in the truth.
     """
     each = max(1, min(_ORIGINS, _WINDOWS // max(len(values), 1)))
     places = [
         (item, origin)
         for item, one in enumerate(values)
-        for origin in range(one.shape[1] - horizon, max(_LEAST_PAST, one.shape[1] - each * horizon) - 1, -horizon)
+        for origin in range(len(one) - horizon, max(_LEAST_PAST, len(one) - each * horizon) - 1, -horizon)
     ]
-    cut = [(values[item][:, :origin], values[item][:, origin : origin + horizon]) for item, origin in places]
-    whole = [pair for pair in cut if all((~np.isnan(part)).any(axis=1).all() for part in pair)]
+    cut = [(values[item][:origin], values[item][origin : origin + horizon]) for item, origin in places]
+    whole = [pair for pair in cut if not any(np.isnan(part).all() for part in pair)]
     chosen = [whole[row] for row in spread_rows(len(whole), _WINDOWS, seed=0)]
-    return sorted(chosen, key=lambda pair: pair[0].shape[1])
+    return sorted(chosen, key=lambda pair: len(pair[0]))
 
 
 def _errors(
@@ -205,7 +205,7 @@ def _errors(
             output: ForecastOutput = reader(batch["past_values"].to(device), batch["input_mask"].to(device))
         return output
 
-    forecasts = forecast_series(forecast, (past for past, _ in windows), model.context_length, batch_size)
+    forecasts = forecast_series(forecast, (past[None] for past, _ in windows), model.context_length, batch_size)
     return np.array(
-        [np.nanmean(np.abs(one.points() - truth)) for one, (_, truth) in zip(forecasts, windows, strict=True)]
+        [np.nanmean(np.abs(one.points()[0] - truth)) for one, (_, truth) in zip(forecasts, windows, strict=True)]
     )

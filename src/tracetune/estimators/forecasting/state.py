@@ -14,6 +14,7 @@ from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import MODELS, load_backbone, locate_weights
 from tracetune.base.errors import InputError, Remark, argument, either
 from tracetune.base.json_types import JsonObject
+from tracetune.data.examination import seasons
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel, is_non_negative
 from tracetune.data.splits import DividedPanel
@@ -138,11 +139,18 @@ def with_chosen_resolution(
     if not state.chooses_resolution:
         return state
     model = inner_model(state.model)
-    choice = choose_resolution(model, panel, device, seasonality(panel.freq) if season is None else season, trend)
+    choice = choose_resolution(model, panel, device, _season_of(panel) if season is None else season, trend)
     lengths = model.prediction_length, None, model.context_length
     read = choice.resolutions, choice.adjustment
     chosen = ForecastModel.from_backbone(model.backbone, *lengths, state.base_name, *read)
     return replace(state, model=chosen, chooses_resolution=False)
+
+
+def _season_of(panel: Panel) -> int:
+    """Return the steps of a season: that of the frequency, or at numbered steps that after which series repeat."""
+    if panel.freq is not None:
+        return seasonality(panel.freq)
+    return next((lag for lag, _ in seasons([series.values for series in panel], most=1)), 1)
 
 
 def with_best_resolution(

@@ -1,0 +1,30 @@
+"""A backtest on the command line: what is drawn is what was measured."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import HORIZON, save_tiny, seasonal_frame
+from tracetune.base.config import from_mapping
+from tracetune.recipes.configs.evaluate import EvaluateConfig
+from tracetune.recipes.evaluate import evaluate
+
+
+def test_a_resolution_is_chosen_once_for_errors_and_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture
+) -> None:
+    seasonal_frame(length=60).to_csv(tmp_path / "sales [new].csv", index=False)
+    caplog.set_level(logging.WARNING)
+    run = {
+        "data": str(tmp_path / "sales [new].csv"),
+        "model": str(save_tiny(tmp_path / "base")),
+        "prediction_length": HORIZON,
+        "resolution": ("auto",),
+        "plot": str(tmp_path / "page [new].html"),
+        "device": "cpu",
+    }
+    evaluate(from_mapping(EvaluateConfig, run))
+    assert sum("in a backtest of" in each.message for each in caplog.records) == 1
+    assert f"Page: {run['plot']}" in capsys.readouterr().out
+    assert "<svg" in Path(run["plot"]).read_text()
