@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=10**9, help="files with more steps are left out")
     parser.add_argument("--method", default=UNTUNED, help="fine-tune on the learned part first, by this method")
     parser.add_argument("--loss", choices=LOSSES, default=RECONSTRUCTION, help="that fine-tuning minimises")
-    parser.add_argument("--max-steps", type=int, default=200, help="optimiser steps of fine-tuning")
+    parser.add_argument("--max-steps", type=int, default=200, help="optimizer steps of fine-tuning")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of fine-tuning; nothing else is random")
     parser.add_argument("--scores", help="folder to keep the scores of every file in")
     parser.add_argument("--output", default="docs/results/anomaly_detector")

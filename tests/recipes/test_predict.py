@@ -1,4 +1,4 @@
-"""Prediction of a file in pieces: the file that prediction of the whole gives, or none."""
+"""Prediction of a file in chunks: the file that prediction of the whole gives, or none."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def many(items: int = 9) -> pd.DataFrame:
 @pytest.mark.parametrize("source", ["data.csv", "data.parquet"])
 @pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
 @pytest.mark.parametrize("chunk_rows", [1, 200, 10_000])
-def test_pieces_give_the_file_of_the_whole(
+def test_chunks_give_the_file_of_the_whole(
     model: str, tmp_path: Path, source: str, output: str, chunk_rows: int, capsys: pytest.CaptureFixture
 ) -> None:
     data, whole, chunks = tmp_path / source, tmp_path / f"whole_{output}", tmp_path / output
@@ -64,7 +64,7 @@ def test_an_item_that_comes_back_leaves_no_output(model: str, tmp_path: Path, ou
     assert [path.name for path in tmp_path.iterdir()] == ["data.csv"]
 
 
-def test_wide_tables_do_not_come_in_pieces(model: str, tmp_path: Path) -> None:
+def test_wide_tables_do_not_come_in_chunks(model: str, tmp_path: Path) -> None:
     dates = pd.date_range("2024-01-01", periods=80, freq="h")
     frame = pd.DataFrame({"date": dates, "a": np.arange(80.0), "b": np.arange(80.0)})
     frame.to_csv(tmp_path / "wide.csv", index=False)
@@ -131,8 +131,8 @@ def test_times_are_written_as_the_table_writes_them(model: str, tmp_path: Path, 
     options = {"data": str(tmp_path / "past.csv"), "model": model, "device": "cpu"}
     predict(config_of(**options, output=str(tmp_path / "whole.csv")))
     assert pd.read_csv(tmp_path / "whole.csv")["timestamp"].tolist() == later
-    predict(config_of(**options, output=str(tmp_path / "pieces.csv"), chunk_rows=50))
-    assert pd.read_csv(tmp_path / "pieces.csv")["timestamp"].tolist() == later
+    predict(config_of(**options, output=str(tmp_path / "chunks.csv"), chunk_rows=50))
+    assert pd.read_csv(tmp_path / "chunks.csv")["timestamp"].tolist() == later
     predict(config_of(**options, output=str(tmp_path / "whole.parquet")))
     assert pd.api.types.is_datetime64_any_dtype(pd.read_parquet(tmp_path / "whole.parquet")["timestamp"])
 

@@ -242,7 +242,7 @@ def saved_arrays(saved: SavedModel[T]) -> dict[str, np.ndarray]:
 def merged_model(model: PeftModel, record: JsonObject) -> tuple[nn.Module, JsonObject]:
     """Return a copy with the adapters folded into the backbone, and its record, whose backbone has no name any more."""
     base = BaseModel(record["base_model"]["name"], None)
-    return merged(model), {**record, "base_model": asdict(base), "merged": True}
+    return merged(model), {**record, "weights": "whole", "base_model": asdict(base), "merged": True}
 
 
 def base_of(name: str, weights_sha256: str, fitted: nn.Module, *, tuned_before: bool) -> BaseModel:

@@ -49,7 +49,7 @@ class FitRecord:
 
     Attributes:
         winner: name of the candidate that came out.
-        weights: "adapter", or "full" where all weights were trained.
+        weights: "adapter", or "whole" where all weights were trained.
         head: configuration of the winner's head; None where the backbone does the task by itself.
         candidates: of each, name, validation loss, ``factor`` of shrinkage, and how it compares with the best of the
             ``simpler`` ones: its relative ``gain`` (positive: it is better, see ``relative_gain``), the standard
@@ -104,7 +104,7 @@ class FitRecord:
             parameters["adapters_before_selection"] = trained.adapters_before_selection
         return cls(
             winner=candidates.best().name,
-            weights="adapter" if isinstance(model, PeftModel) else "full",
+            weights="adapter" if isinstance(model, PeftModel) else "whole",
             head=None if _task_model(model).head is None else asdict(head),
             candidates=tuple(_row(*pair) for pair in zip(candidates, candidates.comparisons(), strict=True)),
             validation=_validation(candidates, () if trained is None else trained.rates),

@@ -37,7 +37,7 @@ def predict(config: PredictConfig) -> None:
 
 
 def _forecasts_of_chunks(config: PredictConfig, forecaster: Forecaster, chunk_rows: int) -> Iterator[pd.DataFrame]:
-    """Yield the forecasts of a table that is read in pieces, with times as its first piece writes them."""
+    """Yield the forecasts of a table that is read in chunks, with times as its first chunk writes them."""
     run = config.run
     panels = config.source.panels(chunk_rows, forecaster.remembered)
     first = next(panels)

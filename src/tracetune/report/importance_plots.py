@@ -127,7 +127,7 @@ def plot_history(
     Args:
         path: file to write; its suffix is the format.
         modules: names of all modules, from the top of the picture to its bottom.
-        steps: the optimiser step of each round.
+        steps: the optimizer step of each round.
         opened: names of the modules that were open after it.
 
     Raises:

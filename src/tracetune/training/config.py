@@ -24,10 +24,10 @@ class TrainingConfig:
         head_learning_rate: peak rate of the head. None takes 1e-3 where only the head is trained, and 1e-5 beside
             adapters, which learned more with a slow head.
         num_train_epochs: passes over the training windows.
-        max_steps: optimiser steps; overrides the epochs where positive.
+        max_steps: optimizer steps; overrides the epochs where positive.
         epoch_windows: windows that count as one epoch, a fresh random part of all windows each time; none comes
             again before all have been seen. None, or more than there are, counts all windows.
-        batch_size: windows per optimiser step, over all processes; for each GPU where one process uses several.
+        batch_size: windows per optimizer step, over all processes; for each GPU where one process uses several.
         max_tokens: most tokens (windows x patches N) in one forward pass of training, of its validation rounds and of
             scoring. A larger batch is trained in micro-batches whose accumulated gradient is that of the whole batch.
             None for no limit.
@@ -98,7 +98,7 @@ class TrainingConfig:
         return self.learning_rate
 
     def total_steps(self, windows: int) -> int:
-        """Return optimiser steps of a run over this many training windows."""
+        """Return optimizer steps of a run over this many training windows."""
         if self.max_steps > 0:
             return self.max_steps
         epoch = windows if self.epoch_windows is None else min(windows, self.epoch_windows)

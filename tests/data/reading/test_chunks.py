@@ -1,4 +1,4 @@
-"""Tables in pieces: together they are the whole table, and what does not fit together is refused."""
+"""Tables in chunks: together they are the whole table, and what does not fit together is refused."""
 
 from collections.abc import Callable
 from pathlib import Path

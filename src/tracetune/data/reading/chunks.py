@@ -211,7 +211,7 @@ class _Chunks:
         return changed
 
     def panel(self, raw: RawTable, source: Path) -> Panel:
-        """Return the panel of a piece.
+        """Return the panel of a chunk.
 
         Raises:
             InputError: it cannot be read as the first rows were, or has an item that was there before.
@@ -228,13 +228,13 @@ class _Chunks:
         return reading.panel
 
     def finish(self) -> None:
-        """Raise InputError if a channel has no value in any piece."""
+        """Raise InputError if a channel has no value in any chunk."""
         if not self._observed.all():
             name = self._sample.panel.channels[int(self._observed.argmin())]
             raise InputError(f"Column {name!r} has no value at all. Leave it out of {argument('target')}.")
 
     def _refuse_other(self, reading: Reading) -> None:
-        """Raise InputError where a piece has another kind of names, dates or steps than the first rows."""
+        """Raise InputError where a chunk has another kind of names, dates or steps than the first rows."""
         panel, sample = reading.panel, self._sample.panel
         whole = tuple(isinstance(cell, int) for cell in panel.series[0].key)
         if whole != self._whole_ids:
@@ -258,7 +258,7 @@ class _Chunks:
             if found is not None and step is not None and found != step:
                 raise InputError(
                     f"Expected timestamps with a usual step of {step} as in the first rows, found {found}. Use larger "
-                    f"pieces ({argument('chunk_rows')}), or a table for each step."
+                    f"chunks ({argument('chunk_rows')}), or a table for each step."
                 )
         elif self._free_freq:
             _refuse_sparse(panel)
@@ -272,7 +272,7 @@ class _Chunks:
             name = names[names.duplicated()].iloc[0]
         if name is not None:
             raise InputError(
-                f"Item {name.replace(chr(31), '/')!r} comes back after other items: in pieces the rows of an item must "
+                f"Item {name.replace(chr(31), '/')!r} comes back after other items: in chunks the rows of an item must "
                 f"stand together. Sort the file by item (column {', '.join(map(repr, self._ids))}), or leave "
                 f"{argument('chunk_rows')} out."
             )

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from peft import PeftModel
 from torch import nn
 
 from tracetune.base.errors import InputError, argument
@@ -145,7 +144,6 @@ def fit_record(panel: Panel, data: ForecastData, fitted: "Fitted", base: BaseMod
     model = inner_model(fitted.model)
     return {
         **fitted.record.to_json(),
-        "weights": "adapter" if isinstance(fitted.model, PeftModel) else "whole",
         "head": None if model.head_config is None else asdict(model.head_config),
         "base_model": asdict(base),
         "prediction_length": model.prediction_length,

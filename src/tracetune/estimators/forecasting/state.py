@@ -73,7 +73,6 @@ class ForecasterState:
         return {
             **self.trace,
             "task": Forecasting.name,
-            "weights": "adapter" if isinstance(self.model, PeftModel) else "whole",
             "intervals": None if self.intervals is None else self.intervals.to_dict(),
             "non_negative": self.non_negative,
         }

@@ -117,9 +117,9 @@ class TrainingChoice:
             (closed form, and not trained any further).
         head_epochs: passes over frozen features that train the head first.
         num_train_epochs: passes over the data with adapters and head.
-        max_steps: stop after this many optimiser steps, whatever the epochs; -1: no such limit.
+        max_steps: stop after this many optimizer steps, whatever the epochs; -1: no such limit.
         epoch_windows: samples that count as one epoch, a fresh random part each time; without it all of them.
-        batch_size: samples (windows, series, texts) per optimiser step.
+        batch_size: samples (windows, series, texts) per optimizer step.
     """
 
     learning_rate: float | int | str = TrainingConfig.learning_rate

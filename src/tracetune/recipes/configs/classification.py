@@ -156,7 +156,7 @@ class ImportanceTraining:
     Attributes:
         validation_share: share of each class that scores are measured on, and LoRA is not trained on; a fine-tuned
             model is scored on all series.
-        max_steps: optimiser steps that train LoRA on a foundation model.
+        max_steps: optimizer steps that train LoRA on a foundation model.
         learning_rate: peak learning rate of the adapters.
         head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
     """

@@ -64,7 +64,7 @@ class LoraTraining:
     Attributes:
         start: the model that LoRA starts from: head, zero-shot (no new head), or best of the two.
         head_epochs: passes over frozen features that train the head first.
-        max_steps: optimiser steps that train LoRA on a foundation model.
+        max_steps: optimizer steps that train LoRA on a foundation model.
         learning_rate: peak learning rate of the adapters.
         head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
     """

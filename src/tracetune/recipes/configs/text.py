@@ -73,9 +73,9 @@ class TextTraining:
         head_start: what training of the head starts from: solved (closed form) or gradient (initial weights).
         head_epochs: passes over frozen features that train the head first.
         num_train_epochs: passes over the texts with adapters and head.
-        max_steps: stop after this many optimiser steps, whatever the epochs; -1: no such limit.
+        max_steps: stop after this many optimizer steps, whatever the epochs; -1: no such limit.
         epoch_windows: texts that count as one epoch, a fresh random part each time; without it all of them.
-        batch_size: texts per optimiser step.
+        batch_size: texts per optimizer step.
     """
 
     learning_rate: float | int | str | None = None
@@ -173,7 +173,7 @@ class ImportanceTraining:
         validation_share: share of each class that scores are measured on, and LoRA is not trained on.
         learning_rate: peak learning rate of the adapters.
         num_train_epochs: passes over the texts that train LoRA on an encoder.
-        max_steps: stop after this many optimiser steps, whatever the epochs; -1: no such limit.
+        max_steps: stop after this many optimizer steps, whatever the epochs; -1: no such limit.
     """
 
     validation_share: float = 0.25

@@ -104,7 +104,7 @@ class BestModel:
 
     Attributes:
         loss: its validation loss.
-        step: optimiser step at which it was seen.
+        step: optimizer step at which it was seen.
         open: modules that were open.
         weights: trained parameters by name: adapters, and whatever else trains (PEFT's ``modules_to_save``).
     """

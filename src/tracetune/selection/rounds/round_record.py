@@ -11,7 +11,7 @@ class RoundRecord:
     """Record of one round of selection, in JSON types; a run can continue from it.
 
     Attributes:
-        step: optimiser step after which the round took place.
+        step: optimizer step after which the round took place.
         scores: score of every module in this round.
         standard_errors: their standard errors; None where the score has none, or for a single read.
         smoothed: moving average of the scores, which the choice follows.
