@@ -179,9 +179,9 @@ def test_unusable_configurations_are_refused(table: str, options: dict[str, Any]
 
 
 SETTINGS = {
-    "classification": ("classification:ImportanceConfig", "of_classes", {"validation_share": 0.5}),
-    "anomaly": ("anomaly:ImportanceConfig", "of_anomalies", {"loss": "metric"}),
-    "imputation": ("imputation:ImportanceConfig", "of_gaps", {"start": "zero-shot", "related": 1}),
+    "classification": ("classification:ImportanceConfig", "classifier_importance", {"validation_share": 0.5}),
+    "anomaly": ("anomaly:ImportanceConfig", "detector_importance", {"loss": "metric"}),
+    "imputation": ("imputation:ImportanceConfig", "imputer_importance", {"start": "zero-shot", "related": 1}),
 }
 
 

@@ -99,10 +99,10 @@ COMMANDS = {
         "Score the LoRA modules of a model by several methods, and compare them with Shapley values.",
         {
             FORECASTING: Variant("importance:ImportanceConfig", "importance:importance"),
-            CLASSIFICATION: Variant("classification:ImportanceConfig", "importance:of_classes"),
-            ANOMALY: Variant("anomaly:ImportanceConfig", "importance:of_anomalies"),
-            IMPUTATION: Variant("imputation:ImportanceConfig", "importance:of_gaps"),
-            TEXT: Variant("text:ImportanceConfig", "importance:of_texts"),
+            CLASSIFICATION: Variant("classification:ImportanceConfig", "importance:classifier_importance"),
+            ANOMALY: Variant("anomaly:ImportanceConfig", "importance:detector_importance"),
+            IMPUTATION: Variant("imputation:ImportanceConfig", "importance:imputer_importance"),
+            TEXT: Variant("text:ImportanceConfig", "importance:text_classifier_importance"),
         },
     ),
     "compare": Command(

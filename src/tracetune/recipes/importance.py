@@ -73,7 +73,7 @@ def importance(config: ImportanceConfig) -> list[Importance]:
     return _run(config, config.scoring, load)
 
 
-def of_classes(config: ClassificationImportance) -> list[Importance]:
+def classifier_importance(config: ClassificationImportance) -> list[Importance]:
     """Score the LoRA modules of a classifier of series."""
 
     def load() -> ScoredModules:
@@ -105,7 +105,7 @@ def of_classes(config: ClassificationImportance) -> list[Importance]:
     return _run(config, config.scoring, load)
 
 
-def of_anomalies(config: AnomalyImportance) -> list[Importance]:
+def detector_importance(config: AnomalyImportance) -> list[Importance]:
     """Score the LoRA modules of an anomaly detector."""
 
     def load() -> ScoredModules:
@@ -119,7 +119,7 @@ def of_anomalies(config: AnomalyImportance) -> list[Importance]:
     return _run(config, config.scoring, load)
 
 
-def of_gaps(config: ImputationImportance) -> list[Importance]:
+def imputer_importance(config: ImputationImportance) -> list[Importance]:
     """Score the LoRA modules of an imputer."""
 
     def load() -> ScoredModules:
@@ -135,7 +135,7 @@ def of_gaps(config: ImputationImportance) -> list[Importance]:
     return _run(config, config.scoring, load)
 
 
-def of_texts(config: TextImportance) -> list[Importance]:
+def text_classifier_importance(config: TextImportance) -> list[Importance]:
     """Score the LoRA modules of a text classifier."""
 
     def load() -> ScoredModules:

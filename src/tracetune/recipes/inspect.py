@@ -17,13 +17,13 @@ from tracetune.recipes.configs.inspect import InspectConfig
 from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.task_proposals import (
     Proposal,
+    anomaly_proposal,
+    classification_proposal,
     finetune_command,
-    of_anomalies,
-    of_classes,
-    of_gaps,
-    of_texts,
+    imputation_proposal,
     series_labels,
     step_label_column,
+    text_proposal,
 )
 from tracetune.report.inspection import Inspection, print_commands, print_inspection, write_inspection
 from tracetune.report.pages import PAGES
@@ -47,12 +47,12 @@ def inspect_table(config: InspectConfig) -> Inspection | None:
     raw = None if str(source.data).lower().endswith(".ts") else read_raw(str(source.data), source.options())
     classes = series_labels(source, raw)
     labels = None if raw is None or classes is not None else step_label_column(source, raw)
-    others = [] if classes is None else [of_classes(source, *classes)]
-    others += [] if labels is None else [of_anomalies(source, labels)]
+    others = [] if classes is None else [classification_proposal(source, *classes)]
+    others += [] if labels is None else [anomaly_proposal(source, labels)]
     try:
         reading = source.reading(left_out=() if labels is None else (labels,), every_channel=True)
     except InputError as error:
-        others += [] if raw is None or (found := of_texts(source, raw)) is None else [found]
+        others += [] if raw is None or (found := text_proposal(source, raw)) is None else [found]
         if not others or run.output is not None:
             raise
         print_commands([(each.command, each.reason) for each in others], error)
@@ -62,10 +62,11 @@ def inspect_table(config: InspectConfig) -> Inspection | None:
     target = _to_forecast(source, labels, reading)
     several = f"{listed('column', channels)} can be forecast, one or several of them"
     open_choice = target.target not in (source.target, channels)
-    first = _forecasting(target, facts, [lag for lag, _ in found_seasons], several if open_choice else "")
+    first = _forecasting_proposal(target, facts, [lag for lag, _ in found_seasons], several if open_choice else "")
     assert raw is not None, "series of .ts files are not forecast"
     known = (*reading.panel.origin.id_columns, reading.panel.origin.timestamp_column)
-    others += [each for each in (of_gaps(source, reading.panel), of_texts(source, raw, known)) if each is not None]
+    besides = imputation_proposal(source, reading.panel), text_proposal(source, raw, known)
+    others += [each for each in besides if each is not None]
     inspection = Inspection(
         name=Path(str(source.data)).name,
         reading=reading,
@@ -113,7 +114,9 @@ def _to_forecast(source: DataSource, labels: str | None, reading: Reading) -> Da
     return replace(source, target=channels[:1])
 
 
-def _forecasting(source: DataSource, facts: Sequence[SeriesFacts], lags: Sequence[int], reason: str) -> Proposal:
+def _forecasting_proposal(
+    source: DataSource, facts: Sequence[SeriesFacts], lags: Sequence[int], reason: str
+) -> Proposal:
     """Return a command that trains on the table, with a horizon that its season suggests and its series allow."""
     length = int(np.median([each.steps for each in facts]))
     horizon = next((_HORIZONS[lag] for lag in lags if lag in _HORIZONS), _HORIZON)

@@ -74,7 +74,7 @@ def step_label_column(source: DataSource, raw: RawTable) -> str | None:
     return None
 
 
-def of_classes(source: DataSource, column: str, table: LabelledTable) -> Proposal:
+def classification_proposal(source: DataSource, column: str, table: LabelledTable) -> Proposal:
     """Return the command that trains a classifier."""
     of_table = [] if str(source.data).lower().endswith(".ts") else ["--label-column", column]
     assert table.labels is not None, "labels were looked for"
@@ -86,13 +86,13 @@ def of_classes(source: DataSource, column: str, table: LabelledTable) -> Proposa
     )
 
 
-def of_anomalies(source: DataSource, column: str) -> Proposal:
+def anomaly_proposal(source: DataSource, column: str) -> Proposal:
     """Return the command that trains an anomaly detector on the steps that are labelled normal."""
     command = finetune_command(source, "anomaly", ["--label-column", column])
     return Proposal(command, f"column {shown(column)} says which steps are anomalous")
 
 
-def of_gaps(source: DataSource, panel: Panel) -> Proposal | None:
+def imputation_proposal(source: DataSource, panel: Panel) -> Proposal | None:
     """Return the command that trains an imputer, where many steps are missing."""
     values = [series.values for series in panel]  # noqa: PD011 - not a pandas object
     share = sum(int(np.isnan(each).sum()) for each in values) / sum(each.size for each in values)
@@ -101,7 +101,7 @@ def of_gaps(source: DataSource, panel: Panel) -> Proposal | None:
     return Proposal(finetune_command(source, "imputation"), f"{share:.0%} of the values are missing".replace("%", " %"))
 
 
-def of_texts(source: DataSource, raw: RawTable, taken: Sequence[str] = ()) -> Proposal | None:
+def text_proposal(source: DataSource, raw: RawTable, taken: Sequence[str] = ()) -> Proposal | None:
     """Return the command that trains a classifier of texts, where a table has texts with labels.
 
     ``taken``: columns that are known to be something else, such as times.
