@@ -9,7 +9,10 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, argument
 from tracetune.data.frequency import Offset, frequency_words, offset_text
-from tracetune.data.reading.grid import (
+from tracetune.data.reading.items import column_that_separates
+from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import Decision, RawTable
+from tracetune.data.reading.times.grid import (
     Grid,
     infer_offset,
     refuse_mixed_steps,
@@ -18,9 +21,6 @@ from tracetune.data.reading.grid import (
     suggested_step,
     usual_step,
 )
-from tracetune.data.reading.items import column_that_separates
-from tracetune.data.reading.options import ReadingOptions
-from tracetune.data.reading.raw import Decision, RawTable
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,8 +15,6 @@ from tracetune.data.panels import Origin, Panel, Series
 from tracetune.data.reading.assemble import Rows, panel_series
 from tracetune.data.reading.cleaning import clean
 from tracetune.data.reading.columns import Items, TimeColumn
-from tracetune.data.reading.date_choice import Times, choose_times
-from tracetune.data.reading.date_formats import says_day_first
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.frames import raw_of_frame, refuse_objects
 from tracetune.data.reading.items import find_items, single_item
@@ -29,7 +27,9 @@ from tracetune.data.reading.raw import Decision, RawTable, shown
 from tracetune.data.reading.sources import FrameSource, ReadingKeywords, Table
 from tracetune.data.reading.summary import Understood, panel_warnings, summary_line
 from tracetune.data.reading.targets import find_targets
-from tracetune.data.reading.time_column import find_time
+from tracetune.data.reading.times.date_choice import Times, choose_times
+from tracetune.data.reading.times.date_formats import says_day_first
+from tracetune.data.reading.times.time_column import find_time
 
 logger = logging.getLogger(__name__)
 

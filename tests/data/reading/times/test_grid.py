@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracetune.base.errors import InputError
-from tracetune.data.reading.grid import Grid, infer_offset, refuse_mixed_steps
+from tracetune.data.reading.times.grid import Grid, infer_offset, refuse_mixed_steps
 
 
 @settings(max_examples=60, deadline=None)

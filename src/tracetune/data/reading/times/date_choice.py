@@ -8,9 +8,9 @@ import pandas as pd
 from tracetune.base.errors import InputError, argument
 from tracetune.data.frequency import Offset, frequency_words
 from tracetune.data.reading.columns import DateReading, TimeColumn
-from tracetune.data.reading.grid import Assessment, assess
 from tracetune.data.reading.raw import Decision, shown
-from tracetune.data.reading.written_form import AS_USUAL, written_form
+from tracetune.data.reading.times.grid import Assessment, assess
+from tracetune.data.reading.times.written_form import AS_USUAL, written_form
 
 _DAY = 86_400_000_000_000
 _HOUR = 3_600_000_000_000

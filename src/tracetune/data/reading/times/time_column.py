@@ -9,10 +9,10 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, any_of, argument
 from tracetune.data.reading.columns import MONTHS, TIME_NAMES, DateReading, TimeColumn, is_named
-from tracetune.data.reading.dates import iso_weeks, looks_like_dates, readings, refuse_unreadable
 from tracetune.data.reading.numbers import as_numbers, counts_steps, is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
+from tracetune.data.reading.times.dates import iso_weeks, looks_like_dates, readings, refuse_unreadable
 
 _HINT = re.compile(
     r"time|date|^ts$|_ts$|epoch|unix|stamp|^ds$|month|period|week|quarter|^day$|^dt$|yyyy|index", re.IGNORECASE
