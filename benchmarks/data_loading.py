@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.common import CONTEXT, Results, Row, load_case
+from benchmarks.step_time import training_step
 from tracetune.adapters.fused_lora import fuse_lora
 from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.backbones.loading import load_backbone
@@ -85,18 +86,6 @@ def loading_row(windows: Windows, backbone: Any, batch_size: int, rounds: int) -
         "share_of_forward": median["load"] / median["frozen_forward"],
         "threads": torch.get_num_threads(),
     }
-
-
-def training_step(model: nn.Module, batch: Batch) -> Callable[[], None]:
-    """Return forward, backward and AdamW on a batch."""
-    optimizer = torch.optim.AdamW([parameter for parameter in model.parameters() if parameter.requires_grad], lr=1e-4)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        model(**batch).loss.backward()
-        optimizer.step()
-
-    return step
 
 
 def interleaved(actions: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:

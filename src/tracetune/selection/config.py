@@ -84,6 +84,11 @@ class SelectionConfig:
     delete_closed: bool = True
 
     def __post_init__(self) -> None:
+        self._check_steps()
+        self._check_numbers()
+        self._check_choices()
+
+    def _check_steps(self) -> None:
         if self.keep != AUTO:
             _check_amount("keep", self.keep, "'auto', a share in (0, 1] or a number of at least 1")
         for name in ("final_step", "interval"):
@@ -91,13 +96,14 @@ class SelectionConfig:
         if self.budget_unit == "time" and isinstance(self.keep, int):
             raise InputError(
                 f"Expected {argument('keep')} to be a share such as 0.5 with {argument('budget_unit', 'time')}, found "
-                f"{self.keep!r}. "
-                "It is the share of a training step's time with all modules open (1.0: all of it)."
+                f"{self.keep!r}. It is the share of a training step's time with all modules open (1.0: all of it)."
             )
         if self.warmup_steps != 0:
             _check_amount("warmup_steps", self.warmup_steps, "0, a share of the steps in (0, 1] or a number")
         if type(self.warmup_steps) is type(self.final_step) and self.warmup_steps > self.final_step:
             raise _out_of_order(self.warmup_steps, self.final_step)
+
+    def _check_numbers(self) -> None:
         if not self.cost_share > 0:
             raise InputError(
                 f"Expected {argument('cost_share')} above 0, such as 0.05 (1 or more: no limit), found "
@@ -116,11 +122,10 @@ class SelectionConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"Expected {_called(name)} of at least 1, found {value!r}.")
-        from tracetune.selection.estimates.gate_masks import (  # with PyTorch; not needed for defaults
-            CONTEXTS,
-            LEAST_MASKS,
-            MASKS,
-        )
+
+    def _check_choices(self) -> None:
+        # With PyTorch, which is not needed to know the defaults.
+        from tracetune.selection.estimates.gate_masks import CONTEXTS, LEAST_MASKS, MASKS
         from tracetune.selection.scores.score import SCORES
 
         if self.n_masks < LEAST_MASKS:

@@ -1,7 +1,7 @@
 """Find the columns to forecast, and say why others are left out: ids, counters, constants, the calendar."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,20 +72,9 @@ def find_targets(
         return Targets((usual,), _decided((usual,), "it has the usual name"), _rest(others, (usual,)))
     reasons = {name: _why_not(raw, name, items, times) for name in others}
     sensible = [name for name, reason in reasons.items() if not reason]
-    if not sensible and (
-        counters := [n for n, reason in reasons.items() if reason == "a counter" and not _IDS.search(n)]
-    ):
-        warning = f"target {counters[0]} counts the rows up by one, which a series of measurements hardly does"
-        ignored = tuple((name, reason) for name, reason in reasons.items() if reason and name != counters[0])
-        return Targets((counters[0],), _decided((counters[0],), "no other column is numeric"), ignored, (warning,))
-    ignored = tuple((name, reason) for name, reason in reasons.items() if reason)
     if not sensible:
-        found = f" ({'; '.join(f'{name}: {reason}' for name, reason in ignored[:6])})" if ignored else ""
-        usable = [name for name, why in ignored if why not in ("empty", "not numbers")]
-        advice = f" Name it: {any_of('target', usable)}." if usable else " Fill in values, or correct the cells."
-        raise InputError(
-            f"Found no numeric column to use as target among {listed('column', raw.frame.columns)}{found}.{advice}"
-        )
+        return _counter(raw, reasons)
+    ignored = tuple((name, reason) for name, reason in reasons.items() if reason)
     if len(sensible) == 1:
         reason = "it is the only numeric column that is no id, counter, constant or part of the calendar"
         return Targets(tuple(sensible), _decided(tuple(sensible), reason), ignored)
@@ -99,6 +88,25 @@ def find_targets(
     warnings = _months_of_years(likely)
     note = f"each of {listed('column', likely)} is a channel: {argument('target', 'NAME')} takes others"
     return Targets(tuple(likely), decided, ignored, warnings, (note,) if items.columns else ())
+
+
+def _counter(raw: RawTable, reasons: Mapping[str, str]) -> Targets:
+    """Return a column that counts up, of a table whose columns each have a reason against them.
+
+    Raises:
+        InputError: there is none.
+    """
+    counters = [name for name, reason in reasons.items() if reason == "a counter" and not _IDS.search(name)]
+    if counters:
+        warning = f"target {counters[0]} counts the rows up by one, which a series of measurements hardly does"
+        ignored = tuple((name, reason) for name, reason in reasons.items() if name != counters[0])
+        return Targets((counters[0],), _decided((counters[0],), "no other column is numeric"), ignored, (warning,))
+    found = f" ({'; '.join(f'{name}: {reason}' for name, reason in list(reasons.items())[:6])})" if reasons else ""
+    usable = [name for name, reason in reasons.items() if reason not in ("empty", "not numbers")]
+    advice = f" Name it: {any_of('target', usable)}." if usable else " Fill in values, or correct the cells."
+    raise InputError(
+        f"Found no numeric column to use as target among {listed('column', raw.frame.columns)}{found}.{advice}"
+    )
 
 
 def _months_of_years(names: Sequence[str]) -> tuple[str, ...]:
