@@ -29,7 +29,8 @@ def report(folder: Path, output: Path, sets: Mapping[str, Any], methods: Iterabl
         sets: data sets by name, in the order of the tables.
         methods: their names, likewise.
     """
-    rows = pd.DataFrame([read_json(path) for path in sorted(folder.glob("*.json"))])
+    cells = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    rows = pd.DataFrame([each for each in cells if each["cut"] == sets[each["set"]].cut])  # none of an earlier cut
     rows["score"] = [row[sets[row["set"]].score] for row in rows.to_dict("records")]
     found = [method for method in methods if method in set(rows["method"])]
     parts = [

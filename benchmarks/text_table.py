@@ -52,6 +52,8 @@ class TextSet:
         score: column of ``evaluate``.
         train_rows: training and validation sentences that a seed draws.
         test_rows: test sentences, the same for all.
+        epochs: passes over the training sentences; None for three.
+        class_weights: "balanced" where the rarer class would hardly be named otherwise.
     """
 
     train: str
@@ -61,6 +63,14 @@ class TextSet:
     score: str
     train_rows: int
     test_rows: int
+    epochs: int | None = None
+    class_weights: str | None = None
+
+    @property
+    def cut(self) -> dict[str, Any]:
+        """Return all of it, as JSON has it; what is left open is left out."""
+        said: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return {name: value for name, value in said.items() if value is not None}
 
     def rows(self, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return training and test rows, texts first, the label last."""
@@ -72,7 +82,9 @@ class TextSet:
 
 SETS = {
     "TREC": TextSet("trec/train", ("trec/test",), ("text", "label_coarse"), True, "accuracy", 400, 500),
-    "CoLA": TextSet("cola/in_domain_train", ("cola/in_domain_dev",), (3, 1), False, "matthews", 1000, 500),
+    "CoLA": TextSet(
+        "cola/in_domain_train", ("cola/in_domain_dev",), (3, 1), False, "matthews", 4000, 500, 1, "balanced"
+    ),
     "SST-2": TextSet("sst2/train", ("sst2/test",), (0, 1), False, "accuracy", 240, 500),
     "MRPC": TextSet(
         "mrpc/msr_paraphrase_train", ("mrpc/msr_paraphrase_test",), ("#1 String", "#2 String", "Quality"), True, "f1",
@@ -137,8 +149,8 @@ def cell_identity(name: str, seed: int, method: str, weights: str) -> dict[str, 
         "set": name,
         "seed": seed,
         "method": method,
-        "cut": asdict(SETS[name]),
-        "config": {"name": METHODS[method].name, **asdict(_config(method, seed))},  # type: ignore[call-overload]
+        "cut": SETS[name].cut,
+        "config": {"name": METHODS[method].name, **asdict(_config(name, method, seed))},  # type: ignore[call-overload]
         "weights_sha256": weights,
         "versions": library_versions(),
     }
@@ -151,7 +163,13 @@ def cell(base: TextClassifier, name: str, seed: int, method: str) -> dict[str, A
     started, processor = time.perf_counter(), time.process_time()
     *texts, label = map(str, train.columns)
     tuned = base.fit(
-        train, None, _config(method, seed), text_column=texts, label_column=label, validation_share=VALIDATION_SHARE
+        train,
+        None,
+        _config(name, method, seed),
+        text_column=texts,
+        label_column=label,
+        validation_share=VALIDATION_SHARE,
+        class_weights=known.class_weights,
     )
     spent = {"seconds": time.perf_counter() - started, "processor_seconds": time.process_time() - processor}
     scores = tuned.evaluate(test).set_index("classifier")
@@ -185,10 +203,10 @@ def encoder_folder() -> str:
     return str(package.get_model_path())
 
 
-def _config(method: str, seed: int) -> Any:
+def _config(name: str, method: str, seed: int) -> Any:
     """Return the settings of a cell; the best model on validation comes out, by however little."""
     config = text_fit_config(METHODS[method], seed)
-    training = replace(config.training, num_train_epochs=EPOCHS, evaluations=EVALUATIONS)
+    training = replace(config.training, num_train_epochs=SETS[name].epochs or EPOCHS, evaluations=EVALUATIONS)
     return replace(config, training=training, guard_margin=0.0)
 
 

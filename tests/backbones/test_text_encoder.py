@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AlbertConfig, AlbertModel, AutoModel, AutoTokenizer
+from transformers import AlbertConfig, AlbertModel, AutoConfig, AutoModel, AutoTokenizer
 
 from tests.tiny_text import save_tiny_text
 from tracetune.backbones.backbone import BlockwiseBackbone
@@ -47,6 +47,18 @@ def test_pairs_and_long_texts(tmp_path: Path) -> None:
     assert len(named["input_ids"][1]) == 12
     with pytest.raises(InputError, match="no patch_mask"):
         encoder.encode(torch.zeros(1, 1, 4, dtype=torch.int64), patch_mask=torch.zeros(1, 4))
+
+
+@pytest.mark.parametrize("family", ["roberta", "camembert", "mpnet", "bert"])
+def test_the_longest_text_that_has_positions_is_encoded(tmp_path: Path, family: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(save_tiny_text(tmp_path))
+    tokenizer.model_max_length = int(1e30)  # as tokenizers say that were saved without a limit
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}
+    config = AutoConfig.for_model(family, vocab_size=40, max_position_embeddings=20, pad_token_id=1, **sizes)
+    encoder = TextEncoder(AutoModel.from_config(config), tokenizer)
+    assert encoder.context_length == (20 if family == "bert" else 18)
+    numbers = torch.full((1, 1, encoder.context_length), 7)
+    assert encoder.encode(numbers).tokens.shape == (1, 1, encoder.context_length, 16)
 
 
 def test_a_model_of_another_build_runs_whole(tmp_path: Path) -> None:

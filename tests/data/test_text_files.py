@@ -36,6 +36,15 @@ def test_quotes_that_are_not_closed_are_part_of_the_text(tmp_path: Path) -> None
     assert list(found.columns) == ["Quality", "one", "two"]
 
 
+def test_cells_of_tabs_may_hold_ends_of_lines_in_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    frame = pd.DataFrame({"text": ["over two\nlines", 'a "bad" film', "a\ttab", "plain"], "label": list("abab")})
+    frame.to_csv(path, index=False, sep="\t")
+    pd.testing.assert_frame_equal(read_text_table(path), frame, check_dtype=False)
+    path.write_text('text\tlabel\n"open\t1\nshut"\t0\n')  # as many cells in each line: quotes are part of the text
+    assert read_text_table(path)["text"].tolist() == ['"open', 'shut"']
+
+
 def test_a_file_without_a_header_is_read_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "train.tsv.gz"
     path.write_bytes(gzip.compress(b"a good film\t1\na bad film\t0\nthe end\t1\n"))
@@ -54,6 +63,8 @@ def test_a_file_without_a_header_is_read_and_said(tmp_path: Path, caplog: pytest
         ("\ntext,label\na,b,c\n", "cannot be cut into cells: line 3 has 3 of them, the lines before 2. Put quotes"),
         ('text,label\na,b\n"c,d\n', "a quote in line 3 is never closed"),
         ("", "empty file"),
+        ("text,label\na good\0 film,1\n", "NUL byte in line 2"),
+        ("text,text,label\na film,a story,1\n", "distinct column names, found column 'text' more than once"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path: Path, content: str, message: str) -> None:

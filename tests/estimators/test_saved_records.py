@@ -31,6 +31,7 @@ CLASSIFIER = {
     "class_weights": [1, 1],
 }
 TEXTS = {
+    "class_weights": [1, 1],
     "classes": ["good", "bad"],
     "max_length": 32,
     "longest": 9,
@@ -92,6 +93,7 @@ def test_what_a_fit_writes_is_read(record: Any, content: dict[str, Any]) -> None
         (TextClassifierRecord, TEXTS, {"classes": []}),
         (TextClassifierRecord, TEXTS, {"max_length": 0}),
         (TextClassifierRecord, TEXTS, {"longest": 0}),
+        (TextClassifierRecord, TEXTS, {"class_weights": [1, 0]}),
         (TextClassifierRecord, TEXTS, {"text_columns": ["a", "b"]}),
         (SavedDetector, DETECTOR, {"items": []}),
         (SavedDetector, DETECTOR, {"channels": []}),

@@ -11,7 +11,7 @@ import torch
 from tests.tasks.test_classification import CHANNELS, CLASSES, waves
 from tests.tiny import CONTEXT, tiny_backbone
 from tracetune.backbones.loading import weights_digest
-from tracetune.estimators.classification.fit import class_logits
+from tracetune.estimators.class_logits import class_logits
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import cross_fit
 from tracetune.fitting.fit import compete

@@ -22,24 +22,27 @@ def batches(classes: int, samples: int, seed: int) -> list[dict[str, torch.Tenso
     return [{"tokens": tokens[rows], "labels": labels[rows]} for rows in (slice(half), slice(half, None))]
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-def test_the_head_has_the_probabilities_of_scikit_learn(classes: int) -> None:
+@pytest.mark.parametrize(("classes", "weights"), [(2, None), (3, None), (2, (0.5, 4.0)), (3, (1.0, 2.0, 9.0))])
+def test_the_head_has_the_probabilities_of_scikit_learn(classes: int, weights: tuple[float, ...] | None) -> None:
     head = PooledHead(6, classes).eval()
     train, validation = batches(classes, 40, seed=0), batches(classes, 30, seed=1)
-    found = fit_logistic(head, train, validation)
+    found = fit_logistic(head, train, validation, None if weights is None else np.array(weights))
     features, labels = (
         np.concatenate([batch[name].reshape(len(batch["labels"]), -1).numpy() for batch in train])
         for name in ("tokens", "labels")
     )
     scaler = StandardScaler().fit(features)
-    reference = LogisticRegression(C=found.inverse_penalty, max_iter=2000)
+    by_class = None if weights is None else dict(enumerate(weights))
+    reference = LogisticRegression(C=found.inverse_penalty, class_weight=by_class, max_iter=2000)
     reference.fit(scaler.transform(features), labels[:, 0])
     tokens, truth = (torch.cat([batch[name] for batch in validation]) for name in ("tokens", "labels"))
     with torch.no_grad():
         logits = head(tokens)
     expected = reference.predict_proba(scaler.transform(tokens.flatten(1).numpy()))
     np.testing.assert_allclose(logits.softmax(-1).numpy(), expected, atol=1e-3)
-    assert found.validation_loss == pytest.approx(float(torch.nn.functional.cross_entropy(logits, truth)), rel=1e-4)
+    losses = torch.nn.functional.cross_entropy(logits, truth, reduction="none")
+    expected_loss = losses.mean() if weights is None else (losses * torch.tensor(weights)[truth]).mean()
+    assert found.validation_loss == pytest.approx(float(expected_loss), rel=1e-4)
     assert found.validation_loss == min(found.losses)
     assert INVERSE_PENALTIES[found.losses.index(found.validation_loss)] == found.inverse_penalty
 

@@ -59,6 +59,11 @@ def test_losses_are_cross_entropies_and_batches_are_padded(encoder: TextEncoder)
     expected = -output.logits.log_softmax(-1)[torch.arange(3), batch["labels"]]
     torch.testing.assert_close(output.sample_losses, expected)
     torch.testing.assert_close(output.loss, expected.mean())
+    weighted = TextClassification(2, data.longest, class_weights=(0.5, 3.0)).model(encoder, PooledHeadConfig()).eval()
+    weighted.head = model.head
+    expected = expected * torch.tensor([0.5, 3.0])[batch["labels"]]
+    torch.testing.assert_close(weighted(**batch).sample_losses, expected)
+    torch.testing.assert_close(weighted(**batch).loss, expected.mean())
     ordered = data.by_length(np.array([0, 3, 5]))
     assert [len(numbers) for numbers in ordered.named["input_ids"]] == sorted(lengths)
     assert sorted(ordered.labels.tolist()) == sorted(batch["labels"].tolist())

@@ -16,7 +16,6 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoTokenizer,
-    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -64,7 +63,7 @@ class TextEncoder(Backbone):
         self.model = model
         self.tokenizer = tokenizer
         self.width = int(model.config.hidden_size)
-        self.context_length = _token_limit(model.config, tokenizer)
+        self.context_length = _token_limit(model, tokenizer)
         self.prefix: Prefix | None = None
         self._takes_types = "token_type_ids" in tokenizer.model_input_names
         self._blocks = next((name for name in _BLOCKS if _has_list(model, name)), None)
@@ -273,11 +272,15 @@ def _pretrained(name: str, source: str) -> tuple[PreTrainedModel, PreTrainedToke
     return model, tokenizer
 
 
-def _token_limit(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return the most tokens of a text, by model and tokenizer; positions of RoBERTa begin behind those of padding."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is not None and "roberta" in config.model_type:
-        positions -= int(config.pad_token_id or 0) + 1
+def _token_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the most tokens of a text, by model and tokenizer.
+
+    Positions of RoBERTa, CamemBERT, MPNet and others begin behind that of padding, which their table of positions has.
+    """
+    positions = getattr(model.config, "max_position_embeddings", None)
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    if positions is not None and (padding := getattr(table, "padding_idx", None)) is not None:
+        positions -= padding + 1
     limits = [limit for limit in (positions, tokenizer.model_max_length) if limit and 0 < limit < _UNLIMITED]
     return int(min(limits, default=512))
 

@@ -16,6 +16,7 @@ from tracetune.base.errors import InputError
 from tracetune.data.reading.dialect import SAMPLE_BYTES, find_encoding
 from tracetune.data.reading.files import damage_explained, file_kind, open_bytes, read_raw
 from tracetune.data.reading.options import ReadingOptions
+from tracetune.data.reading.raw import refuse_duplicate_names
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ def read_text_table(path: str | Path) -> pd.DataFrame:
     them are closed. Files without a header get names such as "column 1", which a line in the log says.
 
     Raises:
-        InputError: the file is missing, empty, damaged or of an unknown kind, or a line has too many cells.
+        InputError: the file is missing, empty, damaged or of an unknown kind, a line has too many cells, or two columns
+            have the same name.
     """
     source = Path(path)
     kind = file_kind(source)
@@ -40,6 +42,7 @@ def read_text_table(path: str | Path) -> pd.DataFrame:
         frame, first = _read_lines(source) if kind == "text" else _read_others(source)
     if not len(frame):
         raise InputError(f"Expected rows in {source.name}, found none.")
+    refuse_duplicate_names(frame.columns)
     frame = frame.set_axis(list(map(str, frame.columns)), axis=1)
     frame.attrs[FIRST_ROW] = first
     return frame
@@ -55,6 +58,8 @@ def _read_lines(source: Path) -> tuple[pd.DataFrame, int]:
     with open_bytes(source) as file:
         content = file.read()
     whole = _decoded(content)
+    if (place := whole.find("\0")) >= 0:  # pandas would cut the cell there
+        raise InputError(f"{source.name} holds a NUL byte in line {whole.count(chr(10), 0, place) + 1:,}. Remove it.")
     text = whole.lstrip("\n\r")
     first_line = 1 + whole[: len(whole) - len(text)].count("\n")
     first = text.partition("\n")[0]
@@ -101,10 +106,24 @@ def _decoded(content: bytes) -> str:
 
 
 def _is_quoted(text: str) -> bool:
-    """Return whether every cell that begins with a quote ends with one, and has none in between that is not doubled."""
+    """Return whether every cell that begins with a quote ends with one, and has none in between that is not doubled.
+
+    Cells may hold ends of lines where the lines themselves do not have as many cells each.
+    """
     cells = [cell for line in text.splitlines() for cell in line.split("\t") if cell.startswith('"')]
     inside = (cell[1:-1].replace('""', "") if len(cell) > 1 and cell.endswith('"') else '"' for cell in cells)
-    return bool(cells) and all('"' not in part for part in inside)
+    if bool(cells) and all('"' not in part for part in inside):
+        return True
+    return len({line.count("\t") for line in text.splitlines() if line}) > 1 and _is_even(text)
+
+
+def _is_even(text: str) -> bool:
+    """Return whether all quotes are closed and all rows have as many cells, where cells may hold ends of lines."""
+    try:
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
+        return len({len(row) for row in rows if row}) == 1
+    except csv.Error:
+        return False
 
 
 def _has_header(rows: pd.DataFrame) -> bool:

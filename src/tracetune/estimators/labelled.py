@@ -124,7 +124,7 @@ def class_numbers(
     one, many = nouns
     if len(given) != samples:
         raise InputError(f"Expected a label for each of {samples} {many}, found {len(given)} labels.")
-    names = [_name(label) for label in given]
+    names = [class_name(label) for label in given]
     missing = pd.isna(given) | masked | [not name.strip() for name in names]
     if missing.any():
         raise InputError(f"Expected a label for each {one}, found none for {one} {int(missing.argmax())}.")
@@ -146,7 +146,8 @@ def _listed(classes: Sequence[str], most: int = 10) -> str:
     return ", ".join(shown(name, 40) for name in classes[:most]) + more
 
 
-def _name(label: Label) -> str:
+def class_name(label: Label) -> str:
+    """Return a label as the name of a class: whole numbers without a point."""
     if isinstance(label, (float, np.floating)) and float(label).is_integer():
         return str(int(label))
     return label.decode(errors="replace") if isinstance(label, bytes) else str(label)  # ARFF files are read as bytes

@@ -43,6 +43,7 @@ def finetune(config: FinetuneConfig) -> TextClassifier:
             validation_share=config.labels.validation_share,
             text_column=config.source.text_column or None,
             label_column=config.source.label_column,
+            class_weights=config.labels.class_weights,
             callbacks=[ProgressBar()],
         )
         if is_main_process():

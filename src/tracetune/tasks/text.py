@@ -41,17 +41,25 @@ class TextModel(TaskModel):
         head: from pooled vectors [B, N', D] to logits [B, K].
         pooling: how tokens become these vectors.
         longest: most tokens of a text.
+        class_weights: [K] weight of the loss of samples of each class.
         name_or_path: where the encoder comes from.
     """
 
     labels = ("labels",)
 
     def __init__(
-        self, backbone: TextEncoder, head: nn.Module, pooling: PooledHeadConfig, longest: int, name_or_path: str = ""
+        self,
+        backbone: TextEncoder,
+        head: nn.Module,
+        pooling: PooledHeadConfig,
+        longest: int,
+        class_weights: tuple[float, ...],
+        name_or_path: str = "",
     ) -> None:
         super().__init__(backbone, head, name_or_path)
         self.pooling = pooling
         self.longest = longest
+        self.class_weights = class_weights
 
     @property
     def tokens_per_sample(self) -> int:
@@ -76,8 +84,10 @@ class TextModel(TaskModel):
         return {"tokens": tokens, "labels": batch["labels"]}
 
     def loss(self, outputs: Tensor, features: Mapping[str, Tensor]) -> TextOutput:
-        """Return the cross-entropy of logits [B, K]."""
-        losses = functional.cross_entropy(outputs, features["labels"], reduction="none")
+        """Return the cross-entropy of logits [B, K], weighted by class."""
+        labels = features["labels"]
+        weights = outputs.new_tensor(self.class_weights)[labels]
+        losses = weights * functional.cross_entropy(outputs, labels, reduction="none")
         return TextOutput(loss=losses.mean(), sample_losses=losses, logits=outputs)
 
     def _vectors(self, numbers: Tensor, attended: Tensor, types: Tensor | None) -> Tensor:
@@ -93,11 +103,13 @@ class TextClassification:
         classes: K.
         longest: most tokens of a text.
         name_or_path: where the encoder comes from.
+        class_weights: [K] weight of the samples of each class; none for 1.
     """
 
     classes: int
     longest: int
     name_or_path: str = ""
+    class_weights: tuple[float, ...] = ()
     name: ClassVar[str] = "text"
 
     @property
@@ -110,7 +122,8 @@ class TextClassification:
         if not isinstance(head, PooledHeadConfig):
             raise InputError(f"Expected a PooledHeadConfig as head of a text classifier, found {head!r}.")
         module = PooledHead(head.vectors * backbone.width, self.classes, head.dropout)
-        return TextModel(backbone, module, head, self.longest, self.name_or_path)
+        weights = self.class_weights or (1.0,) * self.classes
+        return TextModel(backbone, module, head, self.longest, weights, self.name_or_path)
 
     def zero_shot(self, backbone: TextEncoder) -> None:
         """Return None: no encoder knows the classes."""
@@ -119,7 +132,8 @@ class TextClassification:
     def solve_head(self, model: TaskModel, train: Features, validation: Features) -> float:
         """Solve the head by logistic regression; returns the validation loss."""
         assert is_head(model.head)
-        return fit_logistic(model.head, train, validation).validation_loss
+        weights = np.array(self.class_weights) if self.class_weights else None
+        return fit_logistic(model.head, train, validation, weights).validation_loss
 
 
 class LabelledTexts:

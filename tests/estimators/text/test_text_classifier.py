@@ -120,6 +120,34 @@ def test_a_table_without_labels_is_asked_for_those_of_the_fit(base: TextClassifi
         fitted.evaluate(frame[["review"]])
 
 
+def test_rare_classes_count_as_much_as_others_where_classes_are_balanced(
+    base: TextClassifier, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts, judged = reviews(200)
+    praised = np.array([label == "positive" for label in judged])
+    labels = np.where(praised & (np.random.default_rng(0).uniform(size=200) < 0.3), "rare", "usual")
+    with caplog.at_level(logging.WARNING):
+        plain = base.fit(texts, labels, method="linear_probe")
+        assert "50 texts that were held out the model names class 'usual' whatever it is given" in caplog.text
+        assert "class_weights='balanced'" in caplog.text
+        assert plain.trace["never_named"] == ["rare"]
+        caplog.clear()
+        assert plain.evaluate(texts, labels)["matthews"][0] == 0
+        assert "On 200 texts the model names class 'usual' whatever it is given" in caplog.text
+        caplog.clear()
+        balanced = base.fit(texts, labels, method="linear_probe", class_weights="balanced")
+        assert balanced.evaluate(texts, labels)["matthews"][0] > 0.2
+        assert not caplog.text
+    plain.save_pretrained(tmp_path / "plain")
+    balanced.save_pretrained(tmp_path / "balanced")
+    assert "it names class 'usual' whatever it is given" in (tmp_path / "plain" / "README.md").read_text()
+    assert "whatever" not in (tmp_path / "balanced" / "README.md").read_text()
+    expected = [200 / 2 / (labels == name).sum() for name in ("rare", "usual")]
+    loaded = TextClassifier.from_pretrained(tmp_path / "balanced", device="cpu")
+    assert loaded.trace["class_weights"] == pytest.approx(expected)
+    np.testing.assert_array_equal(loaded.predict(texts), balanced.predict(texts))
+
+
 def test_pairs_in_a_table_and_texts_that_are_too_long(
     base: TextClassifier, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

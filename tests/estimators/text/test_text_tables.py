@@ -24,6 +24,8 @@ SENTENCES = ["a good film", "a bad film", "the end is poor", "a lovely story"]
             ("#1 String", "#2 String"),
             "Quality",
         ),
+        ({"word": ["good", "bad", "poor", "fine"], "id": list("1234"), "kind": list("abba")}, ("word",), "kind"),
+        ({"review": SENTENCES, "stars": [5, 1, 1, 5], "user": list("abab")}, ("review",), "stars"),
         ({"id": [1, 2, 3, 4], "what it says": SENTENCES, "stars": [5, 1, 1, 5]}, ("what it says",), "stars"),
     ],
 )

@@ -1,6 +1,7 @@
 """The README.md of a saved classifier."""
 
 from tracetune.base.json_types import JsonObject
+from tracetune.estimators.named_classes import never_named_on_validation
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
 
@@ -27,7 +28,7 @@ probabilities = classifier.predict(values)  # arrays [channels, steps]
 
 {candidates}
 
-{verdict} Then it trained on all of them. Seed {seed}. Everything else about the run is in `trace.json`.
+{verdict} {never}Then it trained on all of them. Seed {seed}. Everything else about the run is in `trace.json`.
 """
 
 
@@ -41,6 +42,7 @@ def classifier_card(trace: JsonObject) -> str:
         channels=trace["channels"],
         candidates=markdown_table(candidate_rows(trace)),
         verdict=verdict(trace),
+        never=never_named_on_validation(trace),
         seed=trace["seed"],
         **trace["data"],
     )

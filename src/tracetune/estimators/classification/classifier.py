@@ -20,16 +20,12 @@ from tracetune.data.forecast_frame import free_name, of_kind
 from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
 from tracetune.data.windows import batches
 from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
+from tracetune.estimators.class_logits import class_logits
+from tracetune.estimators.class_weights import ClassWeights
 from tracetune.estimators.classification.card import classifier_card
 from tracetune.estimators.classification.config import classifier_config
 from tracetune.estimators.classification.evaluation import ClassEvaluation
-from tracetune.estimators.classification.fit import (
-    ClassWeights,
-    LabelledSamples,
-    checked_context,
-    class_logits,
-    fit_classifier,
-)
+from tracetune.estimators.classification.fit import LabelledSamples, checked_context, fit_classifier
 from tracetune.estimators.classification.labelled_tables import (
     SeriesData,
     TableSource,
@@ -46,6 +42,7 @@ from tracetune.estimators.labelled import (
     require_classes,
     require_share,
 )
+from tracetune.estimators.named_classes import say_never_named, say_never_named_in_fit
 from tracetune.estimators.saved_model import merged_model
 from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.fitting.config import FitConfig, with_method
@@ -225,6 +222,7 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
             class_weights=class_weights,
             callbacks=callbacks,
         )
+        say_never_named_in_fit(trace, f"{trace['data']['held_out']} series that were held out")
         return Classifier(*parts, model=fitted.model, trace=trace, history=fitted.record.history, device=device)
 
     def predict(self, values: Iterable[np.ndarray], *, batch_size: int = 256) -> np.ndarray:
@@ -299,7 +297,9 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
         values, given, _ = labelled_samples(test, labels, label_column, columns, remembered)
         series = checked_samples(values, self._fitted_record().channels)
         numbers, _ = class_numbers(given, len(series), self.classes)
-        return ClassEvaluation.of(self.predict(series, batch_size=batch_size), numbers, self.classes)
+        probabilities = self.predict(series, batch_size=batch_size)
+        say_never_named(probabilities, numbers, self.classes, f"{len(series)} series")
+        return ClassEvaluation.of(probabilities, numbers, self.classes)
 
     def explain(self, values: Iterable[np.ndarray], class_name: str | None = None) -> list[np.ndarray]:
         """Return how much each step of each channel speaks for a class: gradient x input, [C, L] a series.

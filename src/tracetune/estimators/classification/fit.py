@@ -3,11 +3,10 @@
 Shapes: S samples, C channels, T context, K classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import torch
 from torch import nn
 from transformers import TrainerCallback
 
@@ -15,8 +14,9 @@ from tracetune.backbones.backbone import Backbone
 from tracetune.base.errors import InputError, argument
 from tracetune.base.json_types import JsonObject
 from tracetune.data.batch_source import BatchSource
-from tracetune.data.windows import batches
-from tracetune.estimators.labelled import Label
+from tracetune.estimators.class_logits import class_logits
+from tracetune.estimators.class_weights import ClassWeights, weights_of_classes
+from tracetune.estimators.named_classes import classes_never_named
 from tracetune.estimators.saved_model import base_of
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import CrossFitted, cross_fit
@@ -25,10 +25,6 @@ from tracetune.heads.calibration import best_factor
 from tracetune.tasks.classification import Classification
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
 from tracetune.tasks.scales import resampled, usable_scales
-
-BALANCED = "balanced"
-ClassWeights = Mapping[Label, float] | str | None
-"""Weight of each class by name, "balanced", or None for 1."""
 
 
 def checked_context(backbone: Backbone, context_length: int | None) -> int:
@@ -73,7 +69,7 @@ def fit_classifier(
     callbacks: Sequence[TrainerCallback],
 ) -> tuple[CrossFitted, JsonObject]:
     """Fine-tune, see `Classifier.fit`; returns what was fitted, and its record as in trace.json."""
-    weights = _class_weights(class_weights, samples)
+    weights = weights_of_classes(class_weights, samples.numbers, samples.classes)
     channels, classes = len(samples.series[0]), samples.classes
     task = Classification(len(classes), channels, context_length, base_name, weights)
     head = config.head or task.default_head
@@ -96,42 +92,8 @@ def fit_classifier(
         "context_length": context_length,
         "temperature": 1 / factor,
         "class_weights": list(weights),
+        "never_named": classes_never_named(fitted.outputs, truth, classes),
         "columns": samples.columns,
         "base_model": asdict(base_of(base_name, fitted.backbone_sha256, fitted.model, tuned_before=False)),
         "data": {"samples": len(source), "folds": len(parts), "held_out": len(held_out)},
     }
-
-
-def _class_weights(wanted: ClassWeights, samples: LabelledSamples) -> tuple[float, ...]:
-    """Return a weight for each class; balanced ones give each class the same sum.
-
-    Raises:
-        InputError: another word than "balanced", a class without weight or unknown, or a weight that is not positive.
-    """
-    classes = samples.classes
-    if wanted is None:
-        return (1.0,) * len(classes)
-    if isinstance(wanted, str):
-        if wanted != BALANCED:
-            raise InputError(
-                f"Expected {argument('class_weights')} {BALANCED!r} or a weight for each class, found {wanted!r}."
-            )
-        counts = np.bincount(samples.numbers, minlength=len(classes))
-        return tuple((len(samples.numbers) / len(classes) / counts).tolist())
-    found = {str(name): weight for name, weight in wanted.items()}
-    if set(found) != set(classes):
-        raise InputError(
-            f"Expected {argument('class_weights')} of the classes {', '.join(classes)}, found {', '.join(found)}."
-        )
-    weights = tuple(float(found[name]) for name in classes)
-    if not all(np.isfinite(weight) and weight > 0 for weight in weights):
-        raise InputError(f"Expected {argument('class_weights')} above 0, found {wanted}.")
-    return weights
-
-
-def class_logits(model: nn.Module, source: BatchSource, *, device: str, batch_size: int = 256) -> np.ndarray:
-    """Return logits [S, K] of series, or of a head's features of them, float64."""
-    model.eval()
-    with torch.inference_mode():
-        found = [model(**batch).logits for batch in batches(source, batch_size, device)]
-    return torch.cat(found).double().cpu().numpy()

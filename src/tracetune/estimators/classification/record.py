@@ -5,9 +5,10 @@ Shapes: C channels, T context.
 
 from dataclasses import dataclass, field
 
-from tracetune.base.errors import InputError, shown
+from tracetune.base.errors import InputError
 from tracetune.base.json_types import JsonObject
 from tracetune.base.schema import require_counts, require_names
+from tracetune.estimators.class_weights import require_weights
 from tracetune.estimators.fitted_record import FittedRecord
 from tracetune.heads.classification import ClassificationHeadConfig
 from tracetune.tasks.classification import Classification
@@ -40,8 +41,7 @@ class ClassifierRecord(FittedRecord):
         require_counts(self, "channels", "context_length")
         if self.temperature <= 0:
             raise InputError(f"Expected a temperature above 0, found {self.temperature}.")
-        if len(self.class_weights) != len(self.classes) or any(weight <= 0 for weight in self.class_weights):
-            raise InputError(f"Expected a weight above 0 for each class, found {shown(self.class_weights)}.")
+        require_weights(self.class_weights, self.classes)
 
     def task(self, name: str) -> Classification:
         """Return the task that it was fitted for."""

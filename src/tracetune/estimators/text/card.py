@@ -1,6 +1,7 @@
 """The README.md of a saved text classifier: what it is, how to load it, how its candidates did."""
 
 from tracetune.base.json_types import JsonObject
+from tracetune.estimators.named_classes import never_named_on_validation
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
 
@@ -27,7 +28,7 @@ probabilities = classifier.predict({example})
 
 {candidates}
 
-{verdict} Seed {seed}. Everything else about the run is in `trace.json`.
+{verdict} {never}Seed {seed}. Everything else about the run is in `trace.json`.
 """
 
 
@@ -43,5 +44,6 @@ def text_classifier_card(trace: JsonObject) -> str:
         example='[("one text", "another text")]' if trace["pairs"] else '["a text"]',
         candidates=markdown_table(candidate_rows(trace)),
         verdict=verdict(trace),
+        never=never_named_on_validation(trace),
         seed=trace["seed"],
     )

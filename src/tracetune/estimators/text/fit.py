@@ -8,6 +8,8 @@ from transformers import TrainerCallback
 
 from tracetune.backbones.text_encoder import TextEncoder
 from tracetune.base.json_types import JsonObject
+from tracetune.estimators.class_logits import class_logits
+from tracetune.estimators.named_classes import classes_never_named
 from tracetune.estimators.saved_model import base_of
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
@@ -15,7 +17,7 @@ from tracetune.fitting.methods.method import Method, method_named
 from tracetune.fitting.names import NONE
 from tracetune.fitting.run import Run
 from tracetune.tasks.task import TrainingData
-from tracetune.tasks.text import TextClassification
+from tracetune.tasks.text import LabelledTexts, TextClassification
 from tracetune.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -73,6 +75,9 @@ def fit_text_classifier(
     """Fine-tune, see `TextClassifier.fit`; returns what was fitted, and its record as in trace.json."""
     with Run.at(config.checkpoints, device, callbacks, restart=config.restart) as run:
         fitted = fit(texts.task, encoder, texts.data, config, run)
+    held_out = texts.data.validation
+    assert isinstance(held_out, LabelledTexts), "as texts are tokenised"
+    logits = class_logits(fitted.model, held_out, device=device, batch_size=config.training.batch_size)
     return fitted, {
         **fitted.record.to_json(),
         "classes": texts.classes,
@@ -80,6 +85,8 @@ def fit_text_classifier(
         "longest": texts.task.longest,
         "pairs": texts.pairs,
         "text_columns": [] if texts.columns is None else list(texts.columns.texts),
+        "never_named": classes_never_named(logits, held_out.labels.numpy(), texts.classes),
+        "class_weights": list(texts.task.class_weights),
         "label_column": None if texts.columns is None else texts.columns.label,
         "base_model": asdict(base_of(base_name, fitted.backbone_sha256, fitted.model, tuned_before=False)),
         "data": {

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tracetune.base.errors import InputError, shown
 from tracetune.base.schema import require_counts, require_names
+from tracetune.estimators.class_weights import require_weights
 from tracetune.estimators.fitted_record import FittedRecord
 from tracetune.heads.pooled import PooledHeadConfig
 from tracetune.tasks.text import TextClassification
@@ -21,6 +22,7 @@ class TextClassifierRecord(FittedRecord):
         text_columns: columns of the table that it was fitted on; empty where that was no table.
         label_column: likewise.
         head: configuration of the head.
+        class_weights: of the loss, in the order of the classes.
     """
 
     classes: list[str]
@@ -30,13 +32,15 @@ class TextClassifierRecord(FittedRecord):
     text_columns: list[str]
     label_column: str | None
     head: PooledHeadConfig
+    class_weights: list[float]
 
     def __post_init__(self) -> None:
         require_names(self, "classes", 2)
         require_counts(self, "max_length", "longest")
+        require_weights(self.class_weights, self.classes)
         if self.text_columns and len(self.text_columns) != 1 + self.pairs:
             raise InputError(f"Expected {1 + self.pairs} columns of texts, or none, found {shown(self.text_columns)}.")
 
     def task(self, name: str) -> TextClassification:
         """Return the task that it was fitted for."""
-        return TextClassification(len(self.classes), self.longest, name)
+        return TextClassification(len(self.classes), self.longest, name, tuple(self.class_weights))

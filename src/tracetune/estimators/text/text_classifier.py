@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
+from scipy.special import softmax
 from torch import nn
 from transformers import TrainerCallback
 
@@ -18,9 +18,11 @@ from tracetune.data.forecast_frame import free_name, of_kind
 from tracetune.data.reading.frames import kind_of
 from tracetune.data.reading.raw import listed
 from tracetune.data.reading.sources import Frame, FrameOfKind
-from tracetune.data.windows import batches
 from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
+from tracetune.estimators.class_logits import class_logits
+from tracetune.estimators.class_weights import ClassWeights, weights_of_classes
 from tracetune.estimators.labelled import Labels, class_numbers, require_classes, require_share
+from tracetune.estimators.named_classes import say_never_named, say_never_named_in_fit
 from tracetune.estimators.scored_modules import ScoredModules, scored
 from tracetune.estimators.text.card import text_classifier_card
 from tracetune.estimators.text.evaluation import text_scores
@@ -142,6 +144,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         validation_share: float = _VALIDATION_SHARE,
         text_column: ColumnNames = None,
         label_column: str | None = None,
+        class_weights: ClassWeights = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> "TextClassifier":
         """Fine-tune on labelled texts.
@@ -154,6 +157,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
             validation_share: share of each class that chooses the model and does not train.
             text_column: of a table: the column of the texts, two for pairs; None looks for it, and says what it found.
             label_column: of a table: the column of the labels; likewise.
+            class_weights: weight of each class by name, "balanced" for the same sum in each, or None.
             callbacks: Trainer callbacks, e.g. a progress bar.
 
         Returns:
@@ -171,9 +175,11 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
             validation_share=validation_share,
             text_column=text_column,
             label_column=label_column,
+            class_weights=class_weights,
         )
         parts, device = (self.backbone, self.base_name, self.max_length), str(self.device)
         fitted, trace = fit_text_classifier(*parts, found, config, device, callbacks)
+        say_never_named_in_fit(trace, f"{len(found.data.validation)} texts that were held out")
         return TextClassifier(*parts, model=fitted.model, trace=trace, history=fitted.record.history, device=device)
 
     def predict(self, texts: Iterable[Text], *, batch_size: int = 64) -> np.ndarray:
@@ -237,6 +243,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         numbers, _ = class_numbers(given, len(texts), known.classes, _NOUNS)
         samples, _ = self._tokenized(texts, numbers)
         probabilities = self._probabilities(samples, batch_size)
+        say_never_named(probabilities, numbers, known.classes, f"{len(texts)} texts")
         return beside_most_frequent(text_scores, probabilities, numbers)
 
     def scored_modules(
@@ -256,6 +263,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         validation_share: float = _VALIDATION_SHARE,
         text_column: ColumnNames = None,
         label_column: str | None = None,
+        class_weights: ClassWeights = None,
     ) -> FitTexts:
         """Return labelled texts, tokenised, in training and validation ones; see `fit`.
 
@@ -270,7 +278,8 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         samples, cut = self._tokenized(texts, numbers)
         train_rows, validation_rows = split_samples(numbers, validation_share, seed)
         data = TrainingData(samples.by_length(train_rows), samples.by_length(validation_rows))
-        task = TextClassification(len(classes), samples.longest, self.base_name)
+        weights = weights_of_classes(class_weights, numbers, classes)
+        task = TextClassification(len(classes), samples.longest, self.base_name, weights)
         return FitTexts(task, data, classes, texts.second is not None, columns, cut)
 
     def _columns(
@@ -306,16 +315,11 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
 
     def _probabilities(self, samples: LabelledTexts, batch_size: int) -> np.ndarray:
         """Return probabilities [S, K]; texts of about the same length share a batch."""
-        model, rows = self._fitted_model(), samples.order()
+        rows = samples.order()
         ordered = samples.by_length(np.arange(len(samples)))
-        with torch.inference_mode():
-            logits = [
-                model(**{name: entry for name, entry in batch.items() if name != "labels"}).logits
-                for batch in batches(ordered, batch_size, self.device)
-            ]
-        found = torch.cat(logits).double().softmax(dim=-1).cpu().numpy()
-        probabilities = np.empty_like(found)
-        probabilities[rows] = found
+        logits = class_logits(self._fitted_model(), ordered, device=str(self.device), batch_size=batch_size)
+        probabilities = np.empty_like(logits)
+        probabilities[rows] = softmax(logits, axis=1)
         return probabilities
 
 

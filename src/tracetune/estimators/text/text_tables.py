@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument, shown
+from tracetune.base.plain_numbers import plain_number
 from tracetune.data.reading.frames import raw_of_frame
 from tracetune.data.reading.raw import listed
 from tracetune.data.reading.sources import Frame
@@ -21,7 +22,9 @@ from tracetune.estimators.text.texts import Text, TextData, Texts, checked_texts
 
 logger = logging.getLogger(__name__)
 
-LABEL_NAMES = ("label", "labels", "class", "target", "category", "label_coarse", "quality", "sentiment", "y")
+LABEL_NAMES = (
+    "label", "labels", "class", "target", "category", "label_coarse", "quality", "sentiment", "stars", "rating", "y",
+)  # fmt: skip
 TEXT_NAMES = ("text", "sentence", "content", "review", "document", "question", "title", "tweet", "message")
 PAIR_NAMES = (
     ("sentence1", "sentence2"),
@@ -33,6 +36,7 @@ PAIR_NAMES = (
     ("#1 string", "#2 string"),
 )
 _WORDS = 1.5  # words a cell on average, from which on a column is taken for texts
+_FIRST = 200  # cells that are looked at
 _MOST_CLASSES = 0.5  # of the rows: a column with more different values is no label
 
 ColumnNames = str | Sequence[str] | None
@@ -192,7 +196,8 @@ def _text_columns(frame: pd.DataFrame, label: str | None) -> tuple[str, ...]:
         if first in names and second in names:
             return names[first], names[second]
     known = [names[name] for name in TEXT_NAMES if name in names]
-    for candidates in (texts, [name for name in texts if name in known], known):
+    words = [name for name in names.values() if _is_text(frame[name], fewest_words=0) and not _is_number(frame[name])]
+    for candidates in (texts, [name for name in texts if name in known], known, words):
         if len(candidates) == 1:
             return (candidates[0],)
     raise InputError(
@@ -201,11 +206,15 @@ def _text_columns(frame: pd.DataFrame, label: str | None) -> tuple[str, ...]:
     )
 
 
-def _is_text(column: pd.Series) -> bool:
-    cells = column.head(200).tolist()
+def _is_text(column: pd.Series, fewest_words: float = _WORDS) -> bool:
+    cells = column.head(_FIRST).tolist()
     if not cells or not all(isinstance(cell, str) for cell in cells):
         return False
-    return sum(len(cell.split()) for cell in cells) / len(cells) >= _WORDS
+    return sum(len(cell.split()) for cell in cells) / len(cells) >= fewest_words
+
+
+def _is_number(column: pd.Series) -> bool:
+    return all(plain_number(cell) is not None for cell in column.head(_FIRST))
 
 
 def _is_nested(cell: object) -> bool:

@@ -1,6 +1,7 @@
 """Settings of the commands for texts; defaults are those of the library."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
@@ -90,13 +91,16 @@ class TextTraining:
 
 @dataclass(frozen=True)
 class LabelsChoice:
-    """The texts that choose the model.
+    """The texts that choose the model, and the weights of classes.
 
     Attributes:
         validation_share: share of each class that chooses the model and does not train.
+        class_weights: balanced gives each class the same weight, however many texts it has; without it each text counts
+            the same.
     """
 
     validation_share: float = 0.25
+    class_weights: Literal["balanced"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
