@@ -35,7 +35,7 @@ TokenNumbers = dict[str, list[list[int]]]
 
 _BLOCKS = ("encoder.layer", "transformer.layer")  # where BERT and its relatives, and DistilBERT, keep their blocks
 _UNLIMITED = 1_000_000  # tokenizers without a limit say something beyond
-_SAME = 1e-4  # of the largest hidden state: how far block by block may be from the model's own forward pass
+_SAME = 1e-5  # of the largest hidden state: how far block by block may be from the model's own forward pass
 _TRIAL = "One text, to see what comes out."
 
 
