@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers.trainer_callback import DefaultFlowCallback
 
 from tests.tiny import HORIZON, tiny_forecast_model
 from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
@@ -91,6 +92,21 @@ def test_there_are_no_more_validation_rounds_than_asked_for(tmp_path: Path, step
     run = build_trainer(tiny_forecast_model(), replace(CONFIG, max_steps=steps), windows(), windows(seed=1), tmp_path)
     run.train()
     assert [entry["step"] for entry in run.state.log_history if "eval_loss" in entry] == rounds
+
+
+def test_the_last_step_is_measured_whatever_the_release_of_transformers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = DefaultFlowCallback.on_step_end
+
+    def only_at_intervals(self: DefaultFlowCallback, args, state, control, **kwargs: object):  # as in 5.0
+        flow(self, args, state, control, **kwargs)
+        control.should_evaluate &= state.global_step % state.eval_steps == 0
+
+    monkeypatch.setattr(DefaultFlowCallback, "on_step_end", only_at_intervals)
+    run = build_trainer(tiny_forecast_model(), replace(CONFIG, max_steps=14), windows(), windows(seed=1), tmp_path)
+    run.train()
+    assert [entry["step"] for entry in run.state.log_history if "eval_loss" in entry] == [4, 8, 12, 14]
 
 
 def test_no_validation_before_the_first_evaluation(tmp_path: Path) -> None:

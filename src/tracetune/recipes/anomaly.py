@@ -1,7 +1,5 @@
 """Fine-tune an anomaly detector, find anomalies with it, and measure it."""
 
-from pathlib import Path
-
 import pandas as pd
 from rich.console import Console
 from statsmodels.datasets import elnino
@@ -91,17 +89,13 @@ def detect(config: DetectConfig) -> pd.DataFrame:
         write_series(events, run.events, panel.origin, quiet=True)
     if run.plot is not None:
         figure = detector.plot(panel, threshold, reference=reference)
-        write_plot(figure, run.plot, f"Events in {_name(config.source)}", {"Events": events})
+        write_plot(figure, run.plot, f"Events in {config.source.name}", {"Events": events})
     print_table("Events", _shown(events.head(20)))
     found = f"{len(events)} event{'' if len(events) == 1 else 's'}"
     console.print(f"{found} in {len(scores):,} steps. Written to {run.output}.", markup=False)
     if run.plot is not None:
         console.print(where_drawn(run.plot), markup=False)
     return events
-
-
-def _name(source: DataSource) -> str:
-    return source.dataset or Path(str(source.data)).name
 
 
 def evaluate(config: EvaluateConfig) -> pd.DataFrame:

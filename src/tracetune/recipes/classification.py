@@ -1,7 +1,5 @@
 """Fine-tune a classifier, classify series with it, and measure it."""
 
-from pathlib import Path
-
 import pandas as pd
 from rich.console import Console
 
@@ -69,9 +67,9 @@ def evaluate(config: EvaluateConfig) -> ClassEvaluation:
     found = classifier.evaluate(_read(config.source, classifier), batch_size=config.batch_size)
     print_evaluation(found)
     if config.plot is not None:
-        name = Path(config.source.path).name
         tables = {"Scores": found.scores, "By class": found.per_class}
-        write_plot(confusion_figure(found.confusion), config.plot, f"Classes of {name}: true and predicted", tables)
+        title = f"Classes of {config.source.name}: true and predicted"
+        write_plot(confusion_figure(found.confusion), config.plot, title, tables)
         Console(highlight=False, soft_wrap=True).print(where_drawn(config.plot), markup=False)
     return found
 
@@ -81,7 +79,7 @@ def _read(source: LabelledSource, classifier: Classifier | None = None, *, label
     remembered = None if classifier is None else classifier.remembered
     table = read_labelled(source.path, source.label_column, source.keywords(), remembered=remembered, labelled=labelled)
     if is_main_process():
-        Console(highlight=False, soft_wrap=True).print(f"{Path(source.path).name}: {table.line}", markup=False)
+        Console(highlight=False, soft_wrap=True).print(f"{source.name}: {table.line}", markup=False)
     return table
 
 

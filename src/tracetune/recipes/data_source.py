@@ -66,6 +66,11 @@ class TableSource:
     sheet: str | None = None
     missing: tuple[str, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """Return what the series are called in titles: the table's file without its folder."""
+        return Path(str(self.data)).name
+
     def keywords(self) -> ReadingKeywords:
         """Return what is pinned about the table, by the names of `ReadingOptions`."""
         values = {each.name: getattr(self, each.name) for each in fields(TableSource) if each.name != "data"}
@@ -89,6 +94,11 @@ class DataSource(TableSource):
             raise InputError(f"Expected either a table, such as sales.csv, or --dataset NAME, found {found}.")
         if self.data is not None:
             require_file(self.data)
+
+    @property
+    def name(self) -> str:
+        """Return what the series are called in titles: the data set, or the table's file without its folder."""
+        return self.dataset or super().name
 
     def options(self) -> ReadingOptions:
         """Return what is pinned about the table.

@@ -1,7 +1,5 @@
 """Backtest a model and naive forecasts on a table or a known data set; print and draw the errors."""
 
-from pathlib import Path
-
 from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel
 from tracetune.data.splits import DividedPanel, split_panel
@@ -56,7 +54,6 @@ def _series(forecaster: Forecaster, config: EvaluateConfig) -> tuple[Panel | Div
 def _draw(forecaster: Forecaster, panel: Panel, found: Evaluation, config: EvaluateConfig, path: str) -> None:
     """Draw the last forecast of the worst items and the median one, beside what came."""
     notes = rows_to_draw(found, panel)
-    name = config.source.dataset or Path(str(config.source.data)).name
-    title = f"Backtest on {name}: the last forecast beside what came"
+    title = f"Backtest on {config.source.name}: the last forecast beside what came"
     figure = forecaster.plot(panel, rows=list(notes), hold_back=forecaster.prediction_length, notes=notes, title=title)
     write_plot(figure, path, title, {"All items": found.overall, "By item": found.items})

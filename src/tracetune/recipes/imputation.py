@@ -1,7 +1,5 @@
 """Fine-tune an imputer, fill the gaps of a table with it, and measure it."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 from rich.console import Console
@@ -72,8 +70,8 @@ def impute(config: ImputeConfig) -> pd.DataFrame:
     write_series(table, run.output, origin, times=[origin.timestamp_column])
     console.print(f"{_filled_in(table, source.panel)}, {len(table):,} rows written to {run.output}.", markup=False)
     if run.plot is not None:
-        name = Path(config.source.data).name
-        write_plot(imputer.plot(fills), run.plot, f"Gaps of {name}, filled in", {"Gaps": _gaps(source.panel)})
+        title = f"Gaps of {config.source.name}, filled in"
+        write_plot(imputer.plot(fills), run.plot, title, {"Gaps": _gaps(source.panel)})
         console.print(where_drawn(run.plot), markup=False)
     return table
 

@@ -68,7 +68,7 @@ def inspect_table(config: InspectConfig) -> Inspection | None:
     besides = imputation_proposal(source, reading.panel), text_proposal(source, raw, known)
     others += [each for each in besides if each is not None]
     inspection = Inspection(
-        name=Path(str(source.data)).name,
+        name=source.name,
         reading=reading,
         facts=facts,
         autocorrelation=median_autocorrelation(values)[0],

@@ -82,7 +82,6 @@ def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> int:
 
 
 def _title(config: PredictConfig, panel: Panel, forecast: pd.DataFrame) -> str:
-    name = config.source.dataset or Path(str(config.source.data)).name
     series = len(panel) * len(panel.channels)
     some = f", {min(series, 6)} of {series:,} series" if series > 6 else ""
-    return f"Forecast of {name}, {len(forecast) // series} steps{some}"
+    return f"Forecast of {config.source.name}, {len(forecast) // series} steps{some}"

@@ -3,7 +3,6 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -40,7 +39,7 @@ class Proposal:
 def finetune_command(source: DataSource, task: str, more: Sequence[str] = ()) -> str:
     """Return the command that fine-tunes for a task on a table, which is read with the flags that were given."""
     words = [str(source.data)] if task == "text" else source_words(source)
-    stem = Path(str(source.data)).name.partition(".")[0]
+    stem = source.name.partition(".")[0]
     named = ["--task", task] if task != "forecasting" else []
     folder = f"runs/{stem}" if task == "forecasting" else f"runs/{stem}-{task}"
     return shlex.join(["tracetune", "finetune", *words, *named, *more, "--output", folder])
