@@ -36,8 +36,11 @@ def test_finetune_impute_and_evaluate(
     assert filled["a_filled"].sum() == 13 and filled["b_filled"].sum() == 2
     assert filled[["a", "b"]].notna().all(axis=None)
     assert Path("filled.png").stat().st_size > 1000
-    run("evaluate train.csv --model run --pattern blocks --share 0.2 --output errors.csv")
+    run("evaluate train.csv --model run --pattern blocks --share 0.2 --output errors.csv --plot hidden.html")
     assert pd.read_csv("errors.csv")["method"].tolist()[0] == "model"
+    page = Path("hidden.html").read_text()
+    assert page.count("<svg") == 1 and "<h1>train.csv: 20 % of the steps hidden, blocks</h1>" in page
+    assert "<td>seasonal median</td>" in page
     assert "15 values filled in (a 13, b 2), 800 rows" in " ".join(capsys.readouterr().out.split())
     long_table(frame).to_csv("long.csv", index=False)
     run("impute long.csv --model base --output long_filled.csv --plot gaps.html")

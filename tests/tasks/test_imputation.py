@@ -74,6 +74,12 @@ def test_patterns_hide_about_the_share_that_is_asked_for(pattern: str, channels:
     assert not hidden.all(axis=(1, 2)).any()
 
 
+@pytest.mark.parametrize("share", [0.05, 0.125, 0.5, 0.9])
+def test_blocks_hide_the_share_to_the_step(share: float) -> None:
+    generator = np.random.default_rng(0)
+    assert {draw_hidden("blocks", share, (2, 512), generator).mean() for _ in range(20)} == {round(512 * share) / 512}
+
+
 def test_windows_hide_only_what_they_may_and_show_nothing_of_it() -> None:
     known = panel(length=300)
     values = [series.values.astype(np.float32) for series in known]

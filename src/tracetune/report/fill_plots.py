@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tracetune.base.runs import runs_of
-from tracetune.report.figures import BLUE, DPI, GREY, add_legend, legend_entries, require_panels, written_figure
+from tracetune.report.figures import BLUE, DPI, GREY, RED, add_legend, legend_entries, require_panels, written_figure
 
 _MOST_STEPS = 600  # drawn of a series, around its longest gap: with more, gaps could not be seen
 
@@ -22,16 +22,18 @@ class FilledPanel:
         timestamps: [L], dates or numbers.
         values: [L], NaN where missing.
         filled: [L], without gaps.
-        low: [L], lower end of the band around what was filled in.
+        low: [L], lower end of the band around what was filled in; None without a band.
         high: [L], upper end.
+        whole: [L], the values before some were hidden; None where nothing was.
     """
 
     title: str
     timestamps: np.ndarray
     values: np.ndarray
     filled: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    whole: np.ndarray | None = None
 
 
 def fill_figure(panels: Sequence[FilledPanel], path: str | Path | None = None) -> Figure:
@@ -53,8 +55,13 @@ def fill_figure(panels: Sequence[FilledPanel], path: str | Path | None = None) -
         near = missing | before | after  # so that a filled line meets its ends
         line = np.where(near, panel.filled[part], np.nan)
         lone = missing & ~before & ~after
-        band = [np.where(missing, each[part], np.nan) for each in (panel.low, panel.high)]
-        axes.fill_between(times, *band, color=BLUE, alpha=0.25, linewidth=0, label="80 % interval")
+        if panel.low is not None and panel.high is not None:
+            band = [np.where(missing, each[part], np.nan) for each in (panel.low, panel.high)]
+            axes.fill_between(times, *band, color=BLUE, alpha=0.25, linewidth=0, label="80 % interval")
+        if panel.whole is not None:
+            hidden = np.where(near, panel.whole[part], np.nan)
+            axes.plot(times, hidden, ":", color=RED, linewidth=1.2, label="hidden")
+            axes.plot(times[lone], hidden[lone], ".", color=RED, markersize=3)
         axes.plot(times, panel.values[part], color=GREY, linewidth=1.2, label="observed")
         axes.plot(times, line, color=BLUE, linewidth=1.5, label="filled in")
         axes.plot(times[lone], panel.filled[part][lone], ".", color=BLUE, markersize=4)

@@ -31,12 +31,12 @@ _LARGEST_RELATED = 4000  # steps, enough to know which channels go together
 
 
 def draw_hidden(pattern: str, share: float, shape: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
-    """Return which steps [C, T] to hide, about a share of all.
+    """Return which steps [C, T] to hide, a share of all; of points and of whole channels about one.
 
     Args:
         pattern: "points" hides single steps of each channel by itself, "blocks" runs of 4 to 32 steps of all channels
-            at once, "sub-sequences" one run of share * T steps in each channel at a place of its own, "channels" whole
-            channels (of a single one, a sub-sequence).
+            at once (the last one is cut to the share), "sub-sequences" one run of share * T steps in each channel at a
+            place of its own, "channels" whole channels (of a single one, a sub-sequence).
         share: between 0 and 1.
         shape: C and T.
         generator: source of random numbers.
@@ -67,8 +67,8 @@ def _runs(share: float, length: int, generator: np.random.Generator) -> np.ndarr
     """Draw runs of hidden steps [T]."""
     hidden = np.zeros(length, dtype=bool)
     wanted = max(1, round(share * length))
-    while hidden.sum() < wanted:
-        size = min(int(generator.integers(_BLOCK[0], _BLOCK[1] + 1)), wanted)
+    while (left := wanted - int(hidden.sum())) > 0:
+        size = min(int(generator.integers(_BLOCK[0], _BLOCK[1] + 1)), left)
         start = int(generator.integers(0, length - size + 1))
         hidden[start : start + size] = True
     return hidden

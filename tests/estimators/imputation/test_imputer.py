@@ -240,6 +240,30 @@ def test_a_channel_that_is_all_missing_is_filled_from_the_others_after_a_fit(fit
     assert set(again.index) >= {"linear", "cubic", "last value", "seasonal median", "best of these per series"}
 
 
+def test_nothing_below_zero_is_filled_in_where_nothing_is(fitted: Imputer) -> None:
+    rng = np.random.default_rng(0)
+    frame = wide().assign(a=rng.poisson(0.2, 600).astype(float))  # b goes below 0
+    frame["b"] -= frame["b"].mean()
+    gappy = frame.copy()
+    gappy.loc[1::3, ["a", "b"]] = np.nan
+    filled = fitted.impute(gappy, quantile_levels=[0.05, 0.95])
+    assert (filled["a"] >= 0).all() and (filled.loc[filled["a_filled"], ["a_0.05", "a_0.95"]] >= 0).all(axis=None)
+    assert (filled["a"][filled["a_filled"]] == 0).any()
+    assert (filled["b_0.05"] < 0).any()
+
+
+def test_evaluation_measures_what_is_filled_in(imputer: Imputer) -> None:
+    counts = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=300), "n": np.arange(300) % 60 == 0})
+    table = counts.assign(n=counts["n"] * 100.0)
+    found = imputer.evaluate(table, pattern="blocks", share=0.2, seed=1).set_index("method")
+    values = table["n"].to_numpy()[None]
+    hidden = next(hidden_steps(values, "blocks", 0.2, imputer.context_length, np.random.default_rng([1, 0])))[0]
+    filled = imputer.impute(table.mask(np.stack([hidden & False, hidden], axis=1)))["n"]
+    errors = (filled - table["n"])[hidden] / values.std()
+    assert found.loc["model", "mse"] == pytest.approx((errors**2).mean())
+    assert found.loc["model", "hidden"] == hidden.sum()
+
+
 def test_every_channel_is_hidden_once_as_a_whole() -> None:
     values = np.random.default_rng(0).normal(size=(7, 300))
     values[2, 10:20] = np.nan

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
+from tracetune.data.splits import Scaler
 from tracetune.evaluation.fills import simple_fills
 from tracetune.tasks.imputation_data import CHANNELS, draw_hidden
 
 BEST_SIMPLE = "best of these per series"
 Fill = Callable[[np.ndarray, int], np.ndarray]
-"""From scaled values [C, L] with gaps and the number of their series to values without."""
+"""From values [C, L] with gaps and the number of their series to values without; NaN where it fills nothing."""
 
 
 @dataclass
@@ -31,16 +32,24 @@ class _Errors:
 
 
 def fill_errors(
-    model: Fill, series: Sequence[np.ndarray], context_length: int, season: int, pattern: str, share: float, seed: int
+    model: Fill,
+    series: Sequence[np.ndarray],
+    scalers: Sequence[Scaler],
+    context_length: int,
+    season: int,
+    pattern: str,
+    share: float,
+    seed: int,
 ) -> pd.DataFrame:
-    """Return MSE and MAE over hidden steps, in units of the scaled values, for the model and the simple fills.
+    """Return MSE and MAE over hidden steps, of scaled values, for the model and the simple fills.
 
     "best of these per series" is for each channel of each series the simple fill that has the lowest error on other
     hidden steps of the same series.
 
     Args:
         model: fills a series.
-        series: scaled values [C, L], NaN where missing.
+        series: values [C, L], NaN where missing.
+        scalers: of each series; where nothing is filled, the mean counts.
         context_length: T; patterns are drawn anew for each stretch of T steps; whole channels are hidden over a whole
             series, a share of them at a time until each was hidden once.
         season: steps of one season.
@@ -52,14 +61,16 @@ def fill_errors(
         InputError: too few observed steps to hide one.
     """
     errors: dict[str, _Errors] = {}
-    for number, values in enumerate(series):
-        generator = np.random.default_rng([seed, number])
+    for number, (given, scaler) in enumerate(zip(series, scalers, strict=True)):
+        generator = hiding(seed, number)
+        values = scaler.transform(given)
         for hidden in hidden_steps(values, pattern, share, context_length, generator):
             shown = np.where(hidden, np.nan, values)
             simple = _simple(shown, season)
             trial = next(hidden_steps(shown, pattern, share, context_length, generator))
             trials = _simple(np.where(trial, np.nan, shown), season)
-            fills = {"model": model(shown, number), **simple, BEST_SIMPLE: _best(simple, trials, shown, trial)}
+            by_model = np.nan_to_num(scaler.transform(model(np.where(hidden, np.nan, given), number)))
+            fills = {"model": by_model, **simple, BEST_SIMPLE: _best(simple, trials, shown, trial)}
             for name, filled in fills.items():
                 errors.setdefault(name, _Errors()).add((filled - values)[hidden])
     if not any(each.steps for each in errors.values()):
@@ -78,6 +89,11 @@ def fill_errors(
         }
         for name, each in errors.items()
     )
+
+
+def hiding(seed: int, number: int) -> np.random.Generator:
+    """Return what fixes the hidden steps of a series by its number."""
+    return np.random.default_rng([seed, number])
 
 
 def hidden_steps(

@@ -43,7 +43,7 @@ def fit_imputer(
         "related": [list(row) for row in task.related],
         "rule": task_model_of(fitted.model, ImputationModel).rule,
         "scales": {item: asdict(scale) for item, scale in item_scales(panel, found.scalers).items()},
-        "intervals": gap_quantiles(fitted.model, data.validation).to_dict(),
+        "intervals": gap_quantiles(fitted.model, data, task.channels).to_dict(),
         "reading": panel.origin.reading or {},
         "base_model": asdict(base_of(base_name, fitted.backbone_sha256, fitted.model, tuned_before=False)),
         "data": {"items": len(panel), "train_windows": len(data.train), "validation_windows": len(data.validation)},

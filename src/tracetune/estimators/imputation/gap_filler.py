@@ -14,6 +14,7 @@ from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.estimators.imputation.filled_frame import SourceTable
 from tracetune.estimators.imputation.filling import filled_series
+from tracetune.estimators.imputation.observed import lowest
 from tracetune.estimators.imputation.record import ImputerRecord
 
 
@@ -36,7 +37,7 @@ class GapFiller:
     def fill(self, panel: Panel, item: str, values: np.ndarray) -> tuple[Scaler, np.ndarray]:
         """Return how a series [C, L] of a panel was scaled, and the series filled, in its units.
 
-        Channels without any value stay NaN where nothing is known of their level.
+        Channels without any value stay NaN where nothing is known of their level. See `lowest` for what is clipped.
 
         Raises:
             InputError: values beyond 1e300, or other channels than those of the fit.
@@ -47,6 +48,7 @@ class GapFiller:
         filled = np.where(np.isnan(values), filled, values)
         if self.record is None or item not in self.record.scales:
             filled[np.isnan(values).all(axis=1)] = np.nan
+        filled = np.maximum(filled, lowest(values))
         for channel, row in enumerate(values):
             observed = row[~np.isnan(row)]
             if len(observed) and (observed == observed[0]).all():

@@ -2,12 +2,13 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import nn
 from transformers import TrainerCallback
 
@@ -20,12 +21,14 @@ from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import keyword_options, panel_from_frame
 from tracetune.data.reading.sources import FrameOfKind, FrameSource, ReadingKeywords, Table
+from tracetune.data.splits import Scaler
 from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
 from tracetune.estimators.imputation.card import imputer_card
-from tracetune.estimators.imputation.evaluation import fill_errors
+from tracetune.estimators.imputation.evaluation import fill_errors, hidden_steps, hiding
 from tracetune.estimators.imputation.filled_frame import SourceTable, filled_frame, read_source
 from tracetune.estimators.imputation.fit import fit_imputer
 from tracetune.estimators.imputation.gap_filler import GapFiller, TableFills
+from tracetune.estimators.imputation.observed import classes_of_gaps, lowest
 from tracetune.estimators.imputation.record import ImputerRecord
 from tracetune.estimators.imputation.scored import scored_imputer
 from tracetune.estimators.intervals import QuantileLevels, ResidualQuantiles, checked_levels
@@ -33,7 +36,6 @@ from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
 from tracetune.fitting.trained import History
-from tracetune.tasks.gaps import gap_classes
 from tracetune.tasks.imputation import Imputation, require_rebuilds
 from tracetune.tasks.imputation_data import POINTS
 
@@ -198,8 +200,9 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
             scaler, whole = fills.of_series(number)
             filled.append(whole)
             if intervals is not None:
-                offsets = intervals.at(levels)[_classes(series.values)]  # [C, L, Q]
-                quantiles.append(whole[..., None] + offsets * scaler.scale[:, None, None])
+                offsets = intervals.at(levels)[classes_of_gaps(series.values)]  # [C, L, Q]
+                levels_of = whole[..., None] + offsets * scaler.scale[:, None, None]
+                quantiles.append(np.maximum(levels_of, lowest(series.values)[..., None]))
         _say_what_is_left(source.panel, filled)
         return filled_frame(source, filled, quantiles if intervals is not None else None, levels)
 
@@ -236,13 +239,13 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         panel = panel_from_frame(df, remembered=self.remembered, every_channel=True, **columns)
         filler = self._filler()
         scalers = [filler.scaler(panel, series.item_id, series.values) for series in panel]
-        values = [scaler.transform(series.values) for scaler, series in zip(scalers, panel, strict=True)]
         steps = seasonality(panel.freq) if season is None else season
 
         def fill(gappy: np.ndarray, number: int) -> np.ndarray:
-            return np.nan_to_num(filler.fill_scaled(panel, gappy))
+            return filler.fill(panel, panel.series[number].item_id, gappy)[1]
 
-        return fill_errors(fill, values, self.context_length, steps, pattern, share, seed)
+        values = [series.values for series in panel]  # noqa: PD011 - not a pandas object
+        return fill_errors(fill, values, scalers, self.context_length, steps, pattern, share, seed)
 
     def plot(
         self,
@@ -260,26 +263,55 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         Returns:
             The picture; notebooks show it.
         """
-        from tracetune.report.fill_plots import FilledPanel, fill_figure  # with matplotlib, which only pictures need
+        from tracetune.estimators.imputation.pictured import series_to_draw  # with matplotlib, which pictures need
+        from tracetune.report.fill_plots import fill_figure
 
         fills = df if isinstance(df, TableFills) else self.fills(df, **columns)
-        panel = fills.source.panel
-        intervals = self._intervals() if self.trace is not None else None
-        gaps = [
-            (int(np.isnan(row).sum()), s, c) for s, series in enumerate(panel) for c, row in enumerate(series.values)
+        intervals = None if self.trace is None else self._intervals()
+        return fill_figure(series_to_draw(fills.source.panel, fills.of_series, intervals), path)
+
+    def plot_hidden(
+        self,
+        df: Table,
+        path: str | Path | None = None,
+        *,
+        pattern: str = POINTS,
+        share: float = 0.25,
+        seed: int = 0,
+        **columns: Unpack[ReadingKeywords],
+    ) -> "Figure":
+        """Draw what :meth:`evaluate` hides, beside what is filled in there; at most six series, as in :meth:`plot`.
+
+        Of whole channels those that are hidden first are drawn.
+
+        Args:
+            df: the series, as for :meth:`fit`.
+            path: file to write the picture to, by its suffix a PNG, SVG or PDF.
+            pattern: see :meth:`evaluate`.
+            share: of the steps to hide.
+            seed: fixes what is hidden.
+            columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
+        """
+        from tracetune.estimators.imputation.pictured import series_to_draw  # with matplotlib, which pictures need
+        from tracetune.report.fill_plots import fill_figure
+
+        panel = panel_from_frame(df, remembered=self.remembered, every_channel=True, **columns)
+        whole = [series.values for series in panel]  # noqa: PD011 - not a pandas object
+        hidden = [
+            next(hidden_steps(values, pattern, share, self.context_length, hiding(seed, number)))
+            for number, values in enumerate(whole)
         ]
-        drawn = []
-        for _, number, channel in sorted(gaps, key=lambda each: (-each[0], *each[1:]))[:6]:
-            series = panel.series[number]
-            scaler, whole = fills.of_series(number)
-            offsets = np.zeros((len(series), 2))
-            if intervals is not None:
-                offsets = intervals.at((0.1, 0.9))[_classes(series.values)][channel] * scaler.scale[channel]
-            names = [series.item_id] * (len(panel) > 1) + [panel.channels[channel]]
-            low, high = (whole[channel][:, None] + offsets).T
-            given = series.values[channel]  # noqa: PD011 - not a pandas object
-            drawn.append(FilledPanel(" · ".join(names), series.timestamps, given, whole[channel], low, high))
-        return fill_figure(drawn, path)
+        series = [
+            replace(each, values=np.where(steps, np.nan, each.values))
+            for each, steps in zip(panel, hidden, strict=True)
+        ]
+        shown, filler = replace(panel, series=tuple(series)), self._filler()
+
+        def of_series(number: int) -> tuple[Scaler, np.ndarray]:
+            return filler.fill(shown, shown.series[number].item_id, shown.series[number].values)
+
+        intervals = None if self.trace is None else self._intervals()
+        return fill_figure(series_to_draw(shown, cache(of_series), intervals, whole), path)
 
     def scored_modules(
         self, data: Any, labels: None = None, config: FitConfig | None = None, **reading: Any
@@ -307,11 +339,6 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         if model is None:
             model = Imputation(1, self.context_length, 1, (), self.base_name).zero_shot(self.backbone).eval()
         return GapFiller(model, self.context_length, self.device, self.record)
-
-
-def _classes(values: np.ndarray) -> np.ndarray:
-    """Return the class of gap length of each step of a series [C, L]."""
-    return gap_classes(torch.from_numpy(~np.isnan(values)))[0].numpy()
 
 
 def _say_what_is_left(panel: Panel, filled: Sequence[np.ndarray]) -> None:

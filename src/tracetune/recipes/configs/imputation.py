@@ -128,8 +128,9 @@ class EvaluateConfig:
         season: of the seasonal median; without it the frequency's.
         seed: fixes what is hidden.
         output: file for the errors: .csv, .parquet or .json.
+        plot: file for a picture of up to six series, hidden and filled: .png, .svg, .pdf, or .html with the errors.
         device: auto, cpu or cuda.
-        overwrite: replace the output file if it exists.
+        overwrite: replace the output files if they exist.
     """
 
     source: DataSource
@@ -139,6 +140,7 @@ class EvaluateConfig:
     season: int | None = None
     seed: int = 0
     output: str | None = None
+    plot: str | None = None
     device: str = "auto"
     overwrite: bool = False
 

@@ -1,0 +1,54 @@
+"""Series to draw with what was filled in: those with most gaps, with their intervals and what was hidden.
+
+Shapes: C channels, L steps of a series.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tracetune.data.panels import Panel
+from tracetune.data.splits import Scaler
+from tracetune.estimators.imputation.observed import classes_of_gaps, lowest
+from tracetune.estimators.intervals import ResidualQuantiles
+from tracetune.report.fill_plots import FilledPanel
+
+_LEVELS = (0.1, 0.9)
+_MOST = 6
+
+
+def series_to_draw(
+    panel: Panel,
+    of_series: Callable[[int], tuple[Scaler, np.ndarray]],
+    intervals: ResidualQuantiles | None,
+    whole: Sequence[np.ndarray] | None = None,
+) -> list[FilledPanel]:
+    """Return at most six series, those with most gaps, with the 80 % interval where there are ``intervals``.
+
+    Args:
+        panel: series with gaps.
+        of_series: from the number of a series to its scale and its values [C, L] filled.
+        intervals: of the model that fills them; None without.
+        whole: values [C, L] of each series before steps were hidden; None where nothing was.
+    """
+    gaps = [(int(np.isnan(row).sum()), s, c) for s, series in enumerate(panel) for c, row in enumerate(series.values)]
+    drawn = []
+    for _, number, channel in sorted(gaps, key=lambda each: (-each[0], *each[1:]))[:_MOST]:
+        series = panel.series[number]
+        scaler, filled = of_series(number)
+        low = high = None
+        if intervals is not None:
+            offsets = intervals.at(_LEVELS)[classes_of_gaps(series.values)[channel]] * scaler.scale[channel]
+            low, high = np.maximum(filled[channel][:, None] + offsets, lowest(series.values)[channel]).T
+        drawn.append(
+            FilledPanel(
+                title=" · ".join([series.item_id] * (len(panel) > 1) + [panel.channels[channel]]),
+                timestamps=series.timestamps,
+                values=series.values[channel],
+                filled=filled[channel],
+                low=low,
+                high=high,
+                whole=None if whole is None else whole[number][channel],
+            )
+        )
+    return drawn
