@@ -89,7 +89,7 @@ def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     if config.plot is not None:
         figure = imputer.plot_hidden(panel, pattern=config.pattern, share=config.share, seed=config.seed)
         write_plot(figure, config.plot, f"{config.source.name}: {title}", {"Errors": found})
-        Console(highlight=False, soft_wrap=True).print(f"Picture: {config.plot}", markup=False)
+        Console(highlight=False, soft_wrap=True).print(where_drawn(config.plot), markup=False)
     return found
 
 
