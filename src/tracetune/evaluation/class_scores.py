@@ -30,4 +30,4 @@ def beside_most_frequent(scores: Scores, probabilities: np.ndarray, labels: np.n
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean cross-entropy of probabilities [S, K] for classes [S]."""
     of_truth = np.maximum(probabilities[np.arange(len(labels)), labels], _LEAST_PROBABILITY)
-    return float(-np.log(of_truth).mean())
+    return float(np.log(1 / of_truth).mean())

@@ -101,6 +101,10 @@ def test_a_table_comes_back_as_its_kind_with_all_its_texts(base: TextClassifier)
     assert isinstance(found, pl.DataFrame)
     assert found.columns == ["reference", "predictions", "predictions_", *CLASSES]
     assert found["predictions"].to_list() == texts
+    drawn = frame.sample(5, random_state=0)
+    pd.testing.assert_index_equal(tuned.predict_df(drawn, text_column="predictions").index, drawn.index)
+    named = drawn.rename_axis("row")  # becomes a column, as wherever tables are read
+    assert tuned.predict_df(named, text_column="predictions")["row"].tolist() == drawn.index.tolist()
     arrow = tuned.predict_df(pa.Table.from_pandas(frame), text_column="predictions")
     assert isinstance(arrow, pa.Table)
     assert arrow["predictions_"].to_pylist() == found["predictions_"].to_list()
@@ -205,3 +209,7 @@ def test_wrong_use_is_refused(base: TextClassifier, tuned: TextClassifier, tmp_p
 def test_one_class_on_both_sides_is_measured_without_a_warning() -> None:
     with warnings.catch_warnings(action="error"):
         assert text_scores(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 0]))["matthews"] == 0
+
+
+def test_the_log_loss_of_sure_and_right_ones_is_no_negative_zero() -> None:
+    assert str(text_scores(np.eye(2)[[0, 1]], np.array([0, 1]))["log_loss"]) == "0.0"

@@ -204,7 +204,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
 
         Returns:
             The table with its other columns, such as ids, ``predictions`` (the most probable class), and the
-            probability of each class under its name; of the kind that went in.
+            probability of each class under its name; of the kind that went in, rows under the index that they had.
         """
         frame = required_table(df)
         columns = self._columns(frame, text_column, None, labelled=False)
@@ -215,6 +215,8 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         taken = set(table.columns)
         names = [f"probability of {name}" if name in taken else name for name in self.classes]
         found = pd.concat([table, pd.DataFrame(probabilities, columns=names)], axis=1)
+        if isinstance(df, pd.DataFrame) and len(frame.columns) == len(df.columns):
+            found = found.set_axis(df.index, axis=0)  # which is no column of the table
         return of_kind(found, kind_of(df))
 
     def evaluate(
