@@ -9,9 +9,11 @@ import pytest
 
 from tests.tiny import save_tiny
 from tracetune.base.errors import InputError
+from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.estimators.imputation import gap_filler
 from tracetune.estimators.imputation.evaluation import hidden_steps
+from tracetune.estimators.imputation.filled_frame import read_source
 from tracetune.estimators.imputation.imputer import Imputer
 from tracetune.estimators.imputation.imputer_data import imputer_data
 from tracetune.fitting.config import FitConfig
@@ -262,6 +264,29 @@ def test_evaluation_measures_what_is_filled_in(imputer: Imputer) -> None:
     errors = (filled - table["n"])[hidden] / values.std()
     assert found.loc["model", "mse"] == pytest.approx((errors**2).mean())
     assert found.loc["model", "hidden"] == hidden.sum()
+
+
+def test_intervals_are_as_wide_as_the_series_that_is_filled_varies(fitted: Imputer) -> None:
+    gappy = wide(seed=4)
+    gappy.loc[100:110, ["a", "b"]] = np.nan
+
+    def widths(frame: pd.DataFrame) -> np.ndarray:
+        filled = fitted.impute(frame, quantile_levels=[0.1, 0.9])
+        return np.array([(filled[f"{name}_0.9"] - filled[f"{name}_0.1"])[105] for name in "ab"])
+
+    larger = gappy.assign(a=gappy["a"] * 1000, b=gappy["b"] * 1000)  # another table, whose one item is called alike
+    ratio = widths(larger) / widths(gappy)
+    assert (ratio > 300).all() and (ratio < 3000).all()
+    assert widths(gappy.assign(a=np.where(gappy["a"].isna(), np.nan, 7.0)))[0] == 0
+
+
+def test_day_and_month_stand_as_they_can_whatever_they_did_in_training() -> None:
+    days = pd.date_range("2024-01-01", periods=60).strftime("%m/%d/%Y")
+    frame = pd.DataFrame({"day": days, "n": np.arange(60.0) ** 2}).drop(index=[30, 31])
+    source = read_source(frame, ReadingOptions(), ReadingOptions(timestamp_column=("day",), day_first=True))
+    assert source.panel.lengths == (60,) and source.panel.freq == "D"
+    assert any("the only way that they can be" in str(warning) for warning in source.reading.warnings)
+    assert source.frame is not None and np.flatnonzero(source.rows[0] < 0).tolist() == [30, 31]
 
 
 def test_every_channel_is_hidden_once_as_a_whole() -> None:

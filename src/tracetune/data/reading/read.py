@@ -101,12 +101,24 @@ def read_table(
     for name in (name for name in left_out if name in raw.frame.columns):
         raw, pinned = without_column(raw, pinned, name)
     how: dict[str, Any] = {"rows_as_steps": rows_as_steps, "label_column": label_column, "every_channel": every_channel}
+    return read_cells(raw, pinned, **how) if remembered is None else read_cells_alike(raw, pinned, given, **how)
+
+
+def read_cells_alike(raw: RawTable, pinned: ReadingOptions, given: ReadingOptions, **how: Any) -> Reading:
+    """Read a table as those of a training were read; day and month may stand otherwise where dates have one reading.
+
+    Args:
+        raw: the cells.
+        pinned: what a model remembers, and before that what is given.
+        given: what is pinned about this table.
+        how: further arguments of `read_cells`.
+    """
     try:
         return read_cells(raw, pinned, **how)
     except InputError:
-        if remembered is not None and given.day_first is None and (other := _otherwise_written(raw, pinned, how)):
+        if given.day_first is None and (other := _otherwise_written(raw, pinned, how)):
             return other
-        if remembered is not None and given.freq is None and remembered.freq is not None:
+        if given.freq is None and pinned.freq is not None:
             _refuse_another_step(raw, pinned, how)
         raise
 

@@ -24,7 +24,7 @@ from tracetune.data.reading.frames import raw_of_frame
 from tracetune.data.reading.numbers import as_numbers, is_textual
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable
-from tracetune.data.reading.read import Reading, read_cells
+from tracetune.data.reading.read import Reading, read_cells, read_cells_alike
 from tracetune.data.reading.sources import FrameOfKind, FrameSource
 from tracetune.data.time_text import written_times
 from tracetune.estimators.index_columns import index_columns
@@ -74,7 +74,7 @@ def read_source(source: FrameSource, options: ReadingOptions, remembered: Readin
     raw = read_raw(source, given) if isinstance(source, (str, Path)) else raw_of_frame(source)
     given = options.over(remembered.fitting(raw.frame.columns))
     partial = _lacks_a_channel(raw.frame, given.target)
-    reading = read_cells(raw, given, partial=partial, every_channel=True)
+    reading = read_cells_alike(raw, given, options, partial=partial, every_channel=True)
     rows = _row_numbers(raw, reading, given, partial)
     if rows is None:
         return SourceTable(reading, None, ())

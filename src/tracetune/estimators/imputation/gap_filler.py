@@ -14,7 +14,7 @@ from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.estimators.imputation.filled_frame import SourceTable
 from tracetune.estimators.imputation.filling import filled_series
-from tracetune.estimators.imputation.observed import lowest
+from tracetune.estimators.imputation.observed import lowest, unit_of_errors
 from tracetune.estimators.imputation.record import ImputerRecord
 
 
@@ -34,8 +34,8 @@ class GapFiller:
     device: torch.device
     record: ImputerRecord | None
 
-    def fill(self, panel: Panel, item: str, values: np.ndarray) -> tuple[Scaler, np.ndarray]:
-        """Return how a series [C, L] of a panel was scaled, and the series filled, in its units.
+    def fill(self, panel: Panel, item: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the unit of errors of each channel [C] of a series [C, L] of a panel, and the series filled.
 
         Channels without any value stay NaN where nothing is known of their level. See `lowest` for what is clipped.
 
@@ -53,7 +53,7 @@ class GapFiller:
             observed = row[~np.isnan(row)]
             if len(observed) and (observed == observed[0]).all():
                 filled[channel] = observed[0]  # a constant is continued as it is
-        return scaler, filled
+        return unit_of_errors(scaler.scale, values), filled
 
     def scaler(self, panel: Panel, item: str, values: np.ndarray) -> Scaler:
         """Return how to scale a series [C, L]: as in training where the item was there, else by its own values."""
@@ -99,10 +99,10 @@ class TableFills:
 
     source: SourceTable
     filler: GapFiller
-    _known: dict[int, tuple[Scaler, np.ndarray]] = field(default_factory=dict)
+    _known: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
-    def of_series(self, number: int) -> tuple[Scaler, np.ndarray]:
-        """Return how a series of the table was scaled, and the series [C, L] filled; see ``GapFiller.fill``."""
+    def of_series(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the units of errors [C] of a series of the table, and the series [C, L] filled; see `GapFiller`."""
         if number not in self._known:
             series = self.source.panel.series[number]
             self._known[number] = self.filler.fill(self.source.panel, series.item_id, series.values)

@@ -21,7 +21,6 @@ from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import keyword_options, panel_from_frame
 from tracetune.data.reading.sources import FrameOfKind, FrameSource, ReadingKeywords, Table
-from tracetune.data.splits import Scaler
 from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
 from tracetune.estimators.imputation.card import imputer_card
 from tracetune.estimators.imputation.evaluation import fill_errors, hidden_steps, hiding
@@ -197,11 +196,11 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         source = fills.source
         filled, quantiles = [], []
         for number, series in enumerate(source.panel):
-            scaler, whole = fills.of_series(number)
+            unit, whole = fills.of_series(number)
             filled.append(whole)
             if intervals is not None:
                 offsets = intervals.at(levels)[classes_of_gaps(series.values)]  # [C, L, Q]
-                levels_of = whole[..., None] + offsets * scaler.scale[:, None, None]
+                levels_of = whole[..., None] + offsets * unit[:, None, None]
                 quantiles.append(np.maximum(levels_of, lowest(series.values)[..., None]))
         _say_what_is_left(source.panel, filled)
         return filled_frame(source, filled, quantiles if intervals is not None else None, levels)
@@ -307,7 +306,7 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         ]
         shown, filler = replace(panel, series=tuple(series)), self._filler()
 
-        def of_series(number: int) -> tuple[Scaler, np.ndarray]:
+        def of_series(number: int) -> tuple[np.ndarray, np.ndarray]:
             return filler.fill(shown, shown.series[number].item_id, shown.series[number].values)
 
         intervals = None if self.trace is None else self._intervals()

@@ -1,4 +1,4 @@
-"""What the observed values of a series say of its gaps: how long each is, and what no fill falls below.
+"""What the observed values of a series say of its gaps: how long each is, how far fills err, what none falls below.
 
 Shapes: C channels, L steps of a series.
 """
@@ -6,7 +6,11 @@ Shapes: C channels, L steps of a series.
 import numpy as np
 import torch
 
+from tracetune.data.splits import Scaler
 from tracetune.tasks.gaps import gap_classes
+
+_FEW = 32  # values; with fewer, a deviation says little
+_ANOTHER = 2.0  # times the deviation in training: such a series is another one, or has become one
 
 
 def lowest(values: np.ndarray) -> np.ndarray:
@@ -21,3 +25,21 @@ def lowest(values: np.ndarray) -> np.ndarray:
 def classes_of_gaps(values: np.ndarray) -> np.ndarray:
     """Return the class of gap length of each step of a series [C, L]."""
     return gap_classes(torch.from_numpy(~np.isnan(values)))[0].numpy()
+
+
+def unit_of_errors(scale: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return the units [C] in which fills of a series [C, L] err, 0 of a channel that is constant.
+
+    They are the deviations in training, or those of the values now where they are more than twice or less than half of
+    these: a table without items has the same name whatever it holds.
+
+    Args:
+        scale: [C], deviations in training, or of a series that was not there its own.
+        values: [C, L], NaN where missing.
+    """
+    observed = ~np.isnan(values)
+    now = Scaler.fit(values).scale
+    another = np.maximum(now / scale, scale / now) > _ANOTHER
+    unit = np.where(another & (observed.sum(axis=1) >= _FEW), now, scale)
+    highest, least = np.nanmax(values, axis=1, initial=-np.inf), np.nanmin(values, axis=1, initial=np.inf)
+    return np.where(highest == least, 0.0, unit)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tracetune.data.panels import Panel
-from tracetune.data.splits import Scaler
 from tracetune.estimators.imputation.observed import classes_of_gaps, lowest
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.report.fill_plots import FilledPanel
@@ -19,7 +18,7 @@ _MOST = 6
 
 def series_to_draw(
     panel: Panel,
-    of_series: Callable[[int], tuple[Scaler, np.ndarray]],
+    of_series: Callable[[int], tuple[np.ndarray, np.ndarray]],
     intervals: ResidualQuantiles | None,
     whole: Sequence[np.ndarray] | None = None,
 ) -> list[FilledPanel]:
@@ -27,7 +26,7 @@ def series_to_draw(
 
     Args:
         panel: series with gaps.
-        of_series: from the number of a series to its scale and its values [C, L] filled.
+        of_series: from the number of a series to the units of its errors [C] and its values [C, L] filled.
         intervals: of the model that fills them; None without.
         whole: values [C, L] of each series before steps were hidden; None where nothing was.
     """
@@ -35,10 +34,10 @@ def series_to_draw(
     drawn = []
     for _, number, channel in sorted(gaps, key=lambda each: (-each[0], *each[1:]))[:_MOST]:
         series = panel.series[number]
-        scaler, filled = of_series(number)
+        unit, filled = of_series(number)
         low = high = None
         if intervals is not None:
-            offsets = intervals.at(_LEVELS)[classes_of_gaps(series.values)[channel]] * scaler.scale[channel]
+            offsets = intervals.at(_LEVELS)[classes_of_gaps(series.values)[channel]] * unit[channel]
             low, high = np.maximum(filled[channel][:, None] + offsets, lowest(series.values)[channel]).T
         drawn.append(
             FilledPanel(
