@@ -45,7 +45,9 @@ def test_a_table_is_learned_from_classified_and_measured(tmp_path: Path, capsys:
             evaluate(from_mapping(EvaluateConfig, {**known, "data": test, "plot": str(plot)}))
     pd.read_csv(test).drop(columns="state").to_csv(tmp_path / "new.csv", index=False)
     output = tmp_path / "classes.csv"
-    classify(from_mapping(ClassifyConfig, {**known, "data": str(tmp_path / "new.csv"), "output": str(output)}))
+    drawn = {"output": str(output), "plot": str(tmp_path / "classes.svg")}
+    classify(from_mapping(ClassifyConfig, {**known, **drawn, "data": str(tmp_path / "new.csv")}))
+    assert "speaks for the class" in (tmp_path / "classes.svg").read_text(encoding="utf-8")
     written = pd.read_csv(output)
     assert written.columns.tolist() == ["item_id", "predictions", "fast", "slow"]
     assert (written["predictions"] == pd.read_csv(test)["state"]).mean() == found.accuracy

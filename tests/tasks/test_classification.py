@@ -9,6 +9,7 @@ import torch
 from tests.tiny import CONTEXT, tiny_backbone
 from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.base.errors import InputError
+from tracetune.data.batch_source import batch_loader
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
 from tracetune.fitting.methods import METHODS, Lora, Trace
@@ -18,6 +19,7 @@ from tracetune.selection.config import SelectionConfig
 from tracetune.selection.estimates.row_independence import rows_independent
 from tracetune.selection.gates import Gates
 from tracetune.selection.validation import model_loss
+from tracetune.selection.validation_batches import ScoringBatches
 from tracetune.tasks.classification import Classification
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
 from tracetune.tasks.task import TrainingData
@@ -106,3 +108,62 @@ def test_another_task_s_start_or_head_is_refused() -> None:
     task = Classification(CLASSES, CHANNELS, CONTEXT)
     with Run.at(None) as run, pytest.raises(InputError, match="'zero-shot'"):
         fit(task, tiny_backbone(), data, FitConfig(method=Lora(), start="zero-shot"), run)
+
+
+def test_a_batch_at_one_scale_gives_the_same_logits_while_the_model_is_that_of_the_start() -> None:
+    """What was added to others' logits is known, so that nothing changes before an adapter does."""
+    values, labels = waves(20)
+    samples, model = LabelledSeries(values, labels), tiny_classifier()
+    read = model.in_training(TrainingData(samples, samples))
+    drawn = set()
+    for first in range(16):
+        rows = [first, 2, 19]
+        batch = read.train.__getitems__(rows)
+        assert batch.keys() == {"values", "labels", "scale", "others"}
+        assert batch["scale"].tolist() == [int(batch["scale"][0])] * 3
+        drawn.add(int(batch["scale"][0]))
+        with torch.no_grad():
+            expected = model(torch.from_numpy(values[rows]))
+            torch.testing.assert_close(model(**batch).logits, expected.logits, atol=1e-5, rtol=1e-4)
+    assert drawn == {0, 1, 2}
+    assert read.train.__getitems__([3, 4])["scale"].equal(read.train.__getitems__([3, 4])["scale"])
+
+
+def test_modules_are_scored_on_batches_of_all_scales() -> None:
+    values, labels = waves(20)
+    samples = LabelledSeries(values, labels)
+    read = tiny_classifier().in_training(TrainingData(samples, samples))
+    items = list(batch_loader(read.validation, 12))
+    assert [(len(each["labels"]), int(each["scale"][0])) for each in items] == [
+        (size, scale) for size in (12, 8) for scale in (0, 1, 2)
+    ]
+    drawn = [
+        int(each["scale"][0])
+        for step in range(20)
+        for each in ScoringBatches(batch_loader(read.validation, 12), 4).draw(1, step)
+    ]
+    assert set(drawn) == {0, 1, 2}
+
+
+def test_steps_of_training_encode_one_scale_each() -> None:
+    values, labels = waves(48)
+    data = parts(LabelledSeries(values, labels))
+    training = TrainingConfig(max_steps=4, batch_size=8, evaluations=1, learning_rate=1e-3)
+    backbone, lengths = tiny_backbone(), []
+    encode = type(backbone).encode
+
+    def noted(self: Any, values: torch.Tensor, *args: Any, **options: Any) -> Any:
+        if self.training and torch.is_grad_enabled():
+            lengths.append(values.shape[-1])
+        return encode(self, values, *args, **options)
+
+    with Run.at(None) as run, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(backbone), "encode", noted)
+        fit(
+            Classification(CLASSES, CHANNELS, CONTEXT),
+            backbone,
+            data,
+            FitConfig(method=Lora(), training=training, head_start="kept"),
+            run,
+        )
+    assert len(lengths) == 4

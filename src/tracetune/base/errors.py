@@ -94,8 +94,9 @@ def any_of(name: str, values: Iterable[object], most: int = 4) -> str:
 
 
 def shown(value: object, length: int = 80) -> str:
-    """Return a value as it stands in a message: its ``repr``, cut to ``length`` characters."""
-    return _shortened(repr(value), length)
+    """Return a value as it stands in a message: its ``repr``, cut to ``length`` characters; NumPy's as Python's."""
+    plain = value.item() if hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0 else value
+    return _shortened(repr(plain), length)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], nearest: Sequence[str] | None = None) -> InputError:

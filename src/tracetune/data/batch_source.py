@@ -1,7 +1,7 @@
 """Data sets that hand out whole batches, and parts of them by the numbers of their rows."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -43,8 +43,19 @@ def chosen_rows(source: BatchSource, indices: Sequence[int]) -> BatchSource:
     return cast(BatchSource, Subset(_as_dataset(source), indices))
 
 
+@runtime_checkable
+class MakesBatches(Protocol):
+    """A data set that makes the batches of a loader itself, because rows alone do not say all about them."""
+
+    def loader(self, batch_size: int) -> DataLoader[Batch]:
+        """Return a loader whose items are whole batches of at most so many rows."""
+        ...
+
+
 def batch_loader(source: BatchSource, batch_size: int) -> DataLoader[Batch]:
     """Return a loader that reads a data set in order, in whole batches."""
+    if isinstance(source, MakesBatches):
+        return source.loader(batch_size)
     collate: Callable[[list[Batch]], Batch] = identity_collate  # type: ignore[assignment]  # of batches, not of rows
     return DataLoader(_as_dataset(source), batch_size, collate_fn=collate)
 

@@ -6,6 +6,8 @@ from typing import Any
 import narwhals as nw
 import numpy as np
 import pandas as pd
+from pandas.api.extensions import ExtensionDtype
+from pyarrow import ArrowInvalid
 
 from tracetune.data.panels import Panel
 
@@ -66,9 +68,22 @@ def of_kind(frame: pd.DataFrame, kind: str) -> Any:
     return narrow.to_polars() if kind == "polars" else narrow.to_arrow()
 
 
-def item_keys(panel: Panel, index: int) -> np.ndarray:
-    """Return what stands in an item column for each series: numbers where the source had numbers."""
+def item_keys(panel: Panel, index: int) -> Any:
+    """Return what stands in an item column for each series, [S], of the type that it had in the source."""
     keys = [series.key[index] if series.key else series.item_id for series in panel]
+    kind = panel.origin.id_types[index] if panel.origin.id_types else None
+    return as_type(keys, kind)
+
+
+def as_type(keys: Sequence[object], kind: object) -> Any:
+    """Return keys as an array of this type of pandas, such as categories; as they are where they do not fit it."""
+    if isinstance(kind, ExtensionDtype):
+        try:
+            typed = pd.Series(keys, dtype=kind)
+        except (TypeError, ValueError, ArrowInvalid):
+            typed = pd.Series([None])
+        if not typed.isna().any():
+            return typed.array
     whole = all(isinstance(key, (int, np.integer)) and not isinstance(key, bool) for key in keys)
     return np.array(keys, dtype=np.int64 if keys and whole else object)
 

@@ -48,6 +48,7 @@ class Origin:
         time_form: how the source writes times, a form of `time_text`; "" where they are no text, or text as pandas
             writes it; None for text of another form.
         reading: how the source was read, in JSON's types, so that tables like it can be read alike; None if not kept.
+        id_types: pandas' type of each item column, such as categories; none where they are not known.
     """
 
     id_columns: tuple[str, ...] = ("item_id",)
@@ -57,6 +58,7 @@ class Origin:
     frame: str = "pandas"
     time_form: str | None = ""
     reading: JsonObject | None = field(default=None, compare=False)
+    id_types: tuple[object, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, eq=False)

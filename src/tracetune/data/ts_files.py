@@ -9,6 +9,7 @@ with # are comments, wherever they stand. Values with time stamps (@timeStamps t
 Regression targets are refused.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def read_ts(path: str | Path, *, labelled: bool = True) -> LabelledFile:
         raise InputError(f"Expected series after @data in {source}, found none.")
     if stamped:
         return LabelledFile(_on_grid([stamped_series(*each) for each in found]), labels)
-    return LabelledFile([_series(*each) for each in found], labels)
+    return LabelledFile([series_of(*each) for each in found], labels)
 
 
 def _on_grid(series: list[StampedSeries]) -> list[np.ndarray]:
@@ -96,7 +97,7 @@ def _on_grid(series: list[StampedSeries]) -> list[np.ndarray]:
     return values
 
 
-def _series(channels: list[str], where: str) -> np.ndarray:
+def series_of(channels: Sequence[str], where: str) -> np.ndarray:
     """Return the array [C, L] of one line; channels of unequal lengths end with NaN."""
     rows = [[_value(cell.strip(), where) for cell in channel.split(",")] for channel in channels]
     found = np.full((len(rows), max(map(len, rows))), np.nan)

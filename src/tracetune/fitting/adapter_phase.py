@@ -43,12 +43,13 @@ def train_adapters(
     cache = PrefixCache(start.backbone, storage, dtype, start.tokens_per_sample)
     obstacle = _obstacle(start, config)
     indexed = TrainingData(cache.indexed(data.train), cache.indexed(data.validation))
-    adapted = config.method.adapt(start, data if obstacle else indexed, config.training)
+    read = start.in_training(data)  # all of the samples, wherever outputs of blocks are remembered
+    adapted = config.method.adapt(start, read if obstacle else indexed, config.training)
     if obstacle is None and not adapted.closes_modules and frozen_blocks(start.backbone.blocks) == 0:
         obstacle = "the first block trains from the first step to the last"
     adapters = trained_parameters(adapted.model)["adapters"]
     with _remembered_prefix(cache, start, obstacle) as remembers, fuse_lora(adapted.model):
-        samples = indexed if remembers else data
+        samples = indexed if remembers else TrainingData(read.train, data.validation)
         trainer = build_trainer(
             adapted.model,
             config.training,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.heads.head import output_layer
@@ -78,9 +79,21 @@ class ClassificationHead(nn.Module):
         """Return the number of equal blocks of features, one a scale, each of which can be solved by itself."""
         return len(self.patches)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Return logits [B, K] from tokens [B, C, N, D]."""
-        return self.output(self.dropout(self.reduce(tokens).flatten(-2)))
+    def forward(self, tokens: Tensor, scale: int | None = None) -> Tensor:
+        """Return logits [B, K] from tokens [B, C, N, D]; with ``scale``, of those of this scale alone."""
+        if scale is None:
+            return self.output(self.dropout(self.reduce(tokens).flatten(-2)))
+        return self._part(tokens, scale) + self.output.bias
+
+    def by_scale(self, tokens: Tensor) -> Tensor:
+        """Return what each scale adds to the logits, [B, V, K], from tokens [B, C, N, D] of all scales."""
+        parts = tokens.split(self.patches, dim=-2)
+        return torch.stack([self._part(part, number) for number, part in enumerate(parts)], dim=1)
+
+    def _part(self, tokens: Tensor, scale: int) -> Tensor:
+        """Return the sums [B, K] of the weights of one scale times its features."""
+        weight = self.output.weight.chunk(self.blocks, dim=1)[scale]
+        return functional.linear(self.dropout(_pooled(tokens).flatten(-2)), weight)
 
     def reduce(self, tokens: Tensor) -> Tensor:
         """Return pooled tokens [B, 4 V C, D]: of one scale after the other mean, maximum, deviation, share above 0."""

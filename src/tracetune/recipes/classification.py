@@ -9,6 +9,7 @@ from tracetune.data.table_files import write_frame
 from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.evaluation import ClassEvaluation
 from tracetune.estimators.classification.labelled_tables import LabelledTable, read_labelled
+from tracetune.fitting.methods.method import method_named
 from tracetune.heads.classification import ClassificationHeadConfig
 from tracetune.recipes.classification_report import print_evaluation
 from tracetune.recipes.configs.classification import (
@@ -49,12 +50,17 @@ def finetune(config: FinetuneConfig) -> Classifier:
 def classify(config: ClassifyConfig) -> pd.DataFrame:
     """Write the class of every series, and the probability of each class."""
     inputs = config.source.data, config.classifier.model
-    check_outputs([config.run.output], None, inputs, overwrite=config.run.overwrite)
+    check_outputs([config.run.output], config.run.plot, inputs, overwrite=config.run.overwrite)
     classifier = _load(config.classifier, config.run.device)
     series = _read(config.source, classifier, labelled=False)
     table = classifier.predict_df(series, batch_size=config.run.batch_size)
     write_frame(table, config.run.output)
-    Console().print(f"{len(table):,} series classified. Written to {config.run.output}.")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{len(table):,} series classified. Written to {config.run.output}.", markup=False)
+    if config.run.plot is not None:
+        figure = classifier.plot(series, probabilities=table.iloc[:, 2:].to_numpy(float))
+        write_plot(figure, config.run.plot, f"Classes of {Path(config.source.path).name}", {"Classes": table})
+        console.print(f"Picture: {config.run.plot}", markup=False)
     return table
 
 
@@ -92,5 +98,8 @@ def _report(tuned: Classifier, source: LabelledSource, output: str) -> None:
     assert tuned.trace is not None, "it was fine-tuned"
     counts = tuned.trace["data"]
     title = f"Cross-entropy of {counts['held_out']} series that were held out"
-    print_candidates(title, tuned.trace, f"It then trained on all {counts['samples']} series.")
+    then = f"It then trained on all {counts['samples']} series."
+    if method_named(tuned.trace["method"]).adapts_backbone:
+        then += " Each training step read one scale of the series; what was compared, all of them."
+    print_candidates(title, tuned.trace, then)
     print_next_commands(source, output, {"classify": (), "evaluate": ()}, seen=True)

@@ -14,10 +14,16 @@ from torch.nn import functional
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.base.errors import InputError
+from tracetune.base.module_device import module_device
+from tracetune.data.batch_source import BatchSource
+from tracetune.data.windows import batches
 from tracetune.heads.classification import ClassificationHead, ClassificationHeadConfig
 from tracetune.heads.solved_classifier import fit_classifier_head
-from tracetune.tasks.scales import STATISTICS, Scales, encode_scales, usable_scales
-from tracetune.tasks.task import Features, Output, TaskModel
+from tracetune.tasks.one_scale import OneScale
+from tracetune.tasks.scales import STATISTICS, Scales, encode_scale, encode_scales, usable_scales
+from tracetune.tasks.task import Features, Output, TaskModel, TrainingData
+
+_AT_ONCE = 256
 
 
 @dataclass
@@ -66,10 +72,24 @@ class ClassificationModel(TaskModel):
         """Return C N."""
         return self.channels * sum(self.scales.patches)
 
-    def forward(self, values: Tensor, labels: Tensor | None = None) -> ClassificationOutput:  # type: ignore[override]
-        """Return logits of series [B, C, R] without gaps, and the loss where labels [B] are given."""
+    def forward(  # type: ignore[override]
+        self,
+        values: Tensor,
+        labels: Tensor | None = None,
+        scale: Tensor | None = None,
+        others: Tensor | None = None,
+    ) -> ClassificationOutput:
+        """Return logits of series [B, C, R] without gaps, and the loss where labels [B] are given.
+
+        With the number of one ``scale`` [B], the same for all samples, it alone is encoded, and ``others`` [B, K] stand
+        for what the other scales add to the logits, see `OneScale`.
+        """
         assert self.head is not None, "a classifier has a head"
-        logits = self.head(encode_scales(self.backbone, values, self.scales)).float()
+        if scale is None or others is None:
+            logits = self.head(encode_scales(self.backbone, values, self.scales)).float()
+        else:
+            number = int(scale[0])
+            logits = self.head(encode_scale(self.backbone, values, self.scales, number), number).float() + others
         return ClassificationOutput(logits=logits) if labels is None else self.loss(logits, {"labels": labels})
 
     def features(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -82,6 +102,25 @@ class ClassificationModel(TaskModel):
         weights = outputs.new_tensor(self.class_weights)[labels]
         losses = weights * functional.cross_entropy(outputs, labels, reduction="none")
         return ClassificationOutput(loss=losses.mean(), sample_losses=losses, logits=outputs)
+
+    def in_training(self, data: TrainingData) -> TrainingData:
+        """Return the samples so that each batch is read at one scale; those of the others stay as they are now."""
+        if len(self.scales.lengths) == 1:
+            return data
+        features = (None, None) if data.features is None else (data.features.train, data.features.validation)
+        sources = zip((data.train, data.validation), features, strict=True)
+        train, validation = (OneScale(source, self._by_scale(source, known)) for source, known in sources)
+        return TrainingData(train, validation)
+
+    @torch.inference_mode()
+    def _by_scale(self, source: BatchSource, features: BatchSource | None) -> Tensor:
+        """Return what each scale adds to the logits of each sample, [S, V, K]; its features may be known."""
+        assert isinstance(self.head, ClassificationHead)
+        self.eval()
+        device = module_device(self)
+        known = batches(source if features is None else features, _AT_ONCE, device)
+        found = [self.head.by_scale((batch if features else self.features(batch))["tokens"].float()) for batch in known]
+        return torch.cat(found).cpu()
 
     def cache_obstacle(self) -> str | None:
         """Return that a series takes several passes, where it does."""

@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 LEAST_PATCHES = 4  # fewer say too little of how a series goes
 STATISTICS = 2  # features of a token that say where its window lies and how much it varies
+_TOKENS_AT_ONCE = 2048
 
 
 @dataclass(frozen=True)
@@ -86,17 +87,35 @@ def encode_scales(backbone: Backbone, values: Tensor, scales: Scales) -> Tensor:
     Backbones normalise what they encode, so that its level and deviation are lost to the tokens; both are appended to
     every token of a window, as location and log scale.
     """
-    found: list[Tensor] = []
-    for length in scales.lengths:
-        series = _shortened(values, length)
-        starts = _starts(length, scales.context_length)
-        windows = torch.stack([series[..., start : start + scales.context_length] for start in starts], dim=1)
-        # the windows of a sample stay adjacent: selection gives every sample gates of its own
-        tokens, statistics = backbone.encode(windows.flatten(0, 1))  # [B W, C, N, D]
-        of_window = torch.cat([statistics.location, statistics.scale.log()], dim=-1).to(tokens.dtype)  # [B W, C, 2]
-        tokens = torch.cat([tokens, of_window.unsqueeze(-2).expand(*tokens.shape[:-1], -1)], dim=-1)
-        found += tokens.unflatten(0, (len(values), len(starts))).unbind(1)
-    return torch.cat(found, dim=-2)
+    return torch.cat([encode_scale(backbone, values, scales, number) for number in range(len(scales.lengths))], dim=-2)
+
+
+def encode_scale(backbone: Backbone, values: Tensor, scales: Scales, number: int) -> Tensor:
+    """Return tokens [B, C, N, D + 2] of series [B, C, R] at the scale of this number alone, see `encode_scales`."""
+    at_once = _samples_at_once(values, scales.patches[number])
+    parts = [_tokens(backbone, part, scales, scales.lengths[number]) for part in values.split(at_once)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _samples_at_once(values: Tensor, patches: int) -> int:
+    """Return how many samples a processor encodes at once: with more, the states of a block outgrow its caches.
+
+    Where gradients or gates may be asked for, all of them: gates of a batch belong to its rows.
+    """
+    if not torch.is_inference_mode_enabled() or values.device.type != "cpu":
+        return len(values)
+    return max(1, _TOKENS_AT_ONCE // (values.shape[1] * patches))
+
+
+def _tokens(backbone: Backbone, values: Tensor, scales: Scales, length: int) -> Tensor:
+    series = _shortened(values, length)
+    starts = _starts(length, scales.context_length)
+    windows = torch.stack([series[..., start : start + scales.context_length] for start in starts], dim=1)
+    # the windows of a sample stay adjacent: selection gives every sample gates of its own
+    tokens, statistics = backbone.encode(windows.flatten(0, 1))  # [B W, C, N / W, D]
+    of_window = torch.cat([statistics.location, statistics.scale.log()], dim=-1).to(tokens.dtype)  # [B W, C, 2]
+    tokens = torch.cat([tokens, of_window.unsqueeze(-2).expand(*tokens.shape[:-1], -1)], dim=-1)
+    return torch.cat(tokens.unflatten(0, (len(values), len(starts))).unbind(1), dim=-2)
 
 
 def _shortened(values: Tensor, length: int) -> Tensor:

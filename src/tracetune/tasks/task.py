@@ -136,6 +136,10 @@ class TaskModel(nn.Module, ABC):
         """
         return None
 
+    def in_training(self, data: TrainingData) -> TrainingData:
+        """Return the samples as steps of training and scores of modules read them, where that is less than all."""
+        return data
+
     def cache_obstacle(self) -> str | None:
         """Return why outputs of frozen blocks cannot be kept from one visit of a sample to the next; None: they can."""
         return None

@@ -96,6 +96,8 @@ def test_explanations_lie_on_the_steps_of_the_series(tuned: Classifier) -> None:
     assert not np.allclose(other[0][1], found[0][1])
     with pytest.raises(InputError, match="Expected one of the classes fast, slow, found 'medium'"):
         tuned.explain(values, "medium")
+    titles = [axes.get_title(loc="left") for axes in tuned.plot(values).axes]
+    assert len(titles) == 4 and "0 · channel 0" in titles  # the channel that speaks most
 
 
 def test_saved_merged_and_loaded_probabilities_are_equal(tuned: Classifier, tmp_path: Path) -> None:

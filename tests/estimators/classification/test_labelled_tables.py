@@ -1,6 +1,7 @@
 """Tables of labelled series: long ones, a series in each row, files, and what is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ def long_table() -> pd.DataFrame:
 
 def test_a_long_table_is_read_like_the_one_of_the_fit() -> None:
     found = read_labelled(long_table(), "state", {"id_column": "machine"})
-    assert (found.items, found.labels, found.item_column) == (["m1", "m2"], ["good", "worn"], "machine")
+    assert (list(found.items), found.labels, found.item_column) == (["m1", "m2"], ["good", "worn"], "machine")
     np.testing.assert_array_equal(found.series[1], [X[5:], -X[5:]])
     wider = long_table().assign(z=1.5)[["z", "state", "y", "time", "machine", "x"]]
     alike = read_labelled(pl.from_pandas(wider), remembered=found.columns, labelled=False)
@@ -171,3 +172,37 @@ def test_a_cell_that_is_no_number_is_named_and_its_channel_not_left_out() -> Non
     frame.loc[3, "w"] = "x"
     with pytest.raises(InputError, match="Column 'w' must hold numbers, found 'x' in row 3"):
         read_labelled(frame)
+
+
+def rows_of_series() -> pd.DataFrame:
+    values = np.arange(60.0).reshape(6, 10)
+    return pd.DataFrame(values, columns=[f"t{step}" for step in range(10)]).assign(label=["a", "b"] * 3)
+
+
+@pytest.mark.parametrize("name", ["item_id", "patient"])
+@pytest.mark.parametrize("layout", [None, "steps_in_header"])
+def test_rows_of_series_keep_the_names_that_a_column_gives_them(name: str, layout: Any) -> None:
+    named = rows_of_series().assign(**{name: pd.Categorical([f"p{row}" for row in range(6)])})
+    options: Any = {} if layout is None else {"layout": layout}
+    table = read_labelled(named, options=options)
+    assert table.item_column == name and list(table.items) == [f"p{row}" for row in range(6)]
+    assert [series.shape for series in table.series] == [(1, 10)] * 6
+    again = read_labelled(named.drop(columns="label"), remembered=table.columns, labelled=False)
+    np.testing.assert_array_equal(again.series, table.series)
+    with pytest.raises(InputError, match=f"Expected column '{name}'"):
+        read_labelled(rows_of_series(), remembered=table.columns)
+
+
+def test_a_number_beside_the_steps_is_no_name() -> None:
+    with pytest.raises(InputError, match="layout='steps_in_header'"):
+        read_labelled(rows_of_series().assign(age=[40.0, 41, 42, 43, 44, 45]))
+
+
+def test_a_file_without_header_is_said_to_be_read_as_in_the_archive(tmp_path: Path) -> None:
+    path = tmp_path / "train.tsv"
+    rows_of_series().assign(label=[1, 2] * 3).set_index("label").to_csv(path, sep="\t", header=False)
+    table = read_labelled(str(path))
+    assert table.line == (
+        "6 series, 1 channel, 10 steps each, classes '1' (3), '2' (3); no header: the class first, then the steps"
+    )
+    np.testing.assert_array_equal(table.series[5][0], np.arange(50, 60))

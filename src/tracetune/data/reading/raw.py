@@ -66,6 +66,10 @@ class RawTable:
     kind: str = "pandas"
     text_ids: tuple[str, ...] = ()
 
+    def types_of(self, columns: Iterable[str]) -> tuple[object, ...]:
+        """Return pandas' type of each column; None of one that is not there."""
+        return tuple(self.frame[name].dtype if name in self.frame else None for name in columns)
+
     def row(self, position: int | np.integer) -> str:
         """Return the name of the row at ``position`` in its source."""
         return f"row {self.first_row + int(position):,}"

@@ -246,7 +246,10 @@ def _read_steps(
     rows = Rows(items.codes, items.names, times.values, values, raw)
     made = panel_series(rows, freq, options, rows_as_steps=rows_as_steps)
     series = [Series(items.names[code], moments, kept, items.keys[code]) for code, moments, kept in made.series]
-    origin = Origin(items.columns, _time_name(time), times.zone, times.local_clock, raw.kind, times.form)
+    origin = Origin(
+        items.columns, _time_name(time), times.zone, times.local_clock, raw.kind, times.form,
+        id_types=raw.types_of(items.columns),
+    )  # fmt: skip
     panel = Panel(tuple(series), targets.columns, made.offset, origin)
     decisions = [*raw.decisions, time.decision, *times.decisions, items.decision, targets.decision, made.decision]
     said = [*notes, *time.notes, *items.notes, *targets.notes, *times.notes, *made.notes]
@@ -327,7 +330,8 @@ def _read_row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions
     rows = Rows(np.concatenate(codes), names, times.values[at], found.values[np.concatenate(codes), at][None], raw)
     made = panel_series(rows, freq, options)
     series = [Series(names[code], moments, kept, found.keys[code]) for code, moments, kept in made.series]
-    origin = Origin(found.id_columns, "timestamp", times.zone, times.local_clock, raw.kind, times.form)
+    types = raw.types_of(found.id_columns)
+    origin = Origin(found.id_columns, "timestamp", times.zone, times.local_clock, raw.kind, times.form, id_types=types)
     panel = Panel(tuple(series), ("target",), made.offset, origin)
     target = Decision("target", "the cells", "one series a row")
     decisions = [*raw.decisions, header.decision, *times.decisions, found.decision, target, made.decision]

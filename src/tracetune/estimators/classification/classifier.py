@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from tracetune.base.json_types import JsonObject
 from tracetune.data.forecast_frame import free_name, of_kind
 from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
 from tracetune.data.windows import batches
+from tracetune.estimators import labelled
 from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
 from tracetune.estimators.class_logits import class_logits
 from tracetune.estimators.class_weights import ClassWeights
@@ -27,6 +28,7 @@ from tracetune.estimators.classification.config import classifier_config
 from tracetune.estimators.classification.evaluation import ClassEvaluation
 from tracetune.estimators.classification.fit import LabelledSamples, checked_context, fit_classifier
 from tracetune.estimators.classification.labelled_tables import (
+    LabelledTable,
     SeriesData,
     TableSource,
     is_table,
@@ -54,8 +56,12 @@ from tracetune.tasks.labelled_series import LabelledSeries
 from tracetune.tasks.scales import resampled
 from tracetune.tasks.task import task_model_of
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _VALIDATION_SHARE = 0.25
 _EXPLAINED_AT_ONCE = 32
+_DRAWN = 6
 
 
 class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
@@ -184,7 +190,7 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
 
         Args:
             train: an array [S, C, L], arrays [C, L] of any lengths, a frame (pandas, polars, pyarrow) or the path of
-                a .ts file or table: long with a label on every row, or with a series in each row.
+                a .ts or .arff file or table: long with a label on every row, or with a series in each row.
             labels: [S] texts or numbers; of a table they are in ``label_column``.
             config: how to fine-tune; the default is TRACE from a head that ridge regression has solved.
             method: shortcut for ``config.method``.
@@ -314,16 +320,53 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
             InputError: an unknown class, or as `predict`.
         """
         series = checked_samples(values, self._fitted_record().channels)
-        if class_name is not None and str(class_name) not in self.classes:
+        name = None if class_name is None else labelled.class_name(class_name)
+        if name is not None and name not in self.classes:
             raise InputError(f"Expected one of the classes {', '.join(self.classes)}, found {class_name!r}.")
         found: list[np.ndarray] = []
         for batch in batches(self._inputs(series), _EXPLAINED_AT_ONCE, str(self.device)):
             with torch.no_grad():
                 best = self._fitted_model()(values=batch["values"]).logits.argmax(dim=1)
-            chosen = best if class_name is None else torch.full_like(best, self.classes.index(str(class_name)))
+            chosen = best if name is None else torch.full_like(best, self.classes.index(name))
             gradients = resampled_gradients(self._fitted_model(), batch["values"], chosen)
             found += [attribution(series[len(found) + row], gradient) for row, gradient in enumerate(gradients)]
         return found
+
+    def plot(
+        self,
+        values: Iterable[np.ndarray] | LabelledTable,
+        path: str | Path | None = None,
+        *,
+        probabilities: np.ndarray | None = None,
+    ) -> "Figure":
+        """Draw series with their classes, and what speaks for them; at most six, those it is least sure of.
+
+        Of several channels, the one is drawn whose steps speak most, for the class or against it.
+
+        Args:
+            values: series [C, L], or a table that was read.
+            path: file to write the picture to, by its suffix a PNG, SVG or PDF.
+            probabilities: [S, K], where they are known already.
+
+        Returns:
+            The picture; notebooks show it.
+        """
+        from tracetune.report.class_plots import ClassPanel, class_figure  # with matplotlib, which only pictures need
+
+        table = values if isinstance(values, LabelledTable) else None
+        series = checked_samples(values if table is None else table.series, self._fitted_record().channels)
+        found = self.predict(series) if probabilities is None else probabilities
+        shown = np.argsort(found.max(axis=1), kind="stable")[:_DRAWN]
+        names = range(len(series)) if table is None else table.items
+        channels = [] if table is None else table.columns.get("target", [])
+        drawn = []
+        for number, speaks in zip(shown, self.explain([series[number] for number in shown]), strict=True):
+            loudest = int(np.nan_to_num(np.abs(speaks)).sum(axis=1).argmax())
+            channel = channels[loudest] if len(channels) == len(speaks) else f"channel {loudest}"
+            title = f"{names[number]} · {channel}" if len(speaks) > 1 else f"{names[number]}"
+            note = f"{self.classes[found[number].argmax()]}, {found[number].max():.1%}".replace("%", " %")
+            drawn.append(ClassPanel(title, note, series[number][loudest], speaks[loudest]))
+        return class_figure(drawn, path)
 
     def merge(self) -> "Classifier":
         """Return a copy whose adapters are folded into the backbone's weights: same probabilities, no extra work."""

@@ -14,8 +14,10 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, argument
 from tracetune.base.json_types import JsonObject
+from tracetune.data.archive_files import read_arff, read_without_header, without_header
+from tracetune.data.forecast_frame import item_keys
 from tracetune.data.reading.columns import ITEM_NAMES
-from tracetune.data.reading.files import read_raw
+from tracetune.data.reading.files import TEXT_SUFFIXES, read_raw
 from tracetune.data.reading.frames import raw_of_frame
 from tracetune.data.reading.numbers import as_numbers, is_missing, required_numbers
 from tracetune.data.reading.options import ReadingOptions
@@ -42,20 +44,22 @@ class LabelledTable:
     """Labelled series of a table.
 
     Attributes:
-        items: [S] what its item column calls each series; numbers of rows where there is none.
+        items: [S] what its item column calls each series, of its type; numbers of rows where there is none.
         series: [S] arrays [C, L].
         labels: [S]; None where they were not asked for.
         item_column: name of the item column.
         columns: how it was read, so that others can be read alike, in JSON's types.
         kind: of frame: pandas, polars or pyarrow.
+        note: what else was understood.
     """
 
-    items: Sequence[object]
+    items: Any
     series: list[np.ndarray]
     labels: Sequence[Label] | None
     item_column: str
     columns: JsonObject
     kind: str
+    note: str = ""
 
     @property
     def line(self) -> str:
@@ -71,7 +75,7 @@ class LabelledTable:
             shown_classes = [f"{shown(name)} ({count:,})" for name, count in zip(classes, counts, strict=True)]
             more = f", ... ({len(classes)} in all)" if len(classes) > _SHOWN_CLASSES else ""
             found.append(f"classes {', '.join(shown_classes[:_SHOWN_CLASSES])}{more}")
-        return ", ".join(found)
+        return ", ".join(found) + (f"; {self.note}" if self.note else "")
 
 
 def _channels(count: int, columns: JsonObject) -> str:
@@ -92,7 +96,7 @@ def read_labelled(
     remembered: JsonObject | None = None,
     labelled: bool = True,
 ) -> LabelledTable:
-    """Read a .ts file, a table file or a frame of labelled series.
+    """Read a file of the UCR or UEA archive, a table file or a frame of labelled series.
 
     Args:
         source: a path, a frame of pandas, polars or pyarrow, or a table that was read already.
@@ -107,8 +111,8 @@ def read_labelled(
     """
     if isinstance(source, LabelledTable):
         return source
-    if isinstance(source, (str, Path)) and str(source).lower().endswith(".ts"):
-        return _from_ts(source, labelled)
+    if isinstance(source, (str, Path)) and (file := _archive_file(source, labelled, label_column, options, remembered)):
+        return file
     known: JsonObject = dict(remembered or {})
     remembered_label, remembered_steps = known.pop("label_column", LABEL), known.pop(_STEP_COLUMNS, [])
     label = label_column or remembered_label
@@ -116,6 +120,7 @@ def read_labelled(
     raw = read_raw(source, pinned) if isinstance(source, (str, Path)) else raw_of_frame(source)
     labels = _labels(raw, label) if labelled else None
     cells = replace(raw, frame=raw.frame.drop(columns=label, errors="ignore"))
+    pinned = _with_names_of_rows(cells, pinned)
     rows = pinned.layout == STEPS_IN_HEADER or (pinned.layout is None and _has_series_in_rows(cells, pinned))
     if rows:
         return _from_rows(cells, labels, label, pinned, remembered_steps)
@@ -141,10 +146,30 @@ def labelled_samples(
     return cast(Iterable[np.ndarray], data), labels, {}  # what is no table
 
 
-def _from_ts(path: str | Path, labelled: bool) -> LabelledTable:
-    found = read_ts(path, labelled=labelled)
+def _archive_file(
+    path: str | Path,
+    labelled: bool,
+    label_column: str | None,
+    options: ReadingKeywords | None,
+    remembered: JsonObject | None,
+) -> LabelledTable | None:
+    """Return the series of a file as the UCR and UEA archives have it; None where it is a table with names."""
+    suffix, note = Path(path).suffix.lower(), ""
+    if suffix == ".ts":
+        found = read_ts(path, labelled=labelled)
+    elif suffix == ".arff":
+        found = read_arff(path)
+    elif (
+        suffix in TEXT_SUFFIXES
+        and not (label_column or any((options or {}).values()) or remembered)
+        and without_header(path)
+    ):
+        found, note = read_without_header(path), "no header: the class first, then the steps"
+    else:
+        return None
     items = list(range(len(found.values)))
-    return LabelledTable(items, found.values, found.labels if labelled else None, ITEM_NAMES[0], {}, "pandas")
+    labels = found.labels if labelled else None
+    return LabelledTable(items, found.values, labels, ITEM_NAMES[0], {}, "pandas", note)
 
 
 def _labels(raw: RawTable, label: str) -> pd.Series:
@@ -170,10 +195,23 @@ def _labels(raw: RawTable, label: str) -> pd.Series:
     return labels
 
 
+def _with_names_of_rows(raw: RawTable, options: ReadingOptions) -> ReadingOptions:
+    """Return the options with the one column that names rows, all others being numbered steps, as the item column."""
+    if options.id_column or options.timestamp_column or options.target or options.layout not in (None, STEPS_IN_HEADER):
+        return options
+    names = [str(name) for name in raw.frame.columns]
+    others = [name for name in names if not _STEP_NAME.fullmatch(name)]
+    if len(others) != 1 or len(names) <= _LEAST_STEPS or raw.frame[others[0]].duplicated().any():
+        return options
+    if others[0] not in ITEM_NAMES and _are_numbers(raw, others):
+        return options  # a number of each series, such as its age: not for us to say what it is
+    return replace(options, id_column=(others[0],))
+
+
 def _has_series_in_rows(raw: RawTable, options: ReadingOptions) -> bool:
     """Return whether each row is a series: no column names items or times, all others are numbered numbers."""
     names = [str(name) for name in raw.frame.columns]
-    if options.timestamp_column or options.target or (not options.id_column and set(ITEM_NAMES) & set(names)):
+    if options.timestamp_column or options.target or not set(options.id_column) <= set(names):
         return False
     if options.id_column and raw.frame[list(options.id_column)].duplicated().any():
         return False
@@ -194,13 +232,15 @@ def _from_rows(
     raw: RawTable, labels: pd.Series | None, label: str, options: ReadingOptions, like: Sequence[str]
 ) -> LabelledTable:
     """Return a table with a series in each row; one ends with its last value; ``like``: columns of another one."""
+    if missing := [name for name in options.id_column if name not in raw.frame.columns]:
+        raise InputError(f"Expected {listed('column', missing)}, found {listed('column', raw.frame.columns)}.")
     channels = _step_columns(raw, options, like)
     cells = np.stack([_row_cells(raw, steps, options) for steps in channels], axis=1)  # [S, C, L]
     if (empty := np.isnan(cells).all(axis=(1, 2))).any():
         raise InputError(f"The series in {raw.row(empty.argmax())} has no value at all. Leave it out.")
     ends = [int(np.flatnonzero(~np.isnan(series).all(axis=0))[-1]) + 1 for series in cells]
     values = [series[:, :end] for series, end in zip(cells, ends, strict=True)]
-    items = list(raw.frame[options.id_column[0]]) if options.id_column else list(range(len(values)))
+    items = raw.frame[options.id_column[0]].array if options.id_column else list(range(len(values)))
     steps = [name for columns in channels for name in columns]
     columns = {**options.to_json(), "label_column": label, "layout": STEPS_IN_HEADER, _STEP_COLUMNS: steps}
     name = options.id_column[0] if options.id_column else ITEM_NAMES[0]
@@ -263,8 +303,8 @@ def _from_steps(raw: RawTable, labels: pd.Series | None, label: str, options: Re
     items = panel.origin.id_columns
     if not items or any(name not in raw.frame.columns for name in items):
         raise InputError(
-            f"Expected a column that tells series apart, {' or '.join(ITEM_NAMES)}. "
-            f"Name it with {argument('id_column')}."
+            f"Expected a column that tells series apart, {' or '.join(ITEM_NAMES)}. Name it with "
+            f"{argument('id_column')}; where each row is a series, say so with {argument('layout', STEPS_IN_HEADER)}."
         )
     keys = [series.key or (series.item_id,) for series in panel]
     _refuse_items_left_out(raw.frame[list(items)], keys)
@@ -277,7 +317,7 @@ def _from_steps(raw: RawTable, labels: pd.Series | None, label: str, options: Re
         "target": list(panel.channels),
     }
     return LabelledTable(
-        items=[key[0] if len(key) == 1 else series.item_id for key, series in zip(keys, panel, strict=True)],
+        items=item_keys(panel, 0) if len(items) == 1 else [series.item_id for series in panel],
         series=[each.values for each in panel],  # noqa: PD011 - not a pandas object
         labels=None if of_item is None else [of_item[_key(key)] for key in keys],
         item_column=items[0] if len(items) == 1 else ITEM_NAMES[0],

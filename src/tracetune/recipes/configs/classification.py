@@ -17,7 +17,7 @@ class LabelledSource(TableSource):
     """The series that a command reads.
 
     Attributes:
-        data: labelled series: a .ts file of the UCR and UEA archives, or a table (CSV and other text, Excel, Parquet,
+        data: labelled series: a .ts or .arff file of the UCR and UEA archives, or a table (text, Excel, Parquet,
             Feather, JSON) with a row a step and the label on every row, or with a series in each row.
         id_column: columns that tell series apart, in a table with a row a step; found by content without it.
         target: columns with the channels, and no others.
@@ -108,12 +108,24 @@ class FinetuneConfig:
 
 
 @dataclass(frozen=True)
+class ClassifySeriesRun(ClassifyRun):
+    """Outputs of the command, and the device that it runs on.
+
+    Attributes:
+        plot: file for a picture of the up to six series it is least sure of, with the steps that speak for the class:
+            .png, .svg, .pdf, or .html with a table.
+    """
+
+    plot: str | None = None
+
+
+@dataclass(frozen=True)
 class ClassifyConfig:
     """Settings of `tracetune classify`."""
 
     source: LabelledSource
     classifier: ClassifierChoice
-    run: ClassifyRun = field(default_factory=ClassifyRun)
+    run: ClassifySeriesRun = field(default_factory=ClassifySeriesRun)
 
 
 @dataclass(frozen=True)
