@@ -159,7 +159,7 @@ def test_whole_numbers_as_floats_name_series() -> None:
     frame = steps()
     frame["item_id"] = frame["item_id"].str[1].astype(float)
     table = read_labelled(frame)
-    assert table.items == [0, 1, 2, 3, 4, 5] and table.labels == ["even", "odd"] * 3
+    assert list(table.items) == [0, 1, 2, 3, 4, 5] and table.labels == ["even", "odd"] * 3
 
 
 def test_numbered_channels_beside_a_time_are_no_steps() -> None:
@@ -193,9 +193,10 @@ def test_rows_of_series_keep_the_names_that_a_column_gives_them(name: str, layou
         read_labelled(rows_of_series(), remembered=table.columns)
 
 
-def test_a_number_beside_the_steps_is_no_name() -> None:
+@pytest.mark.parametrize("times", [pd.date_range("2024-01-01", periods=6), [f"2024-01-0{day}" for day in range(1, 7)]])
+def test_times_beside_numbered_channels_are_no_names_of_series(times: Any) -> None:
     with pytest.raises(InputError, match="layout='steps_in_header'"):
-        read_labelled(rows_of_series().assign(age=[40.0, 41, 42, 43, 44, 45]))
+        read_labelled(rows_of_series().assign(day=times))
 
 
 def test_a_file_without_header_is_said_to_be_read_as_in_the_archive(tmp_path: Path) -> None:

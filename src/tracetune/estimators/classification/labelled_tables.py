@@ -4,6 +4,7 @@ Shapes: S series, C channels, L steps.
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -203,9 +204,15 @@ def _with_names_of_rows(raw: RawTable, options: ReadingOptions) -> ReadingOption
     others = [name for name in names if not _STEP_NAME.fullmatch(name)]
     if len(others) != 1 or len(names) <= _LEAST_STEPS or raw.frame[others[0]].duplicated().any():
         return options
-    if others[0] not in ITEM_NAMES and _are_numbers(raw, others):
-        return options  # a number of each series, such as its age: not for us to say what it is
+    if others[0] not in ITEM_NAMES and (_are_numbers(raw, others) or _are_dates(raw.frame[others[0]])):
+        return options  # times, with numbered channels beside them, or a number of each series, such as its age
     return replace(options, id_column=(others[0],))
+
+
+def _are_dates(cells: pd.Series) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about dates without one form
+        return bool(pd.to_datetime(cells.head(20).astype(str), errors="coerce").notna().any())
 
 
 def _has_series_in_rows(raw: RawTable, options: ReadingOptions) -> bool:
