@@ -18,8 +18,8 @@ from tracetune.heads.classification import ClassificationHeadConfig
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.estimates.row_independence import rows_independent
 from tracetune.selection.gates import Gates
+from tracetune.selection.rounds.validation_batches import ScoringBatches
 from tracetune.selection.validation import model_loss
-from tracetune.selection.validation_batches import ScoringBatches
 from tracetune.tasks.classification import Classification
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
 from tracetune.tasks.task import TrainingData

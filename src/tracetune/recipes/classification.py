@@ -59,8 +59,8 @@ def classify(config: ClassifyConfig) -> pd.DataFrame:
     console.print(f"{len(table):,} series classified. Written to {config.run.output}.", markup=False)
     if config.run.plot is not None:
         figure = classifier.plot(series, probabilities=table.iloc[:, 2:].to_numpy(float))
-        write_plot(figure, config.run.plot, f"Classes of {Path(config.source.path).name}", {"Classes": table})
-        console.print(f"Picture: {config.run.plot}", markup=False)
+        write_plot(figure, config.run.plot, f"Classes of {config.source.name}", {"Classes": table})
+        console.print(where_drawn(config.run.plot), markup=False)
     return table
 
 
