@@ -95,7 +95,8 @@ def any_of(name: str, values: Iterable[object], most: int = 4) -> str:
 
 def shown(value: object, length: int = 80) -> str:
     """Return a value as it stands in a message: its ``repr``, cut to ``length`` characters; NumPy's as Python's."""
-    plain = value.item() if hasattr(value, "dtype") and getattr(value, "ndim", 1) == 0 else value
+    of_numpy = hasattr(value, "item") and getattr(value, "ndim", None) == 0
+    plain = value.item() if of_numpy else value  # type: ignore[attr-defined]
     return _shortened(repr(plain), length)
 
 

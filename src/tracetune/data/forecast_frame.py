@@ -79,7 +79,7 @@ def as_type(keys: Sequence[object], kind: object) -> Any:
     """Return keys as an array of this type of pandas, such as categories; as they are where they do not fit it."""
     if isinstance(kind, ExtensionDtype):
         try:
-            typed = pd.Series(keys, dtype=kind)
+            typed = pd.Series(list(keys), dtype=kind)
         except (TypeError, ValueError, ArrowInvalid):
             typed = pd.Series([None])
         if not typed.isna().any():

@@ -353,8 +353,8 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
         """
         from tracetune.report.class_plots import ClassPanel, class_figure  # with matplotlib, which only pictures need
 
-        table = values if isinstance(values, LabelledTable) else None
-        series = checked_samples(values if table is None else table.series, self._fitted_record().channels)
+        given, table = (values.series, values) if isinstance(values, LabelledTable) else (values, None)
+        series = checked_samples(given, self._fitted_record().channels)
         found = self.predict(series) if probabilities is None else probabilities
         shown = np.argsort(found.max(axis=1), kind="stable")[:_DRAWN]
         names = range(len(series)) if table is None else table.items
