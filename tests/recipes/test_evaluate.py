@@ -2,13 +2,14 @@
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune.base.config import from_mapping
 from tracetune.recipes.configs.evaluate import EvaluateConfig
-from tracetune.recipes.evaluate import evaluate
+from tracetune.recipes.evaluate import _advice, evaluate
 
 
 def test_a_resolution_is_chosen_once_for_errors_and_page(
@@ -28,3 +29,17 @@ def test_a_resolution_is_chosen_once_for_errors_and_page(
     assert sum("in a backtest of" in each.message for each in caplog.records) == 1
     assert f"Page: {run['plot']}" in capsys.readouterr().out
     assert "<svg" in Path(run["plot"]).read_text()
+
+
+@pytest.mark.parametrize(
+    ("resolutions", "tuned", "advice"),
+    [
+        ((1,), False, "Try it with --resolution auto, fine-tune on these data, or use the naive forecast."),
+        ((2, 4), False, "Fine-tune on these data, or use the naive forecast."),
+        ((1,), True, "Fine-tune with --resolution auto, or use the naive forecast."),
+        ((2, 4), True, "Use the naive forecast."),
+    ],
+)
+def test_what_to_do_where_a_naive_forecast_is_better(resolutions: tuple[int, ...], tuned: bool, advice: str) -> None:
+    model = SimpleNamespace(resolutions=resolutions, trace={} if tuned else None)
+    assert _advice(model) == advice  # type: ignore[arg-type]

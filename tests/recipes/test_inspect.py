@@ -183,4 +183,4 @@ def test_columns_beside_series_in_rows_are_no_channels(tmp_path: Path, capsys: p
     rows = [[f"N{i}", 30 + i, "MICRO", *np.arange(30.0) + i] for i in range(6)]
     pd.DataFrame(rows, columns=["Series", "N", "Category", *range(1, 31)]).to_csv(tmp_path / "m3.csv", index=False)
     (command,) = proposed(tmp_path / "m3.csv", capsys)
-    assert "--task" not in command
+    assert "--task" not in command and command[5:7] == ["--resolution", "auto"]  # series of two patches

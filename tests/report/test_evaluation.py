@@ -35,7 +35,9 @@ def test_the_verdict_compares_with_the_best_naive_forecast() -> None:
     assert verdict(found().overall) == (
         "The model has mase 0.5, the best naive forecast (seasonal naive (24)) 1: 50% less."
     )
-    assert "A naive forecast does at least as well: seasonal naive (24)" in verdict(found(1.2).overall)
+    behind = verdict(found(1.2).overall, "Fine-tune.")
+    assert behind.startswith("A naive forecast does at least as well: seasonal naive (24)")
+    assert behind.endswith(" Fine-tune.") and "Fine-tune" not in verdict(found().overall, "Fine-tune.")
 
 
 def errors_of(*mases: tuple[float, float]) -> pd.DataFrame:

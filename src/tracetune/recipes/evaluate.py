@@ -36,8 +36,17 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     if run.plot:
         panel = series.panel.cut(None, series.split.test[0].stop) if isinstance(series, DividedPanel) else series
         _draw(forecaster, panel, found, config, run.plot)
-    print_evaluation(found, run.output, run.plot)
+    print_evaluation(found, run.output, run.plot, _advice(forecaster))
     return found
+
+
+def _advice(forecaster: Forecaster) -> str:
+    """Return what to do where a naive forecast is better than this model."""
+    finer = "" if max(forecaster.resolutions) > 1 else " with --resolution auto"
+    if forecaster.trace is not None:
+        return f"Fine-tune{finer}, or use the naive forecast." if finer else "Use the naive forecast."
+    tried = f"Try it{finer}, fine" if finer else "Fine"
+    return f"{tried}-tune on these data, or use the naive forecast."
 
 
 def _series(forecaster: Forecaster, config: EvaluateConfig) -> tuple[Panel | DividedPanel, int | None]:

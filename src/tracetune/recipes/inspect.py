@@ -31,6 +31,7 @@ from tracetune.report.pages import PAGES
 _MOST_COLUMNS = 30  # that are compared with the target
 _HORIZONS = {24: 24, 7: 14, 12: 12, 4: 8, 52: 13, 5: 10}  # by the steps of the strongest season
 _HORIZON = 12
+_SHORT = 128  # steps; shorter series are few patches, which a finer resolution makes more
 
 
 def inspect_table(config: InspectConfig) -> Inspection | None:
@@ -121,4 +122,5 @@ def _forecasting_proposal(
     length = int(np.median([each.steps for each in facts]))
     horizon = next((_HORIZONS[lag] for lag in lags if lag in _HORIZONS), _HORIZON)
     horizon = max(1, min(horizon, length // 5))
-    return Proposal(finetune_command(source, "forecasting", ["--prediction-length", str(horizon)]), reason)
+    finer = ["--resolution", "auto"] if length < _SHORT else []
+    return Proposal(finetune_command(source, "forecasting", ["--prediction-length", str(horizon), *finer]), reason)

@@ -17,13 +17,14 @@ _FEWEST = 3  # items among which one may make up most of the mean
 _MODEL = "model"
 
 
-def print_evaluation(found: Evaluation, output: str | None = None, plot: str | None = None) -> None:
+def print_evaluation(found: Evaluation, output: str | None = None, plot: str | None = None, advice: str = "") -> None:
     """Print a backtest on the terminal.
 
     Args:
         found: what it found.
         output: where the table of all items went.
         plot: where the picture went.
+        advice: what to do where a naive forecast is better.
     """
     console = Console(highlight=False, markup=False)
     windows = int(found.overall["windows"].max())
@@ -35,7 +36,7 @@ def print_evaluation(found: Evaluation, output: str | None = None, plot: str | N
     if count > 1 and len(worst):
         shown = worst.drop(columns=["forecaster", "windows"])
         print_table(f"Largest errors of the model, {len(shown)} of {count:,}, in their own units", frame_rows(shown))
-    for line in [verdict(found.overall), *without_the_largest(found.items), *coverage_lines(found.coverage)]:
+    for line in [verdict(found.overall, advice), *without_the_largest(found.items), *coverage_lines(found.coverage)]:
         console.print(line)
     if output is not None:
         console.print(f"Errors of every item: {output}", soft_wrap=True)
@@ -43,10 +44,13 @@ def print_evaluation(found: Evaluation, output: str | None = None, plot: str | N
         console.print(where_drawn(plot), soft_wrap=True)
 
 
-def verdict(overall: pd.DataFrame) -> str:
-    """Return in a sentence whether the model is better than the best naive forecast, by mase (or mae without)."""
+def verdict(overall: pd.DataFrame, advice: str = "") -> str:
+    """Return in a sentence whether the model is better than the best naive forecast, by mase (or mae without).
+
+    Where it is not, ``advice`` follows.
+    """
     by = "mase" if overall["mase"].notna().all() else "mae"
-    return _beside_naive("The model", by, overall.set_index("forecaster")[by])
+    return _beside_naive("The model", by, overall.set_index("forecaster")[by], advice)
 
 
 def without_the_largest(items: pd.DataFrame) -> list[str]:
@@ -65,7 +69,7 @@ def without_the_largest(items: pd.DataFrame) -> list[str]:
     return [f"{name} makes up {share:.0%} of a mean mase. {_beside_naive('Without it the model', 'mase', others)}"]
 
 
-def _beside_naive(model: str, by: str, errors: pd.Series) -> str:
+def _beside_naive(model: str, by: str, errors: pd.Series, advice: str = "") -> str:
     """Return in a sentence whether the model's error is below that of the best naive forecast."""
     naive = errors.drop(_MODEL)
     best, error = str(naive.idxmin()), float(errors[_MODEL])
@@ -76,7 +80,7 @@ def _beside_naive(model: str, by: str, errors: pd.Series) -> str:
         )
     return (
         f"A naive forecast does at least as well: {best} has {by} {least:.4g}, {model[0].lower()}{model[1:]} "
-        f"{error:.4g}. Fine-tune on these data, or use the naive forecast."
+        f"{error:.4g}. {advice}".rstrip()
     )
 
 

@@ -131,11 +131,12 @@ def test_an_adjustment_that_is_given_stays() -> None:
 def test_windows_of_the_backtest_end_before_what_they_forecast() -> None:
     values = np.arange(23.0)
     windows = backtest_windows([values], H)
-    assert [len(past) for past, _ in windows] == [3, 7, 11, 15, 19]
+    assert [len(past) for past, _ in windows] == [15, 19]  # not 3, 7, 11, with less than half the length
+    assert [len(past) for past, _ in backtest_windows([values[:7]], H)] == [3]
     assert all(truth[0] == len(past) and truth.shape == (H,) for past, truth in windows)
     gap = values.copy()
     gap[19:] = np.nan
-    assert [len(past) for past, _ in backtest_windows([gap], H)] == [3, 7, 11, 15]
+    assert [len(past) for past, _ in backtest_windows([gap], H)] == [15]
 
 
 def test_channels_count_alike_whatever_their_magnitude() -> None:

@@ -174,13 +174,15 @@ def backtest_windows(values: Sequence[np.ndarray], horizon: int) -> list[tuple[n
     """Return past [any] and truth [H] of some windows, spread over the series [L]; shortest past first.
 
     The last horizon of each series, and of a few series some horizons before; only where there is a value in the past
-    and one in the truth.
+    and one in the truth. Pasts of less than half the length are left out but for the last: what suits a series of two
+    seasons does not suit it once it has five.
     """
     each = max(1, min(_ORIGINS, _WINDOWS // max(len(values), 1)))
     places = [
         (item, origin)
         for item, one in enumerate(values)
         for origin in range(len(one) - horizon, max(_LEAST_PAST, len(one) - each * horizon) - 1, -horizon)
+        if origin == len(one) - horizon or 2 * origin >= len(one)
     ]
     cut = [(values[item][:origin], values[item][origin : origin + horizon]) for item, origin in places]
     whole = [pair for pair in cut if not any(np.isnan(part).all() for part in pair)]
