@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.estimators.anomaly.test_anomaly_detector import normal, table
+from tests.estimators.anomaly.series import normal, table
 from tests.tiny import save_tiny
 from tracetune.base.errors import InputError
 from tracetune.cli.app import build_command
@@ -44,6 +44,9 @@ def test_finetune_detect_and_evaluate(
     run("evaluate test.csv --model run --output metrics.csv")
     metrics = pd.read_csv("metrics.csv").set_index("scorer")
     assert metrics.loc["model", "VUS-PR"] > metrics.loc["moving z-score", "VUS-PR"]
+    run("evaluate test.csv --model run --plot metrics.html")
+    page = Path("metrics.html").read_text()
+    assert page.count("<svg") == 1 and "<h2>Metrics</h2>" in page and "labelled anomaly" in page
     run("detect test.csv --model run --output recurring.csv --reference table")
     assert not np.allclose(pd.read_csv("recurring.csv").score, scores.score)
     run("detect test.csv --model run --output quiet.csv --threshold 1e9")

@@ -100,22 +100,25 @@ def detect(config: DetectConfig) -> pd.DataFrame:
 
 def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     """Measure a detector on a table with labels."""
-    check_outputs([config.output], None, (config.source.data, config.detector.model), overwrite=config.overwrite)
+    inputs = config.source.data, config.detector.model
+    check_outputs([config.output], config.plot, inputs, overwrite=config.overwrite)
     detector = _load(config.detector, config.device)
     label_column = config.label_column or detector.label_column
     others = (detector.label_column,) if label_column != detector.label_column else ()
     panel, labels = config.source.labelled(label_column, detector.remembered, others)
+    threshold, reference = _threshold(config.detector), config.detector.reference
     found = detector.evaluate(
-        panel,
-        labels,
-        label_column=label_column,
-        window=config.window,
-        threshold=_threshold(config.detector),
-        reference=config.detector.reference,
+        panel, labels, label_column=label_column, window=config.window, threshold=threshold, reference=reference
     )
     if config.output is not None:
         write_frame(found, config.output)
+    if config.plot is not None:
+        assert labels is not None, "they were measured by"
+        figure = detector.plot(panel, threshold, labels=labels, reference=reference)
+        write_plot(figure, config.plot, f"Events and labels of {config.source.name}", {"Metrics": found})
     print_table(f"Anomaly detection{_means(found)}", _by_metric(found))
+    if config.plot is not None:
+        Console(highlight=False, soft_wrap=True).print(where_drawn(config.plot), markup=False)
     return found
 
 

@@ -22,7 +22,7 @@ from tracetune.report.figures import (
 )
 from tracetune.report.forecast_plots import MOST_PANELS
 
-_ALARM = "#d1242f"
+_ALARM, _LABELLED = "#d1242f", "#bf8700"
 _MOST_POINTS = 4000
 _MOST_CHANNELS = 4
 
@@ -38,6 +38,7 @@ class AnomalyPanel:
         score: [T], NaN where there is none.
         threshold: [T].
         events: first steps, and those after the last.
+        labelled: of the anomalies by labels, likewise; a bar above the scores.
     """
 
     title: str
@@ -46,6 +47,7 @@ class AnomalyPanel:
     score: np.ndarray
     threshold: np.ndarray
     events: tuple[tuple[int, int], ...]
+    labelled: tuple[tuple[int, int], ...] = ()
 
 
 def anomaly_figure(panels: Sequence[AnomalyPanel], title: str = "", path: str | Path | None = None) -> Figure:
@@ -66,7 +68,7 @@ def anomaly_figure(panels: Sequence[AnomalyPanel], title: str = "", path: str | 
     for panel, above, below in zip(drawn, axes[::2], axes[1::2], strict=True):
         _draw(panel, above, below)
     add_title(figure, title)
-    add_legend(figure, legend_entries(axes[1]))
+    add_legend(figure, {label: artist for each in axes[1::2] for label, artist in legend_entries(each).items()})
     return written_figure(figure, path)
 
 
@@ -88,8 +90,12 @@ def _draw(panel: AnomalyPanel, above: Axes, below: Axes) -> None:
     below.plot(times, threshold[kept], color=_ALARM, linewidth=0.9, linestyle=(0, (4, 2)), label="threshold")
     last = len(panel.timestamps) - 1
     for start, stop in panel.events:
-        for axes in (above, below):
-            axes.axvspan(panel.timestamps[start], panel.timestamps[min(stop, last)], color=_ALARM, alpha=0.18, lw=0)
+        span = panel.timestamps[start], panel.timestamps[min(stop, last)]
+        above.axvspan(*span, color=_ALARM, alpha=0.18, lw=0)
+        below.axvspan(*span, color=_ALARM, alpha=0.18, lw=0, label="event")
+    for start, stop in panel.labelled:  # a bar has an edge, so that a single step shows
+        span = panel.timestamps[start], panel.timestamps[min(stop, last)]
+        below.axvspan(*span, ymin=0.9, color=_LABELLED, lw=1.2, label="labelled anomaly")
     above.sharex(below)
     above.tick_params(labelbottom=False)
     for axes in (above, below):

@@ -7,46 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.tiny import save_tiny
-from tracetune import AnomalyDetector, FitConfig, InputError, Trace, TrainingConfig
+from tests.estimators.anomaly.series import normal, season, table
+from tracetune import AnomalyDetector, FitConfig, InputError
 from tracetune.estimators.anomaly.frames import panel_of
+from tracetune.estimators.anomaly.item_scorer import ItemScorer
 from tracetune.estimators.anomaly.record import learn
 from tracetune.estimators.anomaly.thresholds import RollingQuantile
-from tracetune.selection.config import SelectionConfig
-from tracetune.tasks.anomaly_scores.embedding_scorer import Neighbours
 from tracetune.tasks.anomaly_scores.raw_window_scorer import Windows
 from tracetune.tasks.hidden_patches import validation_start
-
-
-def season(length: int, seed: int = 0, start: int = 0) -> np.ndarray:
-    noise = 0.05 * np.random.default_rng(seed).normal(size=length)
-    return np.sin(2 * np.pi * np.arange(start, start + length) / 80) + noise
-
-
-def table(length: int, start: int = 0, seed: int = 0, items: int = 1) -> pd.DataFrame:
-    """Hourly items of two channels; in the last quarter of the second channel a level shift, labelled."""
-    times = pd.date_range("2024-01-01", periods=start + length, freq="h")[start:]
-    frames = []
-    for item in range(items):
-        values = season(length, seed + item, start), 10 * season(length, seed + item + 9, start)
-        label = np.arange(length) // (length // 8) == 6
-        frames.append(pd.DataFrame({"machine": f"m{item}", "time": times, "a": values[0], "b": values[1] + 40 * label}))
-        frames[-1]["label"] = label.astype(int)
-    return pd.concat(frames, ignore_index=True)
-
-
-def normal(length: int = 900, items: int = 1) -> pd.DataFrame:
-    return table(length, items=items).assign(b=lambda frame: frame.b - 40 * frame.label).drop(columns="label")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> AnomalyDetector:
-    return AnomalyDetector.from_pretrained(save_tiny(tmp_path_factory.mktemp("base")), device="cpu")
-
-
-@pytest.fixture(scope="module")
-def detector(base: AnomalyDetector) -> AnomalyDetector:
-    return base.fit(normal(items=2), target=["a", "b"], scorer="windows")
 
 
 def test_tables_give_scores_alarms_and_events(detector: AnomalyDetector) -> None:
@@ -85,18 +53,6 @@ def test_it_is_measured_beside_a_score_without_a_model(detector: AnomalyDetector
     )
     assert given["AUC-ROC"].tolist() == measured["AUC-ROC"].tolist()
     assert (given["window"] == 10).all()
-
-
-def test_an_item_without_an_anomaly_counts_with_its_false_alarms(
-    detector: AnomalyDetector, caplog: pytest.LogCaptureFixture
-) -> None:
-    test = table(400, start=900, seed=5, items=2)
-    whole = detector.evaluate(test)
-    found = detector.evaluate(test.assign(label=test.label.where(test.machine == "m0", 0)))
-    assert "1 of 2 series have no anomaly ('m1'): of them only false alarms are counted" in caplog.text
-    assert found.query("item == 'm0'").equals(whole.query("item == 'm0'"))
-    left = found.query("item == 'm1' and scorer == 'model'").iloc[0]
-    assert np.isnan(left["VUS-PR"]) and left["false alarms"] > 0
 
 
 def test_rows_as_they_arrive_are_scored_as_all_at_once(base: AnomalyDetector) -> None:
@@ -161,79 +117,6 @@ def test_saved_and_loaded_scores_are_equal(detector: AnomalyDetector, tmp_path: 
     (tmp_path / "run" / "arrays.safetensors").write_bytes(b"x")
     with pytest.raises(InputError, match=r"arrays.safetensors"):
         AnomalyDetector.from_pretrained(tmp_path / "run")
-
-
-@pytest.mark.parametrize("method", ["trace", "linear_probe", "full"])
-def test_fine_tuning_on_the_normal_part(base: AnomalyDetector, method: str, tmp_path: Path) -> None:
-    selection = SelectionConfig(
-        keep=4, warmup_steps=1, final_step=4, interval=1, scoring_batches=1, batch_size=16, cost_share=1.0
-    )
-    training = TrainingConfig(max_steps=6, batch_size=16, evaluations=2, learning_rate=2e-3)
-    config = FitConfig(
-        method=Trace(selection) if method == "trace" else method,
-        head_training=training,
-        training=training,
-        shrink="together" if method == "trace" else "none",  # each factor takes all planted anomalies once more
-        guard_margin=0.0,
-    )
-    weights = [parameter.clone() for parameter in base.model.parameters()]
-    tuned = base.fit(season(900), config, scorer="reconstruction")
-    assert all((one == two).all() for one, two in zip(weights, base.model.parameters(), strict=True))
-    names = [each["name"] for each in tuned.trace["candidates"]]
-    assert names == ["zero-shot", "head", method][: 2 if method == "linear_probe" else 3]
-    losses = {each["name"]: each["validation_loss"] for each in tuned.trace["candidates"]}
-    assert losses[tuned.trace["winner"]] <= losses["zero-shot"]
-    assert tuned.history
-    tuned.save_pretrained(tmp_path / "run")
-    loaded = AnomalyDetector.from_pretrained(tmp_path / "run", device="cpu")
-    pd.testing.assert_frame_equal(loaded.detect(season(200, 1)), tuned.detect(season(200, 1)))
-
-
-def test_fine_tuning_by_a_metric(base: AnomalyDetector, tmp_path: Path) -> None:
-    selection = SelectionConfig(
-        keep=4, warmup_steps=1, final_step=4, interval=1, scoring_batches=1, batch_size=16, cost_share=1.0
-    )
-    training = TrainingConfig(max_steps=6, batch_size=8, evaluations=2, learning_rate=2e-3)
-    config = FitConfig(method=Trace(selection), training=training, shrink="none", guard_margin=0.0)
-    tuned = base.fit(season(900), config, loss="metric", scorer=Neighbours((40,)))
-    assert [each["name"] for each in tuned.trace["candidates"]] == ["zero-shot", "trace"]
-    assert tuned.trace["loss"] == "metric" and tuned.trace["compared_by"] == "planted"
-    assert tuned.trace["planted_anomalies"] == 16
-    losses = [each["validation_loss"] for each in tuned.trace["candidates"]]
-    assert min(losses) >= 0 and max(losses) <= 1
-    logged = [each["eval_loss"] for each in tuned.history["trace"] if "eval_loss" in each]
-    assert logged and min(logged) < np.log(6)  # of embeddings that tell no window from another, see the loss
-    tuned.save_pretrained(tmp_path / "run")
-    assert "1 - VUS-PR of 16 planted anomalies" in (tmp_path / "run" / "README.md").read_text()
-    loaded = AnomalyDetector.from_pretrained(tmp_path / "run", device="cpu")
-    pd.testing.assert_frame_equal(loaded.detect(season(200, 1)), tuned.detect(season(200, 1)))
-    views = {
-        loss: loaded.scored_modules(season(900), loss=loss).data.validation.__getitems__([0]).keys()
-        for loss in (None, "metric", "reconstruction")
-    }
-    assert views[None] == views["metric"] == {"views", "pull"} and "patch_mask" in views["reconstruction"]
-    assert "patch_mask" in base.scored_modules(season(900)).data.validation.__getitems__([0])
-
-
-def test_training_that_cannot_help_is_not_kept(base: AnomalyDetector) -> None:
-    """Raw windows are compared without the model, so that the one that was trained finds no more."""
-    training = TrainingConfig(max_steps=4, batch_size=8, evaluations=1, learning_rate=1e-2)
-    config = FitConfig(method="lora", training=training, head_training=training, shrink="none")
-    tuned = base.fit(season(600), config, scorer=Windows((40,)))
-    assert tuned.trace["winner"] == "zero-shot"
-    losses = {each["validation_loss"] for each in tuned.trace["candidates"]}
-    assert len(losses) == 1
-
-
-def test_a_part_without_room_for_planted_anomalies_is_compared_by_the_loss(
-    base: AnomalyDetector, caplog: pytest.LogCaptureFixture
-) -> None:
-    training = TrainingConfig(max_steps=2, batch_size=8, evaluations=1)
-    config = FitConfig(method="lora", training=training, head_training=training)
-    tuned = base.fit(season(100), config, scorer=Windows((50,)))
-    assert tuned.trace["compared_by"] == "loss" and "whether fine-tuning helps to find any is not known" in caplog.text
-    with pytest.raises(InputError, match="two windows of 60"):
-        base.fit(season(100), config, scorer=Windows((60,)))
 
 
 def test_what_was_learned_is_not_compared_with_itself(base: AnomalyDetector) -> None:
@@ -305,51 +188,6 @@ def test_a_small_change_of_a_constant_channel_is_an_event(base: AnomalyDetector,
     assert detector.events(test).channel.tolist() == [name]
 
 
-def test_labelled_anomalies_of_the_training_part_are_not_learned(
-    base: AnomalyDetector, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The shift of a train table with labels is as strange to the detector as if it had never been there."""
-    train = table(400)
-    found = base.fit(train, target=["a", "b"], scorer="windows")
-    assert found.channels == ("a", "b")
-    assert any("50 of 400 steps are labelled as anomalies: they are not learned" in said for said in caplog.messages)
-    bare = train.drop(columns="label")
-    learned = base.fit(bare, target=["a", "b"], scorer="windows")
-    shift = [float(each.detect(bare)["score"][300:350].mean()) for each in (found, learned)]
-    assert shift[0] > 3 * max(shift[1], 1.0)
-    with pytest.raises(InputError, match="found all 400 labelled as anomalies"):
-        base.fit(train.assign(label=1), target=["a", "b"], scorer="windows")
-    with pytest.raises(InputError, match=r"must say which steps are anomalous: .* found 2 in row 0"):
-        base.fit(train.assign(label=2), target=["a", "b"], scorer="windows")
-    with pytest.raises(InputError, match=r"Expected window below the 400 steps of series '.*', found 400"):
-        found.evaluate(train, window=400)
-
-
-def test_labels_in_words_are_those_in_numbers(base: AnomalyDetector, tmp_path: Path) -> None:
-    """Of the fit, of the measurement and of arrays; what is looked through may say anything there."""
-    words = table(400).assign(anomaly=lambda frame: np.where(frame.label == 1, "anomaly", "normal"))
-    words = words.drop(columns="label")
-    found = base.fit(words, target=["a", "b", "anomaly"], scorer="windows", label_column="anomaly")
-    same = base.fit(table(400), target=["a", "b"], scorer="windows")
-    assert (found.channels, found.label_column, found.threshold) == (("a", "b"), "anomaly", same.threshold)
-    found.save_pretrained(tmp_path / "run")
-    loaded = AnomalyDetector.from_pretrained(tmp_path / "run", device="cpu")
-    measured = loaded.evaluate(words)
-    pd.testing.assert_frame_equal(measured, same.evaluate(table(400)))
-    pd.testing.assert_frame_equal(measured, loaded.evaluate(words, words.anomaly.to_numpy()))
-    expected = same.score(table(400)).score
-    for given in (words, words.assign(anomaly="unknown"), words.drop(columns="anomaly")):
-        pd.testing.assert_series_equal(loaded.score(given).score, expected)
-    pd.testing.assert_series_equal(loaded.score(words, target=["a", "b", "anomaly"]).score, expected)
-    arrays = words[["a", "b"]].to_numpy().T
-    masked = base.fit(arrays, labels=table(400).label.to_numpy() == 1, scorer="windows")
-    assert masked.threshold == same.threshold
-    with pytest.raises(InputError, match=r"Expected a column of labels 'lable' beside a, b, found none"):
-        base.fit(table(400), target=["a", "b"], label_column="lable")
-    with pytest.raises(InputError, match=r"Column 'labels' must say which steps are anomalous: .* found 'x'"):
-        loaded.evaluate(words, np.full(400, "x"))
-
-
 def test_refusals(base: AnomalyDetector, detector: AnomalyDetector) -> None:
     with pytest.raises(InputError, match=r"knows no normal part. Call fit first"):
         base.detect(season(100))
@@ -393,21 +231,43 @@ def test_refusals(base: AnomalyDetector, detector: AnomalyDetector) -> None:
         base.fit(season(50), method="lora", false_alarm_rate=0.0)
 
 
-def test_other_labels_than_those_of_the_fit_are_taken_and_said(
-    base: AnomalyDetector, caplog: pytest.LogCaptureFixture
+def test_rows_are_scored_once_for_all_that_is_asked_of_them(
+    detector: AnomalyDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = table(400)
-    test = table(400, start=400, seed=5).assign(truth=lambda frame: (frame.index < 30).astype(int))
-    plain = base.fit(train.drop(columns="label"), scorer="windows")
+    scored: list[int] = []
+    score = ItemScorer.score
+    monkeypatch.setattr(ItemScorer, "score", lambda self, values, *rest: scored.append(1) or score(self, values, *rest))
+    test = table(300, start=900, seed=6, items=2)
+    first = detector.detect(test)
+    detector.events(test, threshold=2.0)
+    detector.evaluate(test)
+    detector.plot(test, labels=[table(300).label.to_numpy()] * 2)
+    assert len(scored) == 2  # items
+    detector.score(test.assign(a=test.a + 1))
+    assert len(scored) == 4
+    pd.testing.assert_frame_equal(detector.detect(test), first)
+    detector.detect(test, reference="table")
+    assert len(scored) == 8
+
+
+def test_steps_without_a_score_are_told_of(detector: AnomalyDetector, caplog: pytest.LogCaptureFixture) -> None:
+    """Such as all of a table with every second step missing: no alarm says nothing then."""
+    test = table(300, start=900, seed=5, items=2).drop(columns="label")
+    detector.detect(test.assign(a=test.a.where(test.time.dt.day < 11), b=test.b.where(test.time.dt.day < 11)))
+    assert "have no score (first of 'm0')" in caplog.text and "None of" not in caplog.text
     caplog.clear()
-    alone = plain.evaluate(test.drop(columns="label"), label_column="truth")
-    assert not any("as asked for" in said for said in caplog.messages)  # no others were known
-    labelled = base.fit(train, scorer="windows")
+    found = detector.detect(test[test.time.dt.hour % 2 == 0])
+    assert found.score.isna().all()
+    assert f"None of {len(found):,} steps can raise an alarm" in caplog.text
+
+
+def test_a_constant_column_that_is_left_out_is_told_of(base: AnomalyDetector, caplog: pytest.LogCaptureFixture) -> None:
+    frame = table(300).drop(columns="machine").assign(valve=5.0)
+    found = base.fit(frame, scorer="windows")
+    assert found.channels == ("a", "b")
+    assert "'valve' left out, as constant: a change of that is no anomaly" in caplog.text
     caplog.clear()
-    found = labelled.evaluate(test, label_column="truth")  # the column of the fit is no channel all the same
-    (said,) = [said for said in caplog.messages if "as asked for" in said]
-    assert "labels in 'truth'" in said and "what 'label' calls anomalies" in said
-    assert found.columns.equals(alone.columns)
-    caplog.clear()
-    labelled.evaluate(test.drop(columns="truth"))
-    assert not any("as asked for" in said for said in caplog.messages)
+    named = base.fit(frame, scorer="windows", target=["a", "b", "valve"])
+    assert named.channels == ("a", "b", "valve") and "constant" not in caplog.text
+    found.evaluate(frame)
+    assert "constant" not in caplog.text

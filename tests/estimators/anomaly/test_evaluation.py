@@ -12,6 +12,7 @@ from tracetune.data.panels import Origin, Panel, Series
 from tracetune.estimators.anomaly.evaluation import evaluate_scores, left_out
 from tracetune.estimators.anomaly.item_scorer import ItemScorer
 from tracetune.estimators.anomaly.series_scores import Scores
+from tracetune.evaluation.anomaly.volume import volume_under_surface
 
 STEPS = np.arange(60)
 ANOMALY = ((STEPS >= 20) & (STEPS < 25)).astype(int)
@@ -53,3 +54,16 @@ def test_series_that_are_left_out_are_named() -> None:
 def test_no_series_with_both_kinds_is_refused() -> None:
     with pytest.raises(InputError, match=r"found only normal ones in series 's0', nor both in any of the 1 others"):
         measured(NONE, ALL)
+
+
+def test_a_window_of_no_steps_is_one() -> None:
+    """None is the period, 0 the points themselves; without a period, the usual window is cut to a quarter."""
+    wave, line = np.sin(2 * np.pi * STEPS / 12), STEPS / 60
+    for values, window, taken in ((wave, 0, 0), (wave, None, 12), (line, None, 15), (line, 0, 0)):
+        series = Series("s", STEPS, values[None])
+        panel = Panel((series,), ("value",), None, Origin())
+        item = cast(ItemScorer, SimpleNamespace(learned=series))
+        found = [Scores(series, ALARMS[None], ALARMS, np.full(60, 0.5))]
+        table = evaluate_scores(panel, found, [ANOMALY], window, [item])
+        assert table["window"].tolist() == [taken, taken]
+        assert table["VUS-PR"][0] == volume_under_surface(ALARMS, ANOMALY, taken)[0]

@@ -1,5 +1,6 @@
 """Metrics of anomaly scores against the values of TSB-AD, and against slow forms of their definitions."""
 
+import tracemalloc
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tracetune.base.errors import InputError
 from tracetune.evaluation.anomaly import anomaly_metrics
 from tracetune.evaluation.anomaly.affiliation import affiliation
-from tracetune.evaluation.anomaly.oracle import event_f1, point_adjusted_f1
+from tracetune.evaluation.anomaly.oracle import event_f1, point_adjusted_f1, standard_f1
 from tracetune.evaluation.anomaly.volume import volume_under_surface
 
 
@@ -177,3 +178,13 @@ def test_unusable_input_is_refused(scores: list[float], labels: list[int], messa
 def test_a_negative_window_is_refused() -> None:
     with pytest.raises(InputError, match="at least 0 steps"):
         volume_under_surface(np.array([0.1, 0.9]), np.array([0, 1]), -1)
+
+
+def test_many_segments_take_no_more_memory_than_steps() -> None:
+    scores, labels = np.random.default_rng(0).random(10_000), np.arange(10_000) % 2
+    tracemalloc.start()
+    found = point_adjusted_f1(scores, labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == standard_f1(scores, labels)  # segments of one step need no adjusting
+    assert peak < 10_000_000

@@ -23,7 +23,7 @@ from tracetune.data.reading.layout import HeaderTimes, find_header_times, row_se
 from tracetune.data.reading.nested import unnested
 from tracetune.data.reading.numbers import required_numbers, sentinels
 from tracetune.data.reading.options import ReadingOptions
-from tracetune.data.reading.raw import Decision, RawTable, shown
+from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 from tracetune.data.reading.sources import FrameSource, ReadingKeywords, Table
 from tracetune.data.reading.summary import Understood, panel_warnings, summary_line
 from tracetune.data.reading.targets import find_targets
@@ -214,11 +214,28 @@ def read_cells(
     header = find_header_times(raw, options)
     if header is not None:
         return _read_row_series(raw, header, options, notes)
-    if label_column is None or label_column not in raw.frame.columns:
+    if label_column is None:
         return _read_steps(raw, options, notes, rows_as_steps, partial, every_channel=every_channel)
-    labels, told = step_labels(raw.frame[label_column], raw, options.missing)
-    raw, options = without_column(raw, options, label_column)
-    return _read_steps(raw, options, [*notes, *told], rows_as_steps, partial, labels, every_channel=every_channel)
+    labels = None
+    if label_column in raw.frame.columns:
+        labels, told = step_labels(raw.frame[label_column], raw, options.missing)
+        raw, options = without_column(raw, options, label_column)
+        notes = [*notes, *told]
+    reading = _read_steps(raw, options, notes, rows_as_steps, partial, labels, every_channel=every_channel)
+    return replace(reading, warnings=(*reading.warnings, *_constants(reading)))
+
+
+def _constants(reading: Reading) -> list[Remark]:
+    """Return a warning where columns are left out because they are constant: a change of them may be the anomaly."""
+    names = [name for name, reason in reading.understood.ignored if reason.startswith("constant")]
+    if not names:
+        return []
+    return [
+        Remark(
+            f"{listed('column', names)} left out, as constant: a change of that is no anomaly. Name all channels with "
+            f"{argument('target')} to learn it too"
+        )
+    ]
 
 
 def _read_steps(

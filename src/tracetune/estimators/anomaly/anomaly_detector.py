@@ -24,6 +24,7 @@ from tracetune.estimators.anomaly.frames import (
     frame_of_events,
     frame_of_scores,
     labelled_panel,
+    labels_of,
     normal_part,
     panel_of,
     require_channels,
@@ -31,7 +32,7 @@ from tracetune.estimators.anomaly.frames import (
 from tracetune.estimators.anomaly.item_scorer import ItemScorer, items_of, total
 from tracetune.estimators.anomaly.record import checked_reference, checked_scorer
 from tracetune.estimators.anomaly.scored import scored_detector
-from tracetune.estimators.anomaly.series_scores import Scores
+from tracetune.estimators.anomaly.series_scores import ScoredPanel, Scores, without_score
 from tracetune.estimators.anomaly.state import fit_detector, load_detector
 from tracetune.estimators.anomaly.stream import ItemStream, stream_frame
 from tracetune.estimators.anomaly.thresholds import Threshold, short_past, threshold_rule
@@ -241,8 +242,8 @@ class AnomalyDetector(DetectorParts):
             labels: [T], 1 where anomalous, or one array a series; of a table they are in ``label_column``.
             label_column: of a table; None takes that of the fit. Another one is taken, and said: steps that it calls
                 anomalies may have been learned as normal.
-            window: the largest window of the volumes in steps; None takes the dominant period of each series, 125
-                without one.
+            window: the largest window of the volumes in steps; None takes the dominant period of each series; without
+                one 125, or a quarter of its steps where that is less.
             threshold: as for `detect`.
             reference: as for `score`.
             columns: as for `fit`.
@@ -314,21 +315,24 @@ class AnomalyDetector(DetectorParts):
         threshold: Threshold | float | None = None,
         path: str | Path | None = None,
         *,
+        labels: AnomalyLabels = None,
         reference: Reference = "normal",
         **columns: Unpack[ReadingKeywords],
     ) -> "Figure":
-        """Draw series, their scores and the events in them.
+        """Draw series, their scores and the events in them, and the labelled anomalies where there are labels.
 
         Args:
             data: as for `score`.
             threshold: as for `detect`.
             path: file to write it to; its suffix is the format (``.png``, ``.pdf``, ``.svg``).
+            labels: [T], 1 where anomalous, or one array a series.
             reference: as for `score`.
             columns: as for `fit`.
         """
         panel = self._panel(data, columns)
+        given = None if labels is None else labels_of(panel, labels)
         scores = self._scores(panel, threshold, reference)
-        return anomaly_figure(drawn_panels(panel, scores, self._items(panel)), "", path)
+        return anomaly_figure(drawn_panels(panel, scores, self._items(panel), given), "", path)
 
     def scored_modules(
         self, data: Any, labels: AnomalyLabels = None, config: FitConfig | None = None, **reading: Any
@@ -351,12 +355,17 @@ class AnomalyDetector(DetectorParts):
         known = self._known()
         default = known.table_threshold if checked_reference(reference) == "table" else known.threshold
         rule = threshold_rule(threshold, default)
+        items = items_of(panel, known.items)
+        if self._scored is None or not self._scored.is_of(panel, reference):
+            channels = [
+                item.score(each.values, item.place_of(each), reference) for each, item in zip(panel, items, strict=True)
+            ]
+            self._scored = ScoredPanel(panel, reference, tuple(channels))
         found = []
-        for series, item in zip(panel, items_of(panel, known.items), strict=True):
-            channels = item.score(series.values, item.place_of(series), reference)
-            sums = total(channels)
-            found.append(Scores(series, channels, sums, rule.of(sums, total(item.normal_scores))))
-        self._say(short_past(found, rule))
+        for series, item, scores in zip(panel, items, self._scored.channels, strict=True):
+            sums = total(scores)
+            found.append(Scores(series, scores, sums, rule.of(sums, total(item.normal_scores))))
+        self._say(without_score(found) + short_past(found, rule))
         return found
 
     def _say(self, remarks: Sequence[Remark]) -> None:

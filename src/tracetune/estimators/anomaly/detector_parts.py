@@ -15,6 +15,7 @@ from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.task import task_model_of
 
 if TYPE_CHECKING:
+    from tracetune.estimators.anomaly.series_scores import ScoredPanel
     from tracetune.estimators.anomaly.stream import ItemStream
 
 
@@ -48,6 +49,7 @@ class DetectorParts:
         self.history = dict(history or {})
         self._streams: dict[str, ItemStream] = {}  # of the items whose rows arrive one after the other
         self._said: set[Remark] = set()  # logged once
+        self._scored: ScoredPanel | None = None  # the last one: of the same rows scores, events and pictures are asked
 
     @property
     def anomaly_model(self) -> AnomalyModel:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, Remark, argument
-from tracetune.data.panels import Panel
+from tracetune.data.panels import Panel, Series
 from tracetune.estimators.anomaly.item_scorer import ItemScorer, total
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.evaluation.anomaly.report import METRICS, anomaly_metrics
@@ -17,7 +17,7 @@ from tracetune.tasks.anomaly_scores.sliding import dominant_period, window_width
 if TYPE_CHECKING:
     from tracetune.estimators.anomaly.record import Learned
 
-_WITHOUT_PERIOD = 125  # as in TSB-AD's tables
+_WITHOUT_PERIOD = 125  # as in TSB-AD's tables; at most a quarter of the steps, or all of them are near an anomaly
 _AT_THRESHOLD = ("precision", "recall", "F1", "false alarms")
 
 
@@ -50,7 +50,7 @@ def evaluate_scores(
                 f"Expected {argument('window')} below the {len(series):,} steps of series {series.item_id!r}, found "
                 f"{window:,}."
             )
-        steps = window or dominant_period(series.values[0]) or _WITHOUT_PERIOD  # noqa: PD011
+        steps = _usual_window(series) if window is None else window
         simple = total(np.stack([_z_scores(*pair) for pair in zip(series.values, item.learned.values, strict=True)]))
         scored = {"model": (scores.total, scores.alarm), "moving z-score": (simple, None)}
         for name, (values, alarm) in scored.items():
@@ -60,6 +60,11 @@ def evaluate_scores(
             row |= dict.fromkeys(_AT_THRESHOLD, np.nan) if alarm is None else _at_threshold(alarm, marked > 0)
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _usual_window(series: Series) -> int:
+    """Return the dominant period of a series in steps; without one what TSB-AD takes, as far as there is room."""
+    return dominant_period(series.values[0]) or min(_WITHOUT_PERIOD, len(series) // 4)  # noqa: PD011
 
 
 def left_out(panel: Panel, labels: Sequence[np.ndarray]) -> list[Remark]:

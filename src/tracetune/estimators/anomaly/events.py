@@ -13,10 +13,10 @@ import numpy as np
 
 from tracetune.base.runs import runs_of
 from tracetune.estimators.anomaly.series_scores import Scores
-from tracetune.estimators.anomaly.step_differences import StepDifferences
 
 if TYPE_CHECKING:
     from tracetune.estimators.anomaly.item_scorer import ItemScorer
+    from tracetune.estimators.anomaly.step_differences import StepDifferences
 
 _SHARE = 0.6  # of the peak; docs/anomaly.md says what it gave
 _SHARE_OF_DIFFERENCE = 0.15  # of the largest in an event; likewise
@@ -51,9 +51,8 @@ def events_of(scores: Scores, item: "ItemScorer") -> list[Event]:
     wide = wide_events(scores, item.reach // 4)
     if not wide:
         return []
-    channels = [StepDifferences(row, item.reach) for row in item.learned.values]
     place = item.place_of(scores.series)
-    return [part for event in wide for part in _parts(event, scores, channels, place, item.reach // 2)]
+    return [part for event in wide for part in _parts(event, scores, item.step_differences, place, item.reach // 2)]
 
 
 def wide_events(scores: Scores, merge_within: int) -> list[Event]:
@@ -81,7 +80,7 @@ def _near_peak(total: np.ndarray, threshold: np.ndarray, first: int, stop: int) 
 
 
 def _parts(
-    event: Event, scores: Scores, channels: Sequence[StepDifferences], place: int | None, merge_within: int
+    event: Event, scores: Scores, channels: Sequence["StepDifferences"], place: int | None, merge_within: int
 ) -> list[Event]:
     """Return the stretches of an event that are unlike normal ones."""
     differences = np.fmax.reduce(

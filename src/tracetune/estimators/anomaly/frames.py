@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
+from tracetune.base.runs import runs_of
 from tracetune.data.forecast_frame import clock_times, free_name, item_keys, of_kind
 from tracetune.data.panels import Origin, Panel, Series
 from tracetune.data.reading.labels import LABEL_COLUMN, step_labels
@@ -21,6 +22,7 @@ from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.index_columns import index_columns
 from tracetune.estimators.series_arrays import if_time_first, numbers_of, question_order, refuse_infinite
 from tracetune.report.anomaly_plots import AnomalyPanel
+from tracetune.report.forecast_plots import MOST_PANELS
 
 if TYPE_CHECKING:
     from tracetune.estimators.anomaly.item_scorer import ItemScorer
@@ -97,13 +99,22 @@ def labelled_panel(
     if labels is None:
         require_label_column(label_column, panel)
         return panel, None
+    return panel, labels_of(panel, labels)
+
+
+def labels_of(panel: Panel, labels: np.ndarray | Sequence[Any]) -> list[np.ndarray]:
+    """Return the labels [T] of each series of a panel as 0 and 1, of an array [T] or one a series.
+
+    Raises:
+        InputError: labels that say something else, or of another length than the series.
+    """
     given = [labels] if len(panel) == 1 and np.ndim(labels[0]) == 0 else list(labels)
     if [len(each) for each in given] != list(panel.lengths):
         raise InputError(
             f"Expected a label for each of {', '.join(map(str, panel.lengths[:5]))} steps, found labels of "
             f"{', '.join(str(len(each)) for each in given[:5])} steps."
         )
-    return panel, [_numbered(np.asarray(each)) for each in given]
+    return [_numbered(np.asarray(each)) for each in given]
 
 
 def _numbered(labels: np.ndarray) -> np.ndarray:
@@ -208,16 +219,29 @@ def frame_of_events(panel: Panel, found: Sequence[Scores], items: Sequence["Item
     return of_kind(pd.DataFrame(columns), panel.origin.frame)
 
 
-def drawn_panels(panel: Panel, found: Sequence[Scores], items: Sequence["ItemScorer"]) -> list[AnomalyPanel]:
-    """Return what a picture shows of each series."""
-    drawn = []
-    for scores, item in zip(found, items, strict=True):
-        title = scores.series.item_id if len(panel) > 1 else ", ".join(map(str, panel.channels[:3]))
-        events = tuple((event.start, event.stop) for event in events_of(scores, item))
-        drawn.append(
-            AnomalyPanel(title, scores.series.timestamps, scores.series.values, scores.total, scores.threshold, events)
-        )
-    return drawn
+def drawn_panels(
+    panel: Panel, found: Sequence[Scores], items: Sequence["ItemScorer"], labels: Sequence[np.ndarray] | None = None
+) -> list[AnomalyPanel]:
+    """Return what a picture shows of each series; of more than it has room for, the first ones.
+
+    With ``labels`` [T] of each, series with labelled anomalies come first.
+    """
+    marked = [runs_of(each > 0).tolist() for each in labels] if labels is not None else [[]] * len(panel)
+    order = sorted(range(len(panel)), key=lambda number: not marked[number])[:MOST_PANELS]
+    return [_drawn(panel, found[number], items[number], marked[number]) for number in order]
+
+
+def _drawn(panel: Panel, scores: Scores, item: "ItemScorer", labelled: Sequence[tuple[int, int]]) -> AnomalyPanel:
+    series = scores.series
+    return AnomalyPanel(
+        title=series.item_id if len(panel) > 1 else ", ".join(map(str, panel.channels[:3])),
+        timestamps=series.timestamps,
+        values=series.values,
+        score=scores.total,
+        threshold=scores.threshold,
+        events=tuple((event.start, event.stop) for event in events_of(scores, item)),
+        labelled=tuple(map(tuple, labelled)),
+    )
 
 
 def _panel_of_arrays(arrays: Sequence[np.ndarray]) -> Panel:

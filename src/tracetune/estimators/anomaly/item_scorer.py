@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel, Series
+from tracetune.estimators.anomaly.step_differences import StepDifferences
 from tracetune.tasks.anomaly import AnomalyModel
 from tracetune.tasks.anomaly_scores.scorer import ChannelScorer, Reference, Scorer
 
@@ -40,6 +42,11 @@ class ItemScorer:
         """Return the number of steps beyond which a value has no part in the score of a step."""
         return max(channel.reach for channel in self.channels)
 
+    @cached_property
+    def step_differences(self) -> tuple[StepDifferences, ...]:
+        """Return what tells, in each channel, how far single steps are from the nearest normal windows."""
+        return tuple(StepDifferences(row, self.reach) for row in self.learned.values)
+
     def score(self, values: np.ndarray, at: int | None = None, reference: Reference = "normal") -> np.ndarray:
         """Return scores [C, L] of values [C, L]; ``at`` and ``reference`` as in `ChannelScorer`."""
         return np.stack([channel.score(row, at, reference) for channel, row in zip(self.channels, values, strict=True)])
@@ -47,18 +54,18 @@ class ItemScorer:
     def place_of(self, series: Series) -> int | None:
         """Return how many steps after the learned part's start a series starts; None if it is of other data.
 
-        It is of the same data if the two share steps, and agree on them: what was learned is then scored without being
-        compared with itself.
+        It is of the same data if the two share steps, and agree on all values that neither lacks: labelled anomalies
+        are missing in the learned part. What was learned is then scored without being compared with itself.
         """
         mine, given = self.learned.timestamps, series.timestamps
         if not len(given) or given.dtype != mine.dtype or given[0] > mine[-1] or given[-1] < mine[0]:
             return None
         place = int(np.searchsorted(mine, given[0])) if given[0] >= mine[0] else -int(np.searchsorted(given, mine[0]))
         here, there = slice(max(place, 0), place + len(given)), slice(max(-place, 0), len(mine) - place)
-        same_times = np.array_equal(mine[here], given[there])
-        if same_times and np.array_equal(self.learned.values[:, here], series.values[:, there], equal_nan=True):
-            return place
-        return None
+        if not np.array_equal(mine[here], given[there]):
+            return None
+        apart = self.learned.values[:, here] - series.values[:, there]  # NaN where one of them is missing
+        return place if (apart == 0).any() and not (np.abs(apart) > 0).any() else None
 
     def arrays(self) -> Arrays:
         """Return what `restored_item` needs, by name."""

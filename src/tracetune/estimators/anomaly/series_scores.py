@@ -1,10 +1,12 @@
-"""Scores of the steps of one series, with the threshold from which on they raise an alarm."""
+"""Scores of the steps of series, with the threshold from which on they raise an alarm."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from tracetune.data.panels import Series
+from tracetune.base.errors import Remark
+from tracetune.data.panels import Panel, Series
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,3 +29,48 @@ class Scores:
     def alarm(self) -> np.ndarray:
         """Return which steps [T] raise an alarm; those without a score do not."""
         return np.nan_to_num(self.total, nan=-np.inf) > self.threshold
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredPanel:
+    """The scores of a panel, kept for what else is asked about it: alarms, then events, then a picture.
+
+    Attributes:
+        panel: what was scored.
+        reference: what its windows were compared with.
+        channels: scores [C, T] of each series.
+    """
+
+    panel: Panel
+    reference: str
+    channels: tuple[np.ndarray, ...]
+
+    def is_of(self, panel: Panel, reference: str) -> bool:
+        """Return whether these are the scores of a panel: of this one, or of one with the same series."""
+        if reference != self.reference or len(panel) != len(self.panel):
+            return False
+        return panel is self.panel or all(map(_same, panel, self.panel))
+
+
+def _same(one: Series, other: Series) -> bool:
+    return (
+        one.item_id == other.item_id
+        and np.array_equal(one.timestamps, other.timestamps)
+        and np.array_equal(one.values, other.values, equal_nan=True)
+    )
+
+
+def without_score(found: Sequence[Scores]) -> list[Remark]:
+    """Return a remark where steps have no score, and so raise no alarm whatever they hold."""
+    blind = [int(np.isnan(each.total).sum()) for each in found]
+    count, steps = sum(blind), sum(len(each.total) for each in found)
+    if not count:
+        return []
+    first = next(each.series.item_id for each, missing in zip(found, blind, strict=True) if missing)
+    share = "None" if count == steps else f"{steps - count:,}"
+    return [
+        Remark(
+            f"{share} of {steps:,} steps can raise an alarm: {count:,} have no score (first of {first!r}), because too "
+            "many steps of each window around them are missing."
+        )
+    ]

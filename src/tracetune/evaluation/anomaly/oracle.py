@@ -19,9 +19,8 @@ def point_adjusted_f1(scores: np.ndarray, labels: np.ndarray) -> float:
     """
     scores, labels = checked(scores, labels)
     first, last = segments(labels)
-    highest = _highest(scores, first, last)
-    thresholds = np.unique(highest)
-    found = ((last - first + 1)[None] * (highest[None] >= thresholds[:, None])).sum(1)
+    thresholds, place = np.unique(_highest(scores, first, last), return_inverse=True)
+    found = np.cumsum(np.bincount(place, last - first + 1)[::-1])[::-1]  # steps of segments that reach each threshold
     hits, alarms = _hits_and_alarms(scores, labels, thresholds)
     return float((2 * found / (found + (alarms - hits) + labels.sum())).max())
 

@@ -151,8 +151,10 @@ class EvaluateConfig:
         label_column: column that says which steps are anomalous; without it that of the fit.
         window: largest window of VUS in steps; without it the dominant period of each series.
         output: file for the metrics: .csv, .parquet or .json.
+        plot: file for a picture of up to six series with their scores and labels: .png, .svg, .pdf, or .html with
+            tables.
         device: auto, cpu or cuda.
-        overwrite: replace the output file if it exists.
+        overwrite: replace the output files if they exist.
     """
 
     source: DataSource
@@ -160,6 +162,7 @@ class EvaluateConfig:
     label_column: str | None = None
     window: int | None = None
     output: str | None = None
+    plot: str | None = None
     device: str = "auto"
     overwrite: bool = False
 
