@@ -240,7 +240,7 @@ def _drawn(panel: Panel, scores: Scores, item: "ItemScorer", labelled: Sequence[
         score=scores.total,
         threshold=scores.threshold,
         events=tuple((event.start, event.stop) for event in events_of(scores, item)),
-        labelled=tuple(map(tuple, labelled)),
+        labelled=tuple((start, stop) for start, stop in labelled),
     )
 
 
