@@ -10,7 +10,7 @@ from tracetune.data.splits import Scaler
 from tracetune.tasks.gaps import gap_classes
 
 _FEW = 32  # values; with fewer, a deviation says little
-_ANOTHER = 2.0  # times the deviation in training: such a series is another one, or has become one
+_ANOTHER = 5.0  # times the deviation in training: another series; a part of a walk varies two or three times less
 
 
 def lowest(values: np.ndarray) -> np.ndarray:
@@ -30,8 +30,8 @@ def classes_of_gaps(values: np.ndarray) -> np.ndarray:
 def unit_of_errors(scale: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return the units [C] in which fills of a series [C, L] err, 0 of a channel that is constant.
 
-    They are the deviations in training, or those of the values now where they are more than twice or less than half of
-    these: a table without items has the same name whatever it holds.
+    They are the deviations in training, or those of the values now where they are more than five times or less than a
+    fifth of these: a table without items has the same name whatever it holds.
 
     Args:
         scale: [C], deviations in training, or of a series that was not there its own.
