@@ -21,7 +21,7 @@ from tracetune.adapters.lora import add_lora
 from tracetune.adapters.options import AdaLoraOptions, LoraOptions
 from tracetune.backbones.loading import load_backbone
 from tracetune.data.datasets import load_dataset
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 
 CONTEXT, HORIZON, BATCH, RATE, WARMUP = 256, 96, 16, 2e-3, 20
 TRAIN, VALIDATION = (0, 8000), (8000, 11_000)

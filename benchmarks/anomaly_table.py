@@ -36,10 +36,10 @@ from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
 from tracetune.evaluation.anomaly.volume import volume_under_surface
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import method_named
-from tracetune.tasks.anomaly import LOSSES, METRIC, RECONSTRUCTION
-from tracetune.tasks.anomaly_scores import RankAverage, scorer_named
-from tracetune.tasks.anomaly_scores.scorer import Reference
-from tracetune.tasks.anomaly_scores.sliding import dominant_period, spread, window_starts, window_widths
+from tracetune.tasks.anomaly.model import LOSSES, METRIC, RECONSTRUCTION
+from tracetune.tasks.anomaly.scores import RankAverage, scorer_named
+from tracetune.tasks.anomaly.scores.scorer import Reference
+from tracetune.tasks.anomaly.scores.sliding import dominant_period, spread, window_starts, window_widths
 from tracetune.training.config import TrainingConfig
 
 WITHOUT_PERIOD = 125

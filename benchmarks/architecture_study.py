@@ -31,7 +31,7 @@ from tracetune.heads.config import HeadConfig
 from tracetune.heads.ridge import fit_ridge
 from tracetune.recipes.pretrain import PretrainConfig, moment_config, pretrain
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 from tracetune.training.measure import validation_loss
 
 DATASETS = ("ETTh1", "ETTm1")

@@ -31,8 +31,8 @@ from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.run import Run
 from tracetune.fitting.trained import TrainedAdapters
-from tracetune.tasks.forecast_data import scale_panel
-from tracetune.tasks.forecasting import Forecasting, ForecastModel
+from tracetune.tasks.forecasting.data import scale_panel
+from tracetune.tasks.forecasting.model import Forecasting, ForecastModel
 from tracetune.tasks.task import TrainingData
 from tracetune.training.feature_cache import CachedBatches, cache_batches
 

@@ -34,7 +34,7 @@ from tracetune.fitting.methods import Trace
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.selection.config import SelectionConfig
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 from tracetune.training.config import TrainingConfig
 
 DATASET, HORIZON, BATCH = "ETTh1", 96, 64

@@ -21,7 +21,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
 from tracetune.fitting.run import Run
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
 

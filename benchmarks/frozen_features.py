@@ -34,7 +34,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.heads.config import HeadConfig
 from tracetune.heads.ridge import fit_ridge
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 from tracetune.training.config import TrainingConfig
 from tracetune.training.feature_cache import CachedBatches
 from tracetune.training.measure import validation_loss

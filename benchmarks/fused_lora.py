@@ -31,7 +31,7 @@ from tracetune.backbones.moment import Moment
 from tracetune.base.seeds import seed_everything
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 
 SHAPES = (
     (128, 128), (128, 384), (384, 128), (512, 512), (512, 2048), (2048, 512), (768, 768), (768, 3072), (1024, 1024),

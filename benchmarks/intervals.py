@@ -25,8 +25,8 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
 from tracetune.fitting.run import Run
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecast_data import ForecastData, forecast_data
-from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.forecasting.data import ForecastData, forecast_data
+from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.training.config import TrainingConfig
 
 HORIZONS = {

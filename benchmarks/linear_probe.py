@@ -21,7 +21,7 @@ from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.run import Run
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
 

@@ -27,7 +27,7 @@ from tracetune.data.windows import Windows
 from tracetune.evaluation.cost import peak_memory_bytes
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 from tracetune.training.config import TrainingConfig
 from tracetune.training.trainer import build_trainer
 

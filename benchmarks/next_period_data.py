@@ -16,7 +16,7 @@ from tracetune.data.panels import Panel
 from tracetune.data.splits import PanelSplit, Part, fit_split
 from tracetune.data.windows import Windows
 from tracetune.evaluation.periods import SampleGroups
-from tracetune.tasks.forecast_data import ForecastData, forecast_data, scale_panel
+from tracetune.tasks.forecasting.data import ForecastData, forecast_data, scale_panel
 
 CONTEXT = 256
 CHOICE = ("ETTh1", "exchange_rate", "ETTh2", "ETTm1")

@@ -31,7 +31,7 @@ from tracetune.fitting.shrinkage import BEYOND, search, shrink_modules
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.scores import SCORES
 from tracetune.selection.scores.score import ScoreValues, register_score
-from tracetune.tasks.forecasting import Forecasting, ForecastModel
+from tracetune.tasks.forecasting.model import Forecasting, ForecastModel
 from tracetune.tasks.task import TaskModel
 from tracetune.training.config import AUTO, TrainingConfig
 from tracetune.training.measure import sample_losses

@@ -33,7 +33,7 @@ from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.evaluation.cost import Stopwatch, peak_memory_bytes
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 
 HORIZON = 96
 HEAD = HeadConfig("projection", beta=8)

@@ -36,7 +36,7 @@ from tracetune.fitting.head_phase import HeadOnFeatures
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.selection.gates import Gates
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 from tracetune.training.prefix_cache import PrefixCache
 from tracetune.training.storage import Storage
 

@@ -26,9 +26,9 @@ from tracetune.evaluation.baselines import auto_ets, repeat_last, seasonal_naive
 from tracetune.evaluation.metrics import MetricAccumulator
 from tracetune.evaluation.protocol import ProtocolFingerprint
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.forecast_data import scale_panel
-from tracetune.tasks.forecast_evaluation import naive_forecasters
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.data import scale_panel
+from tracetune.tasks.forecasting.evaluation import naive_forecasters
+from tracetune.tasks.forecasting.model import ForecastModel
 from tracetune.tasks.reconstruction import MaskingConfig, draw_patch_mask
 
 SHORT, LONG = ("m3_monthly", "m4_hourly"), ("ETTh1",)

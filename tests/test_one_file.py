@@ -27,7 +27,7 @@ from tracetune.heads.config import HeadConfig
 from tracetune.heads.kinds import HEADS
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.scores.score import SCORES
-from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
 

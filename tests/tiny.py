@@ -8,7 +8,7 @@ import torch
 
 from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.heads.config import HeadConfig
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 
 CONTEXT, PATCH, WIDTH, HORIZON = 64, 8, 16, 12
 

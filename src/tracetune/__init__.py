@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tracetune.fitting.methods import AdaLora, Dora, Full, LinearProbe, Lora, Trace
     from tracetune.heads.config import HeadConfig
     from tracetune.selection.config import SelectionConfig
-    from tracetune.tasks.adjustment import Adjustment
-    from tracetune.tasks.forecasting import ForecastModel
+    from tracetune.tasks.forecasting.adjustment import Adjustment
+    from tracetune.tasks.forecasting.model import ForecastModel
     from tracetune.training.config import TrainingConfig
     from tracetune.training.trace_callback import TraceCallback
 
@@ -56,13 +56,13 @@ __all__ = [
 
 _MODULES = {
     "AdaLora": "fitting.methods",
-    "Adjustment": "tasks.adjustment",
+    "Adjustment": "tasks.forecasting.adjustment",
     "AnomalyDetector": "estimators.anomaly.anomaly_detector",
     "Classifier": "estimators.classification.classifier",
     "Dora": "fitting.methods",
     "Evaluation": "evaluation.backtest",
     "FitConfig": "fitting.config",
-    "ForecastModel": "tasks.forecasting",
+    "ForecastModel": "tasks.forecasting.model",
     "Forecaster": "estimators.forecasting.forecaster",
     "Full": "fitting.methods",
     "HeadConfig": "heads.config",

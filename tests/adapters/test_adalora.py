@@ -14,7 +14,7 @@ from tests.tiny import CONTEXT, HORIZON, tiny_backbone, tiny_forecast_model
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora, drop_masked_ranks, orthogonality
 from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.base.errors import InputError
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 
 
 def batch(samples: int = 4) -> dict[str, torch.Tensor]:

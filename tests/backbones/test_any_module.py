@@ -18,7 +18,7 @@ from tracetune.backbones import any_module
 from tracetune.backbones.any_module import AnyModule
 from tracetune.fitting.candidates import Candidates
 from tracetune.selection.config import SelectionConfig
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 
 CONTEXT, PATCH, WIDTH, HORIZON = 48, 8, 16, 6
 

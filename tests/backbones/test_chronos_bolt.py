@@ -18,7 +18,7 @@ from tracetune.adapters.lora import target_layers
 from tracetune.backbones.chronos_bolt import ChronosBolt
 from tracetune.backbones.loading import load_backbone
 from tracetune.selection.config import SelectionConfig
-from tracetune.tasks.forecast_losses import quantile_loss_per_sample
+from tracetune.tasks.forecasting.losses import quantile_loss_per_sample
 
 chronos_bolt = pytest.importorskip("chronos.chronos_bolt")
 from transformers import T5Config  # noqa: E402  # after the check for the extra

@@ -16,7 +16,7 @@ from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.backbones.normalisation import interpolate_gaps, normalise
 from tracetune.base.errors import InputError
 from tracetune.heads.config import HeadConfig
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 
 TOLERANCE = 1e-5
 SMALL_ENCODER_PARAMETERS = 35_332_800  # published count, with the unused token embedding

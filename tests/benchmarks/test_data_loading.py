@@ -10,7 +10,7 @@ from benchmarks import data_loading
 from tests.benchmarks.synthetic import synthetic_case
 from tests.tiny import HORIZON, tiny_backbone
 from tracetune.adapters.lora import LoraOptions, add_lora
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from benchmarks.peers import ALL_LINEAR, MomentfmForecaster, momentfm_lora, rand
 
 from tests.tiny import CONTEXT, HORIZON, tiny_backbone
 from tracetune.heads.config import HeadConfig
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 
 pytest.importorskip("momentfm", reason="the peer, installed with pip install --no-deps momentfm")
 

@@ -9,7 +9,7 @@ from tracetune.estimators.anomaly.record import SavedDetector
 from tracetune.estimators.classification.record import ClassifierRecord
 from tracetune.estimators.imputation.record import ImputerRecord
 from tracetune.estimators.text.record import TextClassifierRecord
-from tracetune.tasks.gaps import LENGTH_CLASSES
+from tracetune.tasks.imputation.gaps import LENGTH_CLASSES
 
 INTERVALS = {"levels": [0.1, 0.9], "values": [[-1.0, 1.0]] * LENGTH_CLASSES}
 IMPUTER = {

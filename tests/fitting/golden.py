@@ -20,8 +20,8 @@ from tracetune.data.windows import Windows
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods import Method
 from tracetune.fitting.run import Run
-from tracetune.tasks.forecast_data import scale_panel
-from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.forecasting.data import scale_panel
+from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
 

@@ -20,8 +20,8 @@ from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
 from tracetune.fitting.run import Run
 from tracetune.fitting.trained import TrainedAdapters
 from tracetune.selection.config import SelectionConfig
-from tracetune.tasks.forecast_data import forecast_data
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.data import forecast_data
+from tracetune.tasks.forecasting.model import ForecastModel
 from tracetune.tasks.task import TrainingData
 
 LATE = Lora(LoraOptions(target_modules=("*.block.1.*",)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tasks.test_classification import CHANNELS, CLASSES, waves
+from tests.tasks.classification.test_model import CHANNELS, CLASSES, waves
 from tests.tiny import CONTEXT, tiny_backbone
 from tracetune.backbones.loading import weights_digest
 from tracetune.estimators.class_logits import class_logits
@@ -21,7 +21,7 @@ from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import BEYOND, FACTORS, KEPT_SHARE
 from tracetune.heads.classification import ClassificationHeadConfig
 from tracetune.heads.solved_classifier import fit_classifier_head
-from tracetune.tasks.classification import Classification, ClassificationModel
+from tracetune.tasks.classification.model import Classification, ClassificationModel
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
 from tracetune.training.config import TrainingConfig
 

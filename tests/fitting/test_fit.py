@@ -25,8 +25,8 @@ from tracetune.fitting.run import Run
 from tracetune.selection.budgets.step_time_profile import StepTimeProfile
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.layers import lora_modules
-from tracetune.tasks.forecast_data import forecast_data
-from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.forecasting.data import forecast_data
+from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.measure import validation_loss
 

@@ -16,8 +16,8 @@ from tracetune.fitting import head_phase
 from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.run import Run
 from tracetune.heads.ridge import fit_ridge
-from tracetune.tasks.forecast_data import forecast_data
-from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.forecasting.data import forecast_data
+from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.measure import validation_loss
 

@@ -22,8 +22,8 @@ from tracetune.fitting.method_phase import AUTO_RATES
 from tracetune.fitting.methods import Method
 from tracetune.fitting.run import Run
 from tracetune.fitting.trained import MethodReport, Shrinkage, TrainedAdapters, TriedRate
-from tracetune.tasks.forecast_data import forecast_data
-from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.forecasting.data import forecast_data
+from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 
 AUTO = FitConfig(

@@ -10,7 +10,7 @@ import torch
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune import FitConfig, Forecaster, HeadConfig, TrainingConfig
 from tracetune.fitting.interpolation import head_path
-from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.forecasting.model import Forecasting
 
 TRAINING = TrainingConfig(num_train_epochs=2, batch_size=32, evaluations=3, learning_rate=5e-3)
 CONFIG = FitConfig(

@@ -18,7 +18,7 @@ from tracetune.fitting.interpolation import WeightPath, adapter_path, head_path
 from tracetune.fitting.shrinkage import BEYOND, FACTORS, best_factor, chosen_factor, search, shrink, shrink_modules
 from tracetune.fitting.trained import Shrinkage
 from tracetune.heads.config import HeadConfig
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 from tracetune.training.measure import sample_losses
 
 PERIODS = np.repeat(np.arange(4), 5)

@@ -15,7 +15,7 @@ from tests.tiny import HORIZON, save_tiny, tiny_backbone
 from tracetune import Forecaster, HeadConfig, LoraOptions
 from tracetune.adapters.lora import add_lora
 from tracetune.estimators.intervals import LEVELS, ResidualQuantiles
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 
 SHORT, LONG = 120, 2400
 SERIES = np.sin(np.arange(80) / 3)[None]

@@ -8,7 +8,7 @@ from tracetune.base.errors import InputError
 from tracetune.heads.build import build_head
 from tracetune.heads.config import HeadConfig
 from tracetune.heads.zero_shot_start import start_at_zero_shot
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 
 CONTEXT, WIDTH, PATCH = 64, 16, 8
 

@@ -18,7 +18,7 @@ from tracetune.backbones.moment import Moment, MomentConfig
 from tracetune.data.windows import Windows
 from tracetune.heads.config import HeadConfig
 from tracetune.selection.gates import Gates
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
 from tracetune.training.prefix_cache import PrefixCache
 from tracetune.training.storage import Storage
 

@@ -28,7 +28,7 @@ class _Decoding(Protocol):
 def add_lora(model: nn.Module, options: LoraOptions) -> PeftModel:
     """Freeze ``model`` and put LoRA on the linear layers of ``model.backbone``; its head stays trainable.
 
-    >>> from tracetune.tasks.forecasting import ForecastModel
+    >>> from tracetune.tasks.forecasting.model import ForecastModel
     >>> model = ForecastModel.from_pretrained("tracetune/tiny", prediction_length=24)
     >>> adapted = add_lora(model, LoraOptions(r=2, target_modules=("*.q",)))
     >>> len(adapted.peft_config["default"].target_modules)

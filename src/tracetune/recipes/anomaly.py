@@ -30,8 +30,8 @@ from tracetune.recipes.fit_settings import finetune_run, fit_config, refuse_fit_
 from tracetune.recipes.outputs import check_outputs, write_series
 from tracetune.report.pages import where_drawn, write_plot
 from tracetune.report.tables import frame_rows, print_table
-from tracetune.tasks.anomaly_scores.embedding_scorer import Neighbours
-from tracetune.tasks.anomaly_scores.scorer import Scorer, scorer_named
+from tracetune.tasks.anomaly.scores.embedding_scorer import Neighbours
+from tracetune.tasks.anomaly.scores.scorer import Scorer, scorer_named
 from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
 

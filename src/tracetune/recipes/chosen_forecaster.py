@@ -2,7 +2,7 @@
 
 from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.recipes.configs.forecaster import ForecasterChoice, resolution_of
-from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
+from tracetune.tasks.forecasting.adjustment import UNADJUSTED, Adjustment
 
 
 def load_chosen(choice: ForecasterChoice, device: str) -> Forecaster:

@@ -13,7 +13,7 @@ from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.report.importance_plots import plot_history
 from tracetune.report.training_plots import plot_training
-from tracetune.tasks.forecast_data import WindowCounts
+from tracetune.tasks.forecasting.data import WindowCounts
 
 HISTORY_FILE = "history.png"
 VALIDATION_FILE = "validation.png"

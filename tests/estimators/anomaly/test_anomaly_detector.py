@@ -13,8 +13,8 @@ from tracetune.estimators.anomaly.frames import panel_of
 from tracetune.estimators.anomaly.item_scorer import ItemScorer
 from tracetune.estimators.anomaly.record import learn
 from tracetune.estimators.anomaly.thresholds import RollingQuantile
-from tracetune.tasks.anomaly_scores.raw_window_scorer import Windows
-from tracetune.tasks.hidden_patches import validation_start
+from tracetune.tasks.anomaly.hidden_patches import validation_start
+from tracetune.tasks.anomaly.scores.raw_window_scorer import Windows
 
 
 def test_tables_give_scores_alarms_and_events(detector: AnomalyDetector) -> None:

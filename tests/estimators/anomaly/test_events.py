@@ -11,7 +11,7 @@ from tracetune.estimators.anomaly.events import Event, alarm_runs, events_of, wi
 from tracetune.estimators.anomaly.item_scorer import ItemScorer
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.anomaly.step_differences import StepDifferences
-from tracetune.tasks.anomaly_scores.scorer import ChannelScorer
+from tracetune.tasks.anomaly.scores.scorer import ChannelScorer
 
 REACH = 100
 

@@ -9,8 +9,8 @@ import pytest
 from tests.estimators.anomaly.series import season
 from tracetune import AnomalyDetector, FitConfig, InputError, Trace, TrainingConfig
 from tracetune.selection.config import SelectionConfig
-from tracetune.tasks.anomaly_scores.embedding_scorer import Neighbours
-from tracetune.tasks.anomaly_scores.raw_window_scorer import Windows
+from tracetune.tasks.anomaly.scores.embedding_scorer import Neighbours
+from tracetune.tasks.anomaly.scores.raw_window_scorer import Windows
 
 
 @pytest.mark.parametrize("method", ["trace", "linear_probe", "full"])

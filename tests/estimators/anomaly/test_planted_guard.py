@@ -13,9 +13,9 @@ from tracetune.estimators.anomaly.planted_guard import LARGEST_WINDOW, Case, Hel
 from tracetune.evaluation.anomaly.volume import volume_under_surface
 from tracetune.fitting.candidates import Candidates
 from tracetune.fitting.shrinkage import shrink
-from tracetune.tasks.anomaly import AnomalyModel
-from tracetune.tasks.anomaly_scores import Neighbours, Reconstruction, Scorer, Windows
-from tracetune.tasks.hidden_patches import normal_data
+from tracetune.tasks.anomaly.hidden_patches import normal_data
+from tracetune.tasks.anomaly.model import AnomalyModel
+from tracetune.tasks.anomaly.scores import Neighbours, Reconstruction, Scorer, Windows
 from tracetune.tasks.task import TrainingData
 
 BORDER = 600

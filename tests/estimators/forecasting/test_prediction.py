@@ -20,7 +20,7 @@ from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import Scaler
 from tracetune.estimators.forecasting.prediction import forecast_series
 from tracetune.estimators.intervals import LEVELS, ResidualQuantiles
-from tracetune.tasks.forecast_output import ForecastOutput
+from tracetune.tasks.forecasting.output import ForecastOutput
 
 LENGTHS = (240, 3, 64, 100, 70, 1, 65)
 

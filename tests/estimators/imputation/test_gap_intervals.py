@@ -6,9 +6,9 @@ from tests.tiny import tiny_backbone
 from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import fit_split
 from tracetune.estimators.imputation.gap_intervals import gap_quantiles
-from tracetune.tasks.gaps import LENGTH_CLASSES
-from tracetune.tasks.imputation import LINE, Imputation
-from tracetune.tasks.imputation_data import fit_scalers, imputation_data
+from tracetune.tasks.imputation.data import fit_scalers, imputation_data
+from tracetune.tasks.imputation.gaps import LENGTH_CLASSES
+from tracetune.tasks.imputation.model import LINE, Imputation
 
 CONTEXT = 512
 

@@ -13,7 +13,7 @@ from tracetune import FitConfig, Forecaster, HeadConfig, InputError, SelectionCo
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import fit_split
 from tracetune.selection.rounds.validation_batches import ScoringBatches
-from tracetune.tasks.forecast_data import forecast_data
+from tracetune.tasks.forecasting.data import forecast_data
 from tracetune.tasks.task import TrainingData
 
 PATCHES = CONTEXT // PATCH

@@ -41,8 +41,8 @@ from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
 from tracetune.report.anomaly_plots import anomaly_figure
-from tracetune.tasks.anomaly import RECONSTRUCTION, AnomalyDetection
-from tracetune.tasks.anomaly_scores.scorer import Reference, Scorer
+from tracetune.tasks.anomaly.model import RECONSTRUCTION, AnomalyDetection
+from tracetune.tasks.anomaly.scores.scorer import Reference, Scorer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ from tracetune.base.json_types import JsonObject
 from tracetune.estimators.anomaly.fit import PLANTED
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.anomaly import METRIC, RECONSTRUCTION
+from tracetune.tasks.anomaly.model import METRIC, RECONSTRUCTION
 
 _CARD = """---
 base_model: {base}

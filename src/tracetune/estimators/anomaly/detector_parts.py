@@ -11,7 +11,7 @@ from tracetune.base.json_types import JsonObject
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.anomaly.record import Learned
 from tracetune.fitting.trained import History
-from tracetune.tasks.anomaly import AnomalyModel
+from tracetune.tasks.anomaly.model import AnomalyModel
 from tracetune.tasks.task import task_model_of
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from tracetune.data.panels import Panel, Series
 from tracetune.estimators.anomaly.item_scorer import ItemScorer, total
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.evaluation.anomaly.report import METRICS, anomaly_metrics
-from tracetune.tasks.anomaly_scores.scaling import Scaling
-from tracetune.tasks.anomaly_scores.sliding import dominant_period, window_widths
+from tracetune.tasks.anomaly.scores.scaling import Scaling
+from tracetune.tasks.anomaly.scores.sliding import dominant_period, window_widths
 
 if TYPE_CHECKING:
     from tracetune.estimators.anomaly.record import Learned

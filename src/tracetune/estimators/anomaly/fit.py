@@ -17,14 +17,14 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.names import HEAD, ZERO_SHOT
 from tracetune.fitting.run import Run
-from tracetune.tasks.anomaly import LOSSES, METRIC, AnomalyDetection, require_rebuilding
-from tracetune.tasks.anomaly_scores.scaling import Scaling
-from tracetune.tasks.anomaly_scores.scorer import Scorer
-from tracetune.tasks.anomaly_scores.sliding import window_widths
-from tracetune.tasks.hidden_patches import normal_data, trained_context, validation_start
-from tracetune.tasks.neighbouring_windows import neighbouring_data
+from tracetune.tasks.anomaly.hidden_patches import normal_data, trained_context, validation_start
+from tracetune.tasks.anomaly.model import LOSSES, METRIC, AnomalyDetection, require_rebuilding
+from tracetune.tasks.anomaly.neighbouring_windows import neighbouring_data
+from tracetune.tasks.anomaly.scores.scaling import Scaling
+from tracetune.tasks.anomaly.scores.scorer import Scorer
+from tracetune.tasks.anomaly.scores.sliding import window_widths
+from tracetune.tasks.anomaly.window_embeddings import resampled
 from tracetune.tasks.task import TrainingData
-from tracetune.tasks.window_embeddings import resampled
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ import numpy as np
 from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel, Series
 from tracetune.estimators.anomaly.step_differences import StepDifferences
-from tracetune.tasks.anomaly import AnomalyModel
-from tracetune.tasks.anomaly_scores.scorer import ChannelScorer, Reference, Scorer
+from tracetune.tasks.anomaly.model import AnomalyModel
+from tracetune.tasks.anomaly.scores.scorer import ChannelScorer, Reference, Scorer
 
 Arrays = dict[str, np.ndarray]
 

@@ -2,8 +2,8 @@
 
 A loss says how well a model does what it trains on, rebuilding or telling windows apart. Whether that helps to find
 anomalies is another question, which needs no labels either: anomalies of known kinds are planted in the held-out part
-(see tasks/planted_anomalies.py), and the detector that a model makes, with the scorer that will be used, looks for
-them.
+(see tasks/anomaly/planted_anomalies.py), and the detector that a model makes, with the scorer that will be used, looks
+for them.
 
 Shapes: T steps of a channel, S cases.
 """
@@ -20,14 +20,14 @@ from tracetune.base.errors import InputError
 from tracetune.base.json_types import JsonObject
 from tracetune.evaluation.anomaly.volume import volume_under_surface
 from tracetune.evaluation.periods import SampleGroups
-from tracetune.tasks.anomaly import AnomalyModel
-from tracetune.tasks.anomaly_scores.features import EmbeddedShape, remembered_embeddings
-from tracetune.tasks.anomaly_scores.gaps import filled_gaps
-from tracetune.tasks.anomaly_scores.scaling import Scaling
-from tracetune.tasks.anomaly_scores.scorer import ChannelScorer, Scorer
-from tracetune.tasks.anomaly_scores.sliding import window_widths
-from tracetune.tasks.hidden_patches import PERIODS
-from tracetune.tasks.planted_anomalies import KINDS, planted
+from tracetune.tasks.anomaly.hidden_patches import PERIODS
+from tracetune.tasks.anomaly.model import AnomalyModel
+from tracetune.tasks.anomaly.planted_anomalies import KINDS, planted
+from tracetune.tasks.anomaly.scores.features import EmbeddedShape, remembered_embeddings
+from tracetune.tasks.anomaly.scores.gaps import filled_gaps
+from tracetune.tasks.anomaly.scores.scaling import Scaling
+from tracetune.tasks.anomaly.scores.scorer import ChannelScorer, Scorer
+from tracetune.tasks.anomaly.scores.sliding import window_widths
 from tracetune.tasks.task import task_model_of
 
 _MOST_CHANNELS = 4  # then one anomaly in each period of each

@@ -16,8 +16,8 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.anomaly.item_scorer import ItemScorer, fit_item, restored_item, total
 from tracetune.evaluation.anomaly.alarm_threshold import FEWEST_EVENTS, AlarmThreshold, alarm_threshold
 from tracetune.evaluation.anomaly.normal_scores import require_false_alarm_rate, suspicious_stretches
-from tracetune.tasks.anomaly import AnomalyModel
-from tracetune.tasks.anomaly_scores.scorer import SCORERS, Reference, Scorer, scorer_named
+from tracetune.tasks.anomaly.model import AnomalyModel
+from tracetune.tasks.anomaly.scores.scorer import SCORERS, Reference, Scorer, scorer_named
 
 
 @dataclass(frozen=True, eq=False)

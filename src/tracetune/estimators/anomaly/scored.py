@@ -7,7 +7,7 @@ from tracetune.estimators.anomaly.fit import config_of_loss, normal_samples
 from tracetune.estimators.anomaly.frames import AnomalyLabels, normal_part, require_channels
 from tracetune.estimators.scored_modules import ScoredModules, lora_config, scored
 from tracetune.fitting.config import FitConfig
-from tracetune.tasks.anomaly import RECONSTRUCTION, AnomalyDetection
+from tracetune.tasks.anomaly.model import RECONSTRUCTION, AnomalyDetection
 
 if TYPE_CHECKING:
     from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector

@@ -19,8 +19,8 @@ from tracetune.estimators.anomaly.record import Learned, SavedDetector, learn
 from tracetune.estimators.saved_model import base_of, is_saved_model, load_model, read_saved_model, saved_arrays
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.trained import History
-from tracetune.tasks.anomaly import AnomalyDetection, AnomalyModel
-from tracetune.tasks.anomaly_scores.scorer import Scorer
+from tracetune.tasks.anomaly.model import AnomalyDetection, AnomalyModel
+from tracetune.tasks.anomaly.scores.scorer import Scorer
 from tracetune.tasks.task import task_model_of
 
 

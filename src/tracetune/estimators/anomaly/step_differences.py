@@ -11,9 +11,9 @@ import math
 
 import numpy as np
 
-from tracetune.tasks.anomaly_scores.gaps import filled_gaps, well_observed
-from tracetune.tasks.anomaly_scores.scaling import LEAST_UNIT, Scaling
-from tracetune.tasks.anomaly_scores.sliding import scattered_starts, window_widths
+from tracetune.tasks.anomaly.scores.gaps import filled_gaps, well_observed
+from tracetune.tasks.anomaly.scores.scaling import LEAST_UNIT, Scaling
+from tracetune.tasks.anomaly.scores.sliding import scattered_starts, window_widths
 
 _BANK_SIZE = 4000
 _CHUNK = 512

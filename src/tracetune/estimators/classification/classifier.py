@@ -50,10 +50,10 @@ from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
 from tracetune.fitting.trained import History
-from tracetune.tasks.attribution import attribution, resampled_gradients
-from tracetune.tasks.classification import Classification, ClassificationModel
+from tracetune.tasks.classification.attribution import attribution, resampled_gradients
+from tracetune.tasks.classification.model import Classification, ClassificationModel
+from tracetune.tasks.classification.scales import resampled
 from tracetune.tasks.labelled_series import LabelledSeries
-from tracetune.tasks.scales import resampled
 from tracetune.tasks.task import task_model_of
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
     def explain(self, values: Iterable[np.ndarray], class_name: str | None = None) -> list[np.ndarray]:
         """Return how much each step of each channel speaks for a class: gradient x input, [C, L] a series.
 
-        See `tracetune.tasks.attribution`. Steps that are missing are NaN.
+        See `tracetune.tasks.classification.attribution`. Steps that are missing are NaN.
 
         Args:
             values: series [C, L].

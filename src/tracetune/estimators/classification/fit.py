@@ -22,9 +22,9 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import CrossFitted, cross_fit
 from tracetune.fitting.run import Run
 from tracetune.heads.calibration import best_factor
-from tracetune.tasks.classification import Classification
+from tracetune.tasks.classification.model import Classification
+from tracetune.tasks.classification.scales import resampled, usable_scales
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
-from tracetune.tasks.scales import resampled, usable_scales
 
 
 def checked_context(backbone: Backbone, context_length: int | None) -> int:

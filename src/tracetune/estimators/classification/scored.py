@@ -10,9 +10,9 @@ from tracetune.estimators.labelled import checked_samples, class_numbers, requir
 from tracetune.estimators.scored_modules import ScoredModules, scored
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.lora import Lora
-from tracetune.tasks.classification import Classification, ClassificationModel
+from tracetune.tasks.classification.model import Classification, ClassificationModel
+from tracetune.tasks.classification.scales import resampled, usable_scales
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
-from tracetune.tasks.scales import resampled, usable_scales
 from tracetune.tasks.task import TrainingData, task_model_of
 
 if TYPE_CHECKING:

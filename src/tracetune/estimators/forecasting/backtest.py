@@ -25,7 +25,7 @@ from tracetune.estimators.forecasting.recalibration import TRACKED, Recalibratio
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.evaluation.backtest import Coverage, ErrorSums, Evaluation, Scale
 from tracetune.evaluation.baselines import repeat_last, seasonal_naive
-from tracetune.tasks.forecast_output import ForecastOutput
+from tracetune.tasks.forecasting.output import ForecastOutput
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from tracetune.base.json_types import JsonObject
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.adjustment import Adjustment
+from tracetune.tasks.forecasting.adjustment import Adjustment
 
 _TEMPLATE = """---
 base_model: {base}

@@ -28,8 +28,8 @@ from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
-from tracetune.tasks.adjustment import Adjustment
-from tracetune.tasks.resolution import Resolution
+from tracetune.tasks.forecasting.adjustment import Adjustment
+from tracetune.tasks.forecasting.resolution import Resolution
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,9 +116,9 @@ class Forecaster(ForecasterParts):
     ) -> "Forecaster":
         """Return this forecaster at the resolution at which it forecasts the last part of these series best.
 
-        It is stretched to k points a step, see tasks/resolution.py; the best three k are averaged. Where it pays, half
-        of the trend or all of it, and the season, are taken out before and put back after; an adjustment that the
-        forecaster has already stays.
+        It is stretched to k points a step, see tasks/forecasting/resolution.py; the best three k are averaged. Where it
+        pays, half of the trend or all of it, and the season, are taken out before and put back after; an adjustment
+        that the forecaster has already stays.
 
         Args:
             df: series, as for `fit`; nothing later than their end is used.

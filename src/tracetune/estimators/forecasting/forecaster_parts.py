@@ -10,8 +10,8 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.forecasting.record import inner_model
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.fitting.trained import History
-from tracetune.tasks.adjustment import Adjustment
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.adjustment import Adjustment
+from tracetune.tasks.forecasting.model import ForecastModel
 
 
 class ForecasterParts:

@@ -16,8 +16,8 @@ from tracetune.estimators.forecasting.recalibration import ORIGINS, TRACKED, Rec
 from tracetune.estimators.forecasting.record import inner_model
 from tracetune.estimators.intervals import ResidualQuantiles, quantile_offsets, quantiles_between
 from tracetune.evaluation.backtest import Evaluation
-from tracetune.tasks.forecast_output import ForecastOutput
-from tracetune.tasks.forecasting import ForecastModel
+from tracetune.tasks.forecasting.model import ForecastModel
+from tracetune.tasks.forecasting.output import ForecastOutput
 
 
 @dataclass(frozen=True, eq=False)

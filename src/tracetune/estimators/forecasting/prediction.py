@@ -17,7 +17,7 @@ from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.data.windows import context_batch
 from tracetune.estimators.forecasting.recalibration import Recalibration, earlier_origins
 from tracetune.estimators.series_arrays import numbers_of, question_order, refuse_infinite
-from tracetune.tasks.forecast_output import ForecastOutput
+from tracetune.tasks.forecasting.output import ForecastOutput
 
 
 @dataclass(frozen=True, eq=False)

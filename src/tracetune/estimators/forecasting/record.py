@@ -14,11 +14,11 @@ from tracetune.data.panels import Panel
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.estimators.saved_model import BaseModel
 from tracetune.heads.config import HeadConfig
-from tracetune.tasks.adjustment import Adjustment
-from tracetune.tasks.forecast_data import ForecastData
-from tracetune.tasks.forecast_evaluation import naive_losses
-from tracetune.tasks.forecasting import ForecastModel
-from tracetune.tasks.resolution import AUTO, Resolution, checked_resolutions
+from tracetune.tasks.forecasting.adjustment import Adjustment
+from tracetune.tasks.forecasting.data import ForecastData
+from tracetune.tasks.forecasting.evaluation import naive_losses
+from tracetune.tasks.forecasting.model import ForecastModel
+from tracetune.tasks.forecasting.resolution import AUTO, Resolution, checked_resolutions
 from tracetune.tasks.task import task_model_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class ForecastRecord:
         selection: what TRACE did; None for other methods.
         seed: of the fit.
         versions: of the libraries.
-        resolutions: points a step at which the backbone reads series, see tasks/resolution.py.
+        resolutions: points a step at which the backbone reads series, see tasks/forecasting/resolution.py.
         season: steps of the season that is taken out before and put back after; 1 for none.
         trend: share of the trend that is taken out before and put back after.
     """

@@ -12,10 +12,10 @@ from tracetune.base.errors import InputError, argument
 from tracetune.data.batch_source import Batch, spread_rows
 from tracetune.data.panels import Panel
 from tracetune.estimators.forecasting.prediction import forecast_series
-from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
-from tracetune.tasks.forecast_output import ForecastOutput
-from tracetune.tasks.forecasting import ForecastModel
-from tracetune.tasks.resolution import AUTO, longest_resolution
+from tracetune.tasks.forecasting.adjustment import UNADJUSTED, Adjustment
+from tracetune.tasks.forecasting.model import ForecastModel
+from tracetune.tasks.forecasting.output import ForecastOutput
+from tracetune.tasks.forecasting.resolution import AUTO, longest_resolution
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from tracetune.data.splits import DividedPanel
 from tracetune.estimators.scored_modules import ScoredModules, lora_config, scored
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.names import ZERO_SHOT
-from tracetune.tasks.forecast_data import forecast_data
-from tracetune.tasks.forecasting import Forecasting
+from tracetune.tasks.forecasting.data import forecast_data
+from tracetune.tasks.forecasting.model import Forecasting
 
 if TYPE_CHECKING:
     from tracetune.estimators.forecasting.forecaster import Forecaster

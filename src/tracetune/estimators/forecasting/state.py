@@ -36,10 +36,10 @@ from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.names import ZERO_SHOT
 from tracetune.fitting.run import Run
 from tracetune.fitting.trained import History
-from tracetune.tasks.adjustment import UNADJUSTED, Adjustment
-from tracetune.tasks.forecast_data import ForecastData, forecast_data
-from tracetune.tasks.forecasting import Forecasting, ForecastModel
-from tracetune.tasks.resolution import AUTO, Resolution
+from tracetune.tasks.forecasting.adjustment import UNADJUSTED, Adjustment
+from tracetune.tasks.forecasting.data import ForecastData, forecast_data
+from tracetune.tasks.forecasting.model import Forecasting, ForecastModel
+from tracetune.tasks.forecasting.resolution import AUTO, Resolution
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from tracetune.estimators.saved_model import base_of
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.run import Run
-from tracetune.tasks.imputation import ImputationModel
+from tracetune.tasks.imputation.model import ImputationModel
 from tracetune.tasks.task import task_model_of
 
 

@@ -15,7 +15,7 @@ from tracetune.base.module_device import module_device
 from tracetune.data.batch_source import BatchSource, chosen_rows, spread_rows
 from tracetune.data.windows import batches
 from tracetune.estimators.intervals import LEVELS, ResidualQuantiles
-from tracetune.tasks.gaps import LENGTH_CLASSES, gap_classes
+from tracetune.tasks.imputation.gaps import LENGTH_CLASSES, gap_classes
 from tracetune.tasks.task import TrainingData
 
 _FEWEST = 30  # gaps of a class; errors inside a gap are much alike, so that steps count for little

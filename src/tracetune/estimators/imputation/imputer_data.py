@@ -9,8 +9,8 @@ from tracetune.estimators.imputation.record import ImputerRecord
 from tracetune.fitting.config import FitConfig
 from tracetune.heads.imputation import ImputationHeadConfig
 from tracetune.selection.config import SelectionConfig
-from tracetune.tasks.imputation import Imputation
-from tracetune.tasks.imputation_data import fit_scalers, imputation_data, related_channels, scaled_values
+from tracetune.tasks.imputation.data import fit_scalers, imputation_data, related_channels, scaled_values
+from tracetune.tasks.imputation.model import Imputation
 from tracetune.tasks.task import TrainingData
 
 _TRAIN_WINDOWS, _VALIDATION_WINDOWS = 2048, 512  # of one channel; fewer windows of more channels

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from tracetune.data.splits import Scaler
-from tracetune.tasks.gaps import gap_classes
+from tracetune.tasks.imputation.gaps import gap_classes
 
 _FEW = 32  # values; with fewer, a deviation says little
 _ANOTHER = 5.0  # times the deviation in training: another series; a part of a walk varies two or three times less

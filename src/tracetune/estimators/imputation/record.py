@@ -13,8 +13,8 @@ from tracetune.data.splits import Scaler
 from tracetune.estimators.fitted_record import FittedRecord
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.heads.imputation import ImputationHeadConfig
-from tracetune.tasks.gaps import LENGTH_CLASSES
-from tracetune.tasks.imputation import BACKBONE, LINE, SEASON, Imputation, ImputationModel
+from tracetune.tasks.imputation.gaps import LENGTH_CLASSES
+from tracetune.tasks.imputation.model import BACKBONE, LINE, SEASON, Imputation, ImputationModel
 
 MOST_SCALERS = 1000
 RULES = (BACKBONE, LINE, SEASON)

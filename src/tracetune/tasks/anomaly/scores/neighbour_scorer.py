@@ -1,0 +1,301 @@
+"""Score steps by how far the windows around them are from the nearest normal windows."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tracetune.base.errors import InputError, argument, shown
+from tracetune.tasks.anomaly.scores.features import WindowFeatures
+from tracetune.tasks.anomaly.scores.gaps import filled_gaps, well_observed
+from tracetune.tasks.anomaly.scores.neighbours import nearest_distance
+from tracetune.tasks.anomaly.scores.scaling import LEAST_UNIT, Scaling, Spread, mean_of_known
+from tracetune.tasks.anomaly.scores.scorer import Calibration, Reference
+from tracetune.tasks.anomaly.scores.sliding import scattered_starts, spread, window_widths
+
+HELD_OUT_BLOCKS = 5
+_CHUNK = 2048
+_MOST_NUMBERS = 2**24  # of one bank
+_WINDOWS_OVER_A_STEP = 8
+_BANK_WINDOWS_OVER_A_STEP = 32  # so that a later window finds a normal one at its own phase
+_LARGEST_SHARE = 4
+
+
+@dataclass(frozen=True)
+class Bank:
+    """The windows of one width that others are compared with.
+
+    Attributes:
+        width: W, steps of a window.
+        starts: [M] first steps of its windows in the normal part.
+        rows: [M, E] their features.
+        neighbours: how many nearest windows a distance is averaged over that do not overlap.
+        share: of its windows that may be anomalous; as many nearest ones count at least, which may overlap.
+    """
+
+    width: int
+    starts: Tensor
+    rows: Tensor
+    neighbours: int
+    share: float
+
+    def distances(self, queries: Tensor, starts: Tensor | None = None, outside: Tensor | None = None) -> Tensor:
+        """Return the mean distance [K] of queries [K, E] to the nearest windows.
+
+        Args:
+            queries: features of windows.
+            starts: [K] their first steps, where they lie on the same time axis: what overlaps them does not count.
+            outside: [M] the windows of the bank to compare with; None for all.
+        """
+        kept, rows = (self.starts, self.rows) if outside is None else (self.starts[outside], self.rows[outside])
+        apart = None if starts is None else (starts, kept, self.width)
+        if round(self.share * len(kept)) > self.neighbours:
+            return nearest_distance(queries, rows, round(self.share * len(kept)), apart)
+        return nearest_distance(queries, rows, self.neighbours, apart, (kept, self.width))
+
+    def joined(self, starts: Tensor, rows: Tensor) -> "Bank":
+        """Return this bank with further windows: their first steps [K] and features [K, E]."""
+        return replace(self, starts=torch.cat([self.starts, starts]), rows=torch.cat([self.rows, rows]))
+
+
+@dataclass(frozen=True)
+class NeighbourScorer:
+    """Distances to the nearest windows of a normal part, at several widths, added up in units of their own spread.
+
+    The nearest windows do not overlap each other: three over the same steps are one. Where a share of the part may be
+    anomalous, as large a share of its windows is nearest, and they may.
+
+    Attributes:
+        features: what windows are compared by.
+        scaling: of the normal part.
+        banks: one a width.
+        spreads: of the normal part's own scores, one a width.
+        normal_scores: [T] scores of the normal part, each window compared with those that do not overlap it.
+        repeatability: how much nearer the nearest windows are than any two: 1 where windows repeat each other, 0 where
+            the nearest one is as far as any, so that distances say nothing.
+    """
+
+    features: WindowFeatures
+    scaling: Scaling
+    banks: tuple[Bank, ...]
+    spreads: tuple[Spread, ...]
+    normal_scores: np.ndarray
+    repeatability: float
+
+    @property
+    def reach(self) -> int:
+        """Return steps of the widest window."""
+        return max(bank.width for bank in self.banks)
+
+    @property
+    def calibration(self) -> Calibration:
+        """Return spreads, normal scores and repeatability."""
+        return {
+            "spreads": np.array([(each.middle, each.unit) for each in self.spreads]),
+            "normal_scores": self.normal_scores,
+            "repeatability": np.array([self.repeatability]),
+        }
+
+    def held_out_scores(self) -> np.ndarray:
+        """Return scores [T] of the normal part, each fifth by the windows outside of it, see `ChannelScorer`."""
+        length = len(self.normal_scores)
+        return _combined([_held_out(bank, length) for bank in self.banks], self.spreads)
+
+    def score(self, values: np.ndarray, at: int | None = None, reference: Reference = "normal") -> np.ndarray:
+        """Return scores [T] of values [T], see `ChannelScorer`."""
+        scaled = self.scaling.scaled(values)
+        filled = filled_gaps(scaled, self.reach)
+        per_width = []
+        for bank in self.banks:
+            place = at
+            if reference == "table":
+                place = len(self.normal_scores) + self.reach if at is None else at  # as if it came later
+                bank = self._with_table(bank, scaled, filled, place)
+            per_width.append(_scores(scaled, filled, bank, self.features, at or 0, place))
+        return _combined(per_width, self.spreads)
+
+    def _with_table(self, bank: Bank, scaled: np.ndarray, filled: np.ndarray, place: int) -> Bank:
+        """Return the bank with the windows of values [T] that lie at ``place`` and were not learned."""
+        if len(scaled) < bank.width:
+            return bank
+        size = max(_MOST_NUMBERS // bank.rows.shape[1], 1)
+        stride = max(bank.width // _BANK_WINDOWS_OVER_A_STEP, math.ceil((len(scaled) - bank.width) / size), 1)
+        starts = _bank_starts(scaled, bank.width, stride)
+        learned = (starts + place >= 0) & (starts + place + bank.width <= len(self.normal_scores))
+        starts = starts[~learned]
+        if not len(starts):
+            return bank
+        rows = self.features(_windows(filled, bank.width)[starts])
+        return bank.joined(torch.as_tensor(starts + place), rows)
+
+
+def fit_neighbour_scorer(
+    normal: np.ndarray,
+    features: WindowFeatures,
+    widths: Sequence[int] | None = None,
+    *,
+    neighbours: int = 3,
+    contamination: float = 0.0,
+    bank_size: int = 4000,
+    calibration: Calibration | None = None,
+) -> NeighbourScorer:
+    """Learn a normal part: values [T], NaN where missing.
+
+    The part need not be free of anomalies: windows are compared with ``neighbours`` others that overlap neither them
+    nor each other, so that what occurs no more often than that is still far from some of them.
+
+    Args:
+        normal: the values to learn.
+        features: what windows are compared by.
+        widths: of windows in steps; None for one and two periods, see `window_widths`.
+        neighbours: how many nearest windows a distance is averaged over; of a short part, no more than a quarter of as
+            many as fit into it side by side.
+        contamination: share of the windows that may be anomalous; it raises ``neighbours`` to as many.
+        bank_size: about the most windows that are kept of each width.
+        calibration: of an earlier fit to the same.
+
+    Raises:
+        InputError: fewer values than two windows, or no window of any width that is observed.
+    """
+    normal = np.asarray(normal, float)
+    widths = window_widths(normal) if widths is None else tuple(widths)
+    if len(normal) < 2 * min(widths):
+        raise InputError(
+            f"Expected at least {2 * min(widths)} normal steps, two windows of {min(widths)}, found {len(normal)}."
+        )
+    scaling = Scaling.of(normal)
+    scaled = scaling.scaled(normal)
+    fitting = [width for width in widths if 2 * width <= len(normal) and len(_bank_starts(scaled, width))]
+    if not fitting:
+        raise InputError(
+            f"Expected a normal part with windows of {min(widths)} steps with few of them missing, found none. Give a "
+            f"part with fewer gaps, or narrower windows ({argument('widths')})."
+        )
+    filled = filled_gaps(scaled, max(fitting))
+    banks = tuple(_bank(scaled, filled, width, features, neighbours, contamination, bank_size) for width in fitting)
+    if calibration is not None:
+        spreads = tuple(Spread(*map(float, each)) for each in calibration["spreads"])
+        if len(spreads) != len(banks):
+            raise ValueError(f"scores of {len(spreads)} widths of windows, where there are {len(banks)}")
+        repeatability = float(calibration["repeatability"][0])
+        return NeighbourScorer(features, scaling, banks, spreads, calibration["normal_scores"], repeatability)
+    per_width = [_scores(scaled, filled, bank, features, 0, 0) for bank in banks]
+    spreads = tuple(Spread.of(scores, LEAST_UNIT) for scores in per_width)
+    return NeighbourScorer(
+        features=features,
+        scaling=scaling,
+        banks=banks,
+        spreads=spreads,
+        normal_scores=_combined(per_width, spreads),
+        repeatability=float(np.mean([_repeatability(bank) for bank in banks])),
+    )
+
+
+def require_windows(widths: Sequence[int] | None, neighbours: int) -> None:
+    """Refuse windows that cannot be compared: a window of one step has no shape.
+
+    Raises:
+        InputError: a width below 2, no width at all, or fewer neighbours than one.
+    """
+    least = [] if widths is None else list(widths) or [0]
+    if any(not isinstance(width, int) or width < 2 for width in least):
+        raise InputError(f"Expected {argument('widths')} of whole steps of at least 2, found {shown(widths)}.")
+    if not isinstance(neighbours, int) or neighbours < 1:
+        raise InputError(f"Expected at least 1 of the nearest neighbours, found {shown(neighbours)}.")
+
+
+def _bank(
+    scaled: np.ndarray,
+    filled: np.ndarray,
+    width: int,
+    features: WindowFeatures,
+    neighbours: int,
+    contamination: float,
+    bank_size: int,
+) -> Bank:
+    windows = _windows(filled, width)
+    length = features(windows[_bank_starts(scaled, width)[:1]]).shape[1]
+    size = min(bank_size, max(_MOST_NUMBERS // length, 1))
+    # Of a part with anomalies the nearest windows are a share of all, which need not be many.
+    fine = _stride(width) if contamination else max(width // _BANK_WINDOWS_OVER_A_STEP, 1)
+    starts = _bank_starts(scaled, width, max(fine, math.ceil((len(scaled) - width) / size)))
+    side_by_side = len(scaled) // width
+    nearest = max(min(neighbours, side_by_side // _LARGEST_SHARE), 1)  # far ones would count in a short part
+    return Bank(width, torch.as_tensor(starts), features(windows[starts]), nearest, contamination)
+
+
+def _bank_starts(scaled: np.ndarray, width: int, stride: int | None = None) -> np.ndarray:
+    """Return the first steps of the windows of a normal part with few missing steps; they are at all phases."""
+    starts = scattered_starts(len(scaled), width, stride or _stride(width))
+    return starts[well_observed(scaled, starts, width)]
+
+
+def _scores(
+    scaled: np.ndarray, filled: np.ndarray, bank: Bank, features: WindowFeatures, phase: int, place: int | None
+) -> np.ndarray:
+    """Return scores [T] of one width.
+
+    Features of a chunk are forgotten once they are compared: those of all windows would fill the memory.
+
+    Args:
+        scaled: values [T] to score, NaN where missing.
+        filled: the same with gaps filled.
+        bank: windows to compare with.
+        features: what windows are compared by.
+        phase: place of the first step among the strides in which windows begin.
+        place: that of the first step among those of the bank, whose windows do not count where they overlap; None
+            where the two have no steps in common.
+    """
+    width = min(bank.width, len(scaled))
+    starts = scattered_starts(len(scaled), width, _stride(bank.width), phase)
+    starts = starts[well_observed(scaled, starts, width)]
+    if not len(starts):
+        return np.full(len(scaled), np.nan)
+    windows = _windows(filled, width)
+    found = []
+    for first in range(0, len(starts), _CHUNK):
+        part = starts[first : first + _CHUNK]
+        found.append(bank.distances(features(windows[part]), None if place is None else torch.as_tensor(part + place)))
+    return spread(starts, torch.cat(found).numpy(), width, len(scaled))
+
+
+def _held_out(bank: Bank, length: int) -> np.ndarray:
+    """Return scores [T] of the bank's own windows, each compared with those that lie outside of its block of steps."""
+    borders = [length * number // HELD_OUT_BLOCKS for number in range(HELD_OUT_BLOCKS + 1)]
+    starts, scores = [], []
+    for first, last in pairwise(borders):
+        inside = (bank.starts >= first) & (bank.starts < last)
+        outside = (bank.starts + bank.width <= first) | (bank.starts >= last + bank.width)
+        if inside.any() and outside.any():
+            starts.append(bank.starts[inside].numpy())
+            scores.append(bank.distances(bank.rows[inside], outside=outside).numpy())
+    if not starts:
+        return np.full(length, np.nan)
+    return spread(np.concatenate(starts), np.concatenate(scores), bank.width, length)
+
+
+def _windows(values: np.ndarray, width: int) -> np.ndarray:
+    return np.lib.stride_tricks.sliding_window_view(values, width)
+
+
+def _stride(width: int) -> int:
+    return max(1, width // _WINDOWS_OVER_A_STEP)
+
+
+def _repeatability(bank: Bank, sample: int = 500) -> float:
+    """Return 1 - median distance to the nearest windows / median distance of any two; 0 where all are the same."""
+    generator = torch.Generator().manual_seed(0)
+    one, other = torch.randint(len(bank.rows), (2, 4 * sample), generator=generator)
+    any_two = (bank.rows[one] - bank.rows[other]).norm(dim=1).median()
+    part = torch.randperm(len(bank.rows), generator=generator)[:sample]
+    nearest = bank.distances(bank.rows[part], bank.starts[part]).median()
+    return float((1 - nearest / any_two).clamp(0, 1)) if any_two > 1e-4 else 0.0
+
+
+def _combined(per_width: Sequence[np.ndarray], spreads: Sequence[Spread]) -> np.ndarray:
+    """Return the mean [T] over the widths that have a score, in units of their spreads; NaN where none has."""
+    return mean_of_known([each.scaled(scores) for scores, each in zip(per_width, spreads, strict=True)])

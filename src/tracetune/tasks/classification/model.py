@@ -1,0 +1,176 @@
+"""Classification: which of K classes a whole series belongs to.
+
+Shapes: S samples, B batch, C channels, T context, N patches, D width, K classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tracetune.backbones.backbone import Backbone
+from tracetune.base.errors import InputError
+from tracetune.base.module_device import module_device
+from tracetune.data.batch_source import BatchSource
+from tracetune.data.windows import batches
+from tracetune.heads.classification import ClassificationHead, ClassificationHeadConfig
+from tracetune.heads.solved_classifier import fit_classifier_head
+from tracetune.tasks.classification.scales import STATISTICS, Scales, encode_scale, encode_scales, usable_scales
+from tracetune.tasks.one_scale import OneScale
+from tracetune.tasks.task import Features, Output, TaskModel, TrainingData
+
+_AT_ONCE = 256
+
+
+@dataclass
+class ClassificationOutput(Output):
+    """Output of a classification model.
+
+    Attributes:
+        loss: [] mean of ``sample_losses``; None without labels.
+        sample_losses: [B] cross-entropy of each sample.
+        logits: [B, K].
+    """
+
+    logits: Tensor | None = None
+
+
+class ClassificationModel(TaskModel):
+    """Backbone and classification head.
+
+    Args:
+        backbone: encodes series.
+        head: from tokens [B, C, N, D + 2] of all scales to logits [B, K].
+        channels: C.
+        scales: at which series are encoded.
+        class_weights: [K] weight of the loss of samples of each class.
+        name_or_path: where the backbone comes from.
+    """
+
+    labels = ("labels",)
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        head: nn.Module,
+        channels: int,
+        scales: Scales,
+        class_weights: tuple[float, ...],
+        name_or_path: str = "",
+    ) -> None:
+        super().__init__(backbone, head, name_or_path)
+        self.channels = channels
+        self.scales = scales
+        self.class_weights = class_weights
+
+    @property
+    def tokens_per_sample(self) -> int:
+        """Return C N."""
+        return self.channels * sum(self.scales.patches)
+
+    def forward(  # type: ignore[override]
+        self,
+        values: Tensor,
+        labels: Tensor | None = None,
+        scale: Tensor | None = None,
+        others: Tensor | None = None,
+    ) -> ClassificationOutput:
+        """Return logits of series [B, C, R] without gaps, and the loss where labels [B] are given.
+
+        With the number of one ``scale`` [B], the same for all samples, it alone is encoded, and ``others`` [B, K] stand
+        for what the other scales add to the logits, see `OneScale`.
+        """
+        assert self.head is not None, "a classifier has a head"
+        if scale is None or others is None:
+            logits = self.head(encode_scales(self.backbone, values, self.scales)).float()
+        else:
+            number = int(scale[0])
+            logits = self.head(encode_scale(self.backbone, values, self.scales, number), number).float() + others
+        return ClassificationOutput(logits=logits) if labels is None else self.loss(logits, {"labels": labels})
+
+    def features(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return tokens [B, C, N, D + 2] and labels [B]."""
+        return {"tokens": encode_scales(self.backbone, batch["values"], self.scales), "labels": batch["labels"]}
+
+    def loss(self, outputs: Tensor, features: Mapping[str, Tensor]) -> ClassificationOutput:
+        """Return the cross-entropy of logits [B, K], weighted by class."""
+        labels = features["labels"]
+        weights = outputs.new_tensor(self.class_weights)[labels]
+        losses = weights * functional.cross_entropy(outputs, labels, reduction="none")
+        return ClassificationOutput(loss=losses.mean(), sample_losses=losses, logits=outputs)
+
+    def in_training(self, data: TrainingData) -> TrainingData:
+        """Return the samples so that each batch is read at one scale; those of the others stay as they are now."""
+        if len(self.scales.lengths) == 1:
+            return data
+        features = (None, None) if data.features is None else (data.features.train, data.features.validation)
+        sources = zip((data.train, data.validation), features, strict=True)
+        train, validation = (OneScale(source, self._by_scale(source, known)) for source, known in sources)
+        return TrainingData(train, validation)
+
+    @torch.inference_mode()
+    def _by_scale(self, source: BatchSource, features: BatchSource | None) -> Tensor:
+        """Return what each scale adds to the logits of each sample, [S, V, K]; its features may be known."""
+        assert isinstance(self.head, ClassificationHead)
+        self.eval()
+        device = module_device(self)
+        known = batches(source if features is None else features, _AT_ONCE, device)
+        found = [self.head.by_scale((batch if features else self.features(batch))["tokens"].float()) for batch in known]
+        return torch.cat(found).cpu()
+
+    def cache_obstacle(self) -> str | None:
+        """Return that a series takes several passes, where it does."""
+        return "series are encoded at several scales" if len(self.scales.lengths) > 1 else None
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The task of telling K classes apart.
+
+    Attributes:
+        classes: K.
+        channels: C.
+        context_length: T.
+        name_or_path: where the backbone comes from.
+        class_weights: [K] weight of the samples of each class; none for 1.
+    """
+
+    classes: int
+    channels: int
+    context_length: int
+    name_or_path: str = ""
+    class_weights: tuple[float, ...] = ()
+    name: ClassVar[str] = "classification"
+
+    @property
+    def default_head(self) -> ClassificationHeadConfig:
+        """Return the default head: tokens of four scales, pooled over time in four ways, then one layer."""
+        return ClassificationHeadConfig()
+
+    def model(self, backbone: Backbone, head: ClassificationHeadConfig) -> ClassificationModel:
+        """Put a new head on a backbone."""
+        if not isinstance(head, ClassificationHeadConfig):
+            raise InputError(f"Expected a ClassificationHeadConfig as head of a classifier, found {head!r}.")
+        scales = usable_scales(backbone, head.scales, self.context_length)
+        width = backbone.width + STATISTICS
+        module = ClassificationHead(self.channels, width, self.classes, scales.patches, head.dropout, head.solver)
+        weights = self.class_weights or (1.0,) * self.classes
+        return ClassificationModel(backbone, module, self.channels, scales, weights, self.name_or_path)
+
+    def zero_shot(self, backbone: Backbone) -> None:
+        """Return None: no backbone knows the classes."""
+        return
+
+    def solve_head(self, model: TaskModel, train: Features, validation: Features) -> float:
+        """Solve the head by ridge regression or support vector machines; returns the validation loss."""
+        assert isinstance(model.head, ClassificationHead)
+        weights = np.array(self.class_weights) if self.class_weights else None
+        fit_classifier_head(model.head, train, weights, model.head.solver)
+        with torch.no_grad():
+            outputs = [model.loss(model.head(batch["tokens"].float()).float(), batch) for batch in validation]
+        losses = [output.sample_losses for output in outputs if output.sample_losses is not None]
+        return float(torch.cat(losses).mean())

@@ -1,0 +1,1 @@
+"""Imputation: its model, its data, and the gaps of series."""
