@@ -6,6 +6,7 @@ from scipy.interpolate import CubicHermiteSpline
 
 from tracetune.tasks.imputation.gaps import (
     ONE_SIDED,
+    SHORT_ONE_SIDED,
     UNOBSERVED,
     bent,
     cubic,
@@ -20,9 +21,11 @@ NAN = torch.nan
 def test_classes_name_the_length_of_a_gap_and_the_distance_to_observed_steps() -> None:
     observed = torch.tensor([[0, 0, 1, 0, 1, 0, 0, 0, 0, 1], [0] * 10]).bool()
     lengths, distances = gap_classes(observed)
-    assert lengths[0].tolist() == [ONE_SIDED, ONE_SIDED, 0, 0, 0, 2, 2, 2, 2, 0]
+    assert lengths[0].tolist() == [SHORT_ONE_SIDED, SHORT_ONE_SIDED, 0, 0, 0, 2, 2, 2, 2, 0]
     assert distances[0].tolist() == [1, 0, 0, 0, 0, 0, 1, 1, 0, 0]
     assert lengths[1].eq(UNOBSERVED).all()
+    late = gap_classes(torch.tensor([True] * 10 + [False] * 8))[0]
+    assert late.tolist() == [0] * 10 + [ONE_SIDED] * 8
 
 
 def test_a_curve_bent_to_the_ends_of_a_gap_departs_from_their_line_alone() -> None:

@@ -28,6 +28,7 @@ from tracetune.tasks.imputation.data import (
     related_channels,
     scaled_values,
 )
+from tracetune.tasks.imputation.gaps import ONE_SIDED, SHORT_ONE_SIDED, gap_classes
 from tracetune.tasks.imputation.model import LINE, Imputation, ImputationModel
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
@@ -93,6 +94,19 @@ def test_windows_hide_only_what_they_may_and_show_nothing_of_it() -> None:
     assert batch["step_mask"][1].sum() == 40
     again = windows.__getitems__([1])
     assert torch.equal(again["target_mask"][0], batch["target_mask"][1])
+
+
+def test_windows_of_a_fit_hide_first_and_last_steps_short_and_long_runs_of_them() -> None:
+    values = scaled_values(known := panel(length=400), fit_scalers(known, fit_split(known, 16)))
+    windows = MaskedWindows(values, [Place(0, 100 + number, 0) for number in range(200)], CONTEXT)
+    batch = windows.__getitems__(list(range(200)))
+    lengths = gap_classes(batch["input_mask"] > 0)[0]
+    hidden = batch["target_mask"] > 0
+    for kind in (SHORT_ONE_SIDED, ONE_SIDED):
+        assert (hidden & (lengths == kind))[4::5].flatten(1).any(1).sum() >= 10  # of 40 windows
+    ends = hidden[4::5]
+    assert (ends[..., 0] | ends[..., -1]).all() and not (ends[..., 0] & ends[..., -1]).any()
+    assert not ends[..., CONTEXT // 2 - 1 : CONTEXT // 2 + 1].any()  # at most half of a window at one end
 
 
 def test_training_windows_see_no_validation_step() -> None:

@@ -68,7 +68,10 @@ class ImputerRecord(FittedRecord):
         if self.related and (len(self.related) != channels or len(widths) > 1 or not places <= set(range(channels))):
             raise InputError(f"Expected as many related ones of {channels} channels for each, found {self.related}.")
         if (lengths := len(self.quantiles().values)) != LENGTH_CLASSES:
-            raise InputError(f"Expected intervals for {LENGTH_CLASSES} classes of gap lengths, found {lengths}.")
+            raise InputError(
+                f"Expected intervals for {LENGTH_CLASSES} classes of gap lengths, found {lengths}, as earlier releases "
+                "saved them. Fit the imputer again."
+            )
 
     def task(self, name: str) -> Imputation:
         """Return the task that it was fitted for."""

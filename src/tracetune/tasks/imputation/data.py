@@ -7,6 +7,7 @@ be repeated. Shapes: C channels, L steps of a series, T context.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from tracetune.tasks.task import TrainingData
 
 POINTS, BLOCKS, SUBSEQUENCES, CHANNELS = "points", "blocks", "sub-sequences", "channels"
 PATTERNS = (POINTS, BLOCKS, SUBSEQUENCES, CHANNELS)
+ENDS = "ends"  # the first or last steps of a series, as where data are late; windows of a fit hide these too
+_FITTED = (*PATTERNS, ENDS)
 _BLOCK = (4, 32)  # steps, the shortest and the longest
 _SHARES = (0.1, 0.5)  # of the steps of a training window, the least and the most
 _WINDOWS_PER_CONTEXT = 4
@@ -61,6 +64,15 @@ def draw_hidden(pattern: str, share: float, shape: tuple[int, int], generator: n
     size = min(max(1, round(share * length)), max(length - 1, 1))
     starts = generator.integers(0, length - size + 1, size=(channels, 1))
     return (steps >= starts) & (steps < starts + size)
+
+
+def _draw_ends(share: float, shape: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
+    """Return which steps [C, T] to hide: the first or the last ones of each channel, 1 to a share, short runs often."""
+    channels, length = shape
+    longest = min(max(1, round(share * length)), max(length - 1, 1))
+    sizes = np.exp(generator.uniform(0.0, np.log(longest + 1), size=(channels, 1))).astype(int)
+    steps = np.arange(length)
+    return np.where(generator.random((channels, 1)) < 0.5, steps < sizes, steps >= length - sizes)
 
 
 def _runs(share: float, length: int, generator: np.random.Generator) -> np.ndarray:
@@ -110,7 +122,7 @@ class MaskedWindows:
         values: Sequence[np.ndarray],
         places: Sequence[Place],
         context_length: int,
-        patterns: Sequence[str] = PATTERNS,
+        patterns: Sequence[str] = _FITTED,
         shares: tuple[float, float] = _SHARES,
         seed: int = 0,
     ) -> None:
@@ -162,7 +174,8 @@ class MaskedWindows:
         share = generator.uniform(*self.shares) if self.shares[0] < self.shares[1] else self.shares[0]
         pattern = self.patterns[index % len(self.patterns)]
         covered = np.zeros_like(observed)
-        covered[:, away:] = draw_hidden(pattern, share, (len(series), self.context_length - away), generator)
+        draw = _draw_ends if pattern == ENDS else partial(draw_hidden, pattern)
+        covered[:, away:] = draw(share, (len(series), self.context_length - away), generator)
         if pattern == CHANNELS and len(series) > 1:
             covered |= covered.any(axis=1, keepdims=True)  # the whole window, measured where it may be
         may = observed & (np.arange(self.context_length) >= away)
@@ -187,7 +200,7 @@ def imputation_data(
     context_length: int,
     *,
     scalers: Sequence[Scaler] | None = None,
-    patterns: Sequence[str] = PATTERNS,
+    patterns: Sequence[str] = _FITTED,
     shares: tuple[float, float] = _SHARES,
     train_windows: int | None = None,
     validation_windows: int | None = None,
@@ -303,7 +316,7 @@ def _validation_places(periods: Sequence[Sequence[Part]], context_length: int) -
             if stop > start:
                 ends = range(stop, min(start + context_length, stop) - 1, -stride)
                 # One window a pattern: each is measured on the same steps.
-                found += [Place(number, end, start, 0, period) for end in reversed(ends) for _ in PATTERNS]
+                found += [Place(number, end, start, 0, period) for end in reversed(ends) for _ in _FITTED]
     return found
 
 

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from tracetune.backbones.normalisation import interpolate_gaps
 
-# Upper ends of the classes of gap length; after them come gaps with observed steps on one side only, and series
-# without any.
+# Upper ends of the classes of gap length; after them come gaps with observed steps on one side only, short and longer
+# ones, and series without any.
 LENGTH_ENDS = (1, 3, 7, 15, 31, 63, 127)
-ONE_SIDED, UNOBSERVED = len(LENGTH_ENDS) + 1, len(LENGTH_ENDS) + 2
+SHORT_ONE_SIDED, ONE_SIDED, UNOBSERVED = (len(LENGTH_ENDS) + place for place in (1, 2, 3))
 LENGTH_CLASSES = UNOBSERVED + 1
+_SHORT = 7  # steps; every patch in which such a gap lies has observed steps too, and is shown to the backbone
 DISTANCE_ENDS = (1, 3, 7, 15, 31)
 DISTANCE_CLASSES = len(DISTANCE_ENDS) + 1
 _SEASONS = 3  # on either side, of which the seasonal median is taken
@@ -36,8 +37,10 @@ def gap_classes(observed: Tensor) -> tuple[Tensor, Tensor]:
     length = observed.shape[-1]
     steps = torch.arange(length, device=observed.device).expand(observed.shape)
     before, after = neighbours(observed)
-    lengths = torch.bucketize((after - before - 1).clamp(min=1), torch.tensor(LENGTH_ENDS, device=observed.device))
-    lengths = torch.where((before < 0) | (after >= length), ONE_SIDED, lengths)
+    missing = (after - before - 1).clamp(min=1)
+    lengths = torch.bucketize(missing, torch.tensor(LENGTH_ENDS, device=observed.device))
+    one_sided = torch.where(missing <= _SHORT, SHORT_ONE_SIDED, ONE_SIDED)
+    lengths = torch.where((before < 0) | (after >= length), one_sided, lengths)
     lengths = torch.where((before < 0) & (after >= length), UNOBSERVED, lengths)
     nearest = torch.minimum(
         torch.where(before < 0, length, steps - before), torch.where(after >= length, length, after - steps)
