@@ -118,9 +118,9 @@ class ClassificationModel(TaskModel):
         assert isinstance(self.head, ClassificationHead)
         self.eval()
         device = module_device(self)
-        known = batches(source if features is None else features, _AT_ONCE, device)
-        found = [self.head.by_scale((batch if features else self.features(batch))["tokens"].float()) for batch in known]
-        return torch.cat(found).cpu()
+        given = batches(source if features is None else features, _AT_ONCE, device)
+        known = (self.features(batch) if features is None else batch for batch in given)
+        return torch.cat([self.head.by_scale(batch["tokens"].float()) for batch in known]).cpu()
 
     def cache_obstacle(self) -> str | None:
         """Return that a series takes several passes, where it does."""
