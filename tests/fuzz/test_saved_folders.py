@@ -52,7 +52,7 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     intervals = ResidualQuantiles(np.array(LEVELS), values)
     for name, digest in (("adapter", weights_digest(tiny_backbone())), ("with_backbone", None), ("whole", None)):
         model = ForecastModel.from_backbone(tiny_backbone(), HORIZON, HeadConfig("projection", beta=2))
-        trace = record(model, base, digest)
+        trace = record(model, base, digest) | {"weights": "whole" if name == "whole" else "adapter"}
         adapted = model if name == "whole" else add_lora(model, LoraOptions())
         for parameter in adapted.parameters():
             if parameter.requires_grad:

@@ -139,6 +139,9 @@ def test_a_label_of_each_series_suggests_classification(tmp_path: Path, capsys: 
             "runs/a-classification",
         ]
     ]
+    relation = "@relation r\n@attribute a numeric\n@attribute b numeric\n@attribute class {x,y}\n@data\n"
+    (tmp_path / "a.arff").write_text(relation + "1,2,x\n1,3,y\n4,2,x\n1,5,y\n")
+    assert proposed(tmp_path / "a.arff", capsys)[0][2:5] == [str(tmp_path / "a.arff"), "--task", "classification"]
 
 
 def test_many_gaps_suggest_imputation(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -13,6 +13,7 @@ from tracetune.data.leaks import Leak, find_leaks
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.raw import listed
 from tracetune.data.reading.read import Reading, read_table
+from tracetune.estimators.classification.labelled_tables import ARCHIVE_SUFFIXES
 from tracetune.recipes.configs.inspect import InspectConfig
 from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.task_proposals import (
@@ -45,7 +46,7 @@ def inspect_table(config: InspectConfig) -> Inspection | None:
     run, source = config.run, config.source
     if run.output is not None:
         _check_page(run.output, run.overwrite)
-    raw = None if str(source.data).lower().endswith(".ts") else read_raw(str(source.data), source.options())
+    raw = None if str(source.data).lower().endswith(ARCHIVE_SUFFIXES) else read_raw(str(source.data), source.options())
     classes = series_labels(source, raw)
     labels = None if raw is None or classes is not None else step_label_column(source, raw)
     others = [] if classes is None else [classification_proposal(source, *classes)]

@@ -11,7 +11,7 @@ from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel
 from tracetune.data.reading.labels import LABEL_COLUMN, step_labels
 from tracetune.data.reading.raw import RawTable, shown
-from tracetune.estimators.classification.labelled_tables import LabelledTable, read_labelled
+from tracetune.estimators.classification.labelled_tables import ARCHIVE_SUFFIXES, LabelledTable, read_labelled
 from tracetune.estimators.text.text_tables import find_columns
 from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.fit_report import source_words
@@ -48,7 +48,7 @@ def finetune_command(source: DataSource, task: str, more: Sequence[str] = ()) ->
 def series_labels(source: DataSource, raw: RawTable | None) -> tuple[str, LabelledTable] | None:
     """Return the column with the classes of series, and the series; None without a class for each of them.
 
-    ``raw`` is None for a .ts file.
+    ``raw`` is None for a .ts or .arff file.
     """
     for column in [LABEL_COLUMN] if raw is None else _free(raw, source, _OF_SERIES):
         try:
@@ -75,7 +75,7 @@ def step_label_column(source: DataSource, raw: RawTable) -> str | None:
 
 def classification_proposal(source: DataSource, column: str, table: LabelledTable) -> Proposal:
     """Return the command that trains a classifier."""
-    of_table = [] if str(source.data).lower().endswith(".ts") else ["--label-column", column]
+    of_table = [] if str(source.data).lower().endswith(ARCHIVE_SUFFIXES) else ["--label-column", column]
     assert table.labels is not None, "labels were looked for"
     classes = len(set(map(str, table.labels)))
     reason = f"{len(table.series):,} series have one of {classes} classes each"

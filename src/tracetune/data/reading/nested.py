@@ -43,6 +43,8 @@ def unnested(raw: RawTable, options: ReadingOptions) -> RawTable:
     others = [name for name in lists if name != values]
     steps = [name for name in others if _has_lengths(frame[name], counts)]
     plain = [name for name in frame.columns if name not in lists and not is_named(name, (*_STARTS, *_FREQS))]
+    if any(is_named(name, ITEM_NAMES) and not frame[name].is_unique for name in plain):
+        return raw  # several rows of an item: rows are steps, and a list is no number
     table: dict[str, Any] = {} if any(is_named(name, ITEM_NAMES) for name in plain) else _numbers(frame, plain, counts)
     table |= {str(name): np.repeat(frame[name].to_numpy(), counts) for name in plain}
     if not any(is_named(name, TIME_NAMES) for name in steps):

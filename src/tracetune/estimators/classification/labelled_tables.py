@@ -32,6 +32,7 @@ TableSource = Union[Frame, str, Path, "LabelledTable"]
 SeriesData = Iterable[np.ndarray] | TableSource
 """An array [S, C, L], arrays [C, L], a table, or the path of one."""
 
+ARCHIVE_SUFFIXES = (".ts", ".arff")  # of files that say which of their values are classes
 LABEL = "label"
 STEPS_IN_HEADER = "steps_in_header"
 _STEP_NAME = re.compile(r"([A-Za-z_ .-]*)(\d+)")  # t0, step 1, 2, -2

@@ -196,7 +196,7 @@ def _text_columns(frame: pd.DataFrame, label: str | None) -> tuple[str, ...]:
         if first in names and second in names:
             return names[first], names[second]
     known = [names[name] for name in TEXT_NAMES if name in names]
-    words = [name for name in names.values() if _is_text(frame[name], fewest_words=0) and not _is_number(frame[name])]
+    words = [name for name in names.values() if _is_text(frame[name], fewest_words=0) and _are_words(frame[name])]
     for candidates in (texts, [name for name in texts if name in known], known, words):
         if len(candidates) == 1:
             return (candidates[0],)
@@ -213,8 +213,10 @@ def _is_text(column: pd.Series, fewest_words: float = _WORDS) -> bool:
     return sum(len(cell.split()) for cell in cells) / len(cells) >= fewest_words
 
 
-def _is_number(column: pd.Series) -> bool:
-    return all(plain_number(cell) is not None for cell in column.head(_FIRST))
+def _are_words(column: pd.Series) -> bool:
+    """Return whether cells are no numbers, and hardly any of them comes again, as names of groups do."""
+    cells = column.head(_FIRST)
+    return cells.nunique() > len(cells) / 2 and any(plain_number(cell) is None for cell in cells)
 
 
 def _is_nested(cell: object) -> bool:
