@@ -250,6 +250,14 @@ def test_rows_are_scored_once_for_all_that_is_asked_of_them(
     assert len(scored) == 8
 
 
+def test_an_array_that_was_changed_in_place_is_scored_anew(base: AnomalyDetector) -> None:
+    detector = base.fit(season(600), scorer="windows")
+    values = season(300, seed=1)
+    before = detector.score(values)["score"]
+    values[100:120] = 5.0
+    assert detector.score(values)["score"][100:120].min() > before.max()
+
+
 def test_steps_without_a_score_are_told_of(detector: AnomalyDetector, caplog: pytest.LogCaptureFixture) -> None:
     """Such as all of a table with every second step missing: no alarm says nothing then."""
     test = table(300, start=900, seed=5, items=2).drop(columns="label")

@@ -360,7 +360,7 @@ class AnomalyDetector(DetectorParts):
             channels = [
                 item.score(each.values, item.place_of(each), reference) for each, item in zip(panel, items, strict=True)
             ]
-            self._scored = ScoredPanel(panel, reference, tuple(channels))
+            self._scored = ScoredPanel.of(panel, reference, channels)
         found = []
         for series, item, scores in zip(panel, items, self._scored.channels, strict=True):
             sums = total(scores)

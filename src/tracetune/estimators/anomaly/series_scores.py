@@ -1,7 +1,7 @@
 """Scores of the steps of series, with the threshold from which on they raise an alarm."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class ScoredPanel:
     """The scores of a panel, kept for what else is asked about it: alarms, then events, then a picture.
 
     Attributes:
-        panel: what was scored.
+        panel: what was scored; its values are copies, as callers may change theirs.
         reference: what its windows were compared with.
         channels: scores [C, T] of each series.
     """
@@ -45,11 +45,16 @@ class ScoredPanel:
     reference: str
     channels: tuple[np.ndarray, ...]
 
+    @classmethod
+    def of(cls, panel: Panel, reference: str, channels: Sequence[np.ndarray]) -> "ScoredPanel":
+        """Return the scores [C, T] of each series of a panel with what they are of."""
+        copies = tuple(replace(each, values=each.values.copy()) for each in panel)
+        return cls(replace(panel, series=copies), reference, tuple(channels))
+
     def is_of(self, panel: Panel, reference: str) -> bool:
-        """Return whether these are the scores of a panel: of this one, or of one with the same series."""
-        if reference != self.reference or len(panel) != len(self.panel):
-            return False
-        return panel is self.panel or all(map(_same, panel, self.panel))
+        """Return whether these are the scores of a panel, or of one with the same series."""
+        same = reference == self.reference and len(panel) == len(self.panel)
+        return same and all(map(_same, panel, self.panel))
 
 
 def _same(one: Series, other: Series) -> bool:
