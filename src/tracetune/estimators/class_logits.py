@@ -1,4 +1,4 @@
-"""What a classifier says of samples, batch by batch.
+"""Logits of classifiers, batch by batch.
 
 Shapes: S samples, K classes.
 """

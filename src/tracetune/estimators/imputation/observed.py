@@ -1,4 +1,4 @@
-"""What the observed values of a series say of its gaps: how long each is, how far fills err, what none falls below.
+"""Classes of gaps, units of errors and lowest fills of a series, from its observed values.
 
 Shapes: C channels, L steps of a series.
 """
