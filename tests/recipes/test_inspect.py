@@ -144,6 +144,14 @@ def test_a_label_of_each_series_suggests_classification(tmp_path: Path, capsys: 
     assert proposed(tmp_path / "a.arff", capsys)[0][2:5] == [str(tmp_path / "a.arff"), "--task", "classification"]
 
 
+def test_numbers_with_a_wrong_cell_are_no_texts(tmp_path: Path) -> None:
+    rows = [f"{day:02d}.02.2025;{shop};{day},{day}" for shop in ("Kiel", "Ulm") for day in range(1, 29)]
+    rows[20] = rows[20].rsplit(";", 1)[0] + ";5o,3"
+    (tmp_path / "a.csv").write_text("\n".join(["date;shop;sales", *rows]))
+    with pytest.raises(InputError, match="5o,3"):
+        inspect_table(from_mapping(InspectConfig, {"data": str(tmp_path / "a.csv")}))
+
+
 def test_many_gaps_suggest_imputation(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     frame = seasonal_frame(items=1)
     frame.loc[np.random.default_rng(0).random(len(frame)) < 0.2, "target"] = np.nan

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument, shown
-from tracetune.base.plain_numbers import plain_number
 from tracetune.data.reading.frames import raw_of_frame
 from tracetune.data.reading.raw import listed
 from tracetune.data.reading.sources import Frame
@@ -214,9 +213,9 @@ def _is_text(column: pd.Series, fewest_words: float = _WORDS) -> bool:
 
 
 def _are_words(column: pd.Series) -> bool:
-    """Return whether cells are no numbers, and hardly any of them comes again, as names of groups do."""
+    """Return whether most cells have letters, as no number has, and few come again, as names of groups do."""
     cells = column.head(_FIRST)
-    return cells.nunique() > len(cells) / 2 and any(plain_number(cell) is None for cell in cells)
+    return cells.nunique() > len(cells) / 2 and cells.str.contains(r"[^\W\d_]").mean() > 0.5
 
 
 def _is_nested(cell: object) -> bool:
