@@ -99,9 +99,11 @@ def fingerprint(case: Case, seed: int) -> ProtocolFingerprint:
     )
 
 
-def fit_case(case: Case, backbone: Any, config: FitConfig, callbacks: Sequence[TrainerCallback] = ()) -> Fitted:
+def fit_case(
+    case: Case, backbone: Any, config: FitConfig, callbacks: Sequence[TrainerCallback] = (), device: str = "cpu"
+) -> Fitted:
     """Fit as the package does it, guard and all."""
-    with Run.at(None, "cpu", callbacks) as run:
+    with Run.at(None, device, callbacks) as run:
         return fit(Forecasting(case.horizon, case.context), backbone, case.data, config, run)
 
 
@@ -191,6 +193,7 @@ class Results:
         self.identity = identity
         self.rows: list[Row] = []
         self._summarise = summarise
+        self._processor = processor_name(getattr(arguments, "device", "cpu"))
         settings = {name: value for name, value in vars(arguments).items() if name not in cases}
         self._header = {
             "command": f"python -m benchmarks.{script} {flags(arguments)}",
@@ -208,7 +211,7 @@ class Results:
 
     def add(self, row: Row) -> None:
         """Take in a row, print its short values, and write both files."""
-        self.rows.append({**row, "commit": self._header["commit"], "processor": processor_name()})
+        self.rows.append({**row, "commit": self._header["commit"], "processor": self._processor})
         print({key: value for key, value in row.items() if not isinstance(value, (dict, list))}, flush=True)
         self.write()
 
@@ -264,8 +267,10 @@ def grouped(rows: Iterable[Row], *names: str) -> Iterator[tuple[tuple[Any, ...],
     yield from groups.items()
 
 
-def processor_name() -> str:
-    """Return name of the processor, with the widest vector instructions that PyTorch uses on it."""
+def processor_name(device: str = "cpu") -> str:
+    """Return name of the GPU, or of the processor with the widest vector instructions that PyTorch uses on it."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

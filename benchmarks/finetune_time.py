@@ -4,9 +4,12 @@ ETTh1, H = 96, the same windows, epochs, batch size, learning rates and validati
 plain loop as its tutorial does (AdamW, one-cycle schedule, clipped gradients), with the head in training. Seconds are
 those of everything after data and weights are loaded: our runs contain the zero-shot measurement, the head's phase, the
 selection and the guard's comparison. Every run is a process of its own; peak memory is the operating system's number.
-One unit of cost is one frozen forward pass over the training windows, timed in the same process.
+One unit of cost is one frozen forward pass over the training windows, timed in the same process. On a GPU
+(`--device cuda`) peak memory is what PyTorch has allocated there. `--geometry` takes random weights of one of MOMENT's
+published sizes in place of the model: enough for seconds and memory, not for losses.
 
     python -m benchmarks.finetune_time
+    python -m benchmarks.finetune_time --device cuda --output docs/results/finetune_time_gpu
 """
 
 import argparse
@@ -23,8 +26,10 @@ from torch.utils.data import DataLoader, Subset
 from transformers import TrainerCallback
 
 from benchmarks.common import Case, Results, Row, fingerprint, fit_case, load_case
-from benchmarks.peers import ALL_LINEAR, momentfm_lora
+from benchmarks.peers import ALL_LINEAR, GEOMETRIES, momentfm_lora, random_moment
 from tracetune.backbones.loading import load_backbone
+from tracetune.backbones.moment import Moment
+from tracetune.base.module_device import module_device
 from tracetune.base.seeds import seed_everything
 from tracetune.data.batch_source import identity_collate
 from tracetune.data.windows import batches
@@ -65,6 +70,7 @@ class Clock(TrainerCallback):
 
 def train_peer(model: nn.Module, case: Case, epochs: int, evaluations: int, bf16: bool) -> list[tuple[float, float]]:
     """Return momentfm's loop: seconds and validation loss at each evaluation."""
+    device = module_device(model)
     loader = DataLoader(case.train, batch_size=BATCH, shuffle=True, collate_fn=identity_collate)
     steps = epochs * len(loader)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-3)
@@ -72,10 +78,11 @@ def train_peer(model: nn.Module, case: Case, epochs: int, evaluations: int, bf16
     every = max(1, steps // evaluations)
     curve, started, step = [], time.perf_counter(), 0
     for _ in range(epochs):
-        for batch in loader:
+        for windows in loader:
+            batch = {name: tensor.to(device) for name, tensor in windows.items()}
             model.train()
             optimizer.zero_grad(set_to_none=True)
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 loss = model(**batch)["loss"]
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
@@ -91,19 +98,20 @@ def train_peer(model: nn.Module, case: Case, epochs: int, evaluations: int, bf16
 def peer_loss(model: nn.Module, case: Case) -> float:
     """Return the mean validation loss."""
     model.eval()
-    losses = [model(**batch)["sample_losses"] for batch in batches(case.validation, 4 * BATCH)]
+    device = module_device(model)
+    losses = [model(**batch)["sample_losses"] for batch in batches(case.validation, 4 * BATCH, device)]
     return float(torch.cat(losses).mean())
 
 
 def train_ours(
-    name: str, case: Case, backbone: nn.Module, epochs: int, evaluations: int, bf16: bool
+    name: str, case: Case, backbone: nn.Module, epochs: int, evaluations: int, bf16: bool, device: str
 ) -> tuple[list[Any], dict[str, Any]]:
     """Return a fit of the package: seconds and validation losses, and what it says about itself."""
     training = TrainingConfig(num_train_epochs=epochs, batch_size=BATCH, evaluations=evaluations, bf16=bf16)
     head_training = TrainingConfig(num_train_epochs=epochs, batch_size=BATCH, evaluations=evaluations)
     config = FitConfig(training=training, head_training=head_training, **OURS[name])
     clock = Clock()
-    record = fit_case(case, backbone, config, [clock]).record
+    record = fit_case(case, backbone, config, [clock], device).record
     final = min(candidate["validation_loss"] for candidate in record.candidates)
     clock.curve.append((time.perf_counter() - clock.started, final))
     return clock.curve, {
@@ -118,38 +126,44 @@ def run_one(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return one method in this process."""
     torch.set_num_threads(arguments.threads)
     case = load_case(DATASET, HORIZON, arguments.train_windows, arguments.validation_windows)
-    backbone = load_backbone(arguments.model)
+    backbone = backbone_of(arguments)
     seed_everything(arguments.seed)
-    unit = forward_seconds(ForecastModel.from_backbone(backbone, HORIZON, None, case.context), case)
+    unit = forward_seconds(
+        ForecastModel.from_backbone(backbone, HORIZON, None, case.context).to(arguments.device), case
+    )
+    how = (arguments.epochs, arguments.evaluations, arguments.precision == "bfloat16")
     details: dict[str, Any] = {}
     if arguments.method in OURS:
-        curve, details = train_ours(
-            arguments.method, case, backbone, arguments.epochs, arguments.evaluations, arguments.precision == "bfloat16"
-        )
+        curve, details = train_ours(arguments.method, case, backbone, *how, arguments.device)
     else:
         targets, rank = (ALL_LINEAR, 2) if arguments.method == PEER else (("q", "v"), 64)
-        model = momentfm_lora(backbone, HORIZON, targets, rank)
-        curve = train_peer(model, case, arguments.epochs, arguments.evaluations, arguments.precision == "bfloat16")
+        curve = train_peer(momentfm_lora(backbone, HORIZON, targets, rank).to(arguments.device), case, *how)
     return {
         "curve": curve,
         "unit_seconds": unit,
-        "peak_bytes": peak_memory_bytes(),
+        "peak_bytes": peak_memory_bytes(arguments.device),
         "fingerprint": fingerprint(case, arguments.seed).to_dict(),
         **details,
     }
+
+
+def backbone_of(arguments: argparse.Namespace) -> Moment:
+    """Return the model, or random weights in one of MOMENT's geometries."""
+    return random_moment(arguments.geometry) if arguments.geometry else load_backbone(arguments.model)
 
 
 def forward_seconds(model: ForecastModel, case: Case, windows: int = 1024) -> float:
     """Return seconds of one frozen forward pass over all training windows, from some of them."""
     model.eval()
     windows = min(windows, len(case.train))
-    few = list(batches(Subset(case.train, range(windows)), 256))
+    few = list(batches(Subset(case.train, range(windows)), 256, module_device(model)))
     times = []
     for _ in range(3):
         started = time.perf_counter()
         with torch.inference_mode():
             for batch in few:
-                model(**batch)
+                loss = model(**batch).loss
+            loss.item()  # a GPU's work is only queued until then
         times.append(time.perf_counter() - started)
     return float(np.median(times)) / windows * len(case.train)
 
@@ -201,6 +215,8 @@ def main() -> None:
     """Run all methods in processes of their own, one repeat of all after the other."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="tracetune/tiny")
+    parser.add_argument("--geometry", choices=list(GEOMETRIES), help="random weights of this size in place of --model")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--train-windows", type=int, default=8000)
     parser.add_argument("--validation-windows", type=int, default=1024)
     parser.add_argument("--epochs", type=int, default=4)
@@ -218,7 +234,7 @@ def main() -> None:
         print(json.dumps(run_one(arguments)))
         return
     results = Results(
-        "finetune_time", arguments, load_backbone(arguments.model), markdown, ("method", "precision", "repeat"),
+        "finetune_time", arguments, backbone_of(arguments), markdown, ("method", "precision", "repeat"),
         cases=("precisions", "methods", "method", "precision", "seed", "repeats", "output"),
     )  # fmt: skip
     for repeat in range(arguments.repeats):
@@ -230,8 +246,9 @@ def main() -> None:
 
 def child(arguments: argparse.Namespace, method: str, precision: str, repeat: int) -> Row:
     """Return the result of one method in a process of its own."""
-    passed = ("model", "train_windows", "validation_windows", "epochs", "evaluations", "threads")
+    passed = ("model", "device", "train_windows", "validation_windows", "epochs", "evaluations", "threads")
     flags = [text for name in passed for text in (f"--{name.replace('_', '-')}", str(getattr(arguments, name)))]
+    flags += ["--geometry", arguments.geometry] if arguments.geometry else []
     command = [sys.executable, "-m", "benchmarks.finetune_time", *flags]
     command += ["--method", method, "--precision", precision, "--seed", str(repeat)]
     finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)

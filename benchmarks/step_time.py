@@ -13,7 +13,6 @@ import copy
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.moment import Moment
 from tracetune.base.seeds import seed_everything
-from tracetune.evaluation.cost import count_flops, count_parameters, peak_memory_bytes
+from tracetune.evaluation.cost import Stopwatch, count_flops, count_parameters, peak_memory_bytes
 from tracetune.fitting.head_phase import HeadOnFeatures
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
@@ -63,13 +62,14 @@ class Case:
 class Batches:
     """The one batch of this benchmark, as the data set that a cache knows."""
 
-    def __init__(self, backbone: Moment, rows: int) -> None:
+    def __init__(self, backbone: Moment, rows: int, device: str) -> None:
         generator = torch.Generator().manual_seed(0)
         shapes = {"past_values": backbone.context_length, "future_values": HORIZON}
         series = {name: torch.randn(rows, 1, steps, generator=generator).cumsum(-1) for name, steps in shapes.items()}
         self.batch = {**series, **{f"{name}_mask": torch.ones_like(values) for name, values in series.items()}}
         self.batch["input_mask"] = self.batch.pop("past_values_mask")
         self.batch["future_mask"] = self.batch.pop("future_values_mask")
+        self.batch = {name: tensor.to(device) for name, tensor in self.batch.items()}
 
     def __len__(self) -> int:
         return len(self.batch["past_values"])
@@ -99,16 +99,16 @@ def forecaster(backbone: Moment, head: str) -> ForecastModel:
     return model
 
 
-def build(name: str, backbone: Moment, rows: int) -> Case:
+def build(name: str, backbone: Moment, rows: int, device: str) -> Case:
     """Return the case of a name in :func:`case_names`."""
     seed_everything(0)
-    data = Batches(backbone, rows)
+    data = Batches(backbone, rows, device)
     if name == "forward, frozen":
         model = forecaster(backbone, "linear").eval()
         return Case(torch.inference_mode()(lambda: model(**data.batch)), model.requires_grad_(False), nullcontext())
     if name.startswith("momentfm"):
         targets, rank = (("q", "v"), 64) if "tutorial" in name else (ALL_LINEAR, 2)
-        peer = momentfm_lora(backbone, HORIZON, targets, rank)
+        peer = momentfm_lora(backbone, HORIZON, targets, rank).to(device)
         return Case(training_step(peer, data.batch), peer, nullcontext())
     model = forecaster(backbone, "compact" if "compact" in name else "linear")
     if name.startswith("linear probe"):
@@ -121,7 +121,7 @@ def build(name: str, backbone: Moment, rows: int) -> Case:
         model.requires_grad_(True)
         return Case(training_step(model, data.batch), model, nullcontext())
     if name.startswith("AdaLoRA"):
-        adalora = add_adalora(model, LoraOptions(), AdaLoraOptions(init_r=3, target_r=2), 1000)
+        adalora = add_adalora(model, LoraOptions(), AdaLoraOptions(init_r=3, target_r=2), 1000).to(device)
         return Case(training_step(adalora, data.batch), adalora, nullcontext())
     return _lora_case(name, model, data)
 
@@ -169,41 +169,43 @@ def case_names() -> list[str]:
     ]  # fmt: skip
 
 
-def interleaved(cases: dict[str, Case], rounds: int, bf16: bool) -> dict[str, list[float]]:
+def interleaved(cases: dict[str, Case], rounds: int, bf16: bool, device: str) -> dict[str, list[float]]:
     """Return seconds of every case in every round; two rounds before warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(rounds + 2):
         for name, case in cases.items():
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                started = time.perf_counter()
+            stopwatch = Stopwatch(device)
+            with torch.autocast(device, torch.bfloat16, enabled=bf16), stopwatch:
                 case.step()
-                elapsed = time.perf_counter() - started
             if number >= 2:
-                seconds[name].append(elapsed)
+                seconds[name].append(stopwatch.seconds)
     return seconds
 
 
-def matmul_rate(dtype: torch.dtype, size: int = 1024, repeats: int = 20) -> float:
+def matmul_rate(dtype: torch.dtype, device: str, repeats: int = 20) -> float:
     """Return operations a second of a large matrix product, the best of some repeats."""
-    left, right = (torch.randn(size, size).to(dtype) for _ in range(2))
+    size = 1024 if device == "cpu" else 8192  # large for the device
+    left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     best = float("inf")
     for _ in range(repeats):
-        started = time.perf_counter()
-        left @ right
-        best = min(best, time.perf_counter() - started)
+        with Stopwatch(device) as stopwatch:
+            left @ right
+        best = min(best, stopwatch.seconds)
     return 2 * size**3 / best
 
 
-def backbone_of(geometry: str, model: str) -> Moment:
+def backbone_of(arguments: argparse.Namespace) -> Moment:
     """Return the model itself, or random weights in one of MOMENT's other geometries."""
-    return load_backbone(model) if geometry == "tiny" else random_moment(geometry)
+    known = load_backbone(arguments.model) if arguments.geometry == "tiny" else random_moment(arguments.geometry)
+    return known.to(arguments.device)
 
 
 def peak_memory(name: str, arguments: argparse.Namespace) -> int:
     """Return the peak resident bytes of a process that takes three steps of a case."""
     command = [
         sys.executable, "-m", "benchmarks.step_time", "--model", arguments.model, "--geometry", arguments.geometry,
-        "--rows", str(arguments.rows), "--threads", str(arguments.threads), "--memory-of", name,
+        "--rows", str(arguments.rows), "--threads", str(arguments.threads), "--device", arguments.device,
+        "--memory-of", name,
     ]  # fmt: skip
     return int(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]))
 
@@ -242,6 +244,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="tracetune/tiny")
     parser.add_argument("--geometry", default="tiny", choices=("tiny", "small", "base", "large"))
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--rows", type=int, default=64, help="windows a step")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -249,13 +252,13 @@ def main() -> None:
     parser.add_argument("--output", default="docs/results/step_time")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    backbone = backbone_of(arguments.geometry, arguments.model)
+    backbone = backbone_of(arguments)
     if arguments.memory_of:
-        case = build(arguments.memory_of, backbone, arguments.rows)
+        case = build(arguments.memory_of, backbone, arguments.rows, arguments.device)
         with case.context:
             for _ in range(3):
                 case.step()
-        print(peak_memory_bytes())
+        print(peak_memory_bytes(arguments.device))
         return
     measure(arguments, backbone)
 
@@ -267,13 +270,17 @@ def measure(arguments: argparse.Namespace, backbone: Moment) -> None:
         cases=("geometry", "rows", "rounds", "threads", "memory_of", "output"),
     )  # fmt: skip
     results.rows = [row for row in results.rows if row["geometry"] != arguments.geometry]
-    rates = {"float32": matmul_rate(torch.float32), "bfloat16": matmul_rate(torch.bfloat16)}
-    cases = {name: build(name, backbone, arguments.rows) for name in case_names()}
+    precisions = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+    rates = {precision: matmul_rate(dtype, arguments.device) for precision, dtype in precisions.items()}
+    cases = {name: build(name, backbone, arguments.rows, arguments.device) for name in case_names()}
     with ExitStack() as stack:
         for case in cases.values():
             stack.enter_context(case.context)
         flops = {name: count_flops(case.step) for name, case in cases.items()}
-        seconds = {precision: interleaved(cases, arguments.rounds, precision == "bfloat16") for precision in rates}
+        seconds = {
+            precision: interleaved(cases, arguments.rounds, precision == "bfloat16", arguments.device)
+            for precision in rates
+        }
     for name, case in cases.items():
         medians = {precision: float(np.median(seconds[precision][name])) for precision in rates}
         floors = {f"floor_{precision}": flops[name] / rate for precision, rate in rates.items()}
