@@ -77,3 +77,45 @@ def test_targets_of_a_regression_are_no_channel(tmp_path: Path) -> None:
     path.write_text("@targetLabel true\n@data\n1,2,3:0.5\n")
     with pytest.raises(InputError, match=r"'@targetLabel true'.*numbers, not classes"):
         read_ts(path, labelled=False)
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "message"),
+    [
+        ("@dimensions 3\n", "1,2:3,4:up", r"3 channels in line 7 of .*'@dimensions 3'\), found 2"),
+        ("@dimension 1\n", "1,2:3,4:up", r"1 channel in line 7 of .*'@dimension 1'\), found 2"),
+        ("@univariate true\n", "12:30,4:up", r"1 channel in line 7 of .*'@univariate true'\), found 2"),
+        ("@univariate true\n@dimensions 2\n", "1,2:3,4:up", r"line 8 of .*'@univariate true'\), found 2"),
+        ("", "1,2:upp", r"classes up, down in line 6 of .*\(@classLabel\), found 'upp'"),
+    ],
+)
+def test_channels_and_classes_that_contradict_the_header_are_refused(
+    tmp_path: Path, header: str, line: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        read_ts(written(tmp_path, header + HEADER + line + "\n"))
+
+
+@pytest.mark.parametrize(
+    ("listed", "label"),
+    [("", "other"), (" Up DOWN", "up"), (" 1.0 2.0", "1"), (" 1,2", "2"), (" sitting down", "sitting down")],
+)
+def test_classes_as_the_header_lists_them_are_read(tmp_path: Path, listed: str, label: str) -> None:
+    assert read_ts(written(tmp_path, f"@classLabel true{listed}\n@data\n1,2:{label}\n")).labels == [label]
+
+
+@pytest.mark.parametrize(
+    ("header", "line", "said"),
+    [
+        ("@equalLength true\n@seriesLength 2\n", "1,2,3:up", "'@equalLength true', its series have 2 to 3 steps"),
+        ("@seriesLength 5\n", "3,4:up", "'@seriesLength 5', its series have 2 steps"),
+        ("@missing false\n", "?,4:up", "'@missing false', 1 of its values are missing"),
+        ("@equalLength false\n@seriesLength 9\n@missing true\n@dimensions 1\n", "1,2,?:up", ""),
+        ("@equalLength true\n@seriesLength 2\n@missing false\n@univariate true\n", "1,2:up", ""),
+    ],
+)
+def test_lengths_and_gaps_that_contradict_the_header_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, header: str, line: str, said: str
+) -> None:
+    read_ts(written(tmp_path, header + HEADER + f"1,2:down\n{line}\n"))
+    assert [said in record.message for record in caplog.records] == ([True] if said else [])

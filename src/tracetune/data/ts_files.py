@@ -6,7 +6,7 @@
 
 Channels are separated by colons, missing values are question marks or NaN, the last part is the class. Lines that begin
 with # are comments, wherever they stand. Values with time stamps (@timeStamps true) are read as in `ts_time_stamps`.
-Regression targets are refused.
+What contradicts the header is refused or said, see `ts_header`. Regression targets are refused.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,7 @@ import numpy as np
 
 from tracetune.base.errors import InputError, shown
 from tracetune.base.plain_numbers import plain_number
+from tracetune.data.ts_header import DATA, TsHeader
 from tracetune.data.ts_time_stamps import StampedSeries, places_on_one_grid, stamped_parts, stamped_series
 
 
@@ -42,47 +43,66 @@ def read_ts(path: str | Path, *, labelled: bool = True) -> LabelledFile:
 
     Raises:
         InputError: the file is missing, has no data or no classes, times that are not evenly spaced, or a line that is
-            no series, lacks its class or all values, or has another number of channels than the first.
+            no series, lacks its class or all values, has another number of channels than the first or than the header
+            says, or a class that the header does not list.
     """
     source = Path(path)
     if not source.is_file():
         raise InputError(f"Expected a .ts file at {source}; it does not exist.")
     lines = source.read_text(encoding="utf-8-sig", errors="replace").splitlines()  # with or without a mark in front
-    header = [line.lower().split()[:2] for line in lines if line.strip().startswith("@")]
-    if ["@data"] not in header:
-        raise InputError(f"Expected a line @data in {source}, found none: this is no .ts file.")
-    if not labelled and ["@targetlabel", "true"] in header:
-        raise InputError(
-            f"{source} says '@targetLabel true': its series end with numbers, not classes. Take them out, or set it to "
-            "false."
-        )
-    stamped = ["@timestamps", "true"] in header
-    has_classes = ["@classlabel", "true"] in header
-    if labelled and not has_classes:
-        raise InputError(f"Expected '@classLabel true ...' in {source}: only files with classes are read.")
-    start = next(number for number, line in enumerate(lines) if line.strip().lower() == "@data") + 1
+    header = _header(source, lines, labelled)
+    has_classes, stamped = header.says("@classlabel"), header.says("@timestamps")
+    start = next(number for number, line in enumerate(lines) if line.strip().lower() == DATA) + 1
     found: list[tuple[list[str], str]] = []
     labels = []
     for number, line in enumerate(lines[start:], start + 1):
         if line.strip() and not line.lstrip().startswith("#"):
             text, where = line.strip(), f"line {number:,} of {source}"
             channels = stamped_parts(text) if stamped else text.split(":")
-            labels += [channels.pop().strip()] if has_classes else []
-            if labelled and not labels[-1]:
-                raise InputError(f"Expected a class at the end of {where}, found none. Fill it in, or leave it out.")
+            if has_classes:
+                labels.append(_label(channels.pop().strip(), header, where) if labelled else channels.pop().strip())
             if not channels:
                 raise InputError(f"Expected values and a class, separated by a colon, in {where}.")
             found.append((channels, where))
-            if len(channels) != len(found[0][0]):
-                raise InputError(
-                    f"Expected {len(found[0][0])} channels in {where}, as in the first series, found {len(channels)}. "
-                    "Correct it; a file that ends there may be cut short."
-                )
+            _require_channels(len(channels), len(found[0][0]), header, where)
     if not found:
         raise InputError(f"Expected series after @data in {source}, found none.")
-    if stamped:
-        return LabelledFile(_on_grid([stamped_series(*each) for each in found]), labels)
-    return LabelledFile([series_of(*each) for each in found], labels)
+    values = _on_grid([stamped_series(*each) for each in found]) if stamped else [series_of(*each) for each in found]
+    header.say_contradictions(values)
+    return LabelledFile(values, labels)
+
+
+def _header(source: Path, lines: Sequence[str], labelled: bool) -> TsHeader:
+    """Return the header of a file; refuse one without data, with targets of a regression, or without classes."""
+    header = TsHeader.of(source, lines)
+    if header.entries.get(DATA) != "":
+        raise InputError(f"Expected a line @data in {source}, found none: this is no .ts file.")
+    if not labelled and header.says("@targetlabel"):
+        raise InputError(
+            f"{source} says '@targetLabel true': its series end with numbers, not classes. Take them out, or set it to "
+            "false."
+        )
+    if labelled and not header.says("@classlabel"):
+        raise InputError(f"Expected '@classLabel true ...' in {source}: only files with classes are read.")
+    return header
+
+
+def _label(label: str, header: TsHeader, where: str) -> str:
+    """Return the class at the end of a line; refuse one that is empty or that the header does not list."""
+    if not label:
+        raise InputError(f"Expected a class at the end of {where}, found none. Fill it in, or leave it out.")
+    header.require_class(label, where)
+    return label
+
+
+def _require_channels(channels: int, of_first: int, header: TsHeader, where: str) -> None:
+    """Refuse another number of channels than the first series has, or than the header says."""
+    if channels != of_first:
+        raise InputError(
+            f"Expected {of_first} channel{'s' if of_first > 1 else ''} in {where}, as in the first series, found {channels}. Correct it; a file "
+            "that ends there may be cut short."
+        )
+    header.require_channels(channels, where)
 
 
 def _on_grid(series: list[StampedSeries]) -> list[np.ndarray]:
