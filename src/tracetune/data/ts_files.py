@@ -99,8 +99,8 @@ def _require_channels(channels: int, of_first: int, header: TsHeader, where: str
     """Refuse another number of channels than the first series has, or than the header says."""
     if channels != of_first:
         raise InputError(
-            f"Expected {of_first} channel{'s' if of_first > 1 else ''} in {where}, as in the first series, found {channels}. Correct it; a file "
-            "that ends there may be cut short."
+            f"Expected {of_first} channel{'s' if of_first > 1 else ''} in {where}, as in the first series, found "
+            f"{channels}. Correct it; a file that ends there may be cut short."
         )
     header.require_channels(channels, where)
 
