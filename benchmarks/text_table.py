@@ -172,7 +172,7 @@ def cell(base: TextClassifier, name: str, seed: int, method: str) -> dict[str, A
         class_weights=known.class_weights,
     )
     spent = {"seconds": time.perf_counter() - started, "processor_seconds": time.process_time() - processor}
-    scores = tuned.evaluate(test).set_index("classifier")
+    scores = tuned.evaluate(test).scores.set_index("classifier")
     assert tuned.trace is not None
     selection = tuned.trace["selection"] or {}
     return {

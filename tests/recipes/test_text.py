@@ -49,7 +49,9 @@ def test_the_commands_of_the_guide(
         quick = ["--scores", "gated_dsic", "--target-modules", "*.query,*.value"] if words[0] == "importance" else []
         assert run(monkeypatch, *words, *quick) == 0, line
     printed = capsys.readouterr().out
-    assert "Classification of texts" in printed
+    assert "balanced" in printed and "matthews" in printed
+    assert "True classes in rows, predicted ones in columns" in printed
+    assert Path("confusion.png").is_file() and Path("classes.png").is_file()
     assert "tracetune classify train.csv --model runs/reviews" in printed
     classes = pd.read_csv("classes.csv")
     assert list(classes.columns) == ["text", "label", "predictions", "negative", "positive"]

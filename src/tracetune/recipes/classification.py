@@ -3,15 +3,13 @@
 import pandas as pd
 from rich.console import Console
 
-from tracetune.base.files import require_distinct
 from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import write_frame
 from tracetune.estimators.classification.classifier import Classifier
-from tracetune.estimators.classification.evaluation import ClassEvaluation
 from tracetune.estimators.classification.labelled_tables import LabelledTable, read_labelled
+from tracetune.evaluation.class_evaluation import ClassEvaluation
 from tracetune.fitting.methods.method import method_named
 from tracetune.heads.classification import ClassificationHeadConfig
-from tracetune.recipes.classification_report import print_evaluation
 from tracetune.recipes.configs.classification import (
     ClassifyConfig,
     EvaluateConfig,
@@ -22,8 +20,8 @@ from tracetune.recipes.configs.classifiers import ClassifierChoice
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
 from tracetune.recipes.outputs import check_outputs
-from tracetune.report.confusion_plot import confusion_figure
-from tracetune.report.pages import require_plot_path, where_drawn, write_plot
+from tracetune.report.class_evaluation import report_class_evaluation
+from tracetune.report.pages import where_drawn, write_plot
 from tracetune.training.progress import ProgressBar
 
 
@@ -66,17 +64,11 @@ def classify(config: ClassifyConfig) -> pd.DataFrame:
 
 def evaluate(config: EvaluateConfig) -> ClassEvaluation:
     """Measure a classifier on labelled series."""
-    if config.plot is not None:
-        require_plot_path(config.plot, config.overwrite)
-        require_distinct([config.plot], (config.source.data, config.classifier.model))
-    classifier = _load(config.classifier, config.device)
-    found = classifier.evaluate(_read(config.source, classifier), batch_size=config.batch_size)
-    print_evaluation(found)
-    if config.plot is not None:
-        tables = {"Scores": found.scores, "By class": found.per_class}
-        title = f"Classes of {config.source.name}: true and predicted"
-        write_plot(confusion_figure(found.confusion), config.plot, title, tables)
-        Console(highlight=False, soft_wrap=True).print(where_drawn(config.plot), markup=False)
+    run = config.run
+    check_outputs([], run.plot, (config.source.data, config.classifier.model), overwrite=run.overwrite)
+    classifier = _load(config.classifier, run.device)
+    found = classifier.evaluate(_read(config.source, classifier), batch_size=run.batch_size)
+    report_class_evaluation(found, config.source.name, run.plot)
     return found
 
 

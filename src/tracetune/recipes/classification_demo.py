@@ -12,10 +12,10 @@ from tracetune.data.table_files import write_frame
 from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.config import classifier_config
 from tracetune.fitting.methods.method import method_named
-from tracetune.recipes.classification_report import print_evaluation
 from tracetune.recipes.configs.classification import DemoConfig
 from tracetune.recipes.demo_commands import DemoCommands, print_demo_commands
 from tracetune.report.candidates import candidate_rows, verdict
+from tracetune.report.class_evaluation import print_class_evaluation
 from tracetune.report.confusion_plot import confusion_figure
 from tracetune.report.tables import print_table
 from tracetune.training.progress import ProgressBar
@@ -45,7 +45,7 @@ def demo(config: DemoConfig) -> None:
         write_frame(pd.DataFrame({"predictions": chosen, "truth": test_labels}), folder / "classes.csv")
         found = reloaded.evaluate(test, test_labels)
         confusion_figure(found.confusion, folder / "confusion.png")
-    print_evaluation(found)
+    print_class_evaluation(found)
     console.print(f"Written to {config.output}: digits.csv, classes.csv, confusion.png, adapter/ (PEFT's format)")
     then = DemoCommands(config.output, "digits.csv", "adapter", "classification", config.model)
     print_demo_commands(

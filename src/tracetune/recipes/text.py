@@ -10,13 +10,15 @@ from tracetune.data.table_files import write_frame
 from tracetune.data.text_files import read_text_table
 from tracetune.estimators.text.fit import text_fit_config
 from tracetune.estimators.text.text_classifier import TextClassifier
+from tracetune.evaluation.class_evaluation import ClassEvaluation
 from tracetune.heads.pooled import PooledHeadConfig
 from tracetune.recipes.configs.classifiers import ClassifierChoice
 from tracetune.recipes.configs.text import ClassifyConfig, EvaluateConfig, FinetuneConfig, TextSource
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
 from tracetune.recipes.outputs import check_outputs
-from tracetune.report.tables import frame_rows, print_table
+from tracetune.report.class_evaluation import report_class_evaluation
+from tracetune.report.pages import where_drawn, write_plot
 from tracetune.training.progress import ProgressBar
 
 
@@ -56,27 +58,34 @@ def finetune(config: FinetuneConfig) -> TextClassifier:
 def classify(config: ClassifyConfig) -> pd.DataFrame:
     """Write every text with its class, and the probability of each class."""
     inputs = config.source.data, config.classifier.model
-    check_outputs([config.run.output], None, inputs, overwrite=config.run.overwrite)
+    check_outputs([config.run.output], config.run.plot, inputs, overwrite=config.run.overwrite)
     classifier = _load(config.classifier, config.run.device)
     frame = read_texts(config.source)
-    table = classifier.predict_df(
-        frame, text_column=config.source.text_column or None, batch_size=config.run.batch_size
-    )
+    columns = config.source.text_column or None
+    table = classifier.predict_df(frame, text_column=columns, batch_size=config.run.batch_size)
     write_frame(table, config.run.output)
-    Console().print(f"{len(table):,} texts classified. Written to {config.run.output}.")
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{len(table):,} texts classified. Written to {config.run.output}.", markup=False)
+    if config.run.plot is not None:
+        probabilities = table.iloc[:, -len(classifier.classes) :].to_numpy(float)
+        figure = classifier.plot(frame, text_column=columns, probabilities=probabilities)
+        write_plot(figure, config.run.plot, f"Classes of {config.source.name}", {"Classes": table})
+        console.print(where_drawn(config.run.plot), markup=False)
     return table
 
 
-def evaluate(config: EvaluateConfig) -> pd.DataFrame:
+def evaluate(config: EvaluateConfig) -> ClassEvaluation:
     """Measure a text classifier on labelled texts."""
-    classifier = _load(config.classifier, config.device)
+    run = config.run
+    check_outputs([], run.plot, (config.source.data, config.classifier.model), overwrite=run.overwrite)
+    classifier = _load(config.classifier, run.device)
     found = classifier.evaluate(
         read_texts(config.source),
         text_column=config.source.text_column or None,
         label_column=config.source.label_column,
-        batch_size=config.batch_size,
+        batch_size=run.batch_size,
     )
-    print_table("Classification of texts", frame_rows(found))
+    report_class_evaluation(found, config.source.name, run.plot)
     return found
 
 

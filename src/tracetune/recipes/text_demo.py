@@ -17,7 +17,8 @@ from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.recipes.configs.text import DemoConfig
 from tracetune.recipes.demo_commands import DemoCommands, print_demo_commands
 from tracetune.report.candidates import candidate_rows, verdict
-from tracetune.report.tables import frame_rows, print_table
+from tracetune.report.class_evaluation import print_class_evaluation
+from tracetune.report.tables import print_table
 from tracetune.training.progress import ProgressBar
 
 LIBRARIES = {
@@ -52,7 +53,7 @@ def demo(config: DemoConfig) -> TextClassifier:
         write_frame(tuned.predict_df(test), staged / "sentences.csv")
     assert tuned.trace is not None, "it was fine-tuned"
     print_table("Losses on validation (cross-entropy)", candidate_rows(tuned.trace))
-    print_table(f"Which library documents it? {len(test)} other sentences", frame_rows(found))
+    print_class_evaluation(found, f"Which library documents it? {len(test)} other sentences")
     console = Console(highlight=False)
     console.print(verdict(tuned.trace))
     console.print(f"Written to {config.output}: model/, test.csv and sentences.csv.", markup=False)

@@ -12,6 +12,7 @@ from tracetune.report.figures import GREY, INK, panels_figure, plain_axes, plain
 from tracetune.report.series_plots import thinned
 
 _STRIPES = 60  # over a series: single steps would flicker
+_DRAWN = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,11 @@ class ClassPanel:
     note: str
     values: np.ndarray
     speaks: np.ndarray
+
+
+def least_sure(probabilities: np.ndarray) -> np.ndarray:
+    """Return the rows of the up to six samples whose most probable class is the least probable, of [S, K]."""
+    return np.argsort(probabilities.max(axis=1), kind="stable")[:_DRAWN]
 
 
 def class_figure(panels: Sequence[ClassPanel], path: str | Path | None = None) -> Figure:

@@ -50,7 +50,11 @@ def test_it_learns_and_measures(tuned: TextClassifier) -> None:
     chosen = tuned.classify(texts)
     assert (chosen == labels).mean() > 0.75
     assert [each["name"] for each in tuned.trace["candidates"]] == ["head", "trace"]
-    measured = tuned.evaluate(texts, labels).set_index("classifier")
+    found = tuned.evaluate(texts, labels)
+    measured = found.scores.set_index("classifier")
+    assert found.accuracy == (chosen == labels).mean()
+    assert found.per_class["class"].tolist() == CLASSES
+    assert found.confusion.to_numpy().sum() == 60
     assert measured.loc["model", "accuracy"] == (chosen == labels).mean()
     assert measured.loc["model", "f1"] == pytest.approx(f1_score(labels, chosen, pos_label="positive"))
     assert measured.loc["model", "matthews"] == pytest.approx(matthews_corrcoef(labels, chosen))
@@ -136,11 +140,11 @@ def test_rare_classes_count_as_much_as_others_where_classes_are_balanced(
         assert "class_weights='balanced'" in caplog.text
         assert plain.trace["never_named"] == ["rare"]
         caplog.clear()
-        assert plain.evaluate(texts, labels)["matthews"][0] == 0
+        assert plain.evaluate(texts, labels).scores["matthews"][0] == 0
         assert "On 200 texts the model names class 'usual' whatever it is given" in caplog.text
         caplog.clear()
         balanced = base.fit(texts, labels, method="linear_probe", class_weights="balanced")
-        assert balanced.evaluate(texts, labels)["matthews"][0] > 0.2
+        assert balanced.evaluate(texts, labels).scores["matthews"][0] > 0.2
         assert not caplog.text
     plain.save_pretrained(tmp_path / "plain")
     balanced.save_pretrained(tmp_path / "balanced")
@@ -166,7 +170,7 @@ def test_pairs_in_a_table_and_texts_that_are_too_long(
     found = tuned.predict_df(frame.drop(columns="label"))
     assert list(found.columns) == ["sentence1", "sentence2", "predictions", *CLASSES]
     np.testing.assert_array_equal(found[CLASSES], tuned.predict(list(zip(first, second, strict=True))))
-    assert tuned.evaluate(frame)["samples"].tolist() == [40, 40]
+    assert tuned.evaluate(frame).scores["samples"].tolist() == [40, 40]
     tuned.save_pretrained(tmp_path / "run")
     assert TextClassifier.from_pretrained(tmp_path / "run", device="cpu").max_length == 12
     with pytest.raises(InputError, match="pairs of texts, as in training"):
@@ -211,5 +215,14 @@ def test_one_class_on_both_sides_is_measured_without_a_warning() -> None:
         assert text_scores(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 0]))["matthews"] == 0
 
 
-def test_the_log_loss_of_sure_and_right_ones_is_no_negative_zero() -> None:
-    assert str(text_scores(np.eye(2)[[0, 1]], np.array([0, 1]))["log_loss"]) == "0.0"
+def test_a_picture_shows_the_texts_that_it_is_least_sure_of(tuned: TextClassifier) -> None:
+    texts, _ = reviews(40, seed=2)
+    probabilities = tuned.predict(texts)
+    drawn = tuned.plot(texts, probabilities=probabilities)
+    unsure = np.argsort(probabilities.max(axis=1), kind="stable")[:6]
+    assert [axes.get_title(loc="left") for axes in drawn.axes] == [texts[row] for row in unsure]
+    widths = [bar.get_width() for bar in drawn.axes[0].patches]
+    assert widths == pytest.approx(sorted(probabilities[unsure[0]], reverse=True))
+    assert len(tuned.plot(pd.DataFrame({"text": texts[:3]})).axes) == 4  # three of them are seen
+    with pytest.raises(InputError, match="A list has no columns"):
+        tuned.plot(texts, text_column="text")

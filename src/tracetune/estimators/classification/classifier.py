@@ -25,7 +25,6 @@ from tracetune.estimators.class_logits import class_logits
 from tracetune.estimators.class_weights import ClassWeights
 from tracetune.estimators.classification.card import classifier_card
 from tracetune.estimators.classification.config import classifier_config
-from tracetune.estimators.classification.evaluation import ClassEvaluation
 from tracetune.estimators.classification.fit import LabelledSamples, checked_context, fit_classifier
 from tracetune.estimators.classification.labelled_tables import (
     LabelledTable,
@@ -47,6 +46,7 @@ from tracetune.estimators.labelled import (
 from tracetune.estimators.named_classes import say_never_named, say_never_named_in_fit
 from tracetune.estimators.saved_model import merged_model
 from tracetune.estimators.scored_modules import ScoredModules
+from tracetune.evaluation.class_evaluation import ClassEvaluation
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
 from tracetune.fitting.trained import History
@@ -61,7 +61,6 @@ if TYPE_CHECKING:
 
 _VALIDATION_SHARE = 0.25
 _EXPLAINED_AT_ONCE = 32
-_DRAWN = 6
 
 
 class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
@@ -351,12 +350,16 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
         Returns:
             The picture; notebooks show it.
         """
-        from tracetune.report.class_plots import ClassPanel, class_figure  # with matplotlib, which only pictures need
+        from tracetune.report.class_plots import (  # with matplotlib, which only pictures need
+            ClassPanel,
+            class_figure,
+            least_sure,
+        )
 
         given, table = (values.series, values) if isinstance(values, LabelledTable) else (values, None)
         series = checked_samples(given, self._fitted_record().channels)
         found = self.predict(series) if probabilities is None else probabilities
-        shown = np.argsort(found.max(axis=1), kind="stable")[:_DRAWN]
+        shown = least_sure(found)
         names = range(len(series)) if table is None else table.items
         channels = [] if table is None else table.columns.get("target", [])
         drawn = []

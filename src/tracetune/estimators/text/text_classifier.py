@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -31,14 +31,16 @@ from tracetune.estimators.text.record import TextClassifierRecord
 from tracetune.estimators.text.text_tables import (
     ColumnNames,
     TextColumns,
+    find_columns,
     labelled_texts,
     logged_columns,
+    refuse_columns,
     required_table,
     table_of,
     texts_of_frame,
 )
 from tracetune.estimators.text.texts import Text, TextData, Texts, checked_texts
-from tracetune.evaluation.class_scores import beside_most_frequent
+from tracetune.evaluation.class_evaluation import ClassEvaluation
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.lora import Lora
 from tracetune.fitting.methods.method import Method
@@ -47,10 +49,14 @@ from tracetune.tasks.labelled_series import split_samples
 from tracetune.tasks.task import TrainingData
 from tracetune.tasks.text import LabelledTexts, TextClassification
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 logger = logging.getLogger(__name__)
 
 _VALIDATION_SHARE = 0.25
 _NOUNS = "text", "texts"
+_BATCH_SIZE = 64
 
 
 class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
@@ -182,7 +188,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         say_never_named_in_fit(trace, f"{len(found.data.validation)} texts that were held out")
         return TextClassifier(*parts, model=fitted.model, trace=trace, history=fitted.record.history, device=device)
 
-    def predict(self, texts: Iterable[Text], *, batch_size: int = 64) -> np.ndarray:
+    def predict(self, texts: Iterable[Text], *, batch_size: int = _BATCH_SIZE) -> np.ndarray:
         """Return the probability of every class, [S, K], for texts, or for pairs if it was fitted on pairs.
 
         Raises:
@@ -190,11 +196,11 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         """
         return self._predict(checked_texts(texts, self._fitted_record().pairs), batch_size)
 
-    def classify(self, texts: Iterable[Text], *, batch_size: int = 64) -> np.ndarray:
+    def classify(self, texts: Iterable[Text], *, batch_size: int = _BATCH_SIZE) -> np.ndarray:
         """Return the name of the most probable class of each text, [S]."""
         return np.array(self.classes)[self.predict(texts, batch_size=batch_size).argmax(axis=1)]
 
-    def predict_df(self, df: Frame, *, text_column: ColumnNames = None, batch_size: int = 64) -> FrameOfKind:
+    def predict_df(self, df: Frame, *, text_column: ColumnNames = None, batch_size: int = _BATCH_SIZE) -> FrameOfKind:
         """Classify the rows of a table.
 
         Args:
@@ -226,13 +232,13 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         *,
         text_column: ColumnNames = None,
         label_column: str | None = None,
-        batch_size: int = 64,
-    ) -> pd.DataFrame:
+        batch_size: int = _BATCH_SIZE,
+    ) -> ClassEvaluation:
         """Measure on labelled texts, beside always naming the most frequent class of them.
 
         Returns:
-            One row each: accuracy; F1, of two classes that of the second one, of more the mean over those that occur or
-            are named; Matthews correlation; log loss (mean cross-entropy); number of samples.
+            The scores of every classifier, and two that benchmarks of texts report: F1, of two classes that of the
+            second one, of more the mean over those that occur or are named; Matthews correlation.
 
         Raises:
             InputError: unusable data, or a class that the fit did not know.
@@ -246,7 +252,40 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         samples, _ = self._tokenized(texts, numbers)
         probabilities = self._probabilities(samples, batch_size)
         say_never_named(probabilities, numbers, known.classes, f"{len(texts)} texts")
-        return beside_most_frequent(text_scores, probabilities, numbers)
+        return ClassEvaluation.of(probabilities, numbers, known.classes, text_scores)
+
+    def plot(
+        self,
+        texts: TextData,
+        path: str | Path | None = None,
+        *,
+        text_column: ColumnNames = None,
+        probabilities: np.ndarray | None = None,
+    ) -> "Figure":
+        """Draw texts with the probabilities of their classes; at most six, those it is least sure of.
+
+        Args:
+            texts: texts, pairs of texts, or a table.
+            path: file to write the picture to, by its suffix a PNG, SVG or PDF.
+            text_column: of a table, as for `predict_df`.
+            probabilities: [S, K], where they are known already.
+
+        Returns:
+            The picture; notebooks show it.
+        """
+        from tracetune.report.class_plots import least_sure  # with matplotlib, which only pictures need
+        from tracetune.report.text_plots import TextPanel, text_figure
+
+        frame, pairs = table_of(texts), self._fitted_record().pairs
+        if frame is None:
+            refuse_columns(text_column)
+            given = checked_texts(cast(Iterable[Text], texts), pairs)  # what is no table
+        else:
+            columns = self._columns(frame, text_column, None, labelled=False, said=probabilities is None)
+            given, _ = texts_of_frame(frame, columns, pairs)
+        found = self._predict(given, _BATCH_SIZE) if probabilities is None else probabilities
+        panels = [TextPanel(given.row(row), self.classes, found[row]) for row in least_sure(found)]
+        return text_figure(panels, path)
 
     def scored_modules(
         self, data: Any, labels: Any = None, config: FitConfig | None = None, **reading: Any
@@ -285,16 +324,23 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         return FitTexts(task, data, classes, texts.second is not None, columns, cut)
 
     def _columns(
-        self, frame: pd.DataFrame, text_column: ColumnNames, label_column: str | None, *, labelled: bool
+        self,
+        frame: pd.DataFrame,
+        text_column: ColumnNames,
+        label_column: str | None,
+        *,
+        labelled: bool,
+        said: bool = True,
     ) -> TextColumns:
-        """Return the columns as named, as in the fit where the table has them, or as found."""
+        """Return the columns as named, as in the fit where the table has them, or as found; log what was found."""
         known = self._fitted_record()
         if text_column is None and known.text_columns and set(known.text_columns) <= set(frame.columns):
             text_column = known.text_columns
         if label_column is None and known.label_column in frame.columns:
             label_column = known.label_column
         try:
-            return logged_columns(frame, text_column, label_column, labelled=labelled)
+            find = logged_columns if said else find_columns
+            return find(frame, text_column, label_column, labelled=labelled)
         except InputError as error:
             if label_column is not None or known.label_column is None or not labelled:
                 raise

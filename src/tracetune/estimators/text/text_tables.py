@@ -82,10 +82,19 @@ def labelled_texts(
         texts, found = texts_of_frame(frame, columns, pairs)
         assert found is not None, "labels were looked for"
         return texts, found, columns
-    if text_column is not None or label_column is not None:
-        raise InputError(f"A list has no columns: leave out {argument('text_column')} and {argument('label_column')}.")
+    refuse_columns(text_column, label_column)
     assert labels is not None, "as required above"
     return checked_texts(cast(Iterable[Text], data), pairs), labels, None  # what is no table
+
+
+def refuse_columns(text_column: ColumnNames, label_column: str | None = None) -> None:
+    """Refuse names of columns beside a list of texts.
+
+    Raises:
+        InputError: there are some.
+    """
+    if text_column is not None or label_column is not None:
+        raise InputError(f"A list has no columns: leave out {argument('text_column')} and {argument('label_column')}.")
 
 
 def logged_columns(frame: pd.DataFrame, texts: ColumnNames, label: str | None, *, labelled: bool) -> TextColumns:

@@ -31,6 +31,10 @@ class Texts:
     def __len__(self) -> int:
         return len(self.first)
 
+    def row(self, index: int) -> tuple[str, ...]:
+        """Return a text, or both of a pair."""
+        return (self.first[index],) if self.second is None else (self.first[index], self.second[index])
+
 
 def checked_texts(values: Iterable[Text], pairs: bool | None = None, first_row: int = 0) -> Texts:
     """Return texts, or pairs of texts, of a list.

@@ -7,7 +7,7 @@ from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
 from tracetune.recipes.configs.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
-from tracetune.recipes.configs.classifiers import ClassifierChoice, ClassifyRun
+from tracetune.recipes.configs.classifiers import ClassifierChoice, ClassifyRun, MeasureRun
 from tracetune.recipes.configs.scoring import ScoredModel, ScoringChoice
 from tracetune.recipes.data_source import TableSource
 
@@ -108,46 +108,21 @@ class FinetuneConfig:
 
 
 @dataclass(frozen=True)
-class ClassifySeriesRun(ClassifyRun):
-    """Outputs of the command, and the device that it runs on.
-
-    Attributes:
-        plot: file for a picture of the up to six series it is least sure of, with the steps that speak for the class:
-            .png, .svg, .pdf, or .html with a table.
-    """
-
-    plot: str | None = None
-
-
-@dataclass(frozen=True)
 class ClassifyConfig:
     """Settings of `tracetune classify`."""
 
     source: LabelledSource
     classifier: ClassifierChoice
-    run: ClassifySeriesRun = field(default_factory=ClassifySeriesRun)
+    run: ClassifyRun = field(default_factory=ClassifyRun)
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Settings of `tracetune evaluate`.
-
-    Attributes:
-        plot: picture of the confusion matrix: .png, .svg, .pdf, or .html with tables.
-        batch_size: series per forward pass.
-        device: auto, cpu or cuda.
-        overwrite: replace the picture if it exists.
-    """
+    """Settings of `tracetune evaluate`."""
 
     source: LabelledSource
     classifier: ClassifierChoice
-    plot: str | None = None
-    batch_size: int = 256
-    device: str = "auto"
-    overwrite: bool = False
-
-    def __post_init__(self) -> None:
-        require_at_least(self, 1, "batch_size")
+    run: MeasureRun = field(default_factory=MeasureRun)
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,35 @@ class ClassifyRun:
 
     Attributes:
         output: file for classes and their probabilities: .csv, .csv.gz, .parquet or .json.
+        plot: file for a picture of the up to six series or texts it is least sure of, with what speaks for their class:
+            .png, .svg, .pdf, or .html with a table.
         batch_size: series or texts per forward pass.
         device: auto, cpu or cuda.
-        overwrite: replace the output file if it exists.
+        overwrite: replace output files that exist.
     """
 
     output: str = "classes.csv"
+    plot: str | None = None
+    batch_size: int = 256
+    device: str = "auto"
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        require_at_least(self, 1, "batch_size")
+
+
+@dataclass(frozen=True)
+class MeasureRun:
+    """The picture of the command, and the device that it runs on.
+
+    Attributes:
+        plot: picture of the confusion matrix: .png, .svg, .pdf, or .html with tables.
+        batch_size: series or texts per forward pass.
+        device: auto, cpu or cuda.
+        overwrite: replace the picture if it exists.
+    """
+
+    plot: str | None = None
     batch_size: int = 256
     device: str = "auto"
     overwrite: bool = False

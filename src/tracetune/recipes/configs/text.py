@@ -1,6 +1,7 @@
 """Settings of the commands for texts; defaults are those of the library."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from tracetune.base.config import require_at_least
@@ -9,7 +10,7 @@ from tracetune.base.files import require_file
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.names import NONE
 from tracetune.recipes.configs.adaptation import ComparedMethod, FinetuneRun, LoraChoice, SelectionChoice
-from tracetune.recipes.configs.classifiers import ClassifierChoice, ClassifyRun
+from tracetune.recipes.configs.classifiers import ClassifierChoice, ClassifyRun, MeasureRun
 from tracetune.recipes.configs.scoring import ScoringChoice
 
 
@@ -32,6 +33,11 @@ class TextSource:
         if self.data is None:
             raise InputError("Expected a table of texts, such as train.csv, found none.")
         require_file(self.data)
+
+    @property
+    def name(self) -> str:
+        """Return what the texts are called in titles: the table's file without its folder."""
+        return Path(str(self.data)).name
 
 
 @dataclass(frozen=True)
@@ -134,21 +140,19 @@ class ClassifyConfig:
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
-    """Settings of `tracetune evaluate`.
+class MeasureTextsRun(MeasureRun):
+    """The picture of the command, and the device that it runs on; texts take more memory than series."""
 
-    Attributes:
-        batch_size: texts per forward pass.
-        device: auto, cpu or cuda.
-    """
+    batch_size: int = 64
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Settings of `tracetune evaluate`."""
 
     source: TextSource
     classifier: ClassifierChoice
-    batch_size: int = 64
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        require_at_least(self, 1, "batch_size")
+    run: MeasureTextsRun = field(default_factory=MeasureTextsRun)
 
 
 @dataclass(frozen=True)

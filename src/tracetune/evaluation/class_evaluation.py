@@ -1,18 +1,20 @@
-"""Evaluation of classes: scores, the confusion matrix, and a report by class.
+"""Evaluation of classes: scores beside those of the most frequent class, the confusion matrix, a report by class.
 
 Shapes: S samples, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
-from tracetune.evaluation.class_scores import beside_most_frequent, log_loss
-
 _BINS = 10  # of the calibration error
+_LEAST_PROBABILITY = 1e-12  # in the log loss
+
+Scores = Callable[[np.ndarray, np.ndarray], dict[str, float]]
+"""From probabilities [S, K] and the numbers [S] of the true classes to scores by name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +24,8 @@ class ClassEvaluation:
     Attributes:
         scores: a row for the model and one for always naming the class that is most frequent among the samples:
             accuracy, balanced accuracy (mean recall of the classes that occur), macro F1 (mean over the classes that
-            occur or are named), log loss, expected calibration error (10 bins of equal width; Guo et al. 2017), number
-            of samples.
+            occur or are named), what the task measures besides, log loss (mean cross-entropy), expected calibration
+            error (10 bins of equal width; Guo et al. 2017), number of samples.
         per_class: precision, recall, F1 and number of samples of each class.
         confusion: [K, K] counts, true classes in rows, predicted ones in columns.
     """
@@ -33,17 +35,28 @@ class ClassEvaluation:
     confusion: pd.DataFrame
 
     @classmethod
-    def of(cls, probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> "ClassEvaluation":
-        """Compare probabilities [S, K] with the numbers [S] of the true classes."""
+    def of(
+        cls, probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str], more: Scores | None = None
+    ) -> "ClassEvaluation":
+        """Compare probabilities with the true classes.
+
+        Args:
+            probabilities: [S, K] of the model; the row beside it has the shares of the classes for each sample.
+            labels: [S] numbers of the true classes.
+            classes: [K] names.
+            more: further scores.
+        """
         numbers = np.arange(len(classes))
         chosen = probabilities.argmax(axis=1)
         precision, recall, f1, samples = precision_recall_fscore_support(
             labels, chosen, labels=numbers, zero_division=0.0
         )
+        shares = np.tile(np.bincount(labels, minlength=len(classes)) / len(labels), (len(labels), 1))
+        rows = {"model": probabilities, "most frequent class": shares}
         matrix = confusion_matrix(labels, chosen, labels=numbers)
         index = pd.Index(classes, name="true class")
         return cls(
-            beside_most_frequent(_scores, probabilities, labels),
+            pd.DataFrame([{"classifier": name} | _scores(found, labels, more) for name, found in rows.items()]),
             pd.DataFrame(
                 {"class": list(classes), "precision": precision, "recall": recall, "f1": f1, "samples": samples}
             ),
@@ -56,17 +69,23 @@ class ClassEvaluation:
         return float(self.scores["accuracy"][0])
 
 
-def _scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def _scores(probabilities: np.ndarray, labels: np.ndarray, more: Scores | None) -> dict[str, float]:
     chosen = probabilities.argmax(axis=1)
     present = np.unique(labels)
     return {
         "accuracy": float((chosen == labels).mean()),
         "balanced_accuracy": float(np.mean([(chosen[labels == label] == label).mean() for label in present])),
         "macro_f1": float(f1_score(labels, chosen, average="macro", zero_division=0.0)),
-        "log_loss": log_loss(probabilities, labels),
+        **({} if more is None else more(probabilities, labels)),
+        "log_loss": _log_loss(probabilities, labels),
         "calibration_error": _calibration_error(probabilities, labels),
         "samples": len(labels),
     }
+
+
+def _log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    of_truth = np.maximum(probabilities[np.arange(len(labels)), labels], _LEAST_PROBABILITY)
+    return float(np.log(1 / of_truth).mean())
 
 
 def _calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
 
-from tracetune.estimators.classification.evaluation import ClassEvaluation
+from tracetune.evaluation.class_evaluation import ClassEvaluation
 
 
 def test_scores_matrix_and_report_agree_with_scikit_learn() -> None:
@@ -31,6 +31,16 @@ def test_a_class_that_is_named_but_does_not_occur_counts_in_macro_f1_as_for_scik
     found = ClassEvaluation.of(np.eye(4)[chosen], labels, ["a", "b", "c", "d"])
     assert found.scores["macro_f1"][0] == pytest.approx(f1_score(labels, chosen, average="macro"))
     assert found.scores["macro_f1"][0] < f1_score(labels, chosen, average="macro", labels=[0, 1])
+
+
+def test_the_log_loss_of_sure_and_right_ones_is_no_negative_zero() -> None:
+    found = ClassEvaluation.of(np.eye(2)[[0, 1]], np.array([0, 1]), ["a", "b"])
+    assert str(found.scores["log_loss"][0]) == "0.0"
+
+
+def test_further_scores_stand_in_the_same_table() -> None:
+    found = ClassEvaluation.of(np.eye(2)[[0, 1]], np.array([0, 1]), ["a", "b"], lambda p, labels: {"size": p.size})
+    assert found.scores["size"].tolist() == [4, 4]
 
 
 def test_the_calibration_error_is_the_distance_of_sure_and_right() -> None:
