@@ -19,8 +19,8 @@ def confusion_figure(confusion: pd.DataFrame, path: str | Path | None = None) ->
     axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     ticks = range(len(counts))
-    axes.set_xticks(ticks, [str(name) for name in confusion.columns], rotation=45, ha="right")
-    axes.set_yticks(ticks, [str(name) for name in confusion.index])
+    axes.set_xticks(ticks, [str(name) for name in confusion.columns], rotation=45, ha="right", parse_math=False)
+    axes.set_yticks(ticks, [str(name) for name in confusion.index], parse_math=False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     if len(counts) <= _MOST_NUMBERS:

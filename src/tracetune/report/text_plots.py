@@ -51,7 +51,7 @@ def text_figure(panels: Sequence[TextPanel], path: str | Path | None = None) -> 
             axes.text(value + 0.01, place, f"{value:.1%}".replace("%", " %"), va="center", fontsize=8, color=INK)
         names = [_short(panel.classes[number], _NAME_LETTERS) for number in order]
         axes.set_yticks(range(len(order)), names, fontsize=8, parse_math=False)
-        axes.set_ylim(_BARS - 0.4, -0.6)
+        axes.set_ylim(len(order) - 0.4, -0.6)
         axes.set_xlim(0, 1.12)
         axes.set_xticks([])
         axes.spines[["top", "right", "bottom"]].set_visible(False)
