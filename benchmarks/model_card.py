@@ -23,7 +23,7 @@ from tracetune.base.errors import InputError
 from tracetune.base.files import read_json, staged_file
 from tracetune.data.synthetic.corpus import DEFAULT_MIX
 from tracetune.data.synthetic.samples import phenomenon
-from tracetune.recipes.configs.pretrain import PretrainConfig
+from tracetune.recipes.settings.pretrain import PretrainConfig
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.reconstruction import MaskingConfig
 

@@ -14,8 +14,8 @@ from tracetune import FitConfig, HeadConfig, InputError
 from tracetune.base.config import settings
 from tracetune.cli import app as cli
 from tracetune.heads.config import FORECASTING_HEAD
-from tracetune.recipes.configs.finetune import FinetuneConfig
 from tracetune.recipes.fit_settings import fit_config as fit_settings
+from tracetune.recipes.forecasting.settings import FinetuneConfig
 
 QUICK = ["--head-epochs", "1", "--num-train-epochs", "1", "--max-steps", "3", "--beta", "2", "--device", "cpu"]
 
@@ -120,7 +120,7 @@ def fit_config(config: FinetuneConfig) -> FitConfig:
 def taken_by_finetune(monkeypatch: pytest.MonkeyPatch, *flags: str) -> FinetuneConfig:
     """The configuration that the command line makes of flags."""
     taken: list[FinetuneConfig] = []
-    monkeypatch.setattr("tracetune.recipes.finetune.finetune", taken.append)
+    monkeypatch.setattr("tracetune.recipes.forecasting.finetune.finetune", taken.append)
     assert run(monkeypatch, "finetune", "--dataset", "ETTh1", "--output", "x", *flags) == 0
     return taken[0]
 
@@ -340,7 +340,7 @@ def test_sizes_that_are_none_are_refused(
 def test_what_begins_is_said_first(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("tracetune.recipes.predict.predict", lambda config: print("recipe runs"))
+    monkeypatch.setattr("tracetune.recipes.forecasting.predict.predict", lambda config: print("recipe runs"))
     monkeypatch.chdir(tmp_path)
     Path("sales.csv").touch()
     assert run(monkeypatch, "predict", "sales.csv") == 0

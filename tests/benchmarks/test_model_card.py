@@ -11,7 +11,7 @@ from matplotlib.image import imread
 from tests.tiny import save_tiny, tiny_backbone
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.errors import InputError
-from tracetune.recipes.configs.pretrain import PretrainConfig
+from tracetune.recipes.settings.pretrain import PretrainConfig
 
 CONFIG = PretrainConfig(output="x", windows=5120, batch_size=64, seed=7)
 LOG = [{"eval_loss": 0.9 - 0.01 * step, "step": step} for step in range(4, 81, 4)] + [

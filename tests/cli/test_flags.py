@@ -9,9 +9,8 @@ from tracetune.cli.app import config_of
 from tracetune.cli.commands import COMMANDS
 from tracetune.cli.flags import values_of, with_lists_repeated
 from tracetune.data.reading.options import ReadingOptions
-from tracetune.recipes.configs.finetune import FinetuneConfig
-from tracetune.recipes.configs.predict import PredictConfig
-from tracetune.recipes.configs.pretrain import PretrainConfig
+from tracetune.recipes.forecasting.settings import FinetuneConfig, PredictConfig
+from tracetune.recipes.settings.pretrain import PretrainConfig
 
 
 @pytest.mark.parametrize(

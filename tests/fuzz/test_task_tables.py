@@ -22,11 +22,14 @@ from tests.tiny import save_tiny
 from tests.tiny_text import reviews, save_tiny_text
 from tracetune import AnomalyDetector, Classifier, Imputer, InputError, TextClassifier
 from tracetune.base.config import from_mapping
-from tracetune.recipes import anomaly, classification, imputation, text
-from tracetune.recipes.configs import anomaly as anomaly_configs
-from tracetune.recipes.configs import classification as classification_configs
-from tracetune.recipes.configs import imputation as imputation_configs
-from tracetune.recipes.configs import text as text_configs
+from tracetune.recipes.anomaly import commands as anomaly
+from tracetune.recipes.anomaly import settings as anomaly_settings
+from tracetune.recipes.classification import commands as classification
+from tracetune.recipes.classification import settings as classification_settings
+from tracetune.recipes.imputation import commands as imputation
+from tracetune.recipes.imputation import settings as imputation_settings
+from tracetune.recipes.text import commands as text
+from tracetune.recipes.text import settings as text_settings
 
 SHORT, LONG = 8, int(os.environ.get("FUZZ_CASES", "200"))  # cases of each kind
 
@@ -140,36 +143,36 @@ def written_json(frame: pd.DataFrame, rng: random.Random, folder: Path) -> Path:
 
 def detect(path: Path, folder: Path) -> None:
     run = {"data": str(path), "model": "detector", "output": str(folder / "found.csv"), "overwrite": True}
-    anomaly.detect(from_mapping(anomaly_configs.DetectConfig, {**run, "events": str(folder / "events.csv")}))
+    anomaly.detect(from_mapping(anomaly_settings.DetectConfig, {**run, "events": str(folder / "events.csv")}))
 
 
 def measure_detector(path: Path, folder: Path) -> None:
-    anomaly.evaluate(from_mapping(anomaly_configs.EvaluateConfig, {"data": str(path), "model": "detector"}))
+    anomaly.evaluate(from_mapping(anomaly_settings.EvaluateConfig, {"data": str(path), "model": "detector"}))
 
 
 def impute(path: Path, folder: Path) -> None:
     run = {"data": str(path), "model": "imputer", "output": str(folder / "found.csv"), "overwrite": True}
-    imputation.impute(from_mapping(imputation_configs.ImputeConfig, {**run, "quantiles": ["0.1"]}))
+    imputation.impute(from_mapping(imputation_settings.ImputeConfig, {**run, "quantiles": ["0.1"]}))
 
 
 def classify(path: Path, folder: Path) -> None:
     run = {"data": str(path), "model": "classifier", "output": str(folder / "found.csv"), "overwrite": True}
-    classification.classify(from_mapping(classification_configs.ClassifyConfig, run))
+    classification.classify(from_mapping(classification_settings.ClassifyConfig, run))
 
 
 def measure_classifier(path: Path, folder: Path) -> None:
     classification.evaluate(
-        from_mapping(classification_configs.EvaluateConfig, {"data": str(path), "model": "classifier"})
+        from_mapping(classification_settings.EvaluateConfig, {"data": str(path), "model": "classifier"})
     )
 
 
 def classify_texts(path: Path, folder: Path) -> None:
     run = {"data": str(path), "model": "classifier", "output": str(folder / "found.csv"), "overwrite": True}
-    text.classify(from_mapping(text_configs.ClassifyConfig, run))
+    text.classify(from_mapping(text_settings.ClassifyConfig, run))
 
 
 def measure_texts(path: Path, folder: Path) -> None:
-    text.evaluate(from_mapping(text_configs.EvaluateConfig, {"data": str(path), "model": "classifier"}))
+    text.evaluate(from_mapping(text_settings.EvaluateConfig, {"data": str(path), "model": "classifier"}))
 
 
 Use = Callable[[Path, Path], None]
@@ -221,7 +224,7 @@ def check(kind: str, numbers: range, folder: Path) -> Counter[str]:
 def loaded(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the recipes their models, which are not what is tried here."""
     for recipe in (anomaly, imputation, classification, text):
-        task = recipe.__name__.rpartition(".")[2]
+        task = recipe.__name__.split(".")[-2]
         monkeypatch.setattr(recipe, "_load", lambda *_, model=models[task]: model)
 
 

@@ -8,7 +8,7 @@ import pytest
 from tracetune.base.config import from_mapping
 from tracetune.base.errors import InputError
 from tracetune.recipes.compare import compare
-from tracetune.recipes.configs.compare import CompareConfig
+from tracetune.recipes.settings.compare import CompareConfig
 
 
 def test_two_folders_are_compared_and_the_verdict_is_printed(

@@ -11,13 +11,16 @@ from tests.tiny import save_tiny
 from tests.tiny_text import save_tiny_text
 from tracetune.cli.app import build_command
 from tracetune.cli.task_choice import chosen_task
-from tracetune.recipes import anomaly, classification_demo, demo, imputation
-from tracetune.recipes.configs.anomaly import DemoConfig as AnomalyDemo
-from tracetune.recipes.configs.classification import DemoConfig as ClassificationDemo
-from tracetune.recipes.configs.demo import DemoConfig
-from tracetune.recipes.configs.imputation import DemoConfig as ImputationDemo
-from tracetune.recipes.configs.text import DemoConfig as TextDemo
-from tracetune.recipes.text_demo import demo as text_demo
+from tracetune.recipes.anomaly import demo as anomaly
+from tracetune.recipes.anomaly.settings import DemoConfig as AnomalyDemo
+from tracetune.recipes.classification import demo as classification
+from tracetune.recipes.classification.settings import DemoConfig as ClassificationDemo
+from tracetune.recipes.forecasting import demo as forecasting
+from tracetune.recipes.forecasting.settings import DemoConfig
+from tracetune.recipes.imputation import demo as imputation
+from tracetune.recipes.imputation.settings import DemoConfig as ImputationDemo
+from tracetune.recipes.text import demo as text
+from tracetune.recipes.text.settings import DemoConfig as TextDemo
 
 QUICK = {
     "finetune": ["--max-steps", "2"],
@@ -29,11 +32,11 @@ QUICK = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run in a folder of its own, on less data."""
     monkeypatch.chdir(tmp_path)
-    whole = demo.weekly_co2()
-    for module in (demo, imputation):
+    whole = forecasting.weekly_co2()
+    for module in (forecasting, imputation):
         monkeypatch.setattr(module, "weekly_co2", lambda: whole[-300:].reset_index(drop=True))
-    monkeypatch.setattr(classification_demo, "_TRAIN", 40)
-    monkeypatch.setattr(classification_demo, "_TEST", 40)
+    monkeypatch.setattr(classification, "_TRAIN", 40)
+    monkeypatch.setattr(classification, "_TEST", 40)
     return tmp_path
 
 
@@ -63,7 +66,7 @@ def check(printed: str, table: str) -> list[list[str]]:
 
 def test_forecasting(capsys: pytest.CaptureFixture[str]) -> None:
     save_tiny(Path("base"))
-    demo.demo(DemoConfig(model="base", method="lora", prediction_length=12, device="cpu"))
+    forecasting.demo(DemoConfig(model="base", method="lora", prediction_length=12, device="cpu"))
     check(capsys.readouterr().out, "demo/co2.csv")
     assert len(pd.read_csv("demo/next.csv")) == len(pd.read_csv("forecast.csv")) == 12
     assert Path("demo/next.png").is_file()
@@ -85,13 +88,13 @@ def test_anomaly_detection(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_classification(capsys: pytest.CaptureFixture[str]) -> None:
     save_tiny(Path("base"))
-    classification_demo.demo(ClassificationDemo(model="base", device="cpu"))
+    classification.demo(ClassificationDemo(model="base", device="cpu"))
     check(capsys.readouterr().out, "demo/digits.csv")
     assert len(pd.read_csv("demo/classified.csv")) == len(pd.read_csv("classes.csv")) == 40
 
 
 def test_texts(capsys: pytest.CaptureFixture[str]) -> None:
     save_tiny_text(Path("base"))
-    text_demo(TextDemo(model="base", method="linear_probe", sentences=60, device="cpu"))
+    text.demo(TextDemo(model="base", method="linear_probe", sentences=60, device="cpu"))
     check(capsys.readouterr().out, "demo/test.csv")
     assert len(pd.read_csv("demo/classified.csv")) == len(pd.read_csv("classes.csv"))

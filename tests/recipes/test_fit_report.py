@@ -9,10 +9,10 @@ import pytest
 
 from tracetune.cli.app import build_command, config_of
 from tracetune.cli.flags import values_of
-from tracetune.recipes.configs.classification import LabelledSource
-from tracetune.recipes.configs.text import TextSource
+from tracetune.recipes.classification.settings import LabelledSource
 from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.fit_report import Source, print_next_commands, source_words
+from tracetune.recipes.text.settings import TextSource
 
 
 @pytest.fixture(autouse=True)

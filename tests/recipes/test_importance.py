@@ -14,10 +14,11 @@ from scipy import stats
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune import FitConfig, Forecaster, HeadConfig, InputError, Trace, TrainingConfig
 from tracetune.base.config import from_mapping
+from tracetune.cli.app import config_of
 from tracetune.cli.commands import COMMANDS
-from tracetune.recipes import importance as recipe
-from tracetune.recipes.configs.importance import ImportanceConfig
-from tracetune.recipes.importance import STATE_FILE, importance
+from tracetune.recipes.forecasting.importance import importance
+from tracetune.recipes.forecasting.settings import ImportanceConfig
+from tracetune.recipes.importance import STATE_FILE
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.scores import SCORES
 
@@ -178,10 +179,10 @@ def test_unusable_configurations_are_refused(table: str, options: dict[str, Any]
         importance(from_mapping(ImportanceConfig, {"data": table, "output": "out", **options}))
 
 
-SETTINGS = {
-    "classification": ("classification:ImportanceConfig", "classifier_importance", {"validation_share": 0.5}),
-    "anomaly": ("anomaly:ImportanceConfig", "detector_importance", {"loss": "metric"}),
-    "imputation": ("imputation:ImportanceConfig", "imputer_importance", {"start": "zero-shot", "related": 1}),
+MORE = {
+    "classification": {"validation_share": 0.5},
+    "anomaly": {"loss": "metric"},
+    "imputation": {"start": "zero-shot", "related": 1},
 }
 
 
@@ -199,18 +200,15 @@ def table_of_task(task: str, path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("task", SETTINGS)
+@pytest.mark.parametrize("task", MORE)
 def test_every_task_has_its_importance(task: str, base: str, tmp_path: Path) -> None:
-    place, name, more = SETTINGS[task]
-    assert COMMANDS["importance"].variants[task].recipe == f"importance:{name}"
-    assert COMMANDS["importance"].variants[task].config == place
-    module, _, kind = place.partition(":")
-    settings = getattr(importlib.import_module(f"tracetune.recipes.configs.{module}"), kind)
+    assert COMMANDS["importance"].variants[task].recipe == f"{task}.importance:importance"
+    settings, recipe = config_of("importance", task), importlib.import_module(f"tracetune.recipes.{task}.importance")
     given = {"scores": ("gated_dsic", "magnitude"), "samples": 4, "batch_size": 4, "max_steps": 1, "device": "cpu"}
     data = table_of_task(task, tmp_path / "table.csv")
     output = tmp_path / "out"
-    values = {"data": data, "model": base, "output": str(output), **given, **more}
-    found = getattr(recipe, name)(from_mapping(settings, values))
+    values = {"data": data, "model": base, "output": str(output), **given, **MORE[task]}
+    found = recipe.importance(from_mapping(settings, values))
     assert [each.method for each in found] == ["gated_dsic", "magnitude"]
     written = json.loads((output / "importance.json").read_text())
     assert len(written["modules"]) == 14

@@ -12,8 +12,8 @@ import pytest
 from tests.tiny import seasonal_frame
 from tracetune.base.config import from_mapping
 from tracetune.base.errors import InputError
-from tracetune.recipes.configs.inspect import InspectConfig
 from tracetune.recipes.inspect import inspect_table
+from tracetune.recipes.settings.inspect import InspectConfig
 from tracetune.report.inspection import Inspection, warnings
 
 

@@ -91,7 +91,7 @@ def _describe(
 
 def config_of(name: str, task: str) -> type:
     """Return the configuration class of the command ``name`` for a task, "" where it has none."""
-    found: type = _imported(f"tracetune.recipes.configs.{COMMANDS[name].variants[task].config}")
+    found: type = _imported(f"tracetune.recipes.{COMMANDS[name].variants[task].config}")
     return found
 
 

@@ -3,7 +3,7 @@
 from rich.console import Console
 
 from tracetune.estimators.score_comparison import ScoreComparison, compare_scores
-from tracetune.recipes.configs.compare import CompareConfig
+from tracetune.recipes.settings.compare import CompareConfig
 from tracetune.report.tables import print_table
 
 

@@ -4,7 +4,7 @@ from rich.console import Console
 
 from tracetune.base.errors import InputError
 from tracetune.data.datasets import DatasetInfo, dataset_info, dataset_paths, download_dataset, list_datasets
-from tracetune.recipes.configs.datasets import DatasetsConfig
+from tracetune.recipes.settings.datasets import DatasetsConfig
 from tracetune.report.tables import print_table
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from torch import nn
 
-from tracetune.recipes.configs.demo import DemoConfig
+from tracetune.recipes.forecasting.settings import DemoConfig
 from tracetune.selection.layers import lora_modules
 
 _TABLE = "table.csv"

@@ -14,8 +14,8 @@ from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.raw import listed
 from tracetune.data.reading.read import Reading, read_table
 from tracetune.estimators.classification.labelled_tables import ARCHIVE_SUFFIXES
-from tracetune.recipes.configs.inspect import InspectConfig
 from tracetune.recipes.data_source import DataSource
+from tracetune.recipes.settings.inspect import InspectConfig
 from tracetune.recipes.task_proposals import (
     Proposal,
     anomaly_proposal,

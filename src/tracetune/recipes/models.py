@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from tracetune.backbones.known_models import MODELS
-from tracetune.recipes.configs.models import ModelsConfig
+from tracetune.recipes.settings.models import ModelsConfig
 from tracetune.report.tables import print_table
 
 

@@ -24,7 +24,7 @@ from tracetune.base.signals import Stopped
 from tracetune.data.synthetic.corpus import SyntheticCorpus
 from tracetune.data.synthetic.samples import finished_rows, phenomenon, sample_rows
 from tracetune.evaluation.protocol import library_versions
-from tracetune.recipes.configs.pretrain import PretrainConfig
+from tracetune.recipes.settings.pretrain import PretrainConfig
 from tracetune.report.corpus_sheet import plot_corpus
 from tracetune.report.training_plots import plot_training
 from tracetune.tasks.reconstruction import MaskedReconstruction, MaskingConfig

@@ -12,6 +12,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
 from tracetune.base.errors import InputError
+from tracetune.base.json_types import JsonObject
 from tracetune.report.figures import BLUE, DPI, INK, written_figure
 from tracetune.selection.layers import module_place
 
@@ -25,6 +26,9 @@ T5_KINDS = {
     "wo": "Down",
 }
 """The linear layers of a T5 block under the names of TRACE's Figure 3; others keep their own names."""
+
+HISTORY_FILE = "history.png"
+"""Name of the picture of the rounds of a training."""
 
 _CLOSED, _ABSENT = "#e3e6ea", "#f2f3f5"
 
@@ -117,6 +121,13 @@ def plot_importance(path: str | Path, panels: Sequence[Panel]) -> None:
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     written_figure(figure, path)
+
+
+def draw_history(path: Path, selection: JsonObject) -> None:
+    """Draw the rounds of a record of TRACE: what was open after which step."""
+    rounds = selection["rounds"]
+    steps, opened = [each["step"] for each in rounds], [each["open"] for each in rounds]
+    plot_history(path, list(selection["parameters"]), steps, opened)
 
 
 def plot_history(

@@ -1,0 +1,1 @@
+"""Commands for anomaly detection: fine-tune, detect, evaluate, importance, demo."""

@@ -1,0 +1,149 @@
+"""Fine-tune an anomaly detector, find anomalies with it, and measure it."""
+
+import pandas as pd
+from rich.console import Console
+
+from tracetune.base.errors import InputError
+from tracetune.base.processes import is_main_process
+from tracetune.data.panels import Panel
+from tracetune.data.table_files import write_frame
+from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
+from tracetune.estimators.anomaly.card import compared_by
+from tracetune.estimators.anomaly.thresholds import RollingQuantile, Threshold
+from tracetune.recipes.anomaly.report import event_rows, metric_rows, series_counted
+from tracetune.recipes.anomaly.settings import (
+    UNTUNED,
+    DetectConfig,
+    DetectorChoice,
+    EvaluateConfig,
+    FinetuneConfig,
+    ScorerChoice,
+)
+from tracetune.recipes.data_source import DataSource
+from tracetune.recipes.fit_report import print_candidates, print_next_commands
+from tracetune.recipes.fit_settings import finetune_run, fit_config, refuse_fit_options
+from tracetune.recipes.outputs import check_outputs, write_series
+from tracetune.report.pages import where_drawn, write_plot
+from tracetune.report.tables import print_table
+from tracetune.tasks.anomaly.scores.scorer import Scorer, scorer_named
+from tracetune.training.progress import ProgressBar
+
+
+def finetune(config: FinetuneConfig) -> AnomalyDetector:
+    """Learn the normal part of a table, fine-tune the model on it where a method is given, and save the detector."""
+    if config.method.method == UNTUNED:
+        refuse_fit_options(config)
+    with finetune_run(config.run) as device:
+        panel, labels = config.source.labelled(config.scoring.label_column)
+        base = AnomalyDetector.from_pretrained(config.backbone.model, device=device)
+        scoring = config.scoring
+        tuned = base.fit(
+            panel,
+            None if config.method.method == UNTUNED else fit_config(config),
+            labels=labels,
+            loss=config.method.loss,
+            scorer=_scorer(scoring),
+            contamination=scoring.contamination,
+            false_alarm_rate=scoring.false_alarm_rate,
+            label_column=scoring.label_column,
+            callbacks=[ProgressBar()],
+        )
+        if is_main_process():
+            assert config.run.output is not None, "checked with the configuration"
+            tuned.save_pretrained(config.run.output)
+            _report(tuned, config, config.run.output, labelled=labels is not None)
+    return tuned
+
+
+def _panel(source: DataSource, detector: AnomalyDetector) -> Panel:
+    """Return the series to look through; a column of labels has no part in it."""
+    if source.dataset is not None:
+        return source.panel()
+    return source.reading(detector.remembered, left_out=(detector.label_column,)).panel
+
+
+def detect(config: DetectConfig) -> pd.DataFrame:
+    """Write the scores and alarms of every step, and the events that they make."""
+    run = config.run
+    inputs = config.source.data, config.detector.model
+    check_outputs([run.output, run.events], run.plot, inputs, overwrite=run.overwrite)
+    detector = _load(config.detector, run.device)
+    panel = _panel(config.source, detector)
+    threshold = _threshold(config.detector)
+    reference = config.detector.reference
+    scores = detector.detect(panel, threshold, reference=reference)
+    events = detector.events(panel, threshold, reference=reference)
+    write_series(scores, run.output, panel.origin)
+    console = Console(highlight=False, soft_wrap=True)
+    if run.events is not None:
+        write_series(events, run.events, panel.origin, quiet=True)
+    if run.plot is not None:
+        figure = detector.plot(panel, threshold, reference=reference)
+        write_plot(figure, run.plot, f"Events in {config.source.name}", {"Events": events})
+    print_table("Events", event_rows(events.head(20)))
+    found = f"{len(events)} event{'' if len(events) == 1 else 's'}"
+    console.print(f"{found} in {len(scores):,} steps. Written to {run.output}.", markup=False)
+    if run.plot is not None:
+        console.print(where_drawn(run.plot), markup=False)
+    return events
+
+
+def evaluate(config: EvaluateConfig) -> pd.DataFrame:
+    """Measure a detector on a table with labels."""
+    inputs = config.source.data, config.detector.model
+    check_outputs([config.output], config.plot, inputs, overwrite=config.overwrite)
+    detector = _load(config.detector, config.device)
+    label_column = config.label_column or detector.label_column
+    others = (detector.label_column,) if label_column != detector.label_column else ()
+    panel, labels = config.source.labelled(label_column, detector.remembered, others)
+    threshold, reference = _threshold(config.detector), config.detector.reference
+    found = detector.evaluate(
+        panel, labels, label_column=label_column, window=config.window, threshold=threshold, reference=reference
+    )
+    if config.output is not None:
+        write_frame(found, config.output)
+    if config.plot is not None:
+        assert labels is not None, "they were measured by"
+        figure = detector.plot(panel, threshold, labels=labels, reference=reference)
+        write_plot(figure, config.plot, f"Events and labels of {config.source.name}", {"Metrics": found})
+    print_table(f"Anomaly detection{series_counted(found)}", metric_rows(found))
+    if config.plot is not None:
+        Console(highlight=False, soft_wrap=True).print(where_drawn(config.plot), markup=False)
+    return found
+
+
+def _scorer(choice: ScorerChoice) -> Scorer:
+    return scorer_named(choice.scorer, widths=choice.widths) if choice.widths else scorer_named(choice.scorer)
+
+
+def _threshold(choice: DetectorChoice) -> Threshold | float | None:
+    return choice.threshold if choice.rolling is None else RollingQuantile(choice.rolling, choice.level)
+
+
+def _load(choice: DetectorChoice, device: str) -> AnomalyDetector:
+    assert choice.model is not None, "checked with the configuration"
+    detector = AnomalyDetector.from_pretrained(choice.model, base=choice.base, device=device)
+    if detector.learned is None:
+        raise InputError(
+            f"{choice.model!r} is a foundation model, which knows no normal part. Expected --model FOLDER: a detector "
+            "that `tracetune finetune --task anomaly` saved."
+        )
+    return detector
+
+
+def _evidence(tuned: AnomalyDetector) -> str:
+    """Return in words what the threshold rests on."""
+    known = None if tuned.learned is None else tuned.learned.calibration
+    if known is None:
+        return ""
+    events = f" with {known.events} separate events" if known.fitted else ""
+    return f", from {known.rows:,} normal rows{events}"
+
+
+def _report(tuned: AnomalyDetector, config: FinetuneConfig, output: str, *, labelled: bool) -> None:
+    assert tuned.trace is not None, "it was fitted"
+    if tuned.trace["method"] is not None:
+        print_candidates(f"Losses on validation ({compared_by(tuned.trace)})", tuned.trace)
+    Console(highlight=False).print(f"Alarms are raised above a score of {tuned.threshold:.4g}{_evidence(tuned)}.")
+    verbs = ["detect", "evaluate"] if labelled else ["detect"]
+    print_next_commands(config.source, output, dict.fromkeys(verbs, ()), seen=True)

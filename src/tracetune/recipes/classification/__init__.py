@@ -1,0 +1,1 @@
+"""Commands for classification: fine-tune, classify, evaluate, importance, demo."""

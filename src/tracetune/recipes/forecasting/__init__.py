@@ -1,0 +1,1 @@
+"""Commands for forecasting: fine-tune, predict, evaluate, importance, demo."""

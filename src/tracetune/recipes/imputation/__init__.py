@@ -1,0 +1,1 @@
+"""Commands for imputation: fine-tune, impute, evaluate, importance, demo."""

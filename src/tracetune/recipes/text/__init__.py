@@ -1,0 +1,1 @@
+"""Commands for texts: fine-tune, classify, evaluate, importance, demo."""

@@ -1,0 +1,106 @@
+"""Fine-tune a text classifier, classify texts with it, and measure it."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+from rich.console import Console
+
+from tracetune.base.processes import is_main_process
+from tracetune.data.table_files import write_frame
+from tracetune.data.text_files import read_text_table
+from tracetune.estimators.text.fit import text_fit_config
+from tracetune.estimators.text.text_classifier import TextClassifier
+from tracetune.evaluation.class_evaluation import ClassEvaluation
+from tracetune.heads.pooled import PooledHeadConfig
+from tracetune.recipes.fit_report import print_candidates, print_next_commands
+from tracetune.recipes.fit_settings import finetune_run, fit_config
+from tracetune.recipes.outputs import check_outputs
+from tracetune.recipes.settings.classifiers import ClassifierChoice
+from tracetune.recipes.text.settings import ClassifyConfig, EvaluateConfig, FinetuneConfig, TextSource
+from tracetune.report.class_evaluation import report_class_evaluation
+from tracetune.report.pages import where_drawn, write_plot
+from tracetune.training.progress import ProgressBar
+
+
+@dataclass(frozen=True)
+class _Rate:
+    """The learning rate, where none is given."""
+
+    learning_rate: float | int | str
+
+
+def finetune(config: FinetuneConfig) -> TextClassifier:
+    """Fine-tune a text classifier on a table and save it."""
+    with finetune_run(config.run) as device:
+        frame = read_texts(config.source)
+        chosen = config.backbone
+        assert chosen.model is not None, "checked with the configuration"
+        rate = config.training.learning_rate or text_fit_config(config.method.method).training.learning_rate
+        settings = fit_config(config, PooledHeadConfig(chosen.pooling), _Rate(rate))
+        base = TextClassifier.from_pretrained(chosen.model, chosen.max_length, device=device)
+        tuned = base.fit(
+            frame,
+            None,
+            settings,
+            validation_share=config.labels.validation_share,
+            text_column=config.source.text_column or None,
+            label_column=config.source.label_column,
+            class_weights=config.labels.class_weights,
+            callbacks=[ProgressBar()],
+        )
+        if is_main_process():
+            assert config.run.output is not None, "checked with the configuration"
+            tuned.save_pretrained(config.run.output)
+            _report(tuned, config.source, config.run.output)
+    return tuned
+
+
+def classify(config: ClassifyConfig) -> pd.DataFrame:
+    """Write every text with its class, and the probability of each class."""
+    inputs = config.source.data, config.classifier.model
+    check_outputs([config.run.output], config.run.plot, inputs, overwrite=config.run.overwrite)
+    classifier = _load(config.classifier, config.run.device)
+    frame = read_texts(config.source)
+    columns = config.source.text_column or None
+    table = classifier.predict_df(frame, text_column=columns, batch_size=config.run.batch_size)
+    write_frame(table, config.run.output)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{len(table):,} texts classified. Written to {config.run.output}.", markup=False)
+    if config.run.plot is not None:
+        probabilities = table.iloc[:, -len(classifier.classes) :].to_numpy(float)
+        figure = classifier.plot(frame, text_column=columns, probabilities=probabilities)
+        write_plot(figure, config.run.plot, f"Classes of {config.source.name}", {"Classes": table})
+        console.print(where_drawn(config.run.plot), markup=False)
+    return table
+
+
+def evaluate(config: EvaluateConfig) -> ClassEvaluation:
+    """Measure a text classifier on labelled texts."""
+    run = config.run
+    check_outputs([], run.plot, (config.source.data, config.classifier.model), overwrite=run.overwrite)
+    classifier = _load(config.classifier, run.device)
+    found = classifier.evaluate(
+        read_texts(config.source),
+        text_column=config.source.text_column or None,
+        label_column=config.source.label_column,
+        batch_size=run.batch_size,
+    )
+    report_class_evaluation(found, config.source.name, run.plot)
+    return found
+
+
+def read_texts(source: TextSource) -> pd.DataFrame:
+    """Read the table of a command."""
+    assert source.data is not None, "checked with the configuration"
+    return read_text_table(source.data)
+
+
+def _load(choice: ClassifierChoice, device: str) -> TextClassifier:
+    assert choice.model is not None, "checked with the configuration"
+    return TextClassifier.from_pretrained(choice.model, base=choice.base, device=device)
+
+
+def _report(tuned: TextClassifier, source: TextSource, output: str) -> None:
+    assert tuned.trace is not None, "it was fine-tuned"
+    print_candidates("Losses on validation (cross-entropy)", tuned.trace)
+    print_next_commands(source, output, {"classify": (), "evaluate": ()}, seen=True)

@@ -1,0 +1,53 @@
+"""From the settings of a command to a method: options follow its fields, so that a new method needs no entry."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pytest
+
+from tracetune.adapters.options import LoraOptions
+from tracetune.base.config import from_mapping
+from tracetune.base.errors import InputError
+from tracetune.fitting.methods.method import METHODS
+from tracetune.recipes.fit_settings import fit_config
+from tracetune.recipes.forecasting.settings import FinetuneConfig
+
+
+def config(**settings: Any) -> FinetuneConfig:
+    return from_mapping(FinetuneConfig, {"dataset": "ETTh1", "output": "model", "prediction_length": 24, **settings})
+
+
+def test_ranks_of_adalora_follow_r() -> None:
+    found: Any = fit_config(config(method="adalora", r=8)).method
+    assert (found.lora.r, found.adalora.init_r, found.adalora.target_r) == (8, 12, 8)
+
+
+def test_options_that_a_method_does_not_have_are_refused() -> None:
+    with pytest.raises(InputError, match=r"keep=0\.25 changes nothing with the method 'lora'"):
+        fit_config(config(method="lora", keep=0.25))
+    with pytest.raises(InputError, match="r=8 changes nothing with the method 'full'"):
+        fit_config(config(method="full", r=8))
+
+
+@dataclass(frozen=True)
+class Noise:
+    scale: float = 0.5
+
+
+@dataclass(frozen=True)
+class Noisy:
+    noise: Noise = field(default_factory=Noise)
+    lora: LoraOptions = field(default_factory=LoraOptions)
+    name: ClassVar[str] = "noisy"
+    adapts_backbone: ClassVar[bool] = True
+
+    def check(self, layers: Any, steps: int) -> None:
+        pass
+
+    def adapt(self, model: Any, data: Any, training: Any) -> Any:
+        raise NotImplementedError
+
+
+def test_a_new_method_gets_the_settings_that_it_has_and_its_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "noisy", Noisy)
+    assert fit_config(config(method="noisy", r=4)).method == Noisy(Noise(0.5), LoraOptions(r=4))
