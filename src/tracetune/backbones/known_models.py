@@ -15,12 +15,13 @@ class ModelInfo:
     embedded: bool = False
 
 
+EMBEDDED_MODEL = "tracetune/tiny"
+"""The model that ships with the package, with which commands start where no other is named."""
+
 MODELS = {
     info.name: info
     for info in (
-        ModelInfo(
-            "tracetune/tiny", "moment", "1.3 M", "Apache-2.0", "ships with tracetune; synthetic pretraining", True
-        ),
+        ModelInfo(EMBEDDED_MODEL, "moment", "1.3 M", "Apache-2.0", "ships with tracetune; synthetic pretraining", True),
         ModelInfo("AutonLab/MOMENT-1-small", "moment", "38 M", "MIT", "MOMENT, T5-small geometry; Hugging Face hub"),
         ModelInfo("AutonLab/MOMENT-1-base", "moment", "114 M", "MIT", "MOMENT, T5-base geometry; Hugging Face hub"),
         ModelInfo("AutonLab/MOMENT-1-large", "moment", "348 M", "MIT", "MOMENT, T5-large geometry; Hugging Face hub"),

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from torch import nn
 
-from tracetune.recipes.forecasting.settings import DemoConfig
+from tracetune.backbones.known_models import EMBEDDED_MODEL
 from tracetune.selection.layers import lora_modules
 
 _TABLE = "table.csv"
@@ -47,7 +47,7 @@ class DemoCommands:
     def on_table(self, verb: str, *more: str, output: str = "") -> list[str]:
         """Return a command for a table of one's own: it fine-tunes, or uses what was fine-tuned."""
         if verb == "finetune":
-            start = [] if self.base == DemoConfig.model else ["--model", self.base]
+            start = [] if self.base == EMBEDDED_MODEL else ["--model", self.base]
             return ["tracetune", verb, _TABLE, *self._task(), *start, *more, "--output", "runs/table"]
         return ["tracetune", verb, _TABLE, "--model", "runs/table", *more, "--output", output]
 

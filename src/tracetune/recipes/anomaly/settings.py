@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tracetune.backbones.known_models import EMBEDDED_MODEL
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.recipes.data_source import DataSource
@@ -21,7 +22,7 @@ class BackboneChoice:
         model: name of a foundation model (see `tracetune models`), hub id or folder.
     """
 
-    model: str = "tracetune/tiny"
+    model: str = EMBEDDED_MODEL
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ class DemoConfig:
     """
 
     output: str = "demo"
-    model: str = "tracetune/tiny"
+    model: str = EMBEDDED_MODEL
     method: str = UNTUNED
     scorer: str = "neighbours"
     seed: int = 0

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tracetune.backbones.known_models import EMBEDDED_MODEL
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
@@ -50,7 +51,7 @@ class BackboneChoice:
         context_length: steps to which every series is resampled; without it what the model was pretrained with.
     """
 
-    model: str = "tracetune/tiny"
+    model: str = EMBEDDED_MODEL
     context_length: int | None = None
 
 
@@ -188,7 +189,7 @@ class DemoConfig:
     """
 
     output: str = "demo"
-    model: str = "tracetune/tiny"
+    model: str = EMBEDDED_MODEL
     method: str = "linear_probe"
     seed: int = 0
     device: str = "auto"

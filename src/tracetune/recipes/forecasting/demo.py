@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
-from statsmodels.datasets import co2
 
 from tracetune.base.folders import require_empty, staged_folder
 from tracetune.data.table_files import write_frame
@@ -13,6 +12,7 @@ from tracetune.fitting.config import HEAD_EPOCHS, FitConfig
 from tracetune.fitting.methods.method import method_named
 from tracetune.recipes.demo_commands import DemoCommands, print_demo_commands
 from tracetune.recipes.forecasting.settings import DemoConfig
+from tracetune.recipes.weekly_co2 import weekly_co2
 from tracetune.report.candidates import candidate_rows
 from tracetune.report.forecast_plots import ForecastPanel, forecast_figure, shown_history
 from tracetune.report.tables import frame_rows, print_table
@@ -61,12 +61,6 @@ def _print_commands(config: DemoConfig, tuned: Forecaster) -> None:
         ],
         [then.on_table("finetune", *horizon), then.on_table("predict", output="forecast.csv")],
     )
-
-
-def weekly_co2() -> pd.DataFrame:
-    """Return CO2 at Mauna Loa, 1958 to 2001, 2,284 weeks in ppm, gaps as NaN; ships with statsmodels."""
-    series = co2.load_pandas().data["co2"]
-    return pd.DataFrame({"item_id": "co2", "timestamp": series.index, "target": series.to_numpy()})
 
 
 def _fit_config(config: DemoConfig) -> FitConfig:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from tracetune.backbones.known_models import EMBEDDED_MODEL
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError, argument, shown
 from tracetune.base.files import require_file
@@ -35,7 +36,7 @@ class ForecasterChoice:
         adjust_season: steps of a season that is taken out before and put back after.
     """
 
-    model: str = "tracetune/tiny"
+    model: str = EMBEDDED_MODEL
     base: str | None = None
     prediction_length: int | None = None
     resolution: tuple[str, ...] = ()
@@ -77,7 +78,7 @@ class BackboneChoice:
         adjust_season: steps of a season that is taken out before and put back after.
     """
 
-    model: str = "tracetune/tiny"
+    model: str = EMBEDDED_MODEL
     prediction_length: int = 96
     context_length: int | None = None
     non_negative: bool | None = None
@@ -268,7 +269,7 @@ class DemoConfig:
     """
 
     output: str = "demo"
-    model: str = "tracetune/tiny"
+    model: str = EMBEDDED_MODEL
     method: str = "trace"
     prediction_length: int = 52
     seed: int = 0

@@ -9,9 +9,9 @@ from tracetune.estimators.imputation.imputer import Imputer
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import method_named
 from tracetune.recipes.demo_commands import DemoCommands, print_demo_commands
-from tracetune.recipes.forecasting.demo import weekly_co2
 from tracetune.recipes.imputation.report import values_filled
 from tracetune.recipes.imputation.settings import DemoConfig
+from tracetune.recipes.weekly_co2 import weekly_co2
 from tracetune.report.candidates import candidate_rows
 from tracetune.report.tables import frame_rows, print_table
 from tracetune.training.config import TrainingConfig

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from tracetune.backbones.known_models import EMBEDDED_MODEL
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.recipes.data_source import DataSource
@@ -20,7 +21,7 @@ class BackboneChoice:
         season: steps of one season; without it the frequency's.
     """
 
-    model: str = "tracetune/tiny"
+    model: str = EMBEDDED_MODEL
     context_length: int | None = None
     season: int | None = None
 
@@ -77,7 +78,7 @@ class ImputerChoice:
         base: where the foundation model of a fine-tuned one is now, if its folder was moved.
     """
 
-    model: str = "tracetune/tiny"
+    model: str = EMBEDDED_MODEL
     base: str | None = None
 
 
@@ -191,7 +192,7 @@ class DemoConfig:
     """
 
     output: str = "demo"
-    model: str = "tracetune/tiny"
+    model: str = EMBEDDED_MODEL
     method: str = "trace"
     seed: int = 0
     device: str = "auto"

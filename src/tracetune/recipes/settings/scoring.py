@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tracetune.backbones.known_models import EMBEDDED_MODEL
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.fitting.config import HEAD_EPOCHS, FitConfig
@@ -54,7 +55,7 @@ class ScoredModel:
             is trained first.
     """
 
-    model: str = "tracetune/tiny"
+    model: str = EMBEDDED_MODEL
 
 
 @dataclass(frozen=True)
