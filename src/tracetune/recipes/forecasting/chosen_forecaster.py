@@ -1,7 +1,7 @@
 """Load the forecaster that a command names."""
 
 from tracetune.estimators.forecasting.forecaster import Forecaster
-from tracetune.recipes.forecasting.settings import ForecasterChoice, resolution_of
+from tracetune.recipes.forecasting.forecaster_choice import ForecasterChoice, resolution_of
 from tracetune.tasks.forecasting.adjustment import UNADJUSTED, Adjustment
 
 

@@ -7,8 +7,9 @@ from tracetune.estimators.forecasting.fit_data import split_frames
 from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.recipes.fit_settings import finetune_run, fit_config
 from tracetune.recipes.forecasting.chosen_forecaster import adjustment_of
+from tracetune.recipes.forecasting.forecaster_choice import resolution_of
 from tracetune.recipes.forecasting.report import draw_run, report_run
-from tracetune.recipes.forecasting.settings import FinetuneConfig, resolution_of
+from tracetune.recipes.forecasting.settings import FinetuneConfig
 from tracetune.training.progress import ProgressBar
 
 
