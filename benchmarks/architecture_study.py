@@ -28,7 +28,7 @@ from tracetune.evaluation.cost import Stopwatch, count_flops, count_parameters
 from tracetune.evaluation.protocol import ProtocolFingerprint
 from tracetune.heads.build import build_head
 from tracetune.heads.config import HeadConfig
-from tracetune.heads.ridge import fit_ridge
+from tracetune.heads.solvers.ridge import fit_ridge
 from tracetune.recipes.pretrain import PretrainConfig, moment_config, pretrain
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting.model import ForecastModel

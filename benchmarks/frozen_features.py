@@ -32,7 +32,7 @@ from tracetune.base.seeds import seed_everything
 from tracetune.data.windows import batches
 from tracetune.fitting.config import FitConfig
 from tracetune.heads.config import HeadConfig
-from tracetune.heads.ridge import fit_ridge
+from tracetune.heads.solvers.ridge import fit_ridge
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting.model import ForecastModel
 from tracetune.training.config import TrainingConfig

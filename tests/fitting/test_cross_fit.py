@@ -20,7 +20,7 @@ from tracetune.fitting.methods import METHODS, Lora
 from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import BEYOND, FACTORS, KEPT_SHARE
 from tracetune.heads.classification import ClassificationHeadConfig
-from tracetune.heads.solved_classifier import fit_classifier_head
+from tracetune.heads.solvers.solved_classifier import fit_classifier_head
 from tracetune.tasks.classification.model import Classification, ClassificationModel
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
 from tracetune.training.config import TrainingConfig

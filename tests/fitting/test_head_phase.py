@@ -15,7 +15,7 @@ from tracetune.data.windows import batches
 from tracetune.fitting import head_phase
 from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.run import Run
-from tracetune.heads.ridge import fit_ridge
+from tracetune.heads.solvers.ridge import fit_ridge
 from tracetune.tasks.forecasting.data import forecast_data
 from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData

@@ -15,8 +15,8 @@ from torch.nn import functional
 from tracetune.backbones.text_encoder import TextEncoder, padded
 from tracetune.base.errors import InputError
 from tracetune.heads.head import is_head
-from tracetune.heads.logistic import fit_logistic
 from tracetune.heads.pooled import PooledHead, PooledHeadConfig
+from tracetune.heads.solvers.logistic import fit_logistic
 from tracetune.tasks.task import Features, Output, TaskModel
 
 

@@ -21,7 +21,7 @@ from tracetune.estimators.saved_model import base_of
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import CrossFitted, cross_fit
 from tracetune.fitting.run import Run
-from tracetune.heads.calibration import best_factor
+from tracetune.heads.solvers.calibration import best_factor
 from tracetune.tasks.classification.model import Classification
 from tracetune.tasks.classification.scales import resampled, usable_scales
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out

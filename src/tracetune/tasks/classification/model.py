@@ -18,7 +18,7 @@ from tracetune.base.module_device import module_device
 from tracetune.data.batch_source import BatchSource
 from tracetune.data.windows import batches
 from tracetune.heads.classification import ClassificationHead, ClassificationHeadConfig
-from tracetune.heads.solved_classifier import fit_classifier_head
+from tracetune.heads.solvers.solved_classifier import fit_classifier_head
 from tracetune.tasks.classification.scales import STATISTICS, Scales, encode_scale, encode_scales, usable_scales
 from tracetune.tasks.one_scale import OneScale
 from tracetune.tasks.task import Features, Output, TaskModel, TrainingData

@@ -15,7 +15,7 @@ from tracetune.base.module_device import module_device
 from tracetune.heads.build import build_head
 from tracetune.heads.config import FORECASTING_HEAD, HeadConfig
 from tracetune.heads.head import is_head
-from tracetune.heads.ridge import fit_ridge
+from tracetune.heads.solvers.ridge import fit_ridge
 from tracetune.heads.zero_shot_start import ZeroShotTokens, start_at_zero_shot
 from tracetune.tasks.forecasting.adjustment import UNADJUSTED, Adjustment
 from tracetune.tasks.forecasting.context_views import ContextViews, decided_tokens, fit_context
@@ -310,7 +310,7 @@ class Forecasting:
         return model
 
     def solve_head(self, model: TaskModel, train: Features, validation: Features) -> float:
-        """Solve the head by ridge regression, see heads/ridge.py; returns the validation loss."""
+        """Solve the head by ridge regression, see heads/solvers/ridge.py; returns the validation loss."""
         assert isinstance(model, ForecastModel) and is_head(model.head)
         return fit_ridge(model.head, train, validation, kept_directions=model.kept_directions).validation_loss
 

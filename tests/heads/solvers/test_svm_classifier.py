@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from tracetune.heads.svm_classifier import COSTS, FOLDS, folds, solve_svm, support_vector_machines
+from tracetune.heads.solvers.svm_classifier import COSTS, FOLDS, folds, solve_svm, support_vector_machines
 
 SAMPLES, FEATURES, CLASSES = 40, 8, 3
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
-from tracetune.heads.ridge_classifier import PENALTIES, solve_ridge
+from tracetune.heads.solvers.ridge_classifier import PENALTIES, solve_ridge
 
 SAMPLES, FEATURES, CLASSES = 24, 16, 3
 

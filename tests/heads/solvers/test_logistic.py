@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from tracetune.base.errors import InputError
-from tracetune.heads.logistic import INVERSE_PENALTIES, fit_logistic
 from tracetune.heads.pooled import PooledHead
+from tracetune.heads.solvers.logistic import INVERSE_PENALTIES, fit_logistic
 
 
 def batches(classes: int, samples: int, seed: int) -> list[dict[str, torch.Tensor]]:

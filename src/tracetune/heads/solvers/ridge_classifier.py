@@ -12,7 +12,7 @@ Shapes: S samples, F features of a block, K classes.
 
 import numpy as np
 
-from tracetune.heads.solved_block import SolvedBlock, Standard
+from tracetune.heads.solvers.solved_block import SolvedBlock, Standard
 
 PENALTIES = tuple(10.0 ** (exponent / 2) for exponent in range(-8, 9))
 _LEAST_FREEDOM = 1e-6  # of a sample to differ from its fit: 1 - h

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from tracetune.heads.calibration import best_factor
+from tracetune.heads.solvers.calibration import best_factor
 
 
 def test_logits_that_are_too_sure_are_divided_by_what_made_them_so() -> None:

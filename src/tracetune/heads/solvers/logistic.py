@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tracetune.heads.head import Head
-from tracetune.heads.labelled_features import labelled_features, require_all_classes
+from tracetune.heads.solvers.labelled_features import labelled_features, require_all_classes
 
 Batch = Mapping[str, Tensor]
 INVERSE_PENALTIES = tuple(10.0**exponent for exponent in range(-4, 3))

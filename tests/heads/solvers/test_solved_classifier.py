@@ -6,9 +6,9 @@ import torch
 
 from tracetune.base.errors import InputError
 from tracetune.heads.classification import SOLVERS, ClassificationHead, ClassificationHeadConfig
-from tracetune.heads.ridge_classifier import solve_ridge
-from tracetune.heads.solved_classifier import fit_classifier_head
-from tracetune.heads.svm_classifier import solve_svm
+from tracetune.heads.solvers.ridge_classifier import solve_ridge
+from tracetune.heads.solvers.solved_classifier import fit_classifier_head
+from tracetune.heads.solvers.svm_classifier import solve_svm
 
 SAMPLES, CLASSES = 24, 3
 

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracetune.heads.calibration import best_factor
 from tracetune.heads.classification import RIDGE, SVM
 from tracetune.heads.head import Head
-from tracetune.heads.labelled_features import labelled_features, require_all_classes
-from tracetune.heads.ridge_classifier import solve_ridge
-from tracetune.heads.solved_block import SolvedBlock
-from tracetune.heads.svm_classifier import solve_svm
+from tracetune.heads.solvers.calibration import best_factor
+from tracetune.heads.solvers.labelled_features import labelled_features, require_all_classes
+from tracetune.heads.solvers.ridge_classifier import solve_ridge
+from tracetune.heads.solvers.solved_block import SolvedBlock
+from tracetune.heads.solvers.svm_classifier import solve_svm
 
 Batch = Mapping[str, Tensor]
 _SOLVERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], SolvedBlock]] = {RIDGE: solve_ridge, SVM: solve_svm}

@@ -12,7 +12,7 @@ Shapes: S samples, F features of a block, K classes.
 import numpy as np
 from sklearn.svm import SVC
 
-from tracetune.heads.solved_block import SolvedBlock, Standard
+from tracetune.heads.solvers.solved_block import SolvedBlock, Standard
 
 COSTS = tuple(10.0**exponent for exponent in range(-2, 5))
 FOLDS = 5
