@@ -208,6 +208,49 @@ HOURS = pd.date_range("2023-10-28", periods=72, freq="h", tz="Europe/Berlin")
 NO_SUNDAYS = [day for day in stamps(60) if pd.Timestamp(day).dayofweek < 6]
 MONTHS = stamps(144, "MS", "2009-01-01", "%d/%m/%Y")
 YMDH = pd.date_range("2010-01-01", periods=100, freq="h")
+GERMAN = [
+    "Januar",
+    "Februar",
+    "März",
+    "April",
+    "Mai",
+    "Juni",
+    "Juli",
+    "August",
+    "September",
+    "Oktober",
+    "November",
+    "Dezember",
+]
+FRENCH = [
+    "janvier",
+    "février",
+    "mars",
+    "avril",
+    "mai",
+    "juin",
+    "juillet",
+    "août",
+    "septembre",
+    "octobre",
+    "novembre",
+    "décembre",
+]
+SPANISH = [
+    "enero",
+    "febrero",
+    "marzo",
+    "abril",
+    "mayo",
+    "junio",
+    "julio",
+    "agosto",
+    "septiembre",
+    "octubre",
+    "noviembre",
+    "diciembre",
+]
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 DAILY = {"freq": "D", "lengths": (40,), "first": "2020-01-01", "values": series(3)}
 
 EXAMPLES = {
@@ -314,7 +357,30 @@ EXAMPLES = {
     "working days": Example("working days with a holiday", csv("a.csv", pd.DataFrame({"d": stamps(40, "B"), "v": series()}).drop(index=17)), {"freq": "B", "lengths": (40,), "missing": 1}),
     "jitter": Example("ten minutes, a few seconds early or late", csv("a.csv", jittered()), {"freq": "10min", "lengths": (100,)}, said="moved to it"),
     "uneven": Example("unevenly sampled", csv("a.csv", uneven()), {"freq": "2h"}, hint={"resample": "2h:mean"}),
+    # As offices write them
+    "percent": Example("53,11 % with decimal commas", text("a.csv", {"Tag": stamps(), "v": [f"{v} %".replace(".", ",") for v in series()]}, ";"), {**DAILY, "channels": ("v",)}),
+    "dollars": Example("$5,311.00, negative in parentheses", text("a.csv", {"date": stamps(), "y": [f'"(${v * 100:,.2f})"' if i % 3 else f'"${v * 100:,.2f}"' for i, v in enumerate(series())]}), {"freq": "D", "values": [100 * VALUES[0], -100 * VALUES[1], -100 * VALUES[2]]}),
+    "minus signs": Example("a typographer's minus, a minus behind", text("a.csv", {"date": stamps(), "y": [f"\u2212{v}" if i % 2 else f"{v}-" for i, v in enumerate(series())]}), {"freq": "D", "values": (-VALUES[:3]).tolist()}),
+    "apostrophes": Example("53’110.00 as in Switzerland", text("a.csv", {"date": stamps(), "y": [f"{v * 1000:,.2f}".replace(",", "’") for v in series()]}, ";"), {"freq": "D", "values": (1000 * VALUES[:3]).tolist()}),
+    "lakhs": Example("12,34,567 as in India", text("a.csv", {"date": stamps(3), "y": ['"12,34,567"', '"98,765"', '"1,00,000"']}), {"values": [1234567.0, 98765.0, 100000.0]}),
+    "sep=;": Example("Excel's line sep=; above the header", text("a.csv", {"date": stamps(), "y": series()}, ";", before="sep=;\n"), DAILY),
+    "units below": Example("a row of units below the header", text("a.csv", {"date": ["", *stamps()], "y": ["°C", *series()]}), DAILY, said="holds units: °C"),
+    "German months": Example("Januar 2015, März 2015, ...", text("a.csv", {"Monat": [f"{GERMAN[i % 12]} {2015 + i // 12}" for i in range(40)], "v": series()}, ";"), {"freq": "MS", "first": "2015-01-01", "lengths": (40,)}),
+    "Spanish days": Example("1 de enero de 2020", text("a.csv", {"dia": [f"{at.day} de {SPANISH[at.month - 1]} de {at.year}" for at in pd.date_range("2020-01-01", periods=40)], "v": series()}), {"freq": "D", "first": "2020-01-01", "lengths": (40,)}),
+    "year and mois": Example("a year and a month's French name in two columns", text("a.csv", {"annee": [2015 + i // 12 for i in range(40)], "mois": [FRENCH[i % 12] for i in range(40)], "v": series()}), {"freq": "MS", "first": "2015-01-01"}),
+    "202405": Example("ISO weeks as 202405", text("a.csv", {"week": [f"{2020 + i // 52}{i % 52 + 1:02d}" for i in range(40)], "v": series()}), {"freq": "W-MON", "first": "2019-12-30", "missing": 0}),
+    "year and M03": Example("a year beside periods M01 to M12", csv("a.csv", pd.DataFrame({"series_id": ["A"] * 36 + ["B"] * 36, "year": [2015 + i % 36 // 12 for i in range(72)], "period": [f"M{i % 12 + 1:02d}" for i in range(72)], "value": VALUES[:72]})), {"items": ("A", "B"), "freq": "MS", "lengths": (36, 36)}),
+    "year and Q3": Example("a year beside periods Q1 to Q4", text("a.csv", {"year": [2015 + i // 4 for i in range(40)], "period": [f"Q{i % 4 + 1}" for i in range(40)], "v": series()}), {"freq": "QS-OCT", "first": "2015-01-01"}),
+    "weekdays": Example("a column a weekday: Mon is no month", text("a.csv", {"week": [f"2020-W{i + 1:02d}" for i in range(40)], **{day: VALUES[40 * n : 40 * n + 40] for n, day in enumerate(WEEKDAYS)}}), {"channels": WEEKDAYS, "freq": "W-MON"}, said="are weekdays"),
+    "hours": Example("a column an hour", text("a.csv", {"date": stamps(), **{f"H{hour}": VALUES[40 * hour : 40 * hour + 40] for hour in range(1, 25)}}), {"freq": "D", "channels": tuple(f"H{hour}" for hour in range(1, 25))}, said="are hours"),
+    "months by years": Example("a row a month, a column a year", csv("a.csv", pd.DataFrame({"Month": GERMAN, **{str(year): VALUES[year - 1990 : year - 1978] for year in range(1990, 2000)}})), {"items": tuple(GERMAN), "lengths": (10,) * 12}, said="are months"),
+    "World Bank": Example("1990 [YR1990] in the header", csv("a.csv", one_row_each([f"{year} [YR{year}]" for year in range(1990, 2020)]).assign(**{"Country Name": list("abcd"), "Country Code": list("wxyz")})), {"items": tuple("abcd"), "lengths": (30,) * 4}),
+    "ages": Example("a row a series and an age that repeats", csv("a.csv", pd.concat([pd.Series([20, 20, 31, 45], name="age"), one_row_each(stamps())], axis=1)), {"items": ("1", "2", "3", "4"), "freq": "D"}),
+    "clock in seconds": Example("seconds that go up evenly, each row a step", text("a.csv", {"Time [s]": [f"{i / 10:.1f}" for i in range(40)], "Temp": series()}), {"channels": ("Temp",), "lengths": (40,)}, hint={"layout": "rows"}),
+    "index": Example("an index without a name", text("a.csv", {"": range(40), "v": series()}), {"channels": ("v",), "lengths": (40,)}, hint={"layout": "rows"}),
     # Refused rightly
+    "header again": Example("the header once more between the rows", text("a.csv", {"date": [*stamps(20), "date", *stamps(20)], "y": [*series(20), "y", *series(20)]}), refused="header is repeated in row 22"),
+    "two headers": Example("a header in two rows", raw("a.csv", b",sales,,costs,\ndate,north,south,north,south\n2020-01-01,1,2,3,4\n2020-01-02,2,3,4,5\n"), refused="such as 'sales north'"),
     "web page": Example("a web page saved as .csv", raw("a.csv", b"<!DOCTYPE html><html><body>404</body></html>"), refused="is a web page"),
     "NUL": Example("a NUL byte", raw("a.csv", b"date,y\n2020-01-01,1\n\x00,2\n"), refused="NUL byte in line 3"),
     "empty header": Example("an empty name and nothing else", raw("a.csv", b'""\n'), refused="found none"),

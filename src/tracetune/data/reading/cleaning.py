@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError
-from tracetune.data.reading.numbers import is_textual
+from tracetune.data.reading.numbers import as_numbers, is_textual
 from tracetune.data.reading.raw import RawTable, shown
 
 _TOTAL = re.compile(
@@ -17,6 +17,8 @@ _TOTAL = re.compile(
     re.IGNORECASE,
 )
 _LAST_ROWS = 12
+_FEWEST_BELOW = 4  # rows below one of units
+_SAMPLED = 60
 
 
 def clean(raw: RawTable, keep_rows: bool = False) -> tuple[RawTable, list[str]]:
@@ -33,10 +35,32 @@ def clean(raw: RawTable, keep_rows: bool = False) -> tuple[RawTable, list[str]]:
         notes.append(f"left out {len(empty)} empty {'column' if len(empty) == 1 else 'columns'} without a name")
     if not len(frame.columns):
         raise InputError("Expected columns with names, found none.")
-    if not keep_rows:
-        frame, said = _without_last_rows(frame, raw)
-        notes += said
-    return replace(raw, frame=frame), notes
+    if keep_rows:
+        return replace(raw, frame=frame), notes
+    frame, said = _without_last_rows(frame, raw)
+    if units := _units_row(frame, raw):
+        said.append(f"left out {raw.row(0)} below the header, which holds units: {units}")
+        frame, raw = frame.iloc[1:].reset_index(drop=True), replace(raw, first_row=raw.first_row + 1)
+    return replace(raw, frame=frame), [*notes, *said]
+
+
+def _units_row(frame: pd.DataFrame, raw: RawTable) -> str:
+    """Return the units in the first row of a table, "" where it holds none: words over columns of numbers alone."""
+    if len(frame) < _FEWEST_BELOW or not all(is_textual(frame[name]) for name in frame.columns):
+        return ""
+    first, below = frame.iloc[:1], frame.iloc[1:_SAMPLED]
+    numeric = [name for name in frame.columns if _all_numbers(below[name], raw)]
+    others = [name for name in frame.columns if name not in numeric]
+    if not numeric or any(not as_numbers(first[name], raw).wrong.all() for name in numeric):
+        return ""
+    if any(re.search(r"\d", str(cell)) or cell in set(below[name]) for name in others for cell in first[name] if cell):
+        return ""
+    return ", ".join(str(first[name].iloc[0]) for name in numeric[:6])
+
+
+def _all_numbers(cells: pd.Series, raw: RawTable) -> bool:
+    numbers = as_numbers(cells, raw)
+    return not numbers.wrong.any() and bool(np.isfinite(numbers.values).any())
 
 
 def _without_last_rows(frame: pd.DataFrame, raw: RawTable) -> tuple[pd.DataFrame, list[str]]:

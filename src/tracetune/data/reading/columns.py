@@ -13,7 +13,6 @@ TIME_NAMES = (
     "t",
     "step", "time_idx", "time_index", "hour", "index",
 )  # fmt: skip
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 ITEM_NAMES = ("item_id", "unique_id")
 
 

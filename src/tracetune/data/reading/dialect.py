@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import charset_normalizer
 
 from tracetune.base.errors import InputError, argument
-from tracetune.data.reading.numbers import MISSING_MARKS, looks_like_number
+from tracetune.data.reading.numbers import MISSING_MARKS, looks_like_number, plain_sign
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, shown
 
@@ -23,6 +23,7 @@ _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "bla
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _SAMPLE_LINES = 400
 _COMMENT = re.compile(r"\s*(#|//|%)")
+_SEPARATOR_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
 _DATE_LIKE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T].*)?|\d{8}|[A-Za-z]{3}-\d\d")
 
 
@@ -86,6 +87,8 @@ def find_dialect(text: str, whole: bool, encoding: Decision, options: ReadingOpt
         lines = lines[:-1]  # it may be cut
     comments = any(line.lstrip().startswith("#") for line in lines)
     kept = [(number, line) for number, line in enumerate(lines) if line.strip() and not _COMMENT.match(line)]
+    named = _SEPARATOR_LINE.fullmatch(kept[0][1].strip()) if kept else None  # Excel's first line
+    kept = kept[1:] if named else kept
     if not kept:
         raise InputError("Expected a table, found no columns: no line has a name or a cell.")
     separator = _find_separator([line for _, line in kept], options)
@@ -203,7 +206,9 @@ def find_marks(rows: Sequence[Sequence[str]], separator: str, options: ReadingOp
     Raises:
         InputError: cells such as 1,234 may be either, and nothing else tells.
     """
-    columns = [[cell for cell in column if cell] for column in zip(*_even(rows), strict=True)]
+    columns = [
+        [plain_sign(cell).replace("’", "'") for cell in column if cell] for column in zip(*_even(rows), strict=True)
+    ]
     columns = [column for column in columns if sum(map(_numeric_shape, column)) * 2 > len(column)]
     cells = [cell for column in columns for cell in column if _numeric_shape(cell)]
     if options.decimal is not None or options.thousands is not None:

@@ -85,7 +85,7 @@ def _steps(names: Sequence[str], raw: RawTable, options: ReadingOptions) -> Head
     """Return columns with one stem and consecutive numbers (d_1, d_2, ...); of several groups the longest."""
     groups: dict[str, list[tuple[int, str]]] = {}
     for name in names:
-        match = _STEP.fullmatch(name)
+        match = _STEP.fullmatch(re.sub(r"^(\d{4}) \[YR\1\]$", r"\1", name))  # as the World Bank writes years
         if match and (options.layout is not None or not _CHANNELS.fullmatch(match["stem"])):
             groups.setdefault(match["stem"], []).append((int(match["number"]), name))
     runs = {stem: members for stem, members in groups.items() if _is_run([number for number, _ in members])}
@@ -214,16 +214,17 @@ def _id_columns(raw: RawTable, others: Sequence[str], options: ReadingOptions) -
             raise InputError(f"Expected {listed('column', absent)}; found {listed('column', raw.frame.columns)}.")
         return options.id_column, "it was given"
     possible = [name for name in others if not _fractions(raw, name)]
-    if others and others[0] == str(raw.frame.columns[0]) and len(possible) == 1:
+    words = [name for name in possible if as_numbers(raw.frame[name].head(200), raw).wrong.any()]
+    only = len(possible) == 1 and others[0] == str(raw.frame.columns[0])
+    if only and (words or not raw.frame[possible[0]].duplicated().any()):
         return (possible[0],), "it is the only column that is no step"
-    text = [name for name in possible if as_numbers(raw.frame[name].head(200), raw).wrong.any()] or possible
     for size in (1, 2, 3):
-        for columns in combinations(text[:12], size):
+        for columns in combinations((words or possible)[:12], size):
             if not raw.frame[list(columns)].astype(str).duplicated().any():
                 return columns, f"{'it is' if size == 1 else 'together they are'} distinct in each row"
-    if text:
-        return (text[0],), "it is the first column of text"
-    return (), "no column names them"
+    if words:
+        return (words[0],), "it is the first column of text"
+    return (), "no column tells them apart"
 
 
 def _fractions(raw: RawTable, name: str) -> bool:

@@ -17,14 +17,26 @@ MISSING_MARKS = frozenset(
      "null", "NULL", "Null", "None", "none",
      "NaT", "<NA>", "missing", "#NV", "#DIV/0!", "#VALUE!")
 )  # fmt: skip
-_NUMBER = re.compile(r"[-+]?(\d[\d ']*([.,]\d+)*|[.,]\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
-_UNITS = re.compile(r"^[$€£¥]\s*|\s*[%$€£¥]$")
+_NUMBER = re.compile(r"[-+]?(\d[\d '’]*([.,]\d+)*|[.,]\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
+_UNITS = re.compile(r"(?<![^-+(\s])[$€£¥]\s*(?=[\d.,(-])|(?<=[\d.)])\s*[%$€£¥](?=[)-]?$)")
+_NEGATIVE = re.compile(r"\((?P<inner>[\d.,'’ \u00a0\u202f]*\d[\d.,]*)\)|(?P<before>[\d.,'’ \u00a0\u202f]*\d[\d.,]*)-")
+_GROUPING = {" ": "[ \u00a0\u202f]", "'": "['’]"}  # thousands marks that are written in several ways
 _SENTINELS = (-200.0, -99.0, -999.0, -9999.0, -99999.0, 9999.0, 99999.0, 999999.0)
 
 
 def looks_like_number(cell: str) -> bool:
     """Return whether a cell is written like a number, whatever its marks."""
     return bool(_NUMBER.fullmatch(cell))
+
+
+def plain_sign(cell: str) -> str:
+    """Return a cell without percent and currency signs, and a negative number with a minus before it.
+
+    Negative numbers may have a minus of typographers, stand in parentheses as in accounts, or end with a minus.
+    """
+    cell = _UNITS.sub("", cell.replace("\u2212", "-"))
+    found = _NEGATIVE.fullmatch(cell)
+    return cell if found is None else f"-{found['inner'] or found['before']}"
 
 
 def is_missing(cells: pd.Series, marks: Sequence[str] = ()) -> np.ndarray:
@@ -47,7 +59,7 @@ class Numbers:
     Attributes:
         values: [rows] float64, NaN where missing or not a number.
         wrong: [rows], which cells hold something that is no number.
-        units: whether a percent or currency sign was taken away.
+        units: whether a percent or currency sign was taken away, or a minus moved.
     """
 
     values: np.ndarray
@@ -66,15 +78,17 @@ def as_numbers(cells: pd.Series, raw: RawTable, marks: Sequence[str] = ()) -> Nu
     missing = is_missing(cells, marks)
     kept = cells.where(~missing)
     units = False
-    if raw.decimal != "." or raw.thousands:
-        kept = _plain(kept, raw.decimal, raw.thousands)
-    numbers = _converted(kept)
+    marked = raw.decimal != "." or bool(raw.thousands)
+    numbers = _converted(_plain(kept, raw.decimal, raw.thousands) if marked else kept)
     wrong = (numbers.isna() & kept.notna()).to_numpy(bool)
-    if wrong.any() and (signed := kept[wrong].astype(str).str.contains(_UNITS)).any():
-        stripped = kept[wrong].astype(str).where(~signed, kept[wrong].astype(str).str.replace(_UNITS, "", regex=True))
-        numbers = _converted(kept.where(~wrong, stripped.reindex(kept.index)))
-        wrong = (numbers.isna() & kept.notna()).to_numpy(bool)
-        units = not wrong.all()
+    if wrong.any():
+        signed = kept[wrong].astype(str)
+        changed = signed.map({cell: plain_sign(cell) for cell in signed.unique()})
+        if units := bool((changed != signed).any()):
+            again = _plain(changed, raw.decimal, raw.thousands) if marked else changed
+            numbers = numbers.astype(np.float64).where(~wrong, _converted(again).reindex(numbers.index))
+            wrong = (numbers.isna() & kept.notna()).to_numpy(bool)
+            units = not wrong.all()
     return Numbers(_without(numbers.to_numpy(np.float64, na_value=np.nan), marks), wrong, units)
 
 
@@ -135,8 +149,11 @@ def _plain(cells: pd.Series, decimal: str, thousands: str) -> pd.Series:
     strings = text.map(lambda cell: isinstance(cell, str)).to_numpy(bool)
     written = text[strings]
     if thousands:
-        mark = "[ \u00a0\u202f]" if thousands == " " else re.escape(thousands)
-        grouped = written.str.fullmatch(rf"\D*\d{{1,3}}(?:{mark}\d{{3}})+(?:{re.escape(decimal)}\d+)?\D*")
+        mark = _GROUPING.get(thousands, re.escape(thousands))
+        groups = rf"\d{{1,3}}(?:{mark}\d{{3}})+" + (
+            rf"|\d{{1,2}}(?:{mark}\d{{2}})+{mark}\d{{3}}" if mark == "," else ""
+        )
+        grouped = written.str.fullmatch(rf"\D*(?:{groups})(?:{re.escape(decimal)}\d+)?\D*")  # 12,34,567 in India
         written = written.mask(grouped, written.str.replace(mark, "", regex=True))  # 05.01.2023 is no grouped number
     if decimal != ".":
         other = written.str.contains(".", regex=False)  # 1.5 is no number where commas are decimal marks

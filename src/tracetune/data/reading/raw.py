@@ -104,4 +104,7 @@ def refuse_duplicate_names(names: Iterable[object]) -> None:
     index = pd.Index(list(map(str, names)), dtype=object)
     if index.has_duplicates:
         repeated = index[index.duplicated()].unique()
-        raise InputError(f"Expected distinct column names, found {listed('column', repeated)} more than once.")
+        raise InputError(
+            f"Expected distinct column names, found {listed('column', repeated)} more than once. Give each column a "
+            "name of its own; of a header in several rows, join them into one, such as 'sales north'."
+        )

@@ -26,7 +26,7 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 from tracetune.data.reading.sources import FrameSource, ReadingKeywords, Table
 from tracetune.data.reading.summary import Understood, panel_warnings, summary_line
-from tracetune.data.reading.targets import find_targets
+from tracetune.data.reading.targets import calendar_warnings, find_targets
 from tracetune.data.reading.times.date_choice import Times, choose_times
 from tracetune.data.reading.times.date_formats import says_day_first
 from tracetune.data.reading.times.time_column import find_time
@@ -352,9 +352,9 @@ def _read_row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions
     panel = Panel(tuple(series), ("target",), made.offset, origin)
     target = Decision("target", "the cells", "one series a row")
     decisions = [*raw.decisions, header.decision, *times.decisions, found.decision, target, made.decision]
-    return _reading(
-        panel, decisions, found.ignored, [*notes, *header.notes, *times.notes, *made.notes], made.warnings, options
-    )
+    cycles = calendar_warnings(names, "each is a series of its own")
+    said = [*notes, *header.notes, *times.notes, *made.notes]
+    return _reading(panel, decisions, found.ignored, said, [*cycles, *made.warnings], options)
 
 
 def _reading(

@@ -1,24 +1,32 @@
 """Find the columns to forecast, and say why others are left out: ids, counters, constants, the calendar."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, any_of, argument
-from tracetune.data.reading.columns import ITEM_NAMES, MONTHS, Items, TimeColumn, is_named
+from tracetune.data.reading.columns import ITEM_NAMES, Items, TimeColumn, is_named
 from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
-from tracetune.data.reading.raw import Decision, RawTable, listed
+from tracetune.data.reading.raw import Decision, RawTable, listed, shown
+from tracetune.data.reading.times.month_names import month_number
 
 _TARGET_NAMES = ("target", "y")
-_CALENDAR = re.compile(
-    r"^(is_?)?(year|yr|yyyy|month|mnth|mon|day|dd|hour|hr|minute|weekday|week_?day|day_?of_?week|dow|wday|d_?o_?w|day_?of_?year|doy|yday|"
-    r"week|week_?of_?year|woy|week_?num|quarter|qtr|season|holiday|working_?day|weekend|holiday_?flag|hour_?of_?day|day_?of_?month|dst)$",
-    re.IGNORECASE,
-)
+_CALENDAR = {  # by name: the largest number that such a part can be
+    r"year|yr|yyyy": 2262,
+    r"day_?of_?year|doy|yday": 366,
+    r"minute": 59,
+    r"week|week_?of_?year|woy|week_?num": 53,
+    r"day|dd|day_?of_?month|holiday|holiday_?flag": 31,
+    r"hour|hr|hour_?of_?day": 24,
+    r"month|mnth|mon": 12,
+    r"weekday|week_?day|day_?of_?week|dow|wday|d_?o_?w": 7,
+    r"quarter|qtr|season": 4,
+    r"working_?day|weekend|dst": 1,
+}
 _IDS = re.compile(
     r"^(.*_)?(id|ids|index|idx|instant|no|nr|number|row|rowid|row_number|rownames|record|key|code)$", re.I
 )
@@ -85,7 +93,7 @@ def find_targets(
             f"{any_of('target', likely, 3)}."
         )
     decided = _decided(tuple(likely), "each numeric column is a channel of its own")
-    warnings = _months_of_years(likely)
+    warnings = calendar_warnings(likely, "each is a channel of its own")
     note = f"each of {listed('column', likely)} is a channel: {argument('target', 'NAME')} takes others"
     return Targets(tuple(likely), decided, ignored, warnings, (note,) if items.columns else ())
 
@@ -98,24 +106,64 @@ def _counter(raw: RawTable, reasons: Mapping[str, str]) -> Targets:
     """
     counters = [name for name, reason in reasons.items() if reason == "a counter" and not _IDS.search(name)]
     if counters:
-        warning = f"target {counters[0]} counts the rows up by one, which a series of measurements hardly does"
+        warning = f"target {counters[0]} goes up evenly from row to row, which a series of measurements hardly does"
         ignored = tuple((name, reason) for name, reason in reasons.items() if name != counters[0])
         return Targets((counters[0],), _decided((counters[0],), "no other column is numeric"), ignored, (warning,))
-    found = f" ({'; '.join(f'{name}: {reason}' for name, reason in list(reasons.items())[:6])})" if reasons else ""
+    said = [f"{name}: {reason}{_such_as(raw, name, reason)}" for name, reason in list(reasons.items())[:6]]
+    found = f" ({'; '.join(said)})" if said else ""
     usable = [name for name, reason in reasons.items() if reason not in ("empty", "not numbers")]
-    advice = f" Name it: {any_of('target', usable)}." if usable else " Fill in values, or correct the cells."
+    correct = " Fill in values, or correct the cells: digits, a decimal mark and no words."
+    advice = f" Name it: {any_of('target', usable)}." if usable else correct
     raise InputError(
         f"Found no numeric column to use as target among {listed('column', raw.frame.columns)}{found}.{advice}"
     )
 
 
-def _months_of_years(names: Sequence[str]) -> tuple[str, ...]:
-    """Return a warning where columns are the months of a year: a table with a row a year is one monthly series."""
-    months = [name for name in names if str(name).strip()[:3].title() in MONTHS]
-    if {str(name).strip()[:3].title() for name in months} != set(MONTHS) or len(months) != len(MONTHS):
-        return ()
-    said = f"{months[0]} to {months[-1]} are months: each is a channel of its own with a step a year."
-    return (f"{said} For one monthly series, put them below each other, with a date on each row",)
+def _such_as(raw: RawTable, name: str, reason: str) -> str:
+    """Return the first cell of a column of no numbers, for a message."""
+    if reason != "not numbers":
+        return ""
+    cells = raw.frame[name]
+    return f", such as {shown(cells[as_numbers(cells, raw).wrong].iloc[0])}"
+
+
+def calendar_warnings(names: Sequence[str], each: str) -> tuple[str, ...]:
+    """Return a warning where names are all months of a year, days of a week, ...: such a table is one longer series.
+
+    Args:
+        names: of the channels or the items.
+        each: what the reading makes of each of them.
+    """
+    for part, (whole, number_of, count) in _CYCLES.items():
+        numbered = [(number, name) for name in names if (number := number_of(str(name).strip())) is not None]
+        numbers = sorted(number for number, _ in numbered)
+        if len(numbers) == count and numbers in (list(range(count)), list(range(1, count + 1))):
+            said = f"{numbered[0][1]} to {numbered[-1][1]} are {part}s: {each} with a step a {whole}."
+            return (f"{said} For one series by {part}, put them below each other, with a date on each row",)
+    return ()
+
+
+def _weekday_number(name: str) -> int | None:
+    return next((number for number, day in enumerate(_WEEKDAYS) if re.fullmatch(day, name, re.IGNORECASE)), None)
+
+
+def _matched_number(pattern: str) -> Callable[[str], int | None]:
+    def number(name: str) -> int | None:
+        found = re.fullmatch(pattern, name, re.IGNORECASE)
+        return int(found[1]) if found else None
+
+    return number
+
+
+_WEEKDAYS = (
+    "mo(n(day)?)?", "tue?(s(day)?)?", "wed?(nesday)?", "thu?(r(s(day)?)?)?", "fri?(day)?", "sat?(urday)?", "sun?(day)?",
+)  # fmt: skip
+_CYCLES: dict[str, tuple[str, Callable[[str], int | None], int]] = {
+    "month": ("year", lambda name: month_number(name) or _matched_number(r"m(\d\d?)")(name), 12),
+    "weekday": ("week", _weekday_number, 7),
+    "quarter": ("year", _matched_number(r"q([1-4])"), 4),
+    "hour": ("day", _matched_number(r"(?:h|hr|hour|he)?[ _]?(\d\d?)(?::00)?h?"), 24),
+}
 
 
 def likely_first(names: Sequence[str]) -> list[str]:
@@ -168,7 +216,7 @@ def _why_not(raw: RawTable, name: str, items: Items, times: np.ndarray) -> str:
         return "an id or a place"
     if items.columns and _constant_per_item(values, items.codes):
         return "constant in each item"
-    if _CALENDAR.match(name) or _calendar_part(values, times):
+    if _named_as_calendar(name, seen) or _calendar_part(values, times):
         return "part of the calendar"
     if set(np.unique(seen).tolist()) <= {0.0, 1.0} and len(seen) > 2:
         return "a flag"
@@ -176,12 +224,14 @@ def _why_not(raw: RawTable, name: str, items: Items, times: np.ndarray) -> str:
 
 
 def _counts_rows(values: np.ndarray, codes: np.ndarray) -> bool:
-    """Return whether a column counts rows up (or down) by one, over the table or within each item."""
+    """Return whether a column goes up (or down) evenly from row to row, over the table or within each item."""
     if not np.isfinite(values).all() or len(values) < 3:
         return False
     order = np.argsort(codes, kind="stable")
     rows, within = np.diff(values), np.diff(values[order])[np.diff(codes[order]) == 0]
-    return any(len(steps) > 1 and bool((steps == steps[0]).all()) and abs(steps[0]) == 1 for steps in (rows, within))
+    return any(
+        len(steps) > 1 and steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-6, atol=0) for steps in (rows, within)
+    )
 
 
 def _constant_per_item(values: np.ndarray, codes: np.ndarray) -> bool:
@@ -189,6 +239,12 @@ def _constant_per_item(values: np.ndarray, codes: np.ndarray) -> bool:
         return False
     table = pd.DataFrame({"item": codes, "value": values}).groupby("item")["value"]
     return bool((table.min() == table.max()).all())
+
+
+def _named_as_calendar(name: str, seen: np.ndarray) -> bool:
+    """Return whether a column is called a part of the calendar and holds its numbers: Mon is a month, or Mondays."""
+    most = next((most for part, most in _CALENDAR.items() if re.fullmatch(rf"(is_?)?({part})", name, re.I)), None)
+    return most is not None and bool((seen == np.round(seen)).all() and (seen >= 0).all() and (seen <= most).all())
 
 
 def _calendar_part(values: np.ndarray, times: np.ndarray) -> bool:

@@ -19,6 +19,7 @@ from tracetune.data.reading.numbers import is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, shown, such_cells
 from tracetune.data.reading.times.date_formats import says_day_first, shape, shapes
+from tracetune.data.reading.times.month_names import in_english
 
 INTEGERS = "integers"
 _MINUTE = 60_000_000_000
@@ -27,6 +28,7 @@ _ISO = re.compile(r"\d{4}-\d{2}(-\d{2}([T ]\d{2}(:?\d{2}(:?\d{2}([.,]\d+)?)?)?)?
 _ZONE = re.compile(r"(?<=\d)\s*(Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d)$")
 _CLOCK = re.compile(r"\d{1,2}:\d\d|T\d{4}")
 _WEEKS = re.compile(r"(?P<year>\d{4})[- ]?W(?P<week>\d{1,2})(-?(?P<day>[1-7]))?")
+_WEEK_NAME = re.compile(r"week|^wk|_wk|^kw$|yyyyww|semaine|semana|woche", re.IGNORECASE)
 _QUARTERS = re.compile(
     r"(?P<year>\d{4})[-/ ]?[Qq](?P<quarter>[1-4])|[Qq](?P<quarter2>[1-4])[-/ ]?(?P<year2>\d{4}|\d\d)"
 )
@@ -76,6 +78,11 @@ def refuse_unreadable(cells: pd.Series, raw: RawTable, options: ReadingOptions) 
     if options.date_format is not None:
         found = f"found {shown(cells.iloc[place])} in {raw.row(place)}"
         raise InputError(f"Expected column {name} to hold dates as {options.date_format!r}, {found}.")
+    if str(cells.iloc[place]).strip() == str(cells.name):
+        raise InputError(
+            f"The header is repeated in {raw.row(place)} ({such_cells(cells.astype(str).eq(str(cells.name)).sum())}). "
+            "Remove these rows, or read the tables one by one."
+        )
     like = f"The other cells fit {form}. " if form else ""
     raise InputError(
         f"Column {name} must hold a date or an integer in each row, found {shown(cells.iloc[place])} in "
@@ -165,7 +172,9 @@ def _of_numbers(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
         return list(_by_formats(pd.Series(numbers).astype(str), options))
     digits = len(str(numbers.min())), len(str(numbers.max()))
     found: list[DateReading] = []
-    if numbers.min() > 0 and digits[0] == digits[1]:
+    if digits == (6, 6) and numbers.min() > 0 and (weeks := _weeks_of_numbers(cells, numbers)) is not None:
+        found.append(weeks)
+    elif numbers.min() > 0 and digits[0] == digits[1]:
         written = {6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(digits[0])
         if written and int(str(numbers.min())[:4]) >= 1800 and int(str(numbers.max())[:4]) <= 2200:
             found += _by_format(pd.Series(numbers).astype(str), written)
@@ -197,7 +206,7 @@ def _epochs(numbers: np.ndarray, digits: tuple[int, int]) -> list[DateReading]:
 def _of_text(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
     text = cells.str.strip()
     codes, distinct = pd.factorize(text)
-    unique = pd.Series(distinct, dtype=object)
+    unique = pd.Series(distinct, dtype=object, name=cells.name)
     zoned = unique.map(_has_zone)
     if zoned.any() and not zoned.all():
         return []
@@ -207,7 +216,7 @@ def _of_text(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
         offsets = ahead[codes]
         unique = unique.str.replace(_ZONE, "", regex=True)
         zone = "UTC" if not offsets.any() else _fixed_zone(int(offsets[-1]))
-    found = _integers_as_text(unique, options) or list(_by_formats(unique, options))
+    found = _integers_as_text(unique, options) or list(_by_formats(unique, options)) or _translated(unique, options)
     return [
         DateReading(
             each.form, each.times[codes], offsets if each.is_dates else None, zone if each.is_dates else None, each.note
@@ -262,6 +271,13 @@ def _by_formats(unique: pd.Series, options: ReadingOptions) -> Iterator[DateRead
             yield from _by_format(unique, form)
 
 
+def _translated(unique: pd.Series, options: ReadingOptions) -> list[DateReading]:
+    """Return dates whose months are named in another language than English."""
+    if not unique.head(_PROBED).str.contains(r"[^\W\d_]{3}").all() or (english := in_english(unique)) is None:
+        return []
+    return list(_by_formats(english, options))
+
+
 def _by_format(unique: pd.Series, form: str) -> Iterator[DateReading]:
     times = _parsed(unique, form)
     if times.isna().any():
@@ -300,6 +316,15 @@ def _weeks(unique: pd.Series) -> DateReading | None:
     times = iso_weeks(_week_days(unique))
     note = "weeks are the ISO ones, dated by their Mondays"
     return None if times.isna().any() else DateReading("ISO weeks", times.to_numpy("datetime64[ns]"), note=note)
+
+
+def _weeks_of_numbers(cells: pd.Series, numbers: np.ndarray) -> DateReading | None:
+    """Return weeks written as 202405: some are no months, or the column is named after weeks."""
+    years, weeks = numbers // 100, numbers % 100
+    fits = years.min() >= 1800 and years.max() <= 2200 and weeks.min() >= 1 and weeks.max() <= 53
+    if not fits or (weeks.max() <= 12 and not _WEEK_NAME.search(str(cells.name))):
+        return None
+    return _weeks(pd.Series([f"{year}-W{week:02d}" for year, week in zip(years, weeks, strict=True)]))
 
 
 def _week_days(text: pd.Series) -> pd.Series:

@@ -1,18 +1,19 @@
 """Find the columns of the time, by content, then by name; parts of a date in several columns are put together."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, any_of, argument
-from tracetune.data.reading.columns import MONTHS, TIME_NAMES, DateReading, TimeColumn, is_named
-from tracetune.data.reading.numbers import as_numbers, counts_steps, is_missing, is_textual
+from tracetune.data.reading.columns import TIME_NAMES, DateReading, TimeColumn, is_named
+from tracetune.data.reading.numbers import as_numbers, counts_steps, is_missing, is_textual, looks_like_number
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 from tracetune.data.reading.times.dates import iso_weeks, looks_like_dates, readings, refuse_unreadable
+from tracetune.data.reading.times.month_names import month_number
 
 _HINT = re.compile(
     r"time|date|^ts$|_ts$|epoch|unix|stamp|^ds$|month|period|week|quarter|^day$|^dt$|yyyy|index", re.IGNORECASE
@@ -29,6 +30,7 @@ _IN_YEAR = {
     "quarter": ("quarter", "qtr", "quartal", "trimestre"),
     "week": ("week", "iso_week", "isoweek", "week_of_year", "weekofyear", "woy", "epiweek", "kw"),
 }
+_PERIODS = ("period",)  # of a year, where its cells say which: M03, Q1
 _RANGES = {
     "year": (1600, 2262), "month": (1, 12), "day": (1, 31), "hour": (0, 24), "minute": (0, 59),
     "quarter": (1, 4), "week": (1, 53),
@@ -73,7 +75,28 @@ def find_time(raw: RawTable, options: ReadingOptions) -> TimeColumn:
         refuse_unreadable(frame[name], raw, options)
     raise InputError(
         f"Found no time column among {listed('column', frame.columns)}: none holds dates. Name it with "
-        f"{argument('timestamp_column', 'NAME')}, or, if each row is one step, give {argument('layout', 'rows')}."
+        f"{argument('timestamp_column', _counter(raw) or 'NAME')}, or, if each row is one step, give "
+        f"{argument('layout', 'rows')}.{_wide_hint(raw)}"
+    )
+
+
+def _counter(raw: RawTable) -> str | None:
+    """Return the first column of whole numbers that counts from row to row, which may number the steps."""
+    for name in raw.frame.columns:
+        values = as_numbers(raw.frame[name].head(1000), raw).values
+        if counts_steps(raw.frame[name], raw) and (values == np.round(values)).all():
+            return str(name)
+    return None
+
+
+def _wide_hint(raw: RawTable) -> str:
+    """Return what to do about a table that is wider than long and has numbers for names: it may lack a header."""
+    names = [str(name) for name in raw.frame.columns]
+    if len(names) <= max(len(raw.frame), 12) or 2 * sum(map(looks_like_number, names)) < len(names):
+        return ""
+    return (
+        " If each row is one series, the header is missing: put a line above that numbers the steps, such as "
+        "item_id,1,2,3."
     )
 
 
@@ -192,11 +215,18 @@ def _parts_by_name(raw: RawTable) -> dict[str, str]:
             break
         if fitting and (part != "minute" or "hour" in found):
             found[part] = str(fitting[0])
-    for part, names in _IN_YEAR.items() if list(found) == ["year"] else ():
-        named = [name for name in raw.frame.columns if is_named(name, names)]
-        if len(found) == 1 and named and _part_values(raw.frame[named[0]], part, raw) is not None:
-            found[part] = str(named[0])
+    for name in raw.frame.columns if list(found) == ["year"] else ():
+        if len(found) == 1 and (in_year := _part_in_year(raw.frame[name], raw)):
+            found[in_year] = str(name)
     return found if len(found) > 1 else {}
+
+
+def _part_in_year(cells: pd.Series, raw: RawTable) -> str | None:
+    """Return which part of a year a column holds beside one of years: by its name, or a period as its cells say."""
+    parts = [part for part, names in _IN_YEAR.items() if is_named(cells.name, names)]
+    if is_named(cells.name, _PERIODS) and as_numbers(cells, raw).wrong.all():
+        parts = list(_PART_NUMBERS)
+    return next((part for part in parts if _part_values(cells, part, raw) is not None), None)
 
 
 def _part_values(cells: pd.Series, part: str, raw: RawTable) -> np.ndarray | None:
@@ -204,12 +234,24 @@ def _part_values(cells: pd.Series, part: str, raw: RawTable) -> np.ndarray | Non
     values = as_numbers(cells, raw).values
     if np.isfinite(values).all() and _in_range(values, part):
         return values.astype(np.int64)
-    if part == "month" and is_textual(cells):
-        text = cells.astype(str).str.strip().str[:3].str.title()
-        months = text.map({name: number for number, name in enumerate(MONTHS, 1)})
-        if months.notna().all():
-            return months.to_numpy(np.int64)
+    if is_textual(cells):
+        numbers = cells.astype(str).str.strip().map(_PART_NUMBERS.get(part, lambda _: None))
+        if numbers.notna().all():
+            return numbers.to_numpy(np.int64)
     return None
+
+
+def _numbered(cell: str, mark: str, most: int) -> int | None:
+    """Return the number of a part that is written after a letter: 3 of ``M03``."""
+    found = re.fullmatch(rf"{mark}(\d{{1,2}})", cell, re.IGNORECASE)
+    return int(found[1]) if found and 1 <= int(found[1]) <= most else None
+
+
+_PART_NUMBERS: dict[str, Callable[[str], int | None]] = {
+    "month": lambda cell: month_number(cell) or _numbered(cell, "M", 12),
+    "quarter": lambda cell: _numbered(cell, "Q", 4),
+    "week": lambda cell: _numbered(cell, "W", 53),
+}
 
 
 def _of_columns(raw: RawTable, columns: tuple[str, ...], options: ReadingOptions) -> TimeColumn:
@@ -285,7 +327,10 @@ def _of_parts(raw: RawTable, columns: tuple[str, ...]) -> DateReading:
     order = ["year", "month", "day", "hour", "minute"]
     every = _PART_NAMES | _IN_YEAR
     named = {name: part for name in columns for part, names in every.items() if is_named(name, names)}
-    parts = {named.get(name, order[place]): name for place, name in enumerate(columns)}
+    parts = {
+        named.get(name) or _part_in_year(raw.frame[name], raw) or order[place]: name
+        for place, name in enumerate(columns)
+    }
     values = {}
     for part, name in parts.items():
         found = _part_values(raw.frame[name], part, raw)
