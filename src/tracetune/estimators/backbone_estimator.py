@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Generic, TypeVar
 
+import numpy as np
 from torch import nn
 
 from tracetune.backbones.backbone import Backbone
@@ -13,7 +14,13 @@ from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, argument, either
 from tracetune.base.json_types import JsonObject
 from tracetune.estimators.fitted_record import FittedRecord
-from tracetune.estimators.saved_model import is_saved_model, load_parts, read_saved_model, save_model
+from tracetune.estimators.saved_model import (
+    is_saved_model,
+    load_parts,
+    read_saved_model,
+    save_model,
+    saved_arrays,
+)
 from tracetune.fitting.trained import History
 
 B = TypeVar("B", bound=Backbone)
@@ -63,7 +70,11 @@ class BackboneEstimator(ABC, Generic[B, R]):
             InputError: nothing was fitted yet, or the folder is not empty.
         """
         trace = {**self._fitted_trace(), "task": self.task_name}
-        save_model(folder, self._fitted_model(), trace, self._card(trace))
+        save_model(folder, self._fitted_model(), trace, self._card(trace), self._arrays())
+
+    def _arrays(self) -> Mapping[str, np.ndarray] | None:
+        """Return what is saved beside model and record, where there is something."""
+        return None
 
     @staticmethod
     @abstractmethod
@@ -104,6 +115,7 @@ class Loaded(Generic[B, R]):
         model: as saved; None for a backbone by name, like all that follows.
         trace: the record of the fit.
         record: what the estimator needs of it.
+        arrays: what was saved besides.
     """
 
     backbone: B
@@ -111,6 +123,7 @@ class Loaded(Generic[B, R]):
     model: nn.Module | None = None
     trace: JsonObject | None = None
     record: R | None = None
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def load_on_backbone(
@@ -142,4 +155,4 @@ def load_on_backbone(
             raise InputError(f"{saved.folder} was fine-tuned for {argument(length, kept)}. Leave it out.")
     name = saved.base_model.name
     model, backbone = load_parts(saved, lambda found: saved.content.build(name, found), base, load)
-    return Loaded(backbone, name, model, saved.record, saved.content)
+    return Loaded(backbone, name, model, saved.record, saved.content, saved_arrays(saved))

@@ -228,11 +228,13 @@ def load_parts(
 
 
 def saved_arrays(saved: SavedModel[T]) -> dict[str, np.ndarray]:
-    """Return the arrays that were saved beside a model.
+    """Return the arrays that were saved beside a model; none where it has none.
 
     Raises:
         InputError: the file is damaged or missing.
     """
+    if _ARRAYS_FILE not in saved.record["files"]:
+        return {}
     path = saved.folder / _ARRAYS_FILE
     _require_file(path)
     check_safetensors(path)

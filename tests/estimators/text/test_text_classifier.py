@@ -226,3 +226,31 @@ def test_a_picture_shows_the_texts_that_it_is_least_sure_of(tuned: TextClassifie
     assert len(tuned.plot(pd.DataFrame({"text": texts[:3]})).axes) == 4  # three of them are seen
     with pytest.raises(InputError, match="A list has no columns"):
         tuned.plot(texts, text_column="text")
+
+
+def test_texts_on_both_sides_are_said(base: TextClassifier, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    texts, labels = reviews(40)
+    texts = [f"{text} {' '.join(['end'] * number)}" for number, text in enumerate(texts)]  # all different
+    others, other_labels = reviews(20, seed=3)
+    with caplog.at_level(logging.WARNING):
+        clean = base.fit(texts, labels, method="linear_probe")
+        assert "stand among" not in caplog.text
+        twice = base.fit(texts * 2, labels * 2, method="linear_probe")
+    repeated = twice.trace["data"]["repeated"]
+    assert repeated > 10
+    assert f"{repeated} of 20 texts that were held out stand among the training texts too" in caplog.text
+    clean.save_pretrained(tmp_path / "clean")
+    twice.save_pretrained(tmp_path / "twice")
+    assert "stand among" not in (tmp_path / "clean" / "README.md").read_text()
+    assert f"{repeated} of 20 texts" in (tmp_path / "twice" / "README.md").read_text()
+    loaded = TextClassifier.from_pretrained(tmp_path / "clean", device="cpu")
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        loaded.evaluate(others, other_labels)
+        assert "table of the fit" not in caplog.text
+        loaded.evaluate([texts[3].upper() + " ", *others], [labels[3], *other_labels])
+        accuracy = (loaded.classify(others) == other_labels).mean()
+        assert "1 of 21 texts stood in the table of the fit: scores are optimistic by them." in caplog.text
+        assert f"Accuracy on the other 20: {accuracy:.4g}" in caplog.text
+        loaded.evaluate(texts, labels)
+        assert "40 of 40 texts stood in the table of the fit: scores say nothing of other texts" in caplog.text

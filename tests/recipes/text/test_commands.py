@@ -50,7 +50,7 @@ def test_the_commands_of_the_guide(
         assert run(monkeypatch, *words, *quick) == 0, line
     printed = capsys.readouterr().out
     assert "balanced" in printed and "matthews" in printed
-    assert "True classes in rows, predicted ones in columns" in printed
+    assert "By class" in printed and "true class" in printed
     assert Path("confusion.png").is_file() and Path("classes.png").is_file()
     assert "tracetune classify train.csv --model runs/reviews" in printed
     classes = pd.read_csv("classes.csv")

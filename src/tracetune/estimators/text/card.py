@@ -2,6 +2,7 @@
 
 from tracetune.base.json_types import JsonObject
 from tracetune.estimators.named_classes import never_named_on_validation
+from tracetune.estimators.text.seen_texts import repeated_sentence
 from tracetune.report.candidates import candidate_rows, verdict
 from tracetune.report.tables import markdown_table
 
@@ -28,12 +29,14 @@ probabilities = classifier.predict({example})
 
 {candidates}
 
-{verdict} {never}Seed {seed}. Everything else about the run is in `trace.json`.
+{verdict} {repeated}{never}Seed {seed}. Everything else about the run is in `trace.json`.
 """
 
 
 def text_classifier_card(trace: JsonObject) -> str:
     """Return the card of a fit, from its record."""
+    data = trace["data"]
+    repeated = repeated_sentence(data.get("repeated", 0), data["validation_samples"])
     return _CARD.format(
         base=trace["base_model"]["name"],
         method=trace["method"],
@@ -44,6 +47,7 @@ def text_classifier_card(trace: JsonObject) -> str:
         example='[("one text", "another text")]' if trace["pairs"] else '["a text"]',
         candidates=markdown_table(candidate_rows(trace)),
         verdict=verdict(trace),
+        repeated=f"{repeated} " if repeated else "",
         never=never_named_on_validation(trace),
         seed=trace["seed"],
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from transformers import TrainerCallback
 
 from tracetune.backbones.text_encoder import TextEncoder
@@ -37,6 +38,8 @@ class FitTexts:
         pairs: whether they are pairs.
         columns: of the table that they come from; None where that was no table.
         cut: how many were too long.
+        digests: [S] of all of them, see `text_digests`.
+        repeated: how many of the validation texts stand among the training texts.
     """
 
     task: TextClassification
@@ -45,6 +48,8 @@ class FitTexts:
     pairs: bool
     columns: "TextColumns | None"
     cut: int
+    digests: np.ndarray
+    repeated: int
 
 
 def text_fit_config(method: Method | str = "trace", seed: int = 0) -> FitConfig:
@@ -93,5 +98,6 @@ def fit_text_classifier(
             "train_samples": len(texts.data.train),
             "validation_samples": len(texts.data.validation),
             "cut": texts.cut,
+            "repeated": texts.repeated,
         },
     }

@@ -28,6 +28,7 @@ from tracetune.estimators.text.card import text_classifier_card
 from tracetune.estimators.text.evaluation import text_scores
 from tracetune.estimators.text.fit import FitTexts, fit_text_classifier, text_fit_config
 from tracetune.estimators.text.record import TextClassifierRecord
+from tracetune.estimators.text.seen_texts import say_repeated, say_seen, text_digests
 from tracetune.estimators.text.text_tables import (
     ColumnNames,
     TextColumns,
@@ -57,6 +58,7 @@ logger = logging.getLogger(__name__)
 _VALIDATION_SHARE = 0.25
 _NOUNS = "text", "texts"
 _BATCH_SIZE = 64
+_SEEN = "seen_texts"  # their digests, beside a saved model
 
 
 class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
@@ -94,9 +96,11 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         model: nn.Module | None = None,
         trace: JsonObject | None = None,
         history: Mapping[str, History] | None = None,
+        seen: np.ndarray | None = None,
         device: str = "auto",
     ) -> None:
         super().__init__(backbone, base_name, model=model, trace=trace, history=history, device=device)
+        self._seen = np.zeros(0, dtype=np.uint64) if seen is None else seen
         self.max_length = _checked_length(max_length, backbone, base_name)
 
     @property
@@ -138,7 +142,15 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
             max_length=max_length,
         )
         length = loaded.record.max_length if loaded.record else max_length
-        return cls(loaded.backbone, loaded.base_name, length, model=loaded.model, trace=loaded.trace, device=device)
+        return cls(
+            loaded.backbone,
+            loaded.base_name,
+            length,
+            model=loaded.model,
+            trace=loaded.trace,
+            seen=loaded.arrays.get(_SEEN),
+            device=device,
+        )
 
     def fit(
         self,
@@ -186,7 +198,8 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         parts, device = (self.backbone, self.base_name, self.max_length), str(self.device)
         fitted, trace = fit_text_classifier(*parts, found, config, device, callbacks)
         say_never_named_in_fit(trace, f"{len(found.data.validation)} texts that were held out")
-        return TextClassifier(*parts, model=fitted.model, trace=trace, history=fitted.record.history, device=device)
+        history, seen = fitted.record.history, np.unique(found.digests)
+        return TextClassifier(*parts, model=fitted.model, trace=trace, history=history, seen=seen, device=device)
 
     def predict(self, texts: Iterable[Text], *, batch_size: int = _BATCH_SIZE) -> np.ndarray:
         """Return the probability of every class, [S, K], for texts, or for pairs if it was fitted on pairs.
@@ -252,6 +265,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         samples, _ = self._tokenized(texts, numbers)
         probabilities = self._probabilities(samples, batch_size)
         say_never_named(probabilities, numbers, known.classes, f"{len(texts)} texts")
+        say_seen(np.isin(text_digests(texts), self._seen), probabilities.argmax(axis=1) == numbers)
         return ClassEvaluation.of(probabilities, numbers, known.classes, text_scores)
 
     def plot(
@@ -295,6 +309,9 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         found = self._fit_texts(data, labels, config.training.seed, **reading)
         return scored(self, found.task, self.backbone, self.model, found.data, config)
 
+    def _arrays(self) -> dict[str, np.ndarray]:
+        return {_SEEN: self._seen}
+
     def _fit_texts(
         self,
         train: TextData,
@@ -321,7 +338,10 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         data = TrainingData(samples.by_length(train_rows), samples.by_length(validation_rows))
         weights = weights_of_classes(class_weights, numbers, classes)
         task = TextClassification(len(classes), samples.longest, self.base_name, weights)
-        return FitTexts(task, data, classes, texts.second is not None, columns, cut)
+        digests = text_digests(texts)
+        repeated = int(np.isin(digests[validation_rows], digests[train_rows]).sum())
+        say_repeated(repeated, len(validation_rows))
+        return FitTexts(task, data, classes, texts.second is not None, columns, cut, digests, repeated)
 
     def _columns(
         self,
