@@ -6,9 +6,9 @@ import torch
 from sklearn.linear_model import Ridge
 
 from tracetune.base.errors import InputError
-from tracetune.heads import ridge
 from tracetune.heads.build import build_head
 from tracetune.heads.config import HeadConfig
+from tracetune.heads.solvers import ridge
 from tracetune.heads.solvers.ridge import PENALTIES, fit_ridge, leading_directions
 
 N, D, H = 3, 4, 2
