@@ -99,7 +99,7 @@ def forecaster(backbone: Moment, head: str) -> ForecastModel:
     return model
 
 
-def build(name: str, backbone: Moment, rows: int, device: str) -> Case:
+def build(name: str, backbone: Moment, rows: int, device: str = "cpu") -> Case:
     """Return the case of a name in :func:`case_names`."""
     seed_everything(0)
     data = Batches(backbone, rows, device)
