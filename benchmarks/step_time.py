@@ -169,7 +169,7 @@ def case_names() -> list[str]:
     ]  # fmt: skip
 
 
-def interleaved(cases: dict[str, Case], rounds: int, bf16: bool, device: str) -> dict[str, list[float]]:
+def interleaved(cases: dict[str, Case], rounds: int, bf16: bool, device: str = "cpu") -> dict[str, list[float]]:
     """Return seconds of every case in every round; two rounds before warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(rounds + 2):

@@ -37,11 +37,12 @@ def signature(config_class: type, tasks: Sequence[str], task: str) -> inspect.Si
         tasks: which it serves; with fewer than two there is no choice to explain.
         task: the one whose flags these are.
     """
-    option = typer.Option(help="YAML file with the same names; flags win over it.", metavar="FILE", show_default=False)
+    text = "YAML file with the same names; flags win over it."
+    option = typer.Option("--config", help=text, metavar="FILE", show_default=False)
     parameters = [_parameter("config", str | None, None, option)]
     if tasks:
         text = f"What the model is for: {', '.join(tasks)}; without it as --model was saved, or {tasks[0]}."
-        option = typer.Option(help=text, metavar="TASK", show_default=False, hidden=len(tasks) < 2)
+        option = typer.Option("--task", help=text, metavar="TASK", show_default=False, hidden=len(tasks) < 2)
         parameters.append(_parameter("task", str | None, None, option))
     for setting in settings(config_class).values():
         if (kind := _flag_type(setting.hint)) is not None:
@@ -109,7 +110,8 @@ def _option(setting: Setting, kind: object) -> ParameterInfo:
     if kind is bool:
         return typer.Option(help=text, show_default=False, rich_help_panel=panel)
     metavar = "LIST" if kind == list[str] else _METAVARS.get(kind, "VALUE")
-    return typer.Option(help=text, show_default=False, rich_help_panel=panel, metavar=metavar)
+    flag = f"--{setting.name.replace('_', '-')}"  # some versions of Typer make one of the metavar where both are alike
+    return typer.Option(flag, help=text, show_default=False, rich_help_panel=panel, metavar=metavar)
 
 
 def _flag_type(hint: object) -> object:
