@@ -36,8 +36,8 @@ from tracetune.fitting.methods import Trace, method_named
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.selection.config import SelectionConfig
-from tracetune.tasks.forecasting.evaluation import naive_forecasters
 from tracetune.tasks.forecasting.model import ForecastModel
+from tracetune.tasks.forecasting.naive_forecasts import naive_forecasters
 from tracetune.training.config import TrainingConfig
 
 RATES = (5e-4, 2e-3)  # of adapters; validation chooses

@@ -27,8 +27,8 @@ from tracetune.evaluation.metrics import MetricAccumulator
 from tracetune.evaluation.protocol import ProtocolFingerprint
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting.data import scale_panel
-from tracetune.tasks.forecasting.evaluation import naive_forecasters
 from tracetune.tasks.forecasting.model import ForecastModel
+from tracetune.tasks.forecasting.naive_forecasts import naive_forecasters
 from tracetune.tasks.reconstruction import MaskingConfig, draw_patch_mask
 
 SHORT, LONG = ("m3_monthly", "m4_hourly"), ("ETTh1",)

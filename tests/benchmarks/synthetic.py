@@ -19,7 +19,7 @@ def synthetic_case(name: str = "waves", test_stride: int = 1) -> Case:
     steps = np.arange(sum(LENGTHS))
     channels = [np.sin(2 * np.pi * steps / period) + 0.3 * rng.normal(size=len(steps)) for period in (12, 20)]
     values = [np.array(channels, dtype=np.float32)]
-    borders = Borders.from_lengths(*LENGTHS)
+    borders = Borders(*np.cumsum(LENGTHS).tolist())
     file = DatasetFile(f"{name}.csv", "series", "0" * 64, "0" * 64, None)
     info = DatasetInfo(name, "long", (file,), "hour", (HORIZON,), 12, borders, "none", None, "made for tests")
 

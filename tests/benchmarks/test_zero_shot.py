@@ -39,7 +39,7 @@ def dataset(values: np.ndarray, horizon: int = 0, season: int = 12) -> LoadedDat
         {"item_id": "a", "timestamp": pd.date_range("2020-01-01", periods=len(values), freq="h"), "target": values}
     )
     panel = panel_from_frame(frame)
-    borders = Borders.from_lengths(200, 50, LENGTH - 250)
+    borders = Borders(200, 250, LENGTH)
     file = DatasetFile("a.csv", "series", "0" * 64, "1" * 64, None)
     info = DatasetInfo("a", "long", (file,), "hour", (horizon,), season, borders, "none", "timestamp", "")
     if horizon:

@@ -19,8 +19,7 @@ def panel_of(*lengths):
     return Panel(series, ("target",), None)
 
 
-def test_borders_from_lengths_and_fractions():
-    assert Borders.from_lengths(8640, 2880, 2880) == Borders(8640, 11520, 14400)
+def test_borders_from_fractions():
     illness = Borders.from_fractions(966)
     assert illness == Borders(int(966 * 0.7), 966 - int(966 * 0.2), 966)
 

@@ -11,7 +11,6 @@ from tracetune.base.errors import InputError
 from tracetune.evaluation import metrics
 
 SERIES, HORIZON, PAST, SEASON = 5, 12, 48, 4
-LEVELS = [0.1, 0.5, 0.9]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,6 @@ def frame(case):
             "y": case["y_true"].ravel(),
             "model": case["y_pred"].ravel(),
             "model-lo-80": case["quantiles"][..., 0].ravel(),
-            "median": case["quantiles"][..., 1].ravel(),
             "model-hi-80": case["quantiles"][..., 2].ravel(),
         }
     )
@@ -73,13 +71,6 @@ def test_quantile_losses_and_coverage_as_in_utilsforecast(case, frame):
     np.testing.assert_allclose(metrics.quantile_loss(case["y_true"], low, axis=-1, quantile=0.1), theirs, rtol=1e-12)
     theirs = reference.coverage(frame, ["model"], level=80)["model"].to_numpy()
     np.testing.assert_allclose(metrics.coverage(case["y_true"], low, high, axis=-1), theirs, rtol=1e-12)
-
-
-def test_weighted_quantile_loss_as_in_utilsforecast(case, frame):
-    columns = {"model": ["model-lo-80", "median", "model-hi-80"]}
-    theirs = reference.scaled_crps(frame, columns, np.array(LEVELS)).sort_values("unique_id")["model"].to_numpy()
-    ours = metrics.weighted_quantile_loss(case["y_true"], case["quantiles"], axis=-1, quantile_levels=LEVELS)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-9)
 
 
 def test_means_over_everything_as_in_scikit_learn(case):
@@ -132,8 +123,6 @@ def test_shapes_that_differ_are_refused():
 def test_quantiles_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match=r"between 0 and 1, found 1\.5"):
         metrics.quantile_loss([1.0], [1.0], quantile=1.5)
-    with pytest.raises(InputError, match="with Q = 2 quantiles"):
-        metrics.weighted_quantile_loss(np.ones(4), np.ones((4, 3)), quantile_levels=[0.1, 0.9])
 
 
 @settings(deadline=None)

@@ -6,8 +6,6 @@ from statsmodels.stats.multitest import multipletests
 
 from tracetune.base.errors import InputError
 from tracetune.evaluation.statistics import (
-    average_ranks,
-    critical_difference,
     diebold_mariano,
     holm,
     paired_bootstrap_interval,
@@ -126,20 +124,6 @@ def test_a_horizon_that_leaves_no_origins_is_refused():
         diebold_mariano([1.0, 2.0, 3.0], [2.0, 1.0, 3.0], horizon=3)
 
 
-def test_average_ranks_share_ties_and_put_the_best_first():
-    table = pd.DataFrame({"a": [3.0, 2.0, 2.0], "b": [1.0, 1.0, 1.0], "c": [3.0, 3.0, 1.0]})
-    expected = {"b": (1 + 1 + 1.5) / 3, "c": (2.5 + 3 + 1.5) / 3, "a": (2.5 + 2 + 3) / 3}
-    ranks = average_ranks(table)
-    assert ranks.to_dict() == pytest.approx(expected)
-    assert list(ranks.index) == ["b", "c", "a"]
-
-
-@pytest.mark.parametrize(("methods", "quantile"), [(2, 1.960), (5, 2.728), (10, 3.164)])
-def test_the_critical_difference_uses_the_published_quantiles(methods, quantile):
-    expected = quantile * np.sqrt(methods * (methods + 1) / (6 * 14))
-    assert critical_difference(methods, cases=14) == pytest.approx(expected, rel=5e-4)
-
-
 def test_results_that_do_not_pair_up_are_refused():
     with pytest.raises(InputError, match="same cases, found 2 and 3"):
         paired_bootstrap_interval([1.0, 2.0], [1.0, 2.0, 3.0])
@@ -153,7 +137,7 @@ def test_tables_that_cannot_be_compared_are_refused(table):
     with pytest.raises(InputError, match=r"Unknown method 'trac'. Did you mean 'trace'"):
         wilcoxon_holm(table, control="trac")
     with pytest.raises(InputError, match="at least two methods"):
-        average_ranks(table[["trace"]])
+        wilcoxon_holm(table[["trace"]], control="trace")
     table.loc[3, "lora"] = np.nan
     with pytest.raises(InputError, match="finite error in every cell"):
         wilcoxon_holm(table)

@@ -30,11 +30,6 @@ class Borders:
             )
 
     @classmethod
-    def from_lengths(cls, train: int, validation: int, test: int) -> "Borders":
-        """Return borders of three parts of these lengths."""
-        return cls(train, train + validation, train + validation + test)
-
-    @classmethod
     def from_fractions(cls, length: int, train: float = 0.7, test: float = 0.2) -> "Borders":
         """Return borders of ``length`` steps as the long-horizon literature cuts them.
 

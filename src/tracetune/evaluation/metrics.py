@@ -86,39 +86,6 @@ def quantile_loss(
     return _mean(pinball_error(y_true, y_pred, quantile), y_true, future_mask, axis)
 
 
-def weighted_quantile_loss(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    future_mask: ArrayLike | None = None,
-    axis: Axis = None,
-    *,
-    quantile_levels: Sequence[float],
-) -> np.ndarray:
-    """Return pinball losses relative to the size of the truth: mean over q of 2 sum(pinball_q) / sum(|y|).
-
-    Twice the pinball loss, averaged over evenly spaced levels, approximates the CRPS. Infinite or NaN where the truth
-    is 0 throughout.
-
-    Args:
-        y_true: [..., H].
-        y_pred: [..., H, Q], the quantiles in the order of ``quantile_levels``.
-        future_mask: [..., H], None where every step counts.
-        axis: axes of ``y_true`` to sum over, None for all.
-        quantile_levels: Q levels between 0 and 1.
-
-    Raises:
-        InputError: the last axis of ``y_pred`` has another length than ``quantile_levels``.
-    """
-    y_true, y_pred = np.asarray(y_true, dtype=np.float64), np.asarray(y_pred, dtype=np.float64)
-    if y_pred.shape[-1:] != (len(quantile_levels),):
-        raise InputError(
-            f"Expected forecasts [..., H, Q] with Q = {len(quantile_levels)} quantiles, found shape {y_pred.shape}."
-        )
-    errors = np.mean([pinball_error(y_true, y_pred[..., i], q) for i, q in enumerate(quantile_levels)], axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return 2 * _mean(errors, y_true, future_mask, axis) / _mean(np.abs(y_true), y_true, future_mask, axis)
-
-
 def coverage(
     y_true: ArrayLike,
     lower: ArrayLike,

@@ -147,28 +147,6 @@ def diebold_mariano(first: ArrayLike, second: ArrayLike, horizon: int = 1, power
     return Significance(float(statistic), float(2 * stats.t.sf(abs(statistic), origins - 1)))
 
 
-def average_ranks(table: pd.DataFrame) -> pd.Series:
-    """Return the mean rank of each method over all cases, best first; rank 1 is the lowest error, ties share ranks.
-
-    Args:
-        table: one row a case, one column a method, errors in the cells.
-
-    Raises:
-        InputError: fewer than two methods, or an error that is not finite.
-    """
-    _check_table(table)
-    return table.rank(axis=1).mean().sort_values(kind="stable")
-
-
-def critical_difference(methods: int, cases: int, alpha: float = 0.05) -> float:
-    """Return the distance beyond which two average ranks differ significantly (Nemenyi's test, Demsar 2006).
-
-    q_alpha sqrt(k (k + 1) / (6 S)) for k methods and S cases, q_alpha of the studentised range over sqrt(2).
-    """
-    quantile = stats.studentized_range.ppf(1 - alpha, methods, np.inf) / np.sqrt(2)
-    return float(quantile * np.sqrt(methods * (methods + 1) / (6 * cases)))
-
-
 def _wilcoxon(differences: np.ndarray) -> float:
     if not differences.any():
         return 1.0

@@ -16,8 +16,8 @@ from tracetune.estimators.saved_model import BaseModel
 from tracetune.heads.config import HeadConfig
 from tracetune.tasks.forecasting.adjustment import Adjustment
 from tracetune.tasks.forecasting.data import ForecastData
-from tracetune.tasks.forecasting.evaluation import naive_losses
 from tracetune.tasks.forecasting.model import ForecastModel
+from tracetune.tasks.forecasting.naive_forecasts import naive_losses
 from tracetune.tasks.forecasting.resolution import AUTO, Resolution, checked_resolutions
 from tracetune.tasks.task import task_model_of
 

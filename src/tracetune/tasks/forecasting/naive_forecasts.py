@@ -1,6 +1,6 @@
-"""Forecasters side by side over the same windows, with exact means: no window dropped, none counted twice."""
+"""Forecasts that need no model, and their losses over windows: no window dropped, none counted twice."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -11,32 +11,12 @@ from tracetune.base.errors import InputError
 from tracetune.data.batch_source import BatchSource
 from tracetune.data.windows import batches
 from tracetune.evaluation.baselines import repeat_last, seasonal_naive
-from tracetune.evaluation.metrics import MetricAccumulator
 from tracetune.tasks.forecasting.losses import squared_error_per_sample
 
 _BATCH = 1024
 
 Batch = Mapping[str, Tensor]
 BatchForecaster = Callable[[Batch], Tensor]
-
-
-def compare_forecasters(
-    forecasters: Mapping[str, BatchForecaster], batches: Iterable[Batch]
-) -> list[dict[str, object]]:
-    """Return the mean squared and absolute errors of each forecaster, one row each.
-
-    Args:
-        forecasters: by name, functions from a batch of windows to forecasts [B, C, H].
-        batches: windows; see `tracetune.data.windows.Windows`.
-    """
-    metrics = {name: MetricAccumulator(("mse", "mae")) for name in forecasters}
-    windows = 0
-    for batch in batches:
-        truth, observed = batch["future_values"].cpu().numpy(), batch["future_mask"].cpu().numpy()
-        windows += len(truth)
-        for name, forecaster in forecasters.items():
-            metrics[name].update(truth, forecaster(batch).cpu().numpy(), observed)
-    return [{"forecaster": name, **metric.compute(), "windows": windows} for name, metric in metrics.items()]
 
 
 def naive_forecasters(prediction_length: int, season: int) -> dict[str, BatchForecaster]:

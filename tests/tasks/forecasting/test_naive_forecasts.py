@@ -6,7 +6,7 @@ import pytest
 from tests.tiny import seasonal_frame
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.windows import Windows
-from tracetune.tasks.forecasting.evaluation import naive_losses
+from tracetune.tasks.forecasting.naive_forecasts import naive_losses
 
 T, H = 48, 12
 
