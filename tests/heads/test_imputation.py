@@ -25,6 +25,13 @@ def batch(seed: int, shared: Tensor, by_channel: Tensor) -> dict[str, Tensor]:
     return {"tokens": tokens, "line": line, "target_values": target, "target_mask": hidden, "period": period}
 
 
+def silent_batch(seed: int) -> dict[str, Tensor]:
+    """Nothing is hidden in it."""
+    part = batch(seed, torch.zeros(LENGTHS, DISTANCES, TERMS), torch.zeros(2, LENGTHS, TERMS + RELATED))
+    part["target_mask"] = torch.zeros_like(part["target_mask"])
+    return part
+
+
 def test_least_squares_finds_the_weights_that_made_the_data() -> None:
     shared, by_channel = torch.randn(LENGTHS, DISTANCES, TERMS), torch.zeros(2, LENGTHS, TERMS + RELATED)
     by_channel[..., TERMS:] = torch.randn(2, LENGTHS, RELATED)
@@ -57,19 +64,42 @@ def test_what_holds_in_every_training_period_is_learned_and_what_held_once_is_no
     always, once = none.clone(), none.clone()
     always[1, :, TERMS], once[0, :, TERMS] = 1.0, 3.0
     parts = [batch(seed, start, always + (once if seed == 3 else none)) for seed in range(12)]
-    silent = batch(12, start, none)
-    silent["target_mask"] = torch.zeros_like(silent["target_mask"])  # periods of training alone have a say
     head = ImputationHead(start, 2, RELATED)
-    solve_imputation(head, parts, [silent])
+    solve_imputation(head, parts, [silent_batch(12)])  # periods of training alone have a say
     assert torch.allclose(head.by_channel[1, :, TERMS], torch.ones(LENGTHS), atol=0.05)
     assert (head.by_channel[0, :, TERMS].abs() < 0.05).all()
 
 
+@pytest.mark.parametrize("right", [0.0, 1.0])  # the straight line; the start
+def test_what_needs_no_solution_is_compared_in_training_where_nothing_is_held_out(right: float) -> None:
+    start, none = torch.ones(LENGTHS, DISTANCES, TERMS), torch.zeros(2, LENGTHS, TERMS + RELATED)
+    head = ImputationHead(start, 2, RELATED)
+    solve_imputation(head, [batch(seed, right * start, none) for seed in (0, 1)], [silent_batch(2)])
+    assert torch.equal(head.shared, right * start)
+    assert torch.equal(head.by_channel, none)
+
+
+def test_a_few_steps_of_validation_do_not_choose_a_solution() -> None:
+    start, none = torch.zeros(LENGTHS, DISTANCES, TERMS), torch.zeros(2, LENGTHS, TERMS + RELATED)
+    learned = torch.full((LENGTHS, DISTANCES, TERMS), 0.4)  # nearer to the start than to any term by itself
+    validation = batch(2, learned, none)
+    validation["target_mask"][:, :, 8:] = 0  # about 16 hidden steps of each class
+    head = ImputationHead(start, 2, RELATED)
+    solve_imputation(head, [batch(0, learned, none)], [validation])
+    assert torch.equal(head.shared, start)
+
+
+def test_three_training_periods_are_left_out_in_turn() -> None:
+    start, none = torch.zeros(LENGTHS, DISTANCES, TERMS), torch.zeros(2, LENGTHS, TERMS + RELATED)
+    learned = torch.randn(LENGTHS, DISTANCES, TERMS, generator=torch.Generator().manual_seed(1))
+    head = ImputationHead(start, 2, RELATED)
+    solve_imputation(head, [batch(seed, learned, none) for seed in range(3)], [silent_batch(3)])
+    assert torch.allclose(head.shared, learned, atol=1e-3)
+
+
 def test_nothing_hidden_is_refused() -> None:
     start = torch.zeros(LENGTHS, DISTANCES, TERMS)
-    part = batch(0, start, torch.zeros(2, LENGTHS, TERMS + RELATED))
-    part["target_mask"] = torch.zeros_like(part["target_mask"])
     with pytest.raises(InputError, match="observed steps to hide"):
-        solve_imputation(ImputationHead(start, 2, RELATED), [part], [part])
+        solve_imputation(ImputationHead(start, 2, RELATED), [silent_batch(0)], [silent_batch(1)])
     with pytest.raises(InputError, match="related"):
         ImputationHeadConfig(-1)

@@ -21,8 +21,7 @@ from tracetune.base.errors import InputError, argument
 Batch = Mapping[str, Tensor]
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 _SHARES = (1.0, 0.5, 0.25)  # of the way from the start to a solution
-_FEW = 50  # hidden steps of a class in training; below that it keeps its start
-_FEWEST_PERIODS = 4  # with fewer, nothing is left when one and those beside it are left out
+_FEW = 50  # hidden steps of a class; below that nothing is solved for it in training, or chosen by what was held out
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,9 @@ def solve_imputation(head: ImputationHead, train: Iterable[Batch], validation: I
 
     What is chosen has for its class the lowest mean error on validation plus mean error on training periods that were
     left out in turn, with those beside them, which share steps with them (blocked cross-validation: Racine 2000,
-    Journal of Econometrics 99). A class keeps its start where nothing is better.
+    Journal of Econometrics 99). Where fewer than 50 steps of a class are held out so, solutions are no choice, and
+    what was not solved (the start, the line, single terms) is compared on validation and all training periods. A class
+    keeps its start where nothing is better.
 
     Args:
         head: changed in place.
@@ -157,15 +158,15 @@ class _Sums:
             self.gram + other.gram, self.cross + other.cross, self.square + other.square, self.count + other.count
         )
 
-    def choices(self, singles: Tensor) -> Tensor:
-        """Return weights to choose from, [choices, S, F]: none, every solution, ``singles``; few steps: none alone."""
+    def choices(self, unsolved: Tensor) -> Tensor:
+        """Return weights to choose from, [choices, S, F]: ``unsolved``, every solution; of few steps they are 0."""
         eye = torch.eye(self.cross.shape[-1]).to(self.gram)
         unit = self.gram.diagonal(dim1=-2, dim2=-1).mean(-1).clamp(min=1e-9)[:, None, None] * eye
         solved = [torch.linalg.solve(self.gram + penalty * unit, self.cross) for penalty in PENALTIES]
         steps = [share * step for step in solved for share in _SHARES]
-        found = torch.cat([torch.stack([torch.zeros_like(self.cross), *steps]), singles])
+        found = torch.stack(steps)
         found[:, self.count < _FEW] = 0
-        return found
+        return torch.cat([unsolved, found])
 
     def errors(self, weights: Tensor) -> Tensor:
         """Return the sums of squared errors [choices, S] of weights [choices, S, F]."""
@@ -181,26 +182,31 @@ def _solve(
     singles: Tensor,
 ) -> Tensor:
     """Return the chosen weights [S, F], class by class; ``start`` is what there is, ``singles`` [n, F] compete too."""
-    around = start.double()
     periods = _sums_by_period(head, equations, train, len(start))
     total = reduce(_Sums.__add__, periods.values()) if periods else None
     if total is None or not total.count.sum():
         raise InputError("Expected training windows with observed steps to hide, found none.")
-    others = singles.to(around)[:, None] - around
-    choices = total.choices(others)
-    held_out = _sums_by_period(head, equations, validation, len(start)).values()
-    errors = _mean_errors([(each, choices) for each in held_out], choices)
-    if len(periods) >= _FEWEST_PERIODS:
-        errors += _mean_errors(
-            [
-                (left_out, reduce(_Sums.__add__, rest).choices(others))
-                for period, left_out in periods.items()
-                if (rest := [each for other, each in periods.items() if abs(other - period) > 1])
-            ],
-            choices,
-        )
-    best = errors.argmin(dim=0)
+    around = start.double()
+    unsolved = torch.cat([torch.zeros_like(around)[None], singles.to(around)[:, None] - around])
+    choices = total.choices(unsolved)
+    held_out = [(each, choices) for each in _sums_by_period(head, equations, validation, len(start)).values()]
+    left_out = _left_out_in_turn(periods, unsolved)
+    on_validation = _mean_errors(held_out, choices)
+    errors = on_validation + _mean_errors(left_out, choices)
+    of_unsolved = on_validation + _mean_errors([(total, choices)], choices)
+    of_unsolved[len(unsolved) :] = torch.inf
+    few = sum((each.count for each, _ in held_out + left_out), torch.zeros_like(total.count)) < _FEW
+    best = torch.where(few, of_unsolved, errors).argmin(dim=0)
     return (around + choices[best, torch.arange(len(start), device=best.device)]).to(start)
+
+
+def _left_out_in_turn(periods: Mapping[int, _Sums], unsolved: Tensor) -> list[tuple[_Sums, Tensor]]:
+    """Return the sums of each period, and the choices that periods which share no step with it give, if there are."""
+    return [
+        (left_out, reduce(_Sums.__add__, rest).choices(unsolved))
+        for period, left_out in periods.items()
+        if (rest := [each for other, each in periods.items() if abs(other - period) > 1])
+    ]
 
 
 def _sums_by_period(
@@ -219,9 +225,12 @@ def _sums_by_period(
 
 
 def _mean_errors(parts: list[tuple[_Sums, Tensor]], like: Tensor) -> Tensor:
-    """Return the mean squared errors [choices, S] over all parts, each with weights of its own; 0 without any step."""
+    """Return the mean squared errors [choices, S] over all parts, each with weights of its own.
+
+    Those of fewer than 50 steps count for less, in proportion, and are 0 without any.
+    """
     total, count = like.new_zeros(like.shape[:2]), like.new_zeros(like.shape[1])
     for sums, weights in parts:
         total += sums.errors(weights)
         count += sums.count
-    return total / count.clamp(min=1)
+    return total / count.clamp(min=_FEW)
