@@ -110,7 +110,7 @@ def test_output_tables_are_refused_before_the_work(
 ) -> None:
     arguments = ["--model", "not-looked-for", "--prediction-length", 3, "--output"]
     for command in ("predict", "evaluate"):
-        assert "found 'a.xlsx'" in fails(monkeypatch, capsys, command, table, *arguments, tmp_path / "a.xlsx")
+        assert "found 'a.ods'" in fails(monkeypatch, capsys, command, table, *arguments, tmp_path / "a.ods")
         assert "found the folder" in fails(monkeypatch, capsys, command, table, *arguments, tmp_path)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tracetune.base.errors import InputError
 from tracetune.data.frame_writer import write_frames
-from tracetune.data.table_files import write_frame
+from tracetune.data.table_files import TextMarks, write_frame
 
 
 def forecasts(rows: int = 40, start: str = "2024-01-01", freq: str = "h") -> pd.DataFrame:
@@ -54,6 +54,20 @@ def test_csv_has_the_bytes_of_one_frame(tmp_path: Path, name: str, rows: int, st
     assert write_frames(cut(frame, rows), tmp_path / name) == len(frame)
     assert content(tmp_path / name) == content(tmp_path / f"whole.{name}")
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_pieces_have_the_marks_of_the_source(tmp_path: Path, name: str) -> None:
+    frame, marks = forecasts(start="2024-01-01", freq="h"), TextMarks(";", ",")
+    write_frame(frame, tmp_path / f"whole.{name}", marks)
+    write_frames(cut(frame, 1), tmp_path / name, marks)  # times of the first piece are written anew, finer
+    assert content(tmp_path / name) == content(tmp_path / f"whole.{name}")
+    assert (
+        frame["predictions"].tolist()
+        == pd.read_csv(
+            tmp_path / name, sep="\t" if name == "a.tsv" else ";", decimal=",", float_precision="round_trip"
+        )["predictions"].tolist()
+    )
 
 
 def test_rewriting_finer_moments_leaves_every_cell_as_it_was(tmp_path: Path) -> None:
@@ -101,6 +115,6 @@ def test_a_failure_before_the_first_frame_makes_no_folder(tmp_path: Path) -> Non
         write_frames(failing(), tmp_path / "new" / "a.csv")
     with pytest.raises(InputError, match="found none"):
         write_frames([], tmp_path / "new" / "a.csv")
-    with pytest.raises(InputError, match=r"ending in one of \.csv, \.csv\.gz, \.parquet, found 'a\.json'"):
+    with pytest.raises(InputError, match=r"ending in one of \.csv, \.csv\.gz, \.tsv, \.parquet, found 'a\.json'"):
         write_frames([forecasts()], tmp_path / "new" / "a.json")
     assert list(tmp_path.iterdir()) == []

@@ -9,17 +9,64 @@ import pytest
 
 from tests.data.reading.test_read import long_frame
 from tracetune.base.errors import InputError
+from tracetune.data import table_files
 from tracetune.data.reading.read import panel_from_frame
-from tracetune.data.table_files import require_table_path, write_frame
+from tracetune.data.table_files import COMMAS_AND_POINTS, TextMarks, require_table_path, write_frame
 
 
-@pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
-def test_tables_are_read_as_they_were_written(tmp_path, suffix):
+@pytest.mark.parametrize(
+    ("suffix", "marks"),
+    [
+        ("csv", COMMAS_AND_POINTS),
+        ("csv", TextMarks(";", ",")),
+        ("csv", TextMarks(",", ",")),
+        ("csv", TextMarks(" ", ",")),
+        ("csv.gz", TextMarks("|")),
+        ("tsv", COMMAS_AND_POINTS),
+        ("tsv", TextMarks(";", ",")),
+        ("parquet", TextMarks(";", ",")),
+        ("xlsx", TextMarks(";", ",")),
+    ],
+)
+def test_tables_are_read_as_they_were_written(tmp_path, suffix, marks):
     frame = long_frame(steps=3)
-    write_frame(frame, tmp_path / f"table.{suffix}")
+    frame["target"] += 0.25
+    write_frame(frame, tmp_path / f"table.{suffix}", marks)
     again = panel_from_frame(tmp_path / f"table.{suffix}")
     np.testing.assert_array_equal(again.series[0].timestamps, frame["timestamp"])
     np.testing.assert_array_equal(again.series[0].values[0], frame["target"])
+
+
+def test_text_has_the_marks_of_its_source_as_far_as_its_suffix_allows(tmp_path):
+    frame = pd.DataFrame({"a": [1.5], "b": ["x"]})
+    for name, marks, line, said in [
+        ("a.csv", TextMarks(";", ","), "1,5;x", "semicolons between cells, decimal commas"),
+        ("b.csv", TextMarks("\t", ","), "1,5;x", "semicolons between cells, decimal commas"),
+        ("c.csv", TextMarks(" "), "1.5,x", ""),
+        ("d.tsv", TextMarks("|"), "1.5\tx", ""),
+        ("e.tsv", TextMarks(";", ","), "1,5\tx", "decimal commas"),
+    ]:
+        write_frame(frame, tmp_path / name, marks)
+        assert (tmp_path / name).read_text().splitlines()[1] == line
+        assert marks.said(name) == (f" ({said}, as in the source)" if said else "")
+    assert TextMarks(";", ",").said("a.parquet") == ""
+
+
+def test_workbooks_hold_times_with_a_zone_as_text(tmp_path):
+    times = pd.Series(pd.date_range("2024-01-01", periods=2, tz="Europe/Berlin")).where([True, False])
+    write_frame(pd.DataFrame({"t": times, "y": [1, 2]}), tmp_path / "table.xlsx")
+    found = pd.read_excel(tmp_path / "table.xlsx")
+    assert found["t"].tolist()[0] == "2024-01-01 00:00:00+01:00" and found["t"].isna().tolist() == [False, True]
+
+
+def test_workbooks_that_could_not_be_written_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(table_files, "_LONGEST_SHEET", 2)
+    with pytest.raises(InputError, match=r"at most 2 rows for table\.xlsx.* found 3\. Choose a \.csv"):
+        write_frame(long_frame(steps=3), tmp_path / "table.xlsx")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(table_files, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"table\.xlsx needs a package: pip install 'tracetune\[excel\]'"):
+        require_table_path(tmp_path / "table.xlsx")
 
 
 def test_leading_zeros_of_item_names_are_kept(tmp_path):

@@ -14,17 +14,18 @@ from pyarrow import parquet
 
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
-from tracetune.data.table_files import table_kind
+from tracetune.data.table_files import COMMAS_AND_POINTS, TextMarks, table_kind
 
-PIECEWISE = ("csv", "csv.gz", "parquet")
+PIECEWISE = ("csv", "csv.gz", "tsv", "parquet")
 _REWRITTEN_ROWS = 100_000
 _UNITS = ("D", "s", "ms", "us", "ns")  # how finely pandas writes moments to CSV: as finely as a column needs
 
 
-def write_frames(frames: Iterable[pd.DataFrame], path: str | Path) -> int:
-    """Write frames of the same columns below each other as ``.csv``, ``.csv.gz`` or ``.parquet``; returns the rows.
+def write_frames(frames: Iterable[pd.DataFrame], path: str | Path, marks: TextMarks = COMMAS_AND_POINTS) -> int:
+    """Write frames of the same columns below each other as ``.csv``, ``.csv.gz``, ``.tsv`` or ``.parquet``.
 
-    The file is there when the last frame is written, and has the text that one frame of all rows would give.
+    The file is there when the last frame is written, and has the text that one frame of all rows would give. Returns
+    the number of rows. ``marks`` are those of text, see `TextMarks.in_file`.
 
     Raises:
         InputError: another suffix, or no frame.
@@ -37,7 +38,7 @@ def write_frames(frames: Iterable[pd.DataFrame], path: str | Path) -> int:
         raise InputError(f"Expected tables to write to {target}, found none.")
     rows = 0
     with staged_file(target) as temporary:
-        file = _ParquetFile(temporary) if kind == "parquet" else _CsvFile(temporary, kind)
+        file = _ParquetFile(temporary) if kind == "parquet" else _CsvFile(temporary, kind, marks.in_file(kind))
         with closing(file):
             for frame in chain([first], rest):
                 file.write(frame)
@@ -65,15 +66,16 @@ class _ParquetFile:
 
 
 class _CsvFile:
-    """A CSV file that grows by frames.
+    """A text file that grows by frames.
 
     Pandas writes moments as finely as a column needs: days alone if all are midnights. A frame that needs a finer form
     than those before rewrites them, or readers would find two forms in one column.
     """
 
-    def __init__(self, path: Path, kind: str, units: dict[str, str] | None = None) -> None:
+    def __init__(self, path: Path, kind: str, marks: TextMarks, units: dict[str, str] | None = None) -> None:
         self._path = path
         self._kind = kind
+        self._marks = marks
         self._units: dict[str, str] = units or {}
         self._empty = True
         self._stream = self._open("w")
@@ -87,7 +89,9 @@ class _CsvFile:
         frame = frame.copy(deep=False)
         for name, unit in finest.items():
             frame[name] = _text(frame[name], unit)
-        frame.to_csv(self._stream, index=False, header=self._empty)
+        frame.to_csv(
+            self._stream, index=False, header=self._empty, sep=self._marks.separator, decimal=self._marks.decimal
+        )
         self._empty = False
 
     def close(self) -> None:
@@ -102,8 +106,10 @@ class _CsvFile:
         self._stream.close()
         with (
             staged_file(self._path) as temporary,
-            closing(_CsvFile(temporary, self._kind, units)) as finer,
-            pd.read_csv(self._path, dtype=str, keep_default_na=False, chunksize=_REWRITTEN_ROWS) as chunks,
+            closing(_CsvFile(temporary, self._kind, self._marks, units)) as finer,
+            pd.read_csv(
+                self._path, dtype=str, keep_default_na=False, chunksize=_REWRITTEN_ROWS, sep=self._marks.separator
+            ) as chunks,
         ):
             for chunk in chunks:
                 finer.write(chunk.assign(**{name: pd.to_datetime(chunk[name], format="ISO8601") for name in units}))

@@ -9,6 +9,7 @@ import pandas as pd
 from tracetune.base.errors import InputError, argument
 from tracetune.base.json_types import JsonObject
 from tracetune.data.frequency import Offset, as_offset, offset_text
+from tracetune.data.table_files import COMMAS_AND_POINTS, TextMarks
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,7 @@ class Origin:
             writes it; None for text of another form.
         reading: how the source was read, in JSON's types, so that tables like it can be read alike; None if not kept.
         id_types: pandas' type of each item column, such as categories; none where they are not known.
+        marks: of its text; those of other sources are commas and points.
     """
 
     id_columns: tuple[str, ...] = ("item_id",)
@@ -59,6 +61,7 @@ class Origin:
     time_form: str | None = ""
     reading: JsonObject | None = field(default=None, compare=False)
     id_types: tuple[object, ...] = field(default=(), compare=False)
+    marks: TextMarks = field(default=COMMAS_AND_POINTS, compare=False)
 
 
 @dataclass(frozen=True, eq=False)

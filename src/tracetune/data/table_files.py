@@ -1,6 +1,8 @@
 """Tables written to files, whole or not at all."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
@@ -8,14 +10,53 @@ import pandas as pd
 from tracetune.base.errors import InputError, argument
 from tracetune.base.files import require_place, staged_file
 
-_WRITTEN = ("csv", "csv.gz", "parquet", "json")
+_WRITTEN = ("csv", "csv.gz", "tsv", "xlsx", "parquet", "json")
+_TEXT = ("csv", "csv.gz", "tsv")
+_WRITERS_OF_WORKBOOKS = ("xlsxwriter", "openpyxl")  # those that pandas takes
+_LONGEST_SHEET = 1_048_575  # rows below the header
+_SAID = {";": "semicolons", "|": "bars"}
+
+
+@dataclass(frozen=True)
+class TextMarks:
+    """Marks of a table that is text, as a source has them and as they are written.
+
+    Attributes:
+        separator: what stands between cells.
+        decimal: decimal mark of numbers.
+    """
+
+    separator: str = ","
+    decimal: str = "."
+
+    def in_file(self, kind: str) -> "TextMarks":
+        """Return the marks of a file of a kind: tabs in a .tsv, and no tabs or blanks in a .csv."""
+        if kind == "tsv":
+            return replace(self, separator="\t")
+        if self.separator in ("\t", " "):
+            return replace(self, separator=";" if self.decimal == "," else ",")
+        return self
+
+    def said(self, path: str | Path) -> str:
+        """Return in words what a text file at ``path`` has of the marks of its source; "" for commas and points."""
+        kind = table_kind(Path(path), _WRITTEN)
+        if kind not in _TEXT:
+            return ""
+        marks = self.in_file(kind)
+        separators = f"{_SAID[marks.separator]} between cells" if marks.separator in _SAID else ""
+        found = [separators, "decimal commas" if marks.decimal == "," else ""]
+        return f" ({', '.join(filter(None, found))}, as in the source)" if any(found) else ""
+
+
+COMMAS_AND_POINTS = TextMarks()
 
 
 def require_table_path(path: str | Path, overwrite: bool = False) -> None:
     """Refuse an output file before the work is done: `write_frame` could not write it, or it is there already.
 
     Raises:
-        InputError: an unknown suffix, a folder, a file although ``overwrite`` is false, or no access to the place.
+        InputError: an unknown suffix, a folder, a file although ``overwrite`` is false, no access to the place, or no
+            package that writes workbooks.
     """
     require_place(path)
     target = Path(path)
@@ -27,14 +68,24 @@ def require_table_path(path: str | Path, overwrite: bool = False) -> None:
         raise InputError(
             f"{target} exists already. Choose another {argument('output')}, or add {argument('overwrite', True)}."
         )
-    table_kind(target, _WRITTEN)
+    if table_kind(target, _WRITTEN) == "xlsx" and not any(map(find_spec, _WRITERS_OF_WORKBOOKS)):
+        raise InputError(
+            f"Writing {target} needs a package: pip install 'tracetune[excel]'. Or choose a .csv or .parquet file."
+        )
 
 
-def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write ``frame`` as ``.csv``, ``.csv.gz``, ``.parquet`` or ``.json`` (records), whole or not at all.
+def write_frame(frame: pd.DataFrame, path: str | Path, marks: TextMarks = COMMAS_AND_POINTS) -> None:
+    """Write ``frame`` as ``.csv``, ``.csv.gz``, ``.tsv``, ``.xlsx``, ``.parquet`` or ``.json`` (records).
+
+    The file is whole or absent.
+
+    Args:
+        frame: the table.
+        path: where; its suffix says which kind.
+        marks: of text, see `TextMarks.in_file`.
 
     Raises:
-        InputError: the suffix is none of these.
+        InputError: the suffix is none of these, or a workbook has no place for so many rows.
     """
     kind = table_kind(Path(path), _WRITTEN)
     with staged_file(path) as temporary:
@@ -42,8 +93,24 @@ def write_frame(frame: pd.DataFrame, path: str | Path) -> None:
             frame.to_parquet(temporary, index=False)
         elif kind == "json":
             frame.to_json(temporary, orient="records", date_format="iso", indent=2)
+        elif kind == "xlsx":
+            _write_workbook(frame, temporary, Path(path))
         else:
-            frame.to_csv(temporary, index=False)
+            marks = marks.in_file(kind)
+            frame.to_csv(temporary, index=False, sep=marks.separator, decimal=marks.decimal)
+
+
+def _write_workbook(frame: pd.DataFrame, temporary: Path, target: Path) -> None:
+    """Write the one sheet of a workbook; times with a zone, which workbooks do not know, are text there."""
+    if len(frame) > _LONGEST_SHEET:
+        raise InputError(
+            f"Expected at most {_LONGEST_SHEET:,} rows for {target.name}, which is all that a sheet holds, found "
+            f"{len(frame):,}. Choose a .csv or .parquet file."
+        )
+    zoned = frame.select_dtypes("datetimetz").columns
+    frame.assign(**{str(name): frame[name].astype(str).where(frame[name].notna()) for name in zoned}).to_excel(
+        temporary, index=False
+    )
 
 
 def table_kind(path: Path, kinds: Sequence[str]) -> str:

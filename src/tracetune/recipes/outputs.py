@@ -31,8 +31,8 @@ def check_outputs(
 def write_series(
     frame: pd.DataFrame, path: str, origin: Origin, *, times: Sequence[str] | None = None, quiet: bool = False
 ) -> None:
-    """Write a table of series with times as the table that they come from writes them; see `with_times_as_in`."""
-    write_frame(with_times_as_in(origin, frame, path, times=times, quiet=quiet), path)
+    """Write a table of series with times and marks as the table that they come from; see `with_times_as_in`."""
+    write_frame(with_times_as_in(origin, frame, path, times=times, quiet=quiet), path, origin.marks)
 
 
 def with_times_as_in(

@@ -54,6 +54,19 @@ def test_chunks_give_the_file_of_the_whole(
         pd.testing.assert_frame_equal(pd.read_parquet(chunks), pd.read_parquet(whole), check_exact=True)
 
 
+def test_forecasts_are_written_with_the_marks_of_the_table(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    many(2).to_csv(tmp_path / "data.csv", index=False, sep=";", decimal=",")
+    options = {"data": str(tmp_path / "data.csv"), "model": model, "device": "cpu"}
+    predict(config_of(**options, output=str(tmp_path / "whole.csv")))
+    predict(config_of(**options, output=str(tmp_path / "chunks.csv"), chunk_rows=100))
+    assert " ".join(capsys.readouterr().out.split()).count("(semicolons between cells, decimal commas") == 2
+    assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "chunks.csv").read_bytes()
+    found = pd.read_csv(tmp_path / "whole.csv", sep=";", decimal=",")
+    assert len(found) == 2 * HORIZON and found["predictions"].dtype == float
+
+
 @pytest.mark.parametrize("output", ["out.csv", "out.parquet"])
 def test_an_item_that_comes_back_leaves_no_output(model: str, tmp_path: Path, output: str) -> None:
     frame = many()
@@ -84,7 +97,7 @@ def test_wrong_options_are_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="do not go together"):
         config_of(data=str(data), chunk_rows=5, plot="a.png")
     for wrong, message in (
-        ({"output": "a.json", "chunk_rows": 5}, r"ending in one of \.csv, \.csv\.gz, \.parquet, found 'a\.json'"),
+        ({"output": "a.json", "chunk_rows": 5}, r"one of \.csv, \.csv\.gz, \.tsv, \.parquet, found 'a\.json'"),
         ({"output": "b.csv", "plot": "a.txt"}, r"ends in \.png, .* found 'a\.txt'"),
         ({"output": "b.csv", "plot": "."}, "ends in"),
     ):

@@ -59,6 +59,31 @@ def test_finetune_impute_and_evaluate(
         run("evaluate train.csv --model run --share 2")
 
 
+def test_a_table_is_written_with_the_marks_that_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_tiny(tmp_path / "base")
+    given = ["" if day == 9 else f"{day},25" for day in range(1, 29)]
+    rows = [f"{day:02}.01.2024;{value};{day},5;Köln; " for day, value in enumerate(given, 1)]
+    Path("t.csv").write_text("Tag;Wert;Preis;Ort;\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    for output in ("out.csv", "out.tsv", "out.parquet", "out.xlsx"):
+        run(f"impute t.csv --target Wert --model base --output {output}")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "28 rows written to out.csv (semicolons between cells, decimal commas, as in the source)." in said
+    assert "28 rows written to out.xlsx." in said
+    lines = Path("out.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[1].startswith("01.01.2024;1,25;1,5;Köln;") and lines[1].endswith(";False")
+    filled = pd.read_parquet("out.parquet")
+    for found in (
+        pd.read_csv("out.csv", sep=";", decimal=","), pd.read_csv("out.tsv", sep="\t", decimal=","),
+        pd.read_excel("out.xlsx"),
+    ):  # fmt: skip
+        np.testing.assert_allclose(found["Wert"], filled["Wert"], rtol=1e-12)
+        assert found["Preis"].tolist() == [day + 0.5 for day in range(1, 29)]
+        assert found["filled"].tolist() == [day == 9 for day in range(1, 29)]
+
+
 def long_table(frame: pd.DataFrame, *, whole: bool = False) -> pd.DataFrame:
     """Return two items one below the other, their days written as 14.03.2023; without two rows unless ``whole``."""
     shops = pd.concat([frame.assign(shop=name) for name in ("north", "south")], ignore_index=True)

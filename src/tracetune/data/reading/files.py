@@ -218,7 +218,10 @@ def _read_text(source: Path, options: ReadingOptions) -> RawTable:
 def text_table(frame: pd.DataFrame, dialect: Dialect, before: int = 0) -> RawTable:
     """Return the table of a frame of text cells; ``before`` rows of the file stand above it."""
     first_row = dialect.skipped + dialect.has_header + 1 + before
-    return RawTable(frame, first_row, dialect.decisions, dialect.notes, dialect.decimal, dialect.thousands)
+    return RawTable(
+        frame, first_row, dialect.decisions, dialect.notes, dialect.decimal, dialect.thousands,
+        separator=dialect.separator,
+    )  # fmt: skip
 
 
 def _tidy(frame: pd.DataFrame, dialect: Dialect) -> pd.DataFrame:

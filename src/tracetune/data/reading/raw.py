@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, Remark, argument
+from tracetune.data.table_files import TextMarks
 
 _SHOWN_CELL = 60
 
@@ -54,6 +55,7 @@ class RawTable:
         decimal: decimal mark of numbers that are text.
         thousands: thousands mark of numbers that are text, "" for none.
         kind: kind of table: ``pandas``, ``polars`` or ``pyarrow``.
+        separator: what stands between cells that are text.
         text_ids: item columns whose cells are text, even where all of them look like numbers.
     """
 
@@ -64,11 +66,17 @@ class RawTable:
     decimal: str = "."
     thousands: str = ""
     kind: str = "pandas"
+    separator: str = ","
     text_ids: tuple[str, ...] = ()
 
     def types_of(self, columns: Iterable[str]) -> tuple[object, ...]:
         """Return pandas' type of each column; None of one that is not there."""
         return tuple(self.frame[name].dtype if name in self.frame else None for name in columns)
+
+    @property
+    def marks(self) -> TextMarks:
+        """Return the marks of the text that the cells are, with which tables made of it are written."""
+        return TextMarks(self.separator, self.decimal)
 
     def row(self, position: int | np.integer) -> str:
         """Return the name of the row at ``position`` in its source."""

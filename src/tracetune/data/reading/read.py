@@ -265,7 +265,7 @@ def _read_steps(
     series = [Series(items.names[code], moments, kept, items.keys[code]) for code, moments, kept in made.series]
     origin = Origin(
         items.columns, _time_name(time), times.zone, times.local_clock, raw.kind, times.form,
-        id_types=raw.types_of(items.columns),
+        id_types=raw.types_of(items.columns), marks=raw.marks,
     )  # fmt: skip
     panel = Panel(tuple(series), targets.columns, made.offset, origin)
     decisions = [*raw.decisions, time.decision, *times.decisions, items.decision, targets.decision, made.decision]
@@ -348,7 +348,10 @@ def _read_row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions
     made = panel_series(rows, freq, options)
     series = [Series(names[code], moments, kept, found.keys[code]) for code, moments, kept in made.series]
     types = raw.types_of(found.id_columns)
-    origin = Origin(found.id_columns, "timestamp", times.zone, times.local_clock, raw.kind, times.form, id_types=types)
+    origin = Origin(
+        found.id_columns, "timestamp", times.zone, times.local_clock, raw.kind, times.form, id_types=types,
+        marks=raw.marks,
+    )  # fmt: skip
     panel = Panel(tuple(series), ("target",), made.offset, origin)
     target = Decision("target", "the cells", "one series a row")
     decisions = [*raw.decisions, header.decision, *times.decisions, found.decision, target, made.decision]

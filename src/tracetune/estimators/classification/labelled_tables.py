@@ -25,6 +25,7 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, listed, shown
 from tracetune.data.reading.read import keyword_options, read_cells
 from tracetune.data.reading.sources import Frame, ReadingKeywords
+from tracetune.data.table_files import COMMAS_AND_POINTS, TextMarks
 from tracetune.data.ts_files import read_ts
 from tracetune.estimators.labelled import Label, Labels, class_numbers, require_labels
 
@@ -53,6 +54,7 @@ class LabelledTable:
         columns: how it was read, so that others can be read alike, in JSON's types.
         kind: of frame: pandas, polars or pyarrow.
         note: what else was understood.
+        marks: of the text that it was.
     """
 
     items: Any
@@ -62,6 +64,7 @@ class LabelledTable:
     columns: JsonObject
     kind: str
     note: str = ""
+    marks: TextMarks = COMMAS_AND_POINTS
 
     @property
     def line(self) -> str:
@@ -125,8 +128,10 @@ def read_labelled(
     pinned = _with_names_of_rows(cells, pinned)
     rows = pinned.layout == STEPS_IN_HEADER or (pinned.layout is None and _has_series_in_rows(cells, pinned))
     if rows:
-        return _from_rows(cells, labels, label, pinned, remembered_steps)
-    return _from_steps(cells, labels, label, pinned)
+        table = _from_rows(cells, labels, label, pinned, remembered_steps)
+    else:
+        table = _from_steps(cells, labels, label, pinned)
+    return replace(table, marks=raw.marks)
 
 
 def labelled_samples(

@@ -82,7 +82,8 @@ def detect(config: DetectConfig) -> pd.DataFrame:
         write_plot(figure, run.plot, f"Events in {config.source.name}", {"Events": events})
     print_table("Events", event_rows(events.head(20)))
     found = f"{len(events)} event{'' if len(events) == 1 else 's'}"
-    console.print(f"{found} in {len(scores):,} steps. Written to {run.output}.", markup=False)
+    written = f"Written to {run.output}{panel.origin.marks.said(run.output)}"
+    console.print(f"{found} in {len(scores):,} steps. {written}.", markup=False)
     if run.plot is not None:
         console.print(where_drawn(run.plot), markup=False)
     return events

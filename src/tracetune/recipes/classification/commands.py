@@ -47,14 +47,14 @@ def finetune(config: FinetuneConfig) -> Classifier:
 
 def classify(config: ClassifyConfig) -> pd.DataFrame:
     """Write the class of every series, and the probability of each class."""
-    inputs = config.source.data, config.classifier.model
-    check_outputs([config.run.output], config.run.plot, inputs, overwrite=config.run.overwrite)
+    inputs, output = (config.source.data, config.classifier.model), config.run.output
+    check_outputs([output], config.run.plot, inputs, overwrite=config.run.overwrite)
     classifier = _load(config.classifier, config.run.device)
     series = _read(config.source, classifier, labelled=False)
     table = classifier.predict_df(series, batch_size=config.run.batch_size)
-    write_frame(table, config.run.output)
+    write_frame(table, output, series.marks)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{len(table):,} series classified. Written to {config.run.output}.", markup=False)
+    console.print(f"{len(table):,} series classified. Written to {output}{series.marks.said(output)}.", markup=False)
     if config.run.plot is not None:
         figure = classifier.plot(series, probabilities=table.iloc[:, 2:].to_numpy(float))
         write_plot(figure, config.run.plot, f"Classes of {config.source.name}", {"Classes": table})

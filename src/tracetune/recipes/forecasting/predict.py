@@ -9,7 +9,7 @@ from rich.console import Console
 
 from tracetune.data.frame_writer import PIECEWISE, write_frames
 from tracetune.data.panels import Panel
-from tracetune.data.table_files import table_kind
+from tracetune.data.table_files import TextMarks, table_kind
 from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.recipes.forecasting.chosen_forecaster import load_chosen
 from tracetune.recipes.forecasting.settings import PredictConfig, PredictRun
@@ -26,25 +26,27 @@ def predict(config: PredictConfig) -> None:
     run = config.run
     _check_outputs(config)
     forecaster = load_chosen(config.forecaster, run.device)
-    if run.chunk_rows is None:
-        rows = _predict_whole(config, forecaster)
-    else:
-        rows = write_frames(_forecasts_of_chunks(config, forecaster, run.chunk_rows), run.output)
+    rows, marks = (_predict_whole if run.chunk_rows is None else _predict_chunks)(config, forecaster)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{rows:,} rows written to {run.output}", markup=False)
+    console.print(f"{rows:,} rows written to {run.output}{marks.said(run.output)}", markup=False)
     if run.plot is not None:
         console.print(where_drawn(run.plot), markup=False)
 
 
-def _forecasts_of_chunks(config: PredictConfig, forecaster: Forecaster, chunk_rows: int) -> Iterator[pd.DataFrame]:
-    """Yield the forecasts of a table that is read in chunks, with times as its first chunk writes them."""
+def _predict_chunks(config: PredictConfig, forecaster: Forecaster) -> tuple[int, TextMarks]:
+    """Write the forecasts of a table that is read in chunks, with times as its first chunk writes them.
+
+    Returns the number of rows, and the marks of the table.
+    """
     run = config.run
-    panels = config.source.panels(chunk_rows, forecaster.remembered)
+    assert run.chunk_rows is not None, "asked before"
+    panels = config.source.panels(run.chunk_rows, forecaster.remembered)
     first = next(panels)
     origin, chunks = first.origin, chain([first], panels)
     del first  # chunks are large, and none is kept
-    for number, forecast in enumerate(_forecasts(forecaster, chunks, run, run.quantile_levels())):
-        yield with_times_as_in(origin, forecast, run.output, quiet=number > 0)
+    forecasts = enumerate(_forecasts(forecaster, chunks, run, run.quantile_levels()))
+    frames = (with_times_as_in(origin, forecast, run.output, quiet=number > 0) for number, forecast in forecasts)
+    return write_frames(frames, run.output, origin.marks), origin.marks
 
 
 def _forecasts(
@@ -67,8 +69,8 @@ def _check_outputs(config: PredictConfig) -> None:
         table_kind(Path(run.output), PIECEWISE)
 
 
-def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> int:
-    """Write the forecasts of all series, and their picture where it is wanted; return the number of rows."""
+def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> tuple[int, TextMarks]:
+    """Write the forecasts of all series, and their picture; return the number of rows, and the marks of the table."""
     run = config.run
     panel = config.source.panel(forecaster.remembered)
     levels = run.quantile_levels()
@@ -78,7 +80,7 @@ def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> int:
     if run.plot is not None:
         title = _title(config, panel, forecast)
         write_plot(forecast_figure(forecasts_to_draw(panel, forecast), title), run.plot, title, {"Forecasts": forecast})
-    return len(forecast)
+    return len(forecast), panel.origin.marks
 
 
 def _title(config: PredictConfig, panel: Panel, forecast: pd.DataFrame) -> str:

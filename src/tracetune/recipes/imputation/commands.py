@@ -56,7 +56,8 @@ def impute(config: ImputeConfig) -> pd.DataFrame:
     table = pd.DataFrame(filled) if not hasattr(filled, "to_pandas") else filled.to_pandas()
     origin = source.panel.origin
     write_series(table, run.output, origin, times=[origin.timestamp_column])
-    console.print(f"{filled_words(table, source.panel)}, {len(table):,} rows written to {run.output}.", markup=False)
+    written = f"{len(table):,} rows written to {run.output}{origin.marks.said(run.output)}"
+    console.print(f"{filled_words(table, source.panel)}, {written}.", markup=False)
     if run.plot is not None:
         title = f"Gaps of {config.source.name}, filled in"
         write_plot(imputer.plot(fills), run.plot, title, {"Gaps": gap_table(source.panel)})
