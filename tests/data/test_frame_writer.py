@@ -11,7 +11,8 @@ import pytest
 
 from tracetune.base.errors import InputError
 from tracetune.data.frame_writer import write_frames
-from tracetune.data.table_files import TextMarks, write_frame
+from tracetune.data.table_files import write_frame
+from tracetune.data.text_marks import TextMarks
 
 
 def forecasts(rows: int = 40, start: str = "2024-01-01", freq: str = "h") -> pd.DataFrame:

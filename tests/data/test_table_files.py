@@ -11,7 +11,8 @@ from tests.data.reading.test_read import long_frame
 from tracetune.base.errors import InputError
 from tracetune.data import table_files
 from tracetune.data.reading.read import panel_from_frame
-from tracetune.data.table_files import COMMAS_AND_POINTS, TextMarks, require_table_path, write_frame
+from tracetune.data.table_files import marks_in_words, require_table_path, write_frame
+from tracetune.data.text_marks import COMMAS_AND_POINTS, TextMarks
 
 
 @pytest.mark.parametrize(
@@ -48,8 +49,8 @@ def test_text_has_the_marks_of_its_source_as_far_as_its_suffix_allows(tmp_path):
     ]:
         write_frame(frame, tmp_path / name, marks)
         assert (tmp_path / name).read_text().splitlines()[1] == line
-        assert marks.said(name) == (f" ({said}, as in the source)" if said else "")
-    assert TextMarks(";", ",").said("a.parquet") == ""
+        assert marks_in_words(marks, name) == (f" ({said}, as in the source)" if said else "")
+    assert marks_in_words(TextMarks(";", ","), "a.parquet") == ""
 
 
 def test_workbooks_hold_times_with_a_zone_as_text(tmp_path):

@@ -14,7 +14,8 @@ from pyarrow import parquet
 
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
-from tracetune.data.table_files import COMMAS_AND_POINTS, TextMarks, table_kind
+from tracetune.data.table_files import table_kind
+from tracetune.data.text_marks import COMMAS_AND_POINTS, TextMarks
 
 PIECEWISE = ("csv", "csv.gz", "tsv", "parquet")
 _REWRITTEN_ROWS = 100_000

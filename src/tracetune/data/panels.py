@@ -9,7 +9,7 @@ import pandas as pd
 from tracetune.base.errors import InputError, argument
 from tracetune.base.json_types import JsonObject
 from tracetune.data.frequency import Offset, as_offset, offset_text
-from tracetune.data.table_files import COMMAS_AND_POINTS, TextMarks
+from tracetune.data.text_marks import COMMAS_AND_POINTS, TextMarks
 
 
 @dataclass(frozen=True, eq=False)

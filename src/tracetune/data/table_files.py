@@ -1,7 +1,6 @@
 """Tables written to files, whole or not at all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,46 +8,13 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, argument
 from tracetune.base.files import require_place, staged_file
+from tracetune.data.text_marks import COMMAS_AND_POINTS, TextMarks
 
 _WRITTEN = ("csv", "csv.gz", "tsv", "xlsx", "parquet", "json")
 _TEXT = ("csv", "csv.gz", "tsv")
 _WRITERS_OF_WORKBOOKS = ("xlsxwriter", "openpyxl")  # those that pandas takes
 _LONGEST_SHEET = 1_048_575  # rows below the header
 _SAID = {";": "semicolons", "|": "bars"}
-
-
-@dataclass(frozen=True)
-class TextMarks:
-    """Marks of a table that is text, as a source has them and as they are written.
-
-    Attributes:
-        separator: what stands between cells.
-        decimal: decimal mark of numbers.
-    """
-
-    separator: str = ","
-    decimal: str = "."
-
-    def in_file(self, kind: str) -> "TextMarks":
-        """Return the marks of a file of a kind: tabs in a .tsv, and no tabs or blanks in a .csv."""
-        if kind == "tsv":
-            return replace(self, separator="\t")
-        if self.separator in ("\t", " "):
-            return replace(self, separator=";" if self.decimal == "," else ",")
-        return self
-
-    def said(self, path: str | Path) -> str:
-        """Return in words what a text file at ``path`` has of the marks of its source; "" for commas and points."""
-        kind = table_kind(Path(path), _WRITTEN)
-        if kind not in _TEXT:
-            return ""
-        marks = self.in_file(kind)
-        separators = f"{_SAID[marks.separator]} between cells" if marks.separator in _SAID else ""
-        found = [separators, "decimal commas" if marks.decimal == "," else ""]
-        return f" ({', '.join(filter(None, found))}, as in the source)" if any(found) else ""
-
-
-COMMAS_AND_POINTS = TextMarks()
 
 
 def require_table_path(path: str | Path, overwrite: bool = False) -> None:
@@ -98,6 +64,17 @@ def write_frame(frame: pd.DataFrame, path: str | Path, marks: TextMarks = COMMAS
         else:
             marks = marks.in_file(kind)
             frame.to_csv(temporary, index=False, sep=marks.separator, decimal=marks.decimal)
+
+
+def marks_in_words(marks: TextMarks, path: str | Path) -> str:
+    """Return in brackets what a text file at ``path`` has of the marks of its source; "" for commas and points."""
+    kind = table_kind(Path(path), _WRITTEN)
+    if kind not in _TEXT:
+        return ""
+    marks = marks.in_file(kind)
+    separators = f"{_SAID[marks.separator]} between cells" if marks.separator in _SAID else ""
+    found = [separators, "decimal commas" if marks.decimal == "," else ""]
+    return f" ({', '.join(filter(None, found))}, as in the source)" if any(found) else ""
 
 
 def _write_workbook(frame: pd.DataFrame, temporary: Path, target: Path) -> None:

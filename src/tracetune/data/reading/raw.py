@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, Remark, argument
-from tracetune.data.table_files import TextMarks
+from tracetune.data.text_marks import TextMarks
 
 _SHOWN_CELL = 60
 

@@ -25,7 +25,7 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, listed, shown
 from tracetune.data.reading.read import keyword_options, read_cells
 from tracetune.data.reading.sources import Frame, ReadingKeywords
-from tracetune.data.table_files import COMMAS_AND_POINTS, TextMarks
+from tracetune.data.text_marks import COMMAS_AND_POINTS, TextMarks
 from tracetune.data.ts_files import read_ts
 from tracetune.estimators.labelled import Label, Labels, class_numbers, require_labels
 

@@ -6,7 +6,7 @@ from rich.console import Console
 from tracetune.base.errors import InputError
 from tracetune.base.processes import is_main_process
 from tracetune.data.panels import Panel
-from tracetune.data.table_files import write_frame
+from tracetune.data.table_files import marks_in_words, write_frame
 from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
 from tracetune.estimators.anomaly.card import compared_by
 from tracetune.estimators.anomaly.thresholds import RollingQuantile, Threshold
@@ -82,7 +82,7 @@ def detect(config: DetectConfig) -> pd.DataFrame:
         write_plot(figure, run.plot, f"Events in {config.source.name}", {"Events": events})
     print_table("Events", event_rows(events.head(20)))
     found = f"{len(events)} event{'' if len(events) == 1 else 's'}"
-    written = f"Written to {run.output}{panel.origin.marks.said(run.output)}"
+    written = f"Written to {run.output}{marks_in_words(panel.origin.marks, run.output)}"
     console.print(f"{found} in {len(scores):,} steps. {written}.", markup=False)
     if run.plot is not None:
         console.print(where_drawn(run.plot), markup=False)

@@ -4,7 +4,7 @@ import pandas as pd
 from rich.console import Console
 
 from tracetune.base.processes import is_main_process
-from tracetune.data.table_files import write_frame
+from tracetune.data.table_files import marks_in_words, write_frame
 from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.labelled_tables import LabelledTable, read_labelled
 from tracetune.evaluation.class_evaluation import ClassEvaluation
@@ -54,7 +54,8 @@ def classify(config: ClassifyConfig) -> pd.DataFrame:
     table = classifier.predict_df(series, batch_size=config.run.batch_size)
     write_frame(table, output, series.marks)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{len(table):,} series classified. Written to {output}{series.marks.said(output)}.", markup=False)
+    written = f"Written to {output}{marks_in_words(series.marks, output)}"
+    console.print(f"{len(table):,} series classified. {written}.", markup=False)
     if config.run.plot is not None:
         figure = classifier.plot(series, probabilities=table.iloc[:, 2:].to_numpy(float))
         write_plot(figure, config.run.plot, f"Classes of {config.source.name}", {"Classes": table})

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from tracetune.data.frame_writer import PIECEWISE, write_frames
 from tracetune.data.panels import Panel
-from tracetune.data.table_files import TextMarks, table_kind
+from tracetune.data.table_files import marks_in_words, table_kind
+from tracetune.data.text_marks import TextMarks
 from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.recipes.forecasting.chosen_forecaster import load_chosen
 from tracetune.recipes.forecasting.settings import PredictConfig, PredictRun
@@ -28,7 +29,7 @@ def predict(config: PredictConfig) -> None:
     forecaster = load_chosen(config.forecaster, run.device)
     rows, marks = (_predict_whole if run.chunk_rows is None else _predict_chunks)(config, forecaster)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{rows:,} rows written to {run.output}{marks.said(run.output)}", markup=False)
+    console.print(f"{rows:,} rows written to {run.output}{marks_in_words(marks, run.output)}", markup=False)
     if run.plot is not None:
         console.print(where_drawn(run.plot), markup=False)
 

@@ -4,7 +4,7 @@ import pandas as pd
 from rich.console import Console
 
 from tracetune.base.processes import is_main_process
-from tracetune.data.table_files import write_frame
+from tracetune.data.table_files import marks_in_words, write_frame
 from tracetune.estimators.imputation.filled_frame import read_source
 from tracetune.estimators.imputation.imputer import Imputer
 from tracetune.heads.imputation import ImputationHeadConfig
@@ -56,7 +56,7 @@ def impute(config: ImputeConfig) -> pd.DataFrame:
     table = pd.DataFrame(filled) if not hasattr(filled, "to_pandas") else filled.to_pandas()
     origin = source.panel.origin
     write_series(table, run.output, origin, times=[origin.timestamp_column])
-    written = f"{len(table):,} rows written to {run.output}{origin.marks.said(run.output)}"
+    written = f"{len(table):,} rows written to {run.output}{marks_in_words(origin.marks, run.output)}"
     console.print(f"{filled_words(table, source.panel)}, {written}.", markup=False)
     if run.plot is not None:
         title = f"Gaps of {config.source.name}, filled in"
