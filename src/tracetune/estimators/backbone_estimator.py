@@ -13,6 +13,7 @@ from tracetune.backbones.backbone import Backbone
 from tracetune.base.device import resolve_device
 from tracetune.base.errors import InputError, argument, either
 from tracetune.base.json_types import JsonObject
+from tracetune.estimators.described import Described
 from tracetune.estimators.fitted_record import FittedRecord
 from tracetune.estimators.saved_model import (
     is_saved_model,
@@ -27,7 +28,7 @@ B = TypeVar("B", bound=Backbone)
 R = TypeVar("R", bound=FittedRecord)
 
 
-class BackboneEstimator(ABC, Generic[B, R]):
+class BackboneEstimator(Described, ABC, Generic[B, R]):
     """A backbone, and the model that was fitted on it.
 
     Attributes:

@@ -10,6 +10,7 @@ from tracetune.base.errors import InputError, Remark, either
 from tracetune.base.json_types import JsonObject
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.anomaly.record import Learned
+from tracetune.estimators.described import Described
 from tracetune.fitting.trained import History
 from tracetune.tasks.anomaly.model import AnomalyModel
 from tracetune.tasks.task import task_model_of
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from tracetune.estimators.anomaly.stream import ItemStream
 
 
-class DetectorParts:
+class DetectorParts(Described):
     """The parts of an anomaly detector.
 
     Attributes:
@@ -80,6 +81,10 @@ class DetectorParts:
     def remembered(self) -> ReadingOptions:
         """Return how the table was read that was learned; tables to look through are read alike."""
         return self._known().reading
+
+    def _learned_from(self, trace: JsonObject) -> str:
+        found = self._known()
+        return super()._learned_from({"data": {"items": len(found.items), "channels": found.channels}})
 
     def _known(self) -> Learned:
         if self.learned is None:

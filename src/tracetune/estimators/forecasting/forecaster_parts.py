@@ -7,6 +7,7 @@ from torch import nn
 from tracetune.base.device import resolve_device
 from tracetune.base.json_types import JsonObject
 from tracetune.data.reading.options import ReadingOptions
+from tracetune.estimators.described import Described
 from tracetune.estimators.forecasting.record import inner_model
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.fitting.trained import History
@@ -14,7 +15,7 @@ from tracetune.tasks.forecasting.adjustment import Adjustment
 from tracetune.tasks.forecasting.model import ForecastModel
 
 
-class ForecasterParts:
+class ForecasterParts(Described):
     """The parts of a forecaster.
 
     Attributes:
