@@ -13,6 +13,8 @@ from transformers import (
     BertModel,
     DistilBertConfig,
     DistilBertModel,
+    GPT2Config,
+    GPT2ForSequenceClassification,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForSequenceClassification,
@@ -36,7 +38,7 @@ _SIZES: dict[str, Any] = {
 
 
 def save_tiny_text(folder: Path, family: str = "bert") -> str:
-    """Save an encoder of two blocks, width 16, up to 32 tokens: "bert", "minilm", "roberta" or "distilbert"."""
+    """Save an encoder of two blocks, width 16, up to 32 tokens: "bert", "minilm", "roberta" "distilbert" or "gpt2"."""
     torch.manual_seed(0)
     words = _SPECIAL["roberta" if family == "roberta" else "bert"] + GOOD + BAD + NOUNS + FILLERS
     size = {"vocab_size": len(words)}
@@ -47,6 +49,9 @@ def save_tiny_text(folder: Path, family: str = "bert") -> str:
         model = DistilBertModel(
             DistilBertConfig(dim=16, hidden_dim=32, n_layers=2, n_heads=2, max_position_embeddings=34, **size)
         )
+    elif family == "gpt2":
+        size |= {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
+        model = GPT2ForSequenceClassification(GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=32, **size))
     elif family == "minilm":  # BERT whose folder has a classification head
         model = BertForSequenceClassification(BertConfig(**{**_SIZES, "num_hidden_layers": 3}, **size))
     else:

@@ -1,13 +1,29 @@
 """LoRA through PEFT: the right layers, the right parameters, and PEFT's traps."""
 
+import warnings
+from pathlib import Path
+
 import pytest
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from tests.tiny import HORIZON, WIDTH, tiny_forecast_model
-from tracetune.adapters.lora import LoraOptions, add_head_only, add_lora, target_layers, trained_head
+from tests.tiny_text import save_tiny_text
+from tracetune.adapters.checkpoint import merged
+from tracetune.adapters.lora import (
+    LoraOptions,
+    add_head_only,
+    add_lora,
+    lora_parameters,
+    running_layers,
+    target_layers,
+    trained_head,
+)
+from tracetune.backbones.text_encoder import load_text_encoder
 from tracetune.base.errors import InputError
+from tracetune.heads.pooled import PooledHeadConfig
+from tracetune.tasks.text import TextClassification
 
 
 def test_every_linear_layer_of_the_encoder_is_adapted_and_nothing_else() -> None:
@@ -78,6 +94,25 @@ def test_a_pattern_without_a_layer_is_refused() -> None:
 def test_unusable_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         LoraOptions(**options)
+
+
+@pytest.mark.parametrize("options", [LoraOptions(r=3), LoraOptions(r=3, use_dora=True)])
+def test_transposed_layers_are_adapted_without_a_warning(tmp_path: Path, options: LoraOptions) -> None:
+    """Those of GPT-2."""
+    encoder = load_text_encoder(save_tiny_text(tmp_path, "gpt2"))
+    assert len(encoder.adapted_layers()) == 8  # of two blocks: attention in and out, up, down
+    model = TextClassification(2, 32).model(encoder, PooledHeadConfig())
+    expected = sum(lora_parameters(running_layers(model), options).values())
+    with warnings.catch_warnings(action="error"):
+        adapted = add_lora(model, options)
+    assert sum(p.numel() for name, p in adapted.named_parameters() if "lora_" in name) == expected
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter, std=0.1)
+    tokens = torch.arange(10).view(2, 5)
+    expected_logits = adapted.eval()(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits
+    found = merged(adapted)(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits
+    torch.testing.assert_close(found, expected_logits, atol=1e-5, rtol=1e-5)
 
 
 def test_dora_is_peft_s() -> None:

@@ -13,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from tracetune.adapters.linear_layers import LinearLayer, layer_widths
 from tracetune.adapters.lora import LoraOptions, chosen_layers, lora_config, running_layers
 from tracetune.adapters.options import AdaLoraOptions
 from tracetune.base.errors import InputError
@@ -41,6 +42,7 @@ def add_adalora(model: nn.Module, lora: LoraOptions, options: AdaLoraOptions, to
         lora_alpha=_scale(layers, lora, options),
         lora_dropout=plain.lora_dropout,
         target_modules=sorted(plain.target_modules),
+        fan_in_fan_out=plain.fan_in_fan_out,
         modules_to_save=plain.modules_to_save,
     )
     adapted = get_peft_model(model, config)
@@ -49,7 +51,7 @@ def add_adalora(model: nn.Module, lora: LoraOptions, options: AdaLoraOptions, to
     return adapted
 
 
-def _scale(layers: Mapping[str, nn.Linear], lora: LoraOptions, options: AdaLoraOptions) -> float:
+def _scale(layers: Mapping[str, LinearLayer], lora: LoraOptions, options: AdaLoraOptions) -> float:
     """Return PEFT's ``lora_alpha`` for AdaLoRA: the one asked for, or the one at which it learns as fast as LoRA.
 
     Adam moves each singular value by the learning rate, and with unit directions the layer by as much. In LoRA it moves
@@ -58,7 +60,7 @@ def _scale(layers: Mapping[str, nn.Linear], lora: LoraOptions, options: AdaLoraO
     """
     if options.lora_alpha is not None:
         return options.lora_alpha
-    out_features = sum(layer.out_features for layer in layers.values()) / len(layers)
+    out_features = sum(layer_widths(layer)[1] for layer in layers.values()) / len(layers)
     return options.init_r * lora.lora_alpha / lora.r * math.sqrt(out_features / 3)
 
 

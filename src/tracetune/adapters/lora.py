@@ -6,7 +6,9 @@ from typing import Protocol, runtime_checkable
 
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
+from tracetune.adapters.linear_layers import LinearLayer, layer_widths
 from tracetune.adapters.options import LoraOptions
 from tracetune.base.errors import InputError, argument
 
@@ -53,6 +55,7 @@ def lora_config(model: nn.Module, targets: list[str] | str, options: LoraOptions
         lora_dropout=options.lora_dropout,
         use_dora=options.use_dora,
         target_modules=targets,
+        fan_in_fan_out=targets != _NO_TARGETS and any(isinstance(model.get_submodule(n), Conv1D) for n in targets),
         modules_to_save=[_HEAD] if getattr(model, "head", None) is not None else None,
     )
 
@@ -66,7 +69,7 @@ def target_layers(model: nn.Module, patterns: tuple[str, ...] | None = None) -> 
     return list(chosen_layers(running_layers(model), patterns))
 
 
-def running_layers(model: nn.Module) -> dict[str, nn.Linear]:
+def running_layers(model: nn.Module) -> dict[str, LinearLayer]:
     """Return the layers of ``model.backbone`` to adapt that run in the model: under a head, a decoder does not."""
     backbone = model.get_submodule("backbone")
     layers = linear_layers(backbone)
@@ -76,13 +79,13 @@ def running_layers(model: nn.Module) -> dict[str, nn.Linear]:
     return {name: layer for name, layer in layers.items() if name not in idle}
 
 
-def linear_layers(backbone: nn.Module) -> dict[str, nn.Linear]:
+def linear_layers(backbone: nn.Module) -> dict[str, LinearLayer]:
     """Return the layers that a backbone offers to adapt, by their names in a model that has it as ``backbone``."""
     assert isinstance(backbone, _Adaptable), "backbones name their layers, see Backbone.adapted_layers"
     return {f"backbone.{name}": _linear(backbone, name) for name in backbone.adapted_layers()}
 
 
-def chosen_layers(layers: Mapping[str, nn.Linear], patterns: tuple[str, ...] | None) -> dict[str, nn.Linear]:
+def chosen_layers(layers: Mapping[str, LinearLayer], patterns: tuple[str, ...] | None) -> dict[str, LinearLayer]:
     """Return the layers that fit one of the glob patterns; all of them without patterns.
 
     Raises:
@@ -103,21 +106,21 @@ def chosen_layers(layers: Mapping[str, nn.Linear], patterns: tuple[str, ...] | N
     return {name: layer for name, layer in layers.items() if any(fnmatchcase(name, pattern) for pattern in patterns)}
 
 
-def lora_parameters(layers: Mapping[str, nn.Linear], options: LoraOptions) -> dict[str, int]:
+def lora_parameters(layers: Mapping[str, LinearLayer], options: LoraOptions) -> dict[str, int]:
     """Return the number of parameters of the LoRA module of each chosen layer: r (in + out), with DoRA out more.
 
     Raises:
         InputError: a pattern in ``options.target_modules`` fits no layer.
     """
+    widths = {name: layer_widths(layer) for name, layer in chosen_layers(layers, options.target_modules).items()}
     return {
-        name: options.r * (layer.in_features + layer.out_features) + options.use_dora * layer.out_features
-        for name, layer in chosen_layers(layers, options.target_modules).items()
+        name: options.r * (inputs + outputs) + options.use_dora * outputs for name, (inputs, outputs) in widths.items()
     }
 
 
-def _linear(backbone: nn.Module, name: str) -> nn.Linear:
+def _linear(backbone: nn.Module, name: str) -> LinearLayer:
     layer = backbone.get_submodule(name)
-    if not isinstance(layer, nn.Linear):
+    if not isinstance(layer, LinearLayer):
         raise InputError(
             f"Expected linear layers from {type(backbone).__name__}.adapted_layers(), found {type(layer).__name__} "
             f"under {name!r}."

@@ -20,6 +20,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from transformers.masking_utils import create_bidirectional_mask
+from transformers.pytorch_utils import Conv1D
 from transformers.utils import logging as transformers_logging
 
 from tracetune.backbones.backbone import Backbone, Encoded, Prefix, evaluate_frozen
@@ -178,7 +179,7 @@ class TextEncoder(Backbone):
         batch = padded(named, self.padding)
         types = {"token_type_ids": batch["token_type_ids"]} if self._takes_types else {}
         attended = batch["attention_mask"].bool()
-        linear = {name: part for name, part in self.named_modules() if isinstance(part, nn.Linear)}
+        linear = {name: part for name, part in self.named_modules() if isinstance(part, (nn.Linear, Conv1D))}
         called: set[str] = set()
         handles = [part.register_forward_hook(lambda *_, name=name: called.add(name)) for name, part in linear.items()]
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
+from tracetune.adapters.linear_layers import LinearLayer
 from tracetune.base.errors import InputError, Remark, argument
 from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidates
@@ -51,7 +52,7 @@ class Tuned:
     seconds: float
 
 
-def check_method(layers: Mapping[str, nn.Linear], config: FitConfig, samples: int) -> None:
+def check_method(layers: Mapping[str, LinearLayer], config: FitConfig, samples: int) -> None:
     """Refuse options of the method that fit neither the model's ``layers`` nor a training on so many samples.
 
     Raises:

@@ -66,7 +66,7 @@ def test_it_learns_and_measures(tuned: TextClassifier) -> None:
 
 @pytest.mark.parametrize(
     ("family", "method"),
-    [("minilm", "linear_probe"), ("roberta", "adalora"), ("distilbert", TRACE), ("bert", "full")],
+    [("minilm", "linear_probe"), ("roberta", "adalora"), ("distilbert", TRACE), ("bert", "full"), ("gpt2", TRACE)],
 )
 def test_saved_and_loaded_probabilities_are_equal(tmp_path: Path, family: str, method: Any) -> None:
     texts, labels = reviews(48)

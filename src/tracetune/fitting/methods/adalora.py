@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from torch import nn
-
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
+from tracetune.adapters.linear_layers import LinearLayer
 from tracetune.adapters.lora import LoraOptions, chosen_layers
 from tracetune.fitting.methods.method import Adapted, register_method
 from tracetune.tasks.task import TaskModel, TrainingData
@@ -38,7 +37,7 @@ class AdaLora:
         """Return the method with mean rank ``r`` at the end, and half as much more at the start."""
         return replace(self, adalora=replace(self.adalora, init_r=r + (r + 1) // 2, target_r=r))
 
-    def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
+    def check(self, layers: Mapping[str, LinearLayer], steps: int) -> None:
         """Refuse patterns that fit no layer, and runs that are too short for ranks to fall."""
         chosen_layers(layers, self.lora.target_modules)
         self.adalora.schedule(steps)

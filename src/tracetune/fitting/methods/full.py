@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
-
+from tracetune.adapters.linear_layers import LinearLayer
 from tracetune.fitting.methods.method import Adapted, register_method
 from tracetune.tasks.task import TaskModel, TrainingData
 from tracetune.training.config import TrainingConfig
@@ -25,7 +24,7 @@ class Full:
     adapts_backbone: ClassVar[bool] = True
     auto_rates: ClassVar[tuple[float, ...]] = (1e-5, 4e-5, 1.6e-4)  # far below those of adapters
 
-    def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
+    def check(self, layers: Mapping[str, LinearLayer], steps: int) -> None:
         """Accept any model."""
 
     def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:

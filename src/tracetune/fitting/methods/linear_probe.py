@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import nn
-
+from tracetune.adapters.linear_layers import LinearLayer
 from tracetune.fitting.methods.method import Adapted, register_method
 from tracetune.tasks.task import TaskModel, TrainingData
 from tracetune.training.config import TrainingConfig
@@ -24,7 +23,7 @@ class LinearProbe:
     name: ClassVar[str] = "linear_probe"
     adapts_backbone: ClassVar[bool] = False
 
-    def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
+    def check(self, layers: Mapping[str, LinearLayer], steps: int) -> None:
         """Accept any model."""
 
     def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from torch import nn
-
+from tracetune.adapters.linear_layers import LinearLayer
 from tracetune.adapters.lora import LoraOptions, add_lora, chosen_layers
 from tracetune.fitting.methods.method import Adapted, register_method
 from tracetune.tasks.task import TaskModel, TrainingData
@@ -34,7 +33,7 @@ class Lora:
         """Return whether there are no magnitudes, which a factor does not reach."""
         return not self.lora.use_dora
 
-    def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
+    def check(self, layers: Mapping[str, LinearLayer], steps: int) -> None:
         """Refuse patterns that fit no layer."""
         chosen_layers(layers, self.lora.target_modules)
 

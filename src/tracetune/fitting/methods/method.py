@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 from torch import nn
 from transformers import TrainerCallback
 
+from tracetune.adapters.linear_layers import LinearLayer
 from tracetune.base.errors import unknown_name
 from tracetune.fitting.trained import MethodReport
 from tracetune.tasks.task import TaskModel, TrainingData
@@ -46,7 +47,7 @@ class Method(Protocol):
     name: ClassVar[str]
     adapts_backbone: ClassVar[bool]
 
-    def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
+    def check(self, layers: Mapping[str, LinearLayer], steps: int) -> None:
         """Refuse options that fit neither the model's ``layers`` (full names) nor a run of ``steps``.
 
         Raises:

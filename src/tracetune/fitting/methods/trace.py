@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from torch import nn
-
+from tracetune.adapters.linear_layers import LinearLayer
 from tracetune.adapters.lora import LoraOptions, add_lora, lora_parameters
 from tracetune.data.batch_source import batch_loader
 from tracetune.fitting.methods.method import Adapted, register_method
@@ -41,7 +40,7 @@ class Trace:
         """Return whether there are no magnitudes, which a factor does not reach."""
         return not self.lora.use_dora
 
-    def check(self, layers: Mapping[str, nn.Linear], steps: int) -> None:
+    def check(self, layers: Mapping[str, LinearLayer], steps: int) -> None:
         """Refuse patterns that fit no layer, a budget that fits no module, and rounds beyond the run."""
         self.selection.check(steps, lora_parameters(layers, self.lora))
 
