@@ -76,9 +76,9 @@ def main() -> None:
     parser.add_argument("--scores", help="folder to keep the scores of every file in")
     parser.add_argument("--output", default="docs/results/anomaly_detector")
     arguments = parser.parse_args()
-    base = AnomalyDetector.from_pretrained(arguments.model, device="cpu")
+    base = AnomalyDetector.from_pretrained(arguments.model)
     free = ("datasets", "longest", "method", "loss", "max_steps", "seeds", "scores", "output")
-    results = Results("anomaly_table", arguments, base.anomaly_model.backbone, summarise, IDENTITY, free)
+    results = Results("anomaly_table", arguments, base.anomaly_model.backbone, summarise, IDENTITY, free, device="auto")
     for collection in arguments.datasets:
         files = sorted({"ucr": ucr, "nab": nab}[collection](), key=lambda series: len(series.signal))
         for series in (each for each in files if len(each.signal) <= arguments.longest):

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common import commit, processor_name
 from tracetune.base.files import write_json
 from tracetune.data.datasets import dataset_paths
 from tracetune.data.ts_files import LabelledFile, read_ts
@@ -61,7 +62,11 @@ def cell(name: str, method: str, seed: int, model: str, epochs: float) -> dict[s
         assert tuned.trace is not None
         found |= {"accuracy": scores["accuracy"], "log_loss": scores["log_loss"], "winner": tuned.trace["winner"]}
         found |= {"candidates": tuned.trace["candidates"], "parameters": tuned.trace["parameters"], "epochs": epochs}
-    return found | {"processor_seconds": time.process_time() - started}
+    return found | {
+        "processor_seconds": time.process_time() - started,
+        "commit": commit(),
+        "processor": processor_name("auto"),
+    }
 
 
 def nearest_labels(train: LabelledFile, test: LabelledFile, distance: Any) -> list[str]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback
 
 from tracetune.backbones.loading import weights_digest
-from tracetune.base.device import supports_bf16
+from tracetune.base.device import resolve_device, supports_bf16
 from tracetune.base.files import read_json, staged_file
 from tracetune.base.seeds import seed_everything
 from tracetune.data.batch_source import spread_rows
@@ -177,6 +177,7 @@ class Results:
         identity: columns that name a row.
         cases: flags that only say which rows to make, so that rows of other runs stay.
         resume: whether to take up what is there.
+        device: where the rows are computed.
     """
 
     def __init__(
@@ -188,12 +189,13 @@ class Results:
         identity: tuple[str, ...],
         cases: tuple[str, ...] = ("datasets", "seeds", "output"),
         resume: bool = True,
+        device: str = "cpu",
     ) -> None:
         self.output = Path(arguments.output)
         self.identity = identity
         self.rows: list[Row] = []
         self._summarise = summarise
-        self._processor = processor_name(getattr(arguments, "device", "cpu"))
+        self._processor = processor_name(device)
         settings = {name: value for name, value in vars(arguments).items() if name not in cases}
         self._header = {
             "command": f"python -m benchmarks.{script} {flags(arguments)}",
@@ -268,8 +270,12 @@ def grouped(rows: Iterable[Row], *names: str) -> Iterator[tuple[tuple[Any, ...],
 
 
 def processor_name(device: str = "cpu") -> str:
-    """Return name of the GPU, or of the processor with the widest vector instructions that PyTorch uses on it."""
-    if torch.device(device).type == "cuda":
+    """Return name of the GPU, or of the processor with the widest vector instructions that PyTorch uses on it.
+
+    Args:
+        device: where a benchmark computes, "auto" as for users.
+    """
+    if resolve_device(device).type == "cuda":
         return torch.cuda.get_device_name(device)
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []

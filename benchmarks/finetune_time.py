@@ -236,6 +236,7 @@ def main() -> None:
     results = Results(
         "finetune_time", arguments, backbone_of(arguments), markdown, ("method", "precision", "repeat"),
         cases=("precisions", "methods", "method", "precision", "seed", "repeats", "output"),
+        device=arguments.device,
     )  # fmt: skip
     for repeat in range(arguments.repeats):
         for precision in arguments.precisions:

@@ -41,7 +41,7 @@ def run(name: str, method: str, seed: int, arguments: argparse.Namespace) -> dic
     end = known.borders.validation_end
     panel = known.panel.cut(max(0, end - arguments.fit_steps), end)
     test = known.panel.cut(end, min(end + arguments.test_steps, known.borders.test_end))
-    base = Imputer.from_pretrained(arguments.model, device="cpu")
+    base = Imputer.from_pretrained(arguments.model)
     started = time.perf_counter()
     season = known.info.seasonality
     training = TrainingConfig(
@@ -55,7 +55,7 @@ def run(name: str, method: str, seed: int, arguments: argparse.Namespace) -> dic
     measured = {method: tuned}
     if method == HEAD_ALONE:  # as it is, on values that are scaled as those of all others
         record = {**tuned.trace, "head": None}
-        zero_shot = Imputer(base.backbone, base.base_name, base.context_length, trace=record, device="cpu")
+        zero_shot = Imputer(base.backbone, base.base_name, base.context_length, trace=record)
         measured[ZERO_SHOT] = zero_shot
     rows = []
     for pattern, share in CASES:
@@ -75,6 +75,7 @@ def run(name: str, method: str, seed: int, arguments: argparse.Namespace) -> dic
         "seconds": seconds,
         "candidates": tuned.trace["candidates"],
         "commit": commit(),
+        "processor": processor_name("auto"),
         "rows": rows,
     }
 
@@ -83,7 +84,8 @@ def markdown(cells: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
     """Return the page."""
     lines = [
         f"`python -m benchmarks.imputation_table {_command(arguments)}` at commit "
-        f"{', '.join(sorted({cell['commit'] for cell in cells}))}, on {processor_name()}",
+        f"{', '.join(sorted({cell['commit'] for cell in cells}))}, on "
+        f"{' and '.join(sorted({cell['processor'] for cell in cells}))}",
         "# Filling gaps",
         (__doc__ or "").split("\n\n")[1].replace("\n", " "),
         "## Mean over the data sets, by pattern",

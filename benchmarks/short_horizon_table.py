@@ -113,7 +113,7 @@ def at_resolution(case: Case, settings: Settings) -> Any:
 def _foundation(case: Case, settings: Settings) -> Any:
     from tracetune.estimators.forecasting.forecaster import Forecaster
 
-    return Forecaster.from_pretrained(settings.model, case.horizon, device="cpu")
+    return Forecaster.from_pretrained(settings.model, case.horizon)
 
 
 def fitted(base: Any, case: Case, method: str, training_seed: int) -> Any:
@@ -140,7 +140,7 @@ def read_as(case: Case, settings: Settings, known: dict[str, Any] | None) -> Any
     if known is None:
         return at_resolution(case, settings)
     how = {"resolution": known["resolutions"], "adjustment": Adjustment(known["trend"], known["season"])}
-    return Forecaster.from_pretrained(settings.model, case.horizon, device="cpu", **how)
+    return Forecaster.from_pretrained(settings.model, case.horizon, **how)
 
 
 def _points(model: Any, case: Case) -> np.ndarray:
@@ -199,7 +199,7 @@ def make_cell(
         "settings": asdict(settings),
         "fingerprint": mark.to_dict(),
         "commit": commit(),
-        "processor": processor_name(),
+        "processor": processor_name("auto"),
     }
 
 

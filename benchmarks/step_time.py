@@ -268,6 +268,7 @@ def measure(arguments: argparse.Namespace, backbone: Moment) -> None:
     results = Results(
         "step_time", arguments, load_backbone(arguments.model), markdown, ("geometry", "case"),
         cases=("geometry", "rows", "rounds", "threads", "memory_of", "output"),
+        device=arguments.device,
     )  # fmt: skip
     results.rows = [row for row in results.rows if row["geometry"] != arguments.geometry]
     precisions = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -43,7 +43,7 @@ def is_missing(cells: pd.Series, marks: Sequence[str] = ()) -> np.ndarray:
     """Return which cells [rows] hold no value: empty ones and those with a mark of missing values."""
     missing = cells.isna().to_numpy(bool)
     if is_textual(cells):
-        missing |= cells.isin(MISSING_MARKS | set(marks)).to_numpy(bool)
+        missing = missing | cells.isin(MISSING_MARKS | set(marks)).to_numpy(bool)
     return missing
 
 
