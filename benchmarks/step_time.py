@@ -182,9 +182,8 @@ def interleaved(cases: dict[str, Case], rounds: int, bf16: bool, device: str = "
     return seconds
 
 
-def matmul_rate(dtype: torch.dtype, device: str, repeats: int = 20) -> float:
+def matmul_rate(dtype: torch.dtype, device: str = "cpu", size: int = 1024, repeats: int = 20) -> float:
     """Return operations a second of a large matrix product, the best of some repeats."""
-    size = 1024 if device == "cpu" else 8192  # large for the device
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     best = float("inf")
     for _ in range(repeats):
@@ -272,7 +271,8 @@ def measure(arguments: argparse.Namespace, backbone: Moment) -> None:
     )  # fmt: skip
     results.rows = [row for row in results.rows if row["geometry"] != arguments.geometry]
     precisions = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-    rates = {precision: matmul_rate(dtype, arguments.device) for precision, dtype in precisions.items()}
+    large = 1024 if arguments.device == "cpu" else 8192
+    rates = {precision: matmul_rate(dtype, arguments.device, large) for precision, dtype in precisions.items()}
     cases = {name: build(name, backbone, arguments.rows, arguments.device) for name in case_names()}
     with ExitStack() as stack:
         for case in cases.values():
