@@ -1,5 +1,6 @@
 """The record of a detector: normal parts, scorer and threshold; to JSON and arrays, and back."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -17,7 +18,18 @@ from tracetune.estimators.anomaly.item_scorer import ItemScorer, fit_item, resto
 from tracetune.evaluation.anomaly.alarm_threshold import FEWEST_EVENTS, AlarmThreshold, alarm_threshold
 from tracetune.evaluation.anomaly.normal_scores import require_false_alarm_rate, suspicious_stretches
 from tracetune.tasks.anomaly.model import AnomalyModel
-from tracetune.tasks.anomaly.scores.scorer import SCORERS, Reference, Scorer, scorer_named
+from tracetune.tasks.anomaly.scores.scorer import (
+    EMBEDDED,
+    SCORERS,
+    OtherFeaturesError,
+    Reference,
+    Scorer,
+    scorer_named,
+)
+
+logger = logging.getLogger(__name__)
+
+_MOST_EMBEDDED = 2**30  # bytes of embeddings that are saved
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +86,24 @@ class Learned:
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return what is too large for JSON, by name."""
-        return {
-            f"{number}/{name}": array
-            for number, item in enumerate(self.items.values())
-            for name, array in item.arrays().items()
-        }
+        """Return what is too large for JSON, by name; of embeddings the first ones, up to 1 GiB."""
+        found: dict[str, np.ndarray] = {}
+        embedded = left_out = 0
+        for number, item in enumerate(self.items.values()):
+            for name, array in item.arrays().items():
+                size = array.nbytes if EMBEDDED in name else 0
+                if embedded + size > _MOST_EMBEDDED:
+                    left_out += 1
+                    continue
+                embedded += size
+                found[f"{number}/{name}"] = array
+        if left_out:
+            logger.warning(
+                "%d sets of embedded windows are not saved: with them the folder would hold more than 1 GiB. They are "
+                "computed again when it is loaded.",
+                left_out,
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -148,25 +172,20 @@ class SavedDetector:
         return from_json(cls, record, where)
 
     def learned(self, arrays: Mapping[str, np.ndarray], model: AnomalyModel) -> Learned:
-        """Return the normal parts that were saved."""
-        scorer = self.scorer.built()
-        items = {}
-        for number, item in enumerate(self.items):
-            prefix = f"{number}/"
-            arrays_of_item = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
-            try:
-                _check_shape(item.item_id, arrays_of_item["values"], arrays_of_item["timestamps"], len(self.channels))
-                items[item.item_id] = restored_item(
-                    item.item_id, tuple(item.key), self.dated, arrays_of_item, scorer, model, self.contamination
-                )
-            except KeyError as error:
-                raise InputError(f"The arrays of item {item.item_id!r} lack {error}. Save the model again.") from error
-            except (TypeError, ValueError, IndexError, RuntimeError) as error:
-                raise InputError(f"The arrays of item {item.item_id!r} do not fit its scorer: {error}") from error
+        """Return the normal parts that were saved; embeddings that the model does not give are computed anew."""
+        try:
+            items = self._restored(arrays, model)
+        except OtherFeaturesError:
+            logger.warning(
+                "The saved embeddings of the normal part are not those of the model: another version embedded it, or "
+                "its weights were changed after it had learned. They are computed anew; the threshold stays as it was. "
+                "Fit the detector again to be sure of it."
+            )
+            items = self._restored({name: array for name, array in arrays.items() if EMBEDDED not in name}, model)
         return Learned(
             items=items,
             channels=tuple(self.channels),
-            scorer=scorer,
+            scorer=self.scorer.built(),
             contamination=self.contamination,
             false_alarm_rate=self.false_alarm_rate,
             threshold=self.threshold,
@@ -178,6 +197,25 @@ class SavedDetector:
             label_column=self.label_column,
             labelled=self.labelled,
         )
+
+    def _restored(self, arrays: Mapping[str, np.ndarray], model: AnomalyModel) -> dict[str, ItemScorer]:
+        scorer = self.scorer.built()
+        items = {}
+        for number, item in enumerate(self.items):
+            prefix = f"{number}/"
+            arrays_of_item = {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}
+            try:
+                _check_shape(item.item_id, arrays_of_item["values"], arrays_of_item["timestamps"], len(self.channels))
+                items[item.item_id] = restored_item(
+                    item.item_id, tuple(item.key), self.dated, arrays_of_item, scorer, model, self.contamination
+                )
+            except OtherFeaturesError:
+                raise
+            except KeyError as error:
+                raise InputError(f"The arrays of item {item.item_id!r} lack {error}. Save the model again.") from error
+            except (TypeError, ValueError, IndexError, RuntimeError) as error:
+                raise InputError(f"The arrays of item {item.item_id!r} do not fit its scorer: {error}") from error
+        return items
 
 
 def _check_shape(item: str, values: np.ndarray, timestamps: np.ndarray, channels: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -36,7 +36,13 @@ def remembered_embeddings() -> Iterator[None]:
 
 
 class WindowFeatures(Protocol):
-    """A map from windows to rows that distances are taken between."""
+    """A map from windows to rows that distances are taken between.
+
+    Attributes:
+        saved: whether the rows of what was learned are saved with it, since they take long to compute.
+    """
+
+    saved: ClassVar[bool]
 
     def __call__(self, windows: np.ndarray) -> Tensor:
         """Return features [K, E] of windows [K, W], in units of the normal part's deviation around its mean."""
@@ -48,6 +54,8 @@ class EmbeddedShape:
 
     One bank costs the same whatever the width, see `resampled`.
     """
+
+    saved: ClassVar[bool] = True
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
@@ -79,6 +87,8 @@ class EmbeddedShape:
 class RawShape:
     """Windows brought to mean 0 and deviation 1, at 64 of their steps: what a matrix profile compares."""
 
+    saved: ClassVar[bool] = False
+
     def __call__(self, windows: np.ndarray) -> Tensor:
         """Return vectors [K, 64] of about unit length; shorter windows have some of their steps twice."""
         picked = np.linspace(0, windows.shape[1] - 1, _RAW_STEPS).round().astype(int)
@@ -89,6 +99,8 @@ class RawShape:
 
 class LevelFeatures:
     """Mean, log deviation, highest and lowest value of each window: what instance normalisation takes away."""
+
+    saved: ClassVar[bool] = False
 
     def __call__(self, windows: np.ndarray) -> Tensor:
         """Return features [K, 4]."""

@@ -14,7 +14,7 @@ from tracetune.tasks.anomaly.scores.features import WindowFeatures
 from tracetune.tasks.anomaly.scores.gaps import filled_gaps, well_observed
 from tracetune.tasks.anomaly.scores.neighbours import nearest_distance
 from tracetune.tasks.anomaly.scores.scaling import LEAST_UNIT, Scaling, Spread, mean_of_known
-from tracetune.tasks.anomaly.scores.scorer import Calibration, Reference
+from tracetune.tasks.anomaly.scores.scorer import EMBEDDED, Calibration, OtherFeaturesError, Reference
 from tracetune.tasks.anomaly.scores.sliding import scattered_starts, spread, window_widths
 
 HELD_OUT_BLOCKS = 5
@@ -23,6 +23,8 @@ _MOST_NUMBERS = 2**24  # of one bank
 _WINDOWS_OVER_A_STEP = 8
 _BANK_WINDOWS_OVER_A_STEP = 32  # so that a later window finds a normal one at its own phase
 _LARGEST_SHARE = 4
+_PROBES = 8  # windows that are embedded again to see whether saved features are those of the model
+_ROUNDING = 1e-3  # of unit vectors, on another device
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,13 @@ class NeighbourScorer:
 
     @property
     def calibration(self) -> Calibration:
-        """Return spreads, normal scores and repeatability."""
+        """Return spreads, normal scores, repeatability, and features that took long to compute."""
+        rows = [bank.rows.numpy() for bank in self.banks] if self.features.saved else []
         return {
             "spreads": np.array([(each.middle, each.unit) for each in self.spreads]),
             "normal_scores": self.normal_scores,
             "repeatability": np.array([self.repeatability]),
+            **{f"{EMBEDDED}{number}": each for number, each in enumerate(rows)},
         }
 
     def held_out_scores(self) -> np.ndarray:
@@ -160,6 +164,7 @@ def fit_neighbour_scorer(
 
     Raises:
         InputError: fewer values than two windows, or no window of any width that is observed.
+        OtherFeaturesError: the calibration has features of windows that are not those of ``features``.
     """
     normal = np.asarray(normal, float)
     widths = window_widths(normal) if widths is None else tuple(widths)
@@ -176,7 +181,11 @@ def fit_neighbour_scorer(
             f"part with fewer gaps, or narrower windows ({argument('widths')})."
         )
     filled = filled_gaps(scaled, max(fitting))
-    banks = tuple(_bank(scaled, filled, width, features, neighbours, contamination, bank_size) for width in fitting)
+    known = calibration or {}
+    banks = tuple(
+        _bank(scaled, filled, width, features, neighbours, contamination, bank_size, known.get(f"{EMBEDDED}{number}"))
+        for number, width in enumerate(fitting)
+    )
     if calibration is not None:
         spreads = tuple(Spread(*map(float, each)) for each in calibration["spreads"])
         if len(spreads) != len(banks):
@@ -216,6 +225,7 @@ def _bank(
     neighbours: int,
     contamination: float,
     bank_size: int,
+    saved: np.ndarray | None,
 ) -> Bank:
     windows = _windows(filled, width)
     length = features(windows[_bank_starts(scaled, width)[:1]]).shape[1]
@@ -225,7 +235,22 @@ def _bank(
     starts = _bank_starts(scaled, width, max(fine, math.ceil((len(scaled) - width) / size)))
     side_by_side = len(scaled) // width
     nearest = max(min(neighbours, side_by_side // _LARGEST_SHARE), 1)  # far ones would count in a short part
-    return Bank(width, torch.as_tensor(starts), features(windows[starts]), nearest, contamination)
+    rows = features(windows[starts]) if saved is None else _checked_rows(saved, windows[starts], features)
+    return Bank(width, torch.as_tensor(starts), rows, nearest, contamination)
+
+
+def _checked_rows(saved: np.ndarray, windows: np.ndarray, features: WindowFeatures) -> Tensor:
+    """Return features [M, E] of windows [M, W] as they were saved.
+
+    Raises:
+        OtherFeaturesError: they are not the features of these windows, of which a few are computed again.
+    """
+    rows = torch.tensor(saved)
+    places = np.linspace(0, len(windows) - 1, _PROBES).astype(int)
+    found = features(windows[places])
+    if rows.shape != (len(windows), found.shape[1]) or not ((rows[places] - found).norm(dim=1) < _ROUNDING).all():
+        raise OtherFeaturesError("saved features of windows are not those of the model")
+    return rows
 
 
 def _bank_starts(scaled: np.ndarray, width: int, stride: int | None = None) -> np.ndarray:

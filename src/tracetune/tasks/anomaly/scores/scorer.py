@@ -16,11 +16,18 @@ from tracetune.tasks.anomaly.model import AnomalyModel
 Calibration = Mapping[str, np.ndarray]
 """Results of a fit on the scores of the normal part, by name; with them a fit need not be computed again."""
 
+EMBEDDED = "embedded."
+"""Names of a calibration that hold it are of features of the learned windows: it is whole without them too."""
+
 Reference = Literal["normal", "table"]
 """Compare windows with the normal part alone, or with the other windows of the scored table too."""
 
 Reads = Literal["nothing", "embeddings", "model"]
 """What scores depend on in a model: nothing, its embeddings of windows, or all weights of backbone and head."""
+
+
+class OtherFeaturesError(ValueError):
+    """Features in a calibration are not those that the model gives for the learned windows."""
 
 
 class ChannelScorer(Protocol):
@@ -95,10 +102,11 @@ class Scorer(Protocol):
             normal: [T] values, NaN where missing.
             model: to score with.
             contamination: share of the steps that may be anomalous all the same.
-            calibration: of an earlier fit to the same.
+            calibration: of an earlier fit to the same; features of windows in it may be left out (``EMBEDDED``).
 
         Raises:
             InputError: too few values, or a backbone that cannot do what this scorer needs.
+            OtherFeaturesError: the calibration has features that another model gave.
         """
         ...
 
