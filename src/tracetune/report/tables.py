@@ -122,19 +122,29 @@ def _columns(rows: Sequence[Row], columns: Sequence[str] | None) -> list[str]:
 
 
 def _lines(rows: Sequence[Row], columns: Sequence[str]) -> list[list[str]]:
-    """Return the cells of each row for reading; a column of days is written without its hours."""
+    """Return the cells of each row for reading; columns of days are without hours, of whole minutes without seconds."""
     days = {column for column in columns if all(_is_day(row.get(column)) for row in rows)}
-    return [
-        [str(row[name])[:10] if name in days and row.get(name) else format_value(row.get(name)) for name in columns]
-        for row in rows
-    ]
+    minutes = {column for column in columns if all(_is_minute(row.get(column)) for row in rows)}
+
+    def cell(name: str, value: object) -> str:
+        if not isinstance(value, datetime) or name not in minutes:
+            return format_value(value)
+        return str(value)[:10] if name in days else value.isoformat(" ", "minutes")
+
+    return [[cell(name, row.get(name)) for name in columns] for row in rows]
 
 
 def _is_day(value: object) -> bool:
     """Return whether a value is midnight of a day without a zone; what is absent may be one."""
+    midnight = value is None or (isinstance(value, datetime) and value.tzinfo is None and value.time() == time())
+    return midnight and _is_minute(value)
+
+
+def _is_minute(value: object) -> bool:
+    """Return whether a value is a time at the beginning of a minute; what is absent may be one."""
     if value is None or not isinstance(value, datetime):
         return value is None
-    return value == value and value.tzinfo is None and value.time() == time()  # NaT is no time, nor itself
+    return value == value and value == value.replace(second=0, microsecond=0)  # NaT is no time, nor itself
 
 
 def _is_numeric(rows: Sequence[Row], column: str) -> bool:

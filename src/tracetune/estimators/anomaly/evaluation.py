@@ -35,7 +35,7 @@ def evaluate_scores(
     Raises:
         InputError: labels that cannot be used, named by their series; or no series with both kinds of them.
     """
-    if not any(map(_has_both, labels)):
+    if not any(map(has_both, labels)):
         kind = "anomalous" if labels[0].any() else "normal"
         alone = f"only {kind} ones in series {panel.series[0].item_id!r}"
         more = f", nor both in any of the {len(panel) - 1:,} others" if len(panel) > 1 else ""
@@ -71,7 +71,7 @@ def left_out(panel: Panel, labels: Sequence[np.ndarray]) -> list[Remark]:
     """Return a remark for each kind of label that some series have alone: most metrics need both kinds."""
     alone: dict[bool, list[str]] = {False: [], True: []}
     for series, marked in zip(panel, labels, strict=True):
-        if not _has_both(marked):
+        if not has_both(marked):
             alone[bool(marked.any())].append(series.item_id)
     remarks = []
     for anomalous, names in alone.items():
@@ -100,13 +100,14 @@ def other_labels(learned: "Learned", label_column: str) -> list[Remark]:
     ]
 
 
-def _has_both(labels: np.ndarray) -> bool:
+def has_both(labels: np.ndarray) -> bool:
+    """Return whether labels [T] are of both kinds: what scores are measured by."""
     return bool(labels.any() and not labels.all())
 
 
 def _metrics(scores: np.ndarray, labels: np.ndarray, window: int, item_id: str) -> dict[str, float]:
     """Return every metric of one series' scores [T], NaN where its labels [T] are of one kind only."""
-    if not _has_both(labels):
+    if not has_both(labels):
         return dict.fromkeys(METRICS, np.nan)
     try:
         return anomaly_metrics(scores, labels, window)
@@ -120,7 +121,7 @@ def _at_threshold(alarm: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     NaN is what labels of one kind only do not tell.
     """
     hits, false_alarms = float((alarm & labels).sum()), float(alarm[~labels].mean()) if not labels.all() else np.nan
-    if not _has_both(labels):
+    if not has_both(labels):
         return dict.fromkeys(_AT_THRESHOLD, np.nan) | {"false alarms": false_alarms}
     return {
         "precision": hits / alarm.sum() if alarm.any() else np.nan,

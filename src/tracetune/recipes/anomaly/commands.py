@@ -9,8 +9,9 @@ from tracetune.data.panels import Panel
 from tracetune.data.table_files import marks_in_words, write_frame
 from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
 from tracetune.estimators.anomaly.card import compared_by
+from tracetune.estimators.anomaly.evaluation import has_both
 from tracetune.estimators.anomaly.thresholds import RollingQuantile, Threshold
-from tracetune.recipes.anomaly.report import event_rows, metric_rows, series_counted
+from tracetune.recipes.anomaly.report import events_table, metric_rows, series_counted
 from tracetune.recipes.anomaly.settings import (
     UNTUNED,
     DetectConfig,
@@ -51,7 +52,7 @@ def finetune(config: FinetuneConfig) -> AnomalyDetector:
         if is_main_process():
             assert config.run.output is not None, "checked with the configuration"
             tuned.save_pretrained(config.run.output)
-            _report(tuned, config, config.run.output, labelled=labels is not None)
+            _report(tuned, config, config.run.output, measurable=labels is not None and any(map(has_both, labels)))
     return tuned
 
 
@@ -80,7 +81,8 @@ def detect(config: DetectConfig) -> pd.DataFrame:
     if run.plot is not None:
         figure = detector.plot(panel, threshold, reference=reference)
         write_plot(figure, run.plot, f"Events in {config.source.name}", {"Events": events})
-    print_table("Events", event_rows(events.head(20)))
+    if len(events):
+        print_table(*events_table(events))
     found = f"{len(events)} event{'' if len(events) == 1 else 's'}"
     written = f"Written to {run.output}{marks_in_words(panel.origin.marks, run.output)}"
     console.print(f"{found} in {len(scores):,} steps. {written}.", markup=False)
@@ -141,10 +143,10 @@ def _evidence(tuned: AnomalyDetector) -> str:
     return f", from {known.rows:,} normal rows{events}"
 
 
-def _report(tuned: AnomalyDetector, config: FinetuneConfig, output: str, *, labelled: bool) -> None:
+def _report(tuned: AnomalyDetector, config: FinetuneConfig, output: str, *, measurable: bool) -> None:
     assert tuned.trace is not None, "it was fitted"
     if tuned.trace["method"] is not None:
         print_candidates(f"Losses on validation ({compared_by(tuned.trace)})", tuned.trace)
     Console(highlight=False).print(f"Alarms are raised above a score of {tuned.threshold:.4g}{_evidence(tuned)}.")
-    verbs = ["detect", "evaluate"] if labelled else ["detect"]
+    verbs = ["detect", "evaluate"] if measurable else ["detect"]
     print_next_commands(config.source, output, dict.fromkeys(verbs, ()), seen=True)

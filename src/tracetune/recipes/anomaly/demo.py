@@ -9,7 +9,7 @@ from tracetune.data.table_files import write_frame
 from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import method_named
-from tracetune.recipes.anomaly.report import event_rows, metric_rows
+from tracetune.recipes.anomaly.report import events_table, metric_rows
 from tracetune.recipes.anomaly.settings import UNTUNED, DemoConfig
 from tracetune.recipes.demo_commands import DemoCommands, print_demo_commands
 from tracetune.report.tables import print_table
@@ -43,7 +43,7 @@ def demo(config: DemoConfig) -> pd.DataFrame:
         write_frame(reloaded.detect(test), folder / "scores.csv")
         write_frame(events, folder / "events.csv")
         reloaded.plot(test, path=folder / "events.png")
-    print_table("Events", event_rows(events))
+    print_table(*events_table(events))
     print_table(
         "Beside the strong El Niños of 1982 and 1997",
         metric_rows(reloaded.evaluate(frame[frame["time"].dt.year >= _FIRST_TEST_YEAR])),

@@ -5,9 +5,20 @@ import pandas as pd
 from tracetune.report.tables import frame_rows
 
 
-def event_rows(events: pd.DataFrame) -> list[dict[str, object]]:
-    """Return what fits on a terminal of events: without the times of their runs of alarms, the last two columns."""
-    return frame_rows(events.iloc[:, :-2])
+_MOST_EVENTS = 20
+
+
+def events_table(events: pd.DataFrame) -> tuple[str, list[dict[str, object]]]:
+    """Return a title and the first rows of events, as they fit on a terminal.
+
+    The times of their runs of alarms, the last two columns, are left out, and a zone stands in the title.
+    """
+    shown = events.iloc[:_MOST_EVENTS, :-2]
+    zoned = shown.select_dtypes("datetimetz")
+    zones = {str(column.dt.tz) for _, column in zoned.items()}
+    title = "Events" if len(events) <= _MOST_EVENTS else f"Events, the first {_MOST_EVENTS}"
+    title += f", times in {', '.join(sorted(zones))}" if zones else ""
+    return title, frame_rows(shown.assign(**{str(name): each.dt.tz_localize(None) for name, each in zoned.items()}))
 
 
 def series_counted(found: pd.DataFrame) -> str:
