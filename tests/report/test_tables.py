@@ -49,15 +49,17 @@ def test_a_markdown_table_is_aligned_and_escaped():
     ]
 
 
-def test_days_are_written_without_hours_unless_some_have_one():
+def test_times_are_written_without_what_all_of_a_column_lack():
     days = pd.to_datetime(["2024-01-01", "2024-02-01"])
     hours = days + pd.to_timedelta([0, 6], "h")
     gaps = pd.Series([days[0], pd.NaT])
     rows = pd.DataFrame({"day": days, "hour": hours, "zoned": days.tz_localize("UTC"), "gap": gaps}).to_dict("records")
     lines = markdown_table(rows).splitlines()
     assert lines[2].split(" | ")[0].strip("| ") == "2024-01-01"
-    assert "2024-02-01 06:00:00" in lines[3] and "2024-01-01 00:00:00 |" in lines[2]
-    assert "2024-01-01 00:00:00+00:00" in lines[2] and "NaT" in lines[3]
+    assert "2024-02-01 06:00 |" in lines[3] and "2024-01-01 00:00 |" in lines[2]
+    assert "2024-01-01 00:00+00:00" in lines[2] and "NaT" in lines[3] and "2024-01-01 00:00:00 |" in lines[2]
+    seconds = [{"time": time} for time in days + pd.to_timedelta([0, 6], "s")]
+    assert "2024-01-01 00:00:00" in markdown_table(seconds) and "2024-02-01 00:00:06" in markdown_table(seconds)
 
 
 def test_columns_can_be_chosen():

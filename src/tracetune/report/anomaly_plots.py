@@ -1,5 +1,6 @@
 """Pictures of series with the scores of their steps: what raised an alarm, and when."""
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,9 @@ from tracetune.report.figures import (
 from tracetune.report.forecast_plots import MOST_PANELS
 
 _ALARM, _LABELLED = "#d1242f", "#bf8700"
-_MOST_POINTS = 4000
-_MOST_CHANNELS = 4
+_MOST_STRETCHES = 1000  # of a long series; of each are drawn the highest score and the extreme values
+_LONGEST_NAME = 18
+MOST_CHANNELS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,21 +35,25 @@ class AnomalyPanel:
 
     Attributes:
         title: stands above it.
-        timestamps: [T], dates or numbers.
-        values: [C, T], NaN where missing; the first four channels are drawn, each by its own range.
+        timestamps: [T], dates by the clock of the source, or numbers.
+        channels: names of the channels to draw, at most four.
+        values: of these, NaN where missing, [channels, T]; several are drawn below each other, each by its own range.
         score: [T], NaN where there is none.
         threshold: [T].
         events: first steps, and those after the last.
         labelled: of the anomalies by labels, likewise; a bar above the scores.
+        left_out: how many channels are not drawn.
     """
 
     title: str
     timestamps: np.ndarray
+    channels: tuple[str, ...]
     values: np.ndarray
     score: np.ndarray
     threshold: np.ndarray
     events: tuple[tuple[int, int], ...]
     labelled: tuple[tuple[int, int], ...] = ()
+    left_out: int = 0
 
 
 def anomaly_figure(panels: Sequence[AnomalyPanel], title: str = "", path: str | Path | None = None) -> Figure:
@@ -76,13 +82,11 @@ def _draw(panel: AnomalyPanel, above: Axes, below: Axes) -> None:
     kept = _kept_steps(panel)
     times = panel.timestamps[kept]
     several = len(panel.values) > 1
-    for place, row in enumerate(panel.values[:_MOST_CHANNELS]):
+    for place, row in enumerate(panel.values):
         above.plot(times, _stacked(row, place)[kept] if several else row[kept], color=INK, linewidth=0.8)
-    if several:
-        above.set_yticks([])
     note = f"{len(panel.events)} event{'' if len(panel.events) == 1 else 's'}"
-    if len(panel.values) > _MOST_CHANNELS:
-        note += f", {_MOST_CHANNELS} of {len(panel.values)} channels"
+    if panel.left_out:
+        note += f", {len(panel.values)} of {len(panel.values) + panel.left_out} channels"
     above.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold", color=INK)
     above.set_title(note, loc="right", fontsize=8.5, color=GREY)
     below.plot(times, panel.score[kept], color=BLUE, linewidth=0.9, label="score")
@@ -91,9 +95,9 @@ def _draw(panel: AnomalyPanel, above: Axes, below: Axes) -> None:
     last = len(panel.timestamps) - 1
     for start, stop in panel.events:
         span = panel.timestamps[start], panel.timestamps[min(stop, last)]
-        above.axvspan(*span, color=_ALARM, alpha=0.18, lw=0)
-        below.axvspan(*span, color=_ALARM, alpha=0.18, lw=0, label="event")
-    for start, stop in panel.labelled:  # a bar has an edge, so that a single step shows
+        for axes in (above, below):
+            axes.axvspan(*span, facecolor=(_ALARM, 0.18), edgecolor=(_ALARM, 0.4), lw=0.8, label="event")
+    for start, stop in panel.labelled:  # bars and events have an edge, so that a single step shows
         span = panel.timestamps[start], panel.timestamps[min(stop, last)]
         below.axvspan(*span, ymin=0.9, color=_LABELLED, lw=1.2, label="labelled anomaly")
     above.sharex(below)
@@ -104,16 +108,19 @@ def _draw(panel: AnomalyPanel, above: Axes, below: Axes) -> None:
         axes.tick_params(colors=INK, labelsize=8)
         axes.margins(x=0.01)
     plain_ticks(below)
+    if several:
+        names = [textwrap.shorten(name, _LONGEST_NAME, placeholder="…") for name in panel.channels]
+        above.set_yticks([0.45 - place for place in range(len(names))], names)
 
 
 def _kept_steps(panel: AnomalyPanel) -> np.ndarray:
     """Return the steps to draw: of many, those where a stretch has its highest score and its extreme values."""
     length = len(panel.score)
-    if length <= _MOST_POINTS:
+    if length <= 4 * _MOST_STRETCHES:
         return np.arange(length)
-    borders = np.linspace(0, length, _MOST_POINTS // 4 + 1).astype(int)[:-1]
+    borders = np.linspace(0, length, _MOST_STRETCHES + 1).astype(int)[:-1]
     found = [borders]
-    for row, sign in [(panel.score, 1), (panel.values[0], 1), (panel.values[0], -1)]:
+    for row, sign in [(panel.score, 1), *((row, sign) for row in panel.values for sign in (1, -1))]:
         filled = sign * np.nan_to_num(row, nan=-sign * np.inf)
         highest = np.repeat(np.maximum.reduceat(filled, borders), np.diff(np.append(borders, length)))
         at = np.flatnonzero(filled == highest)

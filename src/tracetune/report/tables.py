@@ -136,8 +136,9 @@ def _lines(rows: Sequence[Row], columns: Sequence[str]) -> list[list[str]]:
 
 def _is_day(value: object) -> bool:
     """Return whether a value is midnight of a day without a zone; what is absent may be one."""
-    midnight = value is None or (isinstance(value, datetime) and value.tzinfo is None and value.time() == time())
-    return midnight and _is_minute(value)
+    if not isinstance(value, datetime) or not _is_minute(value):
+        return value is None
+    return value.tzinfo is None and value.time() == time()
 
 
 def _is_minute(value: object) -> bool:

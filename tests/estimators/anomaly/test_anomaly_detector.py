@@ -279,3 +279,14 @@ def test_a_constant_column_that_is_left_out_is_told_of(base: AnomalyDetector, ca
     assert named.channels == ("a", "b", "valve") and "left out, as constant" not in caplog.text
     found.evaluate(frame)
     assert "left out, as constant" not in caplog.text
+
+
+def test_pictures_show_the_channels_of_the_events_by_the_clock_of_the_table(base: AnomalyDetector) -> None:
+    times = pd.date_range("2024-01-01", periods=900, freq="h", tz="Asia/Tokyo")
+    frame = pd.DataFrame({"time": times} | {f"c{number}": season(900, number) for number in range(6)})
+    detector = base.fit(frame[:600], scorer="windows")
+    frame.loc[700:720, "c5"] = 4.0
+    above = detector.plot(frame[600:]).axes[0]
+    assert [label.get_text() for label in above.get_yticklabels()] == ["c0", "c1", "c2", "c5"]
+    assert above.get_title("right").endswith("4 of 6 channels")
+    assert str(above.lines[3].get_xdata()[0])[:16] == "2024-01-26T00:00"  # 15:00 of the day before in UTC

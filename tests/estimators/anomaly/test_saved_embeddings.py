@@ -1,4 +1,4 @@
-"""The embedded windows of a normal part in a saved folder: no second embedding, and what is not of the model is not used."""
+"""The embedded windows of a normal part in a saved folder: read, left out, or not those of the model."""
 
 import logging
 from pathlib import Path

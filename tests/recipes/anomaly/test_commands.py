@@ -159,3 +159,23 @@ def test_labels_in_words(
     assert not Path("other").exists()
     with pytest.raises(InputError, match="Expected a column of labels 'lable'"):
         run("finetune words.csv --task anomaly --model base --label-column lable --output other")
+
+
+def test_what_is_printed_fits_and_what_is_proposed_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels that are all normal measure nothing; times with a zone stand in a terminal of 80 columns unbroken."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    save_tiny(tmp_path / "base")
+    zoned = table(500).assign(time=lambda frame: frame.time.dt.tz_localize("Asia/Tokyo")).drop(columns="machine")
+    zoned.to_csv("test.csv", index=False)
+    zoned.assign(b=zoned.b - 40 * zoned.label, label=0).to_csv("train.csv", index=False)
+    run("finetune train.csv --task anomaly --model base --scorer windows --output run --device cpu")
+    proposed = capsys.readouterr().out
+    assert "tracetune detect train.csv" in proposed and "tracetune evaluate" not in proposed
+    run("detect test.csv --model run --output scores.csv --events events.csv")
+    said = capsys.readouterr().out
+    start = pd.read_csv("events.csv")["start"][0]
+    assert "Events, times in UTC+09:00" in said and start.endswith(":00+09:00")
+    assert f" {start[:16]}  " in said and max(map(len, said.partition("Events")[2].splitlines()[:6])) <= 80

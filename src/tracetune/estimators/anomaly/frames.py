@@ -21,7 +21,7 @@ from tracetune.estimators.anomaly.events import events_of
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.index_columns import index_columns
 from tracetune.estimators.series_arrays import if_time_first, numbers_of, question_order, refuse_infinite
-from tracetune.report.anomaly_plots import AnomalyPanel
+from tracetune.report.anomaly_plots import MOST_CHANNELS, AnomalyPanel
 from tracetune.report.forecast_plots import MOST_PANELS
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ def frame_of_events(panel: Panel, found: Sequence[Scores], items: Sequence["Item
             times.append(scores.series.timestamps[places])
             rows["steps"].append(event.stop - event.start)
             rows["score"].append(float(scores.total[event.peak]))
-            rows["channel"].append(panel.channels[int(np.nanargmax(scores.channels[:, event.peak]))])
+            rows["channel"].append(panel.channels[_peak_channel(scores, event.peak)])
     columns: dict[str, object] = {
         name: np.repeat(item_keys(panel, index), counts) for index, name in enumerate(panel.origin.id_columns)
     }
@@ -232,16 +232,35 @@ def drawn_panels(
 
 
 def _drawn(panel: Panel, scores: Scores, item: "ItemScorer", labelled: Sequence[tuple[int, int]]) -> AnomalyPanel:
-    series = scores.series
+    series, count = scores.series, len(panel.channels)
+    events = events_of(scores, item)
+    of_peaks = [
+        _peak_channel(scores, event.peak) for event in sorted(events, key=lambda event: -scores.total[event.peak])
+    ]
+    drawn = sorted(list(dict.fromkeys([*of_peaks, *range(count)]))[:MOST_CHANNELS])
     return AnomalyPanel(
-        title=series.item_id if len(panel) > 1 else ", ".join(map(str, panel.channels[:3])),
-        timestamps=series.timestamps,
-        values=series.values,
+        title=series.item_id if len(panel) > 1 else str(panel.channels[0]) if count == 1 else "",
+        timestamps=_shown_times(panel, series.timestamps),
+        channels=tuple(str(panel.channels[number]) for number in drawn),
+        values=series.values[drawn],  # noqa: PD011
         score=scores.total,
         threshold=scores.threshold,
-        events=tuple((event.start, event.stop) for event in events_of(scores, item)),
+        events=tuple((event.start, event.stop) for event in events),
         labelled=tuple((start, stop) for start, stop in labelled),
+        left_out=count - len(drawn),
     )
+
+
+def _peak_channel(scores: Scores, step: int) -> int:
+    """Return the number of the channel with the highest score at a step."""
+    return int(np.nanargmax(scores.channels[:, step]))
+
+
+def _shown_times(panel: Panel, timestamps: np.ndarray) -> np.ndarray:
+    """Return times [T] as the clock of the source shows them; counted steps as they are."""
+    times = clock_times(panel, timestamps)
+    zoned = isinstance(times.dtype, pd.DatetimeTZDtype)
+    return (times.dt.tz_localize(None) if zoned else times).to_numpy()
 
 
 def _panel_of_arrays(arrays: Sequence[np.ndarray]) -> Panel:
