@@ -70,12 +70,21 @@ def _called(scored: ScoredModules) -> str:
     return scored.name if scored.trace is None else f"the model that was fine-tuned from {scored.name}"
 
 
-class Estimator(Protocol):
-    """An estimator of any task, whose LoRA modules can be scored."""
+class EstimatorParts(Protocol):
+    """What estimators of all tasks have: a record of the fit if there was one, the foundation model, a device."""
 
     trace: JsonObject | None
     base_name: str
     device: torch.device
+
+    @property
+    def model(self) -> nn.Module | None:
+        """Return the model that was fitted; before the fit None, or the foundation model."""
+        ...
+
+
+class Estimator(EstimatorParts, Protocol):
+    """An estimator of any task, whose LoRA modules can be scored."""
 
     def scored_modules(self, data: Any, labels: Any, config: FitConfig | None, **reading: Any) -> ScoredModules:
         """Return the modules that are scored, and the part of the data; see `module_importance`."""
@@ -87,7 +96,12 @@ def lora_config() -> FitConfig:
 
 
 def scored(
-    estimator: Estimator, task: Task, backbone: Backbone, model: nn.Module | None, data: TrainingData, config: FitConfig
+    estimator: EstimatorParts,
+    task: Task,
+    backbone: Backbone,
+    model: nn.Module | None,
+    data: TrainingData,
+    config: FitConfig,
 ) -> ScoredModules:
     """Return the modules of an estimator to score, with its record, its name and its device."""
     return ScoredModules(

@@ -1,20 +1,18 @@
 """Modules of an anomaly detector to score for importance, and the windows that scores are measured on."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tracetune.data.reading.labels import LABEL_COLUMN
+from tracetune.estimators.anomaly.detector_parts import DetectorParts
 from tracetune.estimators.anomaly.fit import config_of_loss, normal_samples
 from tracetune.estimators.anomaly.frames import AnomalyLabels, normal_part, require_channels
 from tracetune.estimators.scored_modules import ScoredModules, lora_config, scored
 from tracetune.fitting.config import FitConfig
 from tracetune.tasks.anomaly.model import RECONSTRUCTION, AnomalyDetection
 
-if TYPE_CHECKING:
-    from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
-
 
 def scored_detector(
-    detector: "AnomalyDetector",
+    detector: DetectorParts,
     data: Any,
     labels: AnomalyLabels = None,
     config: FitConfig | None = None,

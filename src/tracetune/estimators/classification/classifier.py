@@ -384,7 +384,7 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
         self, data: Any, labels: Any = None, config: FitConfig | None = None, **reading: Any
     ) -> ScoredModules:
         """Return the modules that `module_importance` scores, and on which part of the data."""
-        return scored_classifier(self, data, labels, config, **reading)
+        return scored_classifier(self, self.context_length, data, labels, config, **reading)
 
     def _inputs(self, series: list[np.ndarray]) -> LabelledSeries:
         """Return series as the model takes them, without labels."""

@@ -1,11 +1,14 @@
 """Modules of a classifier to score for importance, and the series that scores are measured on."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
+from tracetune.backbones.backbone import Backbone
 from tracetune.data.reading.sources import ReadingKeywords
+from tracetune.estimators.backbone_estimator import BackboneEstimator
 from tracetune.estimators.classification.config import classifier_config
 from tracetune.estimators.classification.labelled_tables import is_table, labelled_samples
+from tracetune.estimators.classification.record import ClassifierRecord
 from tracetune.estimators.labelled import checked_samples, class_numbers, require_classes
 from tracetune.estimators.scored_modules import ScoredModules, scored
 from tracetune.fitting.config import FitConfig
@@ -15,12 +18,10 @@ from tracetune.tasks.classification.scales import resampled, usable_scales
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
 from tracetune.tasks.task import TrainingData, task_model_of
 
-if TYPE_CHECKING:
-    from tracetune.estimators.classification.classifier import Classifier
-
 
 def scored_classifier(
-    classifier: "Classifier",
+    classifier: BackboneEstimator[Backbone, ClassifierRecord],
+    context_length: int,
     data: Any,
     labels: Any = None,
     config: FitConfig | None = None,
@@ -37,9 +38,9 @@ def scored_classifier(
     numbers, classes = class_numbers(given, len(series), None if record is None else record.classes)
     require_classes(classes, "series")
     if record is None:
-        channels, context, name = len(series[0]), classifier.context_length, classifier.base_name
-        task = Classification(len(classes), channels, context, name, (1.0,) * len(classes))
-        scales = usable_scales(classifier.backbone, (config.head or task.default_head).scales, context)
+        channels, name = len(series[0]), classifier.base_name
+        task = Classification(len(classes), channels, context_length, name, (1.0,) * len(classes))
+        scales = usable_scales(classifier.backbone, (config.head or task.default_head).scales, context_length)
         samples = LabelledSeries(resampled(series, scales.resolution), numbers)
         train, held_out = next(hold_out(samples, 1, validation_share, config.training.seed))
         found = TrainingData(samples.rows(train), samples.rows(held_out))

@@ -252,7 +252,7 @@ class Forecaster(ForecasterParts):
         """Return the modules that `module_importance` scores, and on which part of the data."""
         validation = "rolling" if config is None else config.validation
         parts = split_frames(data, None, self.context_length, self.prediction_length, validation, **reading)
-        return scored_forecaster(self, parts, config)
+        return scored_forecaster(self, self.forecast_model, parts, config)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write the fine-tuned model: its weights, a model card and trace.json; whole or not at all.

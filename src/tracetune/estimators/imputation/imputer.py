@@ -313,10 +313,17 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         return fill_figure(series_to_draw(shown, cache(of_series), intervals, whole), path)
 
     def scored_modules(
-        self, data: Any, labels: None = None, config: FitConfig | None = None, **reading: Any
+        self,
+        data: Any,
+        labels: None = None,
+        config: FitConfig | None = None,
+        *,
+        season: int | None = None,
+        **reading: Any,
     ) -> ScoredModules:
         """Return the modules that `module_importance` scores, and on which part of the data."""
-        return scored_imputer(self, data, config, **reading)
+        panel = panel_from_frame(data, remembered=self.remembered, every_channel=True, **reading)
+        return scored_imputer(self, self.context_length, panel, config, season)
 
     def _source(self, df: FrameSource, **columns: Unpack[ReadingKeywords]) -> SourceTable:
         source = read_source(df, keyword_options(columns), self.remembered)

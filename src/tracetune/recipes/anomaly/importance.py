@@ -2,7 +2,6 @@
 
 from tracetune.data.reading.labels import LABEL_COLUMN
 from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
-from tracetune.estimators.anomaly.scored import scored_detector
 from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.recipes.anomaly.settings import ImportanceConfig
 from tracetune.recipes.importance import lora_fit, score_and_report
@@ -18,6 +17,6 @@ def importance(config: ImportanceConfig) -> list[Importance]:
         settings = lora_fit(config.lora, config.training, config.scoring)
         label_column = config.label_column or (LABEL_COLUMN if detector.learned is None else detector.label_column)
         panel, labels = config.source.labelled(label_column, remembered)
-        return scored_detector(detector, panel, labels, settings, loss=config.loss, label_column=label_column)
+        return detector.scored_modules(panel, labels, settings, loss=config.loss, label_column=label_column)
 
     return score_and_report(config, config.scoring, load)

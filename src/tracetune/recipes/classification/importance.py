@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.config import classifier_config
-from tracetune.estimators.classification.scored import scored_classifier
 from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.fitting.methods.lora import Lora
 from tracetune.recipes.classification.settings import ImportanceConfig
@@ -32,8 +31,7 @@ def importance(config: ImportanceConfig) -> list[Importance]:
                 seed=scoring.seed,
             ),
         )
-        return scored_classifier(
-            classifier,
+        return classifier.scored_modules(
             config.source.path,
             config=settings,
             label_column=config.source.label_column,

@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from tracetune.estimators.forecasting.fit_data import DividedPanel, split_frames
+from tracetune.data.splits import DividedPanel
 from tracetune.estimators.forecasting.forecaster import Forecaster
-from tracetune.estimators.forecasting.scored import scored_forecaster
 from tracetune.estimators.saved_model import is_saved_model
 from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.recipes.forecasting.settings import ImportanceConfig
@@ -30,9 +29,7 @@ def importance(config: ImportanceConfig) -> list[Importance]:
             train_stride=windows.train_stride,
         )
         if config.source.dataset is not None:
-            return scored_forecaster(forecaster, DividedPanel(*config.source.known_split()), settings)
-        panel = config.source.panel(forecaster.remembered)
-        parts = split_frames(panel, None, forecaster.context_length, forecaster.prediction_length)
-        return scored_forecaster(forecaster, parts, settings)
+            return forecaster.scored_modules(DividedPanel(*config.source.known_split()), config=settings)
+        return forecaster.scored_modules(config.source.panel(forecaster.remembered), config=settings)
 
     return score_and_report(config, config.scoring, load)

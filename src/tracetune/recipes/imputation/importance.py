@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from tracetune.estimators.imputation.imputer import Imputer
-from tracetune.estimators.imputation.scored import scored_imputer
 from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.heads.imputation import ImputationHeadConfig
 from tracetune.recipes.importance import lora_fit, score_and_report
@@ -20,8 +19,7 @@ def importance(config: ImportanceConfig) -> list[Importance]:
         settings = replace(
             lora_fit(config.lora, config.training, config.scoring), head=ImputationHeadConfig(config.gaps.related)
         )
-        return scored_imputer(
-            imputer, config.source.panel(imputer.remembered, every_channel=True), settings, season=scored.season
-        )
+        panel = config.source.panel(imputer.remembered, every_channel=True)
+        return imputer.scored_modules(panel, config=settings, season=scored.season)
 
     return score_and_report(config, config.scoring, load)
