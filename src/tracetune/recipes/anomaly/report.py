@@ -4,7 +4,6 @@ import pandas as pd
 
 from tracetune.report.tables import frame_rows
 
-
 _MOST_EVENTS = 20
 
 
