@@ -10,6 +10,11 @@ Before: peaks over threshold (Grimshaw's fit) on the scores of the learned rows,
 not overlap it. After: what `AnomalyDetector` does, see docs/anomaly.md.
 
     python -m benchmarks.anomaly_thresholds --cells runs/anomaly_thresholds --output docs/results/anomaly_thresholds.md
+
+With ``--simulated``, three kinds of series that no rule was chosen by, of 500 to 50,000 learned rows and several seeds,
+and 10,000 later rows each; what is written is a section of the page.
+
+    python -m benchmarks.anomaly_thresholds --simulated --seeds 6 --cells runs/anomaly_simulated --output section.md
 """
 
 import argparse
@@ -19,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.signal import lfilter
 
 from benchmarks.anomaly_table import ucr
 from benchmarks.common import commit, flags, grouped, processor_name
@@ -32,6 +38,10 @@ from tracetune.report.tables import markdown_table
 FILES = ("112", "115", "130", "136", "141", "157", "162", "174")
 RATES = (0.001, 0.01)
 LEARNED = 0.6
+SIMULATED = ("autoregressive, heavy tails", "walk with a day", "counts")
+LENGTHS = (500, 2_000, 10_000, 50_000)
+LONG = 10_000  # rows; longer parts have a third of the seeds
+LATER = 10_000
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,30 @@ def synthetic(family: str, seed: int, steps: int = 4000) -> np.ndarray:
     return season + level + 0.1 * generator.standard_normal(steps)
 
 
-def run(part: Part, scorer: str, base: AnomalyDetector, learned: int | None) -> dict[str, Any]:
-    """Learn the first part of a series, score the rest, and count the false alarms of both rules."""
+def simulated_parts(seeds: int) -> Iterator[tuple[Part, int]]:
+    """Return series of the kinds in ``SIMULATED`` with how many of their rows are learned."""
+    for family in SIMULATED:
+        for learned in LENGTHS:
+            for seed in range(seeds if learned <= LONG else max(seeds // 3, 1)):
+                name = f"{family.replace(',', '')} {learned} {seed}"
+                yield Part(family, name, simulated(family, seed, learned + LATER)), learned
+
+
+def simulated(family: str, seed: int, steps: int) -> np.ndarray:
+    """Return a series [T]: AR(1) of .9 with innovations of Student's t(3); a random walk of a tenth of the amplitude a
+    step with a day of 24 steps; or Poisson counts around a mean that goes from 2 to 10 and back in 24 steps.
+    """
+    generator = np.random.default_rng(seed)
+    day = np.sin(2 * np.pi * np.arange(steps) / 24)
+    if family == "counts":
+        return generator.poisson(6 + 4 * day).astype(float)
+    if family == "walk with a day":
+        return day + np.cumsum(0.1 * generator.standard_normal(steps))
+    return lfilter([1.0], [1.0, -0.9], generator.standard_t(3, steps))
+
+
+def run(part: Part, scorer: str, base: AnomalyDetector, learned: int | None, *, both: bool = True) -> dict[str, Any]:
+    """Learn the first part of a series, score the rest, and count the false alarms of both rules, or of the new one."""
     border = learned or round(LEARNED * len(part.normal))
     detector = base.fit(part.normal[:border], scorer=scorer, false_alarm_rate=RATES[0])
     assert detector.learned is not None
@@ -85,8 +117,11 @@ def run(part: Part, scorer: str, base: AnomalyDetector, learned: int | None) -> 
     rows = []
     for rate in RATES:
         after = alarm_threshold([held_out], [item.reach], rate)
-        before = peaks_over_threshold(scores[left], rate, max(0.02, 2 * rate, 10 / left.sum()))
-        for rule, threshold in (("before", before), ("after", after.value)):
+        thresholds = {"after": after.value}
+        if both:
+            before = peaks_over_threshold(scores[left], rate, max(0.02, 2 * rate, 10 / left.sum()))
+            thresholds = {"before": before, **thresholds}
+        for rule, threshold in thresholds.items():
             row = {"rule": rule, "stated": rate, "threshold": threshold, "measured": float((later > threshold).mean())}
             found = None if odd is None else bool((odd > threshold).any())
             rows.append(row | {"anomaly": found, "rows": after.rows, "events": after.events})
@@ -121,14 +156,11 @@ def markdown(cells: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
             line[f"threshold {row['rule']}"] = f"{row['threshold']:.2f}"
             line[f"false alarms {row['rule']}"] = f"{row['measured']:.2%}"
         lines.append(line)
-    left_out = ("cells", "output", "page_only")
-    told = {name: value for name, value in vars(arguments).items() if name not in left_out and value is not None}
-    command = f"python -m benchmarks.anomaly_thresholds {flags(argparse.Namespace(**told))}"
     commits = ", ".join(sorted({cell["commit"] for cell in cells}))
     return (
         "\n\n".join(
             [
-                f"`{command}` at commit {commits}, on {processor_name()}",
+                f"`{command_line(arguments)}` at commit {commits}, on {processor_name()}",
                 "# Alarms at a stated rate",
                 "\n\n".join(part.replace("\n", " ") for part in (__doc__ or "").split("\n\n")[1:3]),
                 "## Mean by family",
@@ -141,12 +173,47 @@ def markdown(cells: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
     )
 
 
+def command_line(arguments: argparse.Namespace) -> str:
+    """Return the command that makes the page, without where its files are."""
+    left_out = ("cells", "output", "page_only")
+    told = {name: value for name, value in vars(arguments).items() if name not in left_out and value}
+    switch = " --simulated" if told.pop("simulated", False) else ""
+    return f"python -m benchmarks.anomaly_thresholds{switch} {flags(argparse.Namespace(**told))}"
+
+
+def section(cells: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
+    """Return the section on simulated series: of each kind and length, the false alarms of the rule in use."""
+    flat = [{**{k: v for k, v in cell.items() if k != "rows"}, **row} for cell in cells for row in cell["rows"]]
+    lines = []
+    for (family, learned, stated), group in grouped(flat, "family", "learned", "stated"):
+        measured = np.array([row["measured"] for row in group])
+        events = [row["events"] for row in group]
+        lines.append(
+            {
+                "series": family,
+                "learned": learned,
+                "stated": f"{stated:.1%}",
+                "seeds": len(group),
+                "events": f"{min(events)} to {max(events)}",
+                "false alarms, mean": f"{measured.mean():.2%}",
+                "median": f"{np.median(measured):.2%}",
+                "worst": f"{measured.max():.2%}",
+                "above the stated rate": f"{(measured > stated).sum()} of {len(group)}",
+            }
+        )
+    commits = ", ".join(sorted({cell["commit"] for cell in cells}))
+    made = f"`{command_line(arguments)}` at commit {commits}, on {processor_name()}"
+    return f"## Simulated series of other kinds\n\n{made}\n\n{markdown_table(lines)}\n"
+
+
 def main() -> None:
     """Make the cells that are not there, and the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="tracetune/tiny")
     parser.add_argument("--scorer", default="neighbours")
     parser.add_argument("--learned", type=int, help="rows to learn of each series, instead of 60 %%")
+    parser.add_argument("--simulated", action="store_true", help="three kinds of series at four lengths instead")
+    parser.add_argument("--seeds", type=int, help="series of each kind and length, of the longest a third (6)")
     parser.add_argument("--cells", default="runs/anomaly_thresholds", help="folder for a file a series")
     parser.add_argument("--output", help="page to write")
     parser.add_argument("--page-only", action="store_true", help="make no cells, but the page of those that are there")
@@ -154,11 +221,16 @@ def main() -> None:
     base = None if arguments.page_only else AnomalyDetector.from_pretrained(arguments.model, device="cpu")
     cells = []
     rows = "" if arguments.learned is None else f"-{arguments.learned}"
-    for part in parts():
+    every = (
+        simulated_parts(arguments.seeds or 6)
+        if arguments.simulated
+        else ((part, arguments.learned) for part in parts())
+    )
+    for part, learned in every:
         path = Path(arguments.cells) / f"{part.name.replace(' ', '_')}-{arguments.scorer}{rows}.json"
         if not path.is_file() and base is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, run(part, arguments.scorer, base, arguments.learned))
+            write_json(path, run(part, arguments.scorer, base, learned, both=not arguments.simulated))
         if path.is_file():
             cells.append(read_json(path))
             print(
@@ -166,8 +238,9 @@ def main() -> None:
                 [(row["rule"], row["stated"], round(row["measured"], 4)) for row in cells[-1]["rows"]],
                 flush=True,
             )
+    page = section if arguments.simulated else markdown
     if arguments.output is not None:
-        Path(arguments.output).write_text(markdown(cells, arguments), encoding="utf-8")
+        Path(arguments.output).write_text(page(cells, arguments), encoding="utf-8")
 
 
 if __name__ == "__main__":
