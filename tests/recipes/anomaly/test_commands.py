@@ -179,3 +179,20 @@ def test_what_is_printed_fits_and_what_is_proposed_works(
     start = pd.read_csv("events.csv")["start"][0]
     assert "Events, times in UTC+09:00" in said and start.endswith(":00+09:00")
     assert f" {start[:16]}  " in said and max(map(len, said.partition("Events")[2].splitlines()[:6])) <= 80
+
+
+def test_a_guessed_threshold_is_called_one_wherever_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_tiny(tmp_path / "base")
+    normal(300).to_csv("train.csv", index=False)
+    table(200, start=300).to_csv("test.csv", index=False)
+    run("finetune train.csv --task anomaly --model base --scorer windows --output run --device cpu")
+    for line in ("detect test.csv --model run --output scores.csv", "evaluate test.csv --model run"):
+        said = " ".join(capsys.readouterr().out.split())
+        assert ": a guess, from 300 normal rows with 2 separate events, where it takes 5." in said
+        run(line)
+    assert ": a guess" in capsys.readouterr().out
+    run("detect test.csv --model run --output own.csv --threshold 3")
+    assert "Alarms are raised" not in capsys.readouterr().out

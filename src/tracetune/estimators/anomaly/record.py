@@ -316,7 +316,7 @@ def _doubt(threshold: AlarmThreshold, rate: float) -> Remark | None:
             f"{threshold.rows:,} normal scores are too few, or too much alike, to say which score one in "
             f"{1 / rate:,.0f} exceeds: the threshold is the highest of them, {threshold.value:.3g}."
         )
-    if threshold.events < FEWEST_EVENTS:
+    if threshold.guessed:
         return Remark(
             f"{argument('false_alarm_rate', rate)} is a guess: {threshold.rows:,} normal rows with "
             f"{threshold.events} separate event{'s' if threshold.events > 1 else ''} (high scores apart from each "

@@ -47,6 +47,11 @@ class AlarmThreshold:
         return self.share > 0
 
     @property
+    def guessed(self) -> bool:
+        """Return whether there were too few events to tell how high rare scores are."""
+        return self.fitted and self.events < FEWEST_EVENTS
+
+    @property
     def lowest_rate(self) -> float | None:
         """Return the share of rows that a single event of mean length takes up: what lies below is extrapolated."""
         return self.share / self.events if self.fitted else None

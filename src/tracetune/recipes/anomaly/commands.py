@@ -11,7 +11,7 @@ from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
 from tracetune.estimators.anomaly.card import compared_by
 from tracetune.estimators.anomaly.evaluation import has_both
 from tracetune.estimators.anomaly.thresholds import RollingQuantile, Threshold
-from tracetune.recipes.anomaly.report import events_table, metric_rows, series_counted
+from tracetune.recipes.anomaly.report import alarm_line, events_table, metric_rows, series_counted
 from tracetune.recipes.anomaly.settings import (
     UNTUNED,
     DetectConfig,
@@ -86,6 +86,7 @@ def detect(config: DetectConfig) -> pd.DataFrame:
     found = f"{len(events)} event{'' if len(events) == 1 else 's'}"
     written = f"Written to {run.output}{marks_in_words(panel.origin.marks, run.output)}"
     console.print(f"{found} in {len(scores):,} steps. {written}.", markup=False)
+    _print_threshold(detector, config.detector)
     if run.plot is not None:
         console.print(where_drawn(run.plot), markup=False)
     return events
@@ -110,6 +111,7 @@ def evaluate(config: EvaluateConfig) -> pd.DataFrame:
         figure = detector.plot(panel, threshold, labels=labels, reference=reference)
         write_plot(figure, config.plot, f"Events and labels of {config.source.name}", {"Metrics": found})
     print_table(f"Anomaly detection{series_counted(found)}", metric_rows(found))
+    _print_threshold(detector, config.detector)
     if config.plot is not None:
         Console(highlight=False, soft_wrap=True).print(where_drawn(config.plot), markup=False)
     return found
@@ -123,6 +125,13 @@ def _threshold(choice: DetectorChoice) -> Threshold | float | None:
     return choice.threshold if choice.rolling is None else RollingQuantile(choice.rolling, choice.level)
 
 
+def _print_threshold(detector: AnomalyDetector, choice: DetectorChoice) -> None:
+    """Print what the detector's own threshold is and rests on, where no other one was asked for."""
+    if choice.threshold is None and choice.rolling is None:
+        assert detector.learned is not None, "it was loaded"
+        Console(highlight=False, soft_wrap=True).print(alarm_line(detector.learned, choice.reference), markup=False)
+
+
 def _load(choice: DetectorChoice, device: str) -> AnomalyDetector:
     assert choice.model is not None, "checked with the configuration"
     detector = AnomalyDetector.from_pretrained(choice.model, base=choice.base, device=device)
@@ -134,19 +143,11 @@ def _load(choice: DetectorChoice, device: str) -> AnomalyDetector:
     return detector
 
 
-def _evidence(tuned: AnomalyDetector) -> str:
-    """Return in words what the threshold rests on."""
-    known = None if tuned.learned is None else tuned.learned.calibration
-    if known is None:
-        return ""
-    events = f" with {known.events} separate events" if known.fitted else ""
-    return f", from {known.rows:,} normal rows{events}"
-
-
 def _report(tuned: AnomalyDetector, config: FinetuneConfig, output: str, *, measurable: bool) -> None:
     assert tuned.trace is not None, "it was fitted"
     if tuned.trace["method"] is not None:
         print_candidates(f"Losses on validation ({compared_by(tuned.trace)})", tuned.trace)
-    Console(highlight=False).print(f"Alarms are raised above a score of {tuned.threshold:.4g}{_evidence(tuned)}.")
+    assert tuned.learned is not None, "it was fitted"
+    Console(highlight=False).print(alarm_line(tuned.learned))
     verbs = ["detect", "evaluate"] if measurable else ["detect"]
     print_next_commands(config.source, output, dict.fromkeys(verbs, ()), seen=True)

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from tracetune.estimators.anomaly.record import Learned
+from tracetune.evaluation.anomaly.alarm_threshold import FEWEST_EVENTS, AlarmThreshold
 from tracetune.report.tables import frame_rows
 
 _MOST_EVENTS = 20
@@ -18,6 +20,25 @@ def events_table(events: pd.DataFrame) -> tuple[str, list[dict[str, object]]]:
     title = "Events" if len(events) <= _MOST_EVENTS else f"Events, the first {_MOST_EVENTS}"
     title += f", times in {', '.join(sorted(zones))}" if zones else ""
     return title, frame_rows(shown.assign(**{str(name): each.dt.tz_localize(None) for name, each in zoned.items()}))
+
+
+def alarm_line(known: Learned, reference: str = "normal") -> str:
+    """Return above which score alarms are raised, and what that rests on; a guess is called one."""
+    if reference == "table":
+        return f"Alarms are raised above a score of {known.table_threshold:.4g}, by normal rows as part of a table."
+    return f"Alarms are raised above a score of {known.threshold:.4g}{_evidence(known.calibration)}."
+
+
+def _evidence(threshold: AlarmThreshold | None) -> str:
+    if threshold is None:
+        return ""
+    rows = f"{threshold.rows:,} normal rows"
+    if not threshold.fitted:
+        return f", the highest of {rows}"
+    events = f"{threshold.events} separate event{'' if threshold.events == 1 else 's'}"
+    if threshold.guessed:
+        return f": a guess, from {rows} with {events}, where it takes {FEWEST_EVENTS}"
+    return f", from {rows} with {events}"
 
 
 def series_counted(found: pd.DataFrame) -> str:
