@@ -1,4 +1,4 @@
-"""Heads without gradient descent: blocks solved apart, averaged, and set as one layer."""
+"""Heads without gradient descent: blocks solved apart, added by weights, and set as one layer."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def tokens_and_labels() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("class_weights", [None, np.array([1.0, 2.0, 5.0])])
 @pytest.mark.parametrize(("solver", "solve"), [("ridge", solve_ridge), ("svm", solve_svm)])
-def test_the_layer_is_the_solution_times_the_factor(solver: str, solve: object, class_weights: np.ndarray) -> None:
+def test_the_layer_is_the_solution_times_its_weight(solver: str, solve: object, class_weights: np.ndarray) -> None:
     tokens, labels = tokens_and_labels()
     head = ClassificationHead(1, 4, CLASSES, patches=(6,)).eval()
     found = fit_classifier_head(head, [{"tokens": tokens, "labels": labels}], class_weights, solver)
@@ -30,10 +30,10 @@ def test_the_layer_is_the_solution_times_the_factor(solver: str, solve: object, 
     features = head.reduce(tokens).flatten(1).double().numpy()
     expected = solve(features, 2 * np.eye(CLASSES)[labels] - 1, weights / weights.mean())  # type: ignore[operator]
     assert found.penalties == (expected.penalty,)
-    np.testing.assert_allclose(found.left_out, found.factor * expected.left_out)
+    np.testing.assert_allclose(found.left_out, found.weights[0] * expected.left_out)
     with torch.no_grad():
         scores = features @ expected.weight.T + expected.bias
-        np.testing.assert_allclose(head(tokens), found.factor * scores, atol=1e-4)
+        np.testing.assert_allclose(head(tokens), found.weights[0] * scores, atol=1e-4)
 
 
 def test_an_unknown_solver_is_refused_by_name() -> None:
@@ -42,19 +42,21 @@ def test_an_unknown_solver_is_refused_by_name() -> None:
         ClassificationHeadConfig(solver="rigde")
 
 
-def test_scales_are_solved_apart_and_averaged() -> None:
+def test_scales_are_solved_apart_and_added_by_their_weights() -> None:
     tokens, labels = tokens_and_labels()
+    tokens[:, :, 2:] = torch.randn(SAMPLES, 1, 4, 4, generator=torch.Generator().manual_seed(1))  # nothing to learn
     batches = [{"tokens": tokens[:10], "labels": labels[:10]}, {"tokens": tokens[10:], "labels": labels[10:]}]
     both = ClassificationHead(1, 4, CLASSES, patches=(2, 4)).eval()
     found = fit_classifier_head(both, batches)
-    scores = []
-    for part in (slice(0, 2), slice(2, 6)):
+    assert found.weights[0] > 2 * found.weights[1]
+    expected = torch.zeros(SAMPLES, CLASSES)
+    for part, weight in zip((slice(0, 2), slice(2, 6)), found.weights, strict=True):
         one = ClassificationHead(1, 4, CLASSES, patches=(part.stop - part.start,)).eval()
-        factor = fit_classifier_head(one, [{"tokens": tokens[:, :, part], "labels": labels}]).factor
+        (of_one,) = fit_classifier_head(one, [{"tokens": tokens[:, :, part], "labels": labels}]).weights
         with torch.no_grad():
-            scores.append(one(tokens[:, :, part]) / factor)
+            expected += one(tokens[:, :, part]) * weight / of_one
     with torch.no_grad():
-        torch.testing.assert_close(both(tokens) / found.factor, (scores[0] + scores[1]) / 2, rtol=0, atol=1e-4)
+        torch.testing.assert_close(both(tokens), expected, rtol=0, atol=1e-4)
 
 
 def test_a_class_that_nothing_trains_is_refused() -> None:

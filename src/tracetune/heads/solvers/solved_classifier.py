@@ -1,7 +1,7 @@
-"""Classification heads without gradient descent: each block of features (of one scale) solved, then averaged.
+"""Classification heads without gradient descent: each block of features (of one scale) solved, then added up.
 
-The scores of all blocks are averaged, and multiplied by the factor with which their softmax has the lowest
-cross-entropy on left-out scores: one linear map, with probabilities that mean something.
+The scores of the blocks are added with the weights by which the softmax of the sum has the lowest cross-entropy on
+left-out scores, see `block_weights`: one linear map, with probabilities that mean something.
 
 Shapes: S samples, F features of a block, K classes, V blocks.
 """
@@ -14,6 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+<<<<<<< HEAD:src/tracetune/heads/solvers/solved_classifier.py
+=======
+from tracetune.heads.block_weights import block_weights
+>>>>>>> 3b42f99 (Scales of a classification head count by left-out cross-entropy, and calibration stays near what the head's own left-out scores say):src/tracetune/heads/solved_classifier.py
 from tracetune.heads.classification import RIDGE, SVM
 from tracetune.heads.head import Head
 from tracetune.heads.solvers.calibration import best_factor
@@ -41,12 +45,12 @@ class SolvedClassifier:
 
     Attributes:
         penalties: of each block.
-        factor: on the scores.
+        weights: of each block's scores.
         left_out: [S, K] logits of samples by solutions that did not see them, at the chosen penalties.
     """
 
     penalties: tuple[float, ...]
-    factor: float
+    weights: tuple[float, ...]
     left_out: np.ndarray
 
 
@@ -71,10 +75,11 @@ def fit_classifier_head(
     targets = 2.0 * np.eye(classes)[labels] - 1
     blocks = np.split(features, head.blocks, axis=1)
     solved = [_SOLVERS[solver](block, targets, weights / weights.mean()) for block in blocks]
-    left_out = np.mean([each.left_out for each in solved], axis=0)
-    factor = best_factor(left_out, labels, weights)
-    weight = np.concatenate([each.weight for each in solved], axis=1) * factor / len(solved)
-    bias = np.mean([each.bias for each in solved], axis=0) * factor
+    left_out = np.stack([each.left_out for each in solved])
+    factors = block_weights(left_out, labels, weights)
+    weight = np.concatenate([factor * each.weight for factor, each in zip(factors, solved, strict=True)], axis=1)
+    bias = factors @ np.stack([each.bias for each in solved])
     for parameter, solution in ((head.output.weight, weight), (head.output.bias, bias)):
         parameter.data.copy_(torch.from_numpy(solution).to(parameter.device))
-    return SolvedClassifier(tuple(each.penalty for each in solved), factor, factor * left_out)
+    logits = np.tensordot(factors, left_out, axes=1)
+    return SolvedClassifier(tuple(each.penalty for each in solved), tuple(factors.tolist()), logits)
