@@ -14,13 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-<<<<<<< HEAD:src/tracetune/heads/solvers/solved_classifier.py
-=======
-from tracetune.heads.block_weights import block_weights
->>>>>>> 3b42f99 (Scales of a classification head count by left-out cross-entropy, and calibration stays near what the head's own left-out scores say):src/tracetune/heads/solved_classifier.py
 from tracetune.heads.classification import RIDGE, SVM
 from tracetune.heads.head import Head
-from tracetune.heads.solvers.calibration import best_factor
+from tracetune.heads.solvers.block_weights import block_weights
 from tracetune.heads.solvers.labelled_features import labelled_features, require_all_classes
 from tracetune.heads.solvers.ridge_classifier import solve_ridge
 from tracetune.heads.solvers.solved_block import SolvedBlock

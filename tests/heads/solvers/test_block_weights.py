@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from tracetune.heads.block_weights import block_weights
+from tracetune.heads.solvers.block_weights import block_weights
 
 
 def scores_and_labels(samples: int) -> tuple[np.ndarray, np.ndarray]:
