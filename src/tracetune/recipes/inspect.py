@@ -123,5 +123,5 @@ def _forecasting_proposal(
     length = int(np.median([each.steps for each in facts]))
     horizon = next((_HORIZONS[lag] for lag in lags if lag in _HORIZONS), _HORIZON)
     horizon = max(1, min(horizon, length // 5))
-    finer = ["--resolution", "auto"] if length < _SHORT else []
-    return Proposal(finetune_command(source, "forecasting", ["--prediction-length", str(horizon), *finer]), reason)
+    auto = ["--resolution", "auto"] if length < _SHORT or lags else []  # a season, too, is taken out where that pays
+    return Proposal(finetune_command(source, "forecasting", ["--prediction-length", str(horizon), *auto]), reason)

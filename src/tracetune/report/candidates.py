@@ -56,8 +56,16 @@ def _beside_naive(trace: JsonObject) -> list[str]:
         return []
     return [
         f"But a naive forecast does at least as well: {best} has {naive[best]:.4g}, {trace['winner']} {winner:.4g}. "
-        "On these data the model adds nothing; more history or a shorter horizon may help."
+        f"On these data the model adds nothing; {_remedy(trace)}."
     ]
+
+
+def _remedy(trace: JsonObject) -> str:
+    """Return what may help a model that is no better than a naive forecast."""
+    as_they_are = trace.get("resolutions") == [1] and not trace.get("trend") and trace.get("season") in (None, 1)
+    if as_they_are:
+        return "--resolution auto, which also takes trend and season out, more history or a shorter horizon may help"
+    return "more history or a shorter horizon may help"
 
 
 def _sentence(candidate: JsonObject) -> str:

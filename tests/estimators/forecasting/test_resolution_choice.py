@@ -10,7 +10,7 @@ from tests.tiny import save_tiny, tiny_backbone
 from tracetune import Adjustment, Forecaster, LinearProbe
 from tracetune.base.errors import InputError
 from tracetune.data.reading.read import panel_from_frame
-from tracetune.estimators.forecasting.resolution_choice import backtest_windows, choose_resolution
+from tracetune.estimators.forecasting.resolution_choice import backtest_windows, choose_resolution, gain_without_season
 from tracetune.fitting.config import FitConfig
 from tracetune.training.config import TrainingConfig
 
@@ -61,7 +61,15 @@ def test_the_choice_is_that_of_forecasts_of_what_came() -> None:
     assert list(choice.errors) == [1, 2, 3, 4, 6, 8]
     for k, found in choice.errors.items():
         assert found == pytest.approx(np.mean(errors[k] / level), rel=1e-3)
-    assert choice.resolutions == tuple(sorted(sorted(choice.errors, key=lambda k: choice.errors[k])[:3]))
+    best = sorted(sorted(choice.errors, key=lambda k: choice.errors[k])[:3])
+    together = [
+        np.abs(next(forecaster(best, choice.adjustment).predict_arrays([past[None]])) - truth).mean()
+        for past, truth in windows
+    ]
+    error = np.mean(together / level)
+    assert choice.resolutions == (tuple(best) if error < choice.errors[1] else (1,))
+    plain = [np.abs(next(forecaster().predict_arrays([past[None]])) - truth).mean() for past, truth in windows]
+    assert choice.ratio == pytest.approx(min(error, choice.errors[1]) / np.mean(plain / level), rel=1e-3)
     assert choice.windows == len(windows)
 
 
@@ -229,3 +237,49 @@ def test_missing_series_and_arrays_with_auto_are_refused() -> None:
         forecaster("auto").predict_arrays([np.ones((1, 9))])
     with pytest.raises(InputError, match="or 'auto'"):
         forecaster("best")
+
+
+def weekly_shape(steps: int = 120, noise: float = 0.2) -> pd.DataFrame:
+    """Three daily series with a week that is no wave."""
+    rng = np.random.default_rng(1)
+    days = pd.date_range("2024-01-01", periods=steps)
+    week = np.resize(rng.normal(size=7), steps)
+    rows = [5 * week + noise * rng.normal(size=steps) for _ in range(3)]
+    return pd.concat(
+        pd.DataFrame({"item_id": f"item{item}", "timestamp": days, "target": row}) for item, row in enumerate(rows)
+    )
+
+
+def test_the_gain_without_a_season_is_that_of_its_forecasts() -> None:
+    frame = weekly_shape()
+    panel = panel_from_frame(frame)
+    plain, without = forecaster(), forecaster(adjustment=Adjustment(season=7))
+    windows = backtest_windows([series.values[0] for series in panel], H)  # noqa: PD011 - not a pandas object
+    errors = np.array(
+        [
+            [np.abs(next(each.predict_arrays([past[None]])) - truth).mean() for past, truth in windows]
+            for each in (plain, without)
+        ]
+    )
+    relative = (errors / errors.mean(axis=0)).mean(axis=1)
+    found = gain_without_season(plain.forecast_model, panel, "cpu", 7)
+    assert found == pytest.approx(1 - relative[1] / relative[0], rel=1e-3)
+    assert found > 0.3
+    assert gain_without_season(plain.forecast_model, panel, "cpu", 1) is None
+    assert gain_without_season(plain.forecast_model, panel, "cpu", 60) is None  # fewer than three seasons of past
+    assert gain_without_season(plain.forecast_model, panel_from_frame(yearly()), "cpu", 4) is None
+
+
+def test_a_season_that_is_better_taken_out_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    frame = weekly_shape()
+    said = "Without their season of 7 steps the model would forecast these series better"
+    forecaster().suggest_resolution(frame)
+    assert said in caplog.text
+    assert "resolution='auto'" in caplog.text
+    for quiet in (forecaster(adjustment=Adjustment(season=7)), forecaster("auto"), forecaster(2)):
+        caplog.clear()
+        quiet.suggest_resolution(frame)
+        assert caplog.text == ""
+    config = FitConfig(method=LinearProbe(), head_training=TrainingConfig(max_steps=1))
+    forecaster().fit(frame, config=config).suggest_resolution(frame)
+    assert caplog.text.count(said) == 1  # by the fit, which looks at the training part

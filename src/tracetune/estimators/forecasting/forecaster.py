@@ -132,6 +132,15 @@ class Forecaster(ForecasterParts):
         state = forecaster_state.with_best_resolution(self._state, panel, str(self.device), season, trend)
         return self._of(state, self.device)
 
+    def suggest_resolution(self, df: Table, **columns: Unpack[ReadingKeywords]) -> None:
+        """Say in the log where this foundation model forecasts series much better without their season, as `fit` does.
+
+        Args:
+            df: series, as for `fit`; nothing later than their end is used.
+        """
+        panel = panel_from_frame(df, remembered=self.remembered, **columns)
+        forecaster_state.suggest_resolution(self._state, panel, str(self.device))
+
     def fit(
         self,
         train_df: Table | DividedPanel,

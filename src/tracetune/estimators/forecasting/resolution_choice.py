@@ -25,6 +25,7 @@ _TRENDS = (0.0, 0.5, 1.0)  # shares of the trend that are taken out; the first i
 _WINDOWS = 200  # of series; more do not change the choice
 _ORIGINS = 5  # of one series
 _LEAST_PAST = 3  # steps; a straight line needs two
+_WORTH_SAYING = 0.1  # share of the error, more than two standard errors of it
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class ResolutionChoice:
         adjustment: trend and season that are taken out before and put back after.
         errors: of each candidate so adjusted, relative to the mean of all candidates; empty where nothing could be
             measured.
-        ratio: mean error of the resolutions chosen, relative to that of series as they are.
+        ratio: error of the forecast that they give together, relative to that of series as they are.
         windows: how many forecasts were compared.
     """
 
@@ -70,7 +71,8 @@ def choose_resolution(
     The error of a window is the mean absolute error over its observed targets, relative to the mean of all
     candidates: every window counts alike, whatever its magnitude. What is taken out before and put back after is
     chosen first, at two of the resolutions: a share of the trend, then the season, each only where the error falls
-    by more than one standard error. Then forecasts of the best three resolutions are averaged.
+    by more than one standard error. Then forecasts of the best three resolutions are averaged, if that is better than
+    resolution 1 alone: a season that fills the context is longer than what a finer resolution lets the model see.
 
     Args:
         model: whose backbone, context and horizon count; an adjustment that it has stays.
@@ -107,6 +109,33 @@ def choose_resolution(
     return choice
 
 
+def gain_without_season(
+    model: ForecastModel, panel: Panel, device: str | torch.device, season: int, batch_size: int = 64
+) -> float | None:
+    """Return the share of the zero-shot error that taking a season out would save, None where it is hardly any.
+
+    Measured by the backtest of `choose_resolution`, at resolution 1: a season that does not look like a wave is lost on
+    models that read patches, whatever its length.
+
+    Args:
+        model: reads series as they are.
+        panel: nothing later than its end is known.
+        device: where to compute.
+        season: steps of a season.
+        batch_size: series and channels per forward pass.
+    """
+    windows = backtest_windows([channel for series in panel for channel in series.values], model.prediction_length)
+    if season < 2 or not windows or max(len(past) for past, _ in windows) < 3 * season:
+        return None
+    trials = _Trials(model, windows, device, batch_size)
+    plain, adjusted = trials.errors((1,), UNADJUSTED), trials.errors((1,), Adjustment(season=season))
+    errors = _relative(np.stack([plain, adjusted]), np.stack([plain, adjusted]))
+    if not _is_better(errors[1], errors[0], standard_errors=2.0):
+        return None
+    gain = 1 - float(errors[1].mean() / errors[0].mean())
+    return gain if gain > _WORTH_SAYING else None
+
+
 @dataclass(frozen=True)
 class _Trials:
     """Errors of the windows, at any resolution and with any adjustment, each forecast once.
@@ -123,11 +152,11 @@ class _Trials:
     windows: Sequence[tuple[np.ndarray, np.ndarray]]
     device: str | torch.device
     batch_size: int
-    known: dict[tuple[int, Adjustment], np.ndarray] = field(default_factory=dict)
+    known: dict[tuple[tuple[int, ...], Adjustment], np.ndarray] = field(default_factory=dict)
 
-    def errors(self, resolution: int, adjustment: Adjustment) -> np.ndarray:
-        """Return the mean absolute error of each window, [W]."""
-        key = resolution, adjustment
+    def errors(self, resolutions: tuple[int, ...], adjustment: Adjustment) -> np.ndarray:
+        """Return the mean absolute error of each window, [W]; of several resolutions that of their mean forecast."""
+        key = resolutions, adjustment
         if key not in self.known:
             self.known[key] = _errors(self.model, *key, self.windows, self.device, self.batch_size)
         return self.known[key]
@@ -139,7 +168,7 @@ def _best_adjustment(trials: _Trials, candidates: Sequence[int], trends: Sequenc
 
     def best(options: Sequence[Adjustment]) -> Adjustment:
         """Return the option with the lowest error, or the first where it is not lower beyond noise."""
-        errors = np.stack([np.mean([trials.errors(k, one) for k in few], axis=0) for one in options])
+        errors = np.stack([np.mean([trials.errors((k,), one) for k in few], axis=0) for one in options])
         relative = _relative(errors, errors)
         lowest = int(relative.mean(axis=1).argmin())
         return options[lowest] if _is_better(relative[lowest], relative[0]) else options[0]
@@ -149,13 +178,14 @@ def _best_adjustment(trials: _Trials, candidates: Sequence[int], trends: Sequenc
 
 
 def _best_resolutions(trials: _Trials, candidates: Sequence[int], adjustment: Adjustment) -> ResolutionChoice:
-    """Return the best three resolutions of series that are so adjusted."""
-    measured = np.stack([trials.errors(k, adjustment) for k in candidates])
+    """Return the best three resolutions of series that are so adjusted, or 1 where their average is not better."""
+    measured = np.stack([trials.errors((k,), adjustment) for k in candidates])
     errors = dict(zip(candidates, _relative(measured, measured).mean(axis=1).tolist(), strict=True))
-    best = sorted(candidates, key=lambda k: errors[k])[:_AVERAGED]
-    plain = float(_relative(trials.errors(1, UNADJUSTED)[None], measured).mean())
-    ratio = float(np.mean([errors[k] for k in best])) / plain if plain > 0 else 1.0
-    return ResolutionChoice(tuple(sorted(best)), adjustment, errors, ratio, measured.shape[1])
+    best = tuple(sorted(sorted(candidates, key=lambda k: errors[k])[:_AVERAGED]))
+    averaged = float(_relative(trials.errors(best, adjustment)[None], measured).mean())
+    chosen, error = (best, averaged) if averaged < errors[1] else ((1,), errors[1])
+    plain = float(_relative(trials.errors((1,), UNADJUSTED)[None], measured).mean())
+    return ResolutionChoice(chosen, adjustment, errors, error / plain if plain > 0 else 1.0, measured.shape[1])
 
 
 def _relative(errors: np.ndarray, among: np.ndarray) -> np.ndarray:
@@ -164,10 +194,10 @@ def _relative(errors: np.ndarray, among: np.ndarray) -> np.ndarray:
     return np.where(level > 0, errors / np.where(level > 0, level, 1.0), 1.0)
 
 
-def _is_better(errors: np.ndarray, simpler: np.ndarray) -> bool:
-    """Return whether errors [W] are lower than those of something simpler by more than one standard error."""
+def _is_better(errors: np.ndarray, simpler: np.ndarray, standard_errors: float = 1.0) -> bool:
+    """Return whether errors [W] are lower than those of something simpler by more than so many standard errors."""
     gain = simpler - errors
-    return len(gain) > 1 and bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
+    return len(gain) > 1 and bool(gain.mean() > standard_errors * gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
 def backtest_windows(values: Sequence[np.ndarray], horizon: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -192,15 +222,15 @@ def backtest_windows(values: Sequence[np.ndarray], horizon: int) -> list[tuple[n
 
 def _errors(
     model: ForecastModel,
-    resolution: int,
+    resolutions: tuple[int, ...],
     adjustment: Adjustment,
     windows: Sequence[tuple[np.ndarray, np.ndarray]],
     device: str | torch.device,
     batch_size: int,
 ) -> np.ndarray:
-    """Return the mean absolute error of each window at a resolution, [W]."""
+    """Return the mean absolute error of each window, [W]; forecasts at several resolutions are averaged."""
     lengths = model.prediction_length, None, model.context_length
-    reader = ForecastModel.from_backbone(model.backbone, *lengths, resolution=resolution, adjustment=adjustment).eval()
+    reader = ForecastModel.from_backbone(model.backbone, *lengths, resolution=resolutions, adjustment=adjustment).eval()
 
     def forecast(batch: Batch) -> ForecastOutput:
         with torch.inference_mode():

@@ -74,6 +74,7 @@ def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> tuple[int, 
     """Write the forecasts of all series, and their picture; return the number of rows, and the marks of the table."""
     run = config.run
     panel = config.source.panel(forecaster.remembered)
+    forecaster.suggest_resolution(panel)
     levels = run.quantile_levels()
     drawn = [level for level in _DRAWN_LEVELS if run.plot and forecaster.has_quantiles and level not in levels]
     forecast = next(_forecasts(forecaster, [panel], run, [*levels, *drawn]))
