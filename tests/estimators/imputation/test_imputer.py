@@ -83,6 +83,13 @@ def test_every_series_is_filled_once_for_the_table_and_its_picture(
     assert len(filled) == 3 * times
 
 
+def test_series_without_gaps_are_not_drawn_beside_those_with_some(imputer: Imputer) -> None:
+    frame = wide(200)
+    assert len(imputer.plot(frame).axes) == 2
+    frame.loc[20:25, "b"] = np.nan
+    assert [axes.get_title(loc="left") for axes in imputer.plot(frame).axes] == ["b"]
+
+
 def test_times_without_a_row_get_one(imputer: Imputer) -> None:
     frame = wide(80)[["date", "a"]].assign(site="x")
     frame["date"] = frame["date"].dt.strftime("%d.%m.%Y %H:%M")

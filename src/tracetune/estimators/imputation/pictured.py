@@ -24,13 +24,16 @@ def series_to_draw(
 ) -> list[FilledPanel]:
     """Return at most six series, those with most gaps, with the 80 % interval where there are ``intervals``.
 
+    Series without any gap are among them only where no series has one.
+
     Args:
         panel: series with gaps.
         of_series: from the number of a series to the units of its errors [C] and its values [C, L] filled.
         intervals: of the model that fills them; None without.
         whole: values [C, L] of each series before steps were hidden; None where nothing was.
     """
-    gaps = [(int(np.isnan(row).sum()), s, c) for s, series in enumerate(panel) for c, row in enumerate(series.values)]
+    every = [(int(np.isnan(row).sum()), s, c) for s, series in enumerate(panel) for c, row in enumerate(series.values)]
+    gaps = [each for each in every if each[0]] or every
     drawn = []
     for _, number, channel in sorted(gaps, key=lambda each: (-each[0], *each[1:]))[:_MOST]:
         series = panel.series[number]
