@@ -78,9 +78,9 @@ def _draw(axes: Axes, panel: FilledPanel) -> None:
     line = np.where(near, panel.filled[part], np.nan)
     lone = missing & ~before & ~after
     if panel.low is not None and panel.high is not None:
-        band = [np.where(missing, each[part], np.nan) for each in (panel.low, panel.high)]
-        axes.fill_between(times, *band, color=BLUE, alpha=0.25, linewidth=0, label="80 % interval")
-        axes.vlines(times[lone], *(each[lone] for each in band), color=BLUE, alpha=0.25, linewidth=3)
+        low, high = (np.where(missing, each[part], np.nan) for each in (panel.low, panel.high))
+        axes.fill_between(times, low, high, color=BLUE, alpha=0.25, linewidth=0, label="80 % interval")
+        axes.vlines(times[lone], low[lone], high[lone], color=BLUE, alpha=0.25, linewidth=3)
     if panel.whole is not None:
         hidden = np.where(near, panel.whole[part], np.nan)
         axes.plot(times, hidden, ":", color=RED, linewidth=1.2, label="hidden")
