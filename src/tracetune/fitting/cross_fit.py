@@ -14,14 +14,14 @@ from torch import nn
 
 from tracetune.adapters.lora import linear_layers
 from tracetune.backbones.backbone import Backbone
-from tracetune.backbones.loading import weights_digest
 from tracetune.base.seeds import seed_everything
 from tracetune.data.batch_source import BatchSource, chosen_rows
 from tracetune.evaluation.periods import SampleGroups
 from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidate, Candidates
 from tracetune.fitting.config import FitConfig
-from tracetune.fitting.fit import compete, frozen, try_rates, with_separate_backbone
+from tracetune.fitting.fit import compete, try_rates, with_separate_backbone
+from tracetune.fitting.frozen_task import FrozenTask
 from tracetune.fitting.head_phase import HeadOnFeatures, train_head
 from tracetune.fitting.identity import fit_identity
 from tracetune.fitting.interpolation import adapter_path
@@ -109,27 +109,24 @@ def cross_fit(
     Raises:
         InputError: as `fit`.
     """
-    with frozen(backbone):
-        digest = weights_digest(backbone)
+    with FrozenTask.of(task, backbone) as frozen:
         check_method(linear_layers(backbone), config, min(len(train) for train, _ in folds))
-        head, given, begun = config.head or task.default_head, config, time.perf_counter()
-        features = _features(task.model(backbone, head).to(run.device), samples, config, run)
+        given, begun = config, time.perf_counter()
+        features = _features(frozen.model(config).to(run.device), samples, config, run)
         feature_seconds = time.perf_counter() - begun
         parts = [_of_fold(samples, features, fold) for fold in folds]
         begun = time.perf_counter()
-        rates = _tried_rates(task, backbone, digest, parts, config, run)
+        rates = _tried_rates(frozen, parts, config, run)
         rate_seconds = time.perf_counter() - begun
         if rates:
             config = at_rate(config, min(rates, key=lambda each: each.loss).learning_rate)
-        held_out, heads, methods = _compete_on_folds(task, backbone, digest, parts, outputs, config, run)
+        held_out, heads, methods = _compete_on_folds(frozen, parts, outputs, config, run)
         pooled = _pooled(held_out, parts, samples, config)
         winner = pooled.best()
         everything = TrainingData(
             samples, samples, features=None if features is None else TrainingData(features, features)
         )
-        model, last_head, last_method = _train_on_all(
-            task, backbone, digest, everything, winner, config, run.part("all")
-        )
+        model, last_head, last_method = _train_on_all(frozen, everything, winner, config, run.part("all"))
     heads += [last_head]
     methods += [] if last_method is None else [last_method]
     method = _last_with_all_seconds(methods)
@@ -139,14 +136,12 @@ def cross_fit(
         rate = TriedRate(config.training.only_rate(), steps, loss if np.isfinite(loss) else None, taken=True)
         method = replace(method, rates=(*rates, rate), rate_seconds=rate_seconds)
     trained_head = replace(heads[-1], seconds=feature_seconds + sum(each.seconds for each in heads))
-    record = FitRecord.of(given, head, pooled, model, trained_head, method)
-    return CrossFitted(model, record, digest, np.concatenate(held_out[winner.name].outputs))
+    record = FitRecord.of(given, frozen.head(given), pooled, model, trained_head, method)
+    return CrossFitted(model, record, frozen.backbone_sha256, np.concatenate(held_out[winner.name].outputs))
 
 
 def _compete_on_folds(
-    task: Task,
-    backbone: Backbone,
-    digest: str,
+    frozen: FrozenTask,
     parts: Sequence[TrainingData],
     outputs: Callable[[nn.Module, BatchSource], np.ndarray],
     config: FitConfig,
@@ -157,7 +152,7 @@ def _compete_on_folds(
     heads: list[TrainedHead] = []
     methods: list[TrainedAdapters] = []
     for number, part in enumerate(parts):
-        found = compete(task, backbone, digest, part, config, run.part(f"fold-{number}"))
+        found = compete(frozen, part, config, run.part(f"fold-{number}"))
         heads += [] if found.trained_head is None else [found.trained_head]
         methods += [] if found.trained is None else [found.trained]
         for candidate in found.candidates:
@@ -167,9 +162,7 @@ def _compete_on_folds(
 
 
 def _train_on_all(
-    task: Task,
-    backbone: Backbone,
-    digest: str,
+    frozen: FrozenTask,
     everything: TrainingData,
     winner: Candidate,
     config: FitConfig,
@@ -177,12 +170,12 @@ def _train_on_all(
 ) -> tuple[nn.Module, TrainedHead, TrainedAdapters | None]:
     """Train the winner on all samples, a method moved back as the folds say, and return the records of training."""
     without_descent = _without_descent(config)
-    run.claim(fit_identity(task, backbone, digest, everything, without_descent))
+    run.claim(fit_identity(frozen, everything, without_descent))
     seed_everything(config.training.seed)  # a resumed run has drawn other random numbers in the folds
-    model = task.model(backbone, config.head or task.default_head).to(run.device)
-    trained_head = train_head(task, model, everything, without_descent, run.part(HEAD))
+    model = frozen.model(config).to(run.device)
+    trained_head = train_head(frozen.task, model, everything, without_descent, run.part(HEAD))
     if winner.name == HEAD:
-        return with_separate_backbone(Candidate(HEAD, model, trained_head.losses), backbone), trained_head, None
+        return with_separate_backbone(Candidate(HEAD, model, trained_head.losses), frozen.backbone), trained_head, None
     tuned, trained = train_adapters(copy.deepcopy(model), everything, config, run.part(config.method.name))
     if winner.shrinkage is not None:
         adapter_path(model, tuned).go_to(winner.shrinkage.factor)
@@ -228,13 +221,13 @@ def _pooled(
 
 
 def _tried_rates(
-    task: Task, backbone: Backbone, digest: str, parts: Sequence[TrainingData], config: FitConfig, run: Run
+    frozen: FrozenTask, parts: Sequence[TrainingData], config: FitConfig, run: Run
 ) -> tuple[TriedRate, ...]:
     """Return each rate that "auto" tries with its loss over the held-out samples of all folds; () at a given rate."""
     if config.training.learning_rate != AUTO or not config.method.adapts_backbone:
         return ()
     runs = [run.part("rates").part(f"fold-{number}") for number in range(len(parts))]
-    tried = [try_rates(task, backbone, digest, part, config, each) for part, each in zip(parts, runs, strict=True)]
+    tried = [try_rates(frozen, part, config, each) for part, each in zip(parts, runs, strict=True)]
     sizes = [len(part.validation) for part in parts]
     means = []
     for rates in zip(*tried, strict=True):

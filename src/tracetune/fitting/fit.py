@@ -1,20 +1,18 @@
 """Fine-tuning for every task: zero-shot, head and method compete on validation, and the best one is returned."""
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from torch import nn
 
 from tracetune.adapters.lora import add_head_only, linear_layers
 from tracetune.backbones.backbone import Backbone
-from tracetune.backbones.loading import weights_digest
 from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
 from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidate, Candidates
 from tracetune.fitting.config import FitConfig
+from tracetune.fitting.frozen_task import FrozenTask
 from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.identity import fit_identity
 from tracetune.fitting.method_phase import add_tuned, check_method, trials
@@ -64,37 +62,31 @@ def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, r
         InputError: options of the method that fit neither model nor run, a start that the task does not have,
             checkpoints of another run, or no candidate with a finite loss.
     """
-    with frozen(backbone):
-        digest = weights_digest(backbone)
-        found = compete(task, backbone, digest, data, config, run)
+    with FrozenTask.of(task, backbone) as frozen:
+        found = compete(frozen, data, config, run)
         model = with_separate_backbone(found.candidates.take_best(), backbone)
-    head = config.head or task.default_head
-    record = FitRecord.of(config, head, found.candidates, model, found.trained_head, found.trained)
-    return Fitted(model, record, digest)
+    record = FitRecord.of(config, frozen.head(config), found.candidates, model, found.trained_head, found.trained)
+    return Fitted(model, record, frozen.backbone_sha256)
 
 
-def compete(
-    task: Task, backbone: Backbone, backbone_sha256: str, data: TrainingData, config: FitConfig, run: Run
-) -> Competition:
-    """Train what a fit may return, and measure it on validation; the backbone, of this digest, is `frozen`.
+def compete(frozen: FrozenTask, data: TrainingData, config: FitConfig, run: Run) -> Competition:
+    """Train what a fit may return, and measure it on validation.
 
     Raises:
         InputError: as `fit`.
     """
-    candidates, trained_head = _starts(task, backbone, backbone_sha256, data, config, run)
+    candidates, trained_head = _starts(frozen, data, config, run)
     trained = add_tuned(candidates, data, config, run) if config.method.adapts_backbone else None
     return Competition(candidates, trained_head, trained)
 
 
-def try_rates(
-    task: Task, backbone: Backbone, backbone_sha256: str, data: TrainingData, config: FitConfig, run: Run
-) -> list[TriedRate]:
+def try_rates(frozen: FrozenTask, data: TrainingData, config: FitConfig, run: Run) -> list[TriedRate]:
     """Return the losses of short trainings at each learning rate; see `compete`.
 
     Raises:
         InputError: as `fit`.
     """
-    candidates, _ = _starts(task, backbone, backbone_sha256, data, config, run)
+    candidates, _ = _starts(frozen, data, config, run)
     return [tuned.rate for tuned in trials(candidates, data, config, run)]
 
 
@@ -108,22 +100,23 @@ def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, 
     if not method.adapts_backbone:
         raise InputError(f"Expected a method that trains more than the head, found {method.name!r}. Use 'lora'.")
     config.training.only_rate()
-    with frozen(backbone):
-        candidates, _ = _starts(task, backbone, weights_digest(backbone), data, config, run)
+    with FrozenTask.of(task, backbone) as frozen:
+        candidates, _ = _starts(frozen, data, config, run)
         start = _copy(candidates.named(config.start))
         model, _ = train_adapters(start, data, config, run.part(method.name))
     return model.eval()
 
 
 def _starts(
-    task: Task, backbone: Backbone, backbone_sha256: str, data: TrainingData, config: FitConfig, run: Run
+    frozen: FrozenTask, data: TrainingData, config: FitConfig, run: Run
 ) -> tuple[Candidates, TrainedHead | None]:
     """Check and claim the run; return what is simpler than a backbone, and what a method can train on from.
 
     These are zero-shot and the trained head, of which the results of training are returned, too.
     """
+    task, backbone = frozen.task, frozen.backbone
     check_method(linear_layers(backbone), config, len(data.train))
-    run.claim(fit_identity(task, backbone, backbone_sha256, data, config))
+    run.claim(fit_identity(frozen, data, config))
     seed_everything(config.training.seed)
     candidates = Candidates(data, config.guard_margin)
     if isinstance(task, ComparedTask):
@@ -133,22 +126,10 @@ def _starts(
         candidates.add(ZERO_SHOT, zero_shot.to(run.device))
     if config.start == ZERO_SHOT:
         return candidates, None
-    model = task.model(backbone, config.head or task.default_head).to(run.device)
+    model = frozen.model(config).to(run.device)
     trained = train_head(task, model, data, config, run.part(HEAD))
     candidates.add(HEAD, model, trained.losses, trained.shrinkage)
     return candidates, trained
-
-
-@contextmanager
-def frozen(backbone: nn.Module) -> Iterator[None]:
-    """Freeze every weight of the backbone inside the context."""
-    trainable = [parameter for parameter in backbone.parameters() if parameter.requires_grad]
-    backbone.eval().requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter in trainable:
-            parameter.requires_grad_(True)
 
 
 def with_separate_backbone(winner: Candidate, backbone: Backbone) -> nn.Module:

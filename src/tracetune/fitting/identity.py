@@ -2,8 +2,6 @@
 
 from dataclasses import asdict
 
-from torch import nn
-
 from tracetune.backbones.loading import weights_digest
 from tracetune.base.identity import run_identity
 from tracetune.base.json_types import JsonObject
@@ -11,29 +9,26 @@ from tracetune.base.processes import process_count
 from tracetune.data.digest import data_digest
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.config import FitConfig
-from tracetune.tasks.task import Task, TrainingData
+from tracetune.fitting.frozen_task import FrozenTask
+from tracetune.tasks.task import TrainingData
 
 _SURROUNDINGS = ("checkpoints", "restart", "cache_bytes")  # settings that change no result
 _PLAIN = (bool, int, float, str, tuple)
 
 
-def fit_identity(
-    task: Task, backbone: nn.Module, backbone_sha256: str, data: TrainingData, config: FitConfig
-) -> JsonObject:
-    """Return settings, task, digests of backbone and data, number of processes and versions of the libraries.
-
-    ``backbone_sha256`` is the `weights_digest` of the backbone, which takes a while for a large one.
-    """
+def fit_identity(frozen: FrozenTask, data: TrainingData, config: FitConfig) -> JsonObject:
+    """Return settings, task, digests of backbone and data, number of processes and versions of the libraries."""
+    task = frozen.task
     settings = {name: value for name, value in asdict(config).items() if name not in _SURROUNDINGS}
     method = {"name": config.method.name, **settings.pop("method")}
     of_task = {name: value for name, value in vars(task).items() if isinstance(value, _PLAIN)}
     of_task.pop("name_or_path", None)  # the weights count, not where they are
-    start = task.zero_shot(backbone)
+    start = task.zero_shot(frozen.backbone)
     return run_identity(
         **settings,
         method=method,
         task={"name": task.name, **of_task},
-        backbone=backbone_sha256,
+        backbone=frozen.backbone_sha256,
         start_head=None if start is None or start.head is None else weights_digest(start.head),
         data={"train": data_digest(data.train), "validation": data_digest(data.validation)},
         **({} if data.guard is None else {"guard": data.guard.identity}),
