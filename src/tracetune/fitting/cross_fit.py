@@ -112,7 +112,7 @@ def cross_fit(
     with FrozenTask.of(task, backbone) as frozen:
         check_method(linear_layers(backbone), config, min(len(train) for train, _ in folds))
         given, begun = config, time.perf_counter()
-        features = _features(frozen.model(config).to(run.device), samples, config, run)
+        features = _features(frozen.model(config.head).to(run.device), samples, config, run)
         feature_seconds = time.perf_counter() - begun
         parts = [_of_fold(samples, features, fold) for fold in folds]
         begun = time.perf_counter()
@@ -136,7 +136,7 @@ def cross_fit(
         rate = TriedRate(config.training.only_rate(), steps, loss if np.isfinite(loss) else None, taken=True)
         method = replace(method, rates=(*rates, rate), rate_seconds=rate_seconds)
     trained_head = replace(heads[-1], seconds=feature_seconds + sum(each.seconds for each in heads))
-    record = FitRecord.of(given, frozen.head(given), pooled, model, trained_head, method)
+    record = FitRecord.of(given, given.head or task.default_head, pooled, model, trained_head, method)
     return CrossFitted(model, record, frozen.backbone_sha256, np.concatenate(held_out[winner.name].outputs))
 
 
@@ -172,7 +172,7 @@ def _train_on_all(
     without_descent = _without_descent(config)
     run.claim(fit_identity(frozen, everything, without_descent))
     seed_everything(config.training.seed)  # a resumed run has drawn other random numbers in the folds
-    model = frozen.model(config).to(run.device)
+    model = frozen.model(config.head).to(run.device)
     trained_head = train_head(frozen.task, model, everything, without_descent, run.part(HEAD))
     if winner.name == HEAD:
         return with_separate_backbone(Candidate(HEAD, model, trained_head.losses), frozen.backbone), trained_head, None

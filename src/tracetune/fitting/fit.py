@@ -65,7 +65,9 @@ def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, r
     with FrozenTask.of(task, backbone) as frozen:
         found = compete(frozen, data, config, run)
         model = with_separate_backbone(found.candidates.take_best(), backbone)
-    record = FitRecord.of(config, frozen.head(config), found.candidates, model, found.trained_head, found.trained)
+    record = FitRecord.of(
+        config, config.head or task.default_head, found.candidates, model, found.trained_head, found.trained
+    )
     return Fitted(model, record, frozen.backbone_sha256)
 
 
@@ -126,7 +128,7 @@ def _starts(
         candidates.add(ZERO_SHOT, zero_shot.to(run.device))
     if config.start == ZERO_SHOT:
         return candidates, None
-    model = frozen.model(config).to(run.device)
+    model = frozen.model(config.head).to(run.device)
     trained = train_head(task, model, data, config, run.part(HEAD))
     candidates.add(HEAD, model, trained.losses, trained.shrinkage)
     return candidates, trained

@@ -7,7 +7,6 @@ from typing import Any
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import weights_digest
-from tracetune.fitting.config import FitConfig
 from tracetune.tasks.task import Task, TaskModel
 
 
@@ -37,10 +36,6 @@ class FrozenTask:
             for parameter in trainable:
                 parameter.requires_grad_(True)
 
-    def head(self, config: FitConfig) -> Any:
-        """Return the configuration of the head: that of the fit, or the task's own."""
-        return config.head or self.task.default_head
-
-    def model(self, config: FitConfig) -> TaskModel:
-        """Return a model with a new head on the backbone."""
-        return self.task.model(self.backbone, self.head(config))
+    def model(self, head: Any) -> TaskModel:
+        """Return a model with a new head on the backbone, of this configuration; None takes the task's own."""
+        return self.task.model(self.backbone, head or self.task.default_head)
