@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from tracetune.base.errors import InputError
 from tracetune.report.class_plots import ClassPanel, class_figure, in_stripes
@@ -30,3 +31,14 @@ def test_each_series_has_its_name_and_its_class(tmp_path: Path) -> None:
     assert (tmp_path / "classes.png").stat().st_size > 1000
     with pytest.raises(InputError, match="at least one series"):
         class_figure([])
+
+
+def test_long_names_are_cut_before_they_overlap() -> None:
+    names = ("the longest name of a series ever", "the longest name of a channel")
+    panel = ClassPanel.of(names, "a class with a long name " * 5, 0.5, np.arange(50.0), np.ones(50))
+    assert panel.note.endswith("…, 50.0 %")
+    figure = class_figure([panel, panel])
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        left, right = (text for text in axes.get_children() if isinstance(text, Text) and len(text.get_text()) > 20)
+        assert left.get_window_extent().x1 < right.get_window_extent().x0

@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tracetune.base.errors import InputError
-from tracetune.report.figures import GREY, INK, panels_figure, plain_axes, plain_ticks, written_figure
+from tracetune.report.figures import GREY, INK, cut_name, panels_figure, plain_axes, plain_ticks, written_figure
 from tracetune.report.series_plots import thinned
 
 _STRIPES = 60  # over a series: single steps would flicker
+_NAME_LETTERS, _CLASS_LETTERS = 28, 36  # of a series with its channel, and of the class beside it: more would overlap
 _DRAWN = 6
 
 
@@ -30,6 +31,15 @@ class ClassPanel:
     note: str
     values: np.ndarray
     speaks: np.ndarray
+
+    @classmethod
+    def of(
+        cls, names: Sequence[str], class_name: str, probability: float, values: np.ndarray, speaks: np.ndarray
+    ) -> "ClassPanel":
+        """Return the panel of a series, by its name and, of several channels, that of one; long names are cut."""
+        title = " · ".join(cut_name(name, _NAME_LETTERS // len(names)) for name in names)
+        note = f"{cut_name(class_name, _CLASS_LETTERS)}, {probability:.1%}".replace("%", " %")
+        return cls(title, note, values, speaks)
 
 
 def least_sure(probabilities: np.ndarray) -> np.ndarray:

@@ -73,6 +73,11 @@ def add_legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
     figure.legend(handles, labels, loc="outside lower left", ncols=len(labels), frameon=False, fontsize=9)
 
 
+def cut_name(name: str, letters: int) -> str:
+    """Return a name of at most so many letters, the last one an ellipsis where it was longer."""
+    return name if len(name) <= letters else f"{name[: letters - 1]}…"
+
+
 def legend_entries(axes: Axes) -> dict[str, Artist]:
     """Return what was drawn on axes, by label."""
     handles, labels = axes.get_legend_handles_labels()

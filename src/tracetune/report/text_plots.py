@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from tracetune.report.figures import BLUE, GREY, INK, panels_figure, require_panels, written_figure
+from tracetune.report.figures import BLUE, GREY, INK, cut_name, panels_figure, require_panels, written_figure
 
 _BARS = 4  # most probable classes
 _LETTERS, _LINES = 72, 3  # of a line, and of a text
@@ -49,7 +49,7 @@ def text_figure(panels: Sequence[TextPanel], path: str | Path | None = None) -> 
         axes.barh(range(len(order)), values, color=[BLUE, *[GREY] * (len(order) - 1)], height=0.6)
         for place, value in enumerate(values):
             axes.text(value + 0.01, place, f"{value:.1%}".replace("%", " %"), va="center", fontsize=8, color=INK)
-        names = [_short(panel.classes[number], _NAME_LETTERS) for number in order]
+        names = [cut_name(panel.classes[number], _NAME_LETTERS) for number in order]
         axes.set_yticks(range(len(order)), names, fontsize=8, parse_math=False)
         axes.set_ylim(len(order) - 0.4, -0.6)
         axes.set_xlim(0, 1.12)
@@ -68,7 +68,3 @@ def _title(texts: Sequence[str]) -> str:
         for line in textwrap.wrap(text, _LETTERS, max_lines=_LINES if len(texts) == 1 else 2, placeholder=" …")
     ]
     return "\n".join(lines)
-
-
-def _short(name: str, letters: int) -> str:
-    return name if len(name) <= letters else f"{name[: letters - 1]}…"

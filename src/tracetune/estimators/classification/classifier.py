@@ -366,9 +366,9 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
         for number, speaks in zip(shown, self.explain([series[number] for number in shown]), strict=True):
             loudest = int(np.nan_to_num(np.abs(speaks)).sum(axis=1).argmax())
             channel = channels[loudest] if len(channels) == len(speaks) else f"channel {loudest}"
-            title = f"{names[number]} · {channel}" if len(speaks) > 1 else f"{names[number]}"
-            note = f"{self.classes[found[number].argmax()]}, {found[number].max():.1%}".replace("%", " %")
-            drawn.append(ClassPanel(title, note, series[number][loudest], speaks[loudest]))
+            title = (str(names[number]), channel) if len(speaks) > 1 else (str(names[number]),)
+            best, shape = int(found[number].argmax()), (series[number][loudest], speaks[loudest])
+            drawn.append(ClassPanel.of(title, self.classes[best], found[number][best], *shape))
         return class_figure(drawn, path)
 
     def merge(self) -> "Classifier":
