@@ -1,6 +1,7 @@
 """Importance of the LoRA modules of an estimator, whatever its task: several scores side by side."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,19 @@ from tracetune.selection.importance import Importance, score_modules
 from tracetune.selection.scores import SCORES, find_score
 
 SHAPLEY = "shapley"
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Which scores are wanted, and on how many samples they are measured; see `module_importance`."""
+
+    scores: Sequence[str]
+    shapley_pairs: int
+    samples: int
+    batch_size: int
+    keep: float
+    context: str
+    seed: int
 
 
 def module_importance(
@@ -79,17 +93,8 @@ def module_importance(
     scored = estimator.scored_modules(data, labels, config, **reading)
     model = trained_model(scored, callbacks)
     require_modules(model, scored, shapley_pairs > 0)
-    return side_by_side(
-        model,
-        scored.data.validation,
-        scores,
-        shapley_pairs=shapley_pairs,
-        samples=samples,
-        batch_size=batch_size,
-        keep=keep,
-        context=context,
-        seed=seed,
-    )
+    scoring = Scoring(scores, shapley_pairs, samples, batch_size, keep, context, seed)
+    return side_by_side(model, scored.data.validation, scoring)
 
 
 def trained_model(scored: ScoredModules, callbacks: Sequence[TrainerCallback] = ()) -> nn.Module:
@@ -103,26 +108,24 @@ def trained_model(scored: ScoredModules, callbacks: Sequence[TrainerCallback] = 
 def side_by_side(
     model: nn.Module,
     validation: BatchSource,
-    scores: Sequence[str],
-    *,
-    shapley_pairs: int,
-    samples: int,
-    batch_size: int,
-    keep: float,
-    context: str,
-    seed: int,
+    scoring: Scoring,
     state_file: Path | None = None,
+    *,
     progress: bool = False,
 ) -> list[Importance]:
-    """Return the scores of every method, the Shapley values first where they are wanted; all on the same samples."""
-    windows = spread_sample(validation, samples, seed)
-    read = list(batches(windows, batch_size, module_device(model)))
+    """Return the scores of every method, the Shapley values first where they are wanted; all on the same samples.
+
+    Shapley values go on from ``state_file``, where an earlier call has left some.
+    """
+    windows = spread_sample(validation, scoring.samples, scoring.seed)
+    read = list(batches(windows, scoring.batch_size, module_device(model)))
     found = []
-    if shapley_pairs:
-        options: dict[str, Any] = {"pairs": shapley_pairs, "seed": seed, "state_file": state_file, "progress": progress}
+    if scoring.shapley_pairs:
+        options: dict[str, Any] = {"pairs": scoring.shapley_pairs, "seed": scoring.seed}
+        options |= {"state_file": state_file, "progress": progress}
         found.append(score_modules(model, read, method=SHAPLEY, **options))
-    given = {"keep": keep, "context": context, "seed": seed}
-    for method in _with_progress(scores or _all_scores(), progress):
+    given = {"keep": scoring.keep, "context": scoring.context, "seed": scoring.seed}
+    for method in _with_progress(scoring.scores or _all_scores(), progress):
         options = {name: value for name, value in given.items() if name in find_score(method).options}
         found.append(score_modules(model, read, method=method, **options))
     return found

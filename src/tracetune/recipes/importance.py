@@ -1,6 +1,7 @@
 """Importance of LoRA modules, whatever the task: scored, compared with Shapley values, written and printed."""
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from tracetune.backbones.loading import weights_digest
@@ -8,7 +9,7 @@ from tracetune.base.config import flat_values
 from tracetune.base.folders import resumed_folder
 from tracetune.base.identity import RECORD_FILE, claim, run_identity
 from tracetune.data.digest import data_digest
-from tracetune.estimators.module_importance import check_scores, side_by_side, trained_model
+from tracetune.estimators.module_importance import Scoring, check_scores, side_by_side, trained_model
 from tracetune.estimators.scored_modules import ScoredModules, require_modules
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.config import FitConfig
@@ -35,19 +36,8 @@ def score_and_report(config: Any, scoring: ScoringChoice, load: Callable[[], Sco
         claim(folder, _identity(scored, config), (STATE_FILE,), restart=scoring.restart)
         model = trained_model(scored, [ProgressBar()])
         require_modules(model, scored, scoring.shapley_pairs > 0)
-        found = side_by_side(
-            model,
-            scored.data.validation,
-            scoring.scores,
-            shapley_pairs=scoring.shapley_pairs,
-            samples=scoring.samples,
-            batch_size=scoring.batch_size,
-            keep=scoring.keep,
-            context=scoring.context,
-            seed=scoring.seed,
-            state_file=folder / STATE_FILE,
-            progress=True,
-        )
+        chosen = Scoring(**{field.name: getattr(scoring, field.name) for field in fields(Scoring)})
+        found = side_by_side(model, scored.data.validation, chosen, folder / STATE_FILE, progress=True)
         agreement = agreement_rows(found)
         write_scores(folder, flat_values(config), found, agreement)
         if scored.trace is not None and scored.trace.get("selection"):
