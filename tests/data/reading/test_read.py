@@ -358,6 +358,16 @@ def test_another_step_than_in_training_is_said_to_be_that():
         read_table(monthly.rename(columns={"target": "sales"}), remembered=yearly)
 
 
+def test_days_are_not_read_as_hours_of_which_most_are_missing():
+    hourly = ReadingOptions(freq="h", timestamp_column="timestamp", target="target")
+    daily = long_frame(steps=20, freq="D")
+    with pytest.raises(InputError, match=r"Expected steps of 'h'.* found 'D'.*freq='D'; freq='h' if most rows"):
+        read_table(daily, remembered=hourly)
+    assert max(read_table(daily, ReadingOptions(freq="h"), remembered=hourly).panel.lengths) == 19 * 24 + 1
+    gappy = long_frame(steps=200, freq="h").drop(index=range(20, 180))
+    assert read_table(gappy, remembered=hourly).panel.lengths[0] == 200
+
+
 def test_the_order_of_day_and_month_in_training_does_not_bind_dates_that_have_one_reading():
     days = pd.date_range("2024-01-01", periods=30)
     trained = read_table(pd.DataFrame({"when": days.strftime("%d.%m.%Y"), "y": np.arange(30) % 7 + 0.5}))

@@ -25,7 +25,7 @@ from tracetune.data.reading.numbers import required_numbers, sentinels
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 from tracetune.data.reading.sources import FrameSource, ReadingKeywords, Table
-from tracetune.data.reading.summary import Understood, panel_warnings, summary_line
+from tracetune.data.reading.summary import MOSTLY_MISSING, Understood, missing_share, panel_warnings, summary_line
 from tracetune.data.reading.targets import calendar_warnings, find_targets
 from tracetune.data.reading.times.date_choice import Times, choose_times
 from tracetune.data.reading.times.date_formats import says_day_first
@@ -113,14 +113,18 @@ def read_cells_alike(raw: RawTable, pinned: ReadingOptions, given: ReadingOption
         given: what is pinned about this table.
         how: further arguments of `read_cells`.
     """
+    of_training = given.freq is None and pinned.freq is not None
     try:
-        return read_cells(raw, pinned, **how)
+        reading = read_cells(raw, pinned, **how)
     except InputError:
         if given.day_first is None and (other := _otherwise_written(raw, pinned, how)):
             return other
-        if given.freq is None and pinned.freq is not None:
+        if of_training:
             _refuse_another_step(raw, pinned, how)
         raise
+    if of_training and missing_share(reading.panel) >= MOSTLY_MISSING:  # such as days on a grid of hours
+        _refuse_another_step(raw, pinned, how, f"; {argument('freq', pinned.freq)} if most rows are left out")
+    return reading
 
 
 def _otherwise_written(raw: RawTable, remembered: ReadingOptions, how: dict[str, Any]) -> Reading | None:
@@ -136,8 +140,8 @@ def _otherwise_written(raw: RawTable, remembered: ReadingOptions, how: dict[str,
     return replace(reading, warnings=(*reading.warnings, said))
 
 
-def _refuse_another_step(raw: RawTable, remembered: ReadingOptions, how: dict[str, Any]) -> None:
-    """Raise InputError where a table can be read, but not with the step of those that a model was trained on."""
+def _refuse_another_step(raw: RawTable, remembered: ReadingOptions, how: dict[str, Any], otherwise: str = "") -> None:
+    """Raise InputError where a table has another step than those that a model was trained on."""
     try:
         freq = read_cells(raw, replace(remembered, freq=None), **how).panel.freq
     except InputError:
@@ -146,7 +150,7 @@ def _refuse_another_step(raw: RawTable, remembered: ReadingOptions, how: dict[st
         raise InputError(
             f"Expected steps of {remembered.freq!r}, as in training, found {freq!r}. Bring the table to that step, "
             f"e.g. with {argument('resample', f'{remembered.freq}:mean')}, or take the model for these with "
-            f"{argument('freq', freq)}."
+            f"{argument('freq', freq)}{otherwise}."
         )
 
 

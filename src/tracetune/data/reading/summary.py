@@ -13,6 +13,7 @@ from tracetune.data.reading.raw import Decision
 
 _FEWEST_STEPS = 16
 _MUCH_MISSING = 0.2
+MOSTLY_MISSING = 0.5
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def panel_warnings(panel: Panel) -> list[str]:
     """Return what is likely wrong: much missing, repeated or constant series, series too short to learn from."""
     found = []
     share = missing_share(panel)
-    if share >= 0.5:
+    if share >= MOSTLY_MISSING:
         found.append(f"{share:.0%} of the steps have no value: the dates or the frequency may be read wrongly")
     elif share >= _MUCH_MISSING:
         found.append(f"{share:.0%} of the values are missing")
@@ -72,7 +73,7 @@ def panel_warnings(panel: Panel) -> list[str]:
     if repeated:
         repeats = "repeats" if repeated == 1 else "repeat"
         found.append(f"{repeated:,} of {len(rows):,} series {repeats} another one exactly")
-    constant = sum(not _varies(row) for row in rows)
+    constant = sum(not _varies(row) and not np.isnan(row).all() for row in rows)
     if constant:
         found.append(f"{constant:,} of {len(rows):,} series {'is' if constant == 1 else 'are'} constant")
     short = sum(length < _FEWEST_STEPS for length in panel.lengths)
