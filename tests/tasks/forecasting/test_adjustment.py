@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import tiny_backbone
+from tests.tiny import CONTEXT, tiny_backbone
 from tracetune.base.errors import InputError
 from tracetune.heads.config import HeadConfig
 from tracetune.tasks.forecasting.adjustment import UNADJUSTED, Adjustment, slope_of
@@ -80,3 +80,44 @@ def test_a_head_on_tokens_of_the_future_begins_with_the_zero_shot_forecast() -> 
 def test_other_numbers_are_refused(how: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Adjustment(**how)  # type: ignore[arg-type]
+
+
+def reference(row: np.ndarray, resolutions: tuple[int, ...], adjustment: Adjustment, horizon: int) -> np.ndarray:
+    """Return a forecast by NumPy around the backbone: line and odd season out, stretched, averaged, put back."""
+    season, steps = adjustment.season, np.arange(len(row))
+    reach = season // 2
+    around = [row[at - reach : at + reach + 1].mean() if reach <= at < len(row) - reach else np.nan for at in steps]
+    phases = np.array([np.nanmean((row - around)[phase::season]) for phase in range(season)])
+    phases -= phases.mean()
+    left = row - phases[steps % season]
+    seen = ~np.isnan(row)
+    slope = adjustment.trend * np.polyfit(steps[seen], left[seen], 1)[0]
+    left = left - slope * (steps - len(row))
+    forecasts = []
+    for k in resolutions:
+        points = np.full(k * len(row), np.nan)
+        for at in steps:
+            points[at * k + k - 1] = left[at]
+            for between in range(1, k) if at else ():  # NaN where one of the two is
+                points[at * k + between - 1] = left[at - 1] + (left[at] - left[at - 1]) * between / k
+        points[: -k * (CONTEXT // k)] = np.nan  # whole steps alone are read
+        points[max(len(points) - k * (CONTEXT // k), 0) :][: k - 1] = np.nan  # before the first of them
+        context = torch.from_numpy(np.pad(points, (CONTEXT, 0), constant_values=np.nan)[-CONTEXT:]).float()
+        with torch.no_grad():
+            found = tiny_backbone().forecast(context.reshape(1, 1, -1), None, k * horizon)
+        forecasts.append(found.double().flatten().numpy()[k - 1 :: k])
+    after = len(row) + np.arange(horizon)
+    return np.mean(forecasts, axis=0) + slope * (after - len(row)) + phases[after % season]
+
+
+@pytest.mark.parametrize("resolutions", [(3,), (2, 4)])
+@pytest.mark.parametrize("gaps", [(), (4, 17)])
+def test_resolution_trend_and_season_go_together(resolutions: tuple[int, ...], gaps: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    row = 30 + 0.2 * np.arange(24) + np.resize([3.0, -2.0, -1.0], 24) + 0.3 * rng.normal(size=24)
+    row[list(gaps)] = np.nan
+    how = Adjustment(trend=0.5, season=3)
+    model = ForecastModel.from_backbone(tiny_backbone(), 4, None, 24, "", resolutions, how).eval()
+    with torch.no_grad():
+        found = model(torch.from_numpy(row).float().reshape(1, 1, -1)).forecast.flatten().numpy()
+    np.testing.assert_allclose(found, reference(row, resolutions, how, 4), rtol=1e-4)
