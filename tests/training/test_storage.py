@@ -39,5 +39,8 @@ def test_the_default_leaves_memory_for_others() -> None:
 
 
 def test_a_folder_that_is_not_there_yet_is_made_for_files(tmp_path: Path) -> None:
-    storage = Storage(limit=1000, memory=0, folder=tmp_path / "run" / "head")
-    assert storage.empty(10, dtype=torch.float32) is not None
+    folder = tmp_path / "run" / "head"
+    found = Storage(limit=1000, memory=0, folder=folder).empty(2, 5, dtype=torch.float32)
+    assert found is not None and list(folder.iterdir()) == []
+    found.copy_(torch.arange(10.0).view(2, 5))
+    assert found.flatten().tolist() == list(range(10))
