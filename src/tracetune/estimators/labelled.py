@@ -133,9 +133,10 @@ def class_numbers(
         alike = {plain_number(name): name for name in known if plain_number(name) is not None}
         names = [name if name in known else alike.get(plain_number(name), name) for name in names]  # 1.0 is 1
     if unknown := sorted(set(names) - set(known)):
+        count = sum(name in unknown for name in names)
         raise InputError(
-            f"Expected the classes {_listed(known)}, found {_listed(unknown)} too. Leave these {many} out, or fit a "
-            "model on all classes."
+            f"Expected the classes {_listed(known)}, found {_listed(unknown)} too, in {count:,} of {samples:,} {many}. "
+            "Leave these out, or fit a model on all classes."
         )
     numbers = {name: number for number, name in enumerate(known)}
     return np.array([numbers[name] for name in names], dtype=np.int64), known

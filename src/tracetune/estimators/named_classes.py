@@ -1,4 +1,4 @@
-"""Classes that a classifier never names, though samples of them are there: said wherever it is measured.
+"""Classes that a classifier never names, though samples of them are there, or is never measured on.
 
 Shapes: S samples, K classes.
 """
@@ -52,6 +52,20 @@ def say_never_named(outputs: np.ndarray, labels: np.ndarray, classes: Sequence[s
     """Log which classes are never named among ``samples``, in words; see `classes_never_named`."""
     if never := classes_never_named(outputs, labels, classes):
         logger.warning("%s", never_named_sentence(never, classes, f"On {samples} the model"))
+
+
+def say_not_held_out(labels: np.ndarray, held_out: np.ndarray, classes: Sequence[str]) -> None:
+    """Log which classes have no sample among those that are held out, because they have too few.
+
+    Args:
+        labels: [S] numbers of the classes of all samples.
+        held_out: rows of the samples that are held out.
+        classes: [K] names.
+    """
+    if missing := sorted(set(labels.tolist()) - set(labels[held_out].tolist())):
+        more = f" and {len(missing) - _MOST} more" if len(missing) > _MOST else ""
+        names = ", ".join(repr(classes[number]) for number in missing[:_MOST])
+        logger.warning("Too few samples to hold one out: validation says nothing of class %s%s.", names, more)
 
 
 def say_never_named_in_fit(trace: JsonObject, samples: str) -> None:

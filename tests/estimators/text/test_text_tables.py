@@ -69,6 +69,8 @@ def test_tables_of_any_kind() -> None:
         ("t.csv", "\n\ntext,label\na good film,1\nbad,\n", "label in row 5 of column 'label'"),
         ("t.jsonl", '{"text": "a good film", "label": 1}\n{"text": 5, "label": 0}\n', "text in row 2, found 5"),
         ("t.jsonl", '{"text": "a good film", "label": null}\n', "label in row 1 of"),
+        ("t.csv", "text,label\nx y,1\nz y,\nw y,\n", "found an empty one. Leave the row out, and 1 more like it"),
+        ("t.jsonl", '{"text": "a good film", "label": 1}\n{"text": null, "label": 0}', "text in row 2, found None"),
         ("t.json", '[{"text": "a good film", "label": [1, 2]}]', "as the label in row 1, found .1, 2."),
     ],
 )
@@ -78,6 +80,11 @@ def test_rows_are_named_as_the_file_counts_them(tmp_path: Path, name: str, conte
     assert frame is not None
     with pytest.raises(InputError, match=message):
         texts_of_frame(frame, TextColumns(("text",), "label"))
+
+
+def test_a_missing_cell_makes_no_other_column_of_texts() -> None:
+    frame = pd.DataFrame({"body": ["a good film", None, "a bad film"], "label": [1, 0, 1]})
+    assert find_columns(frame, None, None, labelled=True).texts == ("body",)
 
 
 def test_one_column_is_not_both_text_and_label() -> None:

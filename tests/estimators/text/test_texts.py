@@ -18,6 +18,8 @@ from tracetune.estimators.text.texts import checked_texts
         ([], None, "at least one text"),
         (["good", " "], None, "row 1, found an empty one"),
         (["good", None], None, "text in row 1, found None"),
+        (["good", None, "", "fine"], None, "row 1, found None. Leave the row out, and 1 more like it"),
+        ([("a", "b"), ("c", "")], None, "row 1, found an empty one"),
         ([("a", "b"), "c"], None, "two texts in row 1"),
         ({"a", "b"}, None, "in the order of their labels, found set"),
         ({"a": 1}, None, "found dict"),

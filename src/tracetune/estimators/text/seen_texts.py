@@ -35,7 +35,7 @@ def repeated_sentence(repeated: int, held_out: int) -> str:
     if not repeated:
         return ""
     return (
-        f"{repeated:,} of {held_out:,} texts that were held out stand among the training texts too: losses on "
+        f"{repeated:,} of {held_out:,} texts that were held out stood among the training texts too: losses on "
         "validation are optimistic by them. Leave repeated rows out of the table."
     )
 

@@ -17,7 +17,7 @@ from tracetune.data.reading.raw import listed
 from tracetune.data.reading.sources import Frame
 from tracetune.data.text_files import FIRST_ROW
 from tracetune.estimators.labelled import Label, Labels, require_labels
-from tracetune.estimators.text.texts import Text, TextData, Texts, checked_texts
+from tracetune.estimators.text.texts import Text, TextData, Texts, checked_texts, left_out
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +157,8 @@ def texts_of_frame(
             raise InputError(f"Expected a text or a number as the label in row {row}, found {shown(label)}.")
     empty = [row for row, label in enumerate(labels, first_row) if pd.isna(label) or not str(label).strip()]
     if empty:
-        raise InputError(f"Expected a label in row {empty[0]} of column {columns.label!r}, found an empty one.")
+        where = f"row {empty[0]} of column {columns.label!r}"
+        raise InputError(f"Expected a label in {where}, found an empty one. {left_out(len(empty))}")
     return texts, labels
 
 
@@ -215,7 +216,7 @@ def _text_columns(frame: pd.DataFrame, label: str | None) -> tuple[str, ...]:
 
 
 def _is_text(column: pd.Series, fewest_words: float = _WORDS) -> bool:
-    cells = column.head(_FIRST).tolist()
+    cells = column.head(_FIRST).dropna().tolist()  # missing ones are refused by their row
     if not cells or not all(isinstance(cell, str) for cell in cells):
         return False
     return sum(len(cell.split()) for cell in cells) / len(cells) >= fewest_words
@@ -223,7 +224,7 @@ def _is_text(column: pd.Series, fewest_words: float = _WORDS) -> bool:
 
 def _are_words(column: pd.Series) -> bool:
     """Return whether most cells have letters, as no number has, and few come again, as names of groups do."""
-    cells = column.head(_FIRST)
+    cells = column.head(_FIRST).dropna()
     return cells.nunique() > len(cells) / 2 and cells.str.contains(r"[^\W\d_]").mean() > 0.5
 
 

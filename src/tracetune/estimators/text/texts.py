@@ -62,7 +62,9 @@ def checked_texts(values: Iterable[Text], pairs: bool | None = None, first_row: 
         if len(parts) != len(columns):
             raise InputError(f"Expected {'two texts' if found else 'one text'} in row {index}, found {shown(row)}.")
         for column, part in zip(columns, parts, strict=True):
-            column.append(_text(part, index))
+            column.append(part)
+    for column in columns:
+        _require_texts(column, first_row)
     return Texts(columns[0], columns[1] if found else None)
 
 
@@ -77,9 +79,14 @@ def _rows_of(values: Iterable[Text]) -> list[Text]:
     return list(values)
 
 
-def _text(value: object, index: int) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"Expected a text in row {index}, found {shown(value)}. Leave the row out.")
-    if not value.strip():
-        raise InputError(f"Expected a text in row {index}, found an empty one. Leave the row out.")
-    return value
+def _require_texts(values: Sequence[object], first_row: int) -> None:
+    unusable = [row for row, value in enumerate(values) if not isinstance(value, str) or not value.strip()]
+    if unusable:
+        value = values[unusable[0]]
+        found = "an empty one" if isinstance(value, str) else shown(value)
+        raise InputError(f"Expected a text in row {first_row + unusable[0]}, found {found}. {left_out(len(unusable))}")
+
+
+def left_out(rows: int) -> str:
+    """Return what to do about rows that cannot be used, of which one was named."""
+    return "Leave the row out." if rows == 1 else f"Leave the row out, and {rows - 1:,} more like it."
