@@ -39,6 +39,21 @@ def test_hidden_states_are_those_of_transformers(tmp_path: Path, family: str, bl
     torch.testing.assert_close(alone.tokens[0, 0], found[0, 0, :4], atol=1e-5, rtol=1e-5)  # whatever else is in a batch
 
 
+@pytest.mark.parametrize("family", ["minilm", "distilbert", "gpt2"])
+def test_the_first_layers_are_those_of_the_whole_model(tmp_path: Path, family: str) -> None:
+    folder = save_tiny_text(tmp_path, family)
+    whole, first = load_text_encoder(folder), load_text_encoder(folder, 1)
+    assert len(first.adapted_layers()) < len(whole.adapted_layers())
+    tokens = torch.arange(6).view(1, 1, 6)
+    states = whole.model(input_ids=tokens[0], output_hidden_states=True).hidden_states[1]
+    if family == "gpt2":  # which normalises what comes out
+        states = whole.model.ln_f(states)
+    torch.testing.assert_close(first.encode(tokens).tokens[0], states)
+    for layers in (0, 9):
+        with pytest.raises(InputError, match=r"layers between 1 and \d, which .* has, found"):
+            load_text_encoder(folder, layers)
+
+
 def test_pairs_and_long_texts(tmp_path: Path) -> None:
     encoder = load_text_encoder(save_tiny_text(tmp_path))
     named, cut = encoder.tokenize(["good film", "good " * 40], ["bad end", "bad film"], 12)

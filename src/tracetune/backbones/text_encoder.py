@@ -27,7 +27,7 @@ from tracetune.backbones.backbone import Backbone, Encoded, Prefix, evaluate_fro
 from tracetune.backbones.known_models import MODELS
 from tracetune.backbones.loading import HUB_ID, is_folder, refuse_non_finite
 from tracetune.backbones.normalisation import InstanceStatistics
-from tracetune.base.errors import InputError, shown
+from tracetune.base.errors import InputError, argument, shown
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class TextEncoder(Backbone):
     Args:
         model: returns ``last_hidden_state`` [B, N, D] for ``input_ids`` and ``attention_mask``.
         tokenizer: of the model.
+        layers: how many of its first layers it was loaded with; None for all.
 
     Attributes:
         context_length: most tokens of a text that the model takes.
@@ -57,8 +58,9 @@ class TextEncoder(Backbone):
         prefix: see `tracetune.backbones.backbone.BlockwiseBackbone`.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, layers: int | None = None) -> None:
         super().__init__()
+        self.layers = layers
         if hasattr(model, "pooler"):
             model.pooler = None  # nothing reads it
         self.model = model
@@ -217,11 +219,16 @@ def padded(named: TokenNumbers, padding: int) -> dict[str, Tensor]:
     return batch
 
 
-def load_text_encoder(name_or_folder: str | Path) -> TextEncoder:
+def load_text_encoder(name_or_folder: str | Path, layers: int | None = None) -> TextEncoder:
     """Load an encoder with its tokenizer from a folder or the Hugging Face hub; heads on top of it are left out.
 
+    Args:
+        name_or_folder: of the encoder.
+        layers: how many of its first layers to load, and to read the last of; None for all.
+
     Raises:
-        InputError: no such model, no text encoder, no tokenizer, or weights that are damaged, missing or not finite.
+        InputError: no such model, no text encoder, no tokenizer, weights that are damaged, missing or not finite, or
+            another number of layers than it has.
     """
     name = str(name_or_folder)
     if name in MODELS:
@@ -232,10 +239,10 @@ def load_text_encoder(name_or_folder: str | Path) -> TextEncoder:
             f"Unknown text encoder {shown(name, 200)}: there is no such folder, and a model of the Hugging Face hub is "
             "'owner/name'."
         )
-    model, tokenizer = _pretrained(name, str(folder) if is_folder(folder) else name)
+    model, tokenizer = _pretrained(name, str(folder) if is_folder(folder) else name, layers)
     refuse_non_finite(model, folder)
     try:
-        return TextEncoder(model, tokenizer).eval()
+        return TextEncoder(model, tokenizer, layers).eval()
     except InputError:
         raise
     except Exception as error:
@@ -246,19 +253,23 @@ def load_text_encoder(name_or_folder: str | Path) -> TextEncoder:
         ) from error
 
 
-def _pretrained(name: str, source: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Return the model and the tokenizer in a folder or on the hub; ``name`` stands for it in messages.
+def _pretrained(name: str, source: str, layers: int | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Return the model, of so many layers, and the tokenizer in a folder or on the hub; ``name`` is for messages.
 
     Raises:
-        InputError: transformers cannot load one of them, or weights are missing.
+        InputError: transformers cannot load one of them, weights are missing, or it has fewer layers.
     """
     try:
         with _quiet():
             config = AutoConfig.from_pretrained(source)
+            if layers is not None:
+                config.num_hidden_layers = _checked_layers(layers, getattr(config, "num_hidden_layers", 0), name)
             tokenizer = AutoTokenizer.from_pretrained(source)
             model, found = AutoModel.from_pretrained(
                 source, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
             )
+    except InputError:
+        raise
     except Exception as error:  # transformers and tokenizers raise any, also plain ones and classes of their own
         raise InputError(
             f"Expected a text encoder of transformers in {shown(name, 200)}: config.json, model.safetensors and the "
@@ -271,6 +282,14 @@ def _pretrained(name: str, source: str) -> tuple[PreTrainedModel, PreTrainedToke
             f"such as {missing[0]!r}."
         )
     return model, tokenizer
+
+
+def _checked_layers(layers: int, there: int, name: str) -> int:
+    if not 1 <= layers <= there:
+        raise InputError(
+            f"Expected {argument('layers')} between 1 and {there}, which {shown(name, 200)} has, found {layers}."
+        )
+    return layers
 
 
 def _token_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:

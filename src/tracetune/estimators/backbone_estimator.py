@@ -155,5 +155,6 @@ def load_on_backbone(
         if asked not in (None, kept := getattr(saved.content, length)):
             raise InputError(f"{saved.folder} was fine-tuned for {argument(length, kept)}. Leave it out.")
     name = saved.base_model.name
-    model, backbone = load_parts(saved, lambda found: saved.content.build(name, found), base, load)
+    again = saved.content.loader(load)
+    model, backbone = load_parts(saved, lambda found: saved.content.build(name, found), base, again)
     return Loaded(backbone, name, model, saved.record, saved.content, saved_arrays(saved))

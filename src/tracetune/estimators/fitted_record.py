@@ -1,14 +1,17 @@
 """The part of trace.json that an estimator on a backbone is built from, the same for every task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
 
 from torch import nn
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.base.schema import from_json
 from tracetune.tasks.task import Task
+
+B = TypeVar("B", bound=Backbone)
 
 
 class FittedRecord(ABC):
@@ -32,6 +35,10 @@ class FittedRecord(ABC):
     @abstractmethod
     def task(self, name: str) -> Task:
         """Return the task that the model was fitted for, on the backbone of that name."""
+
+    def loader(self, load: Callable[..., B]) -> Callable[[str | Path], B]:
+        """Return what loads the backbone by name or folder as the model has it, from what loads it as it is."""
+        return load
 
     def build(self, name: str, backbone: Backbone) -> nn.Module:
         """Return the model as it was fitted, but for its weights, on the backbone of that name."""

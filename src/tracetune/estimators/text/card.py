@@ -16,7 +16,7 @@ tags:
 
 # {base}, fine-tuned to classify texts with tracetune ({method})
 
-Tells {count} classes apart ({classes}) by {what} of at most {max_length} tokens.
+Tells {count} classes apart ({classes}) by {what} of at most {max_length} tokens{layers}.
 
 ```python
 from tracetune import TextClassifier
@@ -44,6 +44,7 @@ def text_classifier_card(trace: JsonObject) -> str:
         classes=", ".join(trace["classes"][:20]),
         what="pairs of texts" if trace["pairs"] else "texts",
         max_length=trace["max_length"],
+        layers=f", read by the first {trace['layers']} layers of the encoder" if trace.get("layers") else "",
         example='[("one text", "another text")]' if trace["pairs"] else '["a text"]',
         candidates=markdown_table(candidate_rows(trace)),
         verdict=verdict(trace),

@@ -87,6 +87,7 @@ def fit_text_classifier(
         **fitted.record.to_json(),
         "classes": texts.classes,
         "max_length": max_length,
+        "layers": encoder.layers,
         "longest": texts.task.longest,
         "pairs": texts.pairs,
         "text_columns": [] if texts.columns is None else list(texts.columns.texts),

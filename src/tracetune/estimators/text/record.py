@@ -1,11 +1,14 @@
 """The typed record of a text classifier in trace.json."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 from tracetune.base.errors import InputError, shown
 from tracetune.base.schema import require_counts, require_names
 from tracetune.estimators.class_weights import require_weights
-from tracetune.estimators.fitted_record import FittedRecord
+from tracetune.estimators.fitted_record import B, FittedRecord
 from tracetune.heads.pooled import PooledHeadConfig
 from tracetune.tasks.text import TextClassification
 
@@ -23,6 +26,7 @@ class TextClassifierRecord(FittedRecord):
         label_column: likewise.
         head: configuration of the head.
         class_weights: of the loss, in the order of the classes.
+        layers: how many of the first layers of the encoder it has; None for all.
     """
 
     classes: list[str]
@@ -33,6 +37,7 @@ class TextClassifierRecord(FittedRecord):
     label_column: str | None
     head: PooledHeadConfig
     class_weights: list[float]
+    layers: int | None = None
 
     def __post_init__(self) -> None:
         require_names(self, "classes", 2)
@@ -40,6 +45,10 @@ class TextClassifierRecord(FittedRecord):
         require_weights(self.class_weights, self.classes)
         if self.text_columns and len(self.text_columns) != 1 + self.pairs:
             raise InputError(f"Expected {1 + self.pairs} columns of texts, or none, found {shown(self.text_columns)}.")
+
+    def loader(self, load: Callable[..., B]) -> Callable[[str | Path], B]:
+        """Return what loads the encoder with as many layers as the model has."""
+        return partial(load, layers=self.layers)
 
     def task(self, name: str) -> TextClassification:
         """Return the task that it was fitted for."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,7 +23,7 @@ from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_b
 from tracetune.estimators.class_logits import class_logits
 from tracetune.estimators.class_weights import ClassWeights, weights_of_classes
 from tracetune.estimators.labelled import Labels, class_numbers, require_classes, require_share
-from tracetune.estimators.named_classes import say_never_named, say_never_named_in_fit
+from tracetune.estimators.named_classes import say_never_named, say_never_named_in_fit, say_not_held_out
 from tracetune.estimators.scored_modules import ScoredModules, scored
 from tracetune.estimators.text.card import text_classifier_card
 from tracetune.estimators.text.evaluation import text_scores
@@ -118,6 +119,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         name_or_folder: str | Path,
         max_length: int | None = None,
         *,
+        layers: int | None = None,
         base: str | None = None,
         device: str = "auto",
     ) -> "TextClassifier":
@@ -127,19 +129,23 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
             name_or_folder: a Hugging Face hub id, a folder with an encoder and its tokenizer, or a folder written by
                 `save_pretrained`.
             max_length: most tokens of a text; None takes what the encoder allows. A saved classifier knows its own.
+            layers: how many of the first layers of the encoder to take, and to read the last of; None takes all. A
+                saved classifier knows its own.
             base: for a saved classifier, where its encoder is now, if not under its recorded name.
             device: "auto", "cpu", "cuda", ...
 
         Raises:
-            InputError: unknown or damaged model, or an encoder other than the one that was fine-tuned.
+            InputError: unknown or damaged model, more layers than it has, or an encoder other than the one that was
+                fine-tuned.
         """
         loaded = load_on_backbone(
             name_or_folder,
             TextClassification.name,
             TextClassifierRecord,
             base,
-            load_text_encoder,
+            partial(load_text_encoder, layers=layers),
             max_length=max_length,
+            layers=layers,
         )
         length = loaded.record.max_length if loaded.record else max_length
         return cls(
@@ -338,6 +344,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         data = TrainingData(samples.by_length(train_rows), samples.by_length(validation_rows))
         weights = weights_of_classes(class_weights, numbers, classes)
         task = TextClassification(len(classes), samples.longest, self.base_name, weights)
+        say_not_held_out(numbers, validation_rows, classes)
         digests = text_digests(texts)
         repeated = int(np.isin(digests[validation_rows], digests[train_rows]).sum())
         say_repeated(repeated, len(validation_rows))
@@ -373,8 +380,9 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         """Return token numbers of texts, and how many texts were cut."""
         named, cut = self.backbone.tokenize(texts.first, texts.second, self.max_length)
         if cut:
-            limit = argument("max_length", self.max_length)
-            logger.warning(Remark(f"{cut} of {len(texts)} texts are longer than {limit} tokens, and are cut there."))
+            limit, are = argument("max_length", self.max_length), "is" if cut == 1 else "are"
+            count = f"{cut:,} of {len(texts):,} texts {are} longer than {limit} tokens"
+            logger.warning(Remark(f"{count}: the rest is left out."))
         return LabelledTexts(named, numbers, self.backbone.padding), cut
 
     def _predict(self, texts: Texts, batch_size: int) -> np.ndarray:

@@ -37,7 +37,7 @@ def finetune(config: FinetuneConfig) -> TextClassifier:
         assert chosen.model is not None, "checked with the configuration"
         rate = config.training.learning_rate or text_fit_config(config.method.method).training.learning_rate
         settings = fit_config(config, PooledHeadConfig(chosen.pooling), _Rate(rate))
-        base = TextClassifier.from_pretrained(chosen.model, chosen.max_length, device=device)
+        base = TextClassifier.from_pretrained(chosen.model, chosen.max_length, layers=chosen.layers, device=device)
         tuned = base.fit(
             frame,
             None,

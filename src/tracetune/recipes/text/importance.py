@@ -18,7 +18,9 @@ def importance(config: ImportanceConfig) -> list[Importance]:
     def load() -> ScoredModules:
         scored, scoring, training = config.scored, config.scoring, config.training
         assert scored.model is not None and config.source.data is not None, "checked with the configuration"
-        classifier = TextClassifier.from_pretrained(scored.model, scored.max_length, device=scoring.device)
+        classifier = TextClassifier.from_pretrained(
+            scored.model, scored.max_length, layers=scored.layers, device=scoring.device
+        )
         settings = text_fit_config(Lora(config.lora.options()), scoring.seed)
         settings = replace(
             settings,

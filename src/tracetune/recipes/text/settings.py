@@ -47,11 +47,14 @@ class EncoderChoice:
     Attributes:
         model: folder or hub id of an encoder of transformers (BERT, RoBERTa, DistilBERT, MiniLM, ...).
         max_length: most tokens of a text, longer ones are cut; without it what the encoder allows.
+        layers: how many of the first layers of the encoder to take, and to read the last of; without it all. Fewer are
+            faster, and may know more of grammar.
         pooling: what the head reads: mean (of all tokens), first (the first token), or both.
     """
 
     model: str | None = None
     max_length: int | None = None
+    layers: int | None = None
     pooling: str = "mean"
 
     def __post_init__(self) -> None:
@@ -163,10 +166,12 @@ class ScoredEncoder:
         model: folder of a fine-tuned model, whose modules are scored as they are, or an encoder of transformers, on
             which LoRA is trained first.
         max_length: most tokens of a text; a fine-tuned model knows its own.
+        layers: how many of the first layers of the encoder to take; likewise.
     """
 
     model: str | None = None
     max_length: int | None = None
+    layers: int | None = None
 
     def __post_init__(self) -> None:
         if self.model is None:
