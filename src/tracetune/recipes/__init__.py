@@ -1,1 +1,1 @@
-"""One function of a configuration per command."""
+"""What the commands do: a folder a task; beside them the commands without a task, and what tasks share."""
