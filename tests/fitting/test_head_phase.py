@@ -94,3 +94,15 @@ def test_a_step_without_any_loss_is_not_taken_back(data: TrainingData, monkeypat
     monkeypatch.setattr(head_phase, "train", lambda trainer: None)
     head_phase._descend(model, model, data, RIDGE, Run(Path()), solution)
     assert any(weight.any() for weight in model.head.parameters())
+
+
+@pytest.mark.parametrize(("steps", "features"), [(2, 32), (4, 64), (40, None)])
+def test_of_very_many_samples_as_many_are_read_as_the_training_sees(
+    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, features: int | None
+) -> None:
+    monkeypatch.setattr(head_phase, "_MANY", 20)
+    model, read = tiny_forecast_model(), []
+    computed = model.features
+    monkeypatch.setattr(model, "features", lambda batch: read.append(len(batch["past_values"])) or computed(batch))
+    train_head(TASK, model, data, replace(RIDGE, head_training=replace(TRAINING, max_steps=steps)), Run(tmp_path))
+    assert sum(read) - len(data.validation) == (len(data.train) if features is None else features)

@@ -4,6 +4,7 @@ import copy
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from tracetune.base.errors import InputError
 from tracetune.base.module_device import module_device
-from tracetune.data.batch_source import BatchSource
+from tracetune.data.batch_source import BatchSource, MakesBatches, spread_sample
 from tracetune.data.windows import batches
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.interpolation import head_path
@@ -21,6 +22,7 @@ from tracetune.fitting.shrinkage import shrink
 from tracetune.fitting.trained import History, TrainedHead
 from tracetune.tasks.task import Output, Task, TaskModel, TrainingData
 from tracetune.training.checkpoints import train
+from tracetune.training.config import TrainingConfig
 from tracetune.training.feature_cache import cache_batches
 from tracetune.training.measure import sample_losses
 from tracetune.training.storage import Storage
@@ -28,11 +30,14 @@ from tracetune.training.trainer import build_trainer
 
 logger = logging.getLogger(__name__)
 
+_MANY = 50_000  # samples; of fewer all have their part in the solution of a head, however short its training is
+
 
 def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConfig, run: Run) -> TrainedHead:
     """Train the head of ``model`` in place; its backbone is frozen.
 
-    Features of the frozen backbone are computed once where memory allows, and not at all where ``data`` has them. With
+    Features of the frozen backbone are computed once where memory allows, and not at all where ``data`` has them; of
+    very many samples for as many only as its training sees. With
     ``config.head_start == "solved"`` training starts from the task's solution, and returns to it where no later step
     has a lower validation loss. Such a head has no dropout from then on. With "kept" it stays that solution. At the end
     it is moved back towards zero-shot as far as validation says.
@@ -40,6 +45,7 @@ def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConf
     assert model.head is not None, "the first phase needs a head"
     started = time.perf_counter()
     model.eval().requires_grad_(False)
+    data = replace(data, train=_seen(data.train, config.head_training)) if data.features is None else data
     training, validation = _features(model, data, config, run)
     model.head.requires_grad_(True)
     solution = None
@@ -106,6 +112,13 @@ class HeadOnFeatures(nn.Module):
         """Return the losses of features."""
         assert self.head is not None
         return self._loss(self.head(features["tokens"].float()).float(), features)
+
+
+def _seen(train: BatchSource, training: TrainingConfig) -> BatchSource:
+    """Return as many evenly spread samples as the steps of a training see, but not fewer than most trainings have."""
+    if isinstance(train, MakesBatches):  # whose rows alone do not say all about a batch
+        return train
+    return spread_sample(train, max(_MANY, training.total_steps(len(train)) * training.batch_size), training.seed)
 
 
 def _features(

@@ -1,6 +1,7 @@
 """Forecaster end to end on a tiny model: fit, predict, evaluate, save, load, with and without tracetune."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from peft import PeftModel
 
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune import FitConfig, Forecaster, ForecastModel, HeadConfig, InputError, Lora, LoraOptions, TrainingConfig
+from tracetune.estimators.forecasting import state
 
 
 def quick(method: object = "lora", **options: object) -> FitConfig:
@@ -263,3 +265,20 @@ def test_zeros_are_learned_and_forecast_as_zeros(base: Forecaster) -> None:
     frame = seasonal_frame(items=1).assign(target=0.0)
     forecast = base.fit(frame, config=quick("linear_probe")).predict_df(frame, [0.1, 0.9])
     np.testing.assert_array_equal(forecast[["predictions", "0.1", "0.9"]], 0.0)
+
+
+def test_what_makes_a_long_training_shorter_is_said(
+    base: Forecaster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(state, "_MANY", 100)
+    monkeypatch.setattr(state, "_EPOCH", 50)
+    config = quick()
+    base.fit(seasonal_frame(), config=replace(config, training=replace(config.training, num_train_epochs=0.1)))
+    (said,) = (record.getMessage() for record in caplog.records if "epoch_windows" in record.getMessage())
+    windows = int(said.split()[0])
+    assert f"epoch_windows=50 counts as many as that as an epoch, drawn anew each time: {50 / windows:.0%}" in said
+    caplog.clear()
+    for shorter in ({"max_steps": 2}, {"epoch_windows": 32, "num_train_epochs": 1}):
+        base.fit(seasonal_frame(), config=replace(config, training=replace(config.training, **shorter)))
+    base.fit(seasonal_frame(), config=quick("linear_probe"))
+    assert "epoch_windows" not in caplog.text
