@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from tests.tiny import tiny_backbone
-from tracetune.tasks.anomaly.scores.features import EmbeddedShape, remembered_embeddings
+from tracetune.tasks.anomaly.embedding_memory import EmbeddingMemory
+from tracetune.tasks.anomaly.scores.features import EmbeddedShape
 from tracetune.tasks.anomaly.window_embeddings import contrastive_losses, embedded, resampled
 
 
@@ -81,12 +82,13 @@ def test_windows_that_were_embedded_before_are_remembered_while_that_is_asked_fo
     windows = np.random.default_rng(0).normal(size=(6, 32))
     plain = EmbeddedShape(backbone)(windows)
     assert rows == [6]
-    with remembered_embeddings():
-        shape = EmbeddedShape(backbone)
+    memory = EmbeddingMemory()
+    shape = EmbeddedShape(backbone, memory)
+    with memory.open():
         torch.testing.assert_close(shape(windows[:4]), plain[:4])
         torch.testing.assert_close(shape(windows[[5, 1, 5, 0]]), plain[[5, 1, 5, 0]])
         torch.testing.assert_close(shape(windows[:2]), plain[:2])
         assert rows == [6, 4, 1]  # of the second call one is new, of the third none
         torch.testing.assert_close(shape(windows[:4, :16]), EmbeddedShape(backbone)(windows[:4, :16].copy()))
-    EmbeddedShape(backbone)(windows[:4])
+    shape(windows[:4])
     assert rows[-1] == 4

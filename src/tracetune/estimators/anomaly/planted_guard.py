@@ -23,7 +23,7 @@ from tracetune.evaluation.periods import SampleGroups
 from tracetune.tasks.anomaly.hidden_patches import PERIODS
 from tracetune.tasks.anomaly.model import AnomalyModel
 from tracetune.tasks.anomaly.planted_anomalies import KINDS, planted
-from tracetune.tasks.anomaly.scores.features import EmbeddedShape, remembered_embeddings
+from tracetune.tasks.anomaly.scores.features import EmbeddedShape
 from tracetune.tasks.anomaly.scores.gaps import filled_gaps
 from tracetune.tasks.anomaly.scores.scaling import Scaling
 from tracetune.tasks.anomaly.scores.scorer import ChannelScorer, Scorer
@@ -130,7 +130,7 @@ class PlantedGuard:
         found = np.empty(len(self.cases))
         for number, channel in enumerate(self.channels):
             scorer = self.scorer.fit(channel.values[: channel.border], model, self.contamination)
-            with remembered_embeddings():  # cases are like the clean channel but for the anomaly
+            with model.memory.open():  # cases are like the clean channel but for the anomaly
                 clean = _scores(scorer, channel.values, channel.border, len(channel.values))
                 for index, case in enumerate(self.cases):
                     if case.channel == number:

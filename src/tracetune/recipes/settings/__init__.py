@@ -1,1 +1,1 @@
-"""Settings of the commands without a task, and those that tasks share; importable without PyTorch, so that help is quick."""
+"""Settings of commands without a task, and those that tasks share; importable without PyTorch: help is quick."""

@@ -15,6 +15,7 @@ from tracetune.backbones.backbone import Backbone, MaskedBackbone
 from tracetune.backbones.normalisation import InstanceStatistics, per_channel
 from tracetune.base.errors import InputError
 from tracetune.heads.patches import PatchHead, PatchHeadConfig
+from tracetune.tasks.anomaly.embedding_memory import EmbeddingMemory
 from tracetune.tasks.anomaly.window_embeddings import VIEWS, contrastive_losses, embedded, resampled_steps
 from tracetune.tasks.task import Features, Output, TaskModel
 
@@ -33,6 +34,7 @@ class AnomalyModel(TaskModel):
     Attributes:
         context_length: T of windows with hidden patches.
         loss_name: of the loss that it trains on.
+        memory: of embedded windows, for scorers; closed, but where whoever scores opens it.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class AnomalyModel(TaskModel):
         self.context_length = context_length
         self.loss_name = loss_name
         self.labels = (_LABEL[loss_name],)
+        self.memory = EmbeddingMemory()
 
     @property
     def tokens_per_sample(self) -> int:

@@ -41,7 +41,7 @@ class Neighbours:
         """Learn the normal part, see `Scorer`."""
         return fit_shape_and_level(
             normal,
-            EmbeddedShape(model.backbone),
+            EmbeddedShape(model.backbone, model.memory),
             self.widths,
             neighbours=self.neighbours,
             contamination=contamination,

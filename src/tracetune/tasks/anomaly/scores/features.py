@@ -1,8 +1,5 @@
 """Features of windows, in which normal windows lie near each other: their shape, and their level and spread."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -11,28 +8,13 @@ from torch import Tensor
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.base.module_device import module_device
+from tracetune.tasks.anomaly.embedding_memory import EmbeddingMemory
 from tracetune.tasks.anomaly.window_embeddings import embedded, resampled
 
 _CHUNK = 256
-_MOST_REMEMBERED = 2**24  # numbers
 _RAW_STEPS = 64
 _SHAPE_FLOOR = 0.05  # deviations of the series: windows that vary less are near to flat
 _LEVEL_FLOOR = 0.1  # deviations of the series: the spread of a window that counts as none
-
-_REMEMBERED: ContextVar[dict[bytes, Tensor] | None] = ContextVar("remembered", default=None)
-
-
-@contextmanager
-def remembered_embeddings() -> Iterator[None]:
-    """Embed windows with the same values once while this is open, as far as 64 MiB hold them.
-
-    For series that differ in few steps, scored by one backbone whose weights stay as they are.
-    """
-    token = _REMEMBERED.set({})
-    try:
-        yield
-    finally:
-        _REMEMBERED.reset(token)
 
 
 class WindowFeatures(Protocol):
@@ -57,22 +39,13 @@ class EmbeddedShape:
 
     saved: ClassVar[bool] = True
 
-    def __init__(self, backbone: Backbone) -> None:
+    def __init__(self, backbone: Backbone, memory: EmbeddingMemory | None = None) -> None:
         self.backbone = backbone
+        self._memory = EmbeddingMemory() if memory is None else memory
 
     def __call__(self, windows: np.ndarray) -> Tensor:
         """Return unit vectors [K, N D]."""
-        remembered = _REMEMBERED.get()
-        if remembered is None:
-            return self._embedded(windows)
-        keys = [window.tobytes() for window in windows]
-        places = {key: place for place, key in enumerate(keys) if key not in remembered}
-        new = self._embedded(windows[list(places.values())]) if places else ()
-        rows = remembered | dict(zip(places, new, strict=True))
-        found = torch.stack([rows[key] for key in keys])
-        if len(rows) * found.shape[1] <= _MOST_REMEMBERED:
-            remembered.update(rows)
-        return found
+        return self._memory.embedded(windows, self._embedded)
 
     def _embedded(self, windows: np.ndarray) -> Tensor:
         device = module_device(self.backbone)
