@@ -16,6 +16,7 @@ from tracetune.report.figures import (
     INK,
     add_legend,
     add_title,
+    draw_values,
     legend_entries,
     plain_ticks,
     require_panels,
@@ -83,13 +84,13 @@ def _draw(panel: AnomalyPanel, above: Axes, below: Axes) -> None:
     times = panel.timestamps[kept]
     several = len(panel.values) > 1
     for place, row in enumerate(panel.values):
-        above.plot(times, _stacked(row, place)[kept] if several else row[kept], color=INK, linewidth=0.8)
+        draw_values(above, times, _stacked(row, place)[kept] if several else row[kept], color=INK, linewidth=0.8)
     note = f"{len(panel.events)} event{'' if len(panel.events) == 1 else 's'}"
     if panel.left_out:
         note += f", {len(panel.values)} of {len(panel.values) + panel.left_out} channels"
     above.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold", color=INK)
     above.set_title(note, loc="right", fontsize=8.5, color=GREY)
-    below.plot(times, panel.score[kept], color=BLUE, linewidth=0.9, label="score")
+    draw_values(below, times, panel.score[kept], color=BLUE, linewidth=0.9, label="score")
     threshold = np.where(np.isfinite(panel.threshold), panel.threshold, np.nan)
     below.plot(times, threshold[kept], color=_ALARM, linewidth=0.9, linestyle=(0, (4, 2)), label="threshold")
     last = len(panel.timestamps) - 1

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence, Sized
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
+from numpy.typing import ArrayLike
 
 from tracetune.base.errors import InputError, argument
 from tracetune.base.files import require_place, staged_file
@@ -110,3 +113,12 @@ def require_picture_path(path: str | Path, overwrite: bool = False, kinds: Seque
         raise InputError(f"Expected a file to write to, found {path}, which is none. Choose another path.")
     if Path(path).exists() and not overwrite:
         raise InputError(f"{path} exists already. Choose another file, or add {argument('overwrite', True)}.")
+
+
+def draw_values(axes: Axes, times: np.ndarray, values: ArrayLike, **style: Any) -> None:
+    """Draw a line through values [T], and a point where both neighbours are missing: a line needs two points."""
+    row = np.asarray(values, dtype=np.float64)
+    seen = np.isfinite(row)
+    lone = np.flatnonzero(seen & ~np.append(False, seen[:-1]) & ~np.append(seen[1:], False))
+    points = {"marker": "o", "markevery": lone.tolist(), "markersize": 2 * style.get("linewidth", 1.0) + 0.5}
+    axes.plot(times, row, **(points if len(lone) else {}), **style)

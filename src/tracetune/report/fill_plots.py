@@ -15,6 +15,7 @@ from tracetune.report.figures import (
     GREY,
     RED,
     add_legend,
+    draw_values,
     legend_entries,
     plain_axes,
     plain_ticks,
@@ -85,7 +86,7 @@ def _draw(axes: Axes, panel: FilledPanel) -> None:
         hidden = np.where(near, panel.whole[part], np.nan)
         axes.plot(times, hidden, ":", color=RED, linewidth=1.2, label="hidden")
         axes.plot(times[lone], hidden[lone], ".", color=RED, markersize=3)
-    axes.plot(times, panel.values[part], color=GREY, linewidth=1.2, label="observed")
+    draw_values(axes, times, panel.values[part], color=GREY, linewidth=1.2, label="observed")
     axes.plot(times, line, color=BLUE, linewidth=1.5, label="filled in")
     axes.plot(times[lone], panel.filled[part][lone], ".", color=BLUE, markersize=4)
     axes.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold")

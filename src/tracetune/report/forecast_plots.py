@@ -19,6 +19,7 @@ from tracetune.report.figures import (
     INK,
     add_legend,
     add_title,
+    draw_values,
     legend_entries,
     panels_figure,
     plain_axes,
@@ -98,12 +99,11 @@ def _draw(axes: Axes, panel: ForecastPanel) -> None:
     if len(past):
         border = past[-1] + (future[0] - past[-1]) / 2
         axes.axvline(border, color=GREY, linewidth=0.8, linestyle=(0, (2, 3)), zorder=1)
-    lone = "o" if len(future) == 1 else ""  # a line needs two points
-    axes.plot(past, panel.history, color=GREY, linewidth=1.2, label="history")
+    draw_values(axes, past, panel.history, color=GREY, linewidth=1.2, label="history")
     _draw_bands(axes, future, panel.quantiles)
-    axes.plot(future, panel.forecast, color=BLUE, linewidth=1.9, marker=lone, markersize=4, label="forecast")
+    draw_values(axes, future, panel.forecast, color=BLUE, linewidth=1.9, label="forecast")
     if panel.truth is not None:
-        axes.plot(future, panel.truth, color=INK, linewidth=1.1, marker=lone, markersize=4, label="truth")
+        draw_values(axes, future, panel.truth, color=INK, linewidth=1.1, label="truth")
     axes.set_title(panel.title, loc="left", fontsize=9.5, fontweight="bold", color=INK)
     axes.set_title(panel.note, loc="right", fontsize=8.5, color=GREY)
     axes.margins(x=0.01)

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from tracetune.report.figures import BLUE, GREY, INK, RED, panels_figure, plain_axes, plain_ticks
+from tracetune.report.figures import BLUE, GREY, INK, RED, draw_values, panels_figure, plain_axes, plain_ticks
 
+_FEW_POINTS = 40
 _MOST_POINTS = 600  # a series that is longer is drawn by its lowest and highest value in each of 300 parts
 
 
@@ -70,8 +71,10 @@ def as_svg(figure: Figure) -> str:
 def _draw(axes: Axes, panel: SeriesPanel) -> None:
     plain_axes(axes)
     timestamps, values = thinned(np.asarray(panel.timestamps), np.asarray(panel.values, dtype=np.float64))
-    few = np.isfinite(values).sum() < 40
-    axes.plot(timestamps, values, color=BLUE, linewidth=1.0, marker="o" if few else "", markersize=2.5)
+    if np.isfinite(values).sum() < _FEW_POINTS:
+        axes.plot(timestamps, values, color=BLUE, linewidth=1.0, marker="o", markersize=2.5)
+    else:
+        draw_values(axes, timestamps, values, color=BLUE, linewidth=1.0)
     axes.set_title(panel.title, loc="left", fontsize=9, fontweight="bold", color=INK)
     axes.set_title(panel.note, loc="right", fontsize=8, color=GREY)
     axes.margins(x=0.01)
