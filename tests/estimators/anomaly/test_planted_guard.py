@@ -134,6 +134,16 @@ def test_only_windows_that_a_planted_anomaly_touches_are_encoded_again() -> None
     assert encoded_by(guard, model(1.0)) <= 1 + learning + whole + touching
 
 
+def test_what_shows_that_a_channel_can_be_learned_is_not_learned_again() -> None:
+    of, scorer = model(1.0), Neighbours((20, 40))
+    guard = planted_guard([season()[None]], [BORDER], scorer, 0.0, of, 0)
+    assert guard is not None
+    learning = of.backbone.encoded - 1  # and the channel as one window
+    anew = PlantedGuard(guard.channels, guard.cases, scorer, 0.0)
+    assert encoded_by(guard, of) == encoded_by(anew, of) - learning
+    np.testing.assert_array_equal(guard.losses(of), anew.losses(of))
+
+
 @pytest.mark.parametrize(("scorer", "measured"), [(Windows(), 1), (Neighbours(), 2), (Reconstruction(), 4)])
 def test_models_that_a_scorer_cannot_tell_apart_are_measured_once(
     monkeypatch: pytest.MonkeyPatch, scorer: Scorer, measured: int
@@ -145,7 +155,7 @@ def test_models_that_a_scorer_cannot_tell_apart_are_measured_once(
     monkeypatch.setattr(
         PlantedGuard,
         "_measured",
-        lambda _, of: shares.append(of.backbone.share.item()) or np.array(shares[-1:]),
+        lambda _, of, learned: shares.append(of.backbone.share.item()) or np.array(shares[-1:]),
     )
     for share in (1.0, 0.5):
         for _ in range(2):

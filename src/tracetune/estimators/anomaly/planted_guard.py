@@ -89,6 +89,7 @@ class PlantedGuard:
         self.scorer = scorer
         self.contamination = contamination
         self._known: dict[bytes, np.ndarray] = {}  # losses by what the scorer reads of a model
+        self._learned: dict[bytes, tuple[AnomalyModel, Sequence[ChannelScorer]]] = {}  # before, likewise
 
     @property
     def groups(self) -> SampleGroups:
@@ -114,22 +115,38 @@ class PlantedGuard:
         """
         model.eval()
         detecting = task_model_of(model, AnomalyModel)
-        embedded = torch.cat(
-            [EmbeddedShape(detecting.backbone)(filled_gaps(each.values)[None]) for each in self.channels]
-        )
-        if not bool(embedded.isfinite().all()):  # scorers may leave out what is not finite
+        embedded = self._embedded(detecting)
+        if not np.isfinite(embedded).all():  # scorers may leave out what is not finite
             return np.full(len(self.cases), np.inf)
         if self.scorer.reads == "model":
-            return self._measured(detecting)
-        read = embedded.numpy().tobytes() if self.scorer.reads == "embeddings" else b""
+            return self._measured(detecting, None)
+        read = self._read(embedded)
         if read not in self._known:
-            self._known[read] = self._measured(detecting)
+            self._known[read] = self._measured(*self._learned.pop(read, (detecting, None)))
         return self._known[read].copy()
 
-    def _measured(self, model: AnomalyModel) -> np.ndarray:
+    def remember(self, model: AnomalyModel, learned: Sequence[ChannelScorer]) -> None:
+        """Keep what each channel's part before the border is to the scorer with a model, until that is measured."""
+        if self.scorer.reads != "model":
+            self._learned[self._read(self._embedded(model))] = model, learned
+
+    def _embedded(self, model: AnomalyModel) -> np.ndarray:
+        """Return the channels as the model embeds them, each as one window."""
+        shape = EmbeddedShape(model.backbone)
+        return torch.cat([shape(filled_gaps(each.values)[None]) for each in self.channels]).numpy()
+
+    def _read(self, embedded: np.ndarray) -> bytes:
+        """Return what the scorer reads of a model that embeds the channels so."""
+        return embedded.tobytes() if self.scorer.reads == "embeddings" else b""
+
+    def _measured(self, model: AnomalyModel, learned: Sequence[ChannelScorer] | None) -> np.ndarray:
         found = np.empty(len(self.cases))
         for number, channel in enumerate(self.channels):
-            scorer = self.scorer.fit(channel.values[: channel.border], model, self.contamination)
+            scorer = (
+                self.scorer.fit(channel.values[: channel.border], model, self.contamination)
+                if learned is None
+                else learned[number]
+            )
             with model.memory.open():  # cases are like the clean channel but for the anomaly
                 clean = _scores(scorer, channel.values, channel.border, len(channel.values))
                 for index, case in enumerate(self.cases):
@@ -170,7 +187,9 @@ def planted_guard(
         if (array.shape[1] - border) // PERIODS >= _SHORTEST and np.isfinite(row[:border]).any()
     ]
     places = np.unique(np.linspace(0, len(roomy) - 1, _MOST_CHANNELS).round().astype(int)) if roomy else ()
-    chosen = [roomy[place] for place in places if _fits(roomy[place], scorer, contamination, model)]
+    model.eval()
+    fitted = [(roomy[place], _learned(roomy[place], scorer, contamination, model)) for place in places]
+    chosen = [channel for channel, learned in fitted if learned is not None]
     if not chosen:
         return None
     generator = np.random.default_rng(seed)
@@ -182,21 +201,24 @@ def planted_guard(
             first = number * PERIODS * each_period + period * each_period
             turn = [kinds[(first + place) % len(kinds)] for place in range(each_period)]
             cases += _planted_cases(channel, number, period, turn, generator)
-    return PlantedGuard(chosen, cases, scorer, contamination) if cases else None
+    if not cases:
+        return None
+    guard = PlantedGuard(chosen, cases, scorer, contamination)
+    guard.remember(model, [learned for _, learned in fitted if learned is not None])
+    return guard
 
 
-def _fits(channel: HeldOut, scorer: Scorer, contamination: float, model: AnomalyModel) -> bool:
-    """Return whether a scorer can learn the steps before the border.
+def _learned(channel: HeldOut, scorer: Scorer, contamination: float, model: AnomalyModel) -> ChannelScorer | None:
+    """Return the steps before the border, learned; None where they are too few for the scorer.
 
     Raises:
         InputError: it cannot learn all of the steps either, which it is to do in the end.
     """
     try:
-        scorer.fit(channel.values[: channel.border], model, contamination)
+        return scorer.fit(channel.values[: channel.border], model, contamination)
     except InputError:
         scorer.fit(channel.values, model, contamination)
-        return False
-    return True
+        return None
 
 
 def _planted_cases(
