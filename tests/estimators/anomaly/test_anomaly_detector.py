@@ -227,6 +227,10 @@ def test_refusals(base: AnomalyDetector, detector: AnomalyDetector) -> None:
         Windows(widths=(1,))
     with pytest.raises(InputError, match="finite number, found nan"):
         detector.detect(table(100, items=2), threshold=float("nan"))
+    with pytest.raises(InputError, match=r"threshold to be a number, or a rule .* found '3'"):
+        detector.detect(table(100, items=2), threshold="3")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"window of at least 0 steps, a whole number, found 1.5"):
+        detector.evaluate(table(300, items=2), window=1.5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"false_alarm_rate between 0 and 0.25"):  # before training, which would fail
         base.fit(season(50), method="lora", false_alarm_rate=0.0)
 
@@ -267,6 +271,22 @@ def test_steps_without_a_score_are_told_of(detector: AnomalyDetector, caplog: py
     found = detector.detect(test[test.time.dt.hour % 2 == 0])
     assert found.score.isna().all()
     assert f"None of {len(found):,} steps can raise an alarm" in caplog.text
+
+
+def test_fewer_steps_than_a_window_have_no_score(base: AnomalyDetector, caplog: pytest.LogCaptureFixture) -> None:
+    """Windows are of 80 and 160 steps: what is cut shorter has another shape, and was an alarm whatever it held."""
+    detector = base.fit(season(900), scorer="windows")
+    assert detector.detect(season(50, 1, 900)).score.isna().all()
+    assert "None of 50 steps can raise an alarm" in caplog.text and "fewer steps" in caplog.text
+    caplog.clear()
+    later = detector.detect(season(100, 1, 900))  # the narrower ones fit
+    assert np.isfinite(later.score).all() and not later.alarm.any() and "fewer steps" not in caplog.text
+    assert not detector.update(season(50, 1, 900)).score.isna().any()
+
+
+def test_a_list_of_numbers_is_a_series(base: AnomalyDetector) -> None:
+    found = base.fit(list(season(300)), scorer="windows").score(season(200, 1).tolist())
+    pd.testing.assert_frame_equal(found, base.fit(season(300), scorer="windows").score(season(200, 1)))
 
 
 def test_a_constant_column_that_is_left_out_is_told_of(base: AnomalyDetector, caplog: pytest.LogCaptureFixture) -> None:

@@ -168,6 +168,7 @@ def test_an_alarm_anywhere_in_a_segment_finds_it() -> None:
         ([0.1, np.nan], [0, 1], "finite scores, found nan at step 1"),
         ([0.1, 0.2, 0.3], [0, 1], "one length"),
         ([0.1, 0.2], [0, 2], "labels 0 and 1"),
+        ([], [], "found none at all"),
     ],
 )
 def test_unusable_input_is_refused(scores: list[float], labels: list[int], message: str) -> None:
@@ -175,9 +176,18 @@ def test_unusable_input_is_refused(scores: list[float], labels: list[int], messa
         anomaly_metrics(np.array(scores), np.array(labels), 1)
 
 
-def test_a_negative_window_is_refused() -> None:
+@pytest.mark.parametrize("window", [-1, 1.5])
+def test_a_window_of_no_number_of_steps_is_refused(window: int) -> None:
     with pytest.raises(InputError, match="at least 0 steps"):
-        volume_under_surface(np.array([0.1, 0.9]), np.array([0, 1]), -1)
+        volume_under_surface(np.array([0.1, 0.9]), np.array([0, 1]), window)
+
+
+def test_scores_that_are_all_alike_find_what_chance_does() -> None:
+    """Also where the anomaly is the first and the last step, one step long, and the window longer than the series."""
+    labels = labelled(20, (0, 1), (19, 20))
+    found = anomaly_metrics(np.ones(20), labels, 30)
+    assert found["AUC-ROC"] == 0.5 and found["AUC-PR"] == pytest.approx(0.1)
+    assert (found["VUS-PR"], found["VUS-ROC"]) == pytest.approx(slow_volumes(np.ones(20), labels, 30))
 
 
 def test_many_segments_take_no_more_memory_than_steps() -> None:

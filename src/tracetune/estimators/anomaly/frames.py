@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
@@ -44,12 +45,15 @@ def panel_of(
 ) -> Panel:
     """Return a panel of a table, without the column ``left_out``, or of arrays: [T], [C, T], or one [C, T] a series.
 
-    Series of arrays are called "0", "1", ..., their channels too, their steps are counted from 0.
+    A list of numbers is an array [T]. Series of arrays are called "0", "1", ..., their channels too, and their steps
+    are counted from 0.
 
     Raises:
         InputError: an unusable table, or arrays of other shapes, of unequal channels, with time before channels, or
             with infinite values.
     """
+    if isinstance(data, (list, tuple)) and data and all(isinstance(value, Real) for value in data):
+        data = np.asarray(data, float)
     if isinstance(data, np.ndarray) or (isinstance(data, (list, tuple)) and data and isinstance(data[0], np.ndarray)):
         if any(value is not None for value in columns.values()):
             raise InputError(f"Arrays have no columns: leave out {', '.join(columns)}.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tracetune.base.errors import Remark
+from tracetune.base.errors import Remark, either
 from tracetune.data.panels import Panel, Series
 
 
@@ -67,15 +67,22 @@ def _same(one: Series, other: Series) -> bool:
 
 def without_score(found: Sequence[Scores]) -> list[Remark]:
     """Return a remark where steps have no score, and so raise no alarm whatever they hold."""
-    blind = [int(np.isnan(each.total).sum()) for each in found]
-    count, steps = sum(blind), sum(len(each.total) for each in found)
-    if not count:
-        return []
-    first = next(each.series.item_id for each, missing in zip(found, blind, strict=True) if missing)
-    share = "None" if count == steps else f"{steps - count:,}"
-    return [
-        Remark(
-            f"{share} of {steps:,} steps can raise an alarm: {count:,} have no score (first of {first!r}), because too "
-            "many steps of each window around them are missing."
-        )
+    steps = sum(len(each.total) for each in found)
+    short = [each for each in found if np.isnan(each.total).all() and np.isfinite(each.series.values).all()]
+    gappy = [each for each in found if np.isnan(each.total).any() and each not in short]
+    go_on = either(", or give them to update, which goes on from the normal part", "")
+    reasons = [
+        (short, f"it has fewer steps than what was learned is compared by. Give the rows before them too{go_on}."),
+        (gappy, "too many steps of each window around them are missing."),
     ]
+    remarks = []
+    for series, reason in reasons:
+        count = sum(int(np.isnan(each.total).sum()) for each in series)
+        share = "None" if count == steps else f"{steps - count:,}"
+        if count:
+            first = series[0].series.item_id
+            said = (
+                f"{share} of {steps:,} steps can raise an alarm: {count:,} have no score (first of {first!r}), because"
+            )
+            remarks.append(Remark(f"{said} {reason}"))
+    return remarks

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from tracetune.base.errors import InputError, Remark, argument
+from tracetune.base.errors import InputError, Remark, argument, shown
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.evaluation.anomaly.thresholds import rolling_quantile
 
@@ -106,7 +106,18 @@ def short_past(found: Sequence[Scores], rule: Threshold) -> list[Remark]:
 
 
 def threshold_rule(threshold: Threshold | float | None, default: float) -> Threshold:
-    """Return a rule as it is, a score as the rule that holds it fixed, and the default score without either."""
+    """Return a rule as it is, a score as the rule that holds it fixed, and the default score without either.
+
+    Raises:
+        InputError: it is neither a number nor a rule.
+    """
     if threshold is None:
         return FixedThreshold(default)
-    return FixedThreshold(float(threshold)) if isinstance(threshold, int | float | np.integer) else threshold
+    if isinstance(threshold, (int, float, np.number)):
+        return FixedThreshold(float(threshold))
+    if not callable(getattr(threshold, "of", None)):
+        raise InputError(
+            f"Expected {argument('threshold')} to be a number, or a rule such as RollingQuantile(window=1000), found "
+            f"{shown(threshold)}."
+        )
+    return threshold

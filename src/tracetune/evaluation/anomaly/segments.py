@@ -19,6 +19,8 @@ def checked(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarra
             f"Expected scores and labels of one length, one value a step, found shapes {scores.shape} and "
             f"{labels.shape}."
         )
+    if not len(scores):
+        raise InputError("Expected at least one normal and one anomalous step, found none at all.")
     if not np.isfinite(scores).all():
         step = int(np.flatnonzero(~np.isfinite(scores))[0])
         raise InputError(

@@ -16,9 +16,11 @@ Paparrizos et al., "Volume Under the Surface: A New Accuracy Evaluation Measure 
 The volumes are means over the L + 1 windows.
 """
 
+from numbers import Integral
+
 import numpy as np
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.evaluation.anomaly.segments import checked, segments
 
 THRESHOLDS = 250
@@ -28,11 +30,11 @@ def volume_under_surface(scores: np.ndarray, labels: np.ndarray, window: int) ->
     """Return VUS-PR and VUS-ROC of scores [T] for labels [T], over windows from 0 to ``window`` steps.
 
     Raises:
-        InputError: unusable scores or labels, or a negative window.
+        InputError: unusable scores or labels, or a window that is negative or no whole number.
     """
     scores, labels = checked(scores, labels)
-    if window < 0:
-        raise InputError(f"Expected a window of at least 0 steps, found {window}.")
+    if not isinstance(window, Integral) or window < 0:
+        raise InputError(f"Expected {argument('window')} of at least 0 steps, a whole number, found {window}.")
     surface = _Surface(scores, labels, window)
     areas = np.array([surface.areas(width) for width in range(window + 1)])
     precision_recall, roc = areas.mean(0)

@@ -262,7 +262,7 @@ def _bank_starts(scaled: np.ndarray, width: int, stride: int | None = None) -> n
 def _scores(
     scaled: np.ndarray, filled: np.ndarray, bank: Bank, features: WindowFeatures, phase: int, place: int | None
 ) -> np.ndarray:
-    """Return scores [T] of one width.
+    """Return scores [T] of one width; none (NaN) of fewer steps than that: a shorter window has another shape.
 
     Features of a chunk are forgotten once they are compared: those of all windows would fill the memory.
 
@@ -275,17 +275,18 @@ def _scores(
         place: that of the first step among those of the bank, whose windows do not count where they overlap; None
             where the two have no steps in common.
     """
-    width = min(bank.width, len(scaled))
-    starts = scattered_starts(len(scaled), width, _stride(bank.width), phase)
-    starts = starts[well_observed(scaled, starts, width)]
+    if len(scaled) < bank.width:
+        return np.full(len(scaled), np.nan)
+    starts = scattered_starts(len(scaled), bank.width, _stride(bank.width), phase)
+    starts = starts[well_observed(scaled, starts, bank.width)]
     if not len(starts):
         return np.full(len(scaled), np.nan)
-    windows = _windows(filled, width)
+    windows = _windows(filled, bank.width)
     found = []
     for first in range(0, len(starts), _CHUNK):
         part = starts[first : first + _CHUNK]
         found.append(bank.distances(features(windows[part]), None if place is None else torch.as_tensor(part + place)))
-    return spread(starts, torch.cat(found).numpy(), width, len(scaled))
+    return spread(starts, torch.cat(found).numpy(), bank.width, len(scaled))
 
 
 def _held_out(bank: Bank, length: int) -> np.ndarray:
