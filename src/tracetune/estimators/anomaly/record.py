@@ -321,8 +321,8 @@ def _doubt(threshold: AlarmThreshold, rate: float) -> Remark | None:
             f"{argument('false_alarm_rate', rate)} is a guess: {threshold.rows:,} normal rows with "
             f"{threshold.events} separate event{'s' if threshold.events > 1 else ''} (high scores apart from each "
             f"other) are too few to tell how high rare ones are, which takes {FEWEST_EVENTS}. The threshold, "
-            f"{threshold.value:.3g}, is as high as if there were as many, and may miss anomalies. Learn more normal "
-            f"rows, state a higher rate, or give {argument('threshold')} to detect."
+            f"{threshold.value:.3g}, is as high as if there were as many: it may miss anomalies, or be passed by rare "
+            f"normal steps. Learn more normal rows, or give {argument('threshold')} to detect."
         )
     if rate * threshold.rows >= 1:
         return None
