@@ -19,6 +19,7 @@ IMPUTER = {
     "related": [[1], [0]],
     "head": None,
     "intervals": INTERVALS,
+    "changes": [0.5, 0],
     "rule": "linear",
     "scales": {"x": {"mean": [0, 1], "scale": [1, 2]}},
 }
@@ -80,6 +81,8 @@ def test_what_a_fit_writes_is_read(record: Any, content: dict[str, Any]) -> None
         (ImputerRecord, IMPUTER, {"related": [[1], []]}),
         (ImputerRecord, IMPUTER, {"rule": "cubic"}),
         (ImputerRecord, IMPUTER, {"scales": {"x": {"mean": [0], "scale": [0]}}}),
+        (ImputerRecord, IMPUTER, {"changes": [0.5]}),
+        (ImputerRecord, IMPUTER, {"changes": [0.5, -1]}),
         (ImputerRecord, IMPUTER, {"scales": {"x": {"mean": [0], "scale": [1, 1]}}}),
         (ImputerRecord, IMPUTER, {"intervals": None}),
         (ImputerRecord, IMPUTER, {"intervals": {**INTERVALS, "values": [[-1.0, 1.0]]}}),

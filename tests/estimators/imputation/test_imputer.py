@@ -16,6 +16,7 @@ from tracetune.estimators.imputation.evaluation import hidden_steps
 from tracetune.estimators.imputation.filled_frame import read_source
 from tracetune.estimators.imputation.imputer import Imputer
 from tracetune.estimators.imputation.imputer_data import imputer_data
+from tracetune.estimators.imputation.observed import changes, unit_of_errors
 from tracetune.fitting.config import FitConfig
 from tracetune.training.config import TrainingConfig
 
@@ -285,6 +286,19 @@ def test_intervals_are_as_wide_as_the_series_that_is_filled_varies(fitted: Imput
     ratio = widths(larger) / widths(gappy)
     assert (ratio > 190).all() and (ratio < 5100).all()
     assert widths(gappy.assign(a=np.where(gappy["a"].isna(), np.nan, 7.0)))[0] == 0
+
+
+def test_intervals_of_a_short_part_of_a_walk_are_as_wide_as_those_of_the_walk() -> None:
+    walk = np.cumsum(np.random.default_rng(0).normal(size=(4, 3000)), axis=1)
+    per_deviation = np.median(changes(walk) / walk.std(axis=1))[None]
+    short = walk[:, 1000:1300]
+    assert (short.std(axis=1) < 0.7 * walk.std(axis=1)).all()
+    of_changes = unit_of_errors(None, short, per_deviation)
+    np.testing.assert_allclose(of_changes, np.median(walk.std(axis=1)), rtol=0.3)
+    np.testing.assert_allclose(unit_of_errors(np.ones(4) * 20, short, per_deviation), 20)  # known from training
+    few = short[:, :20]
+    np.testing.assert_allclose(unit_of_errors(None, few, per_deviation), few.std(axis=1))
+    np.testing.assert_allclose(changes(1e200 * short), 1e200 * changes(short))
 
 
 def test_day_and_month_stand_as_they_can_whatever_they_did_in_training() -> None:

@@ -10,7 +10,7 @@ from tracetune.base.json_types import JsonObject
 from tracetune.data.panels import Panel
 from tracetune.estimators.imputation.gap_intervals import gap_quantiles
 from tracetune.estimators.imputation.imputer_data import imputer_data
-from tracetune.estimators.imputation.record import item_scales
+from tracetune.estimators.imputation.record import changes_per_deviation, item_scales
 from tracetune.estimators.saved_model import base_of
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
@@ -42,6 +42,7 @@ def fit_imputer(
         "season": task.season,
         "related": [list(row) for row in task.related],
         "rule": task_model_of(fitted.model, ImputationModel).rule,
+        "changes": changes_per_deviation(panel, found.scalers),
         "scales": {item: asdict(scale) for item, scale in item_scales(panel, found.scalers).items()},
         "intervals": gap_quantiles(fitted.model, data, task.channels).to_dict(),
         "reading": panel.origin.reading or {},

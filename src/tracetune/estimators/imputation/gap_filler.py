@@ -53,13 +53,22 @@ class GapFiller:
             observed = row[~np.isnan(row)]
             if len(observed) and (observed == observed[0]).all():
                 filled[channel] = observed[0]  # a constant is continued as it is
-        return unit_of_errors(scaler.scale, values), filled
+        return self._unit(panel, item, values), filled
 
     def scaler(self, panel: Panel, item: str, values: np.ndarray) -> Scaler:
         """Return how to scale a series [C, L]: as in training where the item was there, else by its own values."""
+        known = self._known(panel, item)
+        return Scaler.fit(values) if known is None else known
+
+    def _known(self, panel: Panel, item: str) -> Scaler | None:
+        """Return how an item was scaled in training; None where it was not there."""
         if self.record is None or list(panel.channels) != self.record.channels:
-            return Scaler.fit(values)
-        return self.record.scaler(item, values)
+            return None
+        return self.record.scaler(item)
+
+    def _unit(self, panel: Panel, item: str, values: np.ndarray) -> np.ndarray:
+        known, per_deviation = self._known(panel, item), [0.0] if self.record is None else self.record.changes
+        return unit_of_errors(None if known is None else known.scale, values, np.array(per_deviation))
 
     def fill_scaled(self, panel: Panel, values: np.ndarray) -> np.ndarray:
         """Return a scaled series [C, L] filled; channels without a value stay NaN where nothing is known of them.

@@ -60,7 +60,7 @@ def imputer_data(
         steps = seasonality(panel.freq) if season is None else season
         task = Imputation(channels, context_length, steps, related, base_name)
     else:
-        scalers = tuple(fitted.scaler(each.item_id, each.values) for each in panel)
+        scalers = tuple(fitted.scaler(each.item_id) or Scaler.fit(each.values) for each in panel)
         task = fitted.task(base_name)
     most = _VALIDATION_WINDOWS if config.validation_windows is None else config.validation_windows
     data = imputation_data(

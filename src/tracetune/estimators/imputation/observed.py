@@ -27,19 +27,37 @@ def classes_of_gaps(values: np.ndarray) -> np.ndarray:
     return gap_classes(torch.from_numpy(~np.isnan(values)))[0].numpy()
 
 
-def unit_of_errors(scale: np.ndarray, values: np.ndarray) -> np.ndarray:
+def changes(values: np.ndarray) -> np.ndarray:
+    """Return the root mean square [C] of the changes of a series [C, L] from one observed step to the next.
+
+    NaN where fewer than 32 are observed.
+    """
+    steps = np.diff(values, axis=1)
+    count = (~np.isnan(steps)).sum(axis=1)
+    largest = np.nanmax(np.abs(steps), axis=1, initial=0.0)  # so that no square is too large
+    shares = np.nan_to_num(steps / np.where(largest > 0, largest, 1.0)[:, None])
+    return np.where(count >= _FEW, largest * np.sqrt((shares**2).sum(axis=1) / np.maximum(count, 1)), np.nan)
+
+
+def unit_of_errors(known: np.ndarray | None, values: np.ndarray, per_deviation: np.ndarray) -> np.ndarray:
     """Return the units [C] in which fills of a series [C, L] err, 0 of a channel that is constant.
 
-    They are the deviations in training, or those of the values now where they are more than five times or less than a
-    fifth of these: a table without items has the same name whatever it holds.
+    They are the deviations in training. A series that was not there, or whose deviation is more than five times or less
+    than a fifth of that (a table without items has the same name whatever it holds), has a unit of its own: its
+    changes from step to step, over what these are in training beside a deviation. Where a level wanders, a short series
+    deviates less than a long one, but its gaps are as hard to fill. Where too few changes are known, it is its
+    deviation.
 
     Args:
-        scale: [C], deviations in training, or of a series that was not there its own.
+        known: [C], deviations in training; None of a series that was not there.
         values: [C, L], NaN where missing.
+        per_deviation: [C] or [1], changes in training over deviations there; 0 where not known.
     """
-    observed = ~np.isnan(values)
     now = Scaler.fit(values).scale
-    another = np.maximum(now / scale, scale / now) > _ANOTHER
-    unit = np.where(another & (observed.sum(axis=1) >= _FEW), now, scale)
+    by_changes = changes(values) / np.where(per_deviation > 0, per_deviation, np.nan)
+    unit = np.where(by_changes > 0, by_changes, now)
+    if known is not None:
+        another = np.maximum(now / known, known / now) > _ANOTHER
+        unit = np.where(another & ((~np.isnan(values)).sum(axis=1) >= _FEW), unit, known)
     highest, least = np.nanmax(values, axis=1, initial=-np.inf), np.nanmin(values, axis=1, initial=np.inf)
     return np.where(highest == least, 0.0, unit)

@@ -11,6 +11,7 @@ from tracetune.base.schema import require_counts, require_names
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler
 from tracetune.estimators.fitted_record import FittedRecord
+from tracetune.estimators.imputation.observed import changes
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.heads.imputation import ImputationHeadConfig
 from tracetune.tasks.imputation.gaps import LENGTH_CLASSES
@@ -43,6 +44,7 @@ class ImputerRecord(FittedRecord):
         related: channels that each channel is also filled from.
         head: configuration of the head; None where the model has none.
         intervals: quantiles of the errors by class of gap length.
+        changes: of each channel from step to step in training, over its deviation; 0 where not known.
         rule: how a model without a head fills.
         scales: of the items of training, at most a thousand: what is known of a channel that is all missing later.
         reading: how the table was read that it was trained on.
@@ -54,6 +56,7 @@ class ImputerRecord(FittedRecord):
     related: list[list[int]]
     head: ImputationHeadConfig | None
     intervals: JsonObject
+    changes: list[float]
     rule: str = BACKBONE
     scales: dict[str, Scale] = field(default_factory=dict)
     reading: JsonObject = field(default_factory=dict)
@@ -67,6 +70,8 @@ class ImputerRecord(FittedRecord):
         places = {place for row in self.related for place in row}
         if self.related and (len(self.related) != channels or len(widths) > 1 or not places <= set(range(channels))):
             raise InputError(f"Expected as many related ones of {channels} channels for each, found {self.related}.")
+        if len(self.changes) != channels or not all(0 <= each < np.inf for each in self.changes):
+            raise InputError(f"Expected changes of at least 0 for each of {channels} channels, found {self.changes}.")
         if (lengths := len(self.quantiles().values)) != LENGTH_CLASSES:
             raise InputError(
                 f"Expected intervals for {LENGTH_CLASSES} classes of gap lengths, found {lengths}, as earlier releases "
@@ -87,14 +92,11 @@ class ImputerRecord(FittedRecord):
         """Return the quantiles of its errors."""
         return ResidualQuantiles.from_dict(self.intervals, "intervals")
 
-    def scaler(self, item: str, values: np.ndarray) -> Scaler:
-        """Return how to scale a series [C, L]: as in training where the item was there, else by its own values.
-
-        Where an item of training has a channel without values now, it is known still by what it was.
-        """
+    def scaler(self, item: str) -> Scaler | None:
+        """Return how an item was scaled in training, by which a channel without values now is known still; or None."""
         known = self.scales.get(item)
-        if known is None or len(known.mean) != len(values):
-            return Scaler.fit(values)
+        if known is None or len(known.mean) != len(self.channels):
+            return None
         return Scaler(np.array(known.mean), np.array(known.scale))
 
 
@@ -104,3 +106,10 @@ def item_scales(panel: Panel, scalers: tuple[Scaler, ...]) -> dict[str, Scale]:
         return {}
     pairs = zip(panel, scalers, strict=True)
     return {series.item_id: Scale(scaler.mean.tolist(), scaler.scale.tolist()) for series, scaler in pairs}
+
+
+def changes_per_deviation(panel: Panel, scalers: tuple[Scaler, ...]) -> list[float]:
+    """Return for each channel its changes from step to step over its deviation, the median of items; 0 if unknown."""
+    pairs = zip(panel, scalers, strict=True)
+    shares = np.stack([changes(series.values) / scaler.scale for series, scaler in pairs])
+    return [float(np.median(found)) if len(found := row[row > 0]) else 0.0 for row in shares.T]
