@@ -67,7 +67,10 @@ class GapFiller:
         return self.record.scaler(item)
 
     def _unit(self, panel: Panel, item: str, values: np.ndarray) -> np.ndarray:
-        known, per_deviation = self._known(panel, item), [0.0] if self.record is None else self.record.changes
+        """Return the units [C] in which fills of a series [C, L] err."""
+        known, per_deviation = self._known(panel, item), [0.0]
+        if self.record is not None and len(self.record.changes) in (1, len(values)):
+            per_deviation = self.record.changes
         return unit_of_errors(None if known is None else known.scale, values, np.array(per_deviation))
 
     def fill_scaled(self, panel: Panel, values: np.ndarray) -> np.ndarray:
