@@ -11,7 +11,8 @@ from tests.estimators.anomaly.series import normal, season, table
 from tracetune import AnomalyDetector, FitConfig, InputError
 from tracetune.estimators.anomaly.frames import panel_of
 from tracetune.estimators.anomaly.item_scorer import ItemScorer
-from tracetune.estimators.anomaly.record import learn
+from tracetune.estimators.anomaly.learning import learn
+from tracetune.estimators.anomaly.normal_scoring import NormalScoring
 from tracetune.estimators.anomaly.thresholds import RollingQuantile
 from tracetune.tasks.anomaly.hidden_patches import validation_start
 from tracetune.tasks.anomaly.scores.raw_window_scorer import Windows
@@ -154,7 +155,7 @@ def test_what_trained_the_model_does_not_set_the_threshold(base: AnomalyDetector
     trained = validation_start(800, 64)
     assert trained == 600
     panel = panel_of(season(800))
-    learned = learn(panel, base.anomaly_model, "windows", 0.0, 0.01, [trained])
+    learned = learn(panel, base.anomaly_model, NormalScoring.of("windows", 0.0, 0.01), [trained])
     assert learned.calibration is not None and learned.calibration.rows == 200
 
 

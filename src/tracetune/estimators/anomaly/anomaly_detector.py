@@ -30,7 +30,7 @@ from tracetune.estimators.anomaly.frames import (
     require_channels,
 )
 from tracetune.estimators.anomaly.item_scorer import ItemScorer, items_of, total
-from tracetune.estimators.anomaly.record import checked_reference, checked_scorer
+from tracetune.estimators.anomaly.normal_scoring import NormalScoring
 from tracetune.estimators.anomaly.scored import scored_detector
 from tracetune.estimators.anomaly.series_scores import ScoredPanel, Scores, without_score
 from tracetune.estimators.anomaly.state import fit_detector, load_detector
@@ -42,7 +42,7 @@ from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
 from tracetune.report.anomaly_plots import anomaly_figure
 from tracetune.tasks.anomaly.model import RECONSTRUCTION, AnomalyDetection
-from tracetune.tasks.anomaly.scores.scorer import Reference, Scorer
+from tracetune.tasks.anomaly.scores.scorer import Reference, Scorer, checked_reference
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -131,7 +131,7 @@ class AnomalyDetector(DetectorParts):
                 "This detector has learned a normal part already. Start from its base: "
                 f"AnomalyDetector.from_pretrained({self.base_name!r})."
             )
-        scorer = checked_scorer(scorer, contamination, false_alarm_rate)
+        scoring = NormalScoring.of(scorer, contamination, false_alarm_rate)
         panel, labelled = normal_part(train, labels, label_column, **columns)
         config = None if config is None and method is None else with_method(config or FitConfig(), method)
         if config is None and loss != RECONSTRUCTION:
@@ -143,9 +143,7 @@ class AnomalyDetector(DetectorParts):
             config,
             str(self.device),
             loss=loss,
-            scorer=scorer,
-            contamination=contamination,
-            false_alarm_rate=false_alarm_rate,
+            scoring=scoring,
             label_column=label_column,
             labelled=labelled,
             callbacks=callbacks,

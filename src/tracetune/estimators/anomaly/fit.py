@@ -12,6 +12,7 @@ from tracetune.backbones.backbone import Backbone, MaskedBackbone
 from tracetune.base.errors import InputError, Remark, argument, unknown_name
 from tracetune.base.json_types import JsonObject
 from tracetune.data.panels import Panel
+from tracetune.estimators.anomaly.normal_scoring import NormalScoring
 from tracetune.estimators.anomaly.planted_guard import planted_guard
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
@@ -70,8 +71,7 @@ def fit_normal_part(
     device: str,
     *,
     loss: str,
-    scorer: Scorer,
-    contamination: float = 0.0,
+    scoring: NormalScoring,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> FittedNormalPart:
     """Return the better of the backbone as it is and fine-tuned, by the anomalies that the scorer finds with either.
@@ -86,19 +86,18 @@ def fit_normal_part(
         config: how to fine-tune.
         device: where it is trained.
         loss: "reconstruction" or "metric", see `AnomalyDetection`.
-        scorer: what scores.
-        contamination: share of the steps that may be anomalous all the same.
+        scoring: by what anomalies are looked for.
         callbacks: Trainer callbacks.
 
     Raises:
         InputError: a backbone that rebuilds nothing, series too short, or an unusable configuration.
     """
     config = config_of_loss(config, loss)
-    part = normal_samples(panel, backbone, config, loss, scorer)
+    part = normal_samples(panel, backbone, config, loss, scoring.scorer)
     raw = [series.values for series in panel]
     task = AnomalyDetection(part.context_length, name, loss)
     model = task.zero_shot(backbone)
-    guard = planted_guard(raw, part.borders, scorer, contamination, model, config.training.seed)
+    guard = planted_guard(raw, part.borders, scoring.scorer, scoring.contamination, model, config.training.seed)
     if guard is None:
         logger.warning(
             Remark(

@@ -1,28 +1,23 @@
-"""The record of a detector: normal parts, scorer and threshold; to JSON and arrays, and back."""
+"""The record of a detector: what it has learned; to JSON and arrays, and back."""
 
 import logging
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import get_args
 
 import numpy as np
 
-from tracetune.base.errors import InputError, Remark, argument, shown, unknown_name
+from tracetune.base.errors import InputError, Remark, shown, unknown_name
 from tracetune.base.json_types import JsonObject
 from tracetune.base.schema import from_json, require_counts, require_names
-from tracetune.data.panels import Panel
 from tracetune.data.reading.labels import LABEL_COLUMN
 from tracetune.data.reading.options import ReadingOptions
-from tracetune.estimators.anomaly.item_scorer import ItemScorer, fit_item, restored_item, total
-from tracetune.evaluation.anomaly.alarm_threshold import FEWEST_EVENTS, AlarmThreshold, alarm_threshold
-from tracetune.evaluation.anomaly.normal_scores import require_false_alarm_rate, suspicious_stretches
+from tracetune.estimators.anomaly.item_scorer import ItemScorer, restored_item
+from tracetune.estimators.anomaly.normal_scoring import NormalScoring
+from tracetune.evaluation.anomaly.alarm_threshold import AlarmThreshold
 from tracetune.tasks.anomaly.model import AnomalyModel
 from tracetune.tasks.anomaly.scores.scorer import (
     EMBEDDED,
-    SCORERS,
     OtherFeaturesError,
-    Reference,
     Scorer,
     scorer_named,
 )
@@ -162,7 +157,7 @@ class SavedDetector:
     def __post_init__(self) -> None:
         require_counts(self, "context_length")
         require_names(self, "channels")
-        checked_scorer(self.scorer.built(), self.contamination, self.false_alarm_rate)
+        NormalScoring(self.scorer.built(), self.contamination, self.false_alarm_rate)
         if not self.items:
             raise InputError("Expected at least one item, found none.")
 
@@ -224,126 +219,3 @@ def _check_shape(item: str, values: np.ndarray, timestamps: np.ndarray, channels
             f"Expected the learned part of {item!r} to be of {channels} channels and as many steps as it has times, "
             f"found {values.shape} values and {timestamps.shape} times. Save the model again."
         )
-
-
-def checked_scorer(scorer: Scorer | str, contamination: float, false_alarm_rate: float) -> Scorer:
-    """Return the scorer, and refuse what `learn` would refuse of all options: before a model trains.
-
-    Raises:
-        InputError: an unknown scorer, or a share or rate outside its range.
-    """
-    found = scorer_named(scorer) if isinstance(scorer, str) else scorer
-    if found.name not in SCORERS:
-        raise unknown_name("scorer", found.name, SCORERS)
-    if not 0 <= contamination < 0.5:
-        raise InputError(f"Expected {argument('contamination')} of at least 0 and below 0.5, found {contamination}.")
-    require_false_alarm_rate(false_alarm_rate)
-    return found
-
-
-def checked_reference(reference: str) -> str:
-    """Return what windows are compared with, as it is.
-
-    Raises:
-        InputError: neither the normal part nor the table.
-    """
-    if reference not in get_args(Reference):
-        raise unknown_name("reference", reference, get_args(Reference))
-    return reference
-
-
-def learn(
-    panel: Panel,
-    model: AnomalyModel,
-    scorer: Scorer | str,
-    contamination: float,
-    false_alarm_rate: float,
-    trained: Sequence[int] | None = None,
-) -> Learned:
-    """Learn the normal parts of a panel's items, and where to raise an alarm.
-
-    The threshold is one for all items: their scores are in units of their own spread. It comes from scores of rows as
-    if they were new: neither windows near them nor, of a model that was fine-tuned, its training have seen them. Where
-    some rows may be anomalous, the same rows are scored later, and it comes from their own scores. So does that of
-    rows which are compared with their table as well: windows near them are part of it.
-
-    Args:
-        panel: the normal parts.
-        model: to score with.
-        scorer: what scores.
-        contamination: share of the steps that may be anomalous all the same.
-        false_alarm_rate: share of normal steps that may raise an alarm.
-        trained: of each series, how many first steps the model was trained on; None for none.
-
-    Raises:
-        InputError: a share or rate outside its range, or a part that cannot be learned.
-    """
-    scorer = checked_scorer(scorer, contamination, false_alarm_rate)
-    names = tuple(map(str, panel.channels))
-    items = {each.item_id: fit_item(each, names, scorer, model, contamination) for each in panel}
-    remarks, held_out, normal = [], [], []
-    for item, seen in zip(items.values(), trained or [0] * len(items), strict=True):
-        scores = total(item.normal_scores)
-        found, left = suspicious_stretches(scores, item.reach)
-        remarks += [_suspicion(item, start, stop) for start, stop in found if contamination == 0]
-        left &= np.arange(len(scores)) >= seen
-        normal.append(np.where(left, scores, np.nan))
-        held_out.append(np.where(left, total(item.held_out_scores()), np.nan))
-    reaches = [item.reach for item in items.values()]
-    in_table = alarm_threshold(normal, reaches, false_alarm_rate)
-    threshold = in_table if contamination else alarm_threshold(held_out, reaches, false_alarm_rate)
-    if (doubt := _doubt(threshold, false_alarm_rate)) is not None:
-        remarks.append(doubt)
-    return Learned(
-        items=items,
-        channels=names,
-        scorer=scorer,
-        contamination=contamination,
-        false_alarm_rate=false_alarm_rate,
-        threshold=threshold.value,
-        table_threshold=in_table.value,
-        freq=panel.freq,
-        reading=ReadingOptions.from_json(panel.origin.reading or {}),
-        remarks=tuple(remarks),
-        calibration=threshold,
-    )
-
-
-def _doubt(threshold: AlarmThreshold, rate: float) -> Remark | None:
-    """Return a remark where the rows do not support the false-alarm rate; None where they do."""
-    if not threshold.fitted:
-        return Remark(
-            f"{threshold.rows:,} normal scores are too few, or too much alike, to say which score one in "
-            f"{1 / rate:,.0f} exceeds: the threshold is the highest of them, {threshold.value:.3g}."
-        )
-    if threshold.guessed:
-        return Remark(
-            f"{argument('false_alarm_rate', rate)} is a guess: {threshold.rows:,} normal rows with "
-            f"{threshold.events} separate event{'s' if threshold.events > 1 else ''} (high scores apart from each "
-            f"other) are too few to tell how high rare ones are, which takes {FEWEST_EVENTS}. The threshold, "
-            f"{threshold.value:.3g}, is as high as if there were as many: it may miss anomalies, or be passed by rare "
-            f"normal steps. Learn more normal rows, or give {argument('threshold')} to detect."
-        )
-    if rate * threshold.rows >= 1:
-        return None
-    lowest = threshold.lowest_rate
-    assert lowest is not None, "there is a tail"
-    return Remark(
-        f"{argument('false_alarm_rate', rate)} cannot be supported by {threshold.rows:,} normal rows with "
-        f"{threshold.events} separate events: it is less than one of them. The threshold, {threshold.value:.3g}, is "
-        f"extrapolated. Learn at least {math.ceil(1 / rate):,} normal rows, or state a rate of "
-        f"{max(lowest, 1 / threshold.rows):.2g} or more."
-    )
-
-
-def _suspicion(item: ItemScorer, start: int, stop: int) -> Remark:
-    times = item.learned.timestamps
-    return Remark(
-        f"The training part of {item.learned.item_id!r} has an anomaly itself, it seems: {_time(times[start])} to "
-        f"{_time(times[stop - 1])} ({stop - start} steps). The threshold leaves it out; anomalies like it will not be "
-        "found, since it counts as normal. Cut it out of the training part if it is not."
-    )
-
-
-def _time(moment: object) -> str:
-    return str(np.datetime_as_string(moment, unit="s")) if isinstance(moment, np.datetime64) else str(moment)

@@ -15,12 +15,13 @@ from tracetune.base.device import resolve_device
 from tracetune.base.json_types import JsonObject
 from tracetune.data.panels import Panel
 from tracetune.estimators.anomaly.fit import fit_normal_part
-from tracetune.estimators.anomaly.record import Learned, SavedDetector, learn
+from tracetune.estimators.anomaly.learning import learn
+from tracetune.estimators.anomaly.normal_scoring import NormalScoring
+from tracetune.estimators.anomaly.record import Learned, SavedDetector
 from tracetune.estimators.saved_model import base_of, is_saved_model, load_model, read_saved_model, saved_arrays
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.trained import History
 from tracetune.tasks.anomaly.model import AnomalyDetection, AnomalyModel
-from tracetune.tasks.anomaly.scores.scorer import Scorer
 from tracetune.tasks.task import task_model_of
 
 
@@ -68,9 +69,7 @@ def fit_detector(
     device: str,
     *,
     loss: str,
-    scorer: Scorer,
-    contamination: float,
-    false_alarm_rate: float,
+    scoring: NormalScoring,
     label_column: str,
     labelled: bool,
     callbacks: Sequence[TrainerCallback],
@@ -84,9 +83,7 @@ def fit_detector(
         config: how the model is fine-tuned on them; None leaves it as it is.
         device: where it is trained, and scores.
         loss: that it is fine-tuned by.
-        scorer: what scores.
-        contamination: share of the steps that may be anomalous all the same.
-        false_alarm_rate: share of normal steps that raise an alarm.
+        scoring: by what, and how rare false alarms are to be.
         label_column: of tables, no channel.
         labelled: whether there were labels.
         callbacks: Trainer callbacks.
@@ -98,22 +95,12 @@ def fit_detector(
     if config is None:
         digest = weights_digest(model.backbone)
     else:
-        found = fit_normal_part(
-            panel,
-            model.backbone,
-            base_name,
-            config,
-            device,
-            loss=loss,
-            scorer=scorer,
-            contamination=contamination,
-            callbacks=callbacks,
-        )
+        parts = panel, model.backbone, base_name, config, device
+        found = fit_normal_part(*parts, loss=loss, scoring=scoring, callbacks=callbacks)
         fitted, trained, trace = found.fitted, found.trained_steps, found.trace
         tuned, history, digest = fitted.model, fitted.record.history, fitted.backbone_sha256
     trace["base_model"] = asdict(base_of(base_name, digest, tuned, tuned_before=False))
-    scoring = task_model_of(tuned.to(device).eval(), AnomalyModel)
-    learned = learn(panel, scoring, scorer, contamination, false_alarm_rate, trained)
+    learned = learn(panel, task_model_of(tuned.to(device).eval(), AnomalyModel), scoring, trained)
     return DetectorState(
         tuned, base_name, replace(learned, label_column=label_column, labelled=labelled), trace, history
     )

@@ -6,7 +6,7 @@ the normal part of one channel.
 
 from collections.abc import Callable, Mapping
 from dataclasses import Field
-from typing import ClassVar, Literal, Protocol, TypeVar
+from typing import ClassVar, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 
@@ -109,6 +109,17 @@ class Scorer(Protocol):
             OtherFeaturesError: the calibration has features that another model gave.
         """
         ...
+
+
+def checked_reference(reference: str) -> str:
+    """Return what windows are compared with, as it is.
+
+    Raises:
+        InputError: neither the normal part nor the table.
+    """
+    if reference not in get_args(Reference):
+        raise unknown_name("reference", reference, get_args(Reference))
+    return reference
 
 
 SCORERS: dict[str, Callable[..., Scorer]] = {}
