@@ -208,6 +208,7 @@ HOURS = pd.date_range("2023-10-28", periods=72, freq="h", tz="Europe/Berlin")
 NO_SUNDAYS = [day for day in stamps(60) if pd.Timestamp(day).dayofweek < 6]
 MONTHS = stamps(144, "MS", "2009-01-01", "%d/%m/%Y")
 YMDH = pd.date_range("2010-01-01", periods=100, freq="h")
+GERMAN_SHORT = ["Jan", "Feb", "Mrz", "Apr", "Mai", "Jun", "Jul", "Aug", "Sep", "Okt", "Nov", "Dez"]
 GERMAN = [
     "Januar",
     "Februar",
@@ -367,6 +368,8 @@ EXAMPLES = {
     "units below": Example("a row of units below the header", text("a.csv", {"date": ["", *stamps()], "y": ["°C", *series()]}), DAILY, said="holds units: °C"),
     "German months": Example("Januar 2015, März 2015, ...", text("a.csv", {"Monat": [f"{GERMAN[i % 12]} {2015 + i // 12}" for i in range(40)], "v": series()}, ";"), {"freq": "MS", "first": "2015-01-01", "lengths": (40,)}),
     "Spanish days": Example("1 de enero de 2020", text("a.csv", {"dia": [f"{at.day} de {SPANISH[at.month - 1]} de {at.year}" for at in pd.date_range("2020-01-01", periods=40)], "v": series()}), {"freq": "D", "first": "2020-01-01", "lengths": (40,)}),
+    "short months": Example("Mrz 20, Mai 20 and a € in the header", text("a.csv", {"Monat": [f"{GERMAN_SHORT[i % 12]} {20 + i // 12}" for i in range(36)], "Umsatz €": series(36)}, ";"), {"freq": "MS", "first": "2020-01-01", "lengths": (36,)}),
+    "Eurostat": Example("quarters in the header, a colon for missing", csv("a.csv", one_row_each([f"{2019 + q // 4}-Q{q % 4 + 1}" for q in range(20)]).astype(object).pipe(lambda f: f.assign(**{"2019-Q2": ":"})).assign(**{"geo\\TIME_PERIOD": ["DE", "FR", "IT", "PL"]})), {"items": ("DE", "FR", "IT", "PL"), "freq": "QS-OCT", "missing": 4}),
     "year and mois": Example("a year and a month's French name in two columns", text("a.csv", {"annee": [2015 + i // 12 for i in range(40)], "mois": [FRENCH[i % 12] for i in range(40)], "v": series()}), {"freq": "MS", "first": "2015-01-01"}),
     "202405": Example("ISO weeks as 202405", text("a.csv", {"week": [f"{2020 + i // 52}{i % 52 + 1:02d}" for i in range(40)], "v": series()}), {"freq": "W-MON", "first": "2019-12-30", "missing": 0}),
     "year and M03": Example("a year beside periods M01 to M12", csv("a.csv", pd.DataFrame({"series_id": ["A"] * 36 + ["B"] * 36, "year": [2015 + i % 36 // 12 for i in range(72)], "period": [f"M{i % 12 + 1:02d}" for i in range(72)], "value": VALUES[:72]})), {"items": ("A", "B"), "freq": "MS", "lengths": (36, 36)}),

@@ -13,7 +13,7 @@ from tracetune.base.plain_numbers import plain_number
 from tracetune.data.reading.raw import RawTable, shown, such_cells
 
 MISSING_MARKS = frozenset(
-    ("", "?", "-", "--", ".", "..", "NA", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "NAN",
+    ("", "?", "-", "--", ".", "..", ":", "…", "NA", "n.a.", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "NAN",
      "null", "NULL", "Null", "None", "none",
      "NaT", "<NA>", "missing", "#NV", "#DIV/0!", "#VALUE!")
 )  # fmt: skip
