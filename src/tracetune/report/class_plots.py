@@ -12,7 +12,7 @@ from tracetune.report.figures import GREY, INK, cut_name, panels_figure, plain_a
 from tracetune.report.series_plots import thinned
 
 _STRIPES = 60  # over a series: single steps would flicker
-_NAME_LETTERS, _CLASS_LETTERS = 28, 36  # of a series with its channel, and of the class beside it: more would overlap
+_NAME_LETTERS, _CLASS_LETTERS = 28, 36  # of a line with a series and its channel, and of the class beside it
 _DRAWN = 6
 
 
@@ -37,7 +37,7 @@ class ClassPanel:
         cls, names: Sequence[str], class_name: str, probability: float, values: np.ndarray, speaks: np.ndarray
     ) -> "ClassPanel":
         """Return the panel of a series, by its name and, of several channels, that of one; long names are cut."""
-        title = " · ".join(cut_name(name, _NAME_LETTERS // len(names)) for name in names)
+        title = ("\n" if sum(map(len, names)) > _NAME_LETTERS else " · ").join(map(_ends, names))
         note = f"{cut_name(class_name, _CLASS_LETTERS)}, {probability:.1%}".replace("%", " %")
         return cls(title, note, values, speaks)
 
@@ -86,3 +86,9 @@ def in_stripes(speaks: np.ndarray) -> np.ndarray:
     parts = min(len(speaks), _STRIPES)
     starts = np.arange(parts) * len(speaks) // parts
     return np.add.reduceat(np.nan_to_num(speaks), starts)
+
+
+def _ends(name: str) -> str:
+    """Return a name without its middle where it is long: numbers and what else tells names apart stand at the ends."""
+    half = _NAME_LETTERS // 2
+    return name if len(name) <= _NAME_LETTERS else f"{name[: half - 1]}…{name[-half:]}"

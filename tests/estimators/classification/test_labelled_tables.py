@@ -207,3 +207,13 @@ def test_a_file_without_header_is_said_to_be_read_as_in_the_archive(tmp_path: Pa
         "6 series, 1 channel, 10 steps each, classes '1' (3), '2' (3); no header: the class first, then the steps"
     )
     np.testing.assert_array_equal(table.series[5][0], np.arange(50, 60))
+
+
+def test_numbered_channels_of_a_row_a_step_ask_for_the_column_of_the_time() -> None:
+    channels = {f"acceleration {number}": X for number in range(6)}
+    table = pd.DataFrame({"machine": np.repeat(["m1", "m2"], 5), "second": [*range(5)] * 2, **channels})
+    table["state"] = np.repeat(["good", "worn"], 5)
+    with pytest.raises(InputError, match=r"if each row is a step, name the column of its time with timestamp_column"):
+        read_labelled(table, "state")
+    found = read_labelled(table, "state", {"timestamp_column": "second"})
+    assert [series.shape for series in found.series] == [(6, 5), (6, 5)]

@@ -239,5 +239,6 @@ def _refuse_repeats(raw: RawTable, columns: Sequence[str], keys: Sequence[tuple[
         place = int(repeated.to_numpy().argmax())
         raise InputError(
             f"Expected one row a series, found {shown(keys[place][0])} in {listed('column', columns)} again in "
-            f"{raw.row(place)}. Name further columns with {argument('id_column')}."
+            f"{raw.row(place)}. Name further columns with {argument('id_column')}; if each row is a step, name the "
+            f"column of its time with {argument('timestamp_column')}."
         )
