@@ -14,7 +14,7 @@ from tracetune.base.config import from_mapping
 from tracetune.recipes.classification.commands import classify, evaluate, finetune
 from tracetune.recipes.classification.settings import ClassifyConfig, EvaluateConfig, FinetuneConfig
 
-GUIDE = Path(__file__).parents[2] / "docs" / "classification.md"
+GUIDE = Path(__file__).parents[3] / "docs" / "classification.md"
 
 
 def waves(path: Path, seed: int) -> str:

@@ -16,7 +16,7 @@ from tests.tiny_text import reviews, save_tiny_text
 from tracetune.backbones.text_encoder import load_text_encoder
 from tracetune.cli.app import main
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "text.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "text.md"
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
