@@ -311,3 +311,12 @@ def test_pictures_show_the_channels_of_the_events_by_the_clock_of_the_table(base
     assert [label.get_text() for label in above.get_yticklabels()] == ["c0", "c1", "c2", "c5"]
     assert above.get_title("right").endswith("4 of 6 channels")
     assert str(above.lines[3].get_xdata()[0])[:16] == "2024-01-26T00:00"  # 15:00 of the day before in UTC
+
+
+def test_a_picture_of_many_series_begins_with_those_that_raise_alarms(base: AnomalyDetector) -> None:
+    detector = base.fit(season(600), scorer="windows")
+    series = [season(200, seed, 600) for seed in range(9)]
+    series[8][100:120] = 4.0
+    figure = detector.plot(series)
+    assert figure.axes[0].get_title("left") == "8" and figure.axes[2].get_title("left") == "0"
+    assert figure.get_suptitle() == "6 of 9 series"

@@ -319,6 +319,8 @@ class AnomalyDetector(DetectorParts):
     ) -> "Figure":
         """Draw series, their scores and the events in them, and the labelled anomalies where there are labels.
 
+        Of more than six series, those with labelled anomalies come first, then those with alarms.
+
         Args:
             data: as for `score`.
             threshold: as for `detect`.
@@ -330,7 +332,9 @@ class AnomalyDetector(DetectorParts):
         panel = self._panel(data, columns)
         given = None if labels is None else labels_of(panel, labels)
         scores = self._scores(panel, threshold, reference)
-        return anomaly_figure(drawn_panels(panel, scores, self._items(panel), given), "", path)
+        drawn = drawn_panels(panel, scores, self._items(panel), given)
+        title = f"{len(drawn)} of {len(panel):,} series" if len(drawn) < len(panel) else ""
+        return anomaly_figure(drawn, title, path)
 
     def scored_modules(
         self, data: Any, labels: AnomalyLabels = None, config: FitConfig | None = None, **reading: Any

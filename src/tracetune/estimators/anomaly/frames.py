@@ -228,10 +228,11 @@ def drawn_panels(
 ) -> list[AnomalyPanel]:
     """Return what a picture shows of each series; of more than it has room for, the first ones.
 
-    With ``labels`` [T] of each, series with labelled anomalies come first.
+    Those with labelled anomalies, where there are ``labels`` [T] of each, come first, then those with alarms.
     """
     marked = [runs_of(each > 0).tolist() for each in labels] if labels is not None else [[]] * len(panel)
-    order = sorted(range(len(panel)), key=lambda number: not marked[number])[:MOST_PANELS]
+    order = sorted(range(len(panel)), key=lambda number: (not marked[number], not found[number].alarm.any()))
+    order = order[:MOST_PANELS]
     return [_drawn(panel, found[number], items[number], marked[number]) for number in order]
 
 
