@@ -18,7 +18,7 @@ from tracetune.base.seeds import seed_everything
 from tracetune.training import checkpoints
 from tracetune.training.adalora_callback import AdaLoraCallback
 from tracetune.training.config import TrainingConfig
-from tracetune.training.micro_batches import MicroBatches, counted, share_of_step
+from tracetune.training.micro_batches import MicroBatches, counted, kept_order, length_grouped_order, share_of_step
 from tracetune.training.trainer import build_trainer
 
 PATCHES = CONTEXT // PATCH
@@ -75,7 +75,9 @@ def adalora_model(config: TrainingConfig) -> tuple[nn.Module, list[TrainerCallba
     return add_adalora(tiny_forecast_model().double(), LoraOptions(), options, config.max_steps), [AdaLoraCallback()]
 
 
-def train(folder: Path, config: TrainingConfig, make: Any = lora_model, *callbacks: TrainerCallback) -> Any:
+def train(
+    folder: Path, config: TrainingConfig, make: Any = lora_model, *callbacks: TrainerCallback, data: type[Rows] = Rows
+) -> Any:
     """The trained weights, the log and the sizes of forward passes."""
     seed_everything(0)
     model, first = make(config)
@@ -86,7 +88,7 @@ def train(folder: Path, config: TrainingConfig, make: Any = lora_model, *callbac
     trainer = build_trainer(
         model.double(),
         config,
-        Rows(WINDOWS),
+        data(WINDOWS),
         Rows(11, seed=1),
         folder,
         head=trained_head(model),
@@ -145,7 +147,7 @@ def test_an_interrupted_run_gives_what_an_uninterrupted_one_gives(tmp_path: Path
 )
 def test_every_step_has_the_rows_of_its_batch(size: int, batch_size: int, most: int) -> None:
     rows = Rows(size)
-    micro = MicroBatches(rows, batch_size, most, seed=None)
+    micro = MicroBatches(rows, batch_size, most, kept_order(size))
     for item in range(len(micro)):
         micro.__getitems__([item])
     assert max(map(len, rows.read)) <= most
@@ -162,7 +164,7 @@ def test_every_step_has_the_rows_of_its_batch(size: int, batch_size: int, most: 
 )
 def test_processes_share_every_batch(size: int, batch_size: int, most: int, processes: int) -> None:
     rows = Rows(size)
-    micro = MicroBatches(rows, batch_size, most, None, processes)
+    micro = MicroBatches(rows, batch_size, most, kept_order(size), processes)
     parts = micro.parts_per_batch
     assert parts % processes == 0
     assert len(micro) == -(-size // batch_size) * parts
@@ -197,9 +199,46 @@ def test_the_order_is_that_of_the_trainer(tmp_path: Path) -> None:
     assert orders[0][:WINDOWS] != orders[0][WINDOWS:]
 
 
+def test_rows_of_about_the_same_length_share_a_batch() -> None:
+    lengths = torch.randint(1, 100, (203,), generator=torch.Generator().manual_seed(0)).tolist()
+    order = length_grouped_order(lengths, 8, seed=5)
+    epochs = [order(epoch).tolist() for epoch in (0, 1, 0)]
+    assert epochs[0] == epochs[2] != epochs[1]
+    for rows in epochs:
+        assert sorted(rows) == list(range(203))
+        longest = [max(lengths[row] for row in rows[first : first + 8]) for first in range(0, 203, 8)]
+        padded = 8 * sum(longest[:-1]) + 3 * longest[-1]
+        assert padded < 1.25 * sum(lengths)  # 1.75 in batches of any lengths
+        assert longest != sorted(longest, reverse=True)
+
+
+def test_a_data_set_with_lengths_is_read_in_such_batches(tmp_path: Path) -> None:
+    class Sized(Rows):
+        lengths = tuple(range(200))
+
+    data = Sized(200)
+    trainer = build_trainer(*lora_model(CONFIG)[:1], CONFIG, data, data, tmp_path)
+    list(trainer.get_train_dataloader())
+    assert sorted(chain(*data.read)) == list(range(200))
+    assert {len(rows) for rows in data.read} == {8}
+    assert sum(max(rows) - min(rows) for rows in data.read) / 25 < 60  # about 155 in batches of any lengths
+
+
+def test_grouped_by_length_an_interrupted_run_gives_what_an_uninterrupted_one_gives(tmp_path: Path) -> None:
+    class Sized(Rows):
+        lengths = tuple(row % 7 for row in range(WINDOWS))
+
+    whole, _, sizes = train(tmp_path / "whole", CONFIG, data=Sized)
+    assert sizes[True] == [8, 8, 8, 5, 8, 8, 8, 5, 8, 8]
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "cut", CONFIG, lora_model, Interrupt(), data=Sized)
+    resumed, _, _ = train(tmp_path / "cut", CONFIG, data=Sized)
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
 def test_several_items_are_one_batch() -> None:
     """As one process with several GPUs reads them."""
-    micro = MicroBatches(Rows(10), 4, 2, seed=None)
+    micro = MicroBatches(Rows(10), 4, 2, kept_order(10))
     batch = micro.__getitems__([1, 4])
     torch.testing.assert_close(batch["past_values"], Rows(10).__getitems__([2, 3, 8, 9])["past_values"])
 

@@ -22,6 +22,21 @@ class BatchSource(Protocol):
         ...
 
 
+@runtime_checkable
+class HasLengths(Protocol):
+    """A data set of rows of different lengths, of which those of about the same length make cheap batches."""
+
+    @property
+    def lengths(self) -> Sequence[int] | None:
+        """Return the length of each row; None where they are not known."""
+        ...
+
+
+def lengths_of(source: BatchSource) -> Sequence[int] | None:
+    """Return the length of each row of a data set; None where they are all the same, or not known."""
+    return source.lengths if isinstance(source, HasLengths) else None
+
+
 def spread_rows(size: int, count: int, seed: int) -> np.ndarray:
     """Return ``count`` of ``size`` rows in ascending order, one drawn from each of as many equal parts; all if fewer.
 

@@ -159,13 +159,18 @@ class LabelledTexts:
         return {**padded(chosen, self.padding), "labels": self.labels[indices]}
 
     @property
+    def lengths(self) -> list[int]:
+        """Return the tokens of each text [S]."""
+        return [len(numbers) for numbers in self.named["input_ids"]]
+
+    @property
     def longest(self) -> int:
         """Return the tokens of the longest text."""
-        return max(map(len, self.named["input_ids"]))
+        return max(self.lengths)
 
     def order(self) -> np.ndarray:
         """Return the rows [S], those of short texts first: neighbours pad one another little."""
-        return np.argsort([len(numbers) for numbers in self.named["input_ids"]], kind="stable")
+        return np.argsort(self.lengths, kind="stable")
 
     def by_length(self, rows: np.ndarray) -> "LabelledTexts":
         """Return the texts ``rows`` in the order of their lengths."""

@@ -1,12 +1,14 @@
 """Optimizer steps in micro-batches: in turn, within a memory target, or by several processes; the same gradient."""
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torch.utils.hooks import RemovableHandle
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.utils import ModelOutput
 
 from tracetune.data.batch_source import Batch, BatchSource
@@ -15,6 +17,10 @@ COUNTED = "labels"  # the entry that the Trainer counts over the micro-batches o
 _TASK_LABELS = "task_labels"  # name of a task's "labels" entry meanwhile
 _NOT_COUNTED = -100  # the Trainer's mark in it
 _EMPTY = "micro_batch_is_empty"
+
+
+Order = Callable[[int], Tensor]
+"""From the number of an epoch to its order of the rows [S]."""
 
 
 class MicroBatches(Dataset):
@@ -31,7 +37,7 @@ class MicroBatches(Dataset):
         dataset: its ``__getitems__`` returns whole batches.
         batch_size: rows of an optimizer step.
         most_rows: most rows of a micro-batch.
-        seed: fixes the random order, which is that of Accelerate's sampler with this seed; None keeps the data set's.
+        order: of the rows in an epoch, by its number; see `random_order` and `length_grouped_order`.
         processes: that share the parts of each batch.
 
     Attributes:
@@ -39,15 +45,13 @@ class MicroBatches(Dataset):
         rows: rows of a micro-batch; the last one of a batch may have fewer.
     """
 
-    def __init__(
-        self, dataset: BatchSource, batch_size: int, most_rows: int, seed: int | None, processes: int = 1
-    ) -> None:
+    def __init__(self, dataset: BatchSource, batch_size: int, most_rows: int, order: Order, processes: int = 1) -> None:
         self.dataset = dataset
         self.batch_size = batch_size
         self.parts_per_batch = math.ceil(math.ceil(batch_size / most_rows) / processes) * processes
         self.processes = processes
         self.rows = math.ceil(batch_size / self.parts_per_batch)
-        self.seed = seed
+        self._order_of = order
         self._size = len(dataset)
         self._epoch = 0
         self._order: Tensor | None = None
@@ -78,12 +82,35 @@ class MicroBatches(Dataset):
             start, stop = first + size * part // self.parts_per_batch, first + size * (part + 1) // self.parts_per_batch
         else:
             start, stop = first + part * self.rows, first + min((part + 1) * self.rows, size)
-        if self.seed is None:
-            return list(range(start, stop))
         if self._order is None:
-            generator = torch.Generator().manual_seed(self.seed + self._epoch)
-            self._order = torch.randperm(self._size, generator=generator)
+            self._order = self._order_of(self._epoch)
         return self._order[start:stop].tolist()
+
+
+def kept_order(rows: int) -> Order:
+    """Return the order of the data set itself, in every epoch."""
+    return lambda epoch: torch.arange(rows)
+
+
+def random_order(rows: int, seed: int) -> Order:
+    """Return random orders, those of Accelerate's sampler with this seed."""
+    return lambda epoch: torch.randperm(rows, generator=torch.Generator().manual_seed(seed + epoch))
+
+
+def length_grouped_order(lengths: Sequence[int], batch_size: int, seed: int) -> Order:
+    """Return random orders in which the rows of a batch are about equally long; see transformers' group_by_length.
+
+    The batches of an epoch come in random order, but for the last one, which may be smaller.
+    """
+
+    def order(epoch: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed + epoch)
+        rows = torch.tensor(get_length_grouped_indices(lengths, batch_size, generator=generator))
+        whole = len(rows) // batch_size * batch_size
+        batches = rows[:whole].view(-1, batch_size)
+        return torch.cat([batches[torch.randperm(len(batches), generator=generator)].flatten(), rows[whole:]])
+
+    return order
 
 
 def counted(batch: Batch) -> Batch:

@@ -1,7 +1,7 @@
 """Outputs of the frozen blocks below the lowest open module, remembered window by window while training goes on."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
-from tracetune.data.batch_source import Batch, BatchSource
+from tracetune.data.batch_source import Batch, BatchSource, lengths_of
 from tracetune.training.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -194,6 +194,11 @@ class IndexedWindows(Dataset):
 
     def __len__(self) -> int:
         return len(self.windows)
+
+    @property
+    def lengths(self) -> Sequence[int] | None:
+        """Return the length of each window, where they differ."""
+        return lengths_of(self.windows)
 
     def __getitems__(self, indices: list[int]) -> dict[str, Tensor]:
         """Return windows ``indices`` as one batch."""

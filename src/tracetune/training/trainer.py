@@ -26,9 +26,18 @@ from transformers import (
 from tracetune.base.device import resolve_device, supports_bf16
 from tracetune.base.errors import InputError
 from tracetune.base.processes import process_count
-from tracetune.data.batch_source import BatchSource, identity_collate
+from tracetune.data.batch_source import BatchSource, identity_collate, lengths_of
 from tracetune.training.config import TrainingConfig
-from tracetune.training.micro_batches import MicroBatches, TaskLabels, counted, share_of_step
+from tracetune.training.micro_batches import (
+    MicroBatches,
+    Order,
+    TaskLabels,
+    counted,
+    kept_order,
+    length_grouped_order,
+    random_order,
+    share_of_step,
+)
 
 _HEAD_RATE_ALONE, _HEAD_RATE_BESIDE_ADAPTERS = 1e-3, 1e-5  # the latter: benchmarks/head_beside_adapters
 
@@ -72,8 +81,9 @@ def build_trainer(
     optimizers = _optimizer_and_schedule(parameter_groups(model, head, config), config, steps)
     most = config.most_windows(tokens_per_window)
     micro = None
-    if process_count() > 1 or (most is not None and most < config.batch_size):
-        order = config.seed if shuffle else None
+    lengths = lengths_of(train) if shuffle else None
+    if process_count() > 1 or lengths is not None or (most is not None and most < config.batch_size):
+        order = _order(len(train), lengths, config) if shuffle else kept_order(len(train))
         micro = MicroBatches(train, config.batch_size, most or config.batch_size, order, process_count())
     arguments = _arguments(config, steps, Path(folder), list(labels), shuffle, device, most, micro, first_evaluation)
     trainer = Trainer(
@@ -96,6 +106,13 @@ def build_trainer(
         _validate_in_each_process(trainer)
     logging.getLogger("transformers.trainer_utils").addFilter(_is_not_about_file_times)
     return trainer
+
+
+def _order(rows: int, lengths: Sequence[int] | None, config: TrainingConfig) -> Order:
+    """Return random orders of the rows, in which those of about the same length share a batch where lengths differ."""
+    if lengths is None:
+        return random_order(rows, config.seed)
+    return length_grouped_order(lengths, config.batch_size, config.seed)
 
 
 class _LastStepCompetes(TrainerCallback):
