@@ -86,6 +86,7 @@ def test_targets_of_a_regression_are_no_channel(tmp_path: Path) -> None:
         ("@dimension 1\n", "1,2:3,4:up", r"1 channel in line 7 of .*'@dimension 1'\), found 2"),
         ("@univariate true\n", "12:30,4:up", r"1 channel in line 7 of .*'@univariate true'\), found 2"),
         ("@univariate true\n@dimensions 2\n", "1,2:3,4:up", r"line 8 of .*'@univariate true'\), found 2"),
+        ("", "1,2:Up", r"classes up, down in line 6 of .*\(@classLabel\), found 'Up'"),
         ("", "1,2:upp", r"classes up, down in line 6 of .*\(@classLabel\), found 'upp'"),
     ],
 )
@@ -98,7 +99,7 @@ def test_channels_and_classes_that_contradict_the_header_are_refused(
 
 @pytest.mark.parametrize(
     ("listed", "label"),
-    [("", "other"), (" Up DOWN", "up"), (" 1.0 2.0", "1"), (" 1,2", "2"), (" sitting down", "sitting down")],
+    [("", "other"), (" up down", "up"), (" 1.0 2.0", "1"), (" 1,2", "2"), (" sitting down", "sitting down")],
 )
 def test_classes_as_the_header_lists_them_are_read(tmp_path: Path, listed: str, label: str) -> None:
     assert read_ts(written(tmp_path, f"@classLabel true{listed}\n@data\n1,2:{label}\n")).labels == [label]
