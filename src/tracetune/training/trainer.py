@@ -80,11 +80,7 @@ def build_trainer(
     steps = config.total_steps(len(train))
     optimizers = _optimizer_and_schedule(parameter_groups(model, head, config), config, steps)
     most = config.most_windows(tokens_per_window)
-    micro = None
-    lengths = lengths_of(train) if shuffle else None
-    if process_count() > 1 or lengths is not None or (most is not None and most < config.batch_size):
-        order = _order(len(train), lengths, config) if shuffle else kept_order(len(train))
-        micro = MicroBatches(train, config.batch_size, most or config.batch_size, order, process_count())
+    micro = _micro_batches(train, config, most, shuffle)
     arguments = _arguments(config, steps, Path(folder), list(labels), shuffle, device, most, micro, first_evaluation)
     trainer = Trainer(
         model=model,
@@ -106,6 +102,18 @@ def build_trainer(
         _validate_in_each_process(trainer)
     logging.getLogger("transformers.trainer_utils").addFilter(_is_not_about_file_times)
     return trainer
+
+
+def _micro_batches(train: BatchSource, config: TrainingConfig, most: int | None, shuffle: bool) -> MicroBatches | None:
+    """Return batches in parts of at most ``most`` windows; None where the Trainer cuts whole ones by itself.
+
+    Several processes have parts, too: each takes its share of a batch. Rows of unequal lengths are batched by length.
+    """
+    lengths = lengths_of(train) if shuffle else None
+    if process_count() == 1 and lengths is None and (most is None or most >= config.batch_size):
+        return None
+    order = _order(len(train), lengths, config) if shuffle else kept_order(len(train))
+    return MicroBatches(train, config.batch_size, most or config.batch_size, order, process_count())
 
 
 def _order(rows: int, lengths: Sequence[int] | None, config: TrainingConfig) -> Order:
