@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from tracetune.base.errors import InputError
-from tracetune.data.text_files import read_text_table
+from tracetune.data.text_files import marks_of, read_text_table
+from tracetune.data.text_marks import COMMAS_AND_POINTS, TextMarks
 
 TEXTS = ["1,5 percent, or NA", 'He said "no".', "2024-01-01 is a date", "nothing"]
 
@@ -75,3 +76,21 @@ def test_damaged_files_are_refused(tmp_path: Path, content: str, message: str) -
     (tmp_path / "t.jsonl").write_text(json.dumps({"a": 1}) + "\nnonsense\n")
     with pytest.raises(InputError):
         read_text_table(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("content", "marks"),
+    [
+        ("text;price\nein Föhn;12,50\nein Öl;\n", TextMarks(";", ",")),
+        ("text;price\nein Föhn, rot;12.50\n", TextMarks(";", ".")),
+        ("text,price\nein Föhn,12.50\n", COMMAS_AND_POINTS),
+        ('text,price\nein Föhn,"12,50"\n', COMMAS_AND_POINTS),
+        ("text\tprice\nein Föhn\t12,50\n", TextMarks("\t", ",")),
+    ],
+)
+def test_the_marks_of_a_file_are_known(tmp_path: Path, content: str, marks: TextMarks) -> None:
+    (tmp_path / "t.csv").write_bytes(content.encode("cp1252"))
+    frame = read_text_table(tmp_path / "t.csv")
+    assert marks_of(frame) == marks
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert marks_of(read_text_table(tmp_path / "t.parquet")) == COMMAS_AND_POINTS

@@ -17,12 +17,15 @@ from tracetune.data.reading.dialect import SAMPLE_BYTES, find_encoding
 from tracetune.data.reading.files import damage_explained, file_kind, open_bytes, read_raw
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import refuse_duplicate_names
+from tracetune.data.text_marks import COMMAS_AND_POINTS, TextMarks
 
 logger = logging.getLogger(__name__)
 
 FIRST_ROW = "first_row"
 """Key of a frame's ``attrs``: how its file counts the first row."""
+_MARKS = "marks"  # likewise: separator and decimal mark of its file
 _SEPARATORS = ("\t", ",", ";", "|")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 
@@ -39,22 +42,27 @@ def read_text_table(path: str | Path) -> pd.DataFrame:
     source = Path(path)
     kind = file_kind(source)
     with damage_explained(source, kind):
-        frame, first = _read_lines(source) if kind == "text" else _read_others(source)
+        frame, first, marks = _read_lines(source) if kind == "text" else _read_others(source)
     if not len(frame):
         raise InputError(f"Expected rows in {source.name}, found none.")
     refuse_duplicate_names(frame.columns)
     frame = frame.set_axis(list(map(str, frame.columns)), axis=1)
-    frame.attrs[FIRST_ROW] = first
+    frame.attrs |= {FIRST_ROW: first, _MARKS: [marks.separator, marks.decimal]}  # as JSON, which Parquet files hold
     return frame
 
 
-def _read_others(source: Path) -> tuple[pd.DataFrame, int]:
+def marks_of(frame: pd.DataFrame) -> TextMarks:
+    """Return the marks of the file that a table was read from."""
+    return TextMarks(*frame.attrs.get(_MARKS, ()))
+
+
+def _read_others(source: Path) -> tuple[pd.DataFrame, int, TextMarks]:
     raw = read_raw(source, ReadingOptions())
-    return raw.frame, raw.first_row
+    return raw.frame, raw.first_row, COMMAS_AND_POINTS
 
 
-def _read_lines(source: Path) -> tuple[pd.DataFrame, int]:
-    """Return the cells of a text file, and how it counts the first row of them."""
+def _read_lines(source: Path) -> tuple[pd.DataFrame, int, TextMarks]:
+    """Return the cells of a text file, how it counts the first row of them, and its marks."""
     with open_bytes(source) as file:
         content = file.read()
     whole = _decoded(content)
@@ -75,15 +83,16 @@ def _read_lines(source: Path) -> tuple[pd.DataFrame, int]:
             f"{source.name} cannot be cut into cells: {_in_words(str(error), first_line)}. Put quotes around texts "
             f"that hold {separator!r}, and close them."
         ) from error
+    marks = TextMarks(separator, "," if separator != "," and _has_decimal_commas(rows) else ".")
     if _has_header(rows):
-        return rows.iloc[1:].reset_index(drop=True).set_axis(list(rows.iloc[0]), axis=1), first_line + 1
+        return rows.iloc[1:].reset_index(drop=True).set_axis(list(rows.iloc[0]), axis=1), first_line + 1, marks
     names = [f"column {number}" for number in range(1, rows.shape[1] + 1)]
     logger.warning(
         "%s has no header: its first line has a value of a later one. Columns are called %s.",
         source.name,
         ", ".join(map(repr, names)),
     )
-    return rows.set_axis(names, axis=1), first_line
+    return rows.set_axis(names, axis=1), first_line, marks
 
 
 def _in_words(error: str, first_line: int) -> str:
@@ -124,6 +133,12 @@ def _is_even(text: str) -> bool:
         return len({len(row) for row in rows if row}) == 1
     except csv.Error:
         return False
+
+
+def _has_decimal_commas(rows: pd.DataFrame) -> bool:
+    """Return whether a column, but for its header and empty cells, holds numbers with decimal commas alone."""
+    columns = ([cell for cell in rows[column].iloc[1:] if cell.strip()] for column in rows)
+    return any(cells and all(map(_DECIMAL_COMMA.fullmatch, cells)) for cells in columns)
 
 
 def _has_header(rows: pd.DataFrame) -> bool:

@@ -83,3 +83,19 @@ def test_wrong_use_says_what_to_do(
     line = ("classify", "test.csv", "--task", "text", "--model", "encoder", "--output", "test.csv", "--overwrite")
     assert run(monkeypatch, *line) == 2
     assert "would replace what is read" in capsys.readouterr().err
+
+
+def test_classes_are_written_with_the_marks_of_the_table(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts, labels = reviews(24)
+    prices = [f"{number},50" for number in range(24)]
+    frame = pd.DataFrame({"Text": texts, "Preis": prices, "Urteil": labels})
+    frame.to_csv("semicolons.csv", sep=";", index=False)
+    common = ("--method", "linear_probe", "--model", "encoder", "--label-column", "Urteil", "--output", "run")
+    assert run(monkeypatch, "finetune", "semicolons.csv", "--task", "text", *common) == 0
+    assert run(monkeypatch, "classify", "semicolons.csv", "--model", "run", "--output", "classes.csv") == 0
+    assert "classes.csv (semicolons between cells, decimal commas, as in the source)" in capsys.readouterr().out
+    found = pd.read_csv("classes.csv", sep=";", decimal=",")
+    assert found["Preis"].tolist() == [number + 0.5 for number in range(24)]
+    assert found["positive"].between(0, 1).all()

@@ -6,8 +6,8 @@ import pandas as pd
 from rich.console import Console
 
 from tracetune.base.processes import is_main_process
-from tracetune.data.table_files import write_frame
-from tracetune.data.text_files import read_text_table
+from tracetune.data.table_files import marks_in_words, write_frame
+from tracetune.data.text_files import marks_of, read_text_table
 from tracetune.estimators.text.fit import text_fit_config
 from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.evaluation.class_evaluation import ClassEvaluation
@@ -63,9 +63,10 @@ def classify(config: ClassifyConfig) -> pd.DataFrame:
     frame = read_texts(config.source)
     columns = config.source.text_column or None
     table = classifier.predict_df(frame, text_column=columns, batch_size=config.run.batch_size)
-    write_frame(table, config.run.output)
+    output, marks = config.run.output, marks_of(frame)
+    write_frame(table, output, marks)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{len(table):,} texts classified. Written to {config.run.output}.", markup=False)
+    console.print(f"{len(table):,} texts classified. Written to {output}{marks_in_words(marks, output)}.", markup=False)
     if config.run.plot is not None:
         probabilities = table.iloc[:, -len(classifier.classes) :].to_numpy(float)
         figure = classifier.plot(frame, text_column=columns, probabilities=probabilities)
