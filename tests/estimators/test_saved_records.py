@@ -81,6 +81,7 @@ def test_what_a_fit_writes_is_read(record: Any, content: dict[str, Any]) -> None
         (ImputerRecord, IMPUTER, {"related": [[1], []]}),
         (ImputerRecord, IMPUTER, {"rule": "cubic"}),
         (ImputerRecord, IMPUTER, {"scales": {"x": {"mean": [0], "scale": [0]}}}),
+        (ImputerRecord, IMPUTER, {"changes": []}),
         (ImputerRecord, IMPUTER, {"changes": [0.5]}),
         (ImputerRecord, IMPUTER, {"changes": [0.5, -1]}),
         (ImputerRecord, IMPUTER, {"scales": {"x": {"mean": [0], "scale": [1, 1]}}}),

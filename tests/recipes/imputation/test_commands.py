@@ -84,6 +84,21 @@ def test_a_table_is_written_with_the_marks_that_it_had(
         assert found["filled"].tolist() == [day == 9 for day in range(1, 29)]
 
 
+def test_a_filled_table_can_be_filled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_tiny(tmp_path / "base")
+    frame = wide(80)
+    frame.loc[5:7, "a"] = np.nan
+    frame.assign(a_filled=frame["a"].isna(), filled="no").to_csv("t.csv", index=False)
+    run("impute t.csv --target a,b --model base --output out.csv")
+    run("impute out.csv --target a,b --model base --output again.csv")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "3 values filled in (a 3), 80 rows" in said and "0 values filled in, 80 rows" in said
+    assert pd.read_csv("again.csv")["a"].equals(pd.read_csv("out.csv")["a"])
+
+
 def long_table(frame: pd.DataFrame, *, whole: bool = False) -> pd.DataFrame:
     """Return two items one below the other, their days written as 14.03.2023; without two rows unless ``whole``."""
     shops = pd.concat([frame.assign(shop=name) for name in ("north", "south")], ignore_index=True)

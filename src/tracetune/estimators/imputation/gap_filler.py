@@ -119,3 +119,11 @@ class TableFills:
             series = self.source.panel.series[number]
             self._known[number] = self.filler.fill(self.source.panel, series.item_id, series.values)
         return self._known[number]
+
+    def filled_in(self) -> dict[str, int]:
+        """Return how many values of each channel are filled in."""
+        panel = self.source.panel
+        counts = np.zeros(len(panel.channels), dtype=int)
+        for number, series in enumerate(panel):
+            counts += (np.isnan(series.values) & ~np.isnan(self.of_series(number)[1])).sum(axis=1)
+        return dict(zip(panel.channels, counts.tolist(), strict=True))

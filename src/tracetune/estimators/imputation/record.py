@@ -56,7 +56,7 @@ class ImputerRecord(FittedRecord):
     related: list[list[int]]
     head: ImputationHeadConfig | None
     intervals: JsonObject
-    changes: list[float]
+    changes: list[float] = field(default_factory=list)
     rule: str = BACKBONE
     scales: dict[str, Scale] = field(default_factory=dict)
     reading: JsonObject = field(default_factory=dict)
@@ -71,7 +71,10 @@ class ImputerRecord(FittedRecord):
         if self.related and (len(self.related) != channels or len(widths) > 1 or not places <= set(range(channels))):
             raise InputError(f"Expected as many related ones of {channels} channels for each, found {self.related}.")
         if len(self.changes) != channels or not all(0 <= each < np.inf for each in self.changes):
-            raise InputError(f"Expected changes of at least 0 for each of {channels} channels, found {self.changes}.")
+            raise InputError(
+                f"Expected changes of at least 0 for each of {channels} channels, found {self.changes}, as earlier "
+                "releases saved them. Fit the imputer again."
+            )
         if (lengths := len(self.quantiles().values)) != LENGTH_CLASSES:
             raise InputError(
                 f"Expected intervals for {LENGTH_CLASSES} classes of gap lengths, found {lengths}, as earlier releases "

@@ -57,7 +57,7 @@ def impute(config: ImputeConfig) -> pd.DataFrame:
     origin = source.panel.origin
     write_series(table, run.output, origin, times=[origin.timestamp_column])
     written = f"{len(table):,} rows written to {run.output}{marks_in_words(origin.marks, run.output)}"
-    console.print(f"{filled_words(table, source.panel)}, {written}.", markup=False)
+    console.print(f"{filled_words(fills.filled_in())}, {written}.", markup=False)
     if run.plot is not None:
         title = f"Gaps of {config.source.name}, filled in"
         write_plot(imputer.plot(fills), run.plot, title, {"Gaps": gap_table(source.panel)})

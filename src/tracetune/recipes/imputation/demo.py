@@ -9,7 +9,6 @@ from tracetune.estimators.imputation.imputer import Imputer
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import method_named
 from tracetune.recipes.demo_commands import DemoCommands, print_demo_commands
-from tracetune.recipes.imputation.report import values_filled
 from tracetune.recipes.imputation.settings import DemoConfig
 from tracetune.recipes.weekly_co2 import weekly_co2
 from tracetune.report.candidates import candidate_rows
@@ -48,7 +47,7 @@ def demo(config: DemoConfig) -> pd.DataFrame:
         frame_rows(reloaded.evaluate(frame, pattern="blocks", season=52)),
     )
     written = f"Written to {config.output}: co2.csv, filled.csv, filled.png, adapter/"
-    console.print(f"{values_filled(filled)} weeks filled in. {written}")
+    console.print(f"{sum(fills.filled_in().values())} weeks filled in. {written}")
     then = DemoCommands(config.output, "co2.csv", "adapter", "imputation", config.model)
     print_demo_commands(
         [

@@ -1,26 +1,19 @@
 """What an imputer filled, in words for the terminal and as a table of gaps."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
 from tracetune.base.runs import runs_of
 from tracetune.data.panels import Panel
-from tracetune.estimators.imputation.filled_frame import FILLED
 
 
-def values_filled(table: pd.DataFrame) -> int:
-    """Return how many values were filled in."""
-    marks = [
-        name for name in table if (name == FILLED or str(name).endswith(f"_{FILLED}")) and table[name].dtype == bool
-    ]
-    return int(table[marks].to_numpy().sum())
-
-
-def filled_words(table: pd.DataFrame, panel: Panel) -> str:
-    """Return in words how many values were filled in, and in which columns, where there are several."""
-    counts = {name: int(table[f"{name}_{FILLED}"].sum()) for name in panel.channels if f"{name}_{FILLED}" in table}
+def filled_words(counts: Mapping[str, int]) -> str:
+    """Return in words how many values were filled in, and in which of the channels, where there are several."""
     filled = [f"{name} {count:,}" for name, count in counts.items() if count]
-    return f"{values_filled(table):,} values filled in" + (f" ({', '.join(filled)})" if 0 < len(filled) <= 12 else "")
+    names = f" ({', '.join(filled)})" if len(counts) > 1 and 0 < len(filled) <= 12 else ""
+    return f"{sum(counts.values()):,} values filled in{names}"
 
 
 def gap_table(panel: Panel) -> pd.DataFrame:
