@@ -20,14 +20,13 @@ from tracetune.data.panels import Panel
 from tracetune.data.reading.files import (
     damage_explained,
     file_kind,
-    shown_path,
     text_dialect,
     text_frames,
     text_table,
 )
 from tracetune.data.reading.frames import frame_of
 from tracetune.data.reading.options import ReadingOptions
-from tracetune.data.reading.raw import RawTable
+from tracetune.data.reading.raw import RawTable, shown_path
 from tracetune.data.reading.read import Reading, read_cells
 
 _BUFFER_BYTES = 1 << 20

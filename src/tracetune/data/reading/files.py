@@ -4,7 +4,6 @@ import codecs
 import csv
 import gzip
 import io
-import json
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -16,13 +15,15 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from tracetune.base.errors import InputError, argument, either
+from tracetune.base.errors import InputError, either
 from tracetune.data.reading.dialect import SAMPLE_BYTES, Dialect, find_dialect, find_encoding
 from tracetune.data.reading.frames import frame_of
+from tracetune.data.reading.json_files import read_json
 from tracetune.data.reading.nested import unnested
 from tracetune.data.reading.options import ReadingOptions
-from tracetune.data.reading.raw import Decision, RawTable, listed, refuse_duplicate_names, shown
+from tracetune.data.reading.raw import RawTable, listed, refuse_duplicate_names, shown, shown_path
 from tracetune.data.reading.tsf_files import read_tsf
+from tracetune.data.reading.workbooks import read_workbook
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data")
 SUFFIXES = (
@@ -56,9 +57,10 @@ def read_raw(path: str | Path, options: ReadingOptions) -> RawTable:
         if kind == "text":
             return _read_text(source, options)
         if kind == "workbook":
-            return _read_workbook(source, options)
+            return read_workbook(source, options)
         if kind == "json":
-            frame = _read_json(source)
+            with open_bytes(source) as file:
+                frame = read_json(file.read(), source)
         elif kind == "tsf":
             frame = read_tsf(source)
         elif kind == "feather":
@@ -106,6 +108,15 @@ def file_kind(source: Path) -> str:
     )
 
 
+def _is_workbook(source: Path) -> bool:
+    try:
+        with zipfile.ZipFile(source) as archive:
+            names = set(archive.namelist())
+            return "xl/workbook.xml" in names or "xl/workbook.bin" in names or "content.xml" in names
+    except zipfile.BadZipFile:
+        return source.suffix.lower() in _WORKBOOKS
+
+
 def _first_bytes(source: Path) -> bytes:
     try:
         if not source.is_file():
@@ -118,12 +129,6 @@ def _first_bytes(source: Path) -> bytes:
     if not begin:
         raise InputError(f"Expected a table in {shown_path(source)}, found an empty file.")
     return begin
-
-
-def shown_path(path: object) -> str:
-    """Return a path for a message, shortened where it is very long."""
-    text = str(path)
-    return text if len(text) <= 200 else f"{text[:60]}...{text[-60:]}"
 
 
 @contextmanager
@@ -145,9 +150,6 @@ def damage_explained(source: Path, kind: str) -> Iterator[None]:
             f"{shown_path(source)} cannot be read as {kind}: {text[:300]}. It is damaged or cut short; restore it from "
             "its source."
         ) from error
-
-
-# Text
 
 
 @contextmanager
@@ -295,99 +297,3 @@ def _member(source: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
             "the archive."
         )
     return tables[0]
-
-
-# Workbooks and JSON
-
-
-def _is_workbook(source: Path) -> bool:
-    try:
-        with zipfile.ZipFile(source) as archive:
-            names = set(archive.namelist())
-            return "xl/workbook.xml" in names or "xl/workbook.bin" in names or "content.xml" in names
-    except zipfile.BadZipFile:
-        return source.suffix.lower() in _WORKBOOKS
-
-
-def _read_workbook(source: Path, options: ReadingOptions) -> RawTable:
-    import python_calamine
-
-    with python_calamine.CalamineWorkbook.from_path(str(source)) as book:
-        name = _sheet(book.sheet_names, options.sheet)
-        cells = book.get_sheet_by_name(name).to_python(skip_empty_area=True)
-    rows: list[list[object]] = [[None if cell == "" else cell for cell in row] for row in cells]
-    width = max((sum(cell is not None for cell in row) for row in rows), default=0)
-    if width == 0:
-        raise InputError(f"Expected a table in sheet {name!r} of {shown_path(source)}, found no cells.")
-    header = next(
-        place
-        for place, row in enumerate(rows)
-        if sum(cell is not None for cell in row) >= max(2, width - 1) or width == 1
-    )
-    names = ["" if cell is None else str(_plain(cell)) for cell in rows[header]]
-    last = max(place for row in rows[header:] for place, cell in enumerate(row) if cell is not None) + 1
-    names = [name or f"Unnamed: {place}" for place, name in enumerate(names[:last])]
-    refuse_duplicate_names(names)
-    body = [row[:last] for row in rows[header + 1 :]]
-    frame = pd.DataFrame(body, columns=names, dtype=object).infer_objects()
-    notes = [f"left out {header} rows before the header"] if header else []
-    others = [each for each in book.sheet_names if each != name]
-    reason = (
-        "it was given"
-        if options.sheet
-        else "it is the first of " + str(1 + len(others))
-        if others
-        else "it is the only one"
-    )
-    decision = Decision("sheet", name, reason, "sheet", name)
-    return RawTable(frame, header + 2, (decision,), tuple(notes))
-
-
-def _plain(cell: Any) -> object:
-    """Return a cell of a header without what workbooks add: a date has no midnight, a whole number no fraction."""
-    if isinstance(cell, float) and cell.is_integer():
-        return int(cell)
-    return cell.date() if hasattr(cell, "date") and _midnight(cell) else cell
-
-
-def _midnight(cell: Any) -> bool:
-    return not hasattr(cell, "hour") or (cell.hour, cell.minute, cell.second) == (0, 0, 0)
-
-
-def _sheet(names: list[str], wanted: str | None) -> str:
-    if wanted is None:
-        return names[0]
-    if wanted in names:
-        return wanted
-    if str(wanted).isdecimal() and 1 <= int(wanted) <= len(names):
-        return names[int(wanted) - 1]
-    raise InputError(f"Expected {argument('sheet')} as one of {listed('sheet', names)}, found {wanted!r}.")
-
-
-def _read_json(source: Path) -> pd.DataFrame:
-    """Return records, one object a line, or an object of columns."""
-    with open_bytes(source) as file:
-        text = file.read().decode("utf-8-sig")
-    try:
-        content = _parsed(text)
-    except RecursionError:
-        raise InputError(f"{shown_path(source)} is nested too deep to hold records.") from None
-    if isinstance(content, dict):
-        tables = [
-            value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)
-        ]
-        one_record = content and not any(isinstance(value, (list, dict)) for value in content.values())
-        content = tables[0] if len(tables) == 1 else [content] if one_record else content
-    if isinstance(content, dict) and content and all(isinstance(value, (list, dict)) for value in content.values()):
-        return pd.DataFrame(content).reset_index(drop=not all(isinstance(v, dict) for v in content.values()))
-    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        raise InputError(f"Expected records in {shown_path(source)}: a list of objects, or one object a line.")
-    frame = pd.DataFrame.from_records(content)
-    return frame.set_axis(list(map(str, frame.columns)), axis=1)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]

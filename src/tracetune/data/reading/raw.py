@@ -116,3 +116,9 @@ def refuse_duplicate_names(names: Iterable[object]) -> None:
             f"Expected distinct column names, found {listed('column', repeated)} more than once. Give each column a "
             "name of its own; of a header in several rows, join them into one, such as 'sales north'."
         )
+
+
+def shown_path(path: object) -> str:
+    """Return a path for a message, shortened where it is very long."""
+    text = str(path)
+    return text if len(text) <= 200 else f"{text[:60]}...{text[-60:]}"
