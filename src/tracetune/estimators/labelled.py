@@ -3,6 +3,7 @@
 Shapes: S samples, C channels, L steps.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -11,6 +12,8 @@ import pandas as pd
 from tracetune.base.errors import InputError, argument, shown
 from tracetune.base.plain_numbers import plain_number
 from tracetune.estimators.series_arrays import if_time_first, numbers_of, question_order, refuse_infinite
+
+logger = logging.getLogger(__name__)
 
 
 def checked_samples(
@@ -129,6 +132,8 @@ def class_numbers(
     if missing.any():
         raise InputError(f"Expected a label for each {one}, found none for {one} {int(missing.argmax())}.")
     known = sorted(set(names), key=_order) if classes is None else list(classes)
+    if classes is None:
+        _say_alike(known)
     if set(names) - set(known):
         alike = {plain_number(name): name for name in known if plain_number(name) is not None}
         names = [name if name in known else alike.get(plain_number(name), name) for name in names]  # 1.0 is 1
@@ -140,6 +145,15 @@ def class_numbers(
         )
     numbers = {name: number for number, name in enumerate(known)}
     return np.array([numbers[name] for name in names], dtype=np.int64), known
+
+
+def _say_alike(classes: Sequence[str]) -> None:
+    """Log classes whose names differ in case or white space only: they are rarely meant to be two."""
+    groups: dict[str, list[str]] = {}
+    for name in classes:
+        groups.setdefault(" ".join(name.split()).casefold(), []).append(name)
+    if alike := [name for group in groups.values() if len(group) > 1 for name in group]:
+        logger.warning("Classes that differ in case or white space only are taken for different: %s.", _listed(alike))
 
 
 def _listed(classes: Sequence[str], most: int = 10) -> str:

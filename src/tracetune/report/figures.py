@@ -1,6 +1,10 @@
 """Parts that pictures of series share: the figure of panels, plain axes and ticks, and the file that is written."""
 
-from collections.abc import Mapping, Sequence, Sized
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +19,11 @@ from numpy.typing import ArrayLike
 from tracetune.base.errors import InputError, argument
 from tracetune.base.files import require_place, staged_file
 
+logger = logging.getLogger(__name__)
+
 BLUE, GREY, INK, RED = "#0b6bcb", "#8a8f98", "#1b1f24", "#d1495b"
 DPI = 150
+_MISSING_LETTER = re.compile(r"Glyph (\d+) ")
 KINDS = (".png", ".pdf", ".svg", ".jpg")
 
 
@@ -95,9 +102,27 @@ def written_figure(figure: Figure, path: str | Path | None) -> Figure:
     """
     if path is not None:
         require_picture_path(path, overwrite=True)
-        with staged_file(path) as temporary:
+        with staged_file(path) as temporary, missing_letters_said_once():
             figure.savefig(temporary)
     return figure
+
+
+@contextmanager
+def missing_letters_said_once() -> Iterator[None]:
+    """Log in one line which letters the font of a picture that is drawn lacks; matplotlib warns of each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    missing: dict[str, None] = {}  # in the order in which they were met
+    for each in caught:
+        if found := _MISSING_LETTER.match(str(each.message)):
+            missing[chr(int(found[1]))] = None
+        else:
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    if missing:
+        letters = f"{len(missing)} of its letters, such as {' '.join(list(missing)[:3])}"
+        shown_by = "A page (.html) shows them; or name a font that has them as font.family in a file matplotlibrc."
+        logger.warning("The font of the picture lacks %s: they are boxes. %s", letters, shown_by)
 
 
 def require_picture_path(path: str | Path, overwrite: bool = False, kinds: Sequence[str] = KINDS) -> None:

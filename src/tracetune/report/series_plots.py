@@ -1,5 +1,6 @@
 """Pictures of series as they are: small multiples with a title and a note each."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -63,7 +64,8 @@ def bars_figure(lags: Sequence[int], values: ArrayLike, marked: Sequence[int]) -
 def as_svg(figure: Figure) -> str:
     """Return a figure as SVG that can stand inside an HTML page; its texts stay texts."""
     text = StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "tracetune"}):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "tracetune"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing")  # from a font that browsers do not use
         figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()[text.getvalue().index("<svg") :]
 

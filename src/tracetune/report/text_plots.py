@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from rich.cells import cell_len
 
 from tracetune.report.figures import BLUE, GREY, INK, cut_name, panels_figure, require_panels, written_figure
 
@@ -61,10 +62,9 @@ def text_figure(panels: Sequence[TextPanel], path: str | Path | None = None) -> 
 
 
 def _title(texts: Sequence[str]) -> str:
-    """Return a text, or both of a pair, in lines, long ones cut."""
-    lines = [
-        line
-        for text in texts
-        for line in textwrap.wrap(text, _LETTERS, max_lines=_LINES if len(texts) == 1 else 2, placeholder=" …")
-    ]
+    """Return a text, or both of a pair, in lines, long ones cut; letters of some scripts are twice as wide."""
+    lines = []
+    for text in texts:
+        letters = max(_LETTERS * len(text) // max(cell_len(text), 1), 1)
+        lines += textwrap.wrap(text, letters, max_lines=_LINES if len(texts) == 1 else 2, placeholder=" …")
     return "\n".join(lines)

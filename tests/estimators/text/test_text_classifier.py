@@ -250,6 +250,15 @@ def test_a_class_of_one_text_trains_and_is_said(base: TextClassifier, caplog: py
     assert "Too few samples to hold one out: validation says nothing of class 'mixed'." in caplog.text
 
 
+def test_classes_that_are_alike_are_said(base: TextClassifier, caplog: pytest.LogCaptureFixture) -> None:
+    texts, labels = reviews(40)
+    with caplog.at_level(logging.WARNING):
+        labels[::5] = ["Positive "] * 8
+        tuned = base.fit(texts, labels, method="linear_probe")
+    assert len(tuned.classes) == 3
+    assert "differ in case or white space only are taken for different: 'Positive ', 'positive'." in caplog.text
+
+
 def test_texts_on_both_sides_are_said(base: TextClassifier, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     texts, labels = reviews(40)
     texts = [f"{text} {' '.join(['end'] * number)}" for number, text in enumerate(texts)]  # all different
