@@ -43,7 +43,7 @@ from tracetune.tasks.forecasting.resolution import AUTO, Resolution
 
 logger = logging.getLogger(__name__)
 
-_MANY = 100_000  # windows; a training on more is worth a word
+_MANY = 50_000  # windows; a training on more is worth a word
 _EPOCH = 20_000  # windows that are enough for one epoch of it
 
 
