@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError
-from tracetune.data.reading.numbers import as_numbers, is_textual
+from tracetune.data.reading.numbers import as_numbers, is_textual, looks_like_number
 from tracetune.data.reading.raw import RawTable, shown
 
 _TOTAL = re.compile(
@@ -46,7 +46,9 @@ def clean(raw: RawTable, keep_rows: bool = False) -> tuple[RawTable, list[str]]:
 
 def _units_row(frame: pd.DataFrame, raw: RawTable) -> str:
     """Return the units in the first row of a table, "" where it holds none: words over columns of numbers alone."""
-    if len(frame) < _FEWEST_BELOW or not all(is_textual(frame[name]) for name in frame.columns):
+    if len(frame) < _FEWEST_BELOW or any(looks_like_number(str(cell)) for cell in frame.iloc[0]):
+        return ""
+    if not all(is_textual(frame[name]) for name in frame.columns):
         return ""
     first, below = frame.iloc[:1], frame.iloc[1:_SAMPLED]
     numeric = [name for name in frame.columns if _all_numbers(below[name], raw)]
