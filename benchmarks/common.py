@@ -275,8 +275,9 @@ def processor_name(device: str = "cpu") -> str:
     Args:
         device: where a benchmark computes, "auto" as for users.
     """
-    if resolve_device(device).type == "cuda":
-        return torch.cuda.get_device_name(device)
+    resolved = resolve_device(device)
+    if resolved.type == "cuda":
+        return torch.cuda.get_device_name(resolved)
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
