@@ -167,3 +167,58 @@ def test_random_numbers_of_the_folds_do_not_reach_the_last_head(monkeypatch: pyt
     other, _, _ = fitted(config)
     logits = [class_logits(each.model, samples, device="cpu") for each in (plain, other)]
     np.testing.assert_array_equal(*logits)
+
+
+def test_on_all_samples_a_method_takes_the_share_of_its_steps_that_was_best_on_the_folds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A fold's best model may be an early one, and its factor that of an early one: later ones have gone further."""
+    module = importlib.import_module("tracetune.fitting.cross_fit")
+    train_adapters, lasts = module.train_adapters, []
+
+    def noted(*arguments: Any) -> Any:
+        tuned, trained = train_adapters(*arguments)
+        lasts.append(max(entry["step"] for entry in trained.history))
+        return tuned, trained
+
+    monkeypatch.setattr(module, "train_adapters", noted)
+    compete_on_folds = module._compete_on_folds
+
+    def early(*arguments: Any) -> Any:
+        held_out, heads, methods = compete_on_folds(*arguments)
+        return (
+            held_out,
+            heads,
+            [replace(each, best_share=share) for each, share in zip(methods, (0.5, 1.0), strict=True)],
+        )
+
+    monkeypatch.setattr(module, "_compete_on_folds", early)
+    training = TrainingConfig(max_steps=8, batch_size=16, evaluations=2, learning_rate=1e-2)
+    found, _, _ = fitted(
+        replace(CONFIG, training=training, guard_margin=0.0, head_start="gradient", head_training=CONFIG.training)
+    )
+    assert found.record.winner == "lora"
+    assert lasts == [6]  # three quarters of eight
+
+
+def test_a_training_on_all_samples_that_failed_leaves_the_head(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    module = importlib.import_module("tracetune.fitting.cross_fit")
+    train_adapters = module.train_adapters
+
+    def diverged(*arguments: Any) -> Any:
+        tuned, trained = train_adapters(*arguments)
+        with torch.no_grad():
+            tuned.get_base_model().head.modules_to_save["default"].output.weight.mul_(-20)
+        return tuned, trained
+
+    monkeypatch.setattr(module, "train_adapters", diverged)
+    config = replace(CONFIG, guard_margin=0.0, head_start="gradient", head_training=CONFIG.training)
+    found, samples, _ = fitted(config)
+    assert found.record.winner == "head"
+    assert [each["better"] for each in found.record.candidates] == [True, False]
+    assert found.record.candidates[1]["validation_loss"] < found.record.candidates[0]["validation_loss"]
+    assert "fits them worse than the head" in caplog.text
+    losses = -torch.from_numpy(class_logits(found.model, samples, device="cpu")).log_softmax(-1).numpy()
+    assert losses[np.arange(36), samples.labels.numpy()].mean() < np.log(CLASSES)

@@ -70,6 +70,7 @@ def train_adapters(
         adapters_before_selection=adapters,
         report=adapted.report(),
         prefix_blocks={"computed": cache.computed, "reused": cache.reused} if cache.computed else {},
+        best_share=(trainer.state.best_global_step or trainer.state.max_steps) / trainer.state.max_steps,
     )
     return adapted.model, trained
 

@@ -28,6 +28,7 @@ class Candidate:
         losses: [samples] validation loss of each sample.
         shrinkage: how far it was moved back to its start; None where it was not.
         is_baseline: whether it is there to be compared with: nothing trains on from it.
+        refused: whether it loses whatever its loss: it could not be made again.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Candidate:
     losses: np.ndarray
     shrinkage: Shrinkage | None = None
     is_baseline: bool = False
+    refused: bool = False
 
     @property
     def validation_loss(self) -> float:
@@ -94,6 +96,10 @@ class Candidates:
         """Add a candidate that no training starts from."""
         self._all.append(Candidate(name, model, self.measure(model), is_baseline=True))
 
+    def refuse(self, name: str) -> None:
+        """Let a candidate lose, whatever its loss."""
+        self._all = [replace(each, refused=each.refused or each.name == name) for each in self._all]
+
     def measure(self, model: nn.Module) -> np.ndarray:
         """Return the loss of each validation sample, or of each case of the guard."""
         return sample_losses(model, self.validation) if self.guard is None else self.guard.losses(model)
@@ -114,7 +120,7 @@ class Candidates:
         found: list[Comparison] = []
         best: Candidate | None = None
         for each in candidates:
-            if not math.isfinite(each.validation_loss):
+            if each.refused or not math.isfinite(each.validation_loss):
                 simpler = None if best is None else best.name
                 found.append(Comparison(each.name, simpler, None, self._margin(each), better=False))
             elif best is None:

@@ -4,6 +4,7 @@ Shapes: S samples held out, in the order of the folds.
 """
 
 import copy
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from torch import nn
 
 from tracetune.adapters.lora import linear_layers
 from tracetune.backbones.backbone import Backbone
+from tracetune.base.errors import Remark, argument
 from tracetune.base.seeds import seed_everything
 from tracetune.data.batch_source import BatchSource, chosen_rows
 from tracetune.evaluation.periods import SampleGroups
@@ -32,8 +34,12 @@ from tracetune.fitting.run import Run
 from tracetune.fitting.trained import Shrinkage, TrainedAdapters, TrainedHead, TriedRate
 from tracetune.tasks.task import Task, TaskModel, TrainingData
 from tracetune.training.config import AUTO
+from tracetune.training.ends_at_step import EndsAtStep
 from tracetune.training.feature_cache import cache_batches
+from tracetune.training.measure import validation_loss
 from tracetune.training.storage import Storage
+
+logger = logging.getLogger(__name__)
 
 Fold = tuple[np.ndarray, np.ndarray]
 """Rows that train, and rows that are held out."""
@@ -92,10 +98,12 @@ def cross_fit(
 ) -> CrossFitted:
     """Let head and method compete on what each fold holds out; train the winner on all samples.
 
-    On all samples a head that has a solution keeps it, and the method trains for as many epochs as on a fold and is
-    moved back towards its start by the mean factor of the folds; what it asks of validation samples, such as scores of
-    modules, it asks of the training samples then. The backbone stays as it is. A learning rate of "auto" is the one
-    whose short trainings have the lowest loss over all folds.
+    On all samples a head that has a solution keeps it, and the method trains up to the share of its steps at which it
+    was best on the folds and is moved back towards its start by their mean factor; what it asks of validation samples,
+    such as scores of modules, it asks of the training samples then. No sample is left to measure that model by: where
+    its loss on the samples that it trained on is not below that of the head, its training has failed, and the head is
+    taken, with a warning. The backbone stays as it is. A learning rate of "auto" is the one whose short trainings have
+    the lowest loss over all folds.
 
     Args:
         task: has no zero-shot model.
@@ -126,7 +134,12 @@ def cross_fit(
         everything = TrainingData(
             samples, samples, features=None if features is None else TrainingData(features, features)
         )
-        model, last_head, last_method = _train_on_all(frozen, everything, winner, config, run.part("all"))
+        share = float(np.mean([each.best_share for each in methods])) if methods else 1.0
+        model, last_head, last_method = _train_on_all(frozen, everything, winner, share, config, run.part("all"))
+        if last_method is not None and not _is_below(model, last_head, samples):
+            pooled.refuse(winner.name)
+            winner = pooled.best()
+            model, last_head, _ = _train_on_all(frozen, everything, winner, share, config, run.part("head alone"))
     heads += [last_head]
     methods += [] if last_method is None else [last_method]
     method = _last_with_all_seconds(methods)
@@ -165,10 +178,20 @@ def _train_on_all(
     frozen: FrozenTask,
     everything: TrainingData,
     winner: Candidate,
+    share: float,
     config: FitConfig,
     run: Run,
 ) -> tuple[nn.Module, TrainedHead, TrainedAdapters | None]:
-    """Train the winner on all samples, a method moved back as the folds say, and return the records of training."""
+    """Train the winner on all samples, a method as far as the folds say, and return the records of training.
+
+    Args:
+        frozen: task and backbone.
+        everything: all samples.
+        winner: what the folds chose.
+        share: of its steps that a method takes.
+        config: how to train.
+        run: see `fit`.
+    """
     without_descent = _without_descent(config)
     run.claim(fit_identity(frozen, everything, without_descent))
     seed_everything(config.training.seed)  # a resumed run has drawn other random numbers in the folds
@@ -176,10 +199,27 @@ def _train_on_all(
     trained_head = train_head(frozen.task, model, everything, without_descent, run.part(HEAD))
     if winner.name == HEAD:
         return with_separate_backbone(Candidate(HEAD, model, trained_head.losses), frozen.backbone), trained_head, None
-    tuned, trained = train_adapters(copy.deepcopy(model), everything, config, run.part(config.method.name))
+    last = EndsAtStep(round(share * config.training.total_steps(len(everything.train))))
+    part = replace(run.part(config.method.name), callbacks=(*run.callbacks, last))
+    tuned, trained = train_adapters(copy.deepcopy(model), everything, config, part)
     if winner.shrinkage is not None:
         adapter_path(model, tuned).go_to(winner.shrinkage.factor)
     return tuned.eval(), trained_head, trained
+
+
+def _is_below(model: nn.Module, head: TrainedHead, samples: BatchSource) -> bool:
+    """Return whether what trained on all samples has a lower loss on them than the head that it started from."""
+    loss, start = validation_loss(model, samples), float(head.losses.mean())
+    if loss < start:
+        return True
+    logger.warning(
+        Remark(
+            f"Trained on all samples, the method fits them worse than the head it started from (mean loss {loss:.3g}, "
+            f"head {start:.3g}), though it was better on what the folds held out. The head is taken. Try a lower "
+            f"{argument('learning_rate')}."
+        )
+    )
+    return False
 
 
 def _features(model: TaskModel, samples: BatchSource, config: FitConfig, run: Run) -> BatchSource | None:

@@ -92,6 +92,7 @@ class TrainedAdapters:
         report: what the method says of its work.
         prefix_blocks: how many frozen blocks below the lowest open module ran ("computed") and did not have to
             ("reused"), counted per sample; empty where no prefix was remembered.
+        best_share: of its steps, after which validation was best: what came out is the model of then.
         rates: the trainings that "auto" chose among, in the order in which they came; () at a given learning rate.
         rate_seconds: wall-clock time of those of them that were not taken, and of measuring them.
     """
@@ -101,6 +102,7 @@ class TrainedAdapters:
     adapters_before_selection: int
     report: MethodReport
     prefix_blocks: dict[str, int]
+    best_share: float = 1.0
     rates: tuple[TriedRate, ...] = ()
     rate_seconds: float = 0.0
 

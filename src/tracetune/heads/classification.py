@@ -80,10 +80,10 @@ class ClassificationHead(nn.Module):
         return len(self.patches)
 
     def forward(self, tokens: Tensor, scale: int | None = None) -> Tensor:
-        """Return logits [B, K] from tokens [B, C, N, D]; with ``scale``, of those of this scale alone."""
+        """Return logits [B, K] from tokens [B, C, N, D]; with ``scale``, those of one, taken to stand for all V."""
         if scale is None:
             return self.output(self.dropout(self.reduce(tokens).flatten(-2)))
-        return self._part(tokens, scale) + self.output.bias
+        return self.blocks * self._part(tokens, scale) + self.output.bias
 
     def by_scale(self, tokens: Tensor) -> Tensor:
         """Return what each scale adds to the logits, [B, V, K], from tokens [B, C, N, D] of all scales."""

@@ -1,8 +1,13 @@
 """Series of which a step of training reads one scale, as fine-tuning with all of them would take several times as long.
 
-The logits of a classifier are a sum over scales. A step encodes one of them, drawn anew for each batch, and takes what
-the others add from the model that training started from. Adapters are shared by all scales, so that over the steps they
-learn from each of them; the loss that chooses between models is always that of all scales.
+The logits of a classifier are a sum over scales. A step encodes one of them, drawn anew for each batch, and takes the
+others to have changed as this one has since training began:
+
+    z = z(start) + V (z_v - z_v(start)),
+
+whose gradient has that of all scales as its mean. Were the others left as they were, every scale would learn what is
+missing, and the sum V times as much. Adapters are shared by all scales, so that over the steps they learn from each of
+them; the loss that chooses between models is always that of all scales.
 
 Shapes: S samples, B batch, C channels, R steps, V scales, K classes.
 """
@@ -33,7 +38,7 @@ class OneScale(Dataset[Batch]):
         return len(self.samples)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """Return rows ``indices`` as one batch: theirs, ``scale`` [B] and ``others`` [B, K]."""
+        """Return rows ``indices`` as one batch: theirs, ``scale`` [B], ``others`` [B, K]: z(start) - V z_v(start)."""
         return self.at_scale(indices, int(np.random.default_rng(indices).integers(self.by_scale.shape[1])))
 
     def at_scale(self, indices: list[int], scale: int) -> Batch:
@@ -42,7 +47,7 @@ class OneScale(Dataset[Batch]):
         return {
             **self.samples.__getitems__(indices),
             "scale": torch.full((len(indices),), scale),
-            "others": parts.sum(dim=1) - parts[:, scale],
+            "others": parts.sum(dim=1) - parts.shape[1] * parts[:, scale],
         }
 
     def loader(self, batch_size: int) -> DataLoader[Batch]:

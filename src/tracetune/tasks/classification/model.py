@@ -81,8 +81,8 @@ class ClassificationModel(TaskModel):
     ) -> ClassificationOutput:
         """Return logits of series [B, C, R] without gaps, and the loss where labels [B] are given.
 
-        With the number of one ``scale`` [B], the same for all samples, it alone is encoded, and ``others`` [B, K] stand
-        for what the other scales add to the logits, see `OneScale`.
+        With the number of one ``scale`` [B], the same for all samples, it alone is encoded and stands for all of them,
+        beside ``others`` [B, K], see `OneScale`.
         """
         assert self.head is not None, "a classifier has a head"
         if scale is None or others is None:
