@@ -40,6 +40,9 @@ VALIDATION_SHARE = 0.25
 EPOCHS, EVALUATIONS = 3, 3
 
 
+BATCHES = "about equally long"  # until commit 63b2193 of any lengths: cells from then are others
+
+
 @dataclass(frozen=True)
 class TextSet:
     """A data set, its cut, and the score by which it is usually reported.
@@ -68,9 +71,9 @@ class TextSet:
 
     @property
     def cut(self) -> dict[str, Any]:
-        """Return all of it, as JSON has it; what is left open is left out."""
+        """Return all of it and how batches are drawn, as JSON has it; what is left open is left out."""
         said: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in said.items() if value is not None} | {"batches": BATCHES}
 
     def rows(self, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return training and test rows, texts first, the label last."""
