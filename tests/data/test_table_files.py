@@ -60,6 +60,13 @@ def test_workbooks_hold_times_with_a_zone_as_text(tmp_path):
     assert found["t"].tolist()[0] == "2024-01-01 00:00:00+01:00" and found["t"].isna().tolist() == [False, True]
 
 
+def test_text_that_looks_like_a_formula_stays_text_in_a_workbook(tmp_path):
+    names = ["=1+1", "+2", "plain"]
+    write_frame(pd.DataFrame({"name": names, "y": [1, 2, 3]}), tmp_path / "table.xlsx")
+    assert pd.read_excel(tmp_path / "table.xlsx")["name"].tolist() == names
+    assert pd.read_excel(tmp_path / "table.xlsx", engine="calamine")["name"].tolist() == names
+
+
 def test_workbooks_that_could_not_be_written_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(table_files, "_LONGEST_SHEET", 2)
     with pytest.raises(InputError, match=r"at most 2 rows for table\.xlsx.* found 3\. Choose a \.csv"):

@@ -96,7 +96,7 @@ def test_nobody_is_told_to_train_longer_where_that_was_worse(
 ) -> None:
     rates = (TriedRate(8e-3, 4, 1.0, taken=not whole_is_taken), TriedRate(8e-3, 16, 1.0, taken=whole_is_taken))
     losses = np.ones(len(data.validation))
-    trained = TrainedAdapters([], 0.0, 0, MethodReport(), {}, rates)
+    trained = TrainedAdapters([], 0.0, 0, MethodReport(), {}, rates=rates)
     tuned = SimpleNamespace(
         model=None, losses=losses, shrinkage=Shrinkage(8 / 3, losses, {}, ended_early=True), trained=trained
     )

@@ -98,9 +98,7 @@ def try_all(cases: range, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     (folder / "waves.ts").write_text("@classLabel true a b\n@data\n1,2,3:a\n3,2,1:b\n")
     monkeypatch.chdir(folder)
     imported = app._imported
-    monkeypatch.setattr(
-        app, "_imported", lambda place: imported(place) if ".configs." in place else lambda config: None
-    )
+    monkeypatch.setattr(app, "_imported", lambda place: imported(place) if "Config" in place else lambda config: None)
     variants = {(name, task): flags(name, task) for name in app.COMMANDS for task in app.COMMANDS[name].variants}
     for task in {task for _, task in variants if task}:
         (folder / f"saved_{task}").mkdir()

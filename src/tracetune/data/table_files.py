@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
@@ -12,7 +14,7 @@ from tracetune.data.text_marks import COMMAS_AND_POINTS, TextMarks
 
 _WRITTEN = ("csv", "csv.gz", "tsv", "xlsx", "parquet", "json")
 _TEXT = ("csv", "csv.gz", "tsv")
-_WRITERS_OF_WORKBOOKS = ("xlsxwriter", "openpyxl")  # those that pandas takes
+_WRITER_OF_WORKBOOKS: Final = "openpyxl"
 _LONGEST_SHEET = 1_048_575  # rows below the header
 _SAID = {";": "semicolons", "|": "bars"}
 
@@ -34,7 +36,7 @@ def require_table_path(path: str | Path, overwrite: bool = False) -> None:
         raise InputError(
             f"{target} exists already. Choose another {argument('output')}, or add {argument('overwrite', True)}."
         )
-    if table_kind(target, _WRITTEN) == "xlsx" and not any(map(find_spec, _WRITERS_OF_WORKBOOKS)):
+    if table_kind(target, _WRITTEN) == "xlsx" and find_spec(_WRITER_OF_WORKBOOKS) is None:
         raise InputError(
             f"Writing {target} needs a package: pip install 'tracetune[excel]'. Or choose a .csv or .parquet file."
         )
@@ -78,16 +80,22 @@ def marks_in_words(marks: TextMarks, path: str | Path) -> str:
 
 
 def _write_workbook(frame: pd.DataFrame, temporary: Path, target: Path) -> None:
-    """Write the one sheet of a workbook; times with a zone, which workbooks do not know, are text there."""
+    """Write the one sheet of a workbook; times with a zone, which workbooks do not know, are text there.
+
+    Text that begins with an equals sign stays text, and is no formula.
+    """
     if len(frame) > _LONGEST_SHEET:
         raise InputError(
             f"Expected at most {_LONGEST_SHEET:,} rows for {target.name}, which is all that a sheet holds, found "
             f"{len(frame):,}. Choose a .csv or .parquet file."
         )
     zoned = frame.select_dtypes("datetimetz").columns
-    frame.assign(**{str(name): frame[name].astype(str).where(frame[name].notna()) for name in zoned}).to_excel(
-        temporary, index=False
-    )
+    written = frame.assign(**{str(name): frame[name].astype(str).where(frame[name].notna()) for name in zoned})
+    with pd.ExcelWriter(temporary, engine=_WRITER_OF_WORKBOOKS) as writer:
+        written.to_excel(writer, index=False)
+        for cell in chain.from_iterable(writer.book.active.iter_rows()):
+            if cell.data_type == "f":
+                cell.data_type = "s"
 
 
 def table_kind(path: Path, kinds: Sequence[str]) -> str:

@@ -34,8 +34,8 @@ class Described:
         name = type(self).__name__
         raise InputError(
             f"scikit-learn's clone is of no use here: its tools fit the clone in place and go on with that, while fit "
-            f"of {name} returns a new {name} and leaves this one as it is. Call fit on this one for each part of the "
-            "data, or copy it with copy.deepcopy."
+            f"of {name} returns a new {name} and leaves this one as it is. Fit this one on each part of the data, or "
+            "copy it with copy.deepcopy."
         )
 
     def _learned_from(self, trace: JsonObject) -> str:

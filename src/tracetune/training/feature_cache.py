@@ -1,23 +1,29 @@
 """Outputs of a frozen model, computed once and reused in every epoch."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tracetune.data.batch_source import Batch, BatchSource
+from tracetune.data.batch_source import Batch, BatchSource, lengths_of
 from tracetune.training.storage import Storage
 
 logger = logging.getLogger(__name__)
 
 
 class CachedBatches(Dataset):
-    """A data set held as tensors in memory; rows come out by index, whole batches at once."""
+    """A data set held as tensors in memory; rows come out by index, whole batches at once.
 
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
+    Args:
+        tensors: with a first dimension of rows.
+        lengths: of the rows that they were computed from, so that batches are drawn as from those.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor], lengths: Sequence[int] | None = None) -> None:
         self.tensors = tensors
+        self.lengths = lengths
 
     def __len__(self) -> int:
         return len(next(iter(self.tensors.values())))
@@ -73,4 +79,4 @@ def cache_batches(
                     return None
                 tensors[name] = room
             tensors[name][start : start + len(rows)] = tensor.cpu()
-    return CachedBatches(tensors)
+    return CachedBatches(tensors, lengths_of(dataset))
