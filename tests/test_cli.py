@@ -203,6 +203,10 @@ def test_unknown_keys_in_a_config_file_are_refused(
         (["--target", "price"], "price"),
         (["--dataset", "ETTh1"], "found both"),
         (["--epochs", "3"], "There is no flag --epochs. Did you mean --num-train-epochs?"),
+        (
+            ["--label-column", "y"],
+            "--label-column. It is a flag of --task classification and --task anomaly and --task",
+        ),
     ],
 )
 def test_wrong_flags_leave_no_folder(

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 
-from tracetune.base.config import from_mapping, read_yaml
+from tracetune.base.config import from_mapping, read_yaml, settings
 from tracetune.base.disk import is_disk_full
 from tracetune.base.errors import InputError, Remark, unknown_name
 from tracetune.base.processes import is_main_process, leave_processes
@@ -34,7 +34,8 @@ class _Command(TyperCommand):
             if flag.startswith("--") and flag not in known:
                 names = [name[2:].replace("-", "_") for name in known if name.startswith("--")]
                 nearest = [f"--{name.replace('_', '-')}" for name in near_settings(flag, names)]
-                hint = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+                near = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+                hint = _tasks_with(str(self.name), flag) or near
                 raise InputError(f"There is no flag {flag}.{hint} All flags: tracetune {self.name} --help")
         lists = {flag for each in self.params if getattr(each, "multiple", False) for flag in each.opts}
         switches = {flag for each in self.params if getattr(each, "is_flag", False) for flag in each.opts}
@@ -45,6 +46,13 @@ class _Command(TyperCommand):
             if not hasattr(error, "format_message"):  # the class of Typer's own errors is private
                 raise
             raise InputError(f"{error.format_message()} All flags: tracetune {self.name} --help") from error
+
+
+def _tasks_with(name: str, flag: str) -> str:
+    """Return in words for which tasks a command has a flag that it lacks for the chosen one; empty where for none."""
+    setting, tasks = flag[2:].replace("-", "_"), COMMANDS[name].tasks
+    others = [task for task in tasks if setting in settings(config_of(name, task))]
+    return f" It is a flag of {' and '.join(f'--task {task}' for task in others)}." if others else ""
 
 
 class _Commands(TyperGroup):

@@ -97,7 +97,8 @@ class FitRecord:
             seconds[HEAD], history[HEAD] = trained_head.seconds, trained_head.history
         if trained is not None:
             apart = trained.report.seconds
-            seconds |= {config.method.name: trained.seconds - sum(apart.values()), **apart}
+            training = max(0.0, trained.seconds - sum(apart.values()))  # of a resumed run apart is of all its processes
+            seconds |= {config.method.name: training, **apart}
             if trained.rates:
                 seconds[LEARNING_RATES] = trained.rate_seconds
             history[config.method.name] = trained.history
