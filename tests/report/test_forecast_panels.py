@@ -44,3 +44,15 @@ def test_rows_are_spread_over_all() -> None:
     assert spread_rows(1, 3) == [(0, 0), (0, 1), (0, 2)]
     spread = spread_rows(50, 2)
     assert (len(spread), spread[0], spread[-1]) == (6, (0, 0), (49, 1))
+
+
+def test_times_are_those_of_the_clock_of_the_table() -> None:
+    frame = seasonal_frame(items=1)
+    clock = frame["timestamp"].to_numpy()
+    zoned = frame.assign(timestamp=frame["timestamp"].dt.tz_localize("Asia/Kolkata"))
+    whole = panel_from_frame(zoned)
+    past = whole.cut(None, -HORIZON)
+    assert whole.series[0].timestamps[-1] != clock[-1]
+    (drawn,) = forecasts_to_draw(past, frame_from_forecasts(past, [np.zeros((1, HORIZON))]))
+    shown = np.concatenate([drawn.history_timestamps, drawn.timestamps])
+    assert np.array_equal(shown, clock[-len(shown) :])

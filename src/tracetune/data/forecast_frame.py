@@ -99,6 +99,13 @@ def clock_times(panel: Panel, moments: np.ndarray) -> pd.Series:
     return column.dt.tz_localize("UTC").dt.tz_convert(zone)
 
 
+def shown_times(panel: Panel, moments: np.ndarray) -> np.ndarray:
+    """Return timestamps [T] as the clock of the source shows them, without a zone; counted steps as they are."""
+    times = clock_times(panel, moments)
+    zoned = isinstance(times.dtype, pd.DatetimeTZDtype)
+    return (times.dt.tz_localize(None) if zoned else times).to_numpy()
+
+
 def free_name(name: str, taken: Iterable[str]) -> str:
     """Return ``name`` with as many underscores at its end as make it none of those ``taken``."""
     while name in taken:

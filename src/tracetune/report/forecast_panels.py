@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from tracetune.data.forecast_frame import shown_times
 from tracetune.data.panels import Panel
 from tracetune.report.forecast_plots import MOST_PANELS, ForecastPanel, shown_history
 
@@ -43,9 +44,9 @@ def forecasts_to_draw(
         drawn.append(
             ForecastPanel(
                 _title(panel, item, channel),
-                series.timestamps[-shown:],
+                shown_times(panel, series.timestamps[-shown:]),
                 _channel(panel, item, channel)[-shown:],
-                panel.future_timestamps(series, horizon),
+                shown_times(panel, panel.future_timestamps(series, horizon)),
                 points[item, channel],
                 came,
                 {level: values[item, channel] for level, values in quantiles.items()},

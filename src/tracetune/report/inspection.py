@@ -11,6 +11,7 @@ from rich.console import Console
 
 from tracetune.base.errors import InputError
 from tracetune.data.examination import SeriesFacts
+from tracetune.data.forecast_frame import shown_times
 from tracetune.data.leaks import Leak
 from tracetune.data.reading.read import Reading
 from tracetune.report.pages import svg, write_page
@@ -173,7 +174,8 @@ def chosen_panels(found: Inspection) -> list[SeriesPanel]:
         if place not in panels:
             series = found.reading.panel.series[facts.item]
             row = series.values[facts.channel]  # noqa: PD011 - not a pandas object
-            panels[place] = SeriesPanel(_name(found, facts), series.timestamps, row, note)
+            times = shown_times(found.reading.panel, series.timestamps)
+            panels[place] = SeriesPanel(_name(found, facts), times, row, note)
     return list(panels.values())
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, argument
 from tracetune.base.runs import runs_of
-from tracetune.data.forecast_frame import clock_times, free_name, item_keys, of_kind
+from tracetune.data.forecast_frame import clock_times, free_name, item_keys, of_kind, shown_times
 from tracetune.data.panels import Origin, Panel, Series
 from tracetune.data.reading.labels import LABEL_COLUMN, step_labels
 from tracetune.data.reading.options import ReadingOptions
@@ -245,7 +245,7 @@ def _drawn(panel: Panel, scores: Scores, item: "ItemScorer", labelled: Sequence[
     drawn = sorted(list(dict.fromkeys([*of_peaks, *range(count)]))[:MOST_CHANNELS])
     return AnomalyPanel(
         title=series.item_id if len(panel) > 1 else str(panel.channels[0]) if count == 1 else "",
-        timestamps=_shown_times(panel, series.timestamps),
+        timestamps=shown_times(panel, series.timestamps),
         channels=tuple(str(panel.channels[number]) for number in drawn),
         values=series.values[drawn],  # noqa: PD011
         score=scores.total,
@@ -259,13 +259,6 @@ def _drawn(panel: Panel, scores: Scores, item: "ItemScorer", labelled: Sequence[
 def _peak_channel(scores: Scores, step: int) -> int:
     """Return the number of the channel with the highest score at a step."""
     return int(np.nanargmax(scores.channels[:, step]))
-
-
-def _shown_times(panel: Panel, timestamps: np.ndarray) -> np.ndarray:
-    """Return times [T] as the clock of the source shows them; counted steps as they are."""
-    times = clock_times(panel, timestamps)
-    zoned = isinstance(times.dtype, pd.DatetimeTZDtype)
-    return (times.dt.tz_localize(None) if zoned else times).to_numpy()
 
 
 def _panel_of_arrays(arrays: Sequence[np.ndarray]) -> Panel:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from tracetune.data.forecast_frame import shown_times
 from tracetune.data.panels import Panel
 from tracetune.estimators.imputation.observed import classes_of_gaps, lowest
 from tracetune.estimators.intervals import ResidualQuantiles
@@ -45,7 +46,7 @@ def series_to_draw(
         drawn.append(
             FilledPanel(
                 title=" · ".join([series.item_id] * (len(panel) > 1) + [panel.channels[channel]]),
-                timestamps=series.timestamps,
+                timestamps=shown_times(panel, series.timestamps),
                 values=series.values[channel],
                 filled=filled[channel],
                 low=low,
