@@ -1,4 +1,4 @@
-"""What the header of a .ts file says of its series, and whether they are so.
+"""Read the header of a .ts file, and compare the series below it with what it says.
 
     @univariate false
     @dimensions 6

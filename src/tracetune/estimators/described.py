@@ -1,4 +1,4 @@
-"""What every estimator says of itself in one line, and why scikit-learn's clone refuses it."""
+"""One line that describes an estimator, and the refusal of scikit-learn's clone, for all of them."""
 
 from typing import NoReturn
 
