@@ -74,11 +74,11 @@ def _predict_whole(config: PredictConfig, forecaster: Forecaster) -> tuple[int, 
     """Write the forecasts of all series, and their picture; return the number of rows, and the marks of the table."""
     run = config.run
     panel = config.source.panel(forecaster.remembered)
-    forecaster.suggest_resolution(panel)
     levels = run.quantile_levels()
     drawn = [level for level in _DRAWN_LEVELS if run.plot and forecaster.has_quantiles and level not in levels]
     forecast = next(_forecasts(forecaster, [panel], run, [*levels, *drawn]))
     write_series(forecast.drop(columns=[str(level) for level in drawn]), run.output, panel.origin)
+    forecaster.suggest_resolution(panel)  # a backtest: nothing is left to refuse
     if run.plot is not None:
         title = _title(config, panel, forecast)
         write_plot(forecast_figure(forecasts_to_draw(panel, forecast), title), run.plot, title, {"Forecasts": forecast})
