@@ -2,23 +2,26 @@
 
 A fit sees the training and validation parts of a data set, cut to their last steps; then observed steps of the first
 steps of the test part are hidden, by every pattern and share, and filled; whole channels a share at a time, until each
-was hidden once. Errors are mean squared ones over hidden steps alone, of values scaled by the training part. Every run
-is a file of its own, so that a run that was cut off goes on where it was.
+was hidden once. Errors are mean squared ones over hidden steps alone, of values scaled by the training part; means over
+the draws of hidden steps. Every run is a file of its own, so that a run that was cut off goes on where it was.
 
     python -m benchmarks.imputation_table --cells runs/imputation --output docs/results/imputation.md
 """
 
 import argparse
 import time
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.common import commit, flags, grouped, processor_name
 from tracetune.base.files import read_json, write_json
 from tracetune.data.datasets import load_dataset
+from tracetune.data.panels import Panel
 from tracetune.estimators.imputation.imputer import Imputer
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import method_named
@@ -57,15 +60,10 @@ def run(name: str, method: str, seed: int, arguments: argparse.Namespace) -> dic
         record = {**tuned.trace, "head": None}
         zero_shot = Imputer(base.backbone, base.base_name, base.context_length, trace=record)
         measured[ZERO_SHOT] = zero_shot
-    rows = []
-    for pattern, share in CASES:
-        row: dict[str, Any] = {"pattern": pattern, "share": share}
-        for key, imputer in measured.items():
-            found = imputer.evaluate(test, pattern=pattern, share=share, season=season, seed=arguments.test_seed)
-            errors = dict(zip(found["method"], found["mse"], strict=True))
-            row[key] = errors.pop("model")
-            assert row.setdefault("simple", errors) == errors, "all are measured on values of the same scale"
-        rows.append(row)
+    rows = [
+        {"pattern": pattern, "share": share, **errors(measured, test, pattern, share, season, arguments.test_seeds)}
+        for pattern, share in CASES
+    ]
     return {
         "dataset": name,
         "method": method,
@@ -80,6 +78,19 @@ def run(name: str, method: str, seed: int, arguments: argparse.Namespace) -> dic
     }
 
 
+def errors(
+    measured: dict[str, Imputer], test: Panel, pattern: str, share: float, season: int, seeds: Sequence[int]
+) -> dict[str, Any]:
+    """Return the mean squared error of each imputer, and of the simple fills, mean over draws of hidden steps."""
+    row: dict[str, Any] = {}
+    for key, imputer in measured.items():
+        draws = [imputer.evaluate(test, pattern=pattern, share=share, season=season, seed=seed) for seed in seeds]
+        found = pd.concat(draws).groupby("method", sort=False)["mse"].mean().to_dict()
+        row[key] = found.pop("model")
+        assert row.setdefault("simple", found) == found, "all are measured on values of the same scale"
+    return row
+
+
 def markdown(cells: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
     """Return the page."""
     lines = [
@@ -88,6 +99,9 @@ def markdown(cells: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
         f"{' and '.join(sorted({cell['processor'] for cell in cells}))}",
         "# Filling gaps",
         (__doc__ or "").split("\n\n")[1].replace("\n", " "),
+        "## Cases ahead",
+        "Cases, a seed each, in which an error is below that of zero-shot, and below those of all simple fills.",
+        markdown_table(_ahead(cells)),
         "## Mean over the data sets, by pattern",
         markdown_table(_table(cells, ("pattern",))),
         "## By data set and pattern, mean over shares",
@@ -98,6 +112,21 @@ def markdown(cells: list[dict[str, Any]], arguments: argparse.Namespace) -> str:
         markdown_table([_fits(*each) for each in grouped(cells, "dataset", "method")]),
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def _ahead(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return in how many cases each method is ahead of zero-shot, which is in the cells of the head alone."""
+    flat = [{"dataset": cell["dataset"], **row} for cell in cells for row in cell["rows"]]
+    case = ("dataset", "pattern", "share")
+    zero_shot = {tuple(row[name] for name in case): row[ZERO_SHOT] for row in flat if ZERO_SHOT in row}
+    found = []
+    for method in METHODS:
+        rows = [row for row in flat if method in row and tuple(row[name] for name in case) in zero_shot]
+        below = [row[method] < zero_shot[tuple(row[name] for name in case)] for row in rows]
+        simple = [row[method] < min(row["simple"].values()) for row in rows]
+        line = {"method": method, "cases": len(rows), "below zero-shot": sum(below), "below simple fills": sum(simple)}
+        found += [line] if rows else []
+    return found
 
 
 def _command(arguments: argparse.Namespace) -> str:
@@ -152,7 +181,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="of training adapters")
     parser.add_argument("--evaluations", type=int, default=4, help="validation rounds while adapters train")
     parser.add_argument("--batch-size", type=int, default=64, help="channels of windows")
-    parser.add_argument("--test-seed", type=int, default=0)
+    parser.add_argument(
+        "--test-seeds", nargs="+", type=int, default=[0], help="draws of hidden steps; means over them are shown"
+    )
     parser.add_argument("--cells", default="runs/imputation", help="folder for a file a run")
     parser.add_argument("--output", help="page to write")
     parser.add_argument("--page-only", action="store_true", help="make no cells, but the page of those that are there")
