@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import commit, processor_name
+from benchmarks.common import commit, grouped, processor_name
 from tracetune.base.files import read_json, staged_file, write_json
 from tracetune.data.datasets import DatasetInfo, load_dataset
 from tracetune.data.panels import Panel
@@ -62,18 +62,24 @@ class Case:
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides a cell, besides its data set, its method and its training seed."""
+    """What decides a cell, besides its data set, its method and its training seed.
+
+    Attributes:
+        model: the foundation model.
+        series: how many of a data set, drawn by the seed; None for all.
+        seed: see there.
+    """
 
     model: str
-    series: int
+    series: int | None
     seed: int
 
 
 def load_case(name: str, settings: Settings) -> Case:
-    """Return a random part of the series of a data set, the same for every method."""
+    """Return the series of a data set, or a random part of them, the same for every method."""
     known = load_dataset(name)
     assert known.test_panel is not None, "short data sets come with their horizon"
-    count = min(settings.series, len(known.panel))
+    count = len(known.panel) if settings.series is None else min(settings.series, len(known.panel))
     chosen = np.sort(np.random.default_rng(settings.seed).permutation(len(known.panel))[:count])
     truth = np.concatenate([known.test_panel.series[item].values for item in chosen])
     panel = replace(known.panel, series=tuple(known.panel.series[item] for item in chosen))
@@ -213,9 +219,12 @@ def errors(pasts: Sequence[np.ndarray], truth: np.ndarray, forecast: np.ndarray,
 
 
 def _notes(model: Any) -> dict[str, Any]:
-    """Return how a forecaster reads series, and which candidate came out of its fit."""
-    winner = None if model.trace is None else model.trace["winner"]
-    return {"resolutions": list(model.resolutions), **asdict(model.adjustment), "winner": winner}
+    """Return how a forecaster reads series, and what came out of its fit: the candidate, and how much it trained."""
+    found = {"resolutions": list(model.resolutions), **asdict(model.adjustment)}
+    if model.trace is None:
+        return found
+    trained = sum(model.trace["parameters"].get(part, 0) for part in ("head", "adapters", "backbone"))
+    return {**found, "winner": model.trace["winner"], "trained_parameters": trained}
 
 
 def cell_path(folder: Path, dataset: str, method: str, training_seed: int = 0) -> Path:
@@ -231,14 +240,34 @@ def read_cells(folder: Path, settings: Settings) -> list[dict[str, Any]]:
 
 
 def table(cells: Sequence[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
-    """Return a row a data set and a column a method; over several training seeds the mean."""
+    """Return a row a data set and a column a method: means over training seeds."""
+    return [
+        {name: value if isinstance(value, str) else float(np.mean(value)) for name, value in row.items()}
+        for row in by_seed(cells, metric)
+    ]
+
+
+def with_deviations(cells: Sequence[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
+    """Return the rows of `table` as text, with the deviation between training seeds where they differ."""
+    return [{name: _spread(value) for name, value in row.items()} for row in by_seed(cells, metric)]
+
+
+def _spread(value: str | list[float]) -> str:
+    if isinstance(value, str):
+        return value
+    mean = f"{np.mean(value):#.4g}"
+    return f"{mean} ± {np.std(value, ddof=1):.2g}" if np.ptp(value) > 0 else mean
+
+
+def by_seed(cells: Sequence[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
+    """Return a row a data set and a column a method, with a list of the values of all its training seeds."""
     found: dict[tuple[str, str], list[float]] = {}
     for cell in with_owa(cells):
         found.setdefault((cell["dataset"], cell["method"]), []).append(cell[metric])
     methods = [method for method in (*METHODS, *TRAINED) if any(other == method for _, other in found)]
     datasets = [name for name in DATASETS if any(other == name for other, _ in found)]
     return [
-        {"data set": name, **{m: float(np.mean(found[name, m])) for m in methods if (name, m) in found}}
+        {"data set": name, **{method: found[name, method] for method in methods if (name, method) in found}}
         for name in datasets
     ]
 
@@ -246,30 +275,18 @@ def table(cells: Sequence[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
 def beside_the_better_classic(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return a row a method: its mean error relative to the better of AutoETS and AutoTheta on each data set.
 
-    Over data sets where both of these were made, and over those where at least one was; how many of these a method
-    has, and on how many of them it is ahead, too.
+    Over data sets where both of these were made; how many of these a method has, and on how many it is ahead, too.
 
     Args:
         rows: those of `table`.
     """
+    both = [row for row in rows if all(name in row for name in CLASSIC)]
     found = []
     for method in (*METHODS, *TRAINED):
-        ratios, both = [], []
-        for row in rows:
-            classic = [row[name] for name in CLASSIC if name in row]
-            if classic and method in row:
-                ratios.append(row[method] / min(classic))
-                both += ratios[-1:] if len(classic) == len(CLASSIC) else []
+        ratios = [row[method] / min(row[name] for name in CLASSIC) for row in both if method in row]
         if ratios:
-            found.append(
-                {
-                    "method": method,
-                    "where both were made": float(np.mean(both)) if both else None,
-                    "where one was": float(np.mean(ratios)),
-                    "data sets": len(ratios),
-                    "ahead": sum(ratio < 1 for ratio in ratios),
-                }
-            )
+            mean, ahead = float(np.mean(ratios)), sum(ratio < 1 for ratio in ratios)
+            found.append({"method": method, "relative OWA": mean, "data sets": len(ratios), "ahead": ahead})
     return found
 
 
@@ -291,35 +308,50 @@ def with_owa(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def summarise(cells: Sequence[dict[str, Any]], settings: Settings) -> str:
     """Return the tables in Markdown."""
     commits, processors = ({cell[name] for cell in cells} for name in ("commit", "processor"))
+    found = [row["data set"] for row in table(cells, "seconds")]
     made = "python -m benchmarks.short_horizon_table --cells FOLDER --output docs/results/short_horizon.md"
-    counts = {cell["dataset"]: cell["series"] for cell in cells}
+    counts = {name: next(cell["series"] for cell in cells if cell["dataset"] == name) for name in found}
+    drawn = "" if settings.series is None else f", at most {settings.series} series a data set, seed {settings.seed}"
     parts = [
-        f"`{made}` with `{settings.model}`, {settings.series} series a data set (all where there are fewer), seed "
-        f"{settings.seed}, at commits {', '.join(sorted(commits))}, on {' and '.join(sorted(processors))}",
+        f"`{made}` with `{settings.model}`{drawn}, at commits {', '.join(sorted(commits))}, "
+        f"on {' and '.join(sorted(processors))}",
         "# Short series",
         (__doc__ or "").partition("\n\n")[2].partition("\n\nEvery cell")[0],
         f"Series: {', '.join(f'{name} {count}' for name, count in counts.items())}. An empty cell was not made; the "
-        f"same command goes on with it. Fine-tuning saw at most about {TRAINING_WINDOWS:,} windows of the pasts of the "
+        "same command goes on with it. Means over training seeds, and the deviation between these where they differ. "
+        f"Fine-tuning saw at most about {TRAINING_WINDOWS:,} windows of the pasts of the "
         f"same series; adapters took {TRAINING_STEPS} steps; what came out is the best on the last part of the pasts. "
         "How series are read, resolution, trend and season, is chosen by backtests on the pasts, and is the same for "
         "zero-shot with resolution and for all that is trained.",
     ]
-    chosen = [cell for cell in cells if cell.get("resolutions", [1]) != [1] or cell.get("trend", 0)]
-    names = ("dataset", "method", "resolutions", "trend", "season", "winner", "processor_seconds")
     beside = beside_the_better_classic(table(cells, "owa"))
     parts.append(
         "## Beside the better classic method\n\nMean OWA relative to the better of AutoETS and AutoTheta on each data "
-        "set: where both were made, and where at least one was (AutoETS is slow on long "
-        "seasons); over how many data sets that is, and on how many of them the method is ahead.\n\n"
+        "set; over how many data sets that is, and on how many of them the method is ahead.\n\n"
         f"{markdown_table(beside)}"
     )
-    for metric, title in (("owa", "OWA"), ("smape", "sMAPE"), ("mase", "MASE"), ("seconds", "Seconds")):
-        parts.append(f"## {title}\n\n{markdown_table(table(cells, metric))}")
-    parts.append(
-        f"## What was chosen\n\n{markdown_table([{name: cell.get(name) for name in names} for cell in chosen])}\n\n"
-        "Seconds above are by the clock, on a machine with other work at the same time; these are the process's own."
-    )
+    for metric, title in (("owa", "OWA"), ("smape", "sMAPE"), ("mase", "MASE")):
+        parts.append(f"## {title}\n\n{markdown_table(with_deviations(cells, metric))}")
+    parts.append(f"## Processor seconds\n\n{markdown_table(table(cells, 'processor_seconds'))}")
+    parts.append(f"## What was chosen\n\n{markdown_table(chosen(cells))}")
     return "\n\n".join(parts)
+
+
+def chosen(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row a data set and a method that reads series as was chosen: how, and what came out of its fits."""
+    reading = [cell for cell in cells if cell.get("resolutions", [1]) != [1] or cell.get("trend", 0)]
+    return [
+        {
+            "data set": dataset,
+            "method": method,
+            **{name: made[0][name] for name in ("resolutions", "trend", "season")},
+            "winners": ", ".join(cell["winner"] for cell in made if "winner" in cell),
+            "trained parameters": ", ".join(
+                f"{cell['trained_parameters']:,}" for cell in made if "trained_parameters" in cell
+            ),
+        }
+        for (dataset, method), made in grouped(reading, "dataset", "method")
+    ]
 
 
 def main() -> None:
@@ -328,7 +360,7 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=list(DATASETS))
     parser.add_argument("--methods", nargs="*", choices=[*METHODS, *TRAINED], default=[*METHODS, *TRAINED])
     parser.add_argument("--model", default="tracetune/tiny")
-    parser.add_argument("--series", type=int, default=150, help="series of each data set, drawn by the seed")
+    parser.add_argument("--series", type=int, help="of each data set, drawn by the seed; without it all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--training-seeds", type=int, nargs="+", default=[0], help="of what is trained; means are shown"

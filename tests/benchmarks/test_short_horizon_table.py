@@ -25,6 +25,11 @@ def test_owa_is_relative_to_naive2_of_the_same_series_and_the_mean_over_training
     assert rows[0]["AutoETS"] == pytest.approx((0.9 + 0.5) / 2)
     assert rows[1]["AutoETS"] == pytest.approx((0.5 + 0.75) / 2)
     assert rows[2] == {"data set": "m4_hourly", "naive2": 1.0, "TRACE": pytest.approx(0.7)}
+    assert table.with_deviations(cells, "owa")[2] == {
+        "data set": "m4_hourly",
+        "naive2": "1.000",
+        "TRACE": "0.7000 ± 0.14",
+    }
 
 
 def test_methods_stand_beside_the_better_classic_one_of_each_data_set() -> None:
@@ -36,12 +41,26 @@ def test_methods_stand_beside_the_better_classic_one_of_each_data_set() -> None:
     found = {row["method"]: row for row in table.beside_the_better_classic(rows)}
     assert found["zero-shot"] == {
         "method": "zero-shot",
-        "where both were made": pytest.approx((1.2 + 0.5) / 2),
-        "where one was": pytest.approx((1.2 + 0.5 + 0.125) / 3),
-        "data sets": 3,
-        "ahead": 2,
+        "relative OWA": pytest.approx((1.2 + 0.5) / 2),
+        "data sets": 2,
+        "ahead": 1,
     }
-    assert found["AutoETS"]["where both were made"] == pytest.approx((1 + 0.9 / 0.8) / 2)
+    assert found["AutoETS"]["relative OWA"] == pytest.approx((1 + 0.9 / 0.8) / 2)
+
+
+def test_what_was_chosen_is_a_row_a_method_over_its_seeds() -> None:
+    reading = {"resolutions": [2, 4], "trend": 0.5, "season": 1}
+    zero_shot = {**cell("m1_yearly", "zero-shot, resolution", 9.0, 1.0), **reading}
+    tuned = {**cell("m1_yearly", "TRACE", 9.0, 1.0), **reading, "winner": "trace", "trained_parameters": 1200}
+    plain = {**cell("m1_yearly", "zero-shot", 9.0, 1.0), "resolutions": [1], "trend": 0.0, "season": 1}
+    again = {**tuned, "winner": "head", "trained_parameters": 300}
+    assert [
+        (row["method"], row["winners"], row["trained parameters"])
+        for row in table.chosen([plain, zero_shot, tuned, again])
+    ] == [
+        ("zero-shot, resolution", "", ""),
+        ("TRACE", "trace, head", "1,200, 300"),
+    ]
 
 
 def test_errors_are_those_of_the_competition() -> None:
