@@ -30,8 +30,19 @@ def test_univariate_arff_files_are_read_as_scipy_reads_them(tmp_path: Path) -> N
     found = read_arff(path)
     table, _ = arff.loadarff(StringIO(UNIVARIATE))
     expected = np.array([[row[name] for name in ("att0", "att1", "att2")] for row in table])
-    np.testing.assert_array_equal([series[0] for series in found.values], expected)
+    first, second = found.values
+    assert first.shape == (1, 2), "a series ends with its last value"
+    np.testing.assert_array_equal(first[0], expected[0, :2])
+    np.testing.assert_array_equal(second[0], expected[1])
     assert found.labels == [row["target"].decode() for row in table]
+
+
+def test_the_classes_of_an_arff_file_may_be_missing_where_none_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "waves.arff"
+    path.write_text(UNIVARIATE.replace("?,1", "?,?"))
+    found = read_arff(path, labelled=False)
+    assert found.labels == []
+    assert len(found.values) == 2
 
 
 def test_arff_files_with_several_channels_have_them_in_quotes(tmp_path: Path) -> None:
@@ -53,6 +64,8 @@ def test_arff_files_with_several_channels_have_them_in_quotes(tmp_path: Path) ->
         (UNIVARIATE.replace("?,1", "?,?"), "a class at the end of line 9"),
         (UNIVARIATE.split("0.5")[0], "Expected series after @data"),
         (UNIVARIATE.replace("-1.5", "one"), "Expected numbers in line 9"),
+        (UNIVARIATE.replace("4,2", "4,3"), "one of the classes 1, 2 in line 11 of .*, found '3'"),
+        (UNIVARIATE.replace("4,2", "4,5,2"), "Expected 3 values and a class in line 11 of .*, found 4"),
     ],
 )
 def test_an_arff_file_without_classes_or_series_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -73,3 +86,32 @@ def test_lines_of_a_class_and_a_series_need_no_header(tmp_path: Path, separator:
     np.testing.assert_array_equal(found.values, [[[0.5, 0.5, np.nan, 0.2]], [[1, 2, 3, 4]]])
     path.write_text("label,t0,t1,t2,t3\n" + ",".join(rows[0]))
     assert not without_header(path)
+
+
+def written(folder: Path, *lines: str) -> Path:
+    path = folder / "Waves_TRAIN.tsv"
+    path.write_text("\n".join(lines))
+    assert without_header(path)
+    return path
+
+
+def test_missing_values_at_the_end_are_no_steps(tmp_path: Path) -> None:
+    found = read_without_header(written(tmp_path, "1\t1\t2\t3\t4", "2\t1\tNaN\t3\tNaN", "2\t1\t2\t\t"))
+    assert [series.shape[1] for series in found.values] == [4, 3, 2]
+    np.testing.assert_array_equal(found.values[1], [[1, np.nan, 3]])
+
+
+def test_empty_cells_shift_no_step(tmp_path: Path) -> None:
+    found = read_without_header(written(tmp_path, "1\t1\t\t3\t4", "2\t\t2\t3\t4"))
+    np.testing.assert_array_equal(found.values, [[[1, np.nan, 3, 4]], [[np.nan, 2, 3, 4]]])
+
+
+@pytest.mark.parametrize("line", ["0.1\t2\t3\t4\t5", "\t1\t2\t3\t4", "a\t1\t2\t3\t4", "1\t0,5\t2\t3\t4"])
+def test_lines_that_begin_with_no_class_or_are_cut_another_way_are_refused(tmp_path: Path, line: str) -> None:
+    with pytest.raises(InputError, match="in line 2|of line 2"):
+        read_without_header(written(tmp_path, "1\t1\t2\t3\t4", line))
+
+
+def test_long_numbers_of_classes_stay_apart(tmp_path: Path) -> None:
+    found = read_without_header(written(tmp_path, "1234567\t1\t2\t3\t4", "1234568\t1\t2\t3\t4"))
+    assert found.labels == ["1234567", "1234568"]

@@ -42,7 +42,7 @@ def test_channels_of_unequal_lengths_end_with_gaps(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("1,2:up\n", "no .ts file"),
-        (HEADER.replace("@classLabel true up down", "@targetLabel true") + "1:2\n", "only files with classes"),
+        (HEADER.replace("@classLabel true up down", "@targetLabel true") + "1:2\n", "numbers to predict"),
         (HEADER, "series after @data"),
         (HEADER + "1,x:up\n", "line 6 of .*, and \\? where one is missing, found 'x'"),
         *((HEADER + f"1,2:up\n1,{cell}:down\n", f"line 7 of .*, found '{re.escape(cell)}'") for cell in NO_NUMBERS),
@@ -77,6 +77,8 @@ def test_targets_of_a_regression_are_no_channel(tmp_path: Path) -> None:
     path.write_text("@targetLabel true\n@data\n1,2,3:0.5\n")
     with pytest.raises(InputError, match=r"'@targetLabel true'.*numbers, not classes"):
         read_ts(path, labelled=False)
+    with pytest.raises(InputError, match=r"'@targetLabel true'.*not with classes"):
+        read_ts(path)
 
 
 @pytest.mark.parametrize(

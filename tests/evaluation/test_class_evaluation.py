@@ -38,6 +38,11 @@ def test_the_log_loss_of_sure_and_right_ones_is_no_negative_zero() -> None:
     assert str(found.scores["log_loss"][0]) == "0.0"
 
 
+def test_the_log_loss_of_sure_and_wrong_ones_is_that_of_scikit_learn() -> None:
+    found = ClassEvaluation.of(np.eye(2)[[0, 1]], np.array([0, 0]), ["a", "b"])
+    assert found.scores["log_loss"][0] == pytest.approx(log_loss([0, 0], np.eye(2)[[0, 1]], labels=[0, 1]))
+
+
 def test_further_scores_stand_in_the_same_table() -> None:
     found = ClassEvaluation.of(np.eye(2)[[0, 1]], np.array([0, 1]), ["a", "b"], lambda p, labels: {"size": p.size})
     assert found.scores["size"].tolist() == [4, 4]

@@ -82,6 +82,8 @@ def _header(source: Path, lines: Sequence[str], labelled: bool) -> TsHeader:
             f"{source} says '@targetLabel true': its series end with numbers, not classes. Take them out, or set it to "
             "false."
         )
+    if labelled and header.says("@targetlabel"):
+        raise InputError(f"{source} says '@targetLabel true': its series end with numbers to predict, not with classes.")
     if labelled and not header.says("@classlabel"):
         raise InputError(f"Expected '@classLabel true ...' in {source}: only files with classes are read.")
     return header
@@ -118,8 +120,13 @@ def _on_grid(series: list[StampedSeries]) -> list[np.ndarray]:
 
 
 def series_of(channels: Sequence[str], where: str) -> np.ndarray:
-    """Return the array [C, L] of one line; channels of unequal lengths end with NaN."""
-    rows = [[_value(cell.strip(), where) for cell in channel.split(",")] for channel in channels]
+    """Return the array [C, L] of one line, cells separated by commas; channels of unequal lengths end with NaN."""
+    return series_of_cells([channel.split(",") for channel in channels], where)
+
+
+def series_of_cells(channels: Sequence[Sequence[str]], where: str) -> np.ndarray:
+    """Return the array [C, L] of one line that was cut into cells, see `series_of`."""
+    rows = [[_value(cell.strip(), where) for cell in channel] for channel in channels]
     found = np.full((len(rows), max(map(len, rows))), np.nan)
     for row, cells in zip(found, rows, strict=True):
         row[: len(cells)] = cells

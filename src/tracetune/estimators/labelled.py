@@ -15,6 +15,8 @@ from tracetune.estimators.series_arrays import if_time_first, numbers_of, questi
 
 logger = logging.getLogger(__name__)
 
+_LARGEST = 1e17  # models compute with 32 bits: squares of larger values, summed over series, overflow
+
 
 def checked_samples(
     values: Iterable[np.ndarray], channels: int | None = None, *, of_table: bool = False
@@ -28,7 +30,7 @@ def checked_samples(
 
     Raises:
         InputError: no series, another shape or number of channels, time before channels, something else than numbers,
-            an infinity, or a series without a value.
+            an infinity, a value too large to compute with, or a series without a value.
     """
     found: list[np.ndarray] = []
     known = channels is not None
@@ -46,7 +48,7 @@ def checked_samples(
         channels = len(series) if channels is None else channels
         if len(series) != channels:
             raise InputError(
-                f"Expected {channels} channels in series {index}, as in "
+                f"Expected {channels} channel{'s' if channels > 1 else ''} in series {index}, as in "
                 f"{'those of the fit' if known else 'the first'}, found {len(series)}. "
                 f"{'Give series with these, or fit a model on such' if known else 'Give all series the same'}."
                 f"{if_time_first(series.shape, channels if known else found[0].shape[1])}"
@@ -54,6 +56,11 @@ def checked_samples(
         refuse_infinite(series, index)
         if np.isnan(series).all():
             raise InputError(f"Series {index} has no value at all. Leave it out.")
+        if (largest := np.nanmax(np.abs(series))) > _LARGEST:
+            raise InputError(
+                f"Expected values up to {_LARGEST:g}, beyond which the numbers of a model are not finite, found "
+                f"{largest:.3g} in series {index} (the first is 0). Correct it, or divide all series by a number."
+            )
         found.append(series)
     if not found:
         raise InputError("Expected at least one series, found none.")

@@ -11,7 +11,7 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 _BINS = 10  # of the calibration error
-_LEAST_PROBABILITY = 1e-12  # in the log loss
+_LEAST_PROBABILITY = np.finfo(np.float64).eps  # in the log loss, as scikit-learn has it
 
 Scores = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 """From probabilities [S, K] and the numbers [S] of the true classes to scores by name."""

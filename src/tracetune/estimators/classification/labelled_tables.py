@@ -15,7 +15,7 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, argument
 from tracetune.base.json_types import JsonObject
-from tracetune.data.archive_files import read_arff, read_without_header, without_header
+from tracetune.data.archive_files import read_arff, read_without_header, until_last_value, without_header
 from tracetune.data.forecast_frame import item_keys
 from tracetune.data.reading.columns import ITEM_NAMES
 from tracetune.data.reading.files import TEXT_SUFFIXES, read_raw
@@ -165,9 +165,9 @@ def _archive_file(
     if suffix == ".ts":
         found = read_ts(path, labelled=labelled)
     elif suffix == ".arff":
-        found = read_arff(path)
+        found = read_arff(path, labelled=labelled)
     elif (
-        suffix in TEXT_SUFFIXES
+        suffix in ("", *TEXT_SUFFIXES)
         and not (label_column or any((options or {}).values()) or remembered)
         and without_header(path)
     ):
@@ -251,8 +251,7 @@ def _from_rows(
     cells = np.stack([_row_cells(raw, steps, options) for steps in channels], axis=1)  # [S, C, L]
     if (empty := np.isnan(cells).all(axis=(1, 2))).any():
         raise InputError(f"The series in {raw.row(empty.argmax())} has no value at all. Leave it out.")
-    ends = [int(np.flatnonzero(~np.isnan(series).all(axis=0))[-1]) + 1 for series in cells]
-    values = [series[:, :end] for series, end in zip(cells, ends, strict=True)]
+    values = [until_last_value(series) for series in cells]
     items = raw.frame[options.id_column[0]].array if options.id_column else list(range(len(values)))
     steps = [name for columns in channels for name in columns]
     columns = {**options.to_json(), "label_column": label, "layout": STEPS_IN_HEADER, _STEP_COLUMNS: steps}
