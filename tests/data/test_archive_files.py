@@ -108,7 +108,7 @@ def test_empty_cells_shift_no_step(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ["0.1\t2\t3\t4\t5", "\t1\t2\t3\t4", "a\t1\t2\t3\t4", "1\t0,5\t2\t3\t4"])
 def test_lines_that_begin_with_no_class_or_are_cut_another_way_are_refused(tmp_path: Path, line: str) -> None:
-    with pytest.raises(InputError, match="in line 2|of line 2"):
+    with pytest.raises(InputError, match="line 2 of"):
         read_without_header(written(tmp_path, "1\t1\t2\t3\t4", line))
 
 

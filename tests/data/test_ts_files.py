@@ -77,7 +77,7 @@ def test_targets_of_a_regression_are_no_channel(tmp_path: Path) -> None:
     path.write_text("@targetLabel true\n@data\n1,2,3:0.5\n")
     with pytest.raises(InputError, match=r"'@targetLabel true'.*numbers, not classes"):
         read_ts(path, labelled=False)
-    with pytest.raises(InputError, match=r"'@targetLabel true'.*not with classes"):
+    with pytest.raises(InputError, match=r"'@targetLabel true'.*to predict, not classes"):
         read_ts(path)
 
 

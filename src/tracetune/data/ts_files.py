@@ -83,7 +83,7 @@ def _header(source: Path, lines: Sequence[str], labelled: bool) -> TsHeader:
             "false."
         )
     if labelled and header.says("@targetlabel"):
-        raise InputError(f"{source} says '@targetLabel true': its series end with numbers to predict, not with classes.")
+        raise InputError(f"{source} says '@targetLabel true': its series end with numbers to predict, not classes.")
     if labelled and not header.says("@classlabel"):
         raise InputError(f"Expected '@classLabel true ...' in {source}: only files with classes are read.")
     return header
