@@ -29,12 +29,12 @@ from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.head_phase import train_head
-from tracetune.fitting.run import Run
 from tracetune.fitting.trained import TrainedAdapters
 from tracetune.tasks.forecasting.data import scale_panel
 from tracetune.tasks.forecasting.model import Forecasting, ForecastModel
 from tracetune.tasks.task import TrainingData
 from tracetune.training.feature_cache import CachedBatches, cache_batches
+from tracetune.training.run import Run
 
 CONTEXT = 512
 _DIGITS = 7  # of numbers in result files: those of single precision

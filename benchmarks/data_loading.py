@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting.model import ForecastModel
 from tracetune.training.config import TrainingConfig
-from tracetune.training.trainer import build_trainer
+from tracetune.training.run import Run
+from tracetune.training.trainer import TrainedModule, build_trainer
 
 HORIZON = 96
 MANY = "862-channels"
@@ -61,7 +63,9 @@ def loading_row(windows: Windows, backbone: Any, batch_size: int, rounds: int) -
     adapted = add_lora(copy.deepcopy(frozen), LoraOptions()).train()
     with tempfile.TemporaryDirectory() as folder:
         config = TrainingConfig(max_steps=1, batch_size=batch_size)
-        loader = build_trainer(adapted, config, windows, windows, folder).get_train_dataloader()
+        loader = build_trainer(
+            TrainedModule(adapted), config, windows, windows, Run(Path(folder))
+        ).get_train_dataloader()
     started = time.process_time()
     batches = iter(loader)
     batch = next(batches)

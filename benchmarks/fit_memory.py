@@ -19,11 +19,11 @@ from tracetune.data.windows import Windows
 from tracetune.evaluation.cost import peak_memory_bytes
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
-from tracetune.fitting.run import Run
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
+from tracetune.training.run import Run
 
 CONTEXT, HORIZON = 64, 8
 METHODS = ("linear_probe", "lora", "trace")

@@ -23,11 +23,11 @@ from tracetune.estimators.forecasting.recalibration import ORIGINS, TRACKED, Rec
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
-from tracetune.fitting.run import Run
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting.data import ForecastData, forecast_data
 from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.training.config import TrainingConfig
+from tracetune.training.run import Run
 
 HORIZONS = {
     "ETTh1": 24,

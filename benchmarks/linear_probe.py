@@ -18,12 +18,12 @@ from tracetune.backbones.moment import Moment
 from tracetune.base.seeds import seed_everything
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.head_phase import train_head
-from tracetune.fitting.run import Run
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
+from tracetune.training.run import Run
 
 DATASET, HORIZON = "ETTh1", 96
 

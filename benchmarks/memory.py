@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from transformers import EarlyStoppingCallback
@@ -29,7 +30,8 @@ from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting.model import ForecastModel
 from tracetune.training.config import TrainingConfig
-from tracetune.training.trainer import build_trainer
+from tracetune.training.run import Run
+from tracetune.training.trainer import TrainedModule, build_trainer
 
 _GIB = 2**30
 
@@ -83,13 +85,11 @@ def peak_after(case: Case, model: str, optimizer_steps: int) -> int:
     config = TrainingConfig(max_steps=optimizer_steps, batch_size=case.batch_size, max_tokens=case.max_tokens)
     with tempfile.TemporaryDirectory() as folder, fuse_lora(adapted):
         trainer = build_trainer(
-            adapted,
+            TrainedModule(adapted, trained_head(adapted), tokens_per_sample=backbone.num_patches(CONTEXT)),
             config,
             windows,
             windows,
-            folder,
-            head=trained_head(adapted),
-            tokens_per_window=backbone.num_patches(CONTEXT),
+            Run(Path(folder)),
         )
         trainer.remove_callback(EarlyStoppingCallback)
         trainer.args.load_best_model_at_end = False

@@ -26,7 +26,6 @@ from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.interpolation import WeightPath, adapter_path, head_path
 from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
 from tracetune.fitting.names import BEST, HEAD, NONE, TOGETHER, ZERO_SHOT
-from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import BEYOND, search, shrink_modules
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.scores import SCORES
@@ -35,6 +34,7 @@ from tracetune.tasks.forecasting.model import Forecasting, ForecastModel
 from tracetune.tasks.task import TaskModel
 from tracetune.training.config import AUTO, TrainingConfig
 from tracetune.training.measure import sample_losses
+from tracetune.training.run import Run
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from tracetune.data.windows import Windows
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods import METHODS, Lora, Method, Trace
-from tracetune.fitting.run import Run
 from tracetune.heads.config import HeadConfig
 from tracetune.heads.kinds import HEADS
 from tracetune.selection.config import SelectionConfig
@@ -30,6 +29,7 @@ from tracetune.selection.scores.score import SCORES
 from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
+from tracetune.training.run import Run
 
 CONTEXT, HORIZON = 32, 4
 CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"

@@ -10,7 +10,7 @@ from tracetune.cli.commands import COMMANDS
 
 SOURCE = Path(__file__).parents[2] / "src" / "tracetune"
 WORD = re.compile(r"(?<![\w.\-/'\"])([a-z][a-z0-9_]*)(=?)(?![\w(])")
-IN_PYTHON = ("resolution=", "tokens_per_window", "Give wrap_module", "DLinear")  # of calls that no command makes
+IN_PYTHON = ("resolution=", "tokens_per_sample", "Give wrap_module", "DLinear")  # of calls that no command makes
 
 
 def settings() -> set[str]:

@@ -19,11 +19,11 @@ from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.windows import Windows
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods import Method
-from tracetune.fitting.run import Run
 from tracetune.tasks.forecasting.data import scale_panel
 from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
+from tracetune.training.run import Run
 
 FILE = Path(__file__).with_name("golden.json")
 SELECTION = SelectionConfig(

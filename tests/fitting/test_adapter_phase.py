@@ -17,12 +17,12 @@ from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import fit_split
 from tracetune.fitting.adapter_phase import _obstacle, train_adapters
 from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
-from tracetune.fitting.run import Run
 from tracetune.fitting.trained import TrainedAdapters
 from tracetune.selection.config import SelectionConfig
 from tracetune.tasks.forecasting.data import forecast_data
 from tracetune.tasks.forecasting.model import ForecastModel
 from tracetune.tasks.task import TrainingData
+from tracetune.training.run import Run
 
 LATE = Lora(LoraOptions(target_modules=("*.block.1.*",)))
 TRAINING = TrainingConfig(max_steps=12, batch_size=32, evaluations=3, learning_rate=5e-3)

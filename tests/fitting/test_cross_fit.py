@@ -17,13 +17,13 @@ from tracetune.fitting.cross_fit import cross_fit
 from tracetune.fitting.fit import compete
 from tracetune.fitting.method_phase import AUTO_RATES
 from tracetune.fitting.methods import METHODS, Lora
-from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import BEYOND, FACTORS, KEPT_SHARE
 from tracetune.heads.classification import ClassificationHeadConfig
 from tracetune.heads.solvers.solved_classifier import fit_classifier_head
 from tracetune.tasks.classification.model import Classification, ClassificationModel
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
 from tracetune.training.config import TrainingConfig
+from tracetune.training.run import Run
 
 HEAD = ClassificationHeadConfig(scales=(1.0,))
 CONFIG = FitConfig(

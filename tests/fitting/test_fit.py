@@ -21,7 +21,6 @@ from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import fit_split
 from tracetune.fitting.fit import tune
 from tracetune.fitting.methods import METHODS, Method
-from tracetune.fitting.run import Run
 from tracetune.selection.budgets.step_time_profile import StepTimeProfile
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.layers import lora_modules
@@ -29,6 +28,7 @@ from tracetune.tasks.forecasting.data import forecast_data
 from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.measure import validation_loss
+from tracetune.training.run import Run
 
 STEPS = 24
 SELECTION = SelectionConfig(

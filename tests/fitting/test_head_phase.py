@@ -14,12 +14,12 @@ from tracetune.data.splits import fit_split
 from tracetune.data.windows import batches
 from tracetune.fitting import head_phase
 from tracetune.fitting.head_phase import train_head
-from tracetune.fitting.run import Run
 from tracetune.heads.solvers.ridge import fit_ridge
 from tracetune.tasks.forecasting.data import forecast_data
 from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.measure import validation_loss
+from tracetune.training.run import Run
 
 TRAINING = TrainingConfig(max_steps=4, batch_size=16, evaluations=2, learning_rate=1e-6, head_learning_rate=1e-6)
 TASK = Forecasting(HORIZON, CONTEXT)

@@ -20,11 +20,11 @@ from tracetune.fitting.candidates import Candidates
 from tracetune.fitting.fit import Fitted, fit, tune
 from tracetune.fitting.method_phase import AUTO_RATES
 from tracetune.fitting.methods import Method
-from tracetune.fitting.run import Run
 from tracetune.fitting.trained import MethodReport, Shrinkage, TrainedAdapters, TriedRate
 from tracetune.tasks.forecasting.data import forecast_data
 from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
+from tracetune.training.run import Run
 
 AUTO = FitConfig(
     method="lora",

@@ -16,7 +16,6 @@ from tracetune.base.errors import InputError
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
 from tracetune.fitting.methods import Lora
-from tracetune.fitting.run import Run
 from tracetune.heads.pooled import PooledHeadConfig
 from tracetune.selection.estimates.row_independence import rows_independent
 from tracetune.selection.gates import Gates
@@ -25,6 +24,7 @@ from tracetune.selection.validation import model_loss
 from tracetune.tasks.task import TrainingData
 from tracetune.tasks.text import LabelledTexts, TextClassification
 from tracetune.training.config import TrainingConfig
+from tracetune.training.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,8 @@ from tracetune.base.errors import InputError
 from tracetune.training.adalora_callback import STATE_FOLDER, AdaLoraCallback
 from tracetune.training.checkpoints import train
 from tracetune.training.config import TrainingConfig
-from tracetune.training.trainer import build_trainer
+from tracetune.training.run import Run
+from tracetune.training.trainer import TrainedModule, build_trainer
 
 CONFIG = TrainingConfig(max_steps=12, batch_size=8, evaluations=6, learning_rate=1e-2, early_stopping_patience=9)
 OPTIONS = AdaLoraOptions(init_r=3, target_r=1, tinit=2, tfinal=4)
@@ -29,13 +30,11 @@ def trainer(folder: Path, *callbacks: TrainerCallback, options: AdaLoraOptions =
     torch.manual_seed(0)
     model = add_adalora(tiny_forecast_model(), LoraOptions(), options, CONFIG.max_steps)
     return build_trainer(
-        model,
+        TrainedModule(model, trained_head(model)),
         CONFIG,
         windows(),
         windows(seed=1),
-        folder,
-        head=trained_head(model),
-        callbacks=[AdaLoraCallback(), *callbacks],
+        Run(folder, callbacks=(AdaLoraCallback(), *callbacks)),
     )
 
 

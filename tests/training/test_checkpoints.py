@@ -21,7 +21,8 @@ from tracetune.base.seeds import seed_everything
 from tracetune.training.checkpoints import MANIFEST_FILE, last_checkpoint, train
 from tracetune.training.config import TrainingConfig
 from tracetune.training.progress import ProgressBar
-from tracetune.training.trainer import build_trainer
+from tracetune.training.run import Run
+from tracetune.training.trainer import TrainedModule, build_trainer
 
 
 class Interrupt(TrainerCallback):
@@ -43,7 +44,7 @@ def trainer_of(folder: Path, *callbacks: TrainerCallback, config: TrainingConfig
     seed_everything(0)
     model = add_lora(tiny_forecast_model(), LoraOptions())
     return build_trainer(
-        model, config, windows(), windows(seed=1), folder, head=trained_head(model), callbacks=callbacks
+        TrainedModule(model, trained_head(model)), config, windows(), windows(seed=1), Run(folder, callbacks=callbacks)
     )
 
 

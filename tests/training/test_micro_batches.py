@@ -19,7 +19,8 @@ from tracetune.training import checkpoints
 from tracetune.training.adalora_callback import AdaLoraCallback
 from tracetune.training.config import TrainingConfig
 from tracetune.training.micro_batches import MicroBatches, counted, kept_order, length_grouped_order, share_of_step
-from tracetune.training.trainer import build_trainer
+from tracetune.training.run import Run
+from tracetune.training.trainer import TrainedModule, build_trainer
 
 PATCHES = CONTEXT // PATCH
 WINDOWS = 29  # four batches, the last of 5
@@ -86,14 +87,11 @@ def train(
             module.p = 0.0  # its numbers depend on the shape of a batch
     sizes = ForwardSizes(model.get_base_model()).sizes
     trainer = build_trainer(
-        model.double(),
+        TrainedModule(model.double(), trained_head(model), tokens_per_sample=PATCHES),
         config,
         data(WINDOWS),
         Rows(11, seed=1),
-        folder,
-        head=trained_head(model),
-        callbacks=[*first, *callbacks],
-        tokens_per_window=PATCHES,
+        Run(folder, callbacks=(*first, *callbacks)),
     )
     checkpoints.train(trainer)
     weights = {name: tensor for name, tensor in model.named_parameters() if tensor.requires_grad}
@@ -188,7 +186,8 @@ def test_the_order_is_that_of_the_trainer(tmp_path: Path) -> None:
     for max_tokens in (None, 3 * PATCHES):
         data = Rows(WINDOWS)
         config = replace(CONFIG, max_tokens=max_tokens, seed=5)
-        trainer = build_trainer(*lora_model(config)[:1], config, data, data, tmp_path, tokens_per_window=PATCHES)
+        trained = TrainedModule(lora_model(config)[0], tokens_per_sample=PATCHES)
+        trainer = build_trainer(trained, config, data, data, Run(tmp_path))
         loader = trainer.get_train_dataloader()
         for epoch in range(2):
             loader.set_epoch(epoch)
@@ -217,7 +216,7 @@ def test_a_data_set_with_lengths_is_read_in_such_batches(tmp_path: Path) -> None
         lengths = tuple(range(200))
 
     data = Sized(200)
-    trainer = build_trainer(*lora_model(CONFIG)[:1], CONFIG, data, data, tmp_path)
+    trainer = build_trainer(TrainedModule(lora_model(CONFIG)[0]), CONFIG, data, data, Run(tmp_path))
     list(trainer.get_train_dataloader())
     assert sorted(chain(*data.read)) == list(range(200))
     assert {len(rows) for rows in data.read} == {8}
@@ -258,10 +257,11 @@ def test_shares_add_up_to_the_mean(devices: int) -> None:
 
 def test_a_limit_below_one_window_is_refused(tmp_path: Path) -> None:
     data, model = Rows(4), tiny_forecast_model()
+    trained = TrainedModule(model, tokens_per_sample=PATCHES)
     with pytest.raises(InputError, match="one window has 8 tokens"):
-        build_trainer(model, replace(CONFIG, max_tokens=7), data, data, tmp_path, tokens_per_window=PATCHES)
-    with pytest.raises(InputError, match="max_tokens needs tokens_per_window"):
-        build_trainer(model, replace(CONFIG, max_tokens=7), data, data, tmp_path)
+        build_trainer(trained, replace(CONFIG, max_tokens=7), data, data, Run(tmp_path))
+    with pytest.raises(InputError, match="max_tokens needs tokens_per_sample"):
+        build_trainer(TrainedModule(model), replace(CONFIG, max_tokens=7), data, data, Run(tmp_path))
     with pytest.raises(InputError, match="max_tokens of at least 1"):
         TrainingConfig(max_tokens=0)
 
@@ -300,9 +300,13 @@ def test_labels_reach_the_model_in_micro_batches(tmp_path: Path) -> None:
     for most in (3, None):
         model = Slope()
         trainer = build_trainer(
-            model, replace(config, max_tokens=most), Labelled(9), Labelled(5), tmp_path / str(most),
-            labels=("labels",), tokens_per_window=1, shuffle=False,
-        )  # fmt: skip
+            TrainedModule(model, labels=("labels",), tokens_per_sample=1),
+            replace(config, max_tokens=most),
+            Labelled(9),
+            Labelled(5),
+            Run(tmp_path / str(most)),
+            shuffle=False,
+        )
         trainer.train()
         assert all(torch.equal(labels, 2 * values) for values, labels in model.seen)
         assert max(len(values) for values, _ in model.seen) == (most or 5)

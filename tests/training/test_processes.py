@@ -19,10 +19,10 @@ import json, sys, torch
 from torch import nn
 from tracetune.base.errors import InputError
 from tracetune.base.processes import from_main, is_main_process, join_processes, leave_processes
-from tracetune.fitting.run import Run
+from tracetune.training.run import Run
 from tracetune.training.checkpoints import train
 from tracetune.training.config import TrainingConfig
-from tracetune.training.trainer import build_trainer
+from tracetune.training.trainer import TrainedModule, build_trainer
 
 
 class Rows:
@@ -55,7 +55,7 @@ torch.manual_seed(0)
 with Run.at(None) as run:
     model = Model()
     config = TrainingConfig(max_steps=7, batch_size=5, evaluations=7, learning_rate=0.1, early_stopping_patience=9)
-    trainer = build_trainer(model, config, Rows(12), Rows(23), run.folder)
+    trainer = build_trainer(TrainedModule(model), config, Rows(12), Rows(23), run)
     train(trainer)
     whole = sorted(path.parent.name for path in run.folder.glob("*/manifest.json"))
     states = len(list(run.folder.glob("checkpoint-7/rng_state*")))

@@ -3,10 +3,12 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import Trainer
 from transformers.trainer_callback import DefaultFlowCallback
 
 from tests.tiny import HORIZON, tiny_forecast_model
@@ -15,7 +17,8 @@ from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
 from tracetune.training.config import TrainingConfig
 from tracetune.training.feature_cache import CachedBatches
-from tracetune.training.trainer import build_trainer, parameter_groups
+from tracetune.training.run import Run
+from tracetune.training.trainer import TrainedModule, build_trainer, parameter_groups
 
 CONFIG = TrainingConfig(max_steps=12, batch_size=8, evaluations=4, learning_rate=3e-3, early_stopping_patience=9)
 
@@ -32,6 +35,14 @@ def windows(count: int = 40, seed: int = 0) -> CachedBatches:
             "future_mask": torch.ones_like(future),
         }
     )
+
+
+def trainer_in(
+    folder: Path, config: TrainingConfig = CONFIG, model: nn.Module | None = None, **options: Any
+) -> Trainer:
+    """A trainer of a model on random windows."""
+    trained = TrainedModule(model or tiny_forecast_model())
+    return build_trainer(trained, config, options.pop("train", windows()), windows(seed=1), Run(folder), **options)
 
 
 def test_head_and_adapters_have_their_own_learning_rates() -> None:
@@ -63,7 +74,7 @@ def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
     seed_everything(0)
     model = tiny_forecast_model()
     config = TrainingConfig(max_steps=40, batch_size=8, evaluations=8, learning_rate=0.05, early_stopping_patience=8)
-    trainer = build_trainer(model, config, windows(), windows(seed=1), tmp_path)
+    trainer = trainer_in(tmp_path, config, model)
     trainer.train()
     losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
     assert losses[-1] > min(losses)
@@ -71,8 +82,7 @@ def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_note_on_file_times_that_tells_users_nothing_is_dropped(tmp_path: Path) -> None:
-    model = tiny_forecast_model()
-    build_trainer(model, CONFIG, windows(), windows(8), tmp_path)
+    trainer_in(tmp_path)
     logger = logging.getLogger("transformers.trainer_utils")
     for text, passes in (("mtime may not be reliable on this filesystem", False), ("something else", True)):
         record = logger.makeRecord(logger.name, logging.WARNING, "", 0, text, (), None)
@@ -82,14 +92,14 @@ def test_a_note_on_file_times_that_tells_users_nothing_is_dropped(tmp_path: Path
 def test_training_stops_early_where_validation_does_not_improve(tmp_path: Path) -> None:
     model = tiny_forecast_model()
     config = TrainingConfig(max_steps=100, batch_size=8, evaluations=50, learning_rate=0.5, early_stopping_patience=2)
-    trainer = build_trainer(model, config, windows(), windows(seed=1), tmp_path)
+    trainer = trainer_in(tmp_path, config, model)
     trainer.train()
     assert trainer.state.global_step < 100
 
 
 @pytest.mark.parametrize(("steps", "rounds"), [(12, [3, 6, 9, 12]), (14, [4, 8, 12, 14]), (3, [1, 2, 3])])
 def test_there_are_no_more_validation_rounds_than_asked_for(tmp_path: Path, steps: int, rounds: list[int]) -> None:
-    run = build_trainer(tiny_forecast_model(), replace(CONFIG, max_steps=steps), windows(), windows(seed=1), tmp_path)
+    run = trainer_in(tmp_path, replace(CONFIG, max_steps=steps))
     run.train()
     assert [entry["step"] for entry in run.state.log_history if "eval_loss" in entry] == rounds
 
@@ -104,13 +114,13 @@ def test_the_last_step_is_measured_whatever_the_release_of_transformers(
         control.should_evaluate &= state.global_step % state.eval_steps == 0
 
     monkeypatch.setattr(DefaultFlowCallback, "on_step_end", only_at_intervals)
-    run = build_trainer(tiny_forecast_model(), replace(CONFIG, max_steps=14), windows(), windows(seed=1), tmp_path)
+    run = trainer_in(tmp_path, replace(CONFIG, max_steps=14))
     run.train()
     assert [entry["step"] for entry in run.state.log_history if "eval_loss" in entry] == [4, 8, 12, 14]
 
 
 def test_no_validation_before_the_first_evaluation(tmp_path: Path) -> None:
-    run = build_trainer(tiny_forecast_model(), CONFIG, windows(), windows(seed=1), tmp_path, first_evaluation=7)
+    run = trainer_in(tmp_path, first_evaluation=7)
     run.train()
     assert [entry["step"] for entry in run.state.log_history if "eval_loss" in entry] == [9, 12]
     assert [entry["step"] for entry in run.state.log_history if "loss" in entry] == [3, 6, 9, 12]
@@ -138,7 +148,7 @@ def test_parts_of_the_windows_are_fresh_until_all_have_been_seen(tmp_path: Path)
 
     config = TrainingConfig(num_train_epochs=5, batch_size=8, epoch_windows=16, early_stopping_patience=99)
     model = tiny_forecast_model()
-    trainer = build_trainer(model, config, Seen(data.tensors), windows(seed=1), tmp_path)
+    trainer = trainer_in(tmp_path, config, model, train=Seen(data.tensors))
     trainer.train()
     assert trainer.state.global_step == 10
     assert sorted(seen[:40]) == sorted(seen[40:80]) == list(range(40))
@@ -152,7 +162,7 @@ def test_precision_follows_the_hardware_only_where_it_is_asked_to(
     monkeypatch.setattr("tracetune.training.trainer.supports_bf16", lambda device: able and device.type == "cpu")
     for asked, expected in (("auto", able), (True, True), (False, False)):
         config = replace(CONFIG, bf16=asked)
-        assert build_trainer(tiny_forecast_model(), config, windows(), windows(), tmp_path).args.bf16 is expected
+        assert trainer_in(tmp_path, config).args.bf16 is expected
 
 
 def test_an_unknown_precision_is_refused() -> None:
@@ -183,6 +193,6 @@ def test_values_below_their_least_are_refused(change: dict, least: int) -> None:
 @pytest.mark.parametrize(("steps", "share"), [(9, 0.1), (3, 0.25), (1, 0.5), (3, 0.0)])
 def test_a_schedule_may_begin_at_its_peak(tmp_path: Path, steps: int, share: float) -> None:
     config = replace(CONFIG, max_steps=steps, warmup_share=share, evaluations=1)
-    trainer = build_trainer(tiny_forecast_model(), config, windows(), windows(seed=1), tmp_path)
+    trainer = trainer_in(tmp_path, config)
     assert trainer.optimizer is not None
     assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(config.learning_rate, rel=0.2 if steps > 1 else 0.5)

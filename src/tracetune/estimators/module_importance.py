@@ -16,9 +16,9 @@ from tracetune.data.windows import batches
 from tracetune.estimators.scored_modules import Estimator, ScoredModules, require_modules
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import tune
-from tracetune.fitting.run import Run
 from tracetune.selection.importance import Importance, score_modules
 from tracetune.selection.scores import SCORES, find_score
+from tracetune.training.run import Run
 
 SHAPLEY = "shapley"
 

@@ -19,11 +19,11 @@ from tracetune.tasks.task import TaskModel, TrainingData
 from tracetune.training.checkpoints import train
 from tracetune.training.prefix_cache import PrefixCache
 from tracetune.training.storage import Storage
-from tracetune.training.trainer import build_trainer
+from tracetune.training.trainer import TrainedModule, build_trainer
 
 if TYPE_CHECKING:
     from tracetune.fitting.config import FitConfig
-    from tracetune.fitting.run import Run
+    from tracetune.training.run import Run
 
 logger = logging.getLogger(__name__)
 
@@ -51,16 +51,11 @@ def train_adapters(
     with _remembered_prefix(cache, start, obstacle) as remembers, fuse_lora(adapted.model):
         samples = indexed if remembers else TrainingData(read.train, data.validation)
         trainer = build_trainer(
-            adapted.model,
+            TrainedModule(adapted.model, _head_of(adapted.model), start.labels, start.tokens_per_sample),
             config.training,
             samples.train,
             samples.validation,
-            run.folder,
-            head=_head_of(adapted.model),
-            labels=start.labels,
-            callbacks=[*run.callbacks, *adapted.callbacks],
-            device=run.device,
-            tokens_per_window=start.tokens_per_sample,
+            run.with_callbacks(adapted.callbacks),
             first_evaluation=adapted.first_candidate,
         )
         train(trainer)

@@ -30,13 +30,13 @@ from tracetune.fitting.interpolation import adapter_path
 from tracetune.fitting.method_phase import at_rate, check_method
 from tracetune.fitting.names import GRADIENT, HEAD, KEPT
 from tracetune.fitting.record import FitRecord
-from tracetune.fitting.run import Run
 from tracetune.fitting.trained import Shrinkage, TrainedAdapters, TrainedHead, TriedRate
 from tracetune.tasks.task import Task, TaskModel, TrainingData
 from tracetune.training.config import AUTO
 from tracetune.training.ends_at_step import EndsAtStep
 from tracetune.training.feature_cache import cache_batches
 from tracetune.training.measure import validation_loss
+from tracetune.training.run import Run
 from tracetune.training.storage import Storage
 
 logger = logging.getLogger(__name__)

@@ -18,9 +18,9 @@ from tracetune.fitting.identity import fit_identity
 from tracetune.fitting.method_phase import add_tuned, check_method, trials
 from tracetune.fitting.names import HEAD, ZERO_SHOT
 from tracetune.fitting.record import FitRecord
-from tracetune.fitting.run import Run
 from tracetune.fitting.trained import TrainedAdapters, TrainedHead, TriedRate
 from tracetune.tasks.task import ComparedTask, Task, TaskModel, TrainingData
+from tracetune.training.run import Run
 
 
 @dataclass(frozen=True)

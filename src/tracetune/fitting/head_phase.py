@@ -17,7 +17,6 @@ from tracetune.data.windows import batches
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.interpolation import head_path
 from tracetune.fitting.names import GRADIENT, KEPT, NONE
-from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import shrink
 from tracetune.fitting.trained import History, TrainedHead
 from tracetune.tasks.task import Output, Task, TaskModel, TrainingData
@@ -25,8 +24,9 @@ from tracetune.training.checkpoints import train
 from tracetune.training.config import TrainingConfig
 from tracetune.training.feature_cache import cache_batches
 from tracetune.training.measure import sample_losses
+from tracetune.training.run import Run
 from tracetune.training.storage import Storage
-from tracetune.training.trainer import build_trainer
+from tracetune.training.trainer import TrainedModule, build_trainer
 
 logger = logging.getLogger(__name__)
 
@@ -80,16 +80,11 @@ def _descend(
     """Train the head by gradient descent, and return to the solution where no step is better; returns the log."""
     assert model.head is not None
     trainer = build_trainer(
-        trained_module,
+        TrainedModule(trained_module, model.head, model.labels, model.tokens_per_sample),
         config.head_training,
         parts.train,
         parts.validation,
-        run.folder,
-        head=model.head,
-        labels=model.labels,
-        callbacks=run.callbacks,
-        device=run.device,
-        tokens_per_window=model.tokens_per_sample,
+        run,
     )
     train(trainer)
     best = trainer.state.best_metric

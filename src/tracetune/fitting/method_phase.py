@@ -19,11 +19,11 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.interpolation import adapter_path
 from tracetune.fitting.methods.method import Method, RatedMethod
 from tracetune.fitting.names import MODULES, NONE
-from tracetune.fitting.run import Run
 from tracetune.fitting.shrinkage import BEYOND, shrink, shrink_modules
 from tracetune.fitting.trained import Shrinkage, TrainedAdapters, TriedRate
 from tracetune.tasks.task import TaskModel, TrainingData
 from tracetune.training.config import AUTO
+from tracetune.training.run import Run
 
 logger = logging.getLogger(__name__)
 

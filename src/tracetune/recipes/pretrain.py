@@ -32,7 +32,8 @@ from tracetune.training.checkpoints import train, what_was_kept
 from tracetune.training.config import TrainingConfig
 from tracetune.training.feature_cache import CachedBatches
 from tracetune.training.progress import ProgressBar
-from tracetune.training.trainer import build_trainer
+from tracetune.training.run import Run
+from tracetune.training.trainer import TrainedModule, build_trainer
 
 _VALIDATION_WINDOWS = 2048
 _BLOCK, _BLOCK_ON_GPU = 4096, 32_768  # windows generated at once
@@ -125,20 +126,19 @@ def _train(config: PretrainConfig, backbone: Moment, output: Path, device: torch
     """Train from the last checkpoint, or the beginning; write weights, log and curves."""
     _begin(output, config, backbone.context_length)
     per_step = config.batch_size * _processes(device)
+    model = MaskedReconstruction(backbone, MaskingConfig(**config.masking), config.huber_delta)
+    callbacks = (
+        LogFile(output / "log.json"),
+        Snapshots(backbone, output / "snapshots", config.snapshots, per_step),
+        ProgressBar("pretraining"),
+    )
     trainer = build_trainer(
-        MaskedReconstruction(backbone, MaskingConfig(**config.masking), config.huber_delta),
+        TrainedModule(model, labels=("values",)),
         _training_config(config, per_step, device),
         training_windows(config, backbone.context_length, device),
         _validation_windows(config, backbone.context_length),
-        output / "checkpoints",
-        labels=("values",),
-        callbacks=[
-            LogFile(output / "log.json"),
-            Snapshots(backbone, output / "snapshots", config.snapshots, per_step),
-            ProgressBar("pretraining"),
-        ],
+        Run(output / "checkpoints", str(device), callbacks),
         shuffle=False,
-        device=str(device),
     )
     trainer.args.dataloader_pin_memory = False  # what is on the GPU already cannot be pinned
     try:

@@ -104,24 +104,24 @@ class TrainingConfig:
         epoch = windows if self.epoch_windows is None else min(windows, self.epoch_windows)
         return max(1, math.ceil(self.num_train_epochs * math.ceil(epoch / self.batch_size)))
 
-    def most_windows(self, tokens_per_window: int | None) -> int | None:
+    def most_windows(self, tokens_per_sample: int | None) -> int | None:
         """Return windows that fit into one forward pass; None without limit.
 
         Args:
-            tokens_per_window: N, the backbone's ``num_patches`` of the context.
+            tokens_per_sample: C N; N is the backbone's ``num_patches`` of the context.
 
         Raises:
             InputError: not even one window fits, or there is a limit and N is not given.
         """
         if self.max_tokens is None:
             return None
-        if tokens_per_window is None:
+        if tokens_per_sample is None:
             raise InputError(
-                f"{argument('max_tokens')} needs tokens_per_window: pass the backbone's num_patches(context_length)."
+                f"{argument('max_tokens')} needs tokens_per_sample: pass the backbone's num_patches(context_length)."
             )
-        if self.max_tokens < tokens_per_window:
+        if self.max_tokens < tokens_per_sample:
             raise InputError(
-                f"Expected {argument('max_tokens')} of at least {tokens_per_window}, found {self.max_tokens}: one "
-                f"window has {tokens_per_window} tokens. Allow more, or shorten the context."
+                f"Expected {argument('max_tokens')} of at least {tokens_per_sample}, found {self.max_tokens}: one "
+                f"window has {tokens_per_sample} tokens. Allow more, or shorten the context."
             )
-        return self.max_tokens // tokens_per_window
+        return self.max_tokens // tokens_per_sample

@@ -3,8 +3,8 @@
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -38,52 +38,83 @@ from tracetune.training.micro_batches import (
     random_order,
     share_of_step,
 )
+from tracetune.training.run import Run
 
 _HEAD_RATE_ALONE, _HEAD_RATE_BESIDE_ADAPTERS = 1e-3, 1e-5  # the latter: benchmarks/head_beside_adapters
+_ALWAYS: dict[str, Any] = {
+    "load_best_model_at_end": True,
+    "metric_for_best_model": "eval_loss",
+    "greater_is_better": False,
+    "restore_callback_states_from_checkpoint": True,
+    "prediction_loss_only": True,
+    "remove_unused_columns": False,
+    "disable_tqdm": True,
+    "report_to": "none",
+}
+
+
+@dataclass(frozen=True)
+class TrainedModule:
+    """A module to train.
+
+    Attributes:
+        module: returns a mapping with ``loss`` from a batch; only parameters that require gradients are optimised. With
+            ``max_tokens`` the loss must be a mean over the rows.
+        head: the part that trains with ``head_learning_rate``; None where there is none.
+        labels: names of the batch entries without which there is no loss.
+        tokens_per_sample: C N, which ``max_tokens`` counts by.
+    """
+
+    module: nn.Module
+    head: nn.Module | None = None
+    labels: Sequence[str] = ("future_values",)
+    tokens_per_sample: int | None = None
 
 
 def build_trainer(
-    model: nn.Module,
+    trained: TrainedModule,
     config: TrainingConfig,
     train: BatchSource,
     validation: BatchSource,
-    folder: str | Path,
+    run: Run,
     *,
-    head: nn.Module | None = None,
-    labels: Sequence[str] = ("future_values",),
-    callbacks: Sequence[TrainerCallback] = (),
     shuffle: bool = True,
-    device: str = "cpu",
-    tokens_per_window: int | None = None,
     first_evaluation: int = 0,
 ) -> Trainer:
     """Return a Trainer that keeps the checkpoint with the best validation loss.
 
     Args:
-        model: returns a mapping with ``loss`` from a batch of ``train``; only parameters that require
-            gradients are optimised. With ``config.max_tokens`` the loss must be a mean over the rows.
+        trained: what is trained.
         config: how to train.
-        train: windows; its ``__getitems__`` returns whole batches.
-        validation: windows whose mean loss chooses the checkpoint.
-        folder: where checkpoints go; `tracetune.training.checkpoints.train` goes on from the last whole one.
-        head: the module that trains with ``head_learning_rate``.
-        labels: names of the batch entries without which there is no loss.
-        callbacks: further Trainer callbacks.
-        shuffle: whether to visit the training windows in random order.
-        device: ``"cpu"``, or any other name to let the Trainer use the accelerator it finds.
-        tokens_per_window: N, which ``config.max_tokens`` counts by.
+        train: samples; its ``__getitems__`` returns whole batches.
+        validation: samples whose mean loss chooses the checkpoint.
+        run: where it runs. `tracetune.training.checkpoints.train` goes on from the last whole checkpoint in its folder;
+            any device but ``"cpu"`` lets the Trainer use the accelerator it finds.
+        shuffle: whether to visit the training samples in random order.
         first_evaluation: step before which there is no validation round, whatever ``config.evaluations`` says.
 
     Raises:
-        InputError: no parameter is trainable, or not one window fits into ``config.max_tokens``.
+        InputError: no parameter is trainable, or not one sample fits into ``config.max_tokens``.
     """
     steps = config.total_steps(len(train))
-    optimizers = _optimizer_and_schedule(parameter_groups(model, head, config), config, steps)
-    most = config.most_windows(tokens_per_window)
+    optimizers = _optimizer_and_schedule(parameter_groups(trained.module, trained.head, config), config, steps)
+    most = config.most_windows(trained.tokens_per_sample)
     micro = _micro_batches(train, config, most, shuffle)
-    arguments = _arguments(config, steps, Path(folder), list(labels), shuffle, device, most, micro, first_evaluation)
+    arguments = TrainingArguments(
+        output_dir=str(run.folder),
+        use_cpu=run.device == "cpu",
+        label_names=list(trained.labels),
+        **_rounds(config, steps, first_evaluation),
+        **_batching(config, micro, most, shuffle),
+        seed=config.seed,
+        data_seed=config.seed,
+        max_grad_norm=config.max_grad_norm,
+        bf16=supports_bf16(resolve_device(run.device)) if config.bf16 == "auto" else config.bf16,
+        torch_compile=config.compile,
+        **_ALWAYS,
+    )
     trainer = Trainer(
-        model=model,
+        model=trained.module,
         args=arguments,
         train_dataset=train if micro is None else micro,
         eval_dataset=validation,
@@ -94,7 +125,7 @@ def build_trainer(
             EarlyStoppingCallback(config.early_stopping_patience),
             _LastStepCompetes(),
             *([] if micro is None else [TaskLabels()]),
-            *callbacks,
+            *run.callbacks,
         ],
     )
     trainer.remove_callback(PrinterCallback)
@@ -173,48 +204,29 @@ def parameter_groups(model: nn.Module, head: nn.Module | None, config: TrainingC
     return groups if not heads else [*groups, {"params": heads, "lr": head_rate}]
 
 
-def _arguments(
-    config: TrainingConfig,
-    steps: int,
-    folder: Path,
-    labels: list[str],
-    shuffle: bool,
-    device: str,
-    most_windows: int | None,
-    micro: MicroBatches | None,
-    first_evaluation: int,
-) -> TrainingArguments:
+def _rounds(config: TrainingConfig, steps: int, first_evaluation: int) -> dict[str, Any]:
+    """Return the Trainer's arguments on how long it trains, and when it validates, saves and logs."""
     interval = math.ceil(steps / config.evaluations)
+    return {
+        "max_steps": steps,
+        "eval_strategy": "steps",
+        "eval_steps": interval,
+        "eval_delay": first_evaluation,
+        "save_steps": interval,
+        "logging_steps": interval,
+    }
+
+
+def _batching(config: TrainingConfig, micro: MicroBatches | None, most: int | None, shuffle: bool) -> dict[str, Any]:
+    """Return the Trainer's arguments on batches, of which at most ``most`` samples are computed at a time."""
     evaluated = 4 * config.batch_size
-    return TrainingArguments(
-        output_dir=str(folder),
-        max_steps=steps,
-        per_device_train_batch_size=config.batch_size if micro is None else 1,  # an item is a micro-batch
-        gradient_accumulation_steps=1 if micro is None else micro.parts_per_batch // micro.processes,
-        per_device_eval_batch_size=evaluated if most_windows is None else min(evaluated, most_windows),
-        max_grad_norm=config.max_grad_norm,
-        seed=config.seed,
-        data_seed=config.seed,
-        bf16=supports_bf16(resolve_device(device)) if config.bf16 == "auto" else config.bf16,
-        torch_compile=config.compile,
-        use_cpu=device == "cpu",
-        eval_strategy="steps",
-        eval_steps=interval,
-        eval_delay=first_evaluation,
-        save_steps=interval,
-        logging_steps=interval,
-        load_best_model_at_end=True,
-        metric_for_best_model="eval_loss",
-        greater_is_better=False,
-        restore_callback_states_from_checkpoint=True,
-        prediction_loss_only=True,
-        label_names=labels,
-        remove_unused_columns=False,
-        dataloader_num_workers=config.num_workers,
-        train_sampling_strategy="random" if shuffle and micro is None else "sequential",
-        disable_tqdm=True,
-        report_to="none",
-    )
+    return {
+        "per_device_train_batch_size": config.batch_size if micro is None else 1,  # an item is a micro-batch
+        "gradient_accumulation_steps": 1 if micro is None else micro.parts_per_batch // micro.processes,
+        "per_device_eval_batch_size": evaluated if most is None else min(evaluated, most),
+        "train_sampling_strategy": "random" if shuffle and micro is None else "sequential",
+        "dataloader_num_workers": config.num_workers,
+    }
 
 
 def _is_not_about_file_times(record: logging.LogRecord) -> bool:

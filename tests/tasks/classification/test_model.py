@@ -13,7 +13,6 @@ from tracetune.data.batch_source import batch_loader
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
 from tracetune.fitting.methods import METHODS, Lora, Trace
-from tracetune.fitting.run import Run
 from tracetune.heads.classification import ClassificationHeadConfig
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.estimates.row_independence import rows_independent
@@ -25,6 +24,7 @@ from tracetune.tasks.labelled_series import LabelledSeries, hold_out
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
 from tracetune.training.measure import sample_losses
+from tracetune.training.run import Run
 
 CLASSES, CHANNELS = 3, 2
 

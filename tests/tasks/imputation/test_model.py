@@ -12,7 +12,6 @@ from tracetune.data.splits import fit_split
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods import Trace
-from tracetune.fitting.run import Run
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.estimates.row_independence import rows_independent
 from tracetune.selection.gates import Gates
@@ -32,6 +31,7 @@ from tracetune.tasks.imputation.gaps import ONE_SIDED, SHORT_ONE_SIDED, gap_clas
 from tracetune.tasks.imputation.model import LINE, Imputation, ImputationModel
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
+from tracetune.training.run import Run
 
 
 def panel(length: int = 400, channels: int = 2, items: int = 1, seed: int = 0) -> Panel:

@@ -17,7 +17,6 @@ from tracetune.estimators.anomaly.planted_guard import planted_guard
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.names import HEAD, ZERO_SHOT
-from tracetune.fitting.run import Run
 from tracetune.tasks.anomaly.hidden_patches import normal_data, trained_context, validation_start
 from tracetune.tasks.anomaly.model import LOSSES, METRIC, AnomalyDetection, require_rebuilding
 from tracetune.tasks.anomaly.neighbouring_windows import neighbouring_data
@@ -26,6 +25,7 @@ from tracetune.tasks.anomaly.scores.scorer import Scorer
 from tracetune.tasks.anomaly.scores.sliding import window_widths
 from tracetune.tasks.anomaly.window_embeddings import resampled
 from tracetune.tasks.task import TrainingData
+from tracetune.training.run import Run
 
 logger = logging.getLogger(__name__)
 

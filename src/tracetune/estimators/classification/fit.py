@@ -20,11 +20,11 @@ from tracetune.estimators.named_classes import classes_never_named
 from tracetune.estimators.saved_model import base_of
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import CrossFitted, cross_fit
-from tracetune.fitting.run import Run
 from tracetune.heads.solvers.calibration import best_factor
 from tracetune.tasks.classification.model import Classification
 from tracetune.tasks.classification.scales import resampled, usable_scales
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out
+from tracetune.training.run import Run
 
 
 def checked_context(backbone: Backbone, context_length: int | None) -> int:

@@ -34,12 +34,12 @@ from tracetune.estimators.saved_model import (
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.names import ZERO_SHOT
-from tracetune.fitting.run import Run
 from tracetune.fitting.trained import History
 from tracetune.tasks.forecasting.adjustment import UNADJUSTED, Adjustment
 from tracetune.tasks.forecasting.data import ForecastData, forecast_data
 from tracetune.tasks.forecasting.model import Forecasting, ForecastModel
 from tracetune.tasks.forecasting.resolution import AUTO, Resolution
+from tracetune.training.run import Run
 
 logger = logging.getLogger(__name__)
 

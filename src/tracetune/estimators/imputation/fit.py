@@ -14,9 +14,9 @@ from tracetune.estimators.imputation.record import changes_per_deviation, item_s
 from tracetune.estimators.saved_model import base_of
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
-from tracetune.fitting.run import Run
 from tracetune.tasks.imputation.model import ImputationModel
 from tracetune.tasks.task import task_model_of
+from tracetune.training.run import Run
 
 
 def fit_imputer(

@@ -16,10 +16,10 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods.method import Method, method_named
 from tracetune.fitting.names import NONE
-from tracetune.fitting.run import Run
 from tracetune.tasks.task import TrainingData
 from tracetune.tasks.text import LabelledTexts, TextClassification
 from tracetune.training.config import TrainingConfig
+from tracetune.training.run import Run
 
 if TYPE_CHECKING:
     from tracetune.estimators.text.text_tables import TextColumns

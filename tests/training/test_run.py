@@ -8,7 +8,7 @@ import pytest
 
 from tracetune.base.errors import InputError
 from tracetune.base.signals import Stopped
-from tracetune.fitting.run import Run
+from tracetune.training.run import Run
 
 IDENTITY = {"learning_rate": 0.003}
 
@@ -48,7 +48,7 @@ def test_two_runs_at_once_in_one_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_hosts_need_a_folder_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracetune.fitting.run.join_processes", lambda device: None)
+    monkeypatch.setattr("tracetune.training.run.join_processes", lambda device: None)
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     with pytest.raises(InputError, match="several hosts"), Run.at(None):

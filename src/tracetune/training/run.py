@@ -1,4 +1,4 @@
-"""Surroundings of a fit: folder, device, callbacks. None of them changes the result."""
+"""Surroundings of a training: folder, device, callbacks. None of them changes the result."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,12 +20,12 @@ _STATE = (f"**/{PREFIX_CHECKPOINT_DIR}-*", "**/trace_best")  # what TraceCallbac
 
 @dataclass(frozen=True)
 class Run:
-    """Surroundings of a fit, or of one part of it.
+    """Surroundings of a training, or of a fit of several.
 
     Attributes:
         folder: where checkpoints and cache files go; a run that was cut off goes on from the checkpoints in it.
         device: "cpu", "cuda", ...
-        callbacks: of the Trainer, e.g. a progress bar; every phase has them.
+        callbacks: of the Trainer, e.g. a progress bar; every phase of a fit has them.
         restart: discard what is in the folder, whichever run it is of.
         lock: keeps other runs out of the folder, from `claim` to the end of `at`.
     """
@@ -85,3 +85,7 @@ class Run:
     def part(self, name: str) -> "Run":
         """Return the same surroundings for one phase, with a folder of its own."""
         return replace(self, folder=self.folder / name)
+
+    def with_callbacks(self, callbacks: Sequence[TrainerCallback]) -> "Run":
+        """Return the same surroundings with further callbacks."""
+        return replace(self, callbacks=(*self.callbacks, *callbacks))
