@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.data_loader import prepare_data_loader
@@ -38,7 +38,9 @@ from tracetune.training.micro_batches import (
     random_order,
     share_of_step,
 )
-from tracetune.training.run import Run
+
+if TYPE_CHECKING:
+    from tracetune.training.run import Run
 
 _HEAD_RATE_ALONE, _HEAD_RATE_BESIDE_ADAPTERS = 1e-3, 1e-5  # the latter: benchmarks/head_beside_adapters
 _ALWAYS: dict[str, Any] = {
@@ -76,7 +78,7 @@ def build_trainer(
     config: TrainingConfig,
     train: BatchSource,
     validation: BatchSource,
-    run: Run,
+    run: "Run",
     *,
     shuffle: bool = True,
     first_evaluation: int = 0,
