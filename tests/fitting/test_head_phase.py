@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -105,4 +106,17 @@ def test_of_very_many_samples_as_many_are_read_as_the_training_sees(
     computed = model.features
     monkeypatch.setattr(model, "features", lambda batch: read.append(len(batch["past_values"])) or computed(batch))
     train_head(TASK, model, data, replace(RIDGE, head_training=replace(TRAINING, max_steps=steps)), Run(tmp_path))
+    assert sum(read) - len(data.validation) == (len(data.train) if features is None else features)
+
+
+@pytest.mark.parametrize(("epoch_windows", "features"), [(16, 20), (30, 30), ("all", None)])
+def test_of_very_many_samples_as_many_are_read_as_an_epoch_has(
+    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch_windows: Any, features: int | None
+) -> None:
+    monkeypatch.setattr(head_phase, "_MANY", 20)
+    model, read = tiny_forecast_model(), []
+    computed = model.features
+    monkeypatch.setattr(model, "features", lambda batch: read.append(len(batch["past_values"])) or computed(batch))
+    training = replace(TRAINING, epoch_windows=epoch_windows, num_train_epochs=10, max_steps=-1)
+    train_head(TASK, model, data, replace(RIDGE, head_training=training), Run(tmp_path))
     assert sum(read) - len(data.validation) == (len(data.train) if features is None else features)

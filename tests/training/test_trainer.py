@@ -3,7 +3,7 @@
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -131,8 +131,10 @@ def test_steps_follow_from_windows_and_epochs(epochs: float, steps: int, expecte
     assert TrainingConfig(num_train_epochs=epochs, max_steps=steps, batch_size=8).total_steps(40) == expected
 
 
-@pytest.mark.parametrize(("epoch_windows", "expected"), [(16, 5), (17, 8), (40, 13), (41, 13), (None, 13)])
-def test_an_epoch_may_be_a_part_of_the_windows(epoch_windows: int | None, expected: int) -> None:
+@pytest.mark.parametrize(
+    ("epoch_windows", "expected"), [(16, 5), (17, 8), (40, 13), (41, 13), ("all", 13), ("auto", 13)]
+)
+def test_an_epoch_may_be_a_part_of_the_windows(epoch_windows: int | Literal["auto", "all"], expected: int) -> None:
     config = TrainingConfig(num_train_epochs=2.5, batch_size=8, epoch_windows=epoch_windows)
     assert config.total_steps(40) == expected
 

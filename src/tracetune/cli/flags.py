@@ -127,8 +127,9 @@ def _flag_type(hint: object) -> object:
 
 
 def _is_amount(hint: object) -> bool:
-    """Return whether a setting takes a share (0.5) as well as a number (5), and perhaps a word ("auto")."""
-    return {int, float} <= set(get_args(hint))
+    """Return whether a setting takes numbers of both kinds (0.5 and 5), or numbers and words (5 and "auto")."""
+    parts = get_args(hint)
+    return {int, float} <= set(parts) or (int in parts and any(get_origin(part) is Literal for part in parts))
 
 
 def _is_switch(hint: object) -> bool:
@@ -145,7 +146,7 @@ def _spelled(value: object, hint: object) -> object:
         return value
     if _is_switch(hint):
         return {"true": True, "false": False}.get(value, value)
-    return spelled_number(value, (int, float) if _is_amount(hint) else _numbers([_flag_type(hint)]))
+    return spelled_number(value, _numbers(get_args(hint) if _is_amount(hint) else [_flag_type(hint)]))
 
 
 def _numbers(kinds: Sequence[object]) -> list[type[int] | type[float]]:

@@ -30,14 +30,14 @@ from tracetune.training.trainer import TrainedModule, build_trainer
 
 logger = logging.getLogger(__name__)
 
-_MANY = 50_000  # samples; of fewer all have their part in the solution of a head, however short its training is
+_MANY = 50_000  # samples; of fewer all have their part in the solution of a head (docs/results/long_series.md)
 
 
 def train_head(task: Task, model: TaskModel, data: TrainingData, config: FitConfig, run: Run) -> TrainedHead:
     """Train the head of ``model`` in place; its backbone is frozen.
 
     Features of the frozen backbone are computed once where memory allows, and not at all where ``data`` has them; of
-    very many samples for as many only as its training sees. With
+    very many samples for as many only as an epoch of its training has. With
     ``config.head_start == "solved"`` training starts from the task's solution, and returns to it where no later step
     has a lower validation loss. Such a head has no dropout from then on. With "kept" it stays that solution. At the end
     it is moved back towards zero-shot as far as validation says.
@@ -110,10 +110,12 @@ class HeadOnFeatures(nn.Module):
 
 
 def _seen(train: BatchSource, training: TrainingConfig) -> BatchSource:
-    """Return as many evenly spread samples as the steps of a training see, but not fewer than most trainings have."""
+    """Return as many evenly spread samples as one epoch and all steps have, but not fewer than most trainings have."""
     if isinstance(train, MakesBatches):  # whose rows alone do not say all about a batch
         return train
-    return spread_sample(train, max(_MANY, training.total_steps(len(train)) * training.batch_size), training.seed)
+    size = len(train)
+    seen = min(training.windows_an_epoch(size), training.total_steps(size) * training.batch_size)
+    return spread_sample(train, max(_MANY, seen), training.seed)
 
 
 def _features(

@@ -8,6 +8,7 @@ from tracetune.base.errors import InputError, argument
 
 LEARNING_RATE = 5e-4
 AUTO = "auto"
+ALL = "all"
 _LEAST = {"weight_decay": 0, "max_grad_norm": 0, "num_workers": 0, "early_stopping_patience": 1}
 
 
@@ -26,7 +27,9 @@ class TrainingConfig:
         num_train_epochs: passes over the training windows.
         max_steps: optimizer steps; overrides the epochs where positive.
         epoch_windows: windows that count as one epoch, a fresh random part of all windows each time; none comes
-            again before all have been seen. None, or more than there are, counts all windows.
+            again before all have been seen. "all", or more than there are, counts all windows. "auto" counts all as
+            well, except that a fit of a forecaster takes at most 20,000: windows that begin a step apart are nearly
+            the same (estimators/forecasting/epoch_bound.py).
         batch_size: windows per optimizer step, over all processes; for each GPU where one process uses several.
         max_tokens: most tokens (windows x patches N) in one forward pass of training, of its validation rounds and of
             scoring. A larger batch is trained in micro-batches whose accumulated gradient is that of the whole batch.
@@ -47,7 +50,7 @@ class TrainingConfig:
     head_learning_rate: float | None = None
     num_train_epochs: float = 5.0
     max_steps: int = -1
-    epoch_windows: int | None = None
+    epoch_windows: int | Literal["auto", "all"] = AUTO
     batch_size: int = 64
     max_tokens: int | None = None
     weight_decay: float = 0.0
@@ -74,10 +77,17 @@ class TrainingConfig:
             )
         if not 0 <= self.warmup_share < 1:
             raise InputError(f"Expected warmup_share in [0, 1), found {self.warmup_share}.")
-        for name in ("epoch_windows", "max_tokens"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"Expected {argument(name)} of at least 1, or none for no limit, found {value!r}.")
+        if self.epoch_windows not in (AUTO, ALL) and not (
+            isinstance(self.epoch_windows, int) and self.epoch_windows >= 1
+        ):
+            raise InputError(
+                f"Expected {argument('epoch_windows')} to be a whole number of at least 1, {AUTO!r} or {ALL!r}, found "
+                f"{self.epoch_windows!r}."
+            )
+        if self.max_tokens is not None and self.max_tokens < 1:
+            raise InputError(
+                f"Expected {argument('max_tokens')} of at least 1, or none for no limit, found {self.max_tokens!r}."
+            )
         for name, least in _LEAST.items():
             if not (value := getattr(self, name)) >= least:
                 raise InputError(f"Expected {argument(name)} of at least {least}, found {value!r}.")
@@ -101,8 +111,11 @@ class TrainingConfig:
         """Return optimizer steps of a run over this many training windows."""
         if self.max_steps > 0:
             return self.max_steps
-        epoch = windows if self.epoch_windows is None else min(windows, self.epoch_windows)
-        return max(1, math.ceil(self.num_train_epochs * math.ceil(epoch / self.batch_size)))
+        return max(1, math.ceil(self.num_train_epochs * math.ceil(self.windows_an_epoch(windows) / self.batch_size)))
+
+    def windows_an_epoch(self, windows: int) -> int:
+        """Return how many of so many training windows count as one epoch."""
+        return windows if isinstance(self.epoch_windows, str) else min(windows, self.epoch_windows)
 
     def most_windows(self, tokens_per_sample: int | None) -> int | None:
         """Return windows that fit into one forward pass; None without limit.

@@ -12,7 +12,7 @@ from peft import PeftModel
 
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune import FitConfig, Forecaster, ForecastModel, HeadConfig, InputError, Lora, LoraOptions, TrainingConfig
-from tracetune.estimators.forecasting import state
+from tracetune.estimators.forecasting import epoch_bound
 
 
 def quick(method: object = "lora", **options: object) -> FitConfig:
@@ -267,18 +267,27 @@ def test_zeros_are_learned_and_forecast_as_zeros(base: Forecaster) -> None:
     np.testing.assert_array_equal(forecast[["predictions", "0.1", "0.9"]], 0.0)
 
 
-def test_what_makes_a_long_training_shorter_is_said(
+def test_epochs_of_long_series_are_bounded_and_that_is_said(
     base: Forecaster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(state, "_MANY", 100)
-    monkeypatch.setattr(state, "_EPOCH", 50)
-    config = quick()
-    base.fit(seasonal_frame(), config=replace(config, training=replace(config.training, num_train_epochs=0.1)))
+    monkeypatch.setattr(epoch_bound, "EPOCH_WINDOWS", 64)
+    tuned = base.fit(seasonal_frame(), config=FitConfig(method="linear_probe"))
     (said,) = (record.getMessage() for record in caplog.records if "epoch_windows" in record.getMessage())
-    windows = int(said.split()[0])
-    assert f"epoch_windows=50 counts as many as that as an epoch, drawn anew each time: {50 / windows:.0%}" in said
+    assert said.startswith("An epoch is 64 of the ")
+    assert said.endswith("windows that can train, drawn anew each time; epoch_windows='all' takes all of them.")
+    assert tuned.trace is not None
+    assert tuned.trace["config"]["head_training"]["epoch_windows"] == 64
+    assert tuned.history["head"][-1]["step"] <= 10
     caplog.clear()
-    for shorter in ({"max_steps": 2}, {"epoch_windows": 32, "num_train_epochs": 1}):
-        base.fit(seasonal_frame(), config=replace(config, training=replace(config.training, **shorter)))
-    base.fit(seasonal_frame(), config=quick("linear_probe"))
+    every = quick("linear_probe")
+    every = replace(every, head_training=replace(every.head_training, epoch_windows="all"))
+    base.fit(seasonal_frame(), config=every)
     assert "epoch_windows" not in caplog.text
+
+
+def test_short_series_train_as_without_a_bound(base: Forecaster, caplog: pytest.LogCaptureFixture) -> None:
+    tuned = base.fit(seasonal_frame(), config=quick())
+    assert tuned.trace is not None
+    phases = (tuned.trace["config"][name]["epoch_windows"] for name in ("head_training", "training"))
+    assert list(phases) == ["all", "all"]
+    assert "An epoch is" not in caplog.text

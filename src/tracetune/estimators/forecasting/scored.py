@@ -1,6 +1,7 @@
 """Modules of a forecaster to score for importance, and the windows that scores are measured on."""
 
 from tracetune.data.splits import DividedPanel
+from tracetune.estimators.forecasting.epoch_bound import with_bounded_epochs
 from tracetune.estimators.scored_modules import EstimatorParts, ScoredModules, lora_config, scored
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.names import ZERO_SHOT
@@ -34,4 +35,6 @@ def scored_forecaster(
         adjustment=model.adjustment,
     )
     fitted = None if forecaster.trace is None else forecaster.model
+    if fitted is None:
+        config = with_bounded_epochs(config, len(data.train))
     return scored(forecaster, task, model.backbone, fitted, data, config)

@@ -19,6 +19,7 @@ from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel, is_non_negative
 from tracetune.data.splits import DividedPanel
 from tracetune.estimators.forecasting.card import forecaster_card
+from tracetune.estimators.forecasting.epoch_bound import say_bound, with_bounded_epochs
 from tracetune.estimators.forecasting.record import ForecastRecord, fit_record, inner_model
 from tracetune.estimators.forecasting.resolution_choice import choose_resolution, gain_without_season
 from tracetune.estimators.intervals import ResidualQuantiles, residual_quantiles
@@ -42,9 +43,6 @@ from tracetune.tasks.forecasting.resolution import AUTO, Resolution
 from tracetune.training.run import Run
 
 logger = logging.getLogger(__name__)
-
-_MANY = 50_000  # windows; a training on more is worth a word
-_EPOCH = 20_000  # windows that are enough for one epoch of it
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,7 +251,8 @@ def fit_forecaster(
     )
     if data.counts is not None:
         logger.info("%s", data.counts.describe())
-    _say_how_many(len(data.train), config)
+    asked, config = config, with_bounded_epochs(config, len(data.train))
+    say_bound(asked, config, len(data.train))
     tuned_before = start.trace is not None
     tuned = model if tuned_before else None
     quantile_loss = config.start == ZERO_SHOT and model.zero_shot_quantile_levels is not None
@@ -269,20 +268,6 @@ def fit_forecaster(
         None if _keeps_quantiles(fitted, quantile_loss) else _intervals(fitted, data),
         clips,
         fitted.record.history,
-    )
-
-
-def _say_how_many(windows: int, config: FitConfig) -> None:
-    """Say in the log how a training on very many windows becomes shorter, where nothing limits it."""
-    training = config.training
-    if not config.method.adapts_backbone or windows < _MANY or training.max_steps > 0 or training.epoch_windows:
-        return
-    logger.warning(
-        Remark(
-            f"{windows:,} windows train in each of {training.num_train_epochs:g} epochs, which takes long. "
-            f"{argument('epoch_windows', _EPOCH)} counts as many as that as an epoch, drawn anew each time: "
-            f"{_EPOCH / windows:.0%} of the work."
-        )
     )
 
 

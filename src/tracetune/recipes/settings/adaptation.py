@@ -118,7 +118,8 @@ class TrainingChoice:
         head_epochs: passes over frozen features that train the head first.
         num_train_epochs: passes over the data with adapters and head.
         max_steps: stop after this many optimizer steps, whatever the epochs; -1: no such limit.
-        epoch_windows: samples that count as one epoch, a fresh random part each time; without it all of them.
+        epoch_windows: samples that count as one epoch, a fresh random part each time: a number, all, or auto (at most
+            20,000 windows of series to forecast, else all).
         batch_size: samples (windows, series, texts) per optimizer step.
     """
 
@@ -128,7 +129,7 @@ class TrainingChoice:
     head_epochs: float = HEAD_EPOCHS
     num_train_epochs: float = TrainingConfig.num_train_epochs
     max_steps: int = TrainingConfig.max_steps
-    epoch_windows: int | None = TrainingConfig.epoch_windows
+    epoch_windows: int | Literal["auto", "all"] = TrainingConfig.epoch_windows
     batch_size: int = TrainingConfig.batch_size
 
 

@@ -12,6 +12,7 @@ from tracetune.fitting.names import NONE
 from tracetune.recipes.settings.adaptation import ComparedMethod, FinetuneRun, LoraChoice, SelectionChoice
 from tracetune.recipes.settings.classifiers import ClassifierChoice, ClassifyRun, MeasureRun
 from tracetune.recipes.settings.scoring import ScoringChoice
+from tracetune.training.config import ALL
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class TextTraining:
         head_epochs: passes over frozen features that train the head first.
         num_train_epochs: passes over the texts with adapters and head.
         max_steps: stop after this many optimizer steps, whatever the epochs; -1: no such limit.
-        epoch_windows: texts that count as one epoch, a fresh random part each time; without it all of them.
+        epoch_windows: texts that count as one epoch, a fresh random part each time: a number, or all.
         batch_size: texts per optimizer step.
     """
 
@@ -94,7 +95,7 @@ class TextTraining:
     head_epochs: float = 10.0
     num_train_epochs: float = 3.0
     max_steps: int = -1
-    epoch_windows: int | None = None
+    epoch_windows: int | Literal["all"] = ALL
     batch_size: int = 16
 
 
