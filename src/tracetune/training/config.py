@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from tracetune.base.errors import InputError, argument
 
 LEARNING_RATE = 5e-4
-AUTO = "auto"
-ALL = "all"
+AUTO: Final = "auto"
+ALL: Final = "all"
 _LEAST = {"weight_decay": 0, "max_grad_norm": 0, "num_workers": 0, "early_stopping_patience": 1}
 
 
