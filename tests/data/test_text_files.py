@@ -94,3 +94,22 @@ def test_the_marks_of_a_file_are_known(tmp_path: Path, content: str, marks: Text
     assert marks_of(frame) == marks
     frame.to_parquet(tmp_path / "t.parquet")
     assert marks_of(read_text_table(tmp_path / "t.parquet")) == COMMAS_AND_POINTS
+
+
+def test_the_encoding_is_said_where_it_was_guessed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "texts.csv"
+    path.write_bytes(("text,label\n" + "a good film,yes\n" * 30_000 + "un niño naïf,no\n").encode("cp1252"))
+    assert read_text_table(path)["text"].iloc[-1] == "un niño naïf"
+    assert "is read in encoding cp1252: bytes do not fit UTF-8" in caplog.text
+    caplog.clear()
+    path.write_bytes("text,label\nun niño naïf,no\n".encode("utf-16"))
+    assert read_text_table(path)["text"].iloc[-1] == "un niño naïf"
+    assert not caplog.text
+
+
+def test_quotes_with_a_backslash_before_them_are_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "texts.csv"
+    path.write_text('text,label\n"he said \\"hi, you\\" twice",yes\n"no, never",no\n')
+    assert read_text_table(path)["text"].tolist() == ['he said "hi, you" twice', "no, never"]
+    path.write_text('text,label\n"in C:\\dir\\",yes\nno \\"quotes\\",no\n')
+    assert read_text_table(path)["text"].tolist() == ["in C:\\dir\\", 'no \\"quotes\\"']

@@ -54,10 +54,11 @@ def test_missing_modules_leave_the_order_of_columns_alone():
     assert module_grid(kept[::-1]).columns == ("Key", "Up")
 
 
-def test_other_models_keep_their_own_names():
+def test_blocks_are_in_the_order_of_their_numbers_and_unknown_layers_keep_their_names():
     grid = module_grid(["model.layers.10.attn.q_proj", "model.layers.2.attn.q_proj", "model.layers.2.mlp.down_proj"])
     assert grid.rows == ("2", "10")  # by number, not by letter
-    assert grid.columns == ("q_proj", "down_proj")
+    assert grid.columns == ("Query", "Down")
+    assert module_grid(["layers.0.gate", "layers.0.router.weigher"]).columns == ("gate", "weigher")
 
 
 def test_what_shares_its_last_name_is_told_apart():

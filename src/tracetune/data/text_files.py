@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from tracetune.base.errors import InputError
-from tracetune.data.reading.dialect import SAMPLE_BYTES, find_encoding
+from tracetune.data.reading.encodings import find_encoding, odd_lines
 from tracetune.data.reading.files import damage_explained, file_kind, open_bytes, read_raw
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import refuse_duplicate_names
@@ -26,6 +26,8 @@ FIRST_ROW = "first_row"
 _MARKS = "marks"  # likewise: separator and decimal mark of its file
 _SEPARATORS = ("\t", ",", ";", "|")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+_ESCAPE = "\\"
+_MARK_BYTES = 4  # that say which encoding follows
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 
@@ -65,7 +67,7 @@ def _read_lines(source: Path) -> tuple[pd.DataFrame, int, TextMarks]:
     """Return the cells of a text file, how it counts the first row of them, and its marks."""
     with open_bytes(source) as file:
         content = file.read()
-    whole = _decoded(content)
+    whole = _decoded(source, content)
     if (place := whole.find("\0")) >= 0:  # pandas would cut the cell there
         raise InputError(f"{source.name} holds a NUL byte in line {whole.count(chr(10), 0, place) + 1:,}. Remove it.")
     text = whole.lstrip("\n\r")
@@ -75,6 +77,7 @@ def _read_lines(source: Path) -> tuple[pd.DataFrame, int, TextMarks]:
     options: dict[str, Any] = {
         "sep": separator, "header": None, "dtype": str, "keep_default_na": False, "engine": "c",
         "quoting": csv.QUOTE_NONE if separator == "\t" and not _is_quoted(text) else csv.QUOTE_MINIMAL,
+        "escapechar": _ESCAPE if _is_escaped(text, separator) else None,
     }  # fmt: skip
     try:
         rows = pd.read_csv(io.StringIO(text), **options)
@@ -105,13 +108,22 @@ def _in_words(error: str, first_line: int) -> str:
     return error.strip()[:200]
 
 
-def _decoded(content: bytes) -> str:
+def _decoded(source: Path, content: bytes) -> str:
+    """Return text in the encoding that it has, and say where that was guessed."""
     try:
         content.decode("utf-8")
-        valid = True
+        valid, odd = True, b""
     except UnicodeDecodeError:
-        valid = False
-    return content.decode(find_encoding(content[:SAMPLE_BYTES], valid, None).found, errors="replace")
+        valid, odd = False, odd_lines(content)
+    encoding = find_encoding(content[:_MARK_BYTES], odd, valid, None)
+    if not encoding.found.startswith("utf"):
+        logger.warning(
+            "%s is read in encoding %s: %s. Where letters come out wrong, save it as UTF-8.",
+            source.name,
+            encoding.found,
+            encoding.reason,
+        )
+    return content.decode(encoding.found, errors="replace")
 
 
 def _is_quoted(text: str) -> bool:
@@ -123,13 +135,18 @@ def _is_quoted(text: str) -> bool:
     inside = (cell[1:-1].replace('""', "") if len(cell) > 1 and cell.endswith('"') else '"' for cell in cells)
     if bool(cells) and all('"' not in part for part in inside):
         return True
-    return len({line.count("\t") for line in text.splitlines() if line}) > 1 and _is_even(text)
+    return len({line.count("\t") for line in text.splitlines() if line}) > 1 and _is_even(text, "\t")
 
 
-def _is_even(text: str) -> bool:
+def _is_escaped(text: str, separator: str) -> bool:
+    """Return whether quotes within cells have a backslash before them, as Spark and MySQL write them."""
+    return f'{_ESCAPE}"' in text and not _is_even(text, separator) and _is_even(text, separator, _ESCAPE)
+
+
+def _is_even(text: str, separator: str, escape: str | None = None) -> bool:
     """Return whether all quotes are closed and all rows have as many cells, where cells may hold ends of lines."""
     try:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter="\t", strict=True)
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True, escapechar=escape)
         return len({len(row) for row in rows if row}) == 1
     except csv.Error:
         return False

@@ -14,18 +14,8 @@ from matplotlib.patches import Patch
 from tracetune.base.errors import InputError
 from tracetune.base.json_types import JsonObject
 from tracetune.report.figures import BLUE, DPI, INK, written_figure
+from tracetune.report.module_kinds import MODULE_KINDS, kind_labels
 from tracetune.selection.layers import module_place
-
-T5_KINDS = {
-    "q": "Query",
-    "k": "Key",
-    "v": "Value",
-    "o": "Output",
-    "wi_0": "Gate",
-    "wi_1": "Up",
-    "wo": "Down",
-}
-"""The linear layers of a T5 block under the names of TRACE's Figure 3; others keep their own names."""
 
 HISTORY_FILE = "history.png"
 """Name of the picture of the rounds of a training."""
@@ -71,18 +61,16 @@ class ModuleGrid:
 def module_grid(names: Sequence[str]) -> ModuleGrid:
     """Return rows and columns from full names such as ``encoder.block.3.layer.0.SelfAttention.q``.
 
-    The first number in a name is the block. What follows is the kind: its last part, translated for T5, or all of it
-    where blocks hold several of the same last part. T5's seven kinds keep the order of the paper.
+    The first number in a name is the block. What follows is the kind, see `kind_labels`. Known kinds keep the order of
+    the paper.
     """
     parsed = [module_place(name) for name in names]
     stems = {stem for stem, _, _ in parsed}
     blocks = sorted({(stem, index) for stem, index, _ in parsed})
     kinds = list(dict.fromkeys(kind for _, _, kind in parsed))
-    labels = {kind: T5_KINDS.get(leaf := kind.rpartition(".")[2], leaf) for kind in kinds}
-    shared = {label for label in labels.values() if list(labels.values()).count(label) > 1}
-    labels = {kind: kind if label in shared else label for kind, label in labels.items()}
-    if set(labels.values()) <= set(T5_KINDS.values()):
-        order = list(T5_KINDS.values())
+    labels = kind_labels(kinds)
+    if set(labels.values()) <= MODULE_KINDS.keys():
+        order = list(MODULE_KINDS)
         kinds.sort(key=lambda kind: order.index(labels[kind]))
     places = {
         name: (blocks.index((stem, index)), kinds.index(kind))

@@ -10,17 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import charset_normalizer
-
 from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.numbers import MISSING_MARKS, looks_like_number, plain_sign
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, shown
 
-SAMPLE_BYTES = 1 << 18
 _SEPARATORS = (",", ";", "\t", "|", " ")
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
-_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _SAMPLE_LINES = 400
 _COMMENT = re.compile(r"\s*(#|//|%)")
 _SEPARATOR_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
@@ -54,26 +50,6 @@ class Dialect:
     thousands: str
     decisions: tuple[Decision, ...]
     notes: tuple[str, ...]
-
-
-def find_encoding(sample: bytes, valid_utf8: bool, given: str | None) -> Decision:
-    """Return the encoding: given, marked by the first bytes, UTF-8 where all bytes fit it, else the likeliest."""
-    if given is not None:
-        try:
-            "".encode(given)
-        except LookupError as error:
-            raise InputError(f"Expected a known encoding such as utf-8 or cp1252, found {given[:60]!r}.") from error
-        return Decision("encoding", given, "it was given", "encoding", given)
-    for mark, name in _BOMS:
-        if sample.startswith(mark):
-            return Decision("encoding", name, "the file begins with its mark", "encoding", name)
-    if valid_utf8:
-        return Decision("encoding", "utf-8", "all bytes fit it", "encoding", "utf-8")
-    best = charset_normalizer.from_bytes(
-        sample[: 1 << 16], cp_isolation=["cp1252", "cp1250", "cp1251", "latin_1"]
-    ).best()
-    name = "cp1252" if best is None or best.encoding == "latin_1" else best.encoding
-    return Decision("encoding", name, "bytes do not fit UTF-8, and it is the likeliest", "encoding", name)
 
 
 def find_dialect(text: str, whole: bool, encoding: Decision, options: ReadingOptions) -> Dialect:

@@ -16,7 +16,8 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from tracetune.base.errors import InputError, either
-from tracetune.data.reading.dialect import SAMPLE_BYTES, Dialect, find_dialect, find_encoding
+from tracetune.data.reading.dialect import Dialect, find_dialect
+from tracetune.data.reading.encodings import ODD_BYTES, find_encoding, odd_lines
 from tracetune.data.reading.frames import frame_of
 from tracetune.data.reading.json_files import read_json
 from tracetune.data.reading.nested import unnested
@@ -43,6 +44,7 @@ SUFFIXES = (
 )
 _WORKBOOKS = (".xlsx", ".xls", ".ods", ".xlsm", ".xlsb")
 _BLOCK = 1 << 20
+_SAMPLE_BYTES = 1 << 18
 
 
 def read_raw(path: str | Path, options: ReadingOptions) -> RawTable:
@@ -172,12 +174,13 @@ def text_dialect(source: Path, options: ReadingOptions) -> Dialect:
     """Return the dialect of a text file, by its beginning; all of it is checked for what no text has.
 
     Raises:
-        InputError: NUL bytes, bytes of another encoding than was given, no columns, marks that can be two.
+        InputError: NUL bytes, bytes of another encoding than was given, UTF-8 that is damaged, no columns, marks that
+            can be two.
     """
     with open_bytes(source) as file:
-        sample = file.read(SAMPLE_BYTES)
-    valid, whole = _scan(source, marked=sample[:2] in (b"\xff\xfe", b"\xfe\xff"))
-    encoding = find_encoding(sample, valid, options.encoding)
+        sample = file.read(_SAMPLE_BYTES)
+    valid, whole, odd = _scan(source, marked=sample[:2] in (b"\xff\xfe", b"\xfe\xff"))
+    encoding = find_encoding(sample, odd, valid, options.encoding)
     text = codecs.getincrementaldecoder(encoding.found)(errors="replace").decode(sample)
     dialect = find_dialect(text, whole, encoding, options)
     refuse_duplicate_names([name for name in dialect.names if name])
@@ -244,10 +247,13 @@ def _unique_names(dialect: Dialect) -> list[str]:
     return [name or f"Unnamed: {place}" for place, name in enumerate(dialect.names)]
 
 
-def _scan(source: Path, marked: bool) -> tuple[bool, bool]:
-    """Return whether all bytes of a file fit UTF-8, and whether they fit into a sample; NUL bytes are refused."""
+def _scan(source: Path, marked: bool) -> tuple[bool, bool, bytes]:
+    """Return whether all bytes of a file fit UTF-8, whether they fit into a sample, and lines that are not ASCII.
+
+    NUL bytes are refused.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    valid, size, lines = True, 0, 0
+    valid, size, lines, odd = True, 0, 0, b""
     with open_bytes(source) as file:
         while block := file.read(_BLOCK):
             if not marked and (place := block.find(b"\0")) >= 0:
@@ -258,12 +264,18 @@ def _scan(source: Path, marked: bool) -> tuple[bool, bool]:
                 )
             lines += block.count(b"\n")
             size += len(block)
-            if valid:
-                try:
-                    decoder.decode(block)
-                except UnicodeDecodeError:
-                    valid = False
-    return valid, size <= SAMPLE_BYTES
+            before, valid = valid, valid and _fits(decoder, block)
+            if len(odd) < ODD_BYTES or before != valid:
+                odd += odd_lines(block)
+    return valid, size <= _SAMPLE_BYTES, odd
+
+
+def _fits(decoder: codecs.IncrementalDecoder, block: bytes) -> bool:
+    try:
+        decoder.decode(block)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _ragged(source: Path, dialect: Dialect, error: Exception) -> InputError:
