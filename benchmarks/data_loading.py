@@ -30,6 +30,7 @@ from tracetune.data.windows import Windows
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting.model import ForecastModel
+from tracetune.tasks.task import LearningRates
 from tracetune.training.config import TrainingConfig
 from tracetune.training.run import Run
 from tracetune.training.trainer import TrainedModule, build_trainer
@@ -62,7 +63,7 @@ def loading_row(windows: Windows, backbone: Any, batch_size: int, rounds: int) -
     frozen.eval().requires_grad_(False)
     adapted = add_lora(copy.deepcopy(frozen), LoraOptions()).train()
     with tempfile.TemporaryDirectory() as folder:
-        config = TrainingConfig(max_steps=1, batch_size=batch_size)
+        config = TrainingConfig(LearningRates.adapters, max_steps=1, batch_size=batch_size)
         loader = build_trainer(
             TrainedModule(adapted), config, windows, windows, Run(Path(folder))
         ).get_train_dataloader()

@@ -29,6 +29,7 @@ from tracetune.evaluation.cost import peak_memory_bytes
 from tracetune.heads.config import HeadConfig
 from tracetune.report.tables import markdown_table
 from tracetune.tasks.forecasting.model import ForecastModel
+from tracetune.tasks.task import LearningRates
 from tracetune.training.config import TrainingConfig
 from tracetune.training.run import Run
 from tracetune.training.trainer import TrainedModule, build_trainer
@@ -82,7 +83,9 @@ def peak_after(case: Case, model: str, optimizer_steps: int) -> int:
         return peak_memory_bytes()
     windows = Windows([random_walks(case.channels, case.steps)], CONTEXT, HORIZON)
     assert len(windows) == case.windows, "windows are counted as they are made"
-    config = TrainingConfig(max_steps=optimizer_steps, batch_size=case.batch_size, max_tokens=case.max_tokens)
+    config = TrainingConfig(
+        LearningRates.adapters, max_steps=optimizer_steps, batch_size=case.batch_size, max_tokens=case.max_tokens
+    )
     with tempfile.TemporaryDirectory() as folder, fuse_lora(adapted):
         trainer = build_trainer(
             TrainedModule(adapted, trained_head(adapted), tokens_per_sample=backbone.num_patches(CONTEXT)),

@@ -24,6 +24,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
 from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.interpolation import WeightPath, adapter_path, head_path
+from tracetune.fitting.learning_rate import with_rate
 from tracetune.fitting.methods import AdaLora, Lora, Method, Trace
 from tracetune.fitting.names import BEST, HEAD, NONE, TOGETHER, ZERO_SHOT
 from tracetune.fitting.shrinkage import BEYOND, search, shrink_modules
@@ -57,7 +58,7 @@ class Trial:
     Attributes:
         method: the package's method, for a seed and a case; None trains the head only.
         start: "zero-shot", "head", or "best", whichever of the two a fit would start from.
-        rate: peak learning rate of the adapters; None for the package's default.
+        rate: peak learning rate of the adapters; None for the method's own.
         best_step: whether the step with the lowest validation loss is taken, as a fit does, or the last one.
         modules: whether to measure it with a factor on each module, too (``shrink="modules"``).
         fit: a whole fit with these settings in place of the defaults, those of its training in "training".
@@ -210,6 +211,7 @@ class Bench:
         start = self._start(trial.start, seed)
         rounds = {} if trial.best_step else {"evaluations": 1}
         config = FitConfig(method=method, training=self._training(trial.rate, seed, steps, **rounds))
+        config = with_rate(config, self.task)
         with Run.at(None) as run:
             model, trained = train_adapters(copy.deepcopy(start), self.cut.data, config, run)
         path = adapter_path(start, model)

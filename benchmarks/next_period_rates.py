@@ -16,7 +16,8 @@ from benchmarks.common import grouped
 from benchmarks.next_period_methods import BEST_STEP
 from benchmarks.next_period_rules import SHRUNK, Cell, judged, shrunk, way_of
 from tracetune.base.files import read_json
-from tracetune.fitting.method_phase import AUTO_RATES, TRIAL_SHARE
+from tracetune.fitting.learning_rate import AUTO_RATES
+from tracetune.fitting.method_phase import TRIAL_SHARE
 from tracetune.report.tables import markdown_table
 
 _RATE = ", rate "

@@ -15,7 +15,7 @@ from tracetune.estimators.class_logits import class_logits
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.cross_fit import cross_fit
 from tracetune.fitting.fit import compete
-from tracetune.fitting.method_phase import AUTO_RATES
+from tracetune.fitting.learning_rate import AUTO_RATES
 from tracetune.fitting.methods import METHODS, Lora
 from tracetune.fitting.shrinkage import BEYOND, FACTORS, KEPT_SHARE
 from tracetune.heads.classification import ClassificationHeadConfig

@@ -15,10 +15,10 @@ from tracetune import AdaLora, FitConfig, Full, InputError, SelectionConfig, Tra
 from tracetune.adapters.options import AdaLoraOptions
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import fit_split
-from tracetune.fitting import method_phase
+from tracetune.fitting import learning_rate, method_phase
 from tracetune.fitting.candidates import Candidates
 from tracetune.fitting.fit import Fitted, fit, tune
-from tracetune.fitting.method_phase import AUTO_RATES
+from tracetune.fitting.learning_rate import AUTO_RATES
 from tracetune.fitting.methods import Method
 from tracetune.fitting.trained import MethodReport, Shrinkage, TrainedAdapters, TriedRate
 from tracetune.tasks.forecasting.data import forecast_data
@@ -82,7 +82,7 @@ def test_a_short_training_competes_where_the_whole_one_is_worse(
         found = tuned(candidates, data, config, run)
         return replace(found, rate=replace(found.rate, validation_loss=None)) if run.folder.name == "lora" else found
 
-    monkeypatch.setattr(method_phase, "AUTO_RATES", (8e-3,))
+    monkeypatch.setattr(learning_rate, "AUTO_RATES", (8e-3,))
     monkeypatch.setattr(method_phase, "_tuned", diverging)
     found = fitted(data, AUTO).record
     short, whole = found.validation["learning_rates"]
@@ -130,7 +130,7 @@ SELECTION = SelectionConfig(keep=5, cost_share=1.0, scoring_batches=2, batch_siz
 def test_every_method_tries_rates_and_goes_on_from_checkpoints(
     data: TrainingData, method: Method, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(method_phase, "AUTO_RATES", (5e-4, 8e-3))
+    monkeypatch.setattr(learning_rate, "AUTO_RATES", (5e-4, 8e-3))
     config = replace(AUTO, method=method, training=replace(AUTO.training, max_steps=12))
     first = fitted(data, config, tmp_path)
     rates = Full.auto_rates if isinstance(method, Full) else (5e-4, 8e-3)

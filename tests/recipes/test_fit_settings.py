@@ -3,14 +3,23 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from tracetune.adapters.options import LoraOptions
-from tracetune.base.config import from_mapping
+from tracetune.base.config import attribute_texts, from_mapping
 from tracetune.base.errors import InputError
-from tracetune.fitting.methods.method import METHODS
+from tracetune.fitting.learning_rate import own_rate
+from tracetune.fitting.methods.method import METHODS, method_named
+from tracetune.recipes.classification.settings import ClassifierTraining
 from tracetune.recipes.fit_settings import fit_config
 from tracetune.recipes.forecasting.settings import FinetuneConfig
+from tracetune.recipes.settings.adaptation import TrainingChoice
+from tracetune.recipes.text.settings import TextTraining
+from tracetune.tasks.classification.model import Classification
+from tracetune.tasks.forecasting.model import Forecasting
+from tracetune.tasks.task import Task
+from tracetune.tasks.text import TextClassification
 
 
 def config(**settings: Any) -> FinetuneConfig:
@@ -51,3 +60,19 @@ class Noisy:
 def test_a_new_method_gets_the_settings_that_it_has_and_its_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METHODS, "noisy", Noisy)
     assert fit_config(config(method="noisy", r=4)).method == Noisy(Noise(0.5), LoraOptions(r=4))
+
+
+@pytest.mark.parametrize(
+    ("training", "task"),
+    [
+        (TrainingChoice, Forecasting(8, 64)),
+        (ClassifierTraining, Classification(2, 1, 64)),
+        (TextTraining, TextClassification(2, 16)),
+    ],
+)
+def test_the_rates_that_help_names_are_those_that_are_taken(training: type[Any], task: Task) -> None:
+    assert training().learning_rate is None
+    rates = [own_rate(method_named(name), task) for name in ("lora", "full")]
+    adapters, full = (np.format_float_scientific(rate, trim="-", exp_digits=1) for rate in rates)
+    text = attribute_texts(training)["learning_rate"]
+    assert f"without it {adapters}, and {full} for the method full." in text

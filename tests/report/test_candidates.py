@@ -2,6 +2,8 @@ from typing import Any
 
 from tracetune.report.candidates import candidate_rows, verdict
 
+UNKNOWN_RATE = {"training": {"learning_rate": None}}
+
 
 def candidate(name: str, simpler: str | None = None, gain: float | None = None, **rest: Any) -> dict[str, Any]:
     return {"name": name, "validation_loss": 1.0, "simpler": simpler, "gain": gain, "better": True} | rest
@@ -9,6 +11,7 @@ def candidate(name: str, simpler: str | None = None, gain: float | None = None, 
 
 def test_each_comparison_is_put_into_words() -> None:
     trace = {
+        "config": UNKNOWN_RATE,
         "winner": "head",
         "validation": {"margin": 1.0},
         "candidates": [
@@ -34,12 +37,19 @@ def test_shares_are_written_without_powers_of_ten() -> None:
 
 def test_a_model_with_more_to_show_is_held_against_that() -> None:
     head = candidate("head", "zero-shot", 0.03, error=0.04, better=False, margin=1.0)
-    trace = {"winner": "zero-shot", "validation": {"margin": 0.5}, "candidates": [candidate("zero-shot"), head]}
+    candidates = [candidate("zero-shot"), head]
+    trace = {
+        "config": UNKNOWN_RATE,
+        "winner": "zero-shot",
+        "validation": {"margin": 0.5},
+        "candidates": candidates,
+    }
     assert "standard error 3.9 %: less than one standard error" in verdict(trace)
 
 
 def test_an_unknown_error_is_said() -> None:
     trace = {
+        "config": UNKNOWN_RATE,
         "winner": "zero-shot",
         "validation": {"margin": 1.0},
         "candidates": [
@@ -51,12 +61,25 @@ def test_an_unknown_error_is_said() -> None:
     assert "trace is not better than head." in verdict(trace)
 
 
+def test_the_learning_rate_of_the_method_is_said() -> None:
+    trace = {
+        "method": "full",
+        "config": {"training": {"learning_rate": 5e-5}},
+        "winner": "full",
+        "validation": {"margin": 1.0, "learning_rates": []},
+        "candidates": [candidate("full")],
+    }
+    assert verdict(trace) == "full trained at a learning rate of 5e-05. full comes out."
+    assert verdict(trace | {"config": UNKNOWN_RATE}) == "full comes out."
+
+
 def test_learning_rates_that_were_tried_are_said() -> None:
     def rate(learning_rate: float, steps: int, loss: float | None, *, taken: bool = False) -> dict[str, Any]:
         return {"learning_rate": learning_rate, "steps": steps, "validation_loss": loss, "taken": taken}
 
     tried = [rate(5e-4, 25, 0.51239), rate(8e-3, 25, None), rate(5e-4, 100, 0.4, taken=True)]
     trace = {
+        "config": UNKNOWN_RATE,
         "winner": "lora",
         "validation": {"margin": 1.0, "learning_rates": tried},
         "candidates": [candidate("lora")],
@@ -69,6 +92,7 @@ def test_learning_rates_that_were_tried_are_said() -> None:
 
 def test_a_naive_forecast_that_wins_is_said_plainly() -> None:
     trace = {
+        "config": UNKNOWN_RATE,
         "winner": "head",
         "validation": {"margin": 1.0},
         "naive": {"repeat last": 1.5, "seasonal naive (7)": 0.9},

@@ -27,7 +27,8 @@ from tracetune.fitting.frozen_task import FrozenTask
 from tracetune.fitting.head_phase import HeadOnFeatures, train_head
 from tracetune.fitting.identity import fit_identity
 from tracetune.fitting.interpolation import adapter_path
-from tracetune.fitting.method_phase import at_rate, check_method
+from tracetune.fitting.learning_rate import at_rate, with_rate
+from tracetune.fitting.method_phase import check_method
 from tracetune.fitting.names import GRADIENT, HEAD, KEPT
 from tracetune.fitting.record import FitRecord
 from tracetune.fitting.trained import Shrinkage, TrainedAdapters, TrainedHead, TriedRate
@@ -117,6 +118,7 @@ def cross_fit(
     Raises:
         InputError: as `fit`.
     """
+    config = with_rate(config, task)
     with FrozenTask.of(task, backbone) as frozen:
         check_method(linear_layers(backbone), config, min(len(train) for train, _ in folds))
         given, begun = config, time.perf_counter()

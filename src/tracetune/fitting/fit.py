@@ -15,6 +15,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.frozen_task import FrozenTask
 from tracetune.fitting.head_phase import train_head
 from tracetune.fitting.identity import fit_identity
+from tracetune.fitting.learning_rate import with_rate
 from tracetune.fitting.method_phase import add_tuned, check_method, trials
 from tracetune.fitting.names import HEAD, ZERO_SHOT
 from tracetune.fitting.record import FitRecord
@@ -62,6 +63,7 @@ def fit(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, r
         InputError: options of the method that fit neither model nor run, a start that the task does not have,
             checkpoints of another run, or no candidate with a finite loss.
     """
+    config = with_rate(config, task)
     with FrozenTask.of(task, backbone) as frozen:
         found = compete(frozen, data, config, run)
         model = with_separate_backbone(found.candidates.take_best(), backbone)
@@ -98,6 +100,7 @@ def tune(task: Task, backbone: Backbone, data: TrainingData, config: FitConfig, 
     Raises:
         InputError: as `fit`; also for a method that trains only the head, and for a learning rate of "auto".
     """
+    config = with_rate(config, task)
     method = config.method
     if not method.adapts_backbone:
         raise InputError(f"Expected a method that trains more than the head, found {method.name!r}. Use 'lora'.")

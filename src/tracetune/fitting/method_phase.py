@@ -17,7 +17,7 @@ from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidates
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.interpolation import adapter_path
-from tracetune.fitting.methods.method import Method, RatedMethod
+from tracetune.fitting.learning_rate import at_rate, rates_of
 from tracetune.fitting.names import MODULES, NONE
 from tracetune.fitting.shrinkage import BEYOND, shrink, shrink_modules
 from tracetune.fitting.trained import Shrinkage, TrainedAdapters, TriedRate
@@ -27,7 +27,6 @@ from tracetune.training.run import Run
 
 logger = logging.getLogger(__name__)
 
-AUTO_RATES = (5e-4, 2e-3, 8e-3)  # of adapters; docs/results/next_period.md
 TRIAL_SHARE = 0.25  # of the steps
 
 
@@ -120,11 +119,6 @@ def _selection_in_silence() -> Iterator[None]:
         selection.setLevel(level)
 
 
-def rates_of(method: Method) -> tuple[float, ...]:
-    """Return the learning rates that "auto" tries."""
-    return method.auto_rates if isinstance(method, RatedMethod) else AUTO_RATES
-
-
 def _at_best_rate(candidates: Candidates, data: TrainingData, config: FitConfig, run: Run) -> Tuned:
     best: Tuned | None = None
     rates: list[TriedRate] = []
@@ -141,11 +135,6 @@ def _at_best_rate(candidates: Candidates, data: TrainingData, config: FitConfig,
     rates = [replace(each, taken=each is taken.rate) for each in (*rates, whole.rate)]
     others = seconds + whole.seconds - taken.seconds
     return replace(taken, trained=replace(taken.trained, rates=tuple(rates), rate_seconds=others))
-
-
-def at_rate(config: FitConfig, rate: float) -> FitConfig:
-    """Return a configuration with a learning rate in place of "auto"."""
-    return replace(config, training=replace(config.training, learning_rate=rate))
 
 
 def _tuned(candidates: Candidates, data: TrainingData, config: FitConfig, run: Run) -> Tuned:

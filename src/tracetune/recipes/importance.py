@@ -13,6 +13,7 @@ from tracetune.estimators.module_importance import Scoring, check_scores, side_b
 from tracetune.estimators.scored_modules import ScoredModules, require_modules
 from tracetune.evaluation.protocol import library_versions
 from tracetune.fitting.config import FitConfig
+from tracetune.fitting.learning_rate import with_rate
 from tracetune.fitting.methods.lora import Lora
 from tracetune.recipes.importance_report import agreement_rows, report_scores, write_scores
 from tracetune.recipes.settings.adaptation import LoraChoice
@@ -65,6 +66,7 @@ def lora_fit(lora: LoraChoice, training: LoraTraining, scoring: ScoringChoice) -
 def _identity(scored: ScoredModules, config: Any) -> dict[str, Any]:
     """Return what the Shapley values of an interrupted run belong to; more pairs than before refine them."""
     settings = {name: value for name, value in flat_values(config).items() if name not in _MAY_CHANGE}
+    settings["learning_rate"] = with_rate(scored.config, scored.task).training.learning_rate
     return run_identity(
         **settings,
         weights=weights_digest(scored.backbone if scored.model is None else scored.model),

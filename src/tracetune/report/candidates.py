@@ -23,17 +23,18 @@ def candidate_rows(trace: JsonObject) -> list[dict[str, object]]:
 
 
 def verdict(trace: JsonObject) -> str:
-    """Return why the winner has won, in a sentence for each comparison."""
+    """Return at which learning rate the method trained, and why the winner has won, a sentence for each comparison."""
     margin = trace["validation"]["margin"]
     said = [_sentence({"margin": margin} | each) for each in trace["candidates"] if each.get("gain") is not None]
-    return " ".join([*_tried_rates(trace), *said, f"{trace['winner']} comes out.", *_beside_naive(trace)])
+    return " ".join([*_rates(trace), *said, f"{trace['winner']} comes out.", *_beside_naive(trace)])
 
 
-def _tried_rates(trace: JsonObject) -> list[str]:
-    """Return which learning rates were tried, how long, and which one competes."""
+def _rates(trace: JsonObject) -> list[str]:
+    """Return the learning rate of the method; or which ones were tried, how long, and which one competes."""
     rates = trace["validation"].get("learning_rates", [])
     if not rates:
-        return []
+        rate = trace["config"]["training"]["learning_rate"]
+        return [] if rate is None else [f"{trace['method']} trained at a learning rate of {rate:g}."]
     said = [
         f"{each['learning_rate']:g} for {each['steps']} steps "
         + ("(diverged)" if each["validation_loss"] is None else f"(loss {each['validation_loss']:.4g})")

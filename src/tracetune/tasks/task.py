@@ -195,6 +195,26 @@ class Task(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class LearningRates:
+    """Learning rates on a task where none is given; docs/results/full_rate.md.
+
+    Attributes:
+        adapters: of new weights beside the pretrained ones.
+        weights: of the pretrained weights themselves.
+    """
+
+    adapters: float = 5e-4
+    weights: float = 1.6e-4
+
+
+@runtime_checkable
+class RatedTask(Protocol):
+    """A task with learning rates of its own."""
+
+    rates: ClassVar[LearningRates]
+
+
 @runtime_checkable
 class ComparedTask(Protocol):
     """A task with baselines simpler than any backbone; a fit returns a model only if it is better than they are."""

@@ -17,7 +17,7 @@ from tracetune.base.errors import InputError
 from tracetune.heads.head import is_head
 from tracetune.heads.pooled import PooledHead, PooledHeadConfig
 from tracetune.heads.solvers.logistic import fit_logistic
-from tracetune.tasks.task import Features, Output, TaskModel
+from tracetune.tasks.task import Features, LearningRates, Output, TaskModel
 
 
 @dataclass
@@ -111,6 +111,7 @@ class TextClassification:
     name_or_path: str = ""
     class_weights: tuple[float, ...] = ()
     name: ClassVar[str] = "text"
+    rates: ClassVar[LearningRates] = LearningRates(adapters=2e-3, weights=5e-5)
 
     @property
     def default_head(self) -> PooledHeadConfig:

@@ -6,7 +6,6 @@ from typing import Final, Literal
 
 from tracetune.base.errors import InputError, argument
 
-LEARNING_RATE = 5e-4
 AUTO: Final = "auto"
 ALL: Final = "all"
 _LEAST = {"weight_decay": 0, "max_grad_norm": 0, "num_workers": 0, "early_stopping_patience": 1}
@@ -20,8 +19,9 @@ class TrainingConfig:
     64
 
     Attributes:
-        learning_rate: peak rate of the adapters (of the backbone in full fine-tuning). "auto" lets a fit try three
-            rates for a quarter of the steps, and train at the one that does best on validation.
+        learning_rate: peak rate of the adapters (of the backbone in full fine-tuning). None takes the method's own for
+            the task, "auto" lets a fit try three rates for a quarter of the steps, and train at the one that does best
+            on validation.
         head_learning_rate: peak rate of the head. None takes 1e-3 where only the head is trained, and 1e-5 beside
             adapters, which learned more with a slow head.
         num_train_epochs: passes over the training windows.
@@ -46,7 +46,7 @@ class TrainingConfig:
         num_workers: data-loading processes; 0 loads in the training process.
     """
 
-    learning_rate: float | Literal["auto"] = LEARNING_RATE
+    learning_rate: float | Literal["auto"] | None = None
     head_learning_rate: float | None = None
     num_train_epochs: float = 5.0
     max_steps: int = -1
@@ -66,7 +66,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for name in ("learning_rate", "head_learning_rate", "batch_size", "evaluations", "num_train_epochs"):
             value = getattr(self, name)
-            if (name, value) in (("head_learning_rate", None), ("learning_rate", AUTO)):
+            if (name, value) in (("head_learning_rate", None), ("learning_rate", None), ("learning_rate", AUTO)):
                 continue
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
                 auto = f", or {AUTO!r}" if name == "learning_rate" else ""
@@ -98,12 +98,13 @@ class TrainingConfig:
         """Return the learning rate of one training.
 
         Raises:
-            InputError: it is "auto", which only a fit can choose, by validation.
+            InputError: it is "auto", which only a fit can choose, by validation; or None, and no method is known.
         """
-        if isinstance(self.learning_rate, str):
+        if self.learning_rate is None or isinstance(self.learning_rate, str):
+            why = "nothing is chosen by validation" if self.learning_rate == AUTO else "no method says its own"
             raise InputError(
-                f"Expected a number for {argument('learning_rate')}, found {self.learning_rate!r}: nothing is chosen "
-                f"by validation here. Use {argument('learning_rate', 2e-3)}."
+                f"Expected a number for {argument('learning_rate')}, found {self.learning_rate!r}: {why} here. "
+                f"Use {argument('learning_rate', 2e-3)}."
             )
         return self.learning_rate
 

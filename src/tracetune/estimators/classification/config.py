@@ -7,6 +7,4 @@ from tracetune.training.config import TrainingConfig
 
 def classifier_config() -> FitConfig:
     """Return the default settings of classifiers: small batches and many epochs, since samples are few."""
-    return FitConfig(
-        head_start=KEPT, training=TrainingConfig(learning_rate=1e-3, num_train_epochs=10, batch_size=16, evaluations=2)
-    )
+    return FitConfig(head_start=KEPT, training=TrainingConfig(num_train_epochs=10, batch_size=16, evaluations=2))

@@ -24,8 +24,6 @@ from tracetune.training.run import Run
 if TYPE_CHECKING:
     from tracetune.estimators.text.text_tables import TextColumns
 
-_ADAPTER_RATE, _FULL_RATE = 2e-3, 5e-5
-
 
 @dataclass(frozen=True)
 class FitTexts:
@@ -55,16 +53,13 @@ class FitTexts:
 def text_fit_config(method: Method | str = "trace", seed: int = 0) -> FitConfig:
     """Return the default settings for texts: three epochs in batches of 16, from a solved head.
 
-    Adapters take a rate of 2e-3; all weights, which are pretrained, one of 5e-5. Texts have no periods, and validation
-    texts are like later ones, so that what was trained is not shrunk.
+    Texts have no periods, and validation texts are like later ones, so that what was trained is not shrunk.
     """
-    chosen = method_named(method) if isinstance(method, str) else method
-    rate = _FULL_RATE if chosen.name == "full" else _ADAPTER_RATE
     return FitConfig(
-        method=chosen,
+        method=method_named(method) if isinstance(method, str) else method,
         shrink=NONE,
         head_training=TrainingConfig(num_train_epochs=10, seed=seed),
-        training=TrainingConfig(learning_rate=rate, num_train_epochs=3, batch_size=16, evaluations=6, seed=seed),
+        training=TrainingConfig(num_train_epochs=3, batch_size=16, evaluations=6, seed=seed),
     )
 
 

@@ -70,8 +70,8 @@ class RankedMethod(Method, Protocol):
 
 
 @runtime_checkable
-class RatedMethod(Method, Protocol):
-    """A method with learning rates of its own to try, for ``learning_rate="auto"``."""
+class WeightMethod(Method, Protocol):
+    """A method that trains pretrained weights, with the learning rates that ``learning_rate="auto"`` tries."""
 
     auto_rates: ClassVar[tuple[float, ...]]
 

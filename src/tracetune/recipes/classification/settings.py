@@ -85,9 +85,13 @@ class ClassificationHeadChoice:
 
 @dataclass(frozen=True)
 class ClassifierTraining(TrainingChoice):
-    """Training of head and adapters on few series: small batches and more passes over them."""
+    """Training of head and adapters on few series: small batches and more passes over them.
 
-    learning_rate: float | int | str = 1e-3
+    Attributes:
+        learning_rate: peak learning rate of the adapters; without it 1e-3, and 5e-5 for the method full. auto tries
+            three, each for a quarter of the steps, and trains at the one that is best on validation.
+    """
+
     head_start: str = "kept"
     num_train_epochs: float = 10.0
     batch_size: int = 16
@@ -145,13 +149,13 @@ class ImportanceTraining:
         validation_share: share of each class that scores are measured on, and LoRA is not trained on; a fine-tuned
             model is scored on all series.
         max_steps: optimizer steps that train LoRA on a foundation model.
-        learning_rate: peak learning rate of the adapters.
+        learning_rate: peak learning rate of the adapters; without it 1e-3.
         head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
     """
 
     validation_share: float = 0.25
     max_steps: int = 100
-    learning_rate: float = 1e-3
+    learning_rate: float | None = None
     head_learning_rate: float | None = None
 
     def __post_init__(self) -> None:

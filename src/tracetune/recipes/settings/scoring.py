@@ -7,7 +7,7 @@ from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.fitting.config import HEAD_EPOCHS, FitConfig
 from tracetune.selection.config import SelectionConfig
-from tracetune.training.config import LEARNING_RATE, TrainingConfig
+from tracetune.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ class LoraTraining:
         start: the model that LoRA starts from: head, zero-shot (no new head), or best of the two.
         head_epochs: passes over frozen features that train the head first.
         max_steps: optimizer steps that train LoRA on a foundation model.
-        learning_rate: peak learning rate of the adapters.
+        learning_rate: peak learning rate of the adapters; without it 5e-4.
         head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
     """
 
     start: str = FitConfig.start
     head_epochs: float = HEAD_EPOCHS
     max_steps: int = 100
-    learning_rate: float = LEARNING_RATE
+    learning_rate: float | None = None
     head_learning_rate: float | None = TrainingConfig.head_learning_rate
 
     def __post_init__(self) -> None:

@@ -1,14 +1,11 @@
 """Fine-tune a text classifier, classify texts with it, and measure it."""
 
-from dataclasses import dataclass
-
 import pandas as pd
 from rich.console import Console
 
 from tracetune.base.processes import is_main_process
 from tracetune.data.table_files import marks_in_words, write_frame
 from tracetune.data.text_files import marks_of, read_text_table
-from tracetune.estimators.text.fit import text_fit_config
 from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.evaluation.class_evaluation import ClassEvaluation
 from tracetune.heads.pooled import PooledHeadConfig
@@ -22,21 +19,13 @@ from tracetune.report.pages import where_drawn, write_plot
 from tracetune.training.progress import ProgressBar
 
 
-@dataclass(frozen=True)
-class _Rate:
-    """The learning rate, where none is given."""
-
-    learning_rate: float | int | str
-
-
 def finetune(config: FinetuneConfig) -> TextClassifier:
     """Fine-tune a text classifier on a table and save it."""
     with finetune_run(config.run) as device:
         frame = read_texts(config.source)
         chosen = config.backbone
         assert chosen.model is not None, "checked with the configuration"
-        rate = config.training.learning_rate or text_fit_config(config.method.method).training.learning_rate
-        settings = fit_config(config, PooledHeadConfig(chosen.pooling), _Rate(rate))
+        settings = fit_config(config, PooledHeadConfig(chosen.pooling))
         base = TextClassifier.from_pretrained(chosen.model, chosen.max_length, layers=chosen.layers, device=device)
         tuned = base.fit(
             frame,

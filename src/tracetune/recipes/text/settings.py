@@ -185,13 +185,13 @@ class ImportanceTraining:
 
     Attributes:
         validation_share: share of each class that scores are measured on, and LoRA is not trained on.
-        learning_rate: peak learning rate of the adapters.
+        learning_rate: peak learning rate of the adapters; without it 2e-3.
         num_train_epochs: passes over the texts that train LoRA on an encoder.
         max_steps: stop after this many optimizer steps, whatever the epochs; -1: no such limit.
     """
 
     validation_share: float = 0.25
-    learning_rate: float = 2e-3
+    learning_rate: float | None = None
     num_train_epochs: float = 3.0
     max_steps: int = -1
 

@@ -21,7 +21,7 @@ from tracetune.heads.classification import ClassificationHead, ClassificationHea
 from tracetune.heads.solvers.solved_classifier import fit_classifier_head
 from tracetune.tasks.classification.scales import STATISTICS, Scales, encode_scale, encode_scales, usable_scales
 from tracetune.tasks.one_scale import OneScale
-from tracetune.tasks.task import Features, Output, TaskModel, TrainingData
+from tracetune.tasks.task import Features, LearningRates, Output, TaskModel, TrainingData
 
 _AT_ONCE = 256
 
@@ -145,6 +145,7 @@ class Classification:
     name_or_path: str = ""
     class_weights: tuple[float, ...] = ()
     name: ClassVar[str] = "classification"
+    rates: ClassVar[LearningRates] = LearningRates(adapters=1e-3, weights=5e-5)
 
     @property
     def default_head(self) -> ClassificationHeadConfig:
