@@ -2,10 +2,13 @@
 
 import logging
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import Method, WeightMethod
 from tracetune.tasks.task import LearningRates, RatedTask, Task
+
+if TYPE_CHECKING:
+    from tracetune.fitting.config import FitConfig
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +26,7 @@ def rates_of(method: Method) -> tuple[float, ...]:
     return method.auto_rates if isinstance(method, WeightMethod) else AUTO_RATES
 
 
-def with_rate(config: FitConfig, task: Task) -> FitConfig:
+def with_rate(config: "FitConfig", task: Task) -> "FitConfig":
     """Return a configuration with the method's own learning rate where none is given; heads alone need none."""
     method = config.method
     if config.training.learning_rate is not None or not method.adapts_backbone:
@@ -33,6 +36,6 @@ def with_rate(config: FitConfig, task: Task) -> FitConfig:
     return at_rate(config, rate)
 
 
-def at_rate(config: FitConfig, rate: float) -> FitConfig:
+def at_rate(config: "FitConfig", rate: float) -> "FitConfig":
     """Return a configuration with another learning rate."""
     return replace(config, training=replace(config.training, learning_rate=rate))
