@@ -9,7 +9,7 @@ import pytest
 from tracetune.adapters.options import LoraOptions
 from tracetune.base.config import attribute_texts, from_mapping
 from tracetune.base.errors import InputError
-from tracetune.fitting.learning_rate import own_rate
+from tracetune.fitting.learning_rate import default_rate
 from tracetune.fitting.methods.method import METHODS, method_named
 from tracetune.recipes.classification.settings import ClassifierTraining
 from tracetune.recipes.fit_settings import fit_config
@@ -72,7 +72,7 @@ def test_a_new_method_gets_the_settings_that_it_has_and_its_defaults(monkeypatch
 )
 def test_the_rates_that_help_names_are_those_that_are_taken(training: type[Any], task: Task) -> None:
     assert training().learning_rate is None
-    rates = [own_rate(method_named(name), task) for name in ("lora", "full")]
+    rates = [default_rate(method_named(name), task) for name in ("lora", "full")]
     adapters, full = (np.format_float_scientific(rate, trim="-", exp_digits=1) for rate in rates)
     text = attribute_texts(training)["learning_rate"]
     assert f"without it {adapters}, and {full} for the method full." in text

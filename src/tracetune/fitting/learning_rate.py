@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 AUTO_RATES = (5e-4, 2e-3, 8e-3)  # of adapters; docs/results/next_period.md
 
 
-def own_rate(method: Method, task: Task) -> float:
+def default_rate(method: Method, task: Task) -> float:
     """Return the rate that a method takes on a task where none is given: that of pretrained weights, or of adapters."""
     rates = task.rates if isinstance(task, RatedTask) else LearningRates()
     return rates.weights if isinstance(method, WeightMethod) else rates.adapters
@@ -31,7 +31,7 @@ def with_rate(config: "FitConfig", task: Task) -> "FitConfig":
     method = config.method
     if config.training.learning_rate is not None or not method.adapts_backbone:
         return config
-    rate = own_rate(method, task)
+    rate = default_rate(method, task)
     logger.info("Method %s takes a learning rate of %g for %s.", method.name, rate, task.name)
     return at_rate(config, rate)
 
