@@ -1,7 +1,7 @@
 """Series of which a step of training reads one scale, as fine-tuning with all of them would take several times as long.
 
-The logits of a classifier are a sum over scales. A step encodes one of them, drawn anew for each batch, and takes the
-others to have changed as this one has since training began:
+The logits of a classifier are a sum over scales, and over what no adapter changes. A step encodes one scale, drawn anew
+for each batch, and takes the others to have changed as this one has since training began:
 
     z = z(start) + V (z_v - z_v(start)),
 
@@ -28,17 +28,19 @@ class OneScale(Dataset[Batch]):
     Args:
         samples: batches with ``values`` [B, C, R] and ``labels`` [B].
         by_scale: [S, V, K] what each scale adds to the logits at the start of training.
+        fixed: [S, K] what adds to them besides, and stays.
     """
 
-    def __init__(self, samples: BatchSource, by_scale: Tensor) -> None:
+    def __init__(self, samples: BatchSource, by_scale: Tensor, fixed: Tensor) -> None:
         self.samples = samples
         self.by_scale = by_scale
+        self.fixed = fixed
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitems__(self, indices: list[int]) -> Batch:
-        """Return rows ``indices`` as one batch: theirs, ``scale`` [B], ``others`` [B, K]: z(start) - V z_v(start)."""
+        """Return rows ``indices`` as one batch: theirs, ``scale`` [B], ``others`` [B, K], z(start) - V z_v(start)."""
         return self.at_scale(indices, int(np.random.default_rng(indices).integers(self.by_scale.shape[1])))
 
     def at_scale(self, indices: list[int], scale: int) -> Batch:
@@ -47,7 +49,7 @@ class OneScale(Dataset[Batch]):
         return {
             **self.samples.__getitems__(indices),
             "scale": torch.full((len(indices),), scale),
-            "others": parts.sum(dim=1) - parts.shape[1] * parts[:, scale],
+            "others": self.fixed[indices] + parts.sum(dim=1) - parts.shape[1] * parts[:, scale],
         }
 
     def loader(self, batch_size: int) -> DataLoader[Batch]:

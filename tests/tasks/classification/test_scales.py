@@ -7,7 +7,7 @@ from torch import nn
 
 from tests.tiny import CONTEXT, WIDTH, tiny_backbone
 from tracetune.backbones.any_module import wrap_module
-from tracetune.tasks.classification.scales import encode_scales, resampled, usable_scales
+from tracetune.tasks.classification.scales import encode_scale, resampled, usable_scales
 
 
 def test_a_series_is_encoded_whole_and_in_windows() -> None:
@@ -17,7 +17,7 @@ def test_a_series_is_encoded_whole_and_in_windows() -> None:
     assert scales.patches == (4, 8, 24)
     values = torch.randn(2, 3, scales.resolution, generator=torch.Generator().manual_seed(0)) + 5
     with torch.no_grad():
-        tokens = encode_scales(backbone, values, scales)
+        tokens = torch.cat([encode_scale(backbone, values, scales, number) for number in range(3)], dim=-2)
         assert tokens.shape == (2, 3, 36, WIDTH + 2)
         for number, start in enumerate((0, 32, 64)):
             encoded, statistics = backbone.encode(values[..., start : start + CONTEXT])

@@ -1,4 +1,4 @@
-"""Classification heads without gradient descent: each block of features (of one scale) solved, then added up.
+"""Classification heads without gradient descent: each block of features solved by itself, then added up.
 
 The scores of the blocks are added with the weights by which the softmax of the sum has the lowest cross-entropy on
 left-out scores, see `block_weights`: one linear map, with probabilities that mean something.
@@ -27,12 +27,13 @@ _SOLVERS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], SolvedBlock]]
 
 
 class BlockHead(Head, Protocol):
-    """A head whose features come in equal blocks."""
+    """A head whose features come in blocks.
 
-    @property
-    def blocks(self) -> int:
-        """Return V."""
-        ...
+    Attributes:
+        widths: [V] features of each.
+    """
+
+    widths: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def fit_classifier_head(
     require_all_classes(labels, classes)
     weights = np.ones(len(labels)) if class_weights is None else class_weights[labels]
     targets = 2.0 * np.eye(classes)[labels] - 1
-    blocks = np.split(features, head.blocks, axis=1)
+    blocks = np.split(features, np.cumsum(head.widths)[:-1], axis=1)
     solved = [_SOLVERS[solver](block, targets, weights / weights.mean()) for block in blocks]
     left_out = np.stack([each.left_out for each in solved])
     factors = block_weights(left_out, labels, weights)

@@ -4,8 +4,8 @@ Shapes: S samples, B batch, C channels, T context, N patches, D width, K classes
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -15,15 +15,18 @@ from torch.nn import functional
 from tracetune.backbones.backbone import Backbone
 from tracetune.base.errors import InputError
 from tracetune.base.module_device import module_device
-from tracetune.data.batch_source import BatchSource
+from tracetune.data.batch_source import BatchSource, spread_rows
 from tracetune.data.windows import batches
 from tracetune.heads.classification import ClassificationHead, ClassificationHeadConfig
+from tracetune.heads.convolutions import TAPS, Convolutions
 from tracetune.heads.solvers.solved_classifier import fit_classifier_head
-from tracetune.tasks.classification.scales import STATISTICS, Scales, encode_scale, encode_scales, usable_scales
+from tracetune.tasks.classification.pools import POOLS, pooled
+from tracetune.tasks.classification.scales import STATISTICS, Scales, encode_scale, shortened, usable_scales
 from tracetune.tasks.one_scale import OneScale
 from tracetune.tasks.task import Features, LearningRates, Output, TaskModel, TrainingData
 
 _AT_ONCE = 256
+_EXAMPLES = 1024  # series that say enough of levels, deviations and thresholds
 
 
 @dataclass
@@ -44,7 +47,7 @@ class ClassificationModel(TaskModel):
 
     Args:
         backbone: encodes series.
-        head: from tokens [B, C, N, D + 2] of all scales to logits [B, K].
+        head: from features [B, 1, F] of all scales and of convolutions to logits [B, K].
         channels: C.
         scales: at which series are encoded.
         class_weights: [K] weight of the loss of samples of each class.
@@ -86,15 +89,29 @@ class ClassificationModel(TaskModel):
         """
         assert self.head is not None, "a classifier has a head"
         if scale is None or others is None:
-            logits = self.head(encode_scales(self.backbone, values, self.scales)).float()
+            logits = self.head(self._read(values)).float()
         else:
             number = int(scale[0])
-            logits = self.head(encode_scale(self.backbone, values, self.scales, number), number).float() + others
+            logits = self.head(self._read_scale(values, number), number).float() + others
         return ClassificationOutput(logits=logits) if labels is None else self.loss(logits, {"labels": labels})
 
     def features(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return tokens [B, C, N, D + 2] and labels [B]."""
-        return {"tokens": encode_scales(self.backbone, batch["values"], self.scales), "labels": batch["labels"]}
+        """Return ``tokens`` [B, 1, F], all that the head reads of a series as one token, and labels [B]."""
+        return {"tokens": self._read(batch["values"]), "labels": batch["labels"]}
+
+    def _read(self, values: Tensor) -> Tensor:
+        """Return features [B, 1, F] of series [B, C, R]: pooled tokens of each scale, then those of convolutions."""
+        found = [self._read_scale(values, number) for number in range(len(self.scales.lengths))]
+        if (convolutions := self._head.convolutions) is not None:
+            found.append(convolutions(shortened(values, convolutions.length)).unsqueeze(-2).to(found[0].dtype))
+        return torch.cat(found, dim=-1)
+
+    def _read_scale(self, values: Tensor, number: int) -> Tensor:
+        return pooled(encode_scale(self.backbone, values, self.scales, number))
+
+    @property
+    def _head(self) -> ClassificationHead:
+        return cast("ClassificationHead", self.head)  # PEFT's wrapper passes its attributes on
 
     def loss(self, outputs: Tensor, features: Mapping[str, Tensor]) -> ClassificationOutput:
         """Return the cross-entropy of logits [B, K], weighted by class."""
@@ -105,22 +122,24 @@ class ClassificationModel(TaskModel):
 
     def in_training(self, data: TrainingData) -> TrainingData:
         """Return the samples so that each batch is read at one scale; those of the others stay as they are now."""
-        if len(self.scales.lengths) == 1:
+        if len(self._head.widths) == 1:
             return data
         features = (None, None) if data.features is None else (data.features.train, data.features.validation)
         sources = zip((data.train, data.validation), features, strict=True)
-        train, validation = (OneScale(source, self._by_scale(source, known)) for source, known in sources)
+        train, validation = (self._one_scale(source, known) for source, known in sources)
         return TrainingData(train, validation)
 
     @torch.inference_mode()
-    def _by_scale(self, source: BatchSource, features: BatchSource | None) -> Tensor:
-        """Return what each scale adds to the logits of each sample, [S, V, K]; its features may be known."""
+    def _one_scale(self, source: BatchSource, features: BatchSource | None) -> OneScale:
+        """Return samples of which a step reads one scale; what the head reads of them may be known."""
         assert isinstance(self.head, ClassificationHead)
         self.eval()
         device = module_device(self)
         given = batches(source if features is None else features, _AT_ONCE, device)
         known = (self.features(batch) if features is None else batch for batch in given)
-        return torch.cat([self.head.by_scale(batch["tokens"].float()) for batch in known]).cpu()
+        parts = torch.cat([self.head.by_block(batch["tokens"].float()) for batch in known]).cpu()
+        scales = len(self.scales.lengths)
+        return OneScale(source, parts[:, :scales], parts[:, scales:].sum(dim=1))
 
     def cache_obstacle(self) -> str | None:
         """Return that a series takes several passes, where it does."""
@@ -137,6 +156,8 @@ class Classification:
         context_length: T.
         name_or_path: where the backbone comes from.
         class_weights: [K] weight of the samples of each class; none for 1.
+        examples: series [S, C, R] without labels, from which convolutions take their thresholds; None where those of a
+            saved model are read.
     """
 
     classes: int
@@ -144,12 +165,13 @@ class Classification:
     context_length: int
     name_or_path: str = ""
     class_weights: tuple[float, ...] = ()
+    examples: Tensor | None = field(default=None, compare=False)
     name: ClassVar[str] = "classification"
     rates: ClassVar[LearningRates] = LearningRates(adapters=1e-3, weights=5e-5)
 
     @property
     def default_head(self) -> ClassificationHeadConfig:
-        """Return the default head: tokens of four scales, pooled over time in four ways, then one layer."""
+        """Return the default head: tokens of four scales, pooled over time, and convolutions, then one layer."""
         return ClassificationHeadConfig()
 
     def model(self, backbone: Backbone, head: ClassificationHeadConfig) -> ClassificationModel:
@@ -157,10 +179,21 @@ class Classification:
         if not isinstance(head, ClassificationHeadConfig):
             raise InputError(f"Expected a ClassificationHeadConfig as head of a classifier, found {head!r}.")
         scales = usable_scales(backbone, head.scales, self.context_length)
-        width = backbone.width + STATISTICS
-        module = ClassificationHead(self.channels, width, self.classes, scales.patches, head.dropout, head.solver)
+        width = POOLS * self.channels * (backbone.width + STATISTICS)
+        widths = (width,) * len(scales.lengths)
+        module = ClassificationHead(widths, self.classes, self._convolutions(head), head.dropout, head.solver)
         weights = self.class_weights or (1.0,) * self.classes
         return ClassificationModel(backbone, module, self.channels, scales, weights, self.name_or_path)
+
+    def _convolutions(self, head: ClassificationHeadConfig) -> Convolutions | None:
+        """Return what makes features of the series itself; None where none are asked for, or a context is too short."""
+        if head.convolutions == 0 or self.context_length < TAPS:
+            return None
+        found = Convolutions(self.channels, self.context_length, head.convolutions)
+        if self.examples is not None:
+            few = spread_rows(len(self.examples), _EXAMPLES, seed=0)
+            found.learn(shortened(self.examples[few], found.length))
+        return found
 
     def zero_shot(self, backbone: Backbone) -> None:
         """Return None: no backbone knows the classes."""

@@ -81,17 +81,12 @@ def _starts(length: int, context_length: int) -> list[int]:
     return [*range(0, last, max(context_length // 2, 1)), last]
 
 
-def encode_scales(backbone: Backbone, values: Tensor, scales: Scales) -> Tensor:
-    """Return tokens [B, C, N, D + 2] of series [B, C, R], those of one scale after the other.
+def encode_scale(backbone: Backbone, values: Tensor, scales: Scales, number: int) -> Tensor:
+    """Return tokens [B, C, N, D + 2] of series [B, C, R] at the scale of this number.
 
     Backbones normalise what they encode, so that its level and deviation are lost to the tokens; both are appended to
     every token of a window, as location and log scale.
     """
-    return torch.cat([encode_scale(backbone, values, scales, number) for number in range(len(scales.lengths))], dim=-2)
-
-
-def encode_scale(backbone: Backbone, values: Tensor, scales: Scales, number: int) -> Tensor:
-    """Return tokens [B, C, N, D + 2] of series [B, C, R] at the scale of this number alone, see `encode_scales`."""
     at_once = _samples_at_once(values, scales.patches[number])
     parts = [_tokens(backbone, part, scales, scales.lengths[number]) for part in values.split(at_once)]
     return parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -108,7 +103,7 @@ def _samples_at_once(values: Tensor, patches: int) -> int:
 
 
 def _tokens(backbone: Backbone, values: Tensor, scales: Scales, length: int) -> Tensor:
-    series = _shortened(values, length)
+    series = shortened(values, length)
     starts = _starts(length, scales.context_length)
     windows = torch.stack([series[..., start : start + scales.context_length] for start in starts], dim=1)
     # the windows of a sample stay adjacent: selection gives every sample gates of its own
@@ -118,7 +113,7 @@ def _tokens(backbone: Backbone, values: Tensor, scales: Scales, length: int) -> 
     return torch.cat(tokens.unflatten(0, (len(values), len(starts))).unbind(1), dim=-2)
 
 
-def _shortened(values: Tensor, length: int) -> Tensor:
+def shortened(values: Tensor, length: int) -> Tensor:
     """Return series [B, C, R] at fewer steps, each a weighted mean of those around it."""
     if values.shape[-1] == length:
         return values

@@ -1,0 +1,154 @@
+"""Shares of a series whose shape is alike: 84 short kernels, dilated, and how often each is above a threshold.
+
+These are the features of MiniRocket (Dempster, Schmidt & Webb, KDD 2021): every kernel has nine weights, three of them
+2 and six of them -1, so that its sum is 0 and the level of a series says nothing; a feature is the share of steps at
+which the convolution is above a threshold. They know nothing but the series itself, and so see what a backbone that was
+pretrained on others does not.
+
+Different from the paper: thresholds are quantiles over several series instead of one each, so that nothing is drawn;
+channels are standardised by the mean and the deviation of all series, so that those of different units can be added.
+
+Shapes: B batch, C channels, L steps, J kernels, F features.
+"""
+
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tracetune.data.batch_source import spread_rows
+
+TAPS = 9
+KERNELS = 84  # ways to choose three taps of nine
+_HEAVY_TAPS = 3
+_MOST_CHANNELS = 9  # that one kernel reads
+_EXAMPLES = 32  # series whose convolutions give the thresholds
+_GOLDEN = (5**0.5 - 1) / 2
+_AT_ONCE = 32  # series whose convolutions are in memory together
+_STEEPNESS = 8.0  # of the sigmoid whose gradient stands for that of the step, in deviations of the convolution
+
+
+class Convolutions(nn.Module):
+    """Features [B, F] of series [B, C, L]: shares of steps at which a convolution is above a threshold.
+
+    Half of the kernels read the whole series, zeros around it; the other half only steps at which all taps lie inside.
+
+    Args:
+        channels: C. Each kernel reads a few of them, drawn once and for all, of each dilation others.
+        length: L, at least 9.
+        features: most of them; F is the largest multiple of 84 below.
+    """
+
+    location: Tensor
+    scale: Tensor
+    thresholds: Tensor
+    deviations: Tensor
+    read: Tensor
+
+    def __init__(self, channels: int, length: int, features: int) -> None:
+        super().__init__()
+        self.length = length
+        self.dilations = _dilations(length, features // KERNELS)
+        self.register_buffer("location", torch.zeros(channels))
+        self.register_buffer("scale", torch.ones(channels))
+        self.register_buffer("thresholds", torch.zeros(sum(self.dilations.values()), KERNELS))
+        self.register_buffer("deviations", torch.ones(len(self.dilations), KERNELS))
+        self.register_buffer("read", _channels_read(channels, len(self.dilations)))
+
+    @property
+    def features(self) -> int:
+        """Return F."""
+        return self.thresholds.numel()
+
+    @torch.no_grad()
+    def learn(self, values: Tensor) -> None:
+        """Take level and deviation of each channel, and the thresholds, from series [S, C, L] without labels."""
+        known = torch.isfinite(values)
+        count = known.sum(dim=(0, 2)).clamp(min=1)
+        self.location.copy_(torch.nan_to_num(values).sum(dim=(0, 2)) / count)
+        centred = torch.nan_to_num(values - self.location[:, None])
+        deviation = (centred.square().sum(dim=(0, 2)) / count).sqrt()
+        self.scale.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
+        examples = self._standard(values[spread_rows(len(values), _EXAMPLES, seed=0)])
+        quantiles = torch.from_numpy((np.arange(1, self.features + 1) * _GOLDEN % 1).astype(np.float32))
+        quantiles = quantiles.to(values.device).view_as(self.thresholds)
+        first = 0
+        for number, (dilation, count_here) in enumerate(self.dilations.items()):
+            found = self._convolved(examples, number, dilation).transpose(0, 1).flatten(1)  # [J, B L]
+            self.deviations[number] = found.std(dim=1).clamp(min=torch.finfo(found.dtype).tiny)
+            ranks = (quantiles[first : first + count_here].T * (found.shape[1] - 1)).round().long()
+            self.thresholds[first : first + count_here] = found.sort(dim=1).values.gather(1, ranks).T
+            first += count_here
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Return features [B, F] of series [B, C, L]; missing values count as the mean of their channel."""
+        return torch.cat([self._shares(self._standard(part)) for part in values.split(_AT_ONCE)])
+
+    def _standard(self, values: Tensor) -> Tensor:
+        return torch.nan_to_num((values - self.location[:, None]) / self.scale[:, None])
+
+    def _shares(self, values: Tensor) -> Tensor:
+        thresholds = self.thresholds.split(list(self.dilations.values()))
+        found = []
+        for number, dilation in enumerate(self.dilations):
+            convolved, weights = self._convolved(values, number, dilation), self._weights(number, dilation)
+            for threshold in thresholds[number]:
+                above = _above(convolved - threshold[:, None], self.deviations[number][:, None])
+                found.append((above * weights).sum(dim=-1))
+        return torch.stack(found, dim=1).flatten(1)
+
+    def _convolved(self, values: Tensor, number: int, dilation: int) -> Tensor:
+        """Return convolutions [B, J, L] of standardised series [B, C, L] at one dilation, zeros around them."""
+        reach = TAPS // 2 * dilation
+        padded = functional.pad(values, (reach, reach))
+        taps = torch.stack([padded[..., tap * dilation :][..., : values.shape[-1]] for tap in range(TAPS)], dim=1)
+        kernels = _kernels().to(values)
+        if len(self.location) == 1:
+            return torch.einsum("jt,btl->bjl", kernels, taps[:, :, 0])
+        return torch.einsum("jt,jc,btcl->bjl", kernels, self.read[number].to(values), taps)
+
+    def _weights(self, number: int, dilation: int) -> Tensor:
+        """Return the weight [J, L] of each step in a share."""
+        inner = torch.zeros(self.length, device=self.thresholds.device)
+        reach = min(TAPS // 2 * dilation, (self.length - 1) // 2)
+        inner[reach : self.length - reach] = 1
+        whole = torch.ones_like(inner)
+        of_half = torch.stack([whole / whole.sum(), inner / inner.sum()])
+        return of_half[(torch.arange(KERNELS, device=inner.device) + number) % 2]
+
+
+def _dilations(length: int, per_kernel: int) -> dict[int, int]:
+    """Return dilations from 1 to the longest that fits, evenly spread in their logarithm, and thresholds of each."""
+    longest = np.log2((length - 1) / (TAPS - 1))
+    found, counts = np.unique(np.logspace(0, longest, per_kernel, base=2).astype(int), return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def _kernels() -> Tensor:
+    """Return the weights [J, 9]."""
+    kernels = torch.full((KERNELS, TAPS), -1.0)
+    for row, heavy in zip(kernels, combinations(range(TAPS), _HEAVY_TAPS), strict=True):
+        row[list(heavy)] = 2.0
+    return kernels
+
+
+def _channels_read(channels: int, dilations: int) -> Tensor:
+    """Return which channels each kernel adds up, [dilations, J, C]: one, or a few, the fewer the likelier."""
+    rng = np.random.default_rng(0)
+    most = min(channels, _MOST_CHANNELS)
+    read = torch.zeros(dilations, KERNELS, channels)
+    for row in read.view(-1, channels):
+        count = int(2 ** rng.uniform(0, np.log2(most + 1)))
+        row[rng.choice(channels, count, replace=False)] = 1.0
+    return read
+
+
+def _above(differences: Tensor, deviations: Tensor) -> Tensor:
+    """Return 1 above 0, else 0; where a gradient is asked for, with that of a steep sigmoid, since a step has none."""
+    steps = (differences > 0).to(differences.dtype)
+    if not differences.requires_grad:
+        return steps
+    smooth = torch.sigmoid(_STEEPNESS * differences / deviations)
+    return steps + (smooth - smooth.detach())
