@@ -23,7 +23,7 @@ from tracetune.data.datasets import dataset_paths
 from tracetune.data.ts_files import LabelledFile, read_ts
 from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.config import classifier_config
-from tracetune.heads.classification import RIDGE, SVM, ClassificationHeadConfig
+from tracetune.heads.classification_config import RIDGE, SVM, ClassificationHeadConfig
 from tracetune.report.tables import markdown_table
 
 SETS = ("ECG200", "SyntheticControl", "ArrowHead", "ItalyPowerDemand", "GunPoint", "BasicMotions")

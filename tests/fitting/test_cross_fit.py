@@ -18,7 +18,7 @@ from tracetune.fitting.fit import compete
 from tracetune.fitting.learning_rate import AUTO_RATES
 from tracetune.fitting.methods import METHODS, Lora
 from tracetune.fitting.shrinkage import BEYOND, FACTORS, KEPT_SHARE
-from tracetune.heads.classification import ClassificationHeadConfig
+from tracetune.heads.classification_config import ClassificationHeadConfig
 from tracetune.heads.solvers.solved_classifier import fit_classifier_head
 from tracetune.tasks.classification.model import Classification, ClassificationModel
 from tracetune.tasks.labelled_series import LabelledSeries, hold_out

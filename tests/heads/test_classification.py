@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tracetune.base.errors import InputError
-from tracetune.heads.classification import ClassificationHead, ClassificationHeadConfig
+from tracetune.heads.classification import ClassificationHead
+from tracetune.heads.classification_config import ClassificationHeadConfig
 from tracetune.heads.convolutions import Convolutions
 from tracetune.heads.head import is_head
 

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tracetune.data.batch_source import spread_rows
+from tracetune.heads.classification_config import KERNELS
 
 TAPS = 9
-KERNELS = 84  # ways to choose three taps of nine
 _HEAVY_TAPS = 3
 _MOST_CHANNELS = 9  # that one kernel reads
 _EXAMPLES = 32  # series whose convolutions give the thresholds

@@ -12,7 +12,9 @@ from torch import nn
 from tests.tiny import save_tiny
 from tracetune import Classifier, FitConfig, InputError, Trace, TrainingConfig
 from tracetune.backbones.any_module import wrap_module
-from tracetune.heads.classification import ClassificationHeadConfig
+from tracetune.estimators.classification.record import ClassifierRecord
+from tracetune.fitting.methods.lora import Lora
+from tracetune.heads.classification_config import ClassificationHeadConfig
 from tracetune.selection.config import SelectionConfig
 
 NAMES = ["fast", "slow"]
@@ -116,6 +118,18 @@ def test_saved_merged_and_loaded_probabilities_are_equal(tuned: Classifier, tmp_
     np.testing.assert_array_equal(
         Classifier.from_pretrained(tmp_path / "merged").predict(values), merged.predict(values)
     )
+
+
+def test_a_head_saved_before_there_were_convolutions_has_none(base: Classifier, tmp_path: Path) -> None:
+    head = ClassificationHeadConfig(scales=(1.0,), convolutions=0)
+    training = TrainingConfig(max_steps=2, batch_size=16, evaluations=1)
+    without = base.fit(*series(20), FitConfig(method=Lora(), head=head, head_start="kept", training=training), folds=2)
+    without.save_pretrained(tmp_path / "run")
+    record = json.loads((tmp_path / "run" / "trace.json").read_text())
+    assert record["head"].pop("convolutions") == 0
+    read = ClassifierRecord.from_json(record, "trace.json")
+    assert read.head == head
+    assert ClassifierRecord.from_json({**record, "head": {"convolutions": 168}}, "trace.json").head.convolutions == 168
 
 
 def test_tables_are_classified_item_by_item(base: Classifier) -> None:

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tracetune.base.errors import InputError
-from tracetune.heads.classification import SOLVERS, ClassificationHead, ClassificationHeadConfig
+from tracetune.heads.classification import ClassificationHead
+from tracetune.heads.classification_config import SOLVERS, ClassificationHeadConfig
 from tracetune.heads.solvers.ridge_classifier import solve_ridge
 from tracetune.heads.solvers.solved_classifier import fit_classifier_head
 from tracetune.heads.solvers.svm_classifier import solve_svm

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.tiny import CONTEXT, tiny_backbone
-from tracetune.heads.classification import ClassificationHeadConfig
+from tracetune.heads.classification_config import ClassificationHeadConfig
 from tracetune.tasks.classification.attribution import attribution, resampled_gradients
 from tracetune.tasks.classification.model import Classification
 from tracetune.tasks.classification.scales import resampled

@@ -13,7 +13,7 @@ from tracetune.data.batch_source import batch_loader
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
 from tracetune.fitting.methods import METHODS, Lora, Trace
-from tracetune.heads.classification import ClassificationHeadConfig
+from tracetune.heads.classification_config import ClassificationHeadConfig
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.estimates.row_independence import rows_independent
 from tracetune.selection.gates import Gates

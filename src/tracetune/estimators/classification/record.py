@@ -12,7 +12,7 @@ from tracetune.base.json_types import JsonObject
 from tracetune.base.schema import require_counts, require_names
 from tracetune.estimators.class_weights import require_weights
 from tracetune.estimators.fitted_record import FittedRecord
-from tracetune.heads.classification import ClassificationHeadConfig
+from tracetune.heads.classification_config import ClassificationHeadConfig
 from tracetune.tasks.classification.model import Classification
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tracetune.heads.classification import RIDGE, SVM
+from tracetune.heads.classification_config import RIDGE, SVM
 from tracetune.heads.head import Head
 from tracetune.heads.solvers.block_weights import block_weights
 from tracetune.heads.solvers.labelled_features import labelled_features, require_all_classes

@@ -9,8 +9,9 @@ from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.labelled_tables import LabelledTable, read_labelled
 from tracetune.evaluation.class_evaluation import ClassEvaluation
 from tracetune.fitting.methods.method import method_named
-from tracetune.heads.classification import ClassificationHeadConfig
+from tracetune.heads.classification_config import ClassificationHeadConfig
 from tracetune.recipes.classification.settings import (
+    ClassificationHeadChoice,
     ClassifyConfig,
     EvaluateConfig,
     FinetuneConfig,
@@ -25,6 +26,10 @@ from tracetune.report.pages import where_drawn, write_plot
 from tracetune.training.progress import ProgressBar
 
 
+def _head(choice: ClassificationHeadChoice) -> ClassificationHeadConfig:
+    return ClassificationHeadConfig(solver=choice.head_solver, convolutions=choice.convolutions)
+
+
 def finetune(config: FinetuneConfig) -> Classifier:
     """Fine-tune a classifier on labelled series and save its adapter."""
     with finetune_run(config.run) as device:
@@ -32,7 +37,7 @@ def finetune(config: FinetuneConfig) -> Classifier:
         base = Classifier.from_pretrained(config.backbone.model, config.backbone.context_length, device=device)
         tuned = base.fit(
             table,
-            config=fit_config(config, ClassificationHeadConfig(solver=config.head.head_solver)),
+            config=fit_config(config, _head(config.head)),
             validation_share=config.labels.validation_share,
             folds=config.labels.folds,
             class_weights=config.labels.class_weights,

@@ -7,6 +7,7 @@ from tracetune.backbones.known_models import EMBEDDED_MODEL
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
+from tracetune.heads.classification_config import CONVOLUTIONS
 from tracetune.recipes.data_source import TableSource
 from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
 from tracetune.recipes.settings.classifiers import ClassifierChoice, ClassifyRun, MeasureRun
@@ -78,9 +79,12 @@ class ClassificationHeadChoice:
 
     Attributes:
         head_solver: what solves it: ridge (regression on the classes) or svm (linear support vector machines).
+        convolutions: features of the series itself that it reads besides those of the model's tokens: shares of steps
+            at which short kernels are above a threshold (MiniRocket's); 0 for none.
     """
 
     head_solver: Literal["ridge", "svm"] = "ridge"
+    convolutions: int = CONVOLUTIONS
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from tracetune.base.errors import InputError
 from tracetune.base.module_device import module_device
 from tracetune.data.batch_source import BatchSource, spread_rows
 from tracetune.data.windows import batches
-from tracetune.heads.classification import ClassificationHead, ClassificationHeadConfig
+from tracetune.heads.classification import ClassificationHead
+from tracetune.heads.classification_config import ClassificationHeadConfig
 from tracetune.heads.convolutions import TAPS, Convolutions
 from tracetune.heads.solvers.solved_classifier import fit_classifier_head
 from tracetune.tasks.classification.pools import POOLS, pooled

@@ -1,0 +1,47 @@
+"""Configuration of classification heads; importable without PyTorch."""
+
+import math
+from dataclasses import dataclass
+
+from tracetune.base.errors import InputError, unknown_name
+
+RIDGE, SVM = "ridge", "svm"
+SOLVERS = (RIDGE, SVM)
+KERNELS = 84  # of the convolutions: ways to choose three taps of nine
+CONVOLUTIONS = 24 * KERNELS
+
+
+@dataclass(frozen=True)
+class ClassificationHeadConfig:
+    """Configuration of a classification head, and of what it reads.
+
+    Attributes:
+        dropout: share of the pooled features that is dropped in training; none is dropped once a solution was found
+            without gradient descent.
+        scales: lengths to which every series is resampled, as shares of the context; a longer one is cut into windows
+            that overlap by half. Those at which the backbone cannot encode, or makes fewer than four patches, are left
+            out.
+        solver: what solves the layer without gradient descent: "ridge" regression on the classes, or linear support
+            vector machines ("svm").
+        convolutions: features of the series itself besides those of its tokens, see `Convolutions`; rounded down to a
+            multiple of 84, 0 for none.
+    """
+
+    dropout: float = 0.1
+    scales: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
+    solver: str = RIDGE
+    convolutions: int = CONVOLUTIONS
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise InputError(f"Expected a head dropout in [0, 1), found {self.dropout}.")
+        object.__setattr__(self, "scales", tuple(self.scales))
+        if not self.scales or not all(math.isfinite(scale) and 0 < scale <= 16 for scale in self.scales):
+            raise InputError(f"Expected scales above 0 and up to 16, such as (0.5, 1.0), found {self.scales}.")
+        if self.solver not in SOLVERS:
+            raise unknown_name("head solver", self.solver, SOLVERS)
+        if self.convolutions != 0 and self.convolutions < KERNELS:
+            raise InputError(
+                f"Expected convolutions of 0 or at least {KERNELS}, one feature of each kernel, found "
+                f"{self.convolutions}."
+            )
