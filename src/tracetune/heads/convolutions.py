@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracetune.data.batch_source import spread_rows
 from tracetune.heads.classification_config import KERNELS
 
 TAPS = 9
@@ -71,7 +70,8 @@ class Convolutions(nn.Module):
         centred = torch.nan_to_num(values - self.location[:, None])
         deviation = (centred.square().sum(dim=(0, 2)) / count).sqrt()
         self.scale.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
-        examples = self._standard(values[spread_rows(len(values), _EXAMPLES, seed=0)])
+        chosen = np.linspace(0, len(values) - 1, min(_EXAMPLES, len(values))).round().astype(int)
+        examples = self._standard(values[chosen])
         quantiles = torch.from_numpy((np.arange(1, self.features + 1) * _GOLDEN % 1).astype(np.float32))
         quantiles = quantiles.to(values.device).view_as(self.thresholds)
         first = 0
