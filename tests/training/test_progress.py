@@ -1,12 +1,15 @@
 """Progress bars as they are left on the screen."""
 
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from tracetune.training.progress import ProgressBar
+from tracetune.training.run import Run
 
 
 def bar_of(folder: str, steps: int, most: int, description: str | None = None) -> str:
@@ -36,6 +39,19 @@ def bar_of(folder: str, steps: int, most: int, description: str | None = None) -
 )
 def test_bars_are_named_after_what_trains(folder: str, name: str) -> None:
     assert bar_of(folder, 4, 4).startswith(name)
+
+
+def test_a_computation_without_a_trainer_is_counted_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[float, float | None]] = []
+    screen = Console(file=StringIO(), width=120, force_terminal=False)
+    bar = ProgressBar(console=screen)
+    with Run(Path(), callbacks=(bar,)).counting("features", 300) as count:
+        monkeypatch.setattr(
+            Progress, "advance", lambda self, task, samples: shown.append((samples, self.tasks[task].total))
+        )
+        count(256)
+        count(44)
+    assert shown == [(256, 300), (44, 300)]
 
 
 def test_a_name_that_is_given_stays() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tracetune.base.errors import InputError
 from tracetune.base.module_device import module_device
-from tracetune.data.batch_source import BatchSource, MakesBatches, spread_sample
+from tracetune.data.batch_source import Batch, BatchSource, MakesBatches, spread_sample
 from tracetune.data.windows import batches
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.interpolation import head_path
@@ -126,7 +126,14 @@ def _features(
         return data.features.train, data.features.validation
     storage = Storage(config.cache_bytes, folder=run.folder)
     sources = data.train, data.validation
-    train, validation = (cache_batches(model.features, each, device=run.device, storage=storage) for each in sources)
+    with run.counting("features", sum(map(len, sources))) as count:
+
+        def compute(batch: Batch) -> Batch:
+            features = model.features(batch)
+            count(len(next(iter(batch.values()))))
+            return features
+
+        train, validation = (cache_batches(compute, each, device=run.device, storage=storage) for each in sources)
     return train, validation
 
 

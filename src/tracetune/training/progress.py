@@ -1,11 +1,14 @@
 """A progress bar for the Trainer, named after the trained part, with the losses beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from tracetune.base.processes import is_main_process
 
 _PHASES = {"head": "head", "full": "all weights"}
 
@@ -36,13 +39,25 @@ class ProgressBar(TrainerCallback):
         """Show the bar, at the step where training starts or goes on."""
         if not state.is_world_process_zero:
             return
-        self._progress = Progress(
-            TextColumn("{task.description:<11}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}"), console=self._console,
-        )  # fmt: skip
+        self._progress = self._bar()
         description = self.description or _phase(Path(args.output_dir).name)
         self._task = self._progress.add_task(description, total=state.max_steps, completed=state.global_step, losses="")
         self._progress.start()
+
+    @contextmanager
+    def counting(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Show how far a computation without a Trainer is, until it ends; see `Run.counting`."""
+        with self._bar(passing=True) as progress:
+            task = progress.add_task(description, total=total, losses="")
+            yield lambda samples: progress.advance(task, samples)
+
+    def _bar(self, passing: bool = False) -> Progress:
+        """Return a bar; one that is ``passing`` leaves nothing on the screen, and the first process alone has it."""
+        return Progress(
+            TextColumn("{task.description:<11}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"), console=self._console,
+            transient=passing, disable=passing and not is_main_process(),
+        )  # fmt: skip
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: object

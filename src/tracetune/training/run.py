@@ -1,10 +1,11 @@
 """Surroundings of a training: folder, device, callbacks. None of them changes the result."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from transformers import TrainerCallback
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -16,6 +17,15 @@ from tracetune.base.leftovers import scratch_folder, sweep
 from tracetune.base.processes import from_main, is_one_host, join_processes, wait_for_all
 
 _STATE = (f"**/{PREFIX_CHECKPOINT_DIR}-*", "**/trace_best")  # what TraceCallback keeps beside the checkpoints, too
+
+
+@runtime_checkable
+class CountsSamples(Protocol):
+    """A callback that shows how far a computation without a Trainer is."""
+
+    def counting(self, description: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Return a context that shows it; what it yields takes how many more of ``total`` samples are done."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,19 @@ class Run:
             sweep(self.folder)
 
         from_main(claimed)
+
+    @contextmanager
+    def counting(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Let the callbacks that can show how far a computation is; see `CountsSamples`."""
+        with ExitStack() as stack:
+            able = [each for each in self.callbacks if isinstance(each, CountsSamples)]
+            shown = [stack.enter_context(each.counting(description, total)) for each in able]
+
+            def count(samples: int) -> None:
+                for each in shown:
+                    each(samples)
+
+            yield count
 
     def part(self, name: str) -> "Run":
         """Return the same surroundings for one phase, with a folder of its own."""
