@@ -68,6 +68,8 @@ def test_what_shares_its_last_name_is_told_apart():
     grid = module_grid(["encoder.block.0.q", "decoder.block.0.q", "input.embed"])
     assert set(grid.rows) == {"encoder.block 0", "decoder.block 0", "input"}
     assert len(set(grid.places.values())) == 3
+    electra = module_grid(["model.embeddings_project", "model.encoder.layer.0.query", "model.encoder.layer.1.query"])
+    assert electra.rows == ("model", "0", "1")
 
 
 def test_heat_maps_hold_every_value_at_its_place(tmp_path, figures):

@@ -65,7 +65,7 @@ def module_grid(names: Sequence[str]) -> ModuleGrid:
     the paper.
     """
     parsed = [module_place(name) for name in names]
-    stems = {stem for stem, _, _ in parsed}
+    numbered = {stem for stem, index, _ in parsed if index >= 0}
     blocks = sorted({(stem, index) for stem, index, _ in parsed})
     kinds = list(dict.fromkeys(kind for _, _, kind in parsed))
     labels = kind_labels(kinds)
@@ -76,7 +76,7 @@ def module_grid(names: Sequence[str]) -> ModuleGrid:
         name: (blocks.index((stem, index)), kinds.index(kind))
         for name, (stem, index, kind) in zip(names, parsed, strict=True)
     }
-    rows = tuple(_row_label(stem, index, only=len(stems) == 1) for stem, index in blocks)
+    rows = tuple(_row_label(stem, index, only=len(numbered) == 1) for stem, index in blocks)
     return ModuleGrid(rows, tuple(labels[kind] for kind in kinds), places)
 
 
