@@ -57,6 +57,14 @@ def test_csv_has_the_bytes_of_one_frame(tmp_path: Path, name: str, rows: int, st
     assert len(list(tmp_path.iterdir())) == 2
 
 
+@pytest.mark.parametrize("rows", [1, 7, 100])
+def test_json_lines_have_the_bytes_of_one_frame(tmp_path: Path, rows: int) -> None:
+    frame = forecasts()
+    write_frame(frame, tmp_path / "whole.jsonl")
+    assert write_frames(cut(frame, rows), tmp_path / "a.jsonl") == len(frame)
+    assert content(tmp_path / "a.jsonl") == content(tmp_path / "whole.jsonl")
+
+
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
 def test_pieces_have_the_marks_of_the_source(tmp_path: Path, name: str) -> None:
     frame, marks = forecasts(start="2024-01-01", freq="h"), TextMarks(";", ",")
@@ -116,6 +124,8 @@ def test_a_failure_before_the_first_frame_makes_no_folder(tmp_path: Path) -> Non
         write_frames(failing(), tmp_path / "new" / "a.csv")
     with pytest.raises(InputError, match="found none"):
         write_frames([], tmp_path / "new" / "a.csv")
-    with pytest.raises(InputError, match=r"ending in one of \.csv, \.csv\.gz, \.tsv, \.parquet, found 'a\.json'"):
+    with pytest.raises(
+        InputError, match=r"ending in one of \.csv, \.csv\.gz, \.tsv, \.parquet, \.jsonl, found 'a\.json'"
+    ):
         write_frames([forecasts()], tmp_path / "new" / "a.json")
     assert list(tmp_path.iterdir()) == []

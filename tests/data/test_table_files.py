@@ -97,7 +97,7 @@ def test_a_failed_write_leaves_the_older_file(tmp_path):
 
 
 def test_unknown_output_suffix_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"\.json, found 'table\.txt'"):
+    with pytest.raises(InputError, match=r"\.jsonl, found 'table\.txt'"):
         write_frame(long_frame(), tmp_path / "table.txt")
 
 
@@ -107,7 +107,7 @@ def test_output_files_are_checked_before_the_work(tmp_path):
     require_table_path(tmp_path / "old.csv", overwrite=True)
     for name, message in [
         ("old.csv", "exists already"),
-        ("table.txt", r"\.json, found 'table\.txt'"),
+        ("table.txt", r"\.jsonl, found 'table\.txt'"),
         ("", "found the folder"),
         ("old.csv/table.csv", "old.csv is a file, expected a folder"),
     ]:

@@ -14,16 +14,17 @@ from pyarrow import parquet
 
 from tracetune.base.errors import InputError
 from tracetune.base.files import staged_file
+from tracetune.data.json_records import json_records
 from tracetune.data.table_files import table_kind
 from tracetune.data.text_marks import COMMAS_AND_POINTS, TextMarks
 
-PIECEWISE = ("csv", "csv.gz", "tsv", "parquet")
+PIECEWISE = ("csv", "csv.gz", "tsv", "parquet", "jsonl")
 _REWRITTEN_ROWS = 100_000
 _UNITS = ("D", "s", "ms", "us", "ns")  # how finely pandas writes moments to CSV: as finely as a column needs
 
 
 def write_frames(frames: Iterable[pd.DataFrame], path: str | Path, marks: TextMarks = COMMAS_AND_POINTS) -> int:
-    """Write frames of the same columns below each other as ``.csv``, ``.csv.gz``, ``.tsv`` or ``.parquet``.
+    """Write frames of the same columns below each other as ``.csv``, ``.csv.gz``, ``.tsv``, ``.parquet`` or ``.jsonl``.
 
     The file is there when the last frame is written, and has the text that one frame of all rows would give. Returns
     the number of rows. ``marks`` are those of text, see `TextMarks.in_file`.
@@ -38,13 +39,30 @@ def write_frames(frames: Iterable[pd.DataFrame], path: str | Path, marks: TextMa
     if first is None:
         raise InputError(f"Expected tables to write to {target}, found none.")
     rows = 0
-    with staged_file(target) as temporary:
-        file = _ParquetFile(temporary) if kind == "parquet" else _CsvFile(temporary, kind, marks.in_file(kind))
-        with closing(file):
-            for frame in chain([first], rest):
-                file.write(frame)
-                rows += len(frame)
+    with staged_file(target) as temporary, closing(_open(temporary, kind, marks)) as file:
+        for frame in chain([first], rest):
+            file.write(frame)
+            rows += len(frame)
     return rows
+
+
+def _open(path: Path, kind: str, marks: TextMarks) -> "_ParquetFile | _JsonLines | _CsvFile":
+    if kind == "parquet":
+        return _ParquetFile(path)
+    return _JsonLines(path) if kind == "jsonl" else _CsvFile(path, kind, marks.in_file(kind))
+
+
+class _JsonLines:
+    """A text file that grows by a JSON object a row."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("w", encoding="utf-8")
+
+    def write(self, frame: pd.DataFrame) -> None:
+        self._stream.writelines(f"{record}\n" for record in json_records(frame))
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 class _ParquetFile:

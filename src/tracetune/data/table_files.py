@@ -10,9 +10,10 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, argument
 from tracetune.base.files import require_place, staged_file
+from tracetune.data.json_records import json_records
 from tracetune.data.text_marks import COMMAS_AND_POINTS, TextMarks
 
-_WRITTEN = ("csv", "csv.gz", "tsv", "xlsx", "parquet", "json")
+_WRITTEN = ("csv", "csv.gz", "tsv", "xlsx", "parquet", "json", "jsonl")
 _TEXT = ("csv", "csv.gz", "tsv")
 _WRITER_OF_WORKBOOKS: Final = "openpyxl"
 _LONGEST_SHEET = 1_048_575  # rows below the header
@@ -43,7 +44,8 @@ def require_table_path(path: str | Path, overwrite: bool = False) -> None:
 
 
 def write_frame(frame: pd.DataFrame, path: str | Path, marks: TextMarks = COMMAS_AND_POINTS) -> None:
-    """Write ``frame`` as ``.csv``, ``.csv.gz``, ``.tsv``, ``.xlsx``, ``.parquet`` or ``.json`` (records).
+    """Write ``frame`` as ``.csv``, ``.csv.gz``, ``.tsv``, ``.xlsx``, ``.parquet``, ``.json`` (a list of records) or
+    ``.jsonl`` (one a line).
 
     The file is whole or absent.
 
@@ -60,7 +62,11 @@ def write_frame(frame: pd.DataFrame, path: str | Path, marks: TextMarks = COMMAS
         if kind == "parquet":
             frame.to_parquet(temporary, index=False)
         elif kind == "json":
-            frame.to_json(temporary, orient="records", date_format="iso", indent=2)
+            records = ",\n".join(f"  {record}" for record in json_records(frame))
+            temporary.write_text(f"[\n{records}\n]\n", encoding="utf-8")
+        elif kind == "jsonl":
+            with temporary.open("w", encoding="utf-8") as file:
+                file.writelines(f"{record}\n" for record in json_records(frame))
         elif kind == "xlsx":
             _write_workbook(frame, temporary, Path(path))
         else:

@@ -121,8 +121,8 @@ class DetectRun:
     """Outputs of the command, and the device that it runs on.
 
     Attributes:
-        output: file for the scores and alarms of every step: .csv, .csv.gz, .tsv, .xlsx, .parquet or .json.
-        events: file for the events: .csv, .csv.gz, .tsv, .xlsx, .parquet or .json.
+        output: file for the scores and alarms of every step: .csv, .csv.gz, .tsv, .xlsx, .parquet, .json or .jsonl.
+        events: file for the events: .csv, .csv.gz, .tsv, .xlsx, .parquet, .json or .jsonl.
         plot: file for a picture of up to six series with their scores: .png, .svg, .pdf, or .html with tables.
         device: auto, cpu or cuda.
         overwrite: replace the output files if they exist.
@@ -151,7 +151,7 @@ class EvaluateConfig:
     Attributes:
         label_column: column that says which steps are anomalous; without it that of the fit.
         window: largest window of VUS in steps; without it the dominant period of each series.
-        output: file for the metrics: .csv, .tsv, .xlsx, .parquet or .json.
+        output: file for the metrics: .csv, .tsv, .xlsx, .parquet, .json or .jsonl.
         plot: file for a picture of up to six series with their scores and labels: .png, .svg, .pdf, or .html with
             tables.
         device: auto, cpu or cuda.

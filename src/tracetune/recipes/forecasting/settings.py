@@ -96,7 +96,7 @@ class PredictRun:
     """Options of the forecast, and the outputs.
 
     Attributes:
-        output: file for the forecast: .csv, .csv.gz, .tsv, .xlsx, .parquet or .json.
+        output: file for the forecast: .csv, .csv.gz, .tsv, .xlsx, .parquet, .json or .jsonl.
         plot: file for a picture of up to six forecasts: .png, .svg, .pdf, or .html with tables.
         quantiles: quantile levels to add, e.g. --quantiles 0.1,0.9.
         recalibrate: with quantiles, also forecast from this many earlier origins of each series, and make its intervals
@@ -151,7 +151,7 @@ class EvaluateRun:
     """The part to backtest on, and the outputs.
 
     Attributes:
-        output: file for the errors of every item, in its units: .csv, .tsv, .xlsx, .parquet or .json.
+        output: file for the errors of every item, in its units: .csv, .tsv, .xlsx, .parquet, .json or .jsonl.
         plot: file for a picture of the worst items and the median one: .png, .svg, .pdf, or .html with tables.
         test_length: with a table, all targets lie in this many last steps; without it five forecast origins.
         stride: steps between forecast origins; without it about one horizon, and 1 for a known data set.

@@ -87,7 +87,7 @@ class ImputeRun:
     """Outputs of the command, and the device that it runs on.
 
     Attributes:
-        output: file for the filled table: .csv, .csv.gz, .tsv, .xlsx, .parquet or .json.
+        output: file for the filled table: .csv, .csv.gz, .tsv, .xlsx, .parquet, .json or .jsonl.
         plot: file for a picture of the up to six series with most gaps: .png, .svg, .pdf, or .html with tables.
         quantiles: quantile levels of what was filled in, e.g. --quantiles 0.1,0.9; needs a fine-tuned imputer.
         device: auto, cpu or cuda.
@@ -128,7 +128,7 @@ class EvaluateConfig:
         share: of the steps to hide.
         season: of the seasonal median; without it the frequency's.
         seed: fixes what is hidden.
-        output: file for the errors: .csv, .tsv, .xlsx, .parquet or .json.
+        output: file for the errors: .csv, .tsv, .xlsx, .parquet, .json or .jsonl.
         plot: file for a picture of up to six series, hidden and filled: .png, .svg, .pdf, or .html with the errors.
         device: auto, cpu or cuda.
         overwrite: replace the output files if they exist.

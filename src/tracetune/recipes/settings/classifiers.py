@@ -28,7 +28,7 @@ class ClassifyRun:
     """Outputs of the command, and the device that it runs on.
 
     Attributes:
-        output: file for classes and their probabilities: .csv, .csv.gz, .tsv, .xlsx, .parquet or .json.
+        output: file for classes and their probabilities: .csv, .csv.gz, .tsv, .xlsx, .parquet, .json or .jsonl.
         plot: file for a picture of the up to six series or texts it is least sure of, with what speaks for their class:
             .png, .svg, .pdf, or .html with a table.
         batch_size: series or texts per forward pass.
