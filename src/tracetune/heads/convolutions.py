@@ -24,6 +24,7 @@ TAPS = 9
 _HEAVY_TAPS = 3
 _MOST_CHANNELS = 9  # that one kernel reads
 _EXAMPLES = 32  # series whose convolutions give the thresholds
+_VALUES = 2048  # of each convolution, evenly spread over these series; their quantiles are the thresholds
 _GOLDEN = (5**0.5 - 1) / 2
 _AT_ONCE = 32  # series whose convolutions are in memory together
 _STEEPNESS = 8.0  # of the sigmoid whose gradient stands for that of the step, in deviations of the convolution
@@ -77,6 +78,7 @@ class Convolutions(nn.Module):
         first = 0
         for number, (dilation, count_here) in enumerate(self.dilations.items()):
             found = self._convolved(examples, number, dilation).transpose(0, 1).flatten(1)  # [J, B L]
+            found = found[:, :: found.shape[1] // _VALUES | 1]  # an odd step meets other places in each series
             self.deviations[number] = found.std(dim=1).clamp(min=torch.finfo(found.dtype).tiny)
             ranks = (quantiles[first : first + count_here].T * (found.shape[1] - 1)).round().long()
             self.thresholds[first : first + count_here] = found.sort(dim=1).values.gather(1, ranks).T
