@@ -2,9 +2,14 @@
 
 import gc
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from tracetune import Forecaster
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -23,3 +28,30 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def base_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a tiny foundation model."""
+    from tests.tiny import save_tiny  # tests without models need not wait for its imports
+
+    return save_tiny(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def base(base_folder: str) -> "Forecaster":
+    """The tiny foundation model as a forecaster, not tuned."""
+    from tests.tiny import HORIZON
+    from tracetune import Forecaster
+
+    return Forecaster.from_pretrained(base_folder, HORIZON, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CSV file with the series of `tests.tiny.seasonal_frame`."""
+    from tests.tiny import seasonal_frame
+
+    path = tmp_path_factory.mktemp("data") / "series.csv"
+    seasonal_frame().to_csv(path, index=False)
+    return path

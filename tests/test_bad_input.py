@@ -9,28 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.test_cli import QUICK, fails, run
+from tests.command_line import QUICK, refusal, status
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return save_tiny(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "series.csv"
-    seasonal_frame().to_csv(path, index=False)
-    return path
-
-
-@pytest.fixture(scope="module")
-def saved(base: str, table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(base_folder: str, table: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "saved"
-    arguments = ["--model", base, "--prediction-length", HORIZON, "--output", folder, *QUICK]
+    arguments = ["--model", base_folder, "--prediction-length", HORIZON, "--output", folder, *QUICK]
     with pytest.MonkeyPatch.context() as patch:
-        assert run(patch, "finetune", table, "--method", "linear_probe", *arguments) == 0
+        assert status(patch, "finetune", table, "--method", "linear_probe", *arguments) == 0
     return folder
 
 
@@ -57,7 +45,7 @@ def saved(base: str, table: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def test_numbers_out_of_range(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
-    base: str,
+    base_folder: str,
     table: Path,
     tmp_path: Path,
     command: str,
@@ -65,9 +53,9 @@ def test_numbers_out_of_range(
     message: str,
 ) -> None:
     output = tmp_path / ("run" if command == "finetune" else "out.csv")
-    arguments = ["--model", base, "--prediction-length", HORIZON, "--output", output, "--device", "cpu"]
+    arguments = ["--model", base_folder, "--prediction-length", HORIZON, "--output", output, "--device", "cpu"]
     few = ["--beta", "2"] if command == "finetune" else []
-    assert message in fails(monkeypatch, capsys, command, table, *arguments, *few, *flags)
+    assert message in refusal(monkeypatch, capsys, command, table, *arguments, *few, *flags)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -90,7 +78,7 @@ def test_values_of_another_type_in_a_config_file(
 ) -> None:
     config = tmp_path / "run.yaml"
     config.write_text(f"data: {table}\noutput: {tmp_path / 'run'}\n{line}\n")
-    assert message in fails(monkeypatch, capsys, "finetune", "--config", config)
+    assert message in refusal(monkeypatch, capsys, "finetune", "--config", config)
     assert list(tmp_path.iterdir()) == [config]
 
 
@@ -102,7 +90,7 @@ def test_outputs_below_a_file_are_refused_before_the_work(
     arguments = ["--model", "not-looked-for", "--prediction-length", 3, "--output"]
     for command, suffix in (("finetune", ""), ("predict", ".csv"), ("evaluate", ".json")):
         output = tmp_path / f"{name}{suffix}"
-        assert "expected a folder" in fails(monkeypatch, capsys, command, table, *arguments, output)
+        assert "expected a folder" in refusal(monkeypatch, capsys, command, table, *arguments, output)
 
 
 def test_output_tables_are_refused_before_the_work(
@@ -110,19 +98,19 @@ def test_output_tables_are_refused_before_the_work(
 ) -> None:
     arguments = ["--model", "not-looked-for", "--prediction-length", 3, "--output"]
     for command in ("predict", "evaluate"):
-        assert "found 'a.ods'" in fails(monkeypatch, capsys, command, table, *arguments, tmp_path / "a.ods")
-        assert "found the folder" in fails(monkeypatch, capsys, command, table, *arguments, tmp_path)
+        assert "found 'a.ods'" in refusal(monkeypatch, capsys, command, table, *arguments, tmp_path / "a.ods")
+        assert "found the folder" in refusal(monkeypatch, capsys, command, table, *arguments, tmp_path)
 
 
 def test_a_test_part_without_any_value(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, base: str, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, base_folder: str, tmp_path: Path
 ) -> None:
     frame = seasonal_frame(items=1)
     frame["target"] = np.where(np.arange(len(frame)) < 200, frame["target"], np.nan)
     frame.to_csv(tmp_path / "series.csv", index=False)
     output = tmp_path / "out.csv"
-    arguments = ["--model", base, "--prediction-length", HORIZON, "--test-length", 20, "--output", output]
-    message = fails(monkeypatch, capsys, "evaluate", tmp_path / "series.csv", *arguments)
+    arguments = ["--model", base_folder, "--prediction-length", HORIZON, "--test-length", 20, "--output", output]
+    message = refusal(monkeypatch, capsys, "evaluate", tmp_path / "series.csv", *arguments)
     assert "Every value of the test part is missing" in message
     assert "a larger --test-length" in message
     assert not output.exists()
@@ -162,19 +150,24 @@ def test_damaged_folders(
     shutil.copytree(saved, tmp_path / "run")
     spoil(tmp_path / "run")
     arguments = ["--model", tmp_path / "run", "--output", tmp_path / "out.csv"]
-    assert message in fails(monkeypatch, capsys, "predict", table, *arguments)
+    assert message in refusal(monkeypatch, capsys, "predict", table, *arguments)
     assert not (tmp_path / "out.csv").exists()
 
 
 def test_a_backbone_that_was_moved_and_one_that_was_exchanged(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, saved: Path, base: str, table: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    saved: Path,
+    base_folder: str,
+    table: Path,
+    tmp_path: Path,
 ) -> None:
     moved, other = tmp_path / "moved", tmp_path / "other"
-    shutil.copytree(base, moved)
+    shutil.copytree(base_folder, moved)
     save_tiny(other, seed=5)
     arguments = ["--model", saved, "--output", tmp_path / "out.csv"]
-    assert "the weights differ" in fails(monkeypatch, capsys, "predict", table, *arguments, "--base", other)
-    assert run(monkeypatch, "predict", table, *arguments, "--base", moved) == 0
+    assert "the weights differ" in refusal(monkeypatch, capsys, "predict", table, *arguments, "--base", other)
+    assert status(monkeypatch, "predict", table, *arguments, "--base", moved) == 0
     assert len(pd.read_csv(tmp_path / "out.csv")) == 2 * HORIZON
 
 
@@ -186,5 +179,5 @@ def test_a_full_disk_leaves_nothing(
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", full)
     arguments = ["--model", saved, "--output", tmp_path / "out.csv"]
-    assert "Free some disk space" in fails(monkeypatch, capsys, "predict", table, *arguments)
+    assert "Free some disk space" in refusal(monkeypatch, capsys, "predict", table, *arguments)
     assert list(tmp_path.iterdir()) == []

@@ -2,14 +2,14 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.tiny import HORIZON, save_tiny, seasonal_frame
+from tests.command_line import QUICK, refusal, status
+from tests.tiny import HORIZON, seasonal_frame
 from tracetune import FitConfig, HeadConfig, InputError
 from tracetune.base.config import settings
 from tracetune.cli import app as cli
@@ -17,41 +17,13 @@ from tracetune.heads.config import FORECASTING_HEAD
 from tracetune.recipes.fit_settings import fit_config as fit_settings
 from tracetune.recipes.forecasting.settings import FinetuneConfig
 
-QUICK = ["--head-epochs", "1", "--num-train-epochs", "1", "--max-steps", "3", "--beta", "2", "--device", "cpu"]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return save_tiny(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "series.csv"
-    seasonal_frame().to_csv(path, index=False)
-    return path
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    """Exit status of ``tracetune ARGUMENTS`` in this process."""
-    monkeypatch.setattr(sys, "argv", ["tracetune", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stopped:
-        cli.main()
-    return int(stopped.value.code or 0)
-
-
-def fails(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *arguments: object) -> str:
-    """Standard error of a command that must end with status 2."""
-    assert run(monkeypatch, *arguments) == 2
-    return " ".join(capsys.readouterr().err.split())
-
 
 def test_finetune_predict_evaluate(
-    monkeypatch: pytest.MonkeyPatch, base: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    monkeypatch: pytest.MonkeyPatch, base_folder: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     folder, forecast, scores = tmp_path / "run", tmp_path / "forecast.parquet", tmp_path / "scores.json"
-    arguments = ["--model", base, "--prediction-length", HORIZON, "--output", folder, *QUICK]
-    assert run(monkeypatch, "finetune", table, *arguments) == 0
+    arguments = ["--model", base_folder, "--prediction-length", HORIZON, "--output", folder, *QUICK]
+    assert status(monkeypatch, "finetune", table, *arguments) == 0
     printed = capsys.readouterr().out
     assert f"  tracetune predict {table} --model {folder} --output forecast.csv --plot forecast.png" in printed
     assert "2 of 2 series train" in printed
@@ -61,31 +33,31 @@ def test_finetune_predict_evaluate(
     assert (folder / "training_head.png").is_file()
 
     quantiles = ["--quantiles", "0.1", "--quantiles", "0.9"]
-    assert run(monkeypatch, "predict", table, "--model", folder, "--output", forecast, *quantiles) == 0
+    assert status(monkeypatch, "predict", table, "--model", folder, "--output", forecast, *quantiles) == 0
     predicted = pd.read_parquet(forecast)
     assert len(predicted) == 2 * HORIZON
     assert np.isfinite(predicted[["predictions", "0.1", "0.9"]]).all().all()
 
     plot = tmp_path / "worst.png"
-    assert run(monkeypatch, "evaluate", table, "--model", folder, "--output", scores, "--plot", plot) == 0
+    assert status(monkeypatch, "evaluate", table, "--model", folder, "--output", scores, "--plot", plot) == 0
     items = pd.read_json(scores)
     assert list(items["forecaster"]) == ["model", "repeat last", "seasonal naive (24)"] * 2
     assert list(items["item_id"]) == ["item0"] * 3 + ["item1"] * 3
     assert plot.is_file()
     page = tmp_path / "worst.html"
-    assert run(monkeypatch, "evaluate", table, "--model", folder, "--plot", page) == 0
+    assert status(monkeypatch, "evaluate", table, "--model", folder, "--plot", page) == 0
     assert "<h2>By item</h2>" in page.read_text() and "<svg" in page.read_text()
 
 
 def test_trace_is_the_default_method_and_importance_reads_what_it_wrote(
-    monkeypatch: pytest.MonkeyPatch, base: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+    monkeypatch: pytest.MonkeyPatch, base_folder: str, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     folder, output = tmp_path / "run", tmp_path / "importance"
-    arguments = ["--model", base, "--prediction-length", HORIZON, "--output", folder, *QUICK]
+    arguments = ["--model", base_folder, "--prediction-length", HORIZON, "--output", folder, *QUICK]
     # a head that has hardly trained leaves the adapters something to gain
     arguments += ["--head-start", "gradient", "--head-tokens", "context", "--max-steps", 12, "--learning-rate", 0.01]
     arguments += ["--keep", 5, "--interval", 2, "--warmup-steps", 0.2, "--guard-margin", 0]
-    assert run(monkeypatch, "finetune", table, *arguments) == 0
+    assert status(monkeypatch, "finetune", table, *arguments) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "trace comes out." in printed
     assert "TRACE kept 5 of 14 modules" in printed
@@ -97,7 +69,7 @@ def test_trace_is_the_default_method_and_importance_reads_what_it_wrote(
     assert (selection["keep"], selection["interval"], selection["warmup_steps"]) == (5, 2, 0.2)
 
     arguments = ["--model", folder, "--output", output, "--scores", "gated_dsic", "--scores", "adalora"]
-    assert run(monkeypatch, "importance", table, *arguments, "--samples", 16, "--shapley-pairs", 1) == 0
+    assert status(monkeypatch, "importance", table, *arguments, "--samples", 16, "--shapley-pairs", 1) == 0
     assert list(pd.read_csv(output / "agreement.csv")["score"]) == ["gated_dsic", "adalora"]
     assert {path.name for path in output.iterdir()} >= {"scores.csv", "importance.json", "heatmap.png", "history.png"}
 
@@ -121,7 +93,7 @@ def taken_by_finetune(monkeypatch: pytest.MonkeyPatch, *flags: str) -> FinetuneC
     """The configuration that the command line makes of flags."""
     taken: list[FinetuneConfig] = []
     monkeypatch.setattr("tracetune.recipes.forecasting.finetune.finetune", taken.append)
-    assert run(monkeypatch, "finetune", "--dataset", "ETTh1", "--output", "x", *flags) == 0
+    assert status(monkeypatch, "finetune", "--dataset", "ETTh1", "--output", "x", *flags) == 0
     return taken[0]
 
 
@@ -161,15 +133,17 @@ def test_memory_and_epochs_hold_for_both_phases(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_config_files_and_flags_have_the_same_names(
-    monkeypatch: pytest.MonkeyPatch, base: str, table: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, base_folder: str, table: Path, tmp_path: Path
 ) -> None:
     config = tmp_path / "run.yaml"
     config.write_text(
-        f"data: {table}\nmodel: {base}\nprediction_length: 5\nmethod: linear_probe\nhead_epochs: 1\nbeta: 2\n"
+        f"data: {table}\nmodel: {base_folder}\nprediction_length: 5\nmethod: linear_probe\nhead_epochs: 1\nbeta: 2\n"
     )
-    assert run(monkeypatch, "finetune", "--config", config, "--output", tmp_path / "run", "--prediction-length", 7) == 0
+    assert (
+        status(monkeypatch, "finetune", "--config", config, "--output", tmp_path / "run", "--prediction-length", 7) == 0
+    )
     forecast = tmp_path / "forecast.csv"
-    assert run(monkeypatch, "predict", table, "--model", tmp_path / "run", "--output", forecast) == 0
+    assert status(monkeypatch, "predict", table, "--model", tmp_path / "run", "--output", forecast) == 0
     assert len(pd.read_csv(forecast)) == 2 * 7
 
 
@@ -177,7 +151,7 @@ def test_unknown_keys_in_a_config_file_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
 ) -> None:
     (tmp_path / "run.yaml").write_text("metod: lora\n")
-    message = fails(monkeypatch, capsys, "finetune", "--config", tmp_path / "run.yaml")
+    message = refusal(monkeypatch, capsys, "finetune", "--config", tmp_path / "run.yaml")
     assert "Unknown setting 'metod'. Did you mean 'method'" in message
 
 
@@ -212,16 +186,16 @@ def test_unknown_keys_in_a_config_file_are_refused(
 def test_wrong_flags_leave_no_folder(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
-    base: str,
+    base_folder: str,
     table: Path,
     tmp_path: Path,
     flags: list[str],
     message: str,
 ) -> None:
-    defaults = {"--model": base, "--prediction-length": str(HORIZON), "--beta": "2", "--device": "cpu"}
+    defaults = {"--model": base_folder, "--prediction-length": str(HORIZON), "--beta": "2", "--device": "cpu"}
     defaults.update(zip(flags[::2], flags[1::2], strict=True))
     arguments = [part for pair in defaults.items() for part in pair]
-    assert message in fails(monkeypatch, capsys, "finetune", table, *arguments, "--output", tmp_path / "run")
+    assert message in refusal(monkeypatch, capsys, "finetune", table, *arguments, "--output", tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -241,52 +215,52 @@ def test_wrong_flags_leave_no_folder(
 def test_unusable_tables_are_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture,
-    base: str,
+    base_folder: str,
     tmp_path: Path,
     spoil: object,
     message: str,
 ) -> None:
     table, folder = tmp_path / "series.csv", tmp_path / "run"
     spoil(seasonal_frame()).to_csv(table, index=False)
-    arguments = ["--model", base, "--prediction-length", HORIZON, "--output", folder, *QUICK]
-    assert message in fails(monkeypatch, capsys, "finetune", table, *arguments)
+    arguments = ["--model", base_folder, "--prediction-length", HORIZON, "--output", folder, *QUICK]
+    assert message in refusal(monkeypatch, capsys, "finetune", table, *arguments)
     assert not folder.exists()
 
 
 def test_files_that_are_not_there_or_not_empty(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, base: str, table: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, base_folder: str, table: Path, tmp_path: Path
 ) -> None:
-    assert "there is no such file" in fails(monkeypatch, capsys, "finetune", "no.csv", "--output", tmp_path / "run")
+    assert "there is no such file" in refusal(monkeypatch, capsys, "finetune", "no.csv", "--output", tmp_path / "run")
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "mine").touch()
-    assert "is not empty" in fails(monkeypatch, capsys, "finetune", table, "--output", tmp_path / "used")
-    assert "Expected --output" in fails(monkeypatch, capsys, "finetune", table)
-    arguments = ["--model", base, "--prediction-length", 3, "--output", tmp_path / "used" / "mine"]
-    assert "exists already" in fails(monkeypatch, capsys, "predict", table, *arguments)
+    assert "is not empty" in refusal(monkeypatch, capsys, "finetune", table, "--output", tmp_path / "used")
+    assert "Expected --output" in refusal(monkeypatch, capsys, "finetune", table)
+    arguments = ["--model", base_folder, "--prediction-length", 3, "--output", tmp_path / "used" / "mine"]
+    assert "exists already" in refusal(monkeypatch, capsys, "predict", table, *arguments)
 
 
 def test_damaged_models_are_refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, base: str, table: Path, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, base_folder: str, table: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
-    arguments = ["--model", base, "--prediction-length", HORIZON, "--output", folder, *QUICK]
-    assert run(monkeypatch, "finetune", table, *arguments) == 0
+    arguments = ["--model", base_folder, "--prediction-length", HORIZON, "--output", folder, *QUICK]
+    assert status(monkeypatch, "finetune", table, *arguments) == 0
     capsys.readouterr()
     wrong = ["--model", folder, "--output", tmp_path / "forecast.csv", "--prediction-length", 5]
-    assert "fine-tuned for --prediction-length 12" in fails(monkeypatch, capsys, "predict", table, *wrong)
+    assert "fine-tuned for --prediction-length 12" in refusal(monkeypatch, capsys, "predict", table, *wrong)
     weights = folder / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:200])
-    message = fails(monkeypatch, capsys, "predict", table, "--model", folder, "--output", tmp_path / "forecast.csv")
+    message = refusal(monkeypatch, capsys, "predict", table, "--model", folder, "--output", tmp_path / "forecast.csv")
     assert "damaged or truncated" in message
     assert not (tmp_path / "forecast.csv").exists()
 
 
 def test_models_and_data_sets_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    assert run(monkeypatch, "models") == 0
+    assert status(monkeypatch, "models") == 0
     assert "tracetune/tiny" in capsys.readouterr().out
-    assert run(monkeypatch, "datasets", "--kind", "long") == 0
+    assert status(monkeypatch, "datasets", "--kind", "long") == 0
     assert "ETTh1" in capsys.readouterr().out
-    assert "Did you mean" in fails(monkeypatch, capsys, "datasets", "--kind", "longer")
+    assert "Did you mean" in refusal(monkeypatch, capsys, "datasets", "--kind", "longer")
 
 
 def test_a_full_disk_is_wrong_use_and_other_failures_are_not(
@@ -299,9 +273,9 @@ def test_a_full_disk_is_wrong_use_and_other_failures_are_not(
         raise RuntimeError("bug")
 
     monkeypatch.setattr(cli, "app", full)
-    assert "Free some disk space" in fails(monkeypatch, capsys)
+    assert "Free some disk space" in refusal(monkeypatch, capsys)
     monkeypatch.setattr(cli, "app", broken)
-    assert run(monkeypatch) == 1
+    assert status(monkeypatch) == 1
     assert "RuntimeError: bug" in capsys.readouterr().err
 
 
@@ -325,19 +299,19 @@ def test_every_flag_is_explained(command: str, task: str) -> None:
 def test_unknown_flags_name_the_nearest(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, command: str, flag: str, message: str
 ) -> None:
-    assert message in fails(monkeypatch, capsys, command, "x.csv", flag, "3")
+    assert message in refusal(monkeypatch, capsys, command, "x.csv", flag, "3")
 
 
 def test_unknown_commands_name_the_nearest(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    assert "Unknown command 'fintune'. Did you mean 'finetune'?" in fails(monkeypatch, capsys, "fintune", "x.csv")
+    assert "Unknown command 'fintune'. Did you mean 'finetune'?" in refusal(monkeypatch, capsys, "fintune", "x.csv")
 
 
 @pytest.mark.parametrize("size", ["1e20", "100000000000000000000", "-3", "0", "many"])
 def test_sizes_that_are_none_are_refused(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, table: Path, base: str, size: str
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, table: Path, base_folder: str, size: str
 ) -> None:
-    arguments = ["--model", base, "--prediction-length", 3, "--output", "never.csv"]
-    message = fails(monkeypatch, capsys, "predict", table, *arguments, "--batch-size", size)
+    arguments = ["--model", base_folder, "--prediction-length", 3, "--output", "never.csv"]
+    message = refusal(monkeypatch, capsys, "predict", table, *arguments, "--batch-size", size)
     assert re.search(r"batch[-_]size", message)
 
 
@@ -347,5 +321,5 @@ def test_what_begins_is_said_first(
     monkeypatch.setattr("tracetune.recipes.forecasting.predict.predict", lambda config: print("recipe runs"))
     monkeypatch.chdir(tmp_path)
     Path("sales.csv").touch()
-    assert run(monkeypatch, "predict", "sales.csv") == 0
+    assert status(monkeypatch, "predict", "sales.csv") == 0
     assert capsys.readouterr().out.splitlines() == ["Reading sales.csv ...", "recipe runs"]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.base.no_numbers import NO_NUMBERS
 from tracetune.base.errors import InputError
 from tracetune.base.plain_numbers import plain_number
 from tracetune.data.reading.numbers import as_numbers
@@ -15,7 +16,6 @@ from tracetune.data.reading.raw import RawTable
 from tracetune.estimators.labelled import class_numbers
 from tracetune.estimators.series_arrays import numbers_of
 
-NO_NUMBERS = ("1_000", "1e5_0", "0x10", "１２", "٣", "1e999", "1d5", "++1")
 ONLY_PYTHON = ("1_000", "1e5_0", "１２", "٣", "1e999", "infinity", "nan", "-inf", "1\u00a0")
 
 

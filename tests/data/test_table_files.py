@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.data.reading.test_read import long_frame
+from tests.data.reading.frames import long_frame
 from tracetune.base.errors import InputError
 from tracetune.data import table_files
 from tracetune.data.reading.read import panel_from_frame

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.base.test_plain_numbers import NO_NUMBERS
+from tests.base.no_numbers import NO_NUMBERS
 from tracetune.base.errors import InputError
 from tracetune.data.ts_files import read_ts
 

@@ -26,11 +26,6 @@ def quick(method: str, **options: object) -> FitConfig:
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Forecaster:
-    return Forecaster.from_pretrained(save_tiny(tmp_path_factory.mktemp("base")), HORIZON, device="cpu")
-
-
-@pytest.fixture(scope="module")
 def tuned(base: Forecaster) -> Forecaster:
     """LoRA with weights far from where they started, so that merging and saving have something to keep."""
     tuned = base.fit(FRAME, config=quick("lora", start="zero-shot"))

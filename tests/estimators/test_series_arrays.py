@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.tiny import save_tiny
 from tracetune import AnomalyDetector, Classifier, Forecaster, InputError
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.estimators.anomaly.frames import panel_of, require_channels
@@ -18,14 +17,13 @@ TIME_FIRST = np.random.default_rng(0).normal(size=(300, 3))
 TURNED = r"found \[300, 3\]: 300 channels of 3 steps.*array\.T.*swapaxes\(1, 2\).*give a table"
 
 
-def test_time_first_is_refused_by_every_estimator(tmp_path_factory: pytest.TempPathFactory) -> None:
-    base = save_tiny(tmp_path_factory.mktemp("base"))
+def test_time_first_is_refused_by_every_estimator(base_folder: str) -> None:
     labels = ["a", "b"] * 2
     with pytest.raises(InputError, match=TURNED):
-        AnomalyDetector.from_pretrained(base, device="cpu").fit(TIME_FIRST)
+        AnomalyDetector.from_pretrained(base_folder, device="cpu").fit(TIME_FIRST)
     with pytest.raises(InputError, match=TURNED):
-        Classifier.from_pretrained(base, device="cpu").fit(np.stack([TIME_FIRST] * 4), labels)
-    forecaster = Forecaster.from_pretrained(base, 4, device="cpu")
+        Classifier.from_pretrained(base_folder, device="cpu").fit(np.stack([TIME_FIRST] * 4), labels)
+    forecaster = Forecaster.from_pretrained(base_folder, 4, device="cpu")
     for values in ([TIME_FIRST], np.stack([TIME_FIRST] * 2), iter([TIME_FIRST])):
         with pytest.raises(InputError, match=TURNED):
             next(forecaster.predict_arrays(values))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tasks.classification.test_model import CHANNELS, CLASSES, waves
+from tests.tasks.classification.series import CHANNELS, CLASSES, waves
 from tests.tiny import CONTEXT, tiny_backbone
 from tracetune.backbones.loading import weights_digest
 from tracetune.estimators.class_logits import class_logits

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import TrainerCallback
 
-from tests.tiny import HORIZON, save_tiny, seasonal_frame
+from tests.tiny import HORIZON, seasonal_frame
 from tracetune import AdaLora, FitConfig, Forecaster, ForecastModel, HeadConfig, InputError, Trace, TrainingConfig
 from tracetune.adapters.adalora import AdaLoraOptions
 from tracetune.data.batch_source import spread_sample
@@ -43,16 +43,6 @@ def quick(method: Method | str = "trace", **options: Any) -> FitConfig:
     defaults = {**head, "training": training}
     chosen = Trace(SELECTION) if method == "trace" else method
     return FitConfig(**{"method": chosen, "head_training": head_training, **defaults, **options})
-
-
-@pytest.fixture(scope="module")
-def base_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return save_tiny(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
-def base(base_folder: str) -> Forecaster:
-    return Forecaster.from_pretrained(base_folder, HORIZON, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.tiny import HORIZON, save_tiny, seasonal_frame
+from tests.tiny import HORIZON, seasonal_frame
 from tracetune import FitConfig, Forecaster, HeadConfig, TrainingConfig
 from tracetune.fitting.interpolation import head_path
 from tracetune.tasks.forecasting.model import Forecasting
@@ -17,11 +17,6 @@ CONFIG = FitConfig(
     method="linear_probe", head=HeadConfig("projection", beta=2), head_training=TRAINING, training=TRAINING
 )
 QUICK = replace(CONFIG, train_stride=5, validation_windows=60)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Forecaster:
-    return Forecaster.from_pretrained(save_tiny(tmp_path_factory.mktemp("base")), HORIZON, device="cpu")
 
 
 def test_tuning_again_goes_back_to_the_first_tuning(base: Forecaster) -> None:

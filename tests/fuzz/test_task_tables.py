@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.fuzz.test_tables import damaged, mutated_bytes, no_hang
-from tests.fuzz.test_task_folders import NAMES, SERIES, TABLE, TEXTS, WAVE, settings
+from tests.fuzz.damaged_bytes import damaged, mutated_bytes, no_hang
+from tests.fuzz.small_tasks import NAMES, SERIES, TABLE, TEXTS, WAVE, settings
 from tests.tiny import save_tiny
 from tests.tiny_text import reviews, save_tiny_text
 from tracetune import AnomalyDetector, Classifier, Imputer, InputError, TextClassifier

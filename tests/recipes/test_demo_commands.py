@@ -7,10 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tests.command_line import run
 from tests.tiny import save_tiny
 from tests.tiny_text import save_tiny_text
-from tracetune.cli.app import build_command
-from tracetune.cli.task_choice import chosen_task
 from tracetune.recipes.anomaly import demo as anomaly
 from tracetune.recipes.anomaly.settings import DemoConfig as AnomalyDemo
 from tracetune.recipes.classification import demo as classification
@@ -44,13 +43,13 @@ def commands(printed: str) -> list[list[str]]:
     return [shlex.split(line) for line in printed.splitlines() if line.startswith("  tracetune ")]
 
 
-def run(words: list[str]) -> None:
+def run_quickly(words: list[str]) -> None:
     name, *flags = words
     trains_first = name == "importance" and "base" in flags
     untuned = name == "finetune" and "anomaly" in flags  # no method, no steps
     quick = [] if untuned else QUICK.get(name, [])
     flags = [*flags, *quick, *(["--max-steps", "2"] if trains_first else [])]
-    build_command(name, chosen_task(name, flags)).main(flags, standalone_mode=False)
+    run(shlex.join([name, *flags]))
 
 
 def check(printed: str, table: str) -> list[list[str]]:
@@ -58,7 +57,7 @@ def check(printed: str, table: str) -> list[list[str]]:
     found = commands(printed)
     shutil.copy(table, "table.csv")
     for _, *words in found:
-        run(words)
+        run_quickly(words)
     assert [words[1] for words in found][1:4] == ["evaluate", "importance", "finetune"]
     assert Path("demo/importance/heatmap.png").is_file()
     return found

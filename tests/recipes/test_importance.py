@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from tests.tiny import HORIZON, save_tiny, seasonal_frame
+from tests.tiny import HORIZON, seasonal_frame
 from tracetune import FitConfig, Forecaster, HeadConfig, InputError, Trace, TrainingConfig
 from tracetune.base.config import from_mapping
 from tracetune.cli.app import config_of
@@ -23,19 +23,7 @@ from tracetune.selection.config import SelectionConfig
 from tracetune.selection.scores import SCORES
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return save_tiny(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("data") / "series.csv"
-    seasonal_frame().to_csv(path, index=False)
-    return str(path)
-
-
-def fine_tuned(base: str, folder: Path, method: str) -> str:
+def fine_tuned(base_folder: str, folder: Path, method: str) -> str:
     training = TrainingConfig(max_steps=12, batch_size=16, evaluations=4, learning_rate=1e-2)
     config = FitConfig(
         method=Trace(SelectionConfig(keep=4)) if method == "trace" else method,
@@ -46,24 +34,24 @@ def fine_tuned(base: str, folder: Path, method: str) -> str:
         guard_margin=0.0,
         shrink="none",
     )
-    tuned = Forecaster.from_pretrained(base, HORIZON, device="cpu").fit(seasonal_frame(), config=config)
+    tuned = Forecaster.from_pretrained(base_folder, HORIZON, device="cpu").fit(seasonal_frame(), config=config)
     assert tuned.trace["winner"] == ("head" if method == "linear_probe" else method)
     tuned.save_pretrained(folder)
     return str(folder)
 
 
 @pytest.fixture(scope="module")
-def traced(base: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    return fine_tuned(base, tmp_path_factory.mktemp("traced") / "run", "trace")
+def traced(base_folder: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fine_tuned(base_folder, tmp_path_factory.mktemp("traced") / "run", "trace")
 
 
-def config(table: str, output: Path, model: str, **options: Any) -> ImportanceConfig:
+def config(table: Path, output: Path, model: str, **options: Any) -> ImportanceConfig:
     defaults = {"samples": 24, "batch_size": 12, "beta": 2, "head_epochs": 1.0, "max_steps": 4, "device": "cpu"}
-    given = {"data": table, "output": str(output), "model": model, **defaults, **options}
+    given = {"data": str(table), "output": str(output), "model": model, **defaults, **options}
     return from_mapping(ImportanceConfig, given)
 
 
-def test_a_fine_tuned_folder_with_the_exact_shapley_values_beside(traced: str, table: str, tmp_path: Path) -> None:
+def test_a_fine_tuned_folder_with_the_exact_shapley_values_beside(traced: str, table: Path, tmp_path: Path) -> None:
     found = importance(config(table, tmp_path / "out", traced, shapley_pairs=1))
     written = json.loads((tmp_path / "out" / "importance.json").read_text())
     kept = json.loads((Path(traced) / "trace.json").read_text())["selection"]["kept"]
@@ -90,12 +78,14 @@ def test_a_fine_tuned_folder_with_the_exact_shapley_values_beside(traced: str, t
             assert min(picture.size) > 200
 
 
-def test_gated_dsic_agrees_with_shapley_on_a_model_that_was_trained_here(base: str, table: str, tmp_path: Path) -> None:
+def test_gated_dsic_agrees_with_shapley_on_a_model_that_was_trained_here(
+    base_folder: str, table: Path, tmp_path: Path
+) -> None:
     options = {"shapley_pairs": 6, "max_steps": 40, "learning_rate": 1e-2, "samples": 96, "context": "shapley"}
     options["batch_size"] = 48  # 256 sets of open modules are read, batch by batch
     importance(
         config(
-            table, tmp_path / "out", base, scores=("gated_dsic", "random"), prediction_length=HORIZON,
+            table, tmp_path / "out", base_folder, scores=("gated_dsic", "random"), prediction_length=HORIZON,
             target_modules=("*.block.1.*", "*.block.0.*.q"), **options,
         )
     )  # fmt: skip
@@ -107,7 +97,7 @@ def test_gated_dsic_agrees_with_shapley_on_a_model_that_was_trained_here(base: s
 
 
 def test_an_interrupted_run_goes_on_with_its_shapley_values(
-    base: str, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    base_folder: str, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"scores": ("gated_dsic",), "prediction_length": HORIZON}  # 14 modules: sampled, not exact
 
@@ -117,23 +107,23 @@ def test_an_interrupted_run_goes_on_with_its_shapley_values(
     def killed(*arguments: Any, **options: Any) -> None:
         raise Killed
 
-    whole = importance(config(table, tmp_path / "whole", base, shapley_pairs=2, **options))
+    whole = importance(config(table, tmp_path / "whole", base_folder, shapley_pairs=2, **options))
     with monkeypatch.context() as patch:
         patch.setattr("tracetune.estimators.module_importance.track", killed)
         with pytest.raises(Killed):
-            importance(config(table, tmp_path / "cut", base, shapley_pairs=1, **options))
+            importance(config(table, tmp_path / "cut", base_folder, shapley_pairs=1, **options))
     assert {path.name for path in (tmp_path / "cut.unfinished").iterdir()} == {STATE_FILE, "run.json"}
     first = json.loads((tmp_path / "cut.unfinished" / STATE_FILE).read_text())["gains"]
     with pytest.raises(InputError, match=r"another run: .*seed 0 there, 7 here"):
-        importance(config(table, tmp_path / "cut", base, shapley_pairs=2, **options, seed=7))
-    resumed = importance(config(table, tmp_path / "cut", base, shapley_pairs=2, **options))
+        importance(config(table, tmp_path / "cut", base_folder, shapley_pairs=2, **options, seed=7))
+    resumed = importance(config(table, tmp_path / "cut", base_folder, shapley_pairs=2, **options))
     assert not (tmp_path / "cut.unfinished").exists()
     assert json.loads((tmp_path / "cut" / STATE_FILE).read_text())["gains"][:1] == first
     for one, other in zip(whole, resumed, strict=True):
         np.testing.assert_array_equal(one.scores, other.scores)
 
 
-def test_without_shapley_there_is_no_agreement(traced: str, table: str, tmp_path: Path) -> None:
+def test_without_shapley_there_is_no_agreement(traced: str, table: Path, tmp_path: Path) -> None:
     found = importance(config(table, tmp_path / "out", traced, scores=("magnitude",)))
     assert [each.method for each in found] == ["magnitude"]
     assert not (tmp_path / "out" / "agreement.csv").exists()
@@ -141,21 +131,21 @@ def test_without_shapley_there_is_no_agreement(traced: str, table: str, tmp_path
 
 
 @pytest.mark.parametrize("method", ["linear_probe", "adalora"])
-def test_a_model_without_lora_modules_is_refused(base: str, table: str, tmp_path: Path, method: str) -> None:
-    folder = fine_tuned(base, tmp_path / "run", method)
+def test_a_model_without_lora_modules_is_refused(base_folder: str, table: Path, tmp_path: Path, method: str) -> None:
+    folder = fine_tuned(base_folder, tmp_path / "run", method)
     with pytest.raises(InputError, match=f"Expected LoRA modules .* found none.*method '{method}'"):
         importance(config(table, tmp_path / "out", folder))
     assert not (tmp_path / "out").exists()
 
 
-def test_wrong_use_is_explained(base: str, traced: str, table: str, tmp_path: Path) -> None:
+def test_wrong_use_is_explained(base_folder: str, traced: str, table: Path, tmp_path: Path) -> None:
     short = tmp_path / "short.csv"
     seasonal_frame(length=20).to_csv(short, index=False)
     with pytest.raises(InputError, match="No series is long enough for training and validation"):
         importance(config(str(short), tmp_path / "out", traced))
     with pytest.raises(InputError, match="at least 3 LoRA modules to compare rankings of, found 2"):
         options = {"target_modules": ("*.q",), "shapley_pairs": 1, "prediction_length": HORIZON}
-        importance(config(table, tmp_path / "out", base, **options))
+        importance(config(table, tmp_path / "out", base_folder, **options))
     assert not (tmp_path / "out").exists()
     (tmp_path / "used").mkdir()
     (tmp_path / "used" / "mine").touch()
@@ -174,7 +164,7 @@ def test_wrong_use_is_explained(base: str, traced: str, table: str, tmp_path: Pa
         ({"output": None}, "Expected --output"),
     ],
 )
-def test_unusable_configurations_are_refused(table: str, options: dict[str, Any], message: str) -> None:
+def test_unusable_configurations_are_refused(table: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         importance(from_mapping(ImportanceConfig, {"data": table, "output": "out", **options}))
 
@@ -201,13 +191,13 @@ def table_of_task(task: str, path: Path) -> str:
 
 
 @pytest.mark.parametrize("task", MORE)
-def test_every_task_has_its_importance(task: str, base: str, tmp_path: Path) -> None:
+def test_every_task_has_its_importance(task: str, base_folder: str, tmp_path: Path) -> None:
     assert COMMANDS["importance"].variants[task].recipe == f"{task}.importance:importance"
     settings, recipe = config_of("importance", task), importlib.import_module(f"tracetune.recipes.{task}.importance")
     given = {"scores": ("gated_dsic", "magnitude"), "samples": 4, "batch_size": 4, "max_steps": 1, "device": "cpu"}
     data = table_of_task(task, tmp_path / "table.csv")
     output = tmp_path / "out"
-    values = {"data": data, "model": base, "output": str(output), **given, **MORE[task]}
+    values = {"data": data, "model": base_folder, "output": str(output), **given, **MORE[task]}
     found = recipe.importance(from_mapping(settings, values))
     assert [each.method for each in found] == ["gated_dsic", "magnitude"]
     written = json.loads((output / "importance.json").read_text())

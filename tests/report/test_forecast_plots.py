@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from tests.report.svg import texts
 from tracetune.base.errors import InputError
 from tracetune.report.figures import require_picture_path
 from tracetune.report.forecast_plots import (
@@ -31,11 +32,6 @@ def panel(title: str = "a", **changed: Any) -> ForecastPanel:
         "forecast": VALUES[30:],
     }
     return ForecastPanel(title, **{**given, **changed})
-
-
-def texts(path: Path) -> list[str]:
-    """Texts of an SVG that matplotlib wrote; it notes each one in a comment."""
-    return [text.strip() for text in re.findall(r"<!--(.*?)-->", path.read_text())]
 
 
 def lines(path: Path, colour: str) -> list[str]:

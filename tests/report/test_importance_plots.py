@@ -1,12 +1,11 @@
 """Pictures of selection: every module at its place, colours that mean what they say."""
 
-import re
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from tests.report.svg import texts
 from tests.tiny import tiny_forecast_model
 from tracetune.adapters.lora import target_layers
 from tracetune.base.errors import InputError
@@ -33,11 +32,6 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
     monkeypatch.setattr(importance_plots, "Figure", Kept)
     return drawn
-
-
-def texts(path):
-    """Texts of an SVG that matplotlib wrote; it notes each one in a comment."""
-    return [text.strip() for text in re.findall(r"<!--(.*?)-->", path.read_text())]
 
 
 def test_t5_layers_have_the_columns_of_the_paper():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.report.test_forecast_plots import texts
+from tests.report.svg import texts
 from tracetune.base.errors import InputError
 from tracetune.report.training_plots import plot_training
 

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import Trainer, TrainerCallback
 
 from tests.tiny import tiny_forecast_model
-from tests.training.test_trainer import windows
+from tests.training.random_windows import windows
 from tests.training.trace_runs import CallAt, Crash, crash, same, weights
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
 from tracetune.adapters.lora import LoraOptions, trained_head

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback
 
 from tests.tiny import tiny_forecast_model
-from tests.training.test_trainer import CONFIG, windows
+from tests.training.random_windows import CONFIG, windows
 from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.base.seeds import seed_everything
 from tracetune.training.checkpoints import MANIFEST_FILE, last_checkpoint, train

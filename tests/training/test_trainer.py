@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-import torch
 from torch import Tensor, nn
 from transformers import Trainer
 from transformers.trainer_callback import DefaultFlowCallback
 
-from tests.tiny import HORIZON, tiny_forecast_model
+from tests.tiny import tiny_forecast_model
+from tests.training.random_windows import CONFIG, windows
 from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
 from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
@@ -19,22 +19,6 @@ from tracetune.training.config import TrainingConfig
 from tracetune.training.feature_cache import CachedBatches
 from tracetune.training.run import Run
 from tracetune.training.trainer import TrainedModule, build_trainer, parameter_groups
-
-CONFIG = TrainingConfig(max_steps=12, batch_size=8, evaluations=4, learning_rate=3e-3, early_stopping_patience=9)
-
-
-def windows(count: int = 40, seed: int = 0) -> CachedBatches:
-    generator = torch.Generator().manual_seed(seed)
-    series = torch.randn(count, 1, 64 + HORIZON, generator=generator).cumsum(-1)
-    past, future = series[..., :64], series[..., 64:]
-    return CachedBatches(
-        {
-            "past_values": past,
-            "input_mask": torch.ones_like(past),
-            "future_values": future,
-            "future_mask": torch.ones_like(future),
-        }
-    )
 
 
 def trainer_in(

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.base.test_plain_numbers import NO_NUMBERS
-from tests.data.reading.test_read import long_frame
+from tests.base.no_numbers import NO_NUMBERS
+from tests.data.reading.frames import long_frame
 from tracetune.base.errors import InputError
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import read_table

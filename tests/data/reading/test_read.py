@@ -5,18 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.data.reading.frames import long_frame
 from tracetune.base.errors import InputError
 from tracetune.data.forecast_frame import frame_from_forecasts
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import panel_from_frame, read_table
 from tracetune.data.splits import Scaler
 from tracetune.data.windows import Windows
-
-
-def long_frame(item="a", start="2024-01-01", steps=6, freq="h", **columns):
-    moments = pd.date_range(start, periods=steps, freq=freq)
-    return pd.DataFrame({"item_id": item, "timestamp": moments, "target": np.arange(steps) + 1.0} | columns)
-
 
 # Layouts
 

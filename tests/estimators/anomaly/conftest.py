@@ -3,13 +3,12 @@
 import pytest
 
 from tests.estimators.anomaly.series import normal
-from tests.tiny import save_tiny
 from tracetune import AnomalyDetector
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> AnomalyDetector:
-    return AnomalyDetector.from_pretrained(save_tiny(tmp_path_factory.mktemp("base")), device="cpu")
+def base(base_folder: str) -> AnomalyDetector:
+    return AnomalyDetector.from_pretrained(base_folder, device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from torch import nn
 
-from tests.tiny import save_tiny
 from tracetune import Classifier, FitConfig, InputError, Trace, TrainingConfig
 from tracetune.backbones.any_module import wrap_module
 from tracetune.estimators.classification.record import ClassifierRecord
@@ -45,8 +44,8 @@ def table(count: int, seed: int = 0) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Classifier:
-    return Classifier.from_pretrained(save_tiny(tmp_path_factory.mktemp("base")), device="cpu")
+def base(base_folder: str) -> Classifier:
+    return Classifier.from_pretrained(base_folder, device="cpu")
 
 
 @pytest.fixture(scope="module")

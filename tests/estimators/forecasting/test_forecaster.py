@@ -23,16 +23,6 @@ def quick(method: object = "lora", **options: object) -> FitConfig:
 
 
 @pytest.fixture(scope="module")
-def base_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return save_tiny(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
-def base(base_folder: str) -> Forecaster:
-    return Forecaster.from_pretrained(base_folder, HORIZON, device="cpu")
-
-
-@pytest.fixture(scope="module")
 def tuned(base: Forecaster) -> Forecaster:
     return base.fit(seasonal_frame(), config=quick())
 

@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from tests.tiny import save_tiny
+from tests.estimators.imputation.series import wide
 from tracetune.base.errors import InputError
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import panel_from_frame
@@ -22,21 +22,8 @@ from tracetune.training.config import TrainingConfig
 
 
 @pytest.fixture(scope="module")
-def imputer(tmp_path_factory: pytest.TempPathFactory) -> Imputer:
-    return Imputer.from_pretrained(save_tiny(tmp_path_factory.mktemp("base")), device="cpu")
-
-
-def wide(length: int = 600, seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    walk = np.cumsum(rng.normal(size=length)) / 4
-    season = np.sin(2 * np.pi * np.arange(length) / 24)
-    return pd.DataFrame(
-        {
-            "date": pd.date_range("2024-01-01", periods=length, freq="h"),
-            "a": 50 + walk + season,
-            "b": 10 - 2 * walk + season + 0.05 * rng.normal(size=length),
-        }
-    )
+def imputer(base_folder: str) -> Imputer:
+    return Imputer.from_pretrained(base_folder, device="cpu")
 
 
 def settings(method: str = "linear_probe") -> FitConfig:

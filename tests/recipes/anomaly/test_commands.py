@@ -6,18 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.command_line import run
 from tests.estimators.anomaly.series import normal, table
 from tests.tiny import save_tiny
 from tracetune.base.errors import InputError
-from tracetune.cli.app import build_command
-from tracetune.cli.task_choice import chosen_task
 from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
 from tracetune.recipes.anomaly.report import series_counted
-
-
-def run(line: str) -> None:
-    name, *words = line.split()
-    build_command(name, chosen_task(name, words)).main(words, standalone_mode=False)
 
 
 def test_finetune_detect_and_evaluate(

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.report.test_forecast_plots import texts
+from tests.report.svg import texts
 from tests.tiny import HORIZON, save_tiny, seasonal_frame
 from tracetune import Adjustment, FitConfig, Forecaster, HeadConfig, InputError
 from tracetune.base.config import from_mapping

@@ -6,16 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.estimators.imputation.test_imputer import wide
+from tests.command_line import run
+from tests.estimators.imputation.series import wide
 from tests.tiny import save_tiny
 from tracetune.base.errors import InputError
-from tracetune.cli.app import build_command
-from tracetune.cli.task_choice import chosen_task
-
-
-def run(line: str) -> None:
-    name, *words = line.split()
-    build_command(name, chosen_task(name, words)).main(words, standalone_mode=False)
 
 
 def test_finetune_impute_and_evaluate(

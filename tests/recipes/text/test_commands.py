@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,11 @@ import pandas as pd
 import pytest
 import torch
 
+from tests.command_line import status
 from tests.tiny_text import reviews, save_tiny_text
 from tracetune.backbones.text_encoder import load_text_encoder
-from tracetune.cli.app import main
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "text.md"
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """Run a command line in this process; returns its exit status."""
-    monkeypatch.setattr(sys, "argv", ["tracetune", *arguments])
-    with pytest.raises(SystemExit) as left:
-        main()
-    return int(left.value.code or 0)
 
 
 @pytest.fixture
@@ -47,7 +38,7 @@ def test_the_commands_of_the_guide(
     for line in lines:
         words = shlex.split(line.partition("#")[0])[1:]
         quick = ["--scores", "gated_dsic", "--target-modules", "*.query,*.value"] if words[0] == "importance" else []
-        assert run(monkeypatch, *words, *quick) == 0, line
+        assert status(monkeypatch, *words, *quick) == 0, line
     printed = capsys.readouterr().out
     assert "balanced" in printed and "matthews" in printed
     assert "By class" in printed and "true class" in printed
@@ -73,15 +64,15 @@ def test_wrong_use_says_what_to_do(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ("finetune", "train.csv", "--task", "text", "--output", "out")
-    assert run(monkeypatch, *common) == 2
+    assert status(monkeypatch, *common) == 2
     assert "Expected --model FOLDER or hub id" in capsys.readouterr().err
-    assert run(monkeypatch, *common, "--model", "encoder", "--label-column", "stars") == 2
+    assert status(monkeypatch, *common, "--model", "encoder", "--label-column", "stars") == 2
     assert "Expected a column 'stars', found" in capsys.readouterr().err
-    assert run(monkeypatch, *common, "--model", "encoder", "--method", "full", "--keep", "0.25") == 2
+    assert status(monkeypatch, *common, "--model", "encoder", "--method", "full", "--keep", "0.25") == 2
     assert "--keep 0.25 changes nothing with the method 'full'" in capsys.readouterr().err
     assert not Path("out").exists()
     line = ("classify", "test.csv", "--task", "text", "--model", "encoder", "--output", "test.csv", "--overwrite")
-    assert run(monkeypatch, *line) == 2
+    assert status(monkeypatch, *line) == 2
     assert "would replace what is read" in capsys.readouterr().err
 
 
@@ -93,8 +84,8 @@ def test_classes_are_written_with_the_marks_of_the_table(
     frame = pd.DataFrame({"Text": texts, "Preis": prices, "Urteil": labels})
     frame.to_csv("semicolons.csv", sep=";", index=False)
     common = ("--method", "linear_probe", "--model", "encoder", "--label-column", "Urteil", "--output", "run")
-    assert run(monkeypatch, "finetune", "semicolons.csv", "--task", "text", *common) == 0
-    assert run(monkeypatch, "classify", "semicolons.csv", "--model", "run", "--output", "classes.csv") == 0
+    assert status(monkeypatch, "finetune", "semicolons.csv", "--task", "text", *common) == 0
+    assert status(monkeypatch, "classify", "semicolons.csv", "--model", "run", "--output", "classes.csv") == 0
     assert "classes.csv (semicolons between cells, decimal commas, as in the source)" in capsys.readouterr().out
     found = pd.read_csv("classes.csv", sep=";", decimal=",")
     assert found["Preis"].tolist() == [number + 0.5 for number in range(24)]

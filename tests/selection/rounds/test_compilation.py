@@ -9,7 +9,7 @@ import torch
 import torch._dynamo
 import torch._dynamo.config as limits
 
-from tests.selection.rounds.test_selection_run import begin, train
+from tests.selection.rounds.selection_runs import begin, train
 from tests.selection.toys import lora_forecaster
 from tracetune.base.errors import InputError
 from tracetune.base.step_files import StepFiles

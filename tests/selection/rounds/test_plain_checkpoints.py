@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.selection.rounds.test_selection_run import STEPS, begin, train
+from tests.selection.rounds.selection_runs import STEPS, begin, train
 from tests.selection.toys import Forecaster, forecast_batches
 from tracetune.selection.gates import Gates
 from tracetune.selection.layers import lora_modules

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.selection.rounds.test_selection_run import begin
+from tests.selection.rounds.selection_runs import begin
 from tests.selection.toys import lora_forecaster
 from tracetune.base.errors import InputError
 from tracetune.selection.gates import Gates

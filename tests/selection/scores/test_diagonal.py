@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.selection.scores.test_gated_dsic import product, quadratic, quadratic_importance
+from tests.selection.scores.games import product, quadratic, quadratic_importance
 from tests.selection.toys import forecast_batches, game, lora_forecaster, ones
 from tracetune.base.errors import InputError
 from tracetune.selection.gates import Gates

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.tasks.classification.series import CHANNELS, CLASSES, waves
 from tests.tiny import CONTEXT, tiny_backbone
 from tracetune.adapters.lora import LoraOptions, add_lora
 from tracetune.base.errors import InputError
@@ -25,18 +26,6 @@ from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
 from tracetune.training.measure import sample_losses
 from tracetune.training.run import Run
-
-CLASSES, CHANNELS = 3, 2
-
-
-def waves(samples: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Sines of three periods with noise, in two channels."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(samples) % CLASSES
-    steps = np.arange(CONTEXT)
-    phase = rng.uniform(0, 6.28, (samples, CHANNELS, 1))
-    values = np.sin(2 * np.pi * steps / (8 * 2.0 ** labels[:, None, None]) + phase)
-    return (values + 0.3 * rng.normal(size=values.shape)).astype(np.float32), labels
 
 
 def tiny_classifier() -> Any:
