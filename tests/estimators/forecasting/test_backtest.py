@@ -9,7 +9,7 @@ import pytest
 from tests.tiny import CONTEXT, HORIZON, seasonal_frame, tiny_forecast_model
 from tracetune import Forecaster, InputError
 from tracetune.data.reading.read import panel_from_frame
-from tracetune.estimators.forecasting.backtest import last_part
+from tracetune.estimators.forecasting.backtest_part import last_part
 from tracetune.estimators.intervals import LEVELS, ResidualQuantiles
 
 

@@ -17,7 +17,8 @@ from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.reading.sources import ReadingKeywords, Table
 from tracetune.data.splits import DividedPanel
 from tracetune.estimators.forecasting import state as forecaster_state
-from tracetune.estimators.forecasting.backtest import suggest_season, test_part
+from tracetune.estimators.forecasting.backtest import suggest_season
+from tracetune.estimators.forecasting.backtest_part import backtest_part
 from tracetune.estimators.forecasting.fit_data import split_frames
 from tracetune.estimators.forecasting.forecaster_parts import ForecasterParts
 from tracetune.estimators.forecasting.panel_forecaster import PanelForecaster
@@ -335,7 +336,7 @@ class Forecaster(ForecasterParts):
             InputError: unusable data, or series too short for the test part.
         """
         read = df if isinstance(df, DividedPanel) else panel_from_frame(df, remembered=self.remembered, **columns)
-        part = test_part(read, self.prediction_length, test_length, stride, season)
+        part = backtest_part(read, self.prediction_length, test_length, stride, season)
         if season is None:
             suggest_season(part.panel)
         chosen = self._for(part.before(), season=season)

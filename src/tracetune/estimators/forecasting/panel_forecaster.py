@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from tracetune.data.panels import Panel
-from tracetune.estimators.forecasting.backtest import BacktestModel, TestPart, backtest
+from tracetune.estimators.forecasting.backtest import BacktestModel, backtest
+from tracetune.estimators.forecasting.backtest_part import BacktestPart
 from tracetune.estimators.forecasting.prediction import checked_arrays, forecast_panels, forecast_series
 from tracetune.estimators.forecasting.recalibration import ORIGINS, TRACKED, Recalibration
 from tracetune.estimators.forecasting.record import inner_model
@@ -74,7 +75,7 @@ class PanelForecaster:
         forecasts = forecast_series(self.output, checked_arrays(values), length, batch_size, self.lowest)
         return (forecast.points() for forecast in forecasts)
 
-    def measured(self, part: TestPart, batch_size: int, earlier_origins: int) -> Evaluation:
+    def measured(self, part: BacktestPart, batch_size: int, earlier_origins: int) -> Evaluation:
         """Return the errors of its forecasts of a test part, see `backtest`."""
         model = BacktestModel(
             self.output,

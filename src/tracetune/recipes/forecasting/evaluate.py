@@ -4,7 +4,7 @@ from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel
 from tracetune.data.splits import DividedPanel, split_panel
 from tracetune.data.table_files import write_frame
-from tracetune.estimators.forecasting.backtest import test_part
+from tracetune.estimators.forecasting.backtest_part import backtest_part
 from tracetune.estimators.forecasting.forecaster import Forecaster
 from tracetune.evaluation.backtest import Evaluation
 from tracetune.recipes.forecasting.chosen_forecaster import load_chosen
@@ -21,7 +21,7 @@ def evaluate(config: EvaluateConfig) -> Evaluation:
     forecaster = load_chosen(config.forecaster, run.device)
     series, season = _series(forecaster, config)
     if forecaster.chooses_resolution:  # once, so that what is drawn is what is measured
-        part = test_part(series, forecaster.prediction_length, run.test_length, run.stride, season)
+        part = backtest_part(series, forecaster.prediction_length, run.test_length, run.stride, season)
         forecaster = forecaster.choose_resolution(part.before(), season=season)
     found = forecaster.evaluate(
         series,
