@@ -17,6 +17,11 @@ _LONGEST_OF_WIDTH = {"Y": 4, "m": 2, "d": 2, "y": 2, "H": 2, "I": 2, "M": 2, "S"
 _FIRST_OF_TWO_DIGITS, _LAST_OF_TWO_DIGITS = 1969, 2068  # as POSIX reads %y
 
 
+def show_moment(moment: np.datetime64 | np.int64) -> str:
+    """Return a timestamp as people write it."""
+    return str(pd.Timestamp(moment)) if isinstance(moment, np.datetime64) else str(moment)
+
+
 def written_times(column: pd.Series, form: str) -> pd.Series | None:
     """Return a column of times as text of a form, missing ones as None; None where it cannot say them exactly."""
     codes, moments = pd.factorize(column)  # series of a table share many times

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # what follows needs pandas; help and mistyped flags do not
     from tracetune.data.datasets import LoadedDataset
     from tracetune.data.panels import Panel
     from tracetune.data.reading.options import ReadingOptions
-    from tracetune.data.reading.read import Reading
+    from tracetune.data.reading.reading import Reading
     from tracetune.data.reading.sources import ReadingKeywords
     from tracetune.data.splits import PanelSplit
 

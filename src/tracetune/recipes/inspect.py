@@ -12,7 +12,8 @@ from tracetune.data.examination import SeriesFacts, examine, median_autocorrelat
 from tracetune.data.leaks import Leak, find_leaks
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.raw import listed
-from tracetune.data.reading.read import Reading, read_table
+from tracetune.data.reading.read import read_table
+from tracetune.data.reading.reading import Reading
 from tracetune.estimators.classification.labelled_tables import ARCHIVE_SUFFIXES
 from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.settings.inspect import InspectConfig

@@ -13,7 +13,7 @@ from tracetune.base.errors import InputError
 from tracetune.data.examination import SeriesFacts
 from tracetune.data.forecast_frame import shown_times
 from tracetune.data.leaks import Leak
-from tracetune.data.reading.read import Reading
+from tracetune.data.reading.reading import Reading
 from tracetune.report.pages import svg, write_page
 from tracetune.report.series_plots import SeriesPanel, bars_figure, series_figure
 from tracetune.report.tables import format_value

@@ -14,7 +14,8 @@ import pandas as pd
 from tests.data.reading.gallery_tables import EXAMPLES, Example
 from tracetune.base.errors import InputError, Remark, argument
 from tracetune.data.reading.options import ReadingOptions
-from tracetune.data.reading.read import Reading, read_table
+from tracetune.data.reading.read import read_table
+from tracetune.data.reading.reading import Reading
 
 
 def read(example: Example, folder: Path) -> tuple[Reading, str]:

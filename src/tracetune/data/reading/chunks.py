@@ -27,7 +27,8 @@ from tracetune.data.reading.files import (
 from tracetune.data.reading.frames import frame_of
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, shown_path
-from tracetune.data.reading.read import Reading, read_cells
+from tracetune.data.reading.read import read_cells
+from tracetune.data.reading.reading import Reading
 
 _BUFFER_BYTES = 1 << 20
 _SAMPLE_ROWS = 50_000  # at least so many rows decide what the table is

@@ -251,15 +251,3 @@ def _no_items(raw: RawTable, unique: Sequence[tuple[str, ...]]) -> Items:
             f"repeated times with {argument('duplicates', 'mean')}."
         )
     return single_item(len(raw.frame), "no column tells rows of the same time apart")
-
-
-def column_that_separates(
-    raw: RawTable, time_codes: np.ndarray, codes: np.ndarray, candidates: Sequence[str]
-) -> str | None:
-    """Return a column that, beside the items ``codes`` [rows], would make repeated times unique."""
-    key = pd.factorize(time_codes * (int(codes.max()) + 1) + codes)[0].astype(np.int64)
-    for name in candidates:
-        cells = pd.factorize(raw.frame[name].astype(str))[0]
-        if len(np.unique(key * (cells.max() + 1) + cells)) == len(key):
-            return name
-    return None

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -12,7 +12,7 @@ import pandas as pd
 from tracetune.base.errors import InputError, Remark, argument, unknown_name
 from tracetune.data.frequency import Offset, as_offset, offset_text
 from tracetune.data.panels import Origin, Panel, Series
-from tracetune.data.reading.assemble import Rows, panel_series
+from tracetune.data.reading.assemble import panel_series
 from tracetune.data.reading.cleaning import clean
 from tracetune.data.reading.columns import Items, TimeColumn
 from tracetune.data.reading.files import read_raw
@@ -24,40 +24,15 @@ from tracetune.data.reading.nested import unnested
 from tracetune.data.reading.numbers import required_numbers, sentinels
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
+from tracetune.data.reading.reading import Reading, reading_of
+from tracetune.data.reading.rows import Rows
 from tracetune.data.reading.sources import FrameSource, ReadingKeywords, Table
-from tracetune.data.reading.summary import MOSTLY_MISSING, Understood, missing_share, panel_warnings, summary_line
+from tracetune.data.reading.summary import MOSTLY_MISSING, missing_share
 from tracetune.data.reading.targets import calendar_warnings, find_targets
 from tracetune.data.reading.times.date_choice import Times, choose_times
-from tracetune.data.reading.times.date_formats import says_day_first
 from tracetune.data.reading.times.time_column import find_time
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """A table as it was read.
-
-    Attributes:
-        panel: its series on a regular grid; gaps are NaN.
-        understood: what was decided, why, and the option that pins each decision.
-        notes: what was done to the table on the way.
-        warnings: what is likely wrong with it.
-        options: the options given, with names, roles, frequency and dialect as they were decided: what a model keeps.
-        labels: [L] of each series, 1 where a step is anomalous, else 0; None without a column of labels.
-    """
-
-    panel: Panel
-    understood: Understood
-    notes: tuple[Remark, ...]
-    warnings: tuple[Remark, ...]
-    options: ReadingOptions
-    labels: tuple[np.ndarray, ...] | None = None
-
-    @property
-    def line(self) -> str:
-        """Return one line that says what was understood."""
-        return self.understood.line
 
 
 def read_table(
@@ -280,7 +255,7 @@ def _read_steps(
         for name, column in zip(targets.columns, values, strict=True)
         for value, count in sentinels(column)
     ]
-    reading = _reading(panel, decisions, targets.ignored, said, [*targets.warnings, *found, *made.warnings], options)
+    reading = reading_of(panel, decisions, targets.ignored, said, [*targets.warnings, *found, *made.warnings], options)
     if labels is None:
         return reading
     return replace(reading, labels=_labels_of_steps(labels, rows, freq, options, rows_as_steps))
@@ -361,36 +336,4 @@ def _read_row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions
     decisions = [*raw.decisions, header.decision, *times.decisions, found.decision, target, made.decision]
     cycles = calendar_warnings(names, "each is a series of its own")
     said = [*notes, *header.notes, *times.notes, *made.notes]
-    return _reading(panel, decisions, found.ignored, said, [*cycles, *made.warnings], options)
-
-
-def _reading(
-    panel: Panel,
-    decisions: Sequence[Decision],
-    ignored: Sequence[tuple[str, str]],
-    notes: Sequence[str],
-    warnings: Sequence[str],
-    options: ReadingOptions,
-) -> Reading:
-    understood = Understood(summary_line(panel, ignored), tuple(decisions), tuple(ignored))
-    warned = [*warnings, *panel_warnings(panel)]
-    kept = _kept(decisions, panel.offset, options)
-    panel = replace(panel, origin=replace(panel.origin, reading=kept.to_json()))
-    return Reading(panel, understood, tuple(map(Remark, notes)), tuple(map(Remark, warned)), kept)
-
-
-def _kept(decisions: Sequence[Decision], offset: Offset | str | None, options: ReadingOptions) -> ReadingOptions:
-    """Return the options with what was decided, without the forms in which another file may differ."""
-    found: dict[str, Any] = {}
-    for decision in decisions:
-        if decision.name in ("id_column", "timestamp_column", "target", "layout", "thousands"):
-            found[decision.name] = decision.value
-        if decision.name == "decimal" and decision.value != ".":
-            found["decimal"] = decision.value
-        if decision.name == "date_format" and (day_first := says_day_first(decision.value)) is not None:
-            found["day_first"] = day_first
-    if offset is not None:
-        found["freq"] = offset_text(as_offset(offset))
-    if options.date_format is not None:
-        found.pop("day_first", None)
-    return options.over(replace(ReadingOptions(), **found))
+    return reading_of(panel, decisions, found.ignored, said, [*cycles, *made.warnings], options)

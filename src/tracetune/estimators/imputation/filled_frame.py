@@ -24,7 +24,8 @@ from tracetune.data.reading.frames import raw_of_frame
 from tracetune.data.reading.numbers import as_numbers, is_textual
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable
-from tracetune.data.reading.read import Reading, read_cells, read_cells_alike
+from tracetune.data.reading.read import read_cells, read_cells_alike
+from tracetune.data.reading.reading import Reading
 from tracetune.data.reading.sources import FrameOfKind, FrameSource
 from tracetune.data.time_text import written_times
 from tracetune.estimators.index_columns import index_columns

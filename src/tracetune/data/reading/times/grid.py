@@ -12,6 +12,7 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, argument
 from tracetune.data.frequency import WEEKDAYS, Offset, as_offset, offset_text
+from tracetune.data.time_text import show_moment
 
 SNAP_SHARE = 0.1  # a moment this share of a step away from the grid is taken for one on it
 _RUN_TOLERANCE = 0.15  # months have 28 to 31 days: steps this close to the usual one belong to one gap-free run
@@ -280,11 +281,6 @@ class Grid:
     def _date_range(self, first: int, last: int) -> np.ndarray:
         dates = pd.date_range(pd.Timestamp(first), pd.Timestamp(last), freq=self._offset)
         return dates.to_numpy("datetime64[ns]").astype(np.int64)
-
-
-def show_moment(moment: np.datetime64 | np.int64) -> str:
-    """Return a timestamp as people write it."""
-    return str(pd.Timestamp(moment)) if isinstance(moment, np.datetime64) else str(moment)
 
 
 def _fixed_step(times: np.ndarray, bounds: np.ndarray, offset: Offset | None) -> int | None:
