@@ -249,6 +249,18 @@ def test_nothing_below_zero_is_filled_in_where_nothing_is(fitted: Imputer) -> No
     assert (filled["b_0.05"] < 0).any()
 
 
+def test_nothing_beyond_a_ceiling_is_filled_in_nor_are_quantiles(fitted: Imputer) -> None:
+    cover = np.clip(50 + 80 * np.sin(2 * np.pi * np.arange(600) / 24), 0, 100)
+    gappy = wide().assign(a=cover, b=np.clip(wide()["b"], None, wide()["b"].quantile(0.8)))
+    ceiling = gappy["b"].max()
+    gappy.loc[100:300, ["a", "b"]] = np.nan
+    filled = fitted.impute(gappy, quantile_levels=[0.05, 0.95])
+    for name, highest in (("a", 100), ("b", ceiling)):
+        found = filled.loc[filled[f"{name}_filled"], [name, f"{name}_0.05", f"{name}_0.95"]]
+        assert len(found) == 201 and (found <= highest).all(axis=None)
+        assert found[f"{name}_0.95"].max() == highest  # without a bound they would be above
+
+
 def test_evaluation_measures_what_is_filled_in(imputer: Imputer) -> None:
     counts = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=300), "n": np.arange(300) % 60 == 0})
     table = counts.assign(n=counts["n"] * 100.0)

@@ -59,7 +59,7 @@ class ItemStream:
         self._append(*_continued(self.timestamps, series, panel))
         channels = self.item.score(self.values, self.first)
         end = self.first + self.values.shape[1]
-        settled = max(self.unsettled, min(self._known_until(), end) - self.item.reach)
+        settled = max(self.unsettled, end - self.item.reach)
         new = self.unsettled - self.first
         channels, times, values = channels[:, new:], self.timestamps[new:], self.values[:, new:]
         sums = total(channels)
@@ -81,26 +81,9 @@ class ItemStream:
         self.timestamps = np.concatenate([self.timestamps, timestamps])
         self.values = np.concatenate([self.values, values], axis=1)
 
-    def _known_until(self) -> int:
-        """Return the place after the last step that is known: a gap at the end may be filled by what comes.
-
-        A gap longer than the reach is filled by the value before it, whatever comes.
-        """
-        places = []
-        for row in self.values:
-            observed = np.flatnonzero(np.isfinite(row))
-            last = int(observed[-1]) + 1 if len(observed) else 0
-            places.append(len(row) if len(row) - last > self.item.reach else last)
-        return self.first + min(places)
-
     def _forget(self) -> None:
         """Drop the steps that have no part in a score that can still change."""
-        start = max(self.unsettled - self.item.reach - 1 - self.first, 0)
-        kept = start
-        for row in self.values:  # short gaps are filled from the value before them; in longer ones nothing is scored
-            observed = np.flatnonzero(np.isfinite(row[: start + 1]))
-            if len(observed) and start - observed[-1] <= self.item.reach:
-                kept = min(kept, int(observed[-1]))
+        kept = max(self.unsettled - self.item.reach - 1 - self.first, 0)
         self.first += kept
         self.timestamps, self.values = self.timestamps[kept:], self.values[:, kept:]
 

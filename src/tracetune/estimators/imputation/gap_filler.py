@@ -14,7 +14,7 @@ from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.estimators.imputation.filled_frame import SourceTable
 from tracetune.estimators.imputation.filling import filled_series
-from tracetune.estimators.imputation.observed import lowest, unit_of_errors
+from tracetune.estimators.imputation.observed import unit_of_errors, within_bounds
 from tracetune.estimators.imputation.record import ImputerRecord
 
 
@@ -37,7 +37,8 @@ class GapFiller:
     def fill(self, panel: Panel, item: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the unit of errors of each channel [C] of a series [C, L] of a panel, and the series filled.
 
-        Channels without any value stay NaN where nothing is known of their level. See `lowest` for what is clipped.
+        Channels without any value stay NaN where nothing is known of their level. See `within_bounds` for what is
+        clipped.
 
         Raises:
             InputError: values beyond 1e300, or other channels than those of the fit.
@@ -48,7 +49,7 @@ class GapFiller:
         filled = np.where(np.isnan(values), filled, values)
         if self.record is None or item not in self.record.scales:
             filled[np.isnan(values).all(axis=1)] = np.nan
-        filled = np.maximum(filled, lowest(values))
+        filled = np.where(np.isnan(values), within_bounds(filled, values), values)
         for channel, row in enumerate(values):
             observed = row[~np.isnan(row)]
             if len(observed) and (observed == observed[0]).all():

@@ -27,7 +27,7 @@ from tracetune.estimators.imputation.evaluation import fill_errors, hidden_steps
 from tracetune.estimators.imputation.filled_frame import SourceTable, filled_frame, read_source
 from tracetune.estimators.imputation.fit import fit_imputer
 from tracetune.estimators.imputation.gap_filler import GapFiller, TableFills
-from tracetune.estimators.imputation.observed import classes_of_gaps, lowest
+from tracetune.estimators.imputation.observed import classes_of_gaps, within_bounds
 from tracetune.estimators.imputation.record import ImputerRecord
 from tracetune.estimators.imputation.scored import scored_imputer
 from tracetune.estimators.intervals import QuantileLevels, ResidualQuantiles, checked_levels
@@ -201,7 +201,7 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
             if intervals is not None:
                 offsets = intervals.at(levels)[classes_of_gaps(series.values)]  # [C, L, Q]
                 levels_of = whole[..., None] + offsets * unit[:, None, None]
-                quantiles.append(np.maximum(levels_of, lowest(series.values)[..., None]))
+                quantiles.append(within_bounds(levels_of, series.values))
         _say_what_is_left(source.panel, filled)
         return filled_frame(source, filled, quantiles if intervals is not None else None, levels)
 

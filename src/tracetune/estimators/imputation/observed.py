@@ -1,4 +1,4 @@
-"""Classes of gaps, units of errors and lowest fills of a series, from its observed values.
+"""Classes of gaps, units of errors and bounds of fills of a series, from its observed values.
 
 Shapes: C channels, L steps of a series.
 """
@@ -9,17 +9,41 @@ import torch
 from tracetune.data.splits import Scaler
 from tracetune.tasks.imputation.gaps import gap_classes
 
+_FEW_AT_A_BOUND = 3
 _FEW = 32  # values; with fewer, a deviation says little
 _ANOTHER = 5.0  # times the deviation in training: another series; a part of a walk varies two or three times less
 
 
-def lowest(values: np.ndarray) -> np.ndarray:
-    """Return the lowest fill of each channel of a series [C, L]: 0 where none of its values is below 0; [C, 1].
+def within_bounds(fills: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return fills [C, L, ...] of a series [C, L] within the bounds that its observed values show.
 
-    Counts, sales and rain are never negative, and neither are their fills.
+    Counts, sales and rain are never negative: no fill is below 0 where no value is, nor above 0 where none is. Values
+    that pile up at their extreme, as those of a full tank or of cloud cover do, go no further: an extreme is a bound
+    where it occurs three times at least, and twice as often as the next value. So are 1 of values from 0 to 1 and 100
+    of values from 0 to 100 that reach them: shares and percentages.
     """
-    least = np.nanmin(values, axis=1, initial=np.inf, keepdims=True)
-    return np.where((least >= 0) & np.isfinite(least), 0.0, -np.inf)
+    bounded = np.array(fills, float)
+    for row, channel in zip(values, bounded, strict=True):
+        observed = row[~np.isnan(row)]
+        if len(observed):
+            low, high = _bounds(observed)
+            np.clip(channel, low, high, out=channel)
+    return bounded
+
+
+def _bounds(observed: np.ndarray) -> tuple[float, float]:
+    """Return the least and the largest fill [-inf, inf] beside observed values [K]."""
+    found, counts = np.unique(observed, return_counts=True)
+    least, largest = float(found[0]), float(found[-1])
+    low = 0.0 if least >= 0 else least if _piled_up(counts) else -np.inf
+    is_share = least >= 0 and largest in (1.0, 100.0)
+    high = 0.0 if largest <= 0 else largest if is_share or _piled_up(counts[::-1]) else np.inf
+    return low, high
+
+
+def _piled_up(counts: np.ndarray) -> bool:
+    """Return whether the first of at least two values occurs as often as at a bound, by how often each does."""
+    return len(counts) > 1 and bool(counts[0] >= max(_FEW_AT_A_BOUND, 2 * counts[1]))
 
 
 def classes_of_gaps(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracetune.data.forecast_frame import shown_times
 from tracetune.data.panels import Panel
-from tracetune.estimators.imputation.observed import classes_of_gaps, lowest
+from tracetune.estimators.imputation.observed import classes_of_gaps, within_bounds
 from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.report.fill_plots import FilledPanel
 
@@ -42,7 +42,8 @@ def series_to_draw(
         low = high = None
         if intervals is not None:
             offsets = intervals.at(_LEVELS)[classes_of_gaps(series.values)[channel]] * unit[channel]
-            low, high = np.maximum(filled[channel][:, None] + offsets, lowest(series.values)[channel]).T
+            levels = filled[channel][:, None] + offsets
+            low, high = within_bounds(levels[None], series.values[channel][None])[0].T
         drawn.append(
             FilledPanel(
                 title=" · ".join([series.item_id] * (len(panel) > 1) + [panel.channels[channel]]),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tracetune.base.errors import InputError, argument, shown
+from tracetune.tasks.anomaly.scores.completion import Completion
 from tracetune.tasks.anomaly.scores.features import WindowFeatures
 from tracetune.tasks.anomaly.scores.gaps import filled_gaps, well_observed
 from tracetune.tasks.anomaly.scores.neighbours import nearest_distance
@@ -35,6 +36,7 @@ class Bank:
         width: W, steps of a window.
         starts: [M] first steps of its windows in the normal part.
         rows: [M, E] their features.
+        completion: what windows with gaps are completed by.
         neighbours: how many nearest windows a distance is averaged over that do not overlap.
         share: of its windows that may be anomalous; as many nearest ones count at least, which may overlap.
     """
@@ -42,6 +44,7 @@ class Bank:
     width: int
     starts: Tensor
     rows: Tensor
+    completion: Completion
     neighbours: int
     share: float
 
@@ -112,17 +115,16 @@ class NeighbourScorer:
     def score(self, values: np.ndarray, at: int | None = None, reference: Reference = "normal") -> np.ndarray:
         """Return scores [T] of values [T], see `ChannelScorer`."""
         scaled = self.scaling.scaled(values)
-        filled = filled_gaps(scaled, self.reach)
         per_width = []
         for bank in self.banks:
             place = at
             if reference == "table":
                 place = len(self.normal_scores) + self.reach if at is None else at  # as if it came later
-                bank = self._with_table(bank, scaled, filled, place)
-            per_width.append(_scores(scaled, filled, bank, self.features, at or 0, place))
+                bank = self._with_table(bank, scaled, place)
+            per_width.append(_scores(scaled, bank, self.features, at or 0, place))
         return _combined(per_width, self.spreads)
 
-    def _with_table(self, bank: Bank, scaled: np.ndarray, filled: np.ndarray, place: int) -> Bank:
+    def _with_table(self, bank: Bank, scaled: np.ndarray, place: int) -> Bank:
         """Return the bank with the windows of values [T] that lie at ``place`` and were not learned."""
         if len(scaled) < bank.width:
             return bank
@@ -133,7 +135,7 @@ class NeighbourScorer:
         starts = starts[~learned]
         if not len(starts):
             return bank
-        rows = self.features(_windows(filled, bank.width)[starts])
+        rows = self.features(bank.completion.completed(_windows(scaled, bank.width)[starts], starts + place))
         return bank.joined(torch.as_tensor(starts + place), rows)
 
 
@@ -180,10 +182,9 @@ def fit_neighbour_scorer(
             f"Expected a normal part with windows of {min(widths)} steps with few of them missing, found none. Give a "
             f"part with fewer gaps, or narrower windows ({argument('widths')})."
         )
-    filled = filled_gaps(scaled, max(fitting))
     known = calibration or {}
     banks = tuple(
-        _bank(scaled, filled, width, features, neighbours, contamination, bank_size, known.get(f"{EMBEDDED}{number}"))
+        _bank(scaled, width, features, neighbours, contamination, bank_size, known.get(f"{EMBEDDED}{number}"))
         for number, width in enumerate(fitting)
     )
     if calibration is not None:
@@ -192,7 +193,7 @@ def fit_neighbour_scorer(
             raise ValueError(f"scores of {len(spreads)} widths of windows, where there are {len(banks)}")
         repeatability = float(calibration["repeatability"][0])
         return NeighbourScorer(features, scaling, banks, spreads, calibration["normal_scores"], repeatability)
-    per_width = [_scores(scaled, filled, bank, features, 0, 0) for bank in banks]
+    per_width = [_scores(scaled, bank, features, 0, 0) for bank in banks]
     spreads = tuple(Spread.of(scores, LEAST_UNIT) for scores in per_width)
     return NeighbourScorer(
         features=features,
@@ -219,7 +220,6 @@ def require_windows(widths: Sequence[int] | None, neighbours: int) -> None:
 
 def _bank(
     scaled: np.ndarray,
-    filled: np.ndarray,
     width: int,
     features: WindowFeatures,
     neighbours: int,
@@ -227,16 +227,19 @@ def _bank(
     bank_size: int,
     saved: np.ndarray | None,
 ) -> Bank:
+    filled = filled_gaps(scaled)
     windows = _windows(filled, width)
     length = features(windows[_bank_starts(scaled, width)[:1]]).shape[1]
     size = min(bank_size, max(_MOST_NUMBERS // length, 1))
     # Of a part with anomalies the nearest windows are a share of all, which need not be many.
     fine = _stride(width) if contamination else max(width // _BANK_WINDOWS_OVER_A_STEP, 1)
-    starts = _bank_starts(scaled, width, max(fine, math.ceil((len(scaled) - width) / size)))
+    starts = _complete_ones(
+        scaled, _bank_starts(scaled, width, max(fine, math.ceil((len(scaled) - width) / size))), width
+    )
     side_by_side = len(scaled) // width
     nearest = max(min(neighbours, side_by_side // _LARGEST_SHARE), 1)  # far ones would count in a short part
     rows = features(windows[starts]) if saved is None else _checked_rows(saved, windows[starts], features)
-    return Bank(width, torch.as_tensor(starts), rows, nearest, contamination)
+    return Bank(width, torch.as_tensor(starts), rows, Completion(filled, starts, width), nearest, contamination)
 
 
 def _checked_rows(saved: np.ndarray, windows: np.ndarray, features: WindowFeatures) -> Tensor:
@@ -259,16 +262,20 @@ def _bank_starts(scaled: np.ndarray, width: int, stride: int | None = None) -> n
     return starts[well_observed(scaled, starts, width)]
 
 
-def _scores(
-    scaled: np.ndarray, filled: np.ndarray, bank: Bank, features: WindowFeatures, phase: int, place: int | None
-) -> np.ndarray:
+def _complete_ones(scaled: np.ndarray, starts: np.ndarray, width: int) -> np.ndarray:
+    """Return the starts [M] of windows that lack no step, where these are at least half of them; else all."""
+    missing = np.concatenate([[0], np.cumsum(np.isnan(scaled))])
+    complete = missing[starts + width] == missing[starts]
+    return starts[complete] if 2 * complete.sum() >= len(starts) else starts
+
+
+def _scores(scaled: np.ndarray, bank: Bank, features: WindowFeatures, phase: int, place: int | None) -> np.ndarray:
     """Return scores [T] of one width; none (NaN) of fewer steps than that: a shorter window has another shape.
 
     Features of a chunk are forgotten once they are compared: those of all windows would fill the memory.
 
     Args:
         scaled: values [T] to score, NaN where missing.
-        filled: the same with gaps filled.
         bank: windows to compare with.
         features: what windows are compared by.
         phase: place of the first step among the strides in which windows begin.
@@ -281,11 +288,13 @@ def _scores(
     starts = starts[well_observed(scaled, starts, bank.width)]
     if not len(starts):
         return np.full(len(scaled), np.nan)
-    windows = _windows(filled, bank.width)
+    windows = _windows(scaled, bank.width)
     found = []
     for first in range(0, len(starts), _CHUNK):
         part = starts[first : first + _CHUNK]
-        found.append(bank.distances(features(windows[part]), None if place is None else torch.as_tensor(part + place)))
+        places = None if place is None else part + place
+        queries = features(bank.completion.completed(windows[part], places))
+        found.append(bank.distances(queries, None if places is None else torch.as_tensor(places)))
     return spread(starts, torch.cat(found).numpy(), bank.width, len(scaled))
 
 
