@@ -8,6 +8,7 @@ import numpy as np
 from tracetune.base.errors import Remark, argument
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
+from tracetune.estimators.anomaly.doubtful_values import value_doubts
 from tracetune.estimators.anomaly.item_scorer import ItemScorer, fit_item, total
 from tracetune.estimators.anomaly.normal_scoring import NormalScoring
 from tracetune.estimators.anomaly.record import Learned
@@ -54,6 +55,8 @@ def learn(
     threshold = in_table if contamination else alarm_threshold(held_out, reaches, rate)
     if (doubt := _doubt(threshold, rate)) is not None:
         remarks.append(doubt)
+    if scorer.compares_levels and not contamination:
+        remarks += value_doubts(panel, rate)
     return Learned(
         items=items,
         channels=names,

@@ -27,6 +27,7 @@ class Neighbours:
     neighbours: int = 3
     name: ClassVar[str] = "neighbours"
     reads: ClassVar[Reads] = "embeddings"
+    compares_levels: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_windows(self.widths, self.neighbours)

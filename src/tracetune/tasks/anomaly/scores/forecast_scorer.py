@@ -30,6 +30,7 @@ class Forecast:
     steps: int = 16
     name: ClassVar[str] = "forecast"
     reads: ClassVar[Reads] = "model"
+    compares_levels: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.steps < 1:

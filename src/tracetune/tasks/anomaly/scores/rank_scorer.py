@@ -41,6 +41,11 @@ class RankAverage:
         """Return the most that a member reads."""
         return max((scorer_named(name).reads for name in self.members), key=get_args(Reads).index)
 
+    @property
+    def compares_levels(self) -> bool:
+        """Return whether a member does."""
+        return any(scorer_named(name).compares_levels for name in self.members)
+
     def fit(
         self,
         normal: np.ndarray,

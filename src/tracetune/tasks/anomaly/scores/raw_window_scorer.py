@@ -25,6 +25,7 @@ class Windows:
     neighbours: int = 3
     name: ClassVar[str] = "windows"
     reads: ClassVar[Reads] = "nothing"
+    compares_levels: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         require_windows(self.widths, self.neighbours)

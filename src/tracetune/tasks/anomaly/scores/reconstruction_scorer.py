@@ -30,6 +30,7 @@ class Reconstruction:
     turns: int = 4
     name: ClassVar[str] = "reconstruction"
     reads: ClassVar[Reads] = "model"
+    compares_levels: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.turns < 2:

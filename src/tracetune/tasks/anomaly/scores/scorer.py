@@ -87,6 +87,11 @@ class Scorer(Protocol):
         """Return what scores depend on in a model; models that are alike in it have the same scores."""
         ...
 
+    @property
+    def compares_levels(self) -> bool:
+        """Return whether a window at a level that was not learned scores high whatever its shape."""
+        ...
+
     __dataclass_fields__: ClassVar[dict[str, Field[object]]]
 
     def fit(
