@@ -46,6 +46,21 @@ def cases() -> Iterator[tuple[str, np.ndarray, np.ndarray, int, list[float]]]:
     scores[0:3] += 0.6
     values = [0.5835071921969547, 0.8814190035521602, 0.5207539778038968, 0.826403024134923, 0.7974889497788127]
     yield "F", scores.round(4), labelled(200, (0, 5), (90, 100), (196, 200)), 20, values
+    # Ties, a window longer than the series, anomalies at both ends and side by side.
+    scores = np.random.RandomState(3).rand(60).round(1)
+    values = [0.9056091828995825, 0.9594120390103409, 0.20943246381277486, 0.5164930555555556, 0.8111308724655018]
+    yield "G", scores, labelled(60, (0, 3), (20, 26), (27, 29), (59, 60)), 90, values
+    # Negative scores; all but the first and the last step are anomalous.
+    scores = -np.random.RandomState(4).standard_exponential(30).round(4)
+    values = [0.9916819010705613, 0.9039406695019987, 0.9657760788092504, 0.6428571428571429, 0.9801979966844888]
+    yield "H", scores, labelled(30, (1, 29)), 12, values
+    # Seven steps, the last one anomalous.
+    values = [0.4150092097755532, 0.7206618507849731, 0.3333333333333333, 0.6666666666666667, 0.7719298245614031]
+    yield "I", np.random.RandomState(5).rand(7).round(2), labelled(7, (6, 7)), 7, values
+    # Alarms of one height.
+    values = [0.22548169761677891, 0.6413281603230537, 0.16, 0.6333333333333333, 0.6428939236556143]
+    scores = np.where(np.arange(50) % 7 == 0, 1.0, 0.0)
+    yield "J", scores, labelled(50, (13, 15), (16, 17), (48, 50)), 9, values
 
 
 @pytest.mark.parametrize(("name", "scores", "labels", "window", "expected"), cases(), ids=lambda value: str(value)[:1])
@@ -152,6 +167,35 @@ def test_affiliation_is_that_of_the_definition(length: int, seed: int) -> None:
     predicted, labels = (rng.random((2, length)) < 0.25).astype(int)
     predicted[2], predicted[3], labels[:2] = 1, 0, (0, 1)
     assert affiliation(predicted, labels) == pytest.approx(monte_carlo_affiliation(predicted, labels), abs=0.02)
+
+
+def slow_oracles(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float, float]:
+    """Standard-F1, PA-F1 and Event-F1 by loops over thresholds and segments."""
+    truth = labels.astype(bool)
+    borders = np.flatnonzero(np.diff(np.concatenate([[0], labels, [0]]))).reshape(-1, 2)
+    best = np.zeros(3)
+    for threshold in np.unique(scores):
+        alarms = scores >= threshold
+        adjusted = alarms.copy()
+        for start, stop in borders:
+            adjusted[start:stop] |= alarms[start:stop].any()
+        found = np.mean([alarms[start:stop].any() for start, stop in borders])
+        precision = (alarms & truth).sum() / alarms.sum()
+        event = 2 * found * precision / (found + precision) if found + precision else 0.0
+        f1 = [2 * (each & truth).sum() / (each.sum() + truth.sum()) for each in (alarms, adjusted)]
+        best = np.maximum(best, [*f1, event])
+    return best[0], best[1], best[2]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(4, 60), st.integers(0, 2**31), st.integers(0, 4))
+def test_oracles_are_the_best_of_all_thresholds(length: int, seed: int, decimals: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = (10 * rng.normal(size=length)).round(decimals)  # below 0 too, with ties
+    labels = (rng.random(length) < rng.uniform(0.05, 0.9)).astype(int)
+    labels[:2] = (0, 1)
+    found = standard_f1(scores, labels), point_adjusted_f1(scores, labels), event_f1(scores, labels)
+    assert found == pytest.approx(slow_oracles(scores, labels))
 
 
 def test_an_alarm_anywhere_in_a_segment_finds_it() -> None:
