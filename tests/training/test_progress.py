@@ -43,8 +43,8 @@ def test_bars_are_named_after_what_trains(folder: str, name: str) -> None:
 
 def test_a_computation_without_a_trainer_is_counted_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[tuple[float, float | None]] = []
-    screen = Console(file=StringIO(), width=120, force_terminal=False)
-    bar = ProgressBar(console=screen)
+    file = StringIO()
+    bar = ProgressBar(console=Console(file=file, width=120, force_terminal=False))
     with Run(Path(), callbacks=(bar,)).counting("features", 300) as count:
         monkeypatch.setattr(
             Progress, "advance", lambda self, task, samples: shown.append((samples, self.tasks[task].total))
@@ -52,6 +52,7 @@ def test_a_computation_without_a_trainer_is_counted_until_it_ends(monkeypatch: p
         count(256)
         count(44)
     assert shown == [(256, 300), (44, 300)]
+    assert file.getvalue() == ""  # of a file nothing could be taken back
 
 
 def test_a_name_that_is_given_stays() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich import get_console
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -52,11 +53,12 @@ class ProgressBar(TrainerCallback):
             yield lambda samples: progress.advance(task, samples)
 
     def _bar(self, passing: bool = False) -> Progress:
-        """Return a bar; one that is ``passing`` leaves nothing on the screen, and the first process alone has it."""
+        """Return a bar; one that is ``passing`` leaves nothing behind, and is on the first process's screen alone."""
+        console = get_console() if self._console is None else self._console
         return Progress(
             TextColumn("{task.description:<11}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}"), console=self._console,
-            transient=passing, disable=passing and not is_main_process(),
+            TextColumn("{task.fields[losses]}"), console=console,
+            transient=passing, disable=passing and not (console.is_terminal and is_main_process()),
         )  # fmt: skip
 
     def on_step_end(
