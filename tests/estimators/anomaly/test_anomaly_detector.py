@@ -189,6 +189,17 @@ def test_a_small_change_of_a_constant_channel_is_an_event(base: AnomalyDetector,
     assert detector.events(test).channel.tolist() == [name]
 
 
+def test_a_channel_that_repeats_exactly_does_not_hide_the_others(base: AnomalyDetector) -> None:
+    """On and off for 40 steps, of which 500 rows do not hold every phase five times over."""
+    switching = (np.arange(1000) // 40 % 2).astype(float)
+    noisy = season(1000)
+    noisy[700:720] += 6
+    detector = base.fit(np.stack([switching[:500], noisy[:500]]), scorer="windows")
+    assert detector.threshold < 100  # it was in the thousands
+    (event,) = detector.events(np.stack([switching[500:], noisy[500:]])).itertuples()
+    assert event.channel == "1" and event.start <= 205 and event.end >= 215
+
+
 def test_refusals(base: AnomalyDetector, detector: AnomalyDetector) -> None:
     with pytest.raises(InputError, match=r"knows no normal part. Call fit first"):
         base.detect(season(100))

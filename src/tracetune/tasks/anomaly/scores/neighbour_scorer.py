@@ -194,7 +194,7 @@ def fit_neighbour_scorer(
         repeatability = float(calibration["repeatability"][0])
         return NeighbourScorer(features, scaling, banks, spreads, calibration["normal_scores"], repeatability)
     per_width = [_scores(scaled, bank, features, 0, 0) for bank in banks]
-    spreads = tuple(Spread.of(scores, LEAST_UNIT) for scores in per_width)
+    spreads = tuple(_spread(bank, scores) for bank, scores in zip(banks, per_width, strict=True))
     return NeighbourScorer(
         features=features,
         scaling=scaling,
@@ -311,6 +311,20 @@ def _held_out(bank: Bank, length: int) -> np.ndarray:
     if not starts:
         return np.full(length, np.nan)
     return spread(np.concatenate(starts), np.concatenate(scores), bank.width, length)
+
+
+def _spread(bank: Bank, scores: np.ndarray) -> Spread:
+    """Return that of the scores [T] of one width over the normal part.
+
+    Of windows that repeat each other exactly it is no unit: held out, the few at a phase that the rest lacks would
+    score in the thousands, and a threshold above them hide what happens in other channels. The unit is the highest of
+    the held-out scores then.
+    """
+    found = Spread.of(scores, LEAST_UNIT)
+    if found.unit > LEAST_UNIT:
+        return found
+    held_out = _held_out(bank, len(scores))
+    return replace(found, unit=max(float(np.nanmax(held_out, initial=-np.inf)) - found.middle, LEAST_UNIT))
 
 
 def _windows(values: np.ndarray, width: int) -> np.ndarray:
