@@ -30,7 +30,7 @@ from benchmarks.common import (
     spread,
 )
 from benchmarks.row_shapley import row_shapley
-from benchmarks.selection_fidelity import adapted, add_missing_rows, agreement, disjoint_windows, timed_score
+from benchmarks.selection_scores import adapted, add_missing_rows, agreement, disjoint_windows, timed_score
 from benchmarks.step_time import training_step
 from tracetune.adapters.fused_lora import fuse_lora
 from tracetune.backbones.loading import load_backbone, weights_digest

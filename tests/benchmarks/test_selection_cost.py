@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import selection_cost, selection_fidelity
+from benchmarks import selection_cost, selection_scores
 from tests.benchmarks.synthetic import fake_load_case
 from tests.tiny import CONTEXT, HORIZON, save_tiny
 from tracetune.selection.budgets.step_time_profile import StepTimeProfile
@@ -15,7 +15,7 @@ NAMES = tuple(f"block.{block}.{kind}" for block in range(4) for kind in "qkv")
 
 
 def test_a_row_says_what_scores_cost_and_what_they_are_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selection_fidelity, "load_case", fake_load_case)
+    monkeypatch.setattr(selection_scores, "load_case", fake_load_case)
     numbers = {
         "context": CONTEXT, "horizon": HORIZON, "head-epochs": 1, "lora-steps": 4, "batch-size": 8, "draws": 2,
         "reference-windows": 24, "sets": 4, "rounds": 1, "most-passes": 14, "threads": torch.get_num_threads(),

@@ -4,14 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import fidelity_report, selection_fidelity
+from benchmarks import fidelity_report, selection_fidelity, selection_scores
 from tests.benchmarks.synthetic import fake_load_case, synthetic_case
 from tests.tiny import CONTEXT, HORIZON, save_tiny
 
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(selection_fidelity, "load_case", fake_load_case)
+    monkeypatch.setattr(selection_scores, "load_case", fake_load_case)
     numbers = {
         "context": CONTEXT, "horizon": HORIZON, "head-epochs": 1, "lora-steps": 4, "batch-size": 8, "least-pairs": 2,
         "most-pairs": 2, "random-draws": 2, "scoring-windows": 16,
@@ -27,7 +27,7 @@ def test_rows_come_with_all_scores_and_are_not_made_twice(
     selection_fidelity.main([*command, "--seeds", "0"])
     content = json.loads((tmp_path / "fidelity.json").read_text())
     (row,) = content["rows"]
-    assert set(row["scores"]) == {*selection_fidelity.SCORED, *selection_fidelity.VARIANTS}
+    assert set(row["scores"]) == {*selection_scores.SCORED, *selection_fidelity.VARIANTS}
     assert len(row["modules"]) == 14
     kept, reference = row["deletion"]["kept"], np.array(row["shapley"]["values"])
     assert set(kept) == {*row["scores"], "shapley"}
@@ -50,7 +50,7 @@ def test_rows_come_with_all_scores_and_are_not_made_twice(
 
 def test_scoring_and_held_out_windows_share_no_target_step() -> None:
     case = synthetic_case()
-    scoring, held_out = selection_fidelity.disjoint_windows(case, 30)
+    scoring, held_out = selection_scores.disjoint_windows(case, 30)
     series = case.validation.values[0]
 
     def steps(batches: list) -> set[tuple[int, int]]:

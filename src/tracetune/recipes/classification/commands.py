@@ -4,12 +4,12 @@ import pandas as pd
 from rich.console import Console
 
 from tracetune.base.processes import is_main_process
-from tracetune.data.table_files import marks_in_words, write_frame
 from tracetune.estimators.classification.classifier import Classifier
 from tracetune.estimators.classification.labelled_tables import LabelledTable, read_labelled
 from tracetune.evaluation.class_evaluation import ClassEvaluation
 from tracetune.fitting.methods.method import method_named
 from tracetune.heads.classification_config import ClassificationHeadConfig
+from tracetune.recipes.classes_output import write_classes
 from tracetune.recipes.classification.settings import (
     ClassificationHeadChoice,
     ClassifyConfig,
@@ -22,7 +22,6 @@ from tracetune.recipes.fit_settings import finetune_run, fit_config
 from tracetune.recipes.outputs import check_outputs
 from tracetune.recipes.settings.classifiers import ClassifierChoice
 from tracetune.report.class_evaluation import report_class_evaluation
-from tracetune.report.pages import where_drawn, write_plot
 from tracetune.training.progress import ProgressBar
 
 
@@ -52,19 +51,19 @@ def finetune(config: FinetuneConfig) -> Classifier:
 
 def classify(config: ClassifyConfig) -> pd.DataFrame:
     """Write the class of every series, and the probability of each class."""
-    inputs, output = (config.source.data, config.classifier.model), config.run.output
-    check_outputs([output], config.run.plot, inputs, overwrite=config.run.overwrite)
+    inputs = config.source.data, config.classifier.model
+    check_outputs([config.run.output], config.run.plot, inputs, overwrite=config.run.overwrite)
     classifier = _load(config.classifier, config.run.device)
     series = _read(config.source, classifier, labelled=False)
     table = classifier.predict_df(series, batch_size=config.run.batch_size)
-    write_frame(table, output, series.marks)
-    console = Console(highlight=False, soft_wrap=True)
-    written = f"Written to {output}{marks_in_words(series.marks, output)}"
-    console.print(f"{len(table):,} series classified. {written}.", markup=False)
-    if config.run.plot is not None:
-        figure = classifier.plot(series, probabilities=table.iloc[:, 2:].to_numpy(float))
-        write_plot(figure, config.run.plot, f"Classes of {config.source.name}", {"Classes": table})
-        console.print(where_drawn(config.run.plot), markup=False)
+    write_classes(
+        table,
+        "series",
+        series.marks,
+        config.run,
+        f"Classes of {config.source.name}",
+        lambda: classifier.plot(series, probabilities=table.iloc[:, 2:].to_numpy(float)),
+    )
     return table
 
 

@@ -1,21 +1,19 @@
 """Fine-tune a text classifier, classify texts with it, and measure it."""
 
 import pandas as pd
-from rich.console import Console
 
 from tracetune.base.processes import is_main_process
-from tracetune.data.table_files import marks_in_words, write_frame
 from tracetune.data.text_files import marks_of, read_text_table
 from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.evaluation.class_evaluation import ClassEvaluation
 from tracetune.heads.pooled import PooledHeadConfig
+from tracetune.recipes.classes_output import write_classes
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
 from tracetune.recipes.outputs import check_outputs
 from tracetune.recipes.settings.classifiers import ClassifierChoice
 from tracetune.recipes.text.settings import ClassifyConfig, EvaluateConfig, FinetuneConfig, TextSource
 from tracetune.report.class_evaluation import report_class_evaluation
-from tracetune.report.pages import where_drawn, write_plot
 from tracetune.training.progress import ProgressBar
 
 
@@ -52,15 +50,15 @@ def classify(config: ClassifyConfig) -> pd.DataFrame:
     frame = read_texts(config.source)
     columns = config.source.text_column or None
     table = classifier.predict_df(frame, text_column=columns, batch_size=config.run.batch_size)
-    output, marks = config.run.output, marks_of(frame)
-    write_frame(table, output, marks)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{len(table):,} texts classified. Written to {output}{marks_in_words(marks, output)}.", markup=False)
-    if config.run.plot is not None:
-        probabilities = table.iloc[:, -len(classifier.classes) :].to_numpy(float)
-        figure = classifier.plot(frame, text_column=columns, probabilities=probabilities)
-        write_plot(figure, config.run.plot, f"Classes of {config.source.name}", {"Classes": table})
-        console.print(where_drawn(config.run.plot), markup=False)
+    probabilities = table.iloc[:, -len(classifier.classes) :].to_numpy(float)
+    write_classes(
+        table,
+        "texts",
+        marks_of(frame),
+        config.run,
+        f"Classes of {config.source.name}",
+        lambda: classifier.plot(frame, text_column=columns, probabilities=probabilities),
+    )
     return table
 
 
