@@ -179,7 +179,7 @@ def test_pairs_in_a_table_and_texts_that_are_too_long(
     short = TextClassifier(base.backbone, base.base_name, 12, device="cpu")
     with caplog.at_level(logging.WARNING):
         tuned = short.fit(frame, method="linear_probe")
-    assert "texts in column 'sentence1' and 'sentence2' and labels in column 'label'" in caplog.text
+    assert "texts in columns 'sentence1' and 'sentence2' and labels in column 'label'" in caplog.text
     assert f"{tuned.trace['data']['cut']} of 40 texts are longer than max_length=12 tokens: the rest" in caplog.text
     found = tuned.predict_df(frame.drop(columns="label"))
     assert list(found.columns) == ["sentence1", "sentence2", "predictions", *CLASSES]

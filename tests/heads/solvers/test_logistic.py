@@ -1,5 +1,7 @@
 """Logistic regression as a head: the probabilities of scikit-learn, the best penalty on validation, every class."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -50,3 +52,9 @@ def test_the_head_has_the_probabilities_of_scikit_learn(classes: int, weights: t
 def test_a_class_without_samples_is_refused() -> None:
     with pytest.raises(InputError, match=r"samples of all 3 classes, found none of \[2\]"):
         fit_logistic(PooledHead(6, 3), batches(2, 20, seed=0), batches(2, 20, seed=1))
+
+
+def test_many_classes_of_few_samples_are_no_regression() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # scikit-learn asks whether they are
+        fit_logistic(PooledHead(6, 30), batches(30, 100, seed=0)[:1], batches(30, 60, seed=1), None)

@@ -40,6 +40,11 @@ def test_a_table_is_learned_from_classified_and_measured(tmp_path: Path, capsys:
     evaluate(from_mapping(EvaluateConfig, {**known, "data": test, "plot": str(tmp_path / "classes.html")}))
     page = (tmp_path / "classes.html").read_text(encoding="utf-8")
     assert "<h2>By class</h2>" in page and "predicted class" in page
+    scores = tmp_path / "scores.csv"
+    evaluate(from_mapping(EvaluateConfig, {**known, "data": test, "output": str(scores)}))
+    pd.testing.assert_frame_equal(pd.read_csv(scores), found.scores)
+    with pytest.raises(InputError, match="exists already"):
+        evaluate(from_mapping(EvaluateConfig, {**known, "data": test, "output": str(scores)}))
     for plot, message in ((picture, "exists already"), (tmp_path / "c.xyz", r"ends in \.png"), (tmp_path, "ends in")):
         with pytest.raises(InputError, match=message):
             evaluate(from_mapping(EvaluateConfig, {**known, "data": test, "plot": str(plot)}))

@@ -1,10 +1,8 @@
-"""The fit of a text classifier: labelled texts, default settings, and the record of the fit."""
+"""The fit of a text classifier: default settings, and the record of the fit."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict
 
-import numpy as np
 from transformers import TrainerCallback
 
 from tracetune.backbones.text_encoder import TextEncoder
@@ -12,42 +10,14 @@ from tracetune.base.json_types import JsonObject
 from tracetune.estimators.class_logits import class_logits
 from tracetune.estimators.named_classes import classes_never_named
 from tracetune.estimators.saved_model import base_of
+from tracetune.estimators.text.fit_texts import FitTexts
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods.method import Method, method_named
 from tracetune.fitting.names import NONE
-from tracetune.tasks.task import TrainingData
-from tracetune.tasks.text import LabelledTexts, TextClassification
+from tracetune.tasks.text import LabelledTexts
 from tracetune.training.config import TrainingConfig
 from tracetune.training.run import Run
-
-if TYPE_CHECKING:
-    from tracetune.estimators.text.text_tables import TextColumns
-
-
-@dataclass(frozen=True)
-class FitTexts:
-    """Labelled texts as a fit takes them.
-
-    Attributes:
-        task: for these classes.
-        data: training and validation texts.
-        classes: names, in the order of the outputs.
-        pairs: whether they are pairs.
-        columns: of the table that they come from; None where that was no table.
-        cut: how many were too long.
-        digests: [S] of all of them, see `text_digests`.
-        repeated: how many of the validation texts stand among the training texts.
-    """
-
-    task: TextClassification
-    data: TrainingData
-    classes: list[str]
-    pairs: bool
-    columns: "TextColumns | None"
-    cut: int
-    digests: np.ndarray
-    repeated: int
 
 
 def text_fit_config(method: Method | str = "trace", seed: int = 0) -> FitConfig:

@@ -1,10 +1,9 @@
 """TextClassifier: load, fit, predict, evaluate, save."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 import pandas as pd
@@ -13,29 +12,28 @@ from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.backbones.text_encoder import TextEncoder, load_text_encoder
-from tracetune.base.errors import InputError, Remark, argument
+from tracetune.base.errors import InputError, argument
 from tracetune.base.json_types import JsonObject
 from tracetune.data.forecast_frame import free_name, of_kind
 from tracetune.data.reading.frames import kind_of
-from tracetune.data.reading.raw import listed
 from tracetune.data.reading.sources import Frame, FrameOfKind
 from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_backbone
 from tracetune.estimators.class_logits import class_logits
-from tracetune.estimators.class_weights import ClassWeights, weights_of_classes
-from tracetune.estimators.labelled import Labels, class_numbers, require_classes, require_share
-from tracetune.estimators.named_classes import say_never_named, say_never_named_in_fit, say_not_held_out
+from tracetune.estimators.class_weights import ClassWeights
+from tracetune.estimators.labelled import Labels, class_numbers
+from tracetune.estimators.named_classes import say_never_named, say_never_named_in_fit
 from tracetune.estimators.scored_modules import ScoredModules, scored
 from tracetune.estimators.text.card import text_classifier_card
 from tracetune.estimators.text.evaluation import text_scores
-from tracetune.estimators.text.fit import FitTexts, fit_text_classifier, text_fit_config
+from tracetune.estimators.text.fit import fit_text_classifier, text_fit_config
+from tracetune.estimators.text.fit_texts import NOUNS, VALIDATION_SHARE, FitTexts, TextReading, fit_texts, tokenized
 from tracetune.estimators.text.record import TextClassifierRecord
-from tracetune.estimators.text.seen_texts import say_repeated, say_seen, text_digests
+from tracetune.estimators.text.seen_texts import say_seen, text_digests
 from tracetune.estimators.text.text_tables import (
     ColumnNames,
     TextColumns,
-    find_columns,
+    columns_as_in_fit,
     labelled_texts,
-    logged_columns,
     refuse_columns,
     required_table,
     table_of,
@@ -47,17 +45,11 @@ from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.lora import Lora
 from tracetune.fitting.methods.method import Method
 from tracetune.fitting.trained import History
-from tracetune.tasks.labelled_series import split_samples
-from tracetune.tasks.task import TrainingData
 from tracetune.tasks.text import LabelledTexts, TextClassification
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-logger = logging.getLogger(__name__)
-
-_VALIDATION_SHARE = 0.25
-_NOUNS = "text", "texts"
 _BATCH_SIZE = 64
 _SEEN = "seen_texts"  # their digests, beside a saved model
 
@@ -165,7 +157,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         config: FitConfig | None = None,
         *,
         method: Method | str | None = None,
-        validation_share: float = _VALIDATION_SHARE,
+        validation_share: float = VALIDATION_SHARE,
         text_column: ColumnNames = None,
         label_column: str | None = None,
         class_weights: ClassWeights = None,
@@ -267,8 +259,8 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
             columns = self._columns(frame, text_column, label_column, labelled=True)
             text_column, label_column = columns.texts, columns.label
         texts, given, _ = labelled_texts(test, labels, text_column, label_column, known.pairs)
-        numbers, _ = class_numbers(given, len(texts), known.classes, _NOUNS)
-        samples, _ = self._tokenized(texts, numbers)
+        numbers, _ = class_numbers(given, len(texts), known.classes, NOUNS)
+        samples, _ = tokenized(self.backbone, self.max_length, texts, numbers)
         probabilities = self._probabilities(samples, batch_size)
         say_never_named(probabilities, numbers, known.classes, f"{len(texts)} texts")
         say_seen(np.isin(text_digests(texts), self._seen), probabilities.argmax(axis=1) == numbers)
@@ -318,75 +310,21 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
     def _arrays(self) -> dict[str, np.ndarray]:
         return {_SEEN: self._seen}
 
-    def _fit_texts(
-        self,
-        train: TextData,
-        labels: Labels | None,
-        seed: int,
-        *,
-        validation_share: float = _VALIDATION_SHARE,
-        text_column: ColumnNames = None,
-        label_column: str | None = None,
-        class_weights: ClassWeights = None,
-    ) -> FitTexts:
-        """Return labelled texts, tokenised, in training and validation ones; see `fit`.
-
-        Raises:
-            InputError: unusable data, fewer than two classes, or one that this classifier does not know.
-        """
-        require_share(validation_share)
-        texts, given, columns = labelled_texts(train, labels, text_column, label_column)
+    def _fit_texts(self, train: TextData, labels: Labels | None, seed: int, **reading: Unpack[TextReading]) -> FitTexts:
+        """Return labelled texts as a fit takes them; they have known classes where something was fitted."""
         known = None if self.record is None else self.record.classes
-        numbers, classes = class_numbers(given, len(texts), known, _NOUNS)
-        require_classes(classes, "texts")
-        samples, cut = self._tokenized(texts, numbers)
-        train_rows, validation_rows = split_samples(numbers, validation_share, seed)
-        data = TrainingData(samples.by_length(train_rows), samples.by_length(validation_rows))
-        weights = weights_of_classes(class_weights, numbers, classes)
-        task = TextClassification(len(classes), samples.longest, self.base_name, weights)
-        say_not_held_out(numbers, validation_rows, classes)
-        digests = text_digests(texts)
-        repeated = int(np.isin(digests[validation_rows], digests[train_rows]).sum())
-        say_repeated(repeated, len(validation_rows))
-        return FitTexts(task, data, classes, texts.second is not None, columns, cut, digests, repeated)
+        return fit_texts(self.backbone, self.base_name, self.max_length, train, labels, seed, known, **reading)
 
     def _columns(
-        self,
-        frame: pd.DataFrame,
-        text_column: ColumnNames,
-        label_column: str | None,
-        *,
-        labelled: bool,
-        said: bool = True,
+        self, frame: pd.DataFrame, text: ColumnNames, label: str | None, *, labelled: bool, said: bool = True
     ) -> TextColumns:
-        """Return the columns as named, as in the fit where the table has them, or as found; log what was found."""
         known = self._fitted_record()
-        if text_column is None and known.text_columns and set(known.text_columns) <= set(frame.columns):
-            text_column = known.text_columns
-        if label_column is None and known.label_column in frame.columns:
-            label_column = known.label_column
-        try:
-            find = logged_columns if said else find_columns
-            return find(frame, text_column, label_column, labelled=labelled)
-        except InputError as error:
-            if label_column is not None or known.label_column is None or not labelled:
-                raise
-            raise InputError(
-                f"Expected labels in a column {known.label_column!r}, as in training, found "
-                f"{listed('column', frame.columns)}. Name it with {argument('label_column')}."
-            ) from error
-
-    def _tokenized(self, texts: Texts, numbers: np.ndarray) -> tuple[LabelledTexts, int]:
-        """Return token numbers of texts, and how many texts were cut."""
-        named, cut = self.backbone.tokenize(texts.first, texts.second, self.max_length)
-        if cut:
-            limit, are = argument("max_length", self.max_length), "is" if cut == 1 else "are"
-            count = f"{cut:,} of {len(texts):,} texts {are} longer than {limit} tokens"
-            logger.warning(Remark(f"{count}: the rest is left out."))
-        return LabelledTexts(named, numbers, self.backbone.padding), cut
+        return columns_as_in_fit(
+            frame, text, label, known.text_columns, known.label_column, labelled=labelled, said=said
+        )
 
     def _predict(self, texts: Texts, batch_size: int) -> np.ndarray:
-        samples, _ = self._tokenized(texts, np.zeros(len(texts), dtype=np.int64))
+        samples, _ = tokenized(self.backbone, self.max_length, texts, np.zeros(len(texts), dtype=np.int64))
         return self._probabilities(samples, batch_size)
 
     def _probabilities(self, samples: LabelledTexts, batch_size: int) -> np.ndarray:

@@ -105,6 +105,45 @@ def logged_columns(frame: pd.DataFrame, texts: ColumnNames, label: str | None, *
     return columns
 
 
+def columns_as_in_fit(
+    frame: pd.DataFrame,
+    texts: ColumnNames,
+    label: str | None,
+    known_texts: Sequence[str],
+    known_label: str | None,
+    *,
+    labelled: bool,
+    said: bool,
+) -> TextColumns:
+    """Return the columns as named, as in the fit where the table has them, or as found.
+
+    Args:
+        frame: a table.
+        texts: as for `find_columns`.
+        label: likewise.
+        known_texts: columns of the texts in the fit; none where it was on lists.
+        known_label: column of the labels in the fit.
+        labelled: whether labels are wanted.
+        said: whether to log what was found.
+
+    Raises:
+        InputError: as `find_columns`, and no labels where the fit had them.
+    """
+    if texts is None and known_texts and set(known_texts) <= set(frame.columns):
+        texts = known_texts
+    if label is None and known_label in frame.columns:
+        label = known_label
+    try:
+        return (logged_columns if said else find_columns)(frame, texts, label, labelled=labelled)
+    except InputError as error:
+        if label is not None or known_label is None or not labelled:
+            raise
+        raise InputError(
+            f"Expected labels in a column {known_label!r}, as in training, found {listed('column', frame.columns)}. "
+            f"Name it with {argument('label_column')}."
+        ) from error
+
+
 def find_columns(frame: pd.DataFrame, texts: ColumnNames, label: str | None, *, labelled: bool) -> TextColumns:
     """Find the columns of texts and labels of a table, unless they are named.
 
@@ -132,7 +171,7 @@ def find_columns(frame: pd.DataFrame, texts: ColumnNames, label: str | None, *, 
         said.append(f"labels in column {label!r}")
     if chosen is None:
         chosen = _text_columns(frame, label)
-        said.insert(0, f"texts in column {' and '.join(map(repr, chosen))}")
+        said.insert(0, f"texts in column{'s' if len(chosen) > 1 else ''} {' and '.join(map(repr, chosen))}")
     return TextColumns(chosen, label if labelled else None, f"Found {' and '.join(said)}." if said else "")
 
 

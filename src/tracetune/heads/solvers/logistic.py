@@ -8,6 +8,7 @@ solution.
 Shapes: S samples, F features of the output layer, K classes.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -75,7 +76,9 @@ def _solve(
     features: np.ndarray, labels: np.ndarray, weights: np.ndarray, inverse_penalty: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return weights [K, F] and biases [K]; of two classes, both share scikit-learn's one logit."""
-    found = LogisticRegression(C=inverse_penalty, max_iter=_ITERATIONS).fit(features, labels, weights)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes is greater")  # many classes of few texts each
+        found = LogisticRegression(C=inverse_penalty, max_iter=_ITERATIONS).fit(features, labels, weights)
     weight, bias = found.coef_, found.intercept_
     if len(weight) == 1:
         return np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2

@@ -70,10 +70,10 @@ def classify(config: ClassifyConfig) -> pd.DataFrame:
 def evaluate(config: EvaluateConfig) -> ClassEvaluation:
     """Measure a classifier on labelled series."""
     run = config.run
-    check_outputs([], run.plot, (config.source.data, config.classifier.model), overwrite=run.overwrite)
+    check_outputs([run.output], run.plot, (config.source.data, config.classifier.model), overwrite=run.overwrite)
     classifier = _load(config.classifier, run.device)
     found = classifier.evaluate(_read(config.source, classifier), batch_size=run.batch_size)
-    report_class_evaluation(found, config.source.name, run.plot)
+    report_class_evaluation(found, config.source.name, run.output, run.plot)
     return found
 
 

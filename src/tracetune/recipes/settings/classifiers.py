@@ -48,15 +48,17 @@ class ClassifyRun:
 
 @dataclass(frozen=True)
 class MeasureRun:
-    """The picture of the command, and the device that it runs on.
+    """Outputs of the command, and the device that it runs on.
 
     Attributes:
+        output: file for the scores: .csv, .tsv, .xlsx, .parquet, .json or .jsonl.
         plot: picture of the confusion matrix: .png, .svg, .pdf, or .html with tables.
         batch_size: series or texts per forward pass.
         device: auto, cpu or cuda.
-        overwrite: replace the picture if it exists.
+        overwrite: replace the output files if they exist.
     """
 
+    output: str | None = None
     plot: str | None = None
     batch_size: int = 256
     device: str = "auto"

@@ -65,7 +65,7 @@ def classify(config: ClassifyConfig) -> pd.DataFrame:
 def evaluate(config: EvaluateConfig) -> ClassEvaluation:
     """Measure a text classifier on labelled texts."""
     run = config.run
-    check_outputs([], run.plot, (config.source.data, config.classifier.model), overwrite=run.overwrite)
+    check_outputs([run.output], run.plot, (config.source.data, config.classifier.model), overwrite=run.overwrite)
     classifier = _load(config.classifier, run.device)
     found = classifier.evaluate(
         read_texts(config.source),
@@ -73,7 +73,7 @@ def evaluate(config: EvaluateConfig) -> ClassEvaluation:
         label_column=config.source.label_column,
         batch_size=run.batch_size,
     )
-    report_class_evaluation(found, config.source.name, run.plot)
+    report_class_evaluation(found, config.source.name, run.output, run.plot)
     return found
 
 
