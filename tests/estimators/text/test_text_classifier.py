@@ -285,3 +285,8 @@ def test_texts_on_both_sides_are_said(base: TextClassifier, tmp_path: Path, capl
         assert f"Accuracy on the other 20: {accuracy:.4g}" in caplog.text
         loaded.evaluate(texts, labels)
         assert "40 of 40 texts stood in the table of the fit: scores say nothing of other texts" in caplog.text
+
+
+def test_unknown_options_of_reading_are_refused(base: TextClassifier) -> None:
+    with pytest.raises(TypeError, match="columm"):
+        base.scored_modules(["a", "b"] * 8, [0, 1] * 8, columm="text")

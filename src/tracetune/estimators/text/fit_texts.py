@@ -6,7 +6,7 @@ Shapes: S samples.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, TypedDict, Unpack
+from typing import Final, TypedDict
 
 import numpy as np
 
@@ -70,7 +70,11 @@ def fit_texts(
     labels: Labels | None,
     seed: int,
     known: Sequence[str] | None,
-    **reading: Unpack[TextReading],
+    *,
+    validation_share: float = VALIDATION_SHARE,
+    text_column: ColumnNames = None,
+    label_column: str | None = None,
+    class_weights: ClassWeights = None,
 ) -> FitTexts:
     """Return labelled texts, tokenised, in training and validation ones.
 
@@ -82,20 +86,22 @@ def fit_texts(
         labels: [S] of a list.
         seed: of the choice of validation texts.
         known: classes; None takes those that occur.
-        reading: see `TextClassifier.fit`.
+        validation_share: as for `TextClassifier.fit`.
+        text_column: likewise.
+        label_column: likewise.
+        class_weights: likewise.
 
     Raises:
         InputError: unusable data, fewer than two classes, or one that is not known.
     """
-    share = reading.get("validation_share", VALIDATION_SHARE)
-    require_share(share)
-    texts, given, columns = labelled_texts(train, labels, reading.get("text_column"), reading.get("label_column"))
+    require_share(validation_share)
+    texts, given, columns = labelled_texts(train, labels, text_column, label_column)
     numbers, classes = class_numbers(given, len(texts), known, NOUNS)
     require_classes(classes, NOUNS[1])
     samples, cut = tokenized(encoder, max_length, texts, numbers)
-    train_rows, validation_rows = split_samples(numbers, share, seed)
+    train_rows, validation_rows = split_samples(numbers, validation_share, seed)
     data = TrainingData(samples.by_length(train_rows), samples.by_length(validation_rows))
-    weights = weights_of_classes(reading.get("class_weights"), numbers, classes)
+    weights = weights_of_classes(class_weights, numbers, classes)
     task = TextClassification(len(classes), samples.longest, base_name, weights)
     say_not_held_out(numbers, validation_rows, classes)
     digests = text_digests(texts)
