@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from transformers import TrainerCallback
 
@@ -10,7 +11,6 @@ from tracetune.base.json_types import JsonObject
 from tracetune.estimators.class_logits import class_logits
 from tracetune.estimators.named_classes import classes_never_named
 from tracetune.estimators.saved_model import base_of
-from tracetune.estimators.text.fit_texts import FitTexts
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods.method import Method, method_named
@@ -18,6 +18,9 @@ from tracetune.fitting.names import NONE
 from tracetune.tasks.text import LabelledTexts
 from tracetune.training.config import TrainingConfig
 from tracetune.training.run import Run
+
+if TYPE_CHECKING:
+    from tracetune.estimators.text.fit_texts import FitTexts
 
 
 def text_fit_config(method: Method | str = "trace", seed: int = 0) -> FitConfig:
@@ -37,7 +40,7 @@ def fit_text_classifier(
     encoder: TextEncoder,
     base_name: str,
     max_length: int,
-    texts: FitTexts,
+    texts: "FitTexts",
     config: FitConfig,
     device: str,
     callbacks: Sequence[TrainerCallback],
