@@ -11,16 +11,20 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from tests.tiny import HORIZON, seasonal_frame
+from tests.tiny import CONTEXT, HORIZON, seasonal_frame, tiny_backbone
 from tracetune import FitConfig, Forecaster, HeadConfig, InputError, Trace, TrainingConfig
 from tracetune.base.config import from_mapping
 from tracetune.cli.app import config_of
 from tracetune.cli.commands import COMMANDS
+from tracetune.data.windows import Windows
+from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.recipes.forecasting.importance import importance
 from tracetune.recipes.forecasting.settings import ImportanceConfig
-from tracetune.recipes.importance import STATE_FILE
+from tracetune.recipes.importance import STATE_FILE, _identity, lora_fit
 from tracetune.selection.config import SelectionConfig
 from tracetune.selection.scores import SCORES
+from tracetune.tasks.forecasting.model import Forecasting
+from tracetune.tasks.task import TrainingData
 
 
 def fine_tuned(base_folder: str, folder: Path, method: str) -> str:
@@ -121,6 +125,20 @@ def test_an_interrupted_run_goes_on_with_its_shapley_values(
     assert json.loads((tmp_path / "cut" / STATE_FILE).read_text())["gains"][:1] == first
     for one, other in zip(whole, resumed, strict=True):
         np.testing.assert_array_equal(one.scores, other.scores)
+
+
+def test_a_run_is_the_same_whether_its_learning_rate_was_given_or_not(table: Path, tmp_path: Path) -> None:
+    windows = Windows([np.sin(np.arange(200, dtype=np.float32) / 3)[None]], CONTEXT, HORIZON)
+    data, backbone = TrainingData(windows, windows), tiny_backbone()
+
+    def identity(**rates: float) -> dict[str, Any]:
+        given = config(table, tmp_path / "out", "tiny", prediction_length=HORIZON, **rates)
+        fit = lora_fit(given.lora, given.training, given.scoring)
+        task = Forecasting(HORIZON, CONTEXT)
+        return _identity(ScoredModules(task, backbone, None, None, "tiny", data, fit, "cpu"), given)
+
+    assert identity()["learning_rate"] == 5e-4
+    assert identity() == identity(learning_rate=5e-4) != identity(learning_rate=1e-3)
 
 
 def test_without_shapley_there_is_no_agreement(traced: str, table: Path, tmp_path: Path) -> None:
