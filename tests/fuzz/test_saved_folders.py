@@ -35,7 +35,7 @@ def record(model: ForecastModel, base: str, digest: str | None) -> dict[str, Any
         "seconds": {"lora": 0.5},
         "selection": None,
         "data": {"items": 1, "channels": ["target"], "freq": "h"},
-        "config": {"method": {"name": "lora"}},
+        "config": {"method": {"name": "lora"}, "training": {"learning_rate": 5e-4}},
         "seed": 0,
         "versions": {"torch": "2"},
     }

@@ -184,7 +184,7 @@ def test_wrong_use_is_explained(base_folder: str, traced: str, table: Path, tmp_
 )
 def test_unusable_configurations_are_refused(table: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        importance(from_mapping(ImportanceConfig, {"data": table, "output": "out", **options}))
+        importance(from_mapping(ImportanceConfig, {"data": str(table), "output": "out", **options}))
 
 
 MORE = {

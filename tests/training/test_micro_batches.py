@@ -295,7 +295,7 @@ class Slope(nn.Module):
 
 
 def test_labels_reach_the_model_in_micro_batches(tmp_path: Path) -> None:
-    config = TrainingConfig(max_steps=3, batch_size=4, evaluations=1)
+    config = TrainingConfig(learning_rate=5e-4, max_steps=3, batch_size=4, evaluations=1)
     weights = []
     for most in (3, None):
         model = Slope()

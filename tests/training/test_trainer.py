@@ -40,10 +40,10 @@ def test_head_and_adapters_have_their_own_learning_rates() -> None:
 def test_a_head_moves_less_beside_adapters_than_alone() -> None:
     model = add_lora(tiny_forecast_model(), LoraOptions())
     head = trained_head(model)
-    beside = parameter_groups(model, head, TrainingConfig())
+    beside = parameter_groups(model, head, TrainingConfig(learning_rate=5e-4))
     model.requires_grad_(False)
     head.requires_grad_(True)
-    (alone,) = parameter_groups(model, head, TrainingConfig())
+    (alone,) = parameter_groups(model, head, TrainingConfig(learning_rate=5e-4))
     assert [group["lr"] for group in beside] == [5e-4, 1e-5]
     assert alone["lr"] == 1e-3
 
@@ -132,7 +132,9 @@ def test_parts_of_the_windows_are_fresh_until_all_have_been_seen(tmp_path: Path)
             seen.extend(indices)
             return super().__getitems__(indices)
 
-    config = TrainingConfig(num_train_epochs=5, batch_size=8, epoch_windows=16, early_stopping_patience=99)
+    config = TrainingConfig(
+        learning_rate=5e-4, num_train_epochs=5, batch_size=8, epoch_windows=16, early_stopping_patience=99
+    )
     model = tiny_forecast_model()
     trainer = trainer_in(tmp_path, config, model, train=Seen(data.tensors))
     trainer.train()

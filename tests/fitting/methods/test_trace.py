@@ -76,7 +76,8 @@ def test_a_whole_fit_takes_the_limit_in_both_phases(tmp_path: Path, cache_bytes:
     )
     tuned = Forecaster.from_pretrained(save_tiny(tmp_path), HORIZON, device="cpu").fit(seasonal_frame(), config=config)
     assert tuned.trace is not None
-    assert tuned.trace["config"]["training"] == asdict(training)
+    taken = replace(training, learning_rate=5e-4, epoch_windows="all")  # what was left to the fit
+    assert tuned.trace["config"]["training"] == asdict(taken)
     assert tuned.trace["selection"]["config"]["batch_size"] == 5
     for history in tuned.history.values():
         assert history[-1]["step"] == 6

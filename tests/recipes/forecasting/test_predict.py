@@ -97,7 +97,7 @@ def test_wrong_options_are_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="do not go together"):
         config_of(data=str(data), chunk_rows=5, plot="a.png")
     for wrong, message in (
-        ({"output": "a.json", "chunk_rows": 5}, r"one of \.csv, \.csv\.gz, \.tsv, \.parquet, found 'a\.json'"),
+        ({"output": "a.json", "chunk_rows": 5}, r"one of \.csv, \.csv\.gz, \.tsv, \.parquet, \.jsonl, found 'a\.json'"),
         ({"output": "b.csv", "plot": "a.txt"}, r"ends in \.png, .* found 'a\.txt'"),
         ({"output": "b.csv", "plot": "."}, "ends in"),
     ):
