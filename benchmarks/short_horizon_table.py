@@ -309,7 +309,8 @@ def summarise(cells: Sequence[dict[str, Any]], settings: Settings) -> str:
     """Return the tables in Markdown."""
     commits, processors = ({cell[name] for cell in cells} for name in ("commit", "processor"))
     found = [row["data set"] for row in table(cells, "seconds")]
-    made = "python -m benchmarks.short_horizon_table --cells FOLDER --output docs/results/short_horizon.md"
+    seeds = " ".join(str(seed) for seed in sorted({cell["training_seed"] for cell in cells}))
+    made = f"python -m benchmarks.short_horizon_table --cells FOLDER --training-seeds {seeds}"
     counts = {name: next(cell["series"] for cell in cells if cell["dataset"] == name) for name in found}
     drawn = "" if settings.series is None else f", at most {settings.series} series a data set, seed {settings.seed}"
     parts = [
