@@ -67,6 +67,7 @@ if is_main_process():
     log = [[e.get("loss"), e.get("eval_loss"), e.get("grad_norm")] for e in trainer.state.log_history[:-1]]
     weights = model.line.weight.flatten().tolist()
     print(json.dumps({"log": log, "weights": weights, "whole": whole, "states": states, "said": said}))
+del trainer, model  # as a command's are gone at its end
 leave_processes()
 """
 

@@ -1,5 +1,6 @@
 """Several processes of one run, as torchrun and accelerate launch start them: the first one decides and writes."""
 
+import gc
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -73,4 +74,5 @@ def leave_processes() -> None:
         import torch.distributed as dist
 
         if dist.is_initialized():
+            gc.collect()  # trainers are cycles that hold the connection: its threads would abort the interpreter's end
             dist.destroy_process_group()
