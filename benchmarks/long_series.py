@@ -81,7 +81,7 @@ def long_case(name: str, horizon: int) -> tuple[ForecastData, BatchSource]:
 
 
 def cell(case: tuple[str, int, float, int, int], options: argparse.Namespace) -> Row:
-    """Fit once, and measure what comes out."""
+    """Return the losses, seconds and winner of one fit."""
     name, seed, rate, epoch_windows, head_windows = case
     torch.set_num_threads(options.threads)
     data, test = long_case(name, options.horizon)

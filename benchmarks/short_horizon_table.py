@@ -62,7 +62,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides a cell, besides its data set, its method and its training seed.
+    """Settings of all cells of a folder.
 
     Attributes:
         model: the foundation model.

@@ -97,26 +97,23 @@ def test_a_step_without_any_loss_is_not_taken_back(data: TrainingData, monkeypat
     assert any(weight.any() for weight in model.head.parameters())
 
 
-@pytest.mark.parametrize(("steps", "features"), [(2, 32), (4, 64), (40, None)])
-def test_of_very_many_samples_as_many_are_read_as_the_training_sees(
-    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, features: int | None
+@pytest.mark.parametrize(
+    ("training", "features"),
+    [
+        ({"max_steps": 2}, 32),
+        ({"max_steps": 4}, 64),
+        ({"max_steps": 40}, None),
+        ({"epoch_windows": 16, "num_train_epochs": 10, "max_steps": -1}, 20),
+        ({"epoch_windows": 30, "num_train_epochs": 10, "max_steps": -1}, 30),
+        ({"epoch_windows": "all", "num_train_epochs": 10, "max_steps": -1}, None),
+    ],
+)
+def test_of_very_many_samples_as_many_are_read_as_the_training_sees_or_an_epoch_has(
+    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, training: dict[str, Any], features: int | None
 ) -> None:
     monkeypatch.setattr(head_phase, "_MANY", 20)
     model, read = tiny_forecast_model(), []
     computed = model.features
     monkeypatch.setattr(model, "features", lambda batch: read.append(len(batch["past_values"])) or computed(batch))
-    train_head(TASK, model, data, replace(RIDGE, head_training=replace(TRAINING, max_steps=steps)), Run(tmp_path))
-    assert sum(read) - len(data.validation) == (len(data.train) if features is None else features)
-
-
-@pytest.mark.parametrize(("epoch_windows", "features"), [(16, 20), (30, 30), ("all", None)])
-def test_of_very_many_samples_as_many_are_read_as_an_epoch_has(
-    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch_windows: Any, features: int | None
-) -> None:
-    monkeypatch.setattr(head_phase, "_MANY", 20)
-    model, read = tiny_forecast_model(), []
-    computed = model.features
-    monkeypatch.setattr(model, "features", lambda batch: read.append(len(batch["past_values"])) or computed(batch))
-    training = replace(TRAINING, epoch_windows=epoch_windows, num_train_epochs=10, max_steps=-1)
-    train_head(TASK, model, data, replace(RIDGE, head_training=training), Run(tmp_path))
+    train_head(TASK, model, data, replace(RIDGE, head_training=replace(TRAINING, **training)), Run(tmp_path))
     assert sum(read) - len(data.validation) == (len(data.train) if features is None else features)

@@ -1,4 +1,4 @@
-"""Where no learning rate is given, a method takes its own for the task."""
+"""A method without a given learning rate takes its own for the task."""
 
 import logging
 from dataclasses import replace
@@ -7,24 +7,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.tiny import CONTEXT, HORIZON, seasonal_frame, tiny_backbone
+from tests.fitting.short_fits import FORECASTING, fitted, short_data
+from tests.tiny import CONTEXT, tiny_backbone
 from tracetune import FitConfig, InputError, Lora, TrainingConfig
-from tracetune.data.reading.read import panel_from_frame
-from tracetune.data.splits import fit_split
 from tracetune.estimators.classification.config import classifier_config
 from tracetune.estimators.text.fit import text_fit_config
 from tracetune.fitting.config import with_method
-from tracetune.fitting.fit import Fitted, fit, tune
+from tracetune.fitting.fit import tune
 from tracetune.fitting.learning_rate import with_rate
 from tracetune.fitting.methods import METHODS
 from tracetune.tasks.classification.model import Classification
-from tracetune.tasks.forecasting.data import forecast_data
-from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import LearningRates, Task, TrainingData
 from tracetune.tasks.text import TextClassification
 from tracetune.training.run import Run
 
-FORECASTING = Forecasting(HORIZON, CONTEXT)
 RATE = LearningRates.weights
 SERIES, TEXTS = Classification(2, 1, CONTEXT), TextClassification(2, 16)
 SHORT = FitConfig(
@@ -37,13 +33,7 @@ SHORT = FitConfig(
 
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
-    panel = panel_from_frame(seasonal_frame(length=160))
-    return forecast_data(panel, fit_split(panel, HORIZON), CONTEXT, HORIZON, 4, 16, 32)
-
-
-def fitted(data: TrainingData, config: FitConfig, folder: Path | None = None) -> Fitted:
-    with Run.at(folder) as run:
-        return fit(FORECASTING, tiny_backbone(), data, config, run)
+    return short_data()
 
 
 def at(rate: float) -> FitConfig:

@@ -10,19 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from tests.tiny import CONTEXT, HORIZON, seasonal_frame, tiny_backbone
+from tests.fitting.short_fits import FORECASTING, fitted, short_data
+from tests.tiny import tiny_backbone
 from tracetune import AdaLora, FitConfig, Full, InputError, SelectionConfig, Trace, TrainingConfig
 from tracetune.adapters.options import AdaLoraOptions
-from tracetune.data.reading.read import panel_from_frame
-from tracetune.data.splits import fit_split
 from tracetune.fitting import learning_rate, method_phase
 from tracetune.fitting.candidates import Candidates
-from tracetune.fitting.fit import Fitted, fit, tune
+from tracetune.fitting.fit import tune
 from tracetune.fitting.learning_rate import AUTO_RATES
 from tracetune.fitting.methods import Method
 from tracetune.fitting.trained import MethodReport, Shrinkage, TrainedAdapters, TriedRate
-from tracetune.tasks.forecasting.data import forecast_data
-from tracetune.tasks.forecasting.model import Forecasting
 from tracetune.tasks.task import TrainingData
 from tracetune.training.run import Run
 
@@ -36,13 +33,7 @@ AUTO = FitConfig(
 
 @pytest.fixture(scope="module")
 def data() -> TrainingData:
-    panel = panel_from_frame(seasonal_frame(length=160))
-    return forecast_data(panel, fit_split(panel, HORIZON), CONTEXT, HORIZON, 4, 16, 32)
-
-
-def fitted(data: TrainingData, config: FitConfig, folder: Path | None = None) -> Fitted:
-    with Run.at(folder) as run:
-        return fit(Forecasting(HORIZON, CONTEXT), tiny_backbone(), data, config, run)
+    return short_data()
 
 
 def at(rate: float, **settings: Any) -> FitConfig:
@@ -154,7 +145,7 @@ def test_a_quarter_that_is_too_short_for_the_method_is_refused_before_any_traini
 
 def test_what_chooses_nothing_takes_a_number(data: TrainingData) -> None:
     with Run.at(None) as run, pytest.raises(InputError, match="a number for learning_rate, found 'auto'"):
-        tune(Forecasting(HORIZON, CONTEXT), tiny_backbone(), data, AUTO, run)
+        tune(FORECASTING, tiny_backbone(), data, AUTO, run)
     assert TrainingConfig(learning_rate=1e-3).only_rate() == 1e-3
     with pytest.raises(InputError, match="learning_rate above 0, or 'auto', found 'fast'"):
         TrainingConfig(learning_rate="fast")  # type: ignore[arg-type]

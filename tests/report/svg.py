@@ -1,4 +1,4 @@
-"""What matplotlib writes into SVG files."""
+"""Read the SVG files that matplotlib writes."""
 
 import re
 from pathlib import Path

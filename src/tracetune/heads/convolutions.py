@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tracetune.heads.classification_config import KERNELS
+from tracetune.heads.step_gradient import above_zero
 
 TAPS = 9
 _HEAVY_TAPS = 3
@@ -27,7 +28,6 @@ _EXAMPLES = 32  # series whose convolutions give the thresholds
 _VALUES = 2048  # of each convolution, evenly spread over these series; their quantiles are the thresholds
 _GOLDEN = (5**0.5 - 1) / 2
 _AT_ONCE = 32  # series whose convolutions are in memory together
-_STEEPNESS = 8.0  # of the sigmoid whose gradient stands for that of the step, in deviations of the convolution
 
 
 class Convolutions(nn.Module):
@@ -76,13 +76,13 @@ class Convolutions(nn.Module):
         quantiles = torch.from_numpy((np.arange(1, self.features + 1) * _GOLDEN % 1).astype(np.float32))
         quantiles = quantiles.to(values.device).view_as(self.thresholds)
         first = 0
-        for number, (dilation, count_here) in enumerate(self.dilations.items()):
+        for number, (dilation, each) in enumerate(self.dilations.items()):
             found = self._convolved(examples, number, dilation).transpose(0, 1).flatten(1)  # [J, B L]
             found = found[:, :: found.shape[1] // _VALUES | 1]  # an odd step meets other places in each series
             self.deviations[number] = found.std(dim=1).clamp(min=torch.finfo(found.dtype).tiny)
-            ranks = (quantiles[first : first + count_here].T * (found.shape[1] - 1)).round().long()
-            self.thresholds[first : first + count_here] = found.sort(dim=1).values.gather(1, ranks).T
-            first += count_here
+            ranks = (quantiles[first : first + each].T * (found.shape[1] - 1)).round().long()
+            self.thresholds[first : first + each] = found.sort(dim=1).values.gather(1, ranks).T
+            first += each
 
     def forward(self, values: Tensor) -> Tensor:
         """Return features [B, F] of series [B, C, L]; missing values count as the mean of their channel."""
@@ -97,7 +97,7 @@ class Convolutions(nn.Module):
         for number, dilation in enumerate(self.dilations):
             convolved, weights = self._convolved(values, number, dilation), self._weights(number, dilation)
             for threshold in thresholds[number]:
-                above = _above(convolved - threshold[:, None], self.deviations[number][:, None])
+                above = above_zero(convolved - threshold[:, None], self.deviations[number][:, None])
                 found.append((above * weights).sum(dim=-1))
         return torch.stack(found, dim=1).flatten(1)
 
@@ -145,12 +145,3 @@ def _channels_read(channels: int, dilations: int) -> Tensor:
         count = int(2 ** rng.uniform(0, np.log2(most + 1)))
         row[rng.choice(channels, count, replace=False)] = 1.0
     return read
-
-
-def _above(differences: Tensor, deviations: Tensor) -> Tensor:
-    """Return 1 above 0, else 0; where a gradient is asked for, with that of a steep sigmoid, since a step has none."""
-    steps = (differences > 0).to(differences.dtype)
-    if not differences.requires_grad:
-        return steps
-    smooth = torch.sigmoid(_STEEPNESS * differences / deviations)
-    return steps + (smooth - smooth.detach())

@@ -1,4 +1,4 @@
-"""What values of a normal part say about a stated rate of false alarms."""
+"""Heavy tails and drifting levels of a normal part are found, and others are not."""
 
 import numpy as np
 import pytest

@@ -4,7 +4,7 @@ Shapes: S samples, C channels, T context, K classes.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from torch import nn
@@ -75,7 +75,7 @@ def fit_classifier(
     head = config.head or task.default_head
     scales = usable_scales(backbone, head.scales, context_length)
     source = LabelledSeries(resampled(samples.series, scales.resolution), samples.numbers)
-    task = replace(task, examples=source.values)
+    task = task.having_seen(source.values, head)
     parts = list(hold_out(source, folds, validation_share, config.training.seed))
     held_out = np.concatenate([rows for _, rows in parts])
 

@@ -40,9 +40,10 @@ def scored_classifier(
     if record is None:
         channels, name = len(series[0]), classifier.base_name
         task = Classification(len(classes), channels, context_length, name, (1.0,) * len(classes))
-        scales = usable_scales(classifier.backbone, (config.head or task.default_head).scales, context_length)
+        head = config.head or task.default_head
+        scales = usable_scales(classifier.backbone, head.scales, context_length)
         samples = LabelledSeries(resampled(series, scales.resolution), numbers)
-        task = replace(task, examples=samples.values)
+        task = task.having_seen(samples.values, head)
         train, held_out = next(hold_out(samples, 1, validation_share, config.training.seed))
         found = TrainingData(samples.rows(train), samples.rows(held_out))
     else:

@@ -3,8 +3,9 @@
 Shapes: S samples, B batch, C channels, T context, N patches, D width, K classes.
 """
 
+import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, cast
 
 import numpy as np
@@ -157,8 +158,7 @@ class Classification:
         context_length: T.
         name_or_path: where the backbone comes from.
         class_weights: [K] weight of the samples of each class; none for 1.
-        examples: series [S, C, R] without labels, from which convolutions take their thresholds; None where those of a
-            saved model are read.
+        convolutions: with thresholds that were learned, see `having_seen`; None where those of a saved model are read.
     """
 
     classes: int
@@ -166,7 +166,7 @@ class Classification:
     context_length: int
     name_or_path: str = ""
     class_weights: tuple[float, ...] = ()
-    examples: Tensor | None = field(default=None, compare=False)
+    convolutions: Convolutions | None = field(default=None, compare=False)
     name: ClassVar[str] = "classification"
     rates: ClassVar[LearningRates] = LearningRates(adapters=1e-3, weights=5e-5)
 
@@ -186,15 +186,22 @@ class Classification:
         weights = self.class_weights or (1.0,) * self.classes
         return ClassificationModel(backbone, module, self.channels, scales, weights, self.name_or_path)
 
+    def having_seen(self, series: Tensor, head: ClassificationHeadConfig) -> "Classification":
+        """Return the task whose new heads have convolutions with thresholds from series [S, C, R] without labels."""
+        convolutions = self._convolutions(head)
+        if convolutions is None:
+            return self
+        few = spread_rows(len(series), _EXAMPLES, seed=0)
+        convolutions.learn(shortened(series[few], convolutions.length))
+        return replace(self, convolutions=convolutions)
+
     def _convolutions(self, head: ClassificationHeadConfig) -> Convolutions | None:
         """Return what makes features of the series itself; None where none are asked for, or a context is too short."""
         if head.convolutions == 0 or self.context_length < TAPS:
             return None
-        found = Convolutions(self.channels, self.context_length, head.convolutions)
-        if self.examples is not None:
-            few = spread_rows(len(self.examples), _EXAMPLES, seed=0)
-            found.learn(shortened(self.examples[few], found.length))
-        return found
+        if self.convolutions is not None:
+            return copy.deepcopy(self.convolutions)
+        return Convolutions(self.channels, self.context_length, head.convolutions)
 
     def zero_shot(self, backbone: Backbone) -> None:
         """Return None: no backbone knows the classes."""
