@@ -84,7 +84,10 @@ def _parts(
 ) -> list[Event]:
     """Return the stretches of an event that are unlike normal ones."""
     differences = np.fmax.reduce(
-        [each.of(row, event.start, event.stop, place) for each, row in zip(channels, scores.series.values, strict=True)]
+        [
+            each.of(row, event.start, event.stop, place, event.alarms)
+            for each, row in zip(channels, scores.series.values, strict=True)
+        ]
     )
     known = np.nan_to_num(differences, nan=0.0)
     stretches = alarm_runs((known > 1) & (known >= _SHARE_OF_DIFFERENCE * known.max()), merge_within)

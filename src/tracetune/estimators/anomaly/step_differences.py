@@ -4,6 +4,11 @@ A score is of windows, so that a short anomaly raises the scores of all steps ar
 differs from the nearest normal window only where the anomaly is. This says nothing about whether a window is normal:
 scores do.
 
+What is nearest is not to depend on the anomaly itself: by squared differences a window with a shift of twenty steps is
+nearest to one at another phase, whose crest lies where the shift is, and differs from it everywhere. So the distance of
+two windows is the sum of those of their eighths, of which a few that are odd decide little. And rows that drifted since
+the normal part differ from it at every step, so that the level of the steps beside an event is taken away first.
+
 Shapes: T steps of a series, L of the part that is looked at, K windows, M windows of a bank, W steps of a window.
 """
 
@@ -18,6 +23,8 @@ from tracetune.tasks.anomaly.scores.sliding import scattered_starts, window_widt
 _BANK_SIZE = 4000
 _CHUNK = 512
 _WINDOWS_OVER_A_STEP = 8
+_PARTS = 8  # of a window, whose distances add up
+_BESIDE = 2  # windows on either side of a run of alarms, which tell the level there
 _USUAL = 0.999  # share of the normal steps that differ by less
 
 
@@ -47,7 +54,7 @@ class StepDifferences:
         known = normal_ones[np.isfinite(normal_ones)]
         self.usual = max(float(np.quantile(known, _USUAL)), LEAST_UNIT) if len(known) else np.nan
 
-    def of(self, values: np.ndarray, first: int, stop: int, at: int | None) -> np.ndarray:
+    def of(self, values: np.ndarray, first: int, stop: int, at: int | None, alarms: tuple[int, int]) -> np.ndarray:
         """Return the differences of steps [first, stop), in units of the 0.999 quantile of those of normal steps.
 
         Args:
@@ -57,37 +64,66 @@ class StepDifferences:
             stop: the step behind the last.
             at: steps from the first one that was learned to the first of ``values``, where these are of the same data:
                 windows that overlap are not compared. None for other values.
+            alarms: the first step of the run of alarms that these steps are of, and that behind the last.
         """
         begin, end = max(first - self.width, 0), min(stop + self.width, len(values))
-        scaled = self.scaling.scaled(values[begin:end])
-        found = self._differences(scaled, None if at is None else at + begin)
+        scaled = self.scaling.scaled(values)
+        level = self._level_beside(scaled, at, alarms)
+        found = self._differences(scaled[begin:end] - level, None if at is None else at + begin)
         return found[first - begin : stop - begin] / self.usual
+
+    def _level_beside(self, scaled: np.ndarray, at: int | None, alarms: tuple[int, int]) -> float:
+        """Return how far scaled values [T] beside a run of alarms lie above the normal windows of the nearest shape.
+
+        Of the two sides that counts which is nearer to the normal level: the other one may follow a shift that lasts.
+        """
+        steps, levels = _BESIDE * self.width, []
+        for first, stop in ((max(alarms[0] - steps, 0), alarms[0]), (alarms[1], min(alarms[1] + steps, len(scaled)))):
+            starts, windows = self._windows_of(scaled[first:stop])
+            if len(starts):
+                places = None if at is None else starts + first + at
+                shapes, of_bank = (each - each.mean(1, keepdims=True) for each in (windows, self.bank))
+                nearest = self._nearest(shapes, of_bank, places)
+                levels.append(float(np.median(windows.mean(1) - self.bank[nearest].mean(1))))
+        return min(levels, key=abs, default=0.0)
 
     def _differences(self, scaled: np.ndarray, place: int | None) -> np.ndarray:
         """Return the mean differences [L] of scaled steps [L] over the windows that cover them."""
         sums, counts = np.zeros(len(scaled)), np.zeros(len(scaled))
-        if len(scaled) >= self.width and len(self.starts):
-            starts = scattered_starts(len(scaled), self.width, max(self.width // _WINDOWS_OVER_A_STEP, 1))
-            starts = starts[well_observed(scaled, starts, self.width)]
-            windows = _windows(filled_gaps(scaled, self.width), self.width)
-            for part in np.split(starts, range(_CHUNK, len(starts), _CHUNK)):
-                nearest = self._nearest(windows[part], None if place is None else part + place)
-                steps = (part[:, None] + np.arange(self.width)).ravel()
-                sums += np.bincount(steps, np.abs(windows[part] - nearest).ravel(), len(scaled))
-                counts += np.bincount(steps, minlength=len(scaled))
+        starts, windows = self._windows_of(scaled)
+        for first in range(0, len(starts), _CHUNK):
+            part, looked_at = starts[first : first + _CHUNK], windows[first : first + _CHUNK]
+            nearest = self._nearest(looked_at, self.bank, None if place is None else part + place)
+            steps = (part[:, None] + np.arange(self.width)).ravel()
+            sums += np.bincount(steps, np.abs(looked_at - self.bank[nearest]).ravel(), len(scaled))
+            counts += np.bincount(steps, minlength=len(scaled))
         known = (counts > 0) & np.isfinite(scaled)
         return np.where(known, sums / np.maximum(counts, 1), np.nan)
 
-    def _nearest(self, windows: np.ndarray, places: np.ndarray | None) -> np.ndarray:
-        """Return the nearest window [K, W] of the bank to each of windows [K, W]; none that overlaps it at its place.
+    def _windows_of(self, scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return first steps [K] and windows [K, W] of scaled steps [L] that lack few; none where there is no bank."""
+        if len(scaled) < self.width or not len(self.starts):
+            return np.empty(0, int), np.empty((0, self.width))
+        starts = scattered_starts(len(scaled), self.width, max(self.width // _WINDOWS_OVER_A_STEP, 1))
+        starts = starts[well_observed(scaled, starts, self.width)]
+        return starts, _windows(filled_gaps(scaled, self.width), self.width)[starts]
 
-        One that overlaps all of the bank compares with the farthest in time.
+    def _nearest(self, windows: np.ndarray, bank: np.ndarray, places: np.ndarray | None) -> np.ndarray:
+        """Return which [K] window of a bank [M, W] is nearest to each of windows [K, W]; none that overlaps it.
+
+        One that overlaps all of the bank, at its place [K], compares with the farthest in time.
         """
-        distances = np.square(self.bank).sum(1) - 2 * windows @ self.bank.T  # but for what is the same in a row
+        distances = np.zeros((len(windows), len(bank)))
+        for steps in np.array_split(np.arange(self.width), min(_PARTS, self.width)):
+            part, other = windows[:, steps], bank[:, steps]
+            squares = (-2 * part) @ other.T
+            squares += np.square(part).sum(1)[:, None]
+            squares += np.square(other).sum(1)
+            distances += np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares)
         if places is not None:
             gaps = np.abs(places[:, None] - self.starts)
             distances[gaps < np.minimum(self.width, gaps.max(1, keepdims=True))] = np.inf
-        return self.bank[distances.argmin(1)]
+        return distances.argmin(1)
 
 
 def _windows(values: np.ndarray, width: int) -> np.ndarray:
