@@ -38,7 +38,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import method_named
 from tracetune.tasks.anomaly.model import LOSSES, METRIC, RECONSTRUCTION
 from tracetune.tasks.anomaly.scores import RankAverage, scorer_named
-from tracetune.tasks.anomaly.scores.scorer import Reference
+from tracetune.tasks.anomaly.scores.scorer import NormalChannel, Reference
 from tracetune.tasks.anomaly.scores.sliding import dominant_period, spread, window_starts, window_widths
 from tracetune.training.config import TrainingConfig
 
@@ -145,9 +145,9 @@ def detector_scores(
 
     The scores are of the scorers of these names, and of windows by the table as well.
     """
-    learned = series.signal[: series.normal]
-    fitted = base.fit(learned, config, loss=loss, contamination=series.contamination)
-    ranked: Any = RankAverage().fit(learned, fitted.anomaly_model, series.contamination)
+    learned = NormalChannel(series.signal[: series.normal], series.contamination)
+    fitted = base.fit(learned.values, config, loss=loss, contamination=series.contamination)
+    ranked: Any = RankAverage().fit(learned, fitted.anomaly_model)
     whole = series.normal == len(series.signal)
 
     def scores(scorer: Any, reference: Reference = "normal") -> np.ndarray:

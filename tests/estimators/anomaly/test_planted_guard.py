@@ -16,6 +16,7 @@ from tracetune.fitting.shrinkage import shrink
 from tracetune.tasks.anomaly.hidden_patches import normal_data
 from tracetune.tasks.anomaly.model import AnomalyModel
 from tracetune.tasks.anomaly.scores import Neighbours, Reconstruction, Scorer, Windows
+from tracetune.tasks.anomaly.scores.scorer import NormalChannel
 from tracetune.tasks.task import TrainingData
 
 BORDER = 600
@@ -104,7 +105,7 @@ def test_a_scorer_that_does_not_read_the_model_sees_no_difference() -> None:
 
 
 def test_losses_are_those_of_whole_series_scored_anew(guard: PlantedGuard) -> None:
-    scorer = guard.scorer.fit(season()[:BORDER], model(1.0))
+    scorer = guard.scorer.fit(NormalChannel(season()[:BORDER]), model(1.0))
     losses = guard.losses(model(1.0))
     assert len(losses) == 16
     for case, loss in zip(guard.cases, losses, strict=True):
@@ -126,7 +127,7 @@ def encoded_by(guard: PlantedGuard, of: AnomalyModel) -> int:
 def test_only_windows_that_a_planted_anomaly_touches_are_encoded_again() -> None:
     guard = guard_of(season()[None])
     seeing = model(1.0)
-    scorer = guard.scorer.fit(season()[:BORDER], seeing)
+    scorer = guard.scorer.fit(NormalChannel(season()[:BORDER]), seeing)
     learning = seeing.backbone.encoded
     scorer.score(season(), 0)
     whole = seeing.backbone.encoded - learning

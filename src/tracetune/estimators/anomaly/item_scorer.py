@@ -10,7 +10,7 @@ from tracetune.base.errors import InputError
 from tracetune.data.panels import Panel, Series
 from tracetune.estimators.anomaly.step_differences import StepDifferences
 from tracetune.tasks.anomaly.model import AnomalyModel
-from tracetune.tasks.anomaly.scores.scorer import ChannelScorer, Reference, Scorer
+from tracetune.tasks.anomaly.scores.scorer import ChannelScorer, NormalChannel, Reference, Scorer
 
 Arrays = dict[str, np.ndarray]
 
@@ -84,7 +84,7 @@ def fit_item(series: Series, names: tuple[str, ...], scorer: Scorer, model: Anom
     channels = []
     for name, values in zip(names, series.values, strict=True):
         try:
-            channels.append(scorer.fit(values, model, share))
+            channels.append(scorer.fit(NormalChannel(values, share), model))
         except InputError as error:
             raise InputError(f"Channel {name!r} of item {series.item_id!r} cannot be learned. {error}") from error
     return ItemScorer(series, tuple(channels))
@@ -106,7 +106,7 @@ def restored_item(
     for number, row in enumerate(values):
         prefix = f"{number}."
         calibration = {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
-        channels.append(scorer.fit(row, model, share, calibration))
+        channels.append(scorer.fit(NormalChannel(row, share, calibration), model))
     return ItemScorer(Series(item_id, timestamps, values, key), tuple(channels))
 
 

@@ -26,7 +26,7 @@ from tracetune.tasks.anomaly.planted_anomalies import KINDS, planted
 from tracetune.tasks.anomaly.scores.features import EmbeddedShape
 from tracetune.tasks.anomaly.scores.gaps import filled_gaps
 from tracetune.tasks.anomaly.scores.scaling import Scaling
-from tracetune.tasks.anomaly.scores.scorer import ChannelScorer, Scorer
+from tracetune.tasks.anomaly.scores.scorer import ChannelScorer, NormalChannel, Scorer
 from tracetune.tasks.anomaly.scores.sliding import window_widths
 from tracetune.tasks.task import task_model_of
 
@@ -143,7 +143,7 @@ class PlantedGuard:
         found = np.empty(len(self.cases))
         for number, channel in enumerate(self.channels):
             scorer = (
-                self.scorer.fit(channel.values[: channel.border], model, self.contamination)
+                self.scorer.fit(NormalChannel(channel.values[: channel.border], self.contamination), model)
                 if learned is None
                 else learned[number]
             )
@@ -215,9 +215,9 @@ def _learned(channel: HeldOut, scorer: Scorer, contamination: float, model: Anom
         InputError: it cannot learn all of the steps either, which it is to do in the end.
     """
     try:
-        return scorer.fit(channel.values[: channel.border], model, contamination)
+        return scorer.fit(NormalChannel(channel.values[: channel.border], contamination), model)
     except InputError:
-        scorer.fit(channel.values, model, contamination)
+        scorer.fit(NormalChannel(channel.values, contamination), model)
         return None
 
 

@@ -8,6 +8,7 @@ from tracetune.tasks.anomaly.model import AnomalyModel
 from tracetune.tasks.anomaly.scores import scorer_named
 from tracetune.tasks.anomaly.scores.completion import Completion
 from tracetune.tasks.anomaly.scores.neighbour_scorer import NeighbourScorer
+from tracetune.tasks.anomaly.scores.scorer import NormalChannel
 
 
 def switching(length: int) -> np.ndarray:
@@ -39,7 +40,7 @@ def test_windows_are_not_completed_by_those_that_overlap_them() -> None:
 @pytest.mark.parametrize("name", ["windows", "neighbours"])
 def test_gaps_of_any_length_in_a_normal_series_raise_no_score(name: str) -> None:
     """A straight line from on to off is no normal shape, and blocks may begin and end at any phase."""
-    scorer = scorer_named(name).fit(switching(1600), AnomalyModel(tiny_backbone(), None, 64))
+    scorer = scorer_named(name).fit(NormalChannel(switching(1600)), AnomalyModel(tiny_backbone(), None, 64))
     values = switching(1200)
     values[300:303] = values[500:509] = values[700:760] = np.nan
     values[np.random.default_rng(0).choice(np.arange(900, 1100), 15, replace=False)] = np.nan
@@ -51,11 +52,11 @@ def test_gaps_of_any_length_in_a_normal_series_raise_no_score(name: str) -> None
 def test_windows_with_gaps_are_normal_ones_only_where_most_have_some() -> None:
     values = switching(1600)
     values[700:702] = np.nan
-    scorer = scorer_named("windows").fit(values, AnomalyModel(tiny_backbone(), None, 64))
+    scorer = scorer_named("windows").fit(NormalChannel(values), AnomalyModel(tiny_backbone(), None, 64))
     assert isinstance(scorer, NeighbourScorer)
     for bank in scorer.banks:
         assert not any(start <= 701 and start + bank.width > 700 for start in bank.starts.tolist())
     values[::20] = np.nan
-    scorer = scorer_named("windows").fit(values, AnomalyModel(tiny_backbone(), None, 64))
+    scorer = scorer_named("windows").fit(NormalChannel(values), AnomalyModel(tiny_backbone(), None, 64))
     assert isinstance(scorer, NeighbourScorer) and all(len(bank.starts) > 100 for bank in scorer.banks)
     assert np.isfinite(scorer.normal_scores).mean() > 0.9

@@ -15,6 +15,7 @@ from tracetune.tasks.anomaly.scores.gaps import filled_gaps, well_observed
 from tracetune.tasks.anomaly.scores.neighbour_scorer import NeighbourScorer, fit_neighbour_scorer
 from tracetune.tasks.anomaly.scores.neighbours import nearest_distance
 from tracetune.tasks.anomaly.scores.scaling import Scaling, Spread, mean_of_known
+from tracetune.tasks.anomaly.scores.scorer import NormalChannel
 from tracetune.tasks.anomaly.scores.shape_and_level import fit_shape_and_level
 from tracetune.tasks.anomaly.scores.sliding import (
     dominant_period,
@@ -38,7 +39,7 @@ def model() -> AnomalyModel:
 
 @pytest.fixture(scope="module")
 def fitted() -> dict[str, ChannelScorer]:
-    found = {name: scorer_named(name).fit(season(800), model()) for name in NAMES}
+    found = {name: scorer_named(name).fit(NormalChannel(season(800)), model()) for name in NAMES}
     return found | dict(found["rank_average"].members)
 
 
@@ -74,7 +75,7 @@ def test_values_far_from_the_normal_part_leave_room_for_their_squares(fitted: di
     values = season(400)
     values[200:204] = 1e200
     with np.errstate(over="raise", invalid="raise"):
-        scores = Windows().fit(season(800), model()).score(values)
+        scores = Windows().fit(NormalChannel(season(800)), model()).score(values)
     assert scores[200:204].min() > np.delete(scores, np.arange(40, 364)).max()
 
 
@@ -117,7 +118,7 @@ def test_the_phase_at_which_later_steps_begin_does_not_matter(period: int, featu
         noise = 0.05 * np.random.default_rng(seed).normal(size=1500)
         return np.sin(2 * np.pi * np.arange(start, start + 1500) / period) + noise
 
-    scorer = fit_neighbour_scorer(repeated(0, 0), features, (96,))
+    scorer = fit_neighbour_scorer(NormalChannel(repeated(0, 0)), features, (96,))
     at_phase = [float(np.quantile(scorer.score(repeated(start, 1 + start)), 0.9)) for start in range(0, 12, 3)]
     assert max(at_phase) < 2 * max(at_phase[0], 1.0)  # 1 is the 0.99 quantile of the normal part
 
@@ -165,7 +166,7 @@ def test_an_odd_level_has_the_highest_score(name: str, fitted: dict[str, Channel
 @pytest.mark.parametrize("name", ["forecast", "windows"])
 def test_units_do_not_matter(name: str, fitted: dict[str, ChannelScorer]) -> None:
     scores = fitted[name].score(season(400, 1))
-    scaled = scorer_named(name).fit(1000 * season(800) - 7, model()).score(1000 * season(400, 1) - 7)
+    scaled = scorer_named(name).fit(NormalChannel(1000 * season(800) - 7), model()).score(1000 * season(400, 1) - 7)
     np.testing.assert_allclose(scaled, scores, rtol=2e-3, atol=2e-3)
 
 
@@ -180,11 +181,11 @@ def test_normal_scores_are_those_of_the_part_at_its_place(name: str, fitted: dic
 def test_blocks_of_missing_steps_leave_the_widths_that_fit_between_them() -> None:
     values = season(800)
     values[np.arange(800) % 100 < 15] = np.nan
-    scorer = Windows(widths=(40, 80, 160)).fit(values, model())
+    scorer = Windows(widths=(40, 80, 160)).fit(NormalChannel(values), model())
     assert [bank.width for bank in scorer.banks] == [40, 80]
     assert np.isfinite(scorer.score(values)).mean() > 0.8
     with pytest.raises(InputError, match=r"windows of 160 steps .* found none.* or narrower windows"):
-        Windows(widths=(160,)).fit(values, model())
+        Windows(widths=(160,)).fit(NormalChannel(values), model())
 
 
 @pytest.mark.parametrize("name", ["forecast", "reconstruction"])
@@ -208,12 +209,12 @@ def test_held_out_scores_leave_out_what_is_near_in_time(fitted: dict[str, Channe
         held_out, own = fitted[name].held_out_scores(), fitted[name].normal_scores
         assert held_out.shape == own.shape
         assert np.isfinite(held_out).all()
-    nearest = Windows(neighbours=1).fit(season(800), model())  # of three, fewer than three may be left
+    nearest = Windows(neighbours=1).fit(NormalChannel(season(800)), model())  # of three, fewer than three may be left
     assert (nearest.held_out_scores() >= _of_the_bank(nearest) - 1e-6).all()
     walk = np.cumsum(np.random.default_rng(0).normal(size=800))
-    scorer = scorer_named("neighbours").fit(walk, model())
+    scorer = scorer_named("neighbours").fit(NormalChannel(walk), model())
     assert np.median(scorer.held_out_scores()) > np.median(scorer.normal_scores) + 0.3
-    short = scorer_named("windows").fit(np.arange(7.0), model()).held_out_scores()
+    short = scorer_named("windows").fit(NormalChannel(np.arange(7.0)), model()).held_out_scores()
     assert short.shape == (7,)
 
 
@@ -230,7 +231,7 @@ def test_what_is_farther_than_the_reach_has_no_part(name: str, fitted: dict[str,
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_calibration_gives_the_same_scorer(name: str, fitted: dict[str, ChannelScorer]) -> None:
-    again = scorer_named(name).fit(season(800), model(), calibration=fitted[name].calibration)
+    again = scorer_named(name).fit(NormalChannel(season(800), calibration=fitted[name].calibration), model())
     np.testing.assert_array_equal(again.normal_scores, fitted[name].normal_scores)
     np.testing.assert_array_equal(again.score(season(300, 2)), fitted[name].score(season(300, 2)))
 
@@ -239,10 +240,11 @@ def test_a_calibration_gives_the_same_scorer(name: str, fitted: dict[str, Channe
 def test_short_and_constant_series(name: str, fitted: dict[str, ChannelScorer]) -> None:
     assert fitted[name].score(season(7)).shape == (7,)
     if name != "forecast":  # which needs a stretch of 16 steps before one that it scores
-        assert np.isfinite(scorer_named(name).fit(np.arange(7.0), model()).score(np.arange(7))).all()
-    scores = scorer_named(name).fit(np.full(300, 0.1), model()).score(np.r_[np.full(200, 0.1), 5.0, np.full(99, 0.1)])
+        assert np.isfinite(scorer_named(name).fit(NormalChannel(np.arange(7.0)), model()).score(np.arange(7))).all()
+    flat = scorer_named(name).fit(NormalChannel(np.full(300, 0.1)), model())
+    scores = flat.score(np.r_[np.full(200, 0.1), 5.0, np.full(99, 0.1)])
     assert abs(int(np.nanargmax(scores)) - 200) <= 128
-    assert np.nanmax(scorer_named(name).fit(np.full(300, 0.1), model()).score(np.full(90, 0.1))) < 1e-3
+    assert np.nanmax(flat.score(np.full(90, 0.1))) < 1e-3
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -251,7 +253,7 @@ def test_any_change_of_a_constant_is_far_beyond_normal_scores(name: str, level: 
     """Thresholds that other channels set are a few units."""
     values = np.full(300, level)
     values[200:240] += change
-    assert np.nanmax(scorer_named(name).fit(np.full(300, level), model()).score(values)) > 50
+    assert np.nanmax(scorer_named(name).fit(NormalChannel(np.full(300, level)), model()).score(values)) > 50
 
 
 def _by_loops(scorer: NeighbourScorer, values: np.ndarray, at: int | None) -> np.ndarray:
@@ -280,7 +282,7 @@ def _by_loops(scorer: NeighbourScorer, values: np.ndarray, at: int | None) -> np
 def test_windows_of_the_table_count_as_a_loop_over_them_says(at: int | None) -> None:
     values = np.concatenate([season(800), season(400, 1)])
     part = values[500:1000] if at is None else values[at : at + 400]
-    scorer = fit_neighbour_scorer(values[:800], RawShape(), neighbours=2)
+    scorer = fit_neighbour_scorer(NormalChannel(values[:800]), RawShape(), neighbours=2)
     found = scorer.score(part, at, "table")
     np.testing.assert_allclose(found, _by_loops(scorer, part, at), rtol=1e-4, atol=1e-4)
 
@@ -309,46 +311,49 @@ def test_a_part_that_was_learned_scores_the_same_by_itself_and_as_a_table(fitted
 
 
 def test_weights_are_those_that_were_saved() -> None:
-    scorer = fit_shape_and_level(season(1500), RawShape())
+    scorer = fit_shape_and_level(NormalChannel(season(1500)), RawShape())
     other = dict(scorer.calibration) | {"weights": np.array([0.25, 0.75])}
-    assert fit_shape_and_level(season(1500), RawShape(), calibration=other).weights == {"shape": 0.25, "level": 0.75}
+    assert fit_shape_and_level(NormalChannel(season(1500), calibration=other), RawShape()).weights == {
+        "shape": 0.25,
+        "level": 0.75,
+    }
     with pytest.raises(ValueError, match="scores of 2 widths of windows, where there are 1"):
-        fit_shape_and_level(season(1500), RawShape(), (80,), calibration=scorer.calibration)
+        fit_shape_and_level(NormalChannel(season(1500), calibration=scorer.calibration), RawShape(), (80,))
 
 
 def test_a_block_of_gaps_has_no_score_and_raises_none_around_it() -> None:
     values = season(1600, 1)
     values[700:900] = np.nan
-    scores = fit_neighbour_scorer(season(800), RawShape()).score(values)
+    scores = fit_neighbour_scorer(NormalChannel(season(800)), RawShape()).score(values)
     assert np.isnan(scores[760:840]).all()
     assert np.isfinite(scores[:660]).all() and np.isfinite(scores[940:]).all()
     assert np.nanmax(scores) < 10
     holes = season(800)
     holes[::7] = np.nan
-    assert np.isfinite(fit_neighbour_scorer(holes, RawShape()).normal_scores).all()
+    assert np.isfinite(fit_neighbour_scorer(NormalChannel(holes), RawShape()).normal_scores).all()
 
 
 def test_an_anomaly_in_the_part_that_was_learned_is_found_there() -> None:
     values = season(1600)
     values[700:740] = 2.5
-    assert 680 <= int(Windows().fit(values, model()).normal_scores.argmax()) <= 760
+    assert 680 <= int(Windows().fit(NormalChannel(values), model()).normal_scores.argmax()) <= 760
     values[1300:1340] = 2.5
-    scores = Windows(neighbours=1).fit(values, model(), contamination=0.1).normal_scores
+    scores = Windows(neighbours=1).fit(NormalChannel(values, 0.1), model()).normal_scores
     assert scores[705:735].min() > 5 * np.median(np.abs(scores))
 
 
 def test_shapes_that_never_repeat_do_not_count() -> None:
     noise = np.random.default_rng(0).normal(size=1500)
-    noisy, seasonal = (fit_shape_and_level(values, RawShape()) for values in (noise, season(1500)))
+    noisy, seasonal = (fit_shape_and_level(NormalChannel(values), RawShape()) for values in (noise, season(1500)))
     assert noisy.weights == {"shape": 0.0, "level": 1.0}
     assert seasonal.weights == {"shape": 1.0, "level": 0.125}
 
 
 def test_refusals() -> None:
     with pytest.raises(InputError, match="at least 16 normal steps"):
-        fit_neighbour_scorer(np.arange(10.0), LevelFeatures(), (8,))
+        fit_neighbour_scorer(NormalChannel(np.arange(10.0)), LevelFeatures(), (8,))
     with pytest.raises(InputError, match="few of them missing"):
-        fit_neighbour_scorer(np.full(100, np.nan), LevelFeatures())
+        fit_neighbour_scorer(NormalChannel(np.full(100, np.nan)), LevelFeatures())
     with pytest.raises(InputError, match=r"Unknown scorer 'neighbour'. Did you mean 'neighbours'"):
         scorer_named("neighbour")
     with pytest.raises(InputError, match="Unknown scorer 'x'"):

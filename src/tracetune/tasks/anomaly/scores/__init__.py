@@ -4,7 +4,14 @@ from tracetune.tasks.anomaly.scores.embedding_scorer import Neighbours
 from tracetune.tasks.anomaly.scores.forecast_scorer import Forecast
 from tracetune.tasks.anomaly.scores.raw_window_scorer import Windows
 from tracetune.tasks.anomaly.scores.reconstruction_scorer import Reconstruction
-from tracetune.tasks.anomaly.scores.scorer import SCORERS, ChannelScorer, Scorer, register_scorer, scorer_named
+from tracetune.tasks.anomaly.scores.scorer import (
+    SCORERS,
+    ChannelScorer,
+    NormalChannel,
+    Scorer,
+    register_scorer,
+    scorer_named,
+)
 
 from tracetune.tasks.anomaly.scores.rank_scorer import RankAverage  # isort: skip - knows the others by name
 
@@ -13,6 +20,7 @@ __all__ = [
     "ChannelScorer",
     "Forecast",
     "Neighbours",
+    "NormalChannel",
     "RankAverage",
     "Reconstruction",
     "Scorer",

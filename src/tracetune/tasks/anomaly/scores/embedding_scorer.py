@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from tracetune.tasks.anomaly.model import AnomalyModel
 from tracetune.tasks.anomaly.scores.features import EmbeddedShape
 from tracetune.tasks.anomaly.scores.neighbour_scorer import require_windows
-from tracetune.tasks.anomaly.scores.scorer import Calibration, Reads, register_scorer
+from tracetune.tasks.anomaly.scores.scorer import NormalChannel, Reads, register_scorer
 from tracetune.tasks.anomaly.scores.shape_and_level import fit_shape_and_level
 from tracetune.tasks.anomaly.scores.weighted import WeightedScorer
 
@@ -32,19 +30,7 @@ class Neighbours:
     def __post_init__(self) -> None:
         require_windows(self.widths, self.neighbours)
 
-    def fit(
-        self,
-        normal: np.ndarray,
-        model: AnomalyModel,
-        contamination: float = 0.0,
-        calibration: Calibration | None = None,
-    ) -> WeightedScorer:
+    def fit(self, normal: NormalChannel, model: AnomalyModel) -> WeightedScorer:
         """Learn the normal part, see `Scorer`."""
-        return fit_shape_and_level(
-            normal,
-            EmbeddedShape(model.backbone, model.memory),
-            self.widths,
-            neighbours=self.neighbours,
-            contamination=contamination,
-            calibration=calibration,
-        )
+        shape = EmbeddedShape(model.backbone, model.memory)
+        return fit_shape_and_level(normal, shape, self.widths, neighbours=self.neighbours)

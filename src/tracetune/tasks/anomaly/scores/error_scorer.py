@@ -8,7 +8,7 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, argument
 from tracetune.tasks.anomaly.scores.scaling import LEAST_UNIT, Scaling, Spread
-from tracetune.tasks.anomaly.scores.scorer import Calibration, Reference
+from tracetune.tasks.anomaly.scores.scorer import Calibration, NormalChannel, Reference
 from tracetune.tasks.anomaly.scores.sliding import window_widths
 
 
@@ -77,21 +77,21 @@ class ErrorScorer:
         return self.spread.scaled(_smoothed(self.errors(self.scaling.scaled(values), at or 0), self.smoothing))
 
 
-def fit_error_scorer(normal: np.ndarray, errors: StepErrors, calibration: Calibration | None = None) -> ErrorScorer:
-    """Learn how large errors are in a normal part: values [T], NaN where missing.
+def fit_error_scorer(normal: NormalChannel, errors: StepErrors) -> ErrorScorer:
+    """Learn how large errors are in a normal part.
 
     Raises:
         InputError: nothing in it is observed and guessed.
     """
-    normal = np.asarray(normal, float)
-    scaling = Scaling.of(normal)
-    smoothing = window_widths(normal)[0] // 4 * 2 + 1
-    if calibration is not None:
-        spread = Spread(*map(float, calibration["spread"]))
-        return ErrorScorer(errors, scaling, smoothing, spread, calibration["normal_scores"])
-    smoothed = _smoothed(errors(scaling.scaled(normal), 0), smoothing)
+    values = np.asarray(normal.values, float)
+    scaling = Scaling.of(values)
+    smoothing = window_widths(values)[0] // 4 * 2 + 1
+    if (known := normal.calibration) is not None:
+        spread = Spread(*map(float, known["spread"]))
+        return ErrorScorer(errors, scaling, smoothing, spread, known["normal_scores"])
+    smoothed = _smoothed(errors(scaling.scaled(values), 0), smoothing)
     if np.isnan(smoothed).all():
-        raise InputError(f"Expected a normal part of which a model can guess steps, found {len(normal)} steps of none.")
+        raise InputError(f"Expected a normal part of which a model can guess steps, found {len(values)} steps of none.")
     spread = Spread.of(smoothed, LEAST_UNIT)
     return ErrorScorer(errors, scaling, smoothing, spread, spread.scaled(smoothed))
 

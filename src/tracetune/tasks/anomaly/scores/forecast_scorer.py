@@ -11,7 +11,7 @@ from tracetune.base.errors import InputError
 from tracetune.base.module_device import module_device
 from tracetune.tasks.anomaly.model import AnomalyModel
 from tracetune.tasks.anomaly.scores.error_scorer import ErrorScorer, fit_error_scorer
-from tracetune.tasks.anomaly.scores.scorer import Calibration, Reads, register_scorer
+from tracetune.tasks.anomaly.scores.scorer import NormalChannel, Reads, register_scorer
 
 _BATCH = 64
 
@@ -36,13 +36,7 @@ class Forecast:
         if self.steps < 1:
             raise InputError(f"Expected stretches of at least 1 step, found {self.steps}.")
 
-    def fit(
-        self,
-        normal: np.ndarray,
-        model: AnomalyModel,
-        contamination: float = 0.0,
-        calibration: Calibration | None = None,
-    ) -> ErrorScorer:
+    def fit(self, normal: NormalChannel, model: AnomalyModel) -> ErrorScorer:
         """Learn the normal part, see `Scorer`."""
         backbone: Backbone = model.backbone
         if not isinstance(backbone, ZeroShotForecaster):
@@ -50,7 +44,7 @@ class Forecast:
                 f"Scorer 'forecast' needs a backbone that forecasts by itself; {type(backbone).__name__} does not. "
                 "Use 'neighbours'."
             )
-        return fit_error_scorer(normal, ForecastErrors(backbone, self.steps), calibration)
+        return fit_error_scorer(normal, ForecastErrors(backbone, self.steps))
 
 
 class ForecastErrors:

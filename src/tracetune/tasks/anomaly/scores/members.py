@@ -1,8 +1,9 @@
 """Scorers of one channel that work together, by name: how far they reach, and what calibrates them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from tracetune.tasks.anomaly.scores.scorer import Calibration, ChannelScorer
+from tracetune.tasks.anomaly.scores.scorer import Calibration, ChannelScorer, NormalChannel
 
 Members = Mapping[str, ChannelScorer]
 
@@ -17,8 +18,10 @@ def calibration_of(members: Members) -> Calibration:
     return {f"{name}.{key}": value for name, member in members.items() for key, value in member.calibration.items()}
 
 
-def of_member(calibration: Calibration | None, name: str) -> Calibration | None:
-    """Return the entries of a calibration that are of the member ``name``."""
-    if calibration is None:
-        return None
-    return {key[len(name) + 1 :]: value for key, value in calibration.items() if key.startswith(f"{name}.")}
+def of_member(normal: NormalChannel, name: str) -> NormalChannel:
+    """Return what the member ``name`` is to learn: of a calibration its own entries only."""
+    if normal.calibration is None:
+        return normal
+    start = f"{name}."
+    own = {key.removeprefix(start): value for key, value in normal.calibration.items() if key.startswith(start)}
+    return replace(normal, calibration=own)

@@ -15,7 +15,7 @@ from tracetune.tasks.anomaly.scores.features import WindowFeatures
 from tracetune.tasks.anomaly.scores.gaps import filled_gaps, well_observed
 from tracetune.tasks.anomaly.scores.neighbours import nearest_distance
 from tracetune.tasks.anomaly.scores.scaling import LEAST_UNIT, Scaling, Spread, mean_of_known
-from tracetune.tasks.anomaly.scores.scorer import EMBEDDED, Calibration, OtherFeaturesError, Reference
+from tracetune.tasks.anomaly.scores.scorer import EMBEDDED, Calibration, NormalChannel, OtherFeaturesError, Reference
 from tracetune.tasks.anomaly.scores.sliding import scattered_starts, spread, window_widths
 
 HELD_OUT_BLOCKS = 5
@@ -140,59 +140,47 @@ class NeighbourScorer:
 
 
 def fit_neighbour_scorer(
-    normal: np.ndarray,
+    normal: NormalChannel,
     features: WindowFeatures,
     widths: Sequence[int] | None = None,
     *,
     neighbours: int = 3,
-    contamination: float = 0.0,
     bank_size: int = 4000,
-    calibration: Calibration | None = None,
 ) -> NeighbourScorer:
-    """Learn a normal part: values [T], NaN where missing.
+    """Learn a normal part.
 
     The part need not be free of anomalies: windows are compared with ``neighbours`` others that overlap neither them
-    nor each other, so that what occurs no more often than that is still far from some of them.
+    nor each other, so that what occurs no more often than that is still far from some of them. Of a part with a share
+    of anomalies as large a share of its windows is nearest.
 
     Args:
-        normal: the values to learn.
+        normal: to learn.
         features: what windows are compared by.
         widths: of windows in steps; None for one and two periods, see `window_widths`.
         neighbours: how many nearest windows a distance is averaged over; of a short part, no more than a quarter of as
             many as fit into it side by side.
-        contamination: share of the windows that may be anomalous; it raises ``neighbours`` to as many.
         bank_size: about the most windows that are kept of each width.
-        calibration: of an earlier fit to the same.
 
     Raises:
         InputError: fewer values than two windows, or no window of any width that is observed.
         OtherFeaturesError: the calibration has features of windows that are not those of ``features``.
     """
-    normal = np.asarray(normal, float)
-    widths = window_widths(normal) if widths is None else tuple(widths)
-    if len(normal) < 2 * min(widths):
-        raise InputError(
-            f"Expected at least {2 * min(widths)} normal steps, two windows of {min(widths)}, found {len(normal)}."
-        )
-    scaling = Scaling.of(normal)
-    scaled = scaling.scaled(normal)
-    fitting = [width for width in widths if 2 * width <= len(normal) and len(_bank_starts(scaled, width))]
-    if not fitting:
-        raise InputError(
-            f"Expected a normal part with windows of {min(widths)} steps with few of them missing, found none. Give a "
-            f"part with fewer gaps, or narrower windows ({argument('widths')})."
-        )
-    known = calibration or {}
+    values = np.asarray(normal.values, float)
+    scaling = Scaling.of(values)
+    scaled = scaling.scaled(values)
+    fitting = _learnable(scaled, window_widths(values) if widths is None else tuple(widths))
+    known = normal.calibration
+    saved = known or {}
     banks = tuple(
-        _bank(scaled, width, features, neighbours, contamination, bank_size, known.get(f"{EMBEDDED}{number}"))
+        _bank(scaled, width, features, neighbours, normal.contamination, bank_size, saved.get(f"{EMBEDDED}{number}"))
         for number, width in enumerate(fitting)
     )
-    if calibration is not None:
-        spreads = tuple(Spread(*map(float, each)) for each in calibration["spreads"])
+    if known is not None:
+        spreads = tuple(Spread(*map(float, each)) for each in known["spreads"])
         if len(spreads) != len(banks):
             raise ValueError(f"scores of {len(spreads)} widths of windows, where there are {len(banks)}")
-        repeatability = float(calibration["repeatability"][0])
-        return NeighbourScorer(features, scaling, banks, spreads, calibration["normal_scores"], repeatability)
+        repeatability = float(known["repeatability"][0])
+        return NeighbourScorer(features, scaling, banks, spreads, known["normal_scores"], repeatability)
     per_width = [_scores(scaled, bank, features, 0, 0) for bank in banks]
     spreads = tuple(_spread(bank, scores) for bank, scores in zip(banks, per_width, strict=True))
     return NeighbourScorer(
@@ -216,6 +204,26 @@ def require_windows(widths: Sequence[int] | None, neighbours: int) -> None:
         raise InputError(f"Expected {argument('widths')} of whole steps of at least 2, found {shown(widths)}.")
     if not isinstance(neighbours, int) or neighbours < 1:
         raise InputError(f"Expected at least 1 of the nearest neighbours, found {shown(neighbours)}.")
+
+
+def _learnable(scaled: np.ndarray, widths: Sequence[int]) -> list[int]:
+    """Return those widths of which a normal part has two windows, and one with few missing steps.
+
+    Raises:
+        InputError: there is none.
+    """
+    narrowest = min(widths)
+    if len(scaled) < 2 * narrowest:
+        raise InputError(
+            f"Expected at least {2 * narrowest} normal steps, two windows of {narrowest}, found {len(scaled)}."
+        )
+    found = [width for width in widths if 2 * width <= len(scaled) and len(_bank_starts(scaled, width))]
+    if not found:
+        raise InputError(
+            f"Expected a normal part with windows of {narrowest} steps with few of them missing, found none. Give a "
+            f"part with fewer gaps, or narrower windows ({argument('widths')})."
+        )
+    return found
 
 
 def _bank(

@@ -11,7 +11,15 @@ from tracetune.evaluation.anomaly.normal_scores import NormalScores
 from tracetune.tasks.anomaly.model import AnomalyModel
 from tracetune.tasks.anomaly.scores.members import Members, calibration_of, farthest_reach, of_member
 from tracetune.tasks.anomaly.scores.scaling import Spread, mean_of_known
-from tracetune.tasks.anomaly.scores.scorer import SCORERS, Calibration, Reads, Reference, register_scorer, scorer_named
+from tracetune.tasks.anomaly.scores.scorer import (
+    SCORERS,
+    Calibration,
+    NormalChannel,
+    Reads,
+    Reference,
+    register_scorer,
+    scorer_named,
+)
 
 
 @register_scorer
@@ -46,20 +54,9 @@ class RankAverage:
         """Return whether a member does."""
         return any(scorer_named(name).compares_levels for name in self.members)
 
-    def fit(
-        self,
-        normal: np.ndarray,
-        model: AnomalyModel,
-        contamination: float = 0.0,
-        calibration: Calibration | None = None,
-    ) -> "RankedScorer":
+    def fit(self, normal: NormalChannel, model: AnomalyModel) -> "RankedScorer":
         """Learn the normal part, see `Scorer`."""
-        return RankedScorer.of(
-            {
-                name: scorer_named(name).fit(normal, model, contamination, of_member(calibration, name))
-                for name in self.members
-            }
-        )
+        return RankedScorer.of({name: scorer_named(name).fit(of_member(normal, name), model) for name in self.members})
 
 
 @dataclass(frozen=True)

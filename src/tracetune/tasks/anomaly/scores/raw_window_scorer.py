@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from tracetune.tasks.anomaly.model import AnomalyModel
 from tracetune.tasks.anomaly.scores.features import RawShape
 from tracetune.tasks.anomaly.scores.neighbour_scorer import NeighbourScorer, fit_neighbour_scorer, require_windows
-from tracetune.tasks.anomaly.scores.scorer import Calibration, Reads, register_scorer
+from tracetune.tasks.anomaly.scores.scorer import NormalChannel, Reads, register_scorer
 
 
 @register_scorer
@@ -30,19 +28,6 @@ class Windows:
     def __post_init__(self) -> None:
         require_windows(self.widths, self.neighbours)
 
-    def fit(
-        self,
-        normal: np.ndarray,
-        model: AnomalyModel,
-        contamination: float = 0.0,
-        calibration: Calibration | None = None,
-    ) -> NeighbourScorer:
+    def fit(self, normal: NormalChannel, model: AnomalyModel) -> NeighbourScorer:
         """Learn the normal part, see `Scorer`; the model is not used."""
-        return fit_neighbour_scorer(
-            normal,
-            RawShape(),
-            self.widths,
-            neighbours=self.neighbours,
-            contamination=contamination,
-            calibration=calibration,
-        )
+        return fit_neighbour_scorer(normal, RawShape(), self.widths, neighbours=self.neighbours)

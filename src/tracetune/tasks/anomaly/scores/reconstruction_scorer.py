@@ -12,7 +12,7 @@ from tracetune.base.errors import InputError
 from tracetune.base.module_device import module_device
 from tracetune.tasks.anomaly.model import AnomalyModel, normalised_steps
 from tracetune.tasks.anomaly.scores.error_scorer import ErrorScorer, fit_error_scorer
-from tracetune.tasks.anomaly.scores.scorer import Calibration, Reads, register_scorer
+from tracetune.tasks.anomaly.scores.scorer import NormalChannel, Reads, register_scorer
 from tracetune.tasks.anomaly.scores.sliding import window_starts
 
 _BATCH = 64
@@ -36,20 +36,14 @@ class Reconstruction:
         if self.turns < 2:
             raise InputError(f"Expected at least 2 turns, found {self.turns}: patches are rebuilt from others.")
 
-    def fit(
-        self,
-        normal: np.ndarray,
-        model: AnomalyModel,
-        contamination: float = 0.0,
-        calibration: Calibration | None = None,
-    ) -> ErrorScorer:
+    def fit(self, normal: NormalChannel, model: AnomalyModel) -> ErrorScorer:
         """Learn the normal part, see `Scorer`."""
         if model.to_patch is None:
             raise InputError(
                 f"Scorer 'reconstruction' needs a backbone that rebuilds hidden patches; "
                 f"{type(model.backbone).__name__} does not. Use 'neighbours'."
             )
-        return fit_error_scorer(normal, ReconstructionErrors(model, self.turns), calibration)
+        return fit_error_scorer(normal, ReconstructionErrors(model, self.turns))
 
 
 class ReconstructionErrors:

@@ -5,7 +5,7 @@ the normal part of one channel.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import Field
+from dataclasses import Field, dataclass
 from typing import ClassVar, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
@@ -28,6 +28,21 @@ Reads = Literal["nothing", "embeddings", "model"]
 
 class OtherFeaturesError(ValueError):
     """Features in a calibration are not those that the model gives for the learned windows."""
+
+
+@dataclass(frozen=True, eq=False)
+class NormalChannel:
+    """The normal part of one channel, to learn.
+
+    Attributes:
+        values: [T], NaN where missing.
+        contamination: share of the steps that may be anomalous all the same.
+        calibration: of an earlier fit to the same; features of windows in it may be left out (``EMBEDDED``).
+    """
+
+    values: np.ndarray
+    contamination: float = 0.0
+    calibration: Calibration | None = None
 
 
 class ChannelScorer(Protocol):
@@ -94,20 +109,12 @@ class Scorer(Protocol):
 
     __dataclass_fields__: ClassVar[dict[str, Field[object]]]
 
-    def fit(
-        self,
-        normal: np.ndarray,
-        model: AnomalyModel,
-        contamination: float = 0.0,
-        calibration: Calibration | None = None,
-    ) -> ChannelScorer:
+    def fit(self, normal: NormalChannel, model: AnomalyModel) -> ChannelScorer:
         """Learn the normal part of one channel.
 
         Args:
-            normal: [T] values, NaN where missing.
+            normal: to learn.
             model: to score with.
-            contamination: share of the steps that may be anomalous all the same.
-            calibration: of an earlier fit to the same; features of windows in it may be left out (``EMBEDDED``).
 
         Raises:
             InputError: too few values, or a backbone that cannot do what this scorer needs.
