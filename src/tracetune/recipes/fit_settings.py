@@ -80,25 +80,23 @@ def finetune_run(run: FinetuneRun) -> Iterator[str]:
     """
     device = str(resolve_device(run.device))
     join_processes(device)
-    assert run.output is not None, "checked with the configuration"
-    output = run.output
     with ExitStack() as stack:
 
         def reserve_and_check() -> None:
-            stack.enter_context(reserved(output))  # first, so that what a killed run left of its own goes in any case
-            _check_places(output, run)
+            stack.enter_context(reserved(run.folder))  # first: what a killed run left of its own goes in any case
+            _check_places(run)
 
         from_main(reserve_and_check)
         with _says_what_was_kept(run.checkpoints):
             yield device
 
 
-def _check_places(output: str, run: FinetuneRun) -> None:
+def _check_places(run: FinetuneRun) -> None:
     """Refuse, before the work, folders that could not be written afterwards."""
-    require_empty(output)
+    require_empty(run.folder)
     if run.checkpoints is not None:
         require_place(run.checkpoints)
-        require_apart(output, run.checkpoints)
+        require_apart(run.folder, run.checkpoints)
 
 
 @contextmanager

@@ -30,9 +30,8 @@ _MAY_CHANGE = ("output", "restart", "device", "scores", "shapley_pairs", "data",
 
 def score_and_report(config: Any, scoring: ScoringChoice, load: Callable[[], ScoredModules]) -> list[Importance]:
     """Load model and samples, score, write and print; an interrupted run goes on with its Shapley values."""
-    assert scoring.output is not None, "checked with the configuration"
     check_scores(scoring.scores)
-    with resumed_folder(scoring.output, nothing=(RECORD_FILE,)) as folder:
+    with resumed_folder(scoring.folder, nothing=(RECORD_FILE,)) as folder:
         scored = load()
         claim(folder, _identity(scored, config), (STATE_FILE,), restart=scoring.restart)
         model = trained_model(scored, [ProgressBar()])
@@ -43,7 +42,7 @@ def score_and_report(config: Any, scoring: ScoringChoice, load: Callable[[], Sco
         write_scores(folder, flat_values(config), found, agreement)
         if scored.trace is not None and scored.trace.get("selection"):
             draw_history(folder / HISTORY_FILE, scored.trace["selection"])
-    report_scores(found, agreement, scoring.output)
+    report_scores(found, agreement, scoring.folder)
     return found
 
 

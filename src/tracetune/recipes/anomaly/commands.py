@@ -50,9 +50,8 @@ def finetune(config: FinetuneConfig) -> AnomalyDetector:
             callbacks=[ProgressBar()],
         )
         if is_main_process():
-            assert config.run.output is not None, "checked with the configuration"
-            tuned.save_pretrained(config.run.output)
-            _report(tuned, config, config.run.output, measurable=labels is not None and any(map(has_both, labels)))
+            tuned.save_pretrained(config.run.folder)
+            _report(tuned, config, config.run.folder, measurable=labels is not None and any(map(has_both, labels)))
     return tuned
 
 
@@ -133,8 +132,7 @@ def _print_threshold(detector: AnomalyDetector, choice: DetectorChoice) -> None:
 
 
 def _load(choice: DetectorChoice, device: str) -> AnomalyDetector:
-    assert choice.model is not None, "checked with the configuration"
-    detector = AnomalyDetector.from_pretrained(choice.model, base=choice.base, device=device)
+    detector = AnomalyDetector.from_pretrained(choice.folder, base=choice.base, device=device)
     if detector.learned is None:
         raise InputError(
             f"{choice.model!r} is a foundation model, which knows no normal part. Expected --model FOLDER: a detector "

@@ -9,6 +9,7 @@ from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.scoring import LoraTraining, ScoredModel, ScoringChoice
 
 UNTUNED = "none"
@@ -115,6 +116,12 @@ class DetectorChoice:
         if not 0 < self.level < 1:
             raise InputError(f"Expected --level between 0 and 1, found {self.level}.")
 
+    @property
+    def folder(self) -> str:
+        """Return the folder of the detector."""
+        assert self.model is not None, "refused above"
+        return self.model
+
 
 @dataclass(frozen=True)
 class DetectRun:
@@ -190,7 +197,7 @@ class ImportanceConfig:
 
 
 @dataclass(frozen=True)
-class DemoConfig:
+class DemoConfig(DemoChoice):
     """Settings of `tracetune demo`.
 
     Attributes:
@@ -198,13 +205,7 @@ class DemoConfig:
         model: foundation model to score with.
         method: none (the model is left as it is), trace, lora, adalora, dora, linear_probe or full.
         scorer: neighbours, windows, reconstruction, forecast or rank_average.
-        seed: fixes the result.
-        device: auto, cpu or cuda.
     """
 
-    output: str = "demo"
-    model: str = EMBEDDED_MODEL
     method: str = UNTUNED
     scorer: str = "neighbours"
-    seed: int = 0
-    device: str = "auto"

@@ -43,9 +43,8 @@ def finetune(config: FinetuneConfig) -> Classifier:
             callbacks=[ProgressBar()],
         )
         if is_main_process():
-            assert config.run.output is not None, "checked with the configuration"
-            tuned.save_pretrained(config.run.output)
-            _report(tuned, config.source, config.run.output)
+            tuned.save_pretrained(config.run.folder)
+            _report(tuned, config.source, config.run.folder)
     return tuned
 
 
@@ -87,8 +86,7 @@ def _read(source: LabelledSource, classifier: Classifier | None = None, *, label
 
 
 def _load(choice: ClassifierChoice, device: str) -> Classifier:
-    assert choice.model is not None, "checked with the configuration"
-    return Classifier.from_pretrained(choice.model, base=choice.base, device=device)
+    return Classifier.from_pretrained(choice.folder, base=choice.base, device=device)
 
 
 def _report(tuned: Classifier, source: LabelledSource, output: str) -> None:

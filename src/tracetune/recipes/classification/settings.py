@@ -11,6 +11,7 @@ from tracetune.heads.classification_config import CONVOLUTIONS
 from tracetune.recipes.data_source import TableSource
 from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
 from tracetune.recipes.settings.classifiers import ClassifierChoice, ClassifyRun, MeasureRun
+from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.scoring import ScoredModel, ScoringChoice
 
 
@@ -39,7 +40,7 @@ class LabelledSource(TableSource):
     @property
     def path(self) -> str:
         """Return the file."""
-        assert self.data is not None, "checked with the configuration"
+        assert self.data is not None, "refused above"
         return self.data
 
 
@@ -185,19 +186,12 @@ class ImportanceConfig:
 
 
 @dataclass(frozen=True)
-class DemoConfig:
+class DemoConfig(DemoChoice):
     """Settings of `tracetune demo`.
 
     Attributes:
         output: new folder for digits.csv, classes.csv, confusion.png and the adapter.
-        model: foundation model to fine-tune.
         method: linear_probe (seconds), or trace, lora, adalora, dora, full (many minutes on a CPU).
-        seed: fixes the result.
-        device: auto, cpu or cuda.
     """
 
-    output: str = "demo"
-    model: str = EMBEDDED_MODEL
     method: str = "linear_probe"
-    seed: int = 0
-    device: str = "auto"

@@ -41,11 +41,10 @@ def finetune(config: FinetuneConfig) -> Forecaster:
 
 
 def _save(tuned: Forecaster, parts: DividedPanel, config: FinetuneConfig) -> None:
-    assert config.run.output is not None, "checked with the configuration"
-    with staged_folder(config.run.output) as folder:
+    with staged_folder(config.run.folder) as folder:
         tuned.save_pretrained(folder)
         draw_run(tuned, parts.panel, parts.split, folder)
-    report_run(tuned, config.source, config.run.output)
+    report_run(tuned, config.source, config.run.folder)
 
 
 def _data(base: Forecaster, config: FinetuneConfig) -> DividedPanel:

@@ -17,6 +17,7 @@ from tracetune.recipes.settings.adaptation import (
     SelectionChoice,
     TrainingChoice,
 )
+from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.quantiles import level_numbers
 from tracetune.recipes.settings.scoring import LoraTraining, ScoredModel, ScoringChoice
 
@@ -215,24 +216,15 @@ class ImportanceConfig:
 
 
 @dataclass(frozen=True)
-class DemoConfig:
+class DemoConfig(DemoChoice):
     """Settings of `tracetune demo`.
 
     Attributes:
         output: new folder for co2.csv, forecast.csv, forecast.png and the adapter.
-        model: foundation model to fine-tune.
-        method: trace, lora, adalora, dora, linear_probe or full.
         prediction_length: weeks to forecast.
-        seed: fixes the result.
-        device: auto, cpu or cuda.
     """
 
-    output: str = "demo"
-    model: str = EMBEDDED_MODEL
-    method: str = "trace"
     prediction_length: int = 52
-    seed: int = 0
-    device: str = "auto"
 
     def __post_init__(self) -> None:
         if not 1 <= self.prediction_length <= 260:

@@ -36,9 +36,8 @@ def finetune(config: FinetuneConfig) -> Imputer:
             callbacks=[ProgressBar()],
         )
         if is_main_process():
-            assert config.run.output is not None, "checked with the configuration"
-            tuned.save_pretrained(config.run.output)
-            _report(tuned, config.source, config.run.output)
+            tuned.save_pretrained(config.run.folder)
+            _report(tuned, config.source, config.run.folder)
     return tuned
 
 

@@ -7,6 +7,7 @@ from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.quantiles import level_numbers
 from tracetune.recipes.settings.scoring import LoraTraining, ScoredModel, ScoringChoice
 
@@ -180,19 +181,9 @@ class ImportanceConfig:
 
 
 @dataclass(frozen=True)
-class DemoConfig:
+class DemoConfig(DemoChoice):
     """Settings of `tracetune demo`.
 
     Attributes:
         output: new folder for co2.csv, filled.csv, filled.png and the adapter.
-        model: foundation model to fine-tune.
-        method: trace, lora, adalora, dora, linear_probe or full.
-        seed: fixes the result.
-        device: auto, cpu or cuda.
     """
-
-    output: str = "demo"
-    model: str = EMBEDDED_MODEL
-    method: str = "trace"
-    seed: int = 0
-    device: str = "auto"

@@ -165,3 +165,9 @@ class FinetuneRun:
     def __post_init__(self) -> None:
         if self.output is None:
             raise InputError("Expected --output FOLDER: where to save the fine-tuned model.")
+
+    @property
+    def folder(self) -> str:
+        """Return the folder for the model."""
+        assert self.output is not None, "refused above"
+        return self.output

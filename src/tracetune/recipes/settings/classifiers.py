@@ -22,6 +22,12 @@ class ClassifierChoice:
         if self.model is None:
             raise InputError("Expected --model FOLDER: a classifier that `tracetune finetune` saved.")
 
+    @property
+    def folder(self) -> str:
+        """Return the folder of the model."""
+        assert self.model is not None, "refused above"
+        return self.model
+
 
 @dataclass(frozen=True)
 class ClassifyRun:

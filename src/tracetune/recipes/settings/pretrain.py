@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError, argument
 from tracetune.base.files import require_place
 
@@ -62,9 +63,8 @@ class PretrainConfig:
     num_workers: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("context_length", "patch_length", "width", "layers", "heads", "feed_forward", "batch_size"):
-            if getattr(self, name) < 1:
-                raise InputError(f"Expected {argument(name)} of at least 1, found {getattr(self, name)}.")
+        geometry = "context_length", "patch_length", "width", "layers", "heads", "feed_forward"
+        require_at_least(self, 1, *geometry, "batch_size")
         require_place(self.output)
         if self.context_length % self.patch_length:
             raise InputError(

@@ -45,6 +45,12 @@ class ScoringChoice:
         require_at_least(self, 1, "samples", "batch_size")
         require_at_least(self, 0, "shapley_pairs")
 
+    @property
+    def folder(self) -> str:
+        """Return the folder for scores and pictures."""
+        assert self.output is not None, "refused above"
+        return self.output
+
 
 @dataclass(frozen=True)
 class ScoredModel:

@@ -36,9 +36,8 @@ def finetune(config: FinetuneConfig) -> TextClassifier:
             callbacks=[ProgressBar()],
         )
         if is_main_process():
-            assert config.run.output is not None, "checked with the configuration"
-            tuned.save_pretrained(config.run.output)
-            _report(tuned, config.source, config.run.output)
+            tuned.save_pretrained(config.run.folder)
+            _report(tuned, config.source, config.run.folder)
     return tuned
 
 
@@ -79,13 +78,11 @@ def evaluate(config: EvaluateConfig) -> ClassEvaluation:
 
 def read_texts(source: TextSource) -> pd.DataFrame:
     """Read the table of a command."""
-    assert source.data is not None, "checked with the configuration"
-    return read_text_table(source.data)
+    return read_text_table(source.path)
 
 
 def _load(choice: ClassifierChoice, device: str) -> TextClassifier:
-    assert choice.model is not None, "checked with the configuration"
-    return TextClassifier.from_pretrained(choice.model, base=choice.base, device=device)
+    return TextClassifier.from_pretrained(choice.folder, base=choice.base, device=device)
 
 
 def _report(tuned: TextClassifier, source: TextSource, output: str) -> None:

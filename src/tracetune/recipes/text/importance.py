@@ -17,7 +17,7 @@ def importance(config: ImportanceConfig) -> list[Importance]:
 
     def load() -> ScoredModules:
         scored, scoring, training = config.scored, config.scoring, config.training
-        assert scored.model is not None and config.source.data is not None, "checked with the configuration"
+        assert scored.model is not None, "checked with the configuration"
         classifier = TextClassifier.from_pretrained(
             scored.model, scored.max_length, layers=scored.layers, device=scoring.device
         )
@@ -32,7 +32,7 @@ def importance(config: ImportanceConfig) -> list[Importance]:
             ),
         )
         return classifier.scored_modules(
-            read_text_table(config.source.data),
+            read_text_table(config.source.path),
             config=settings,
             validation_share=training.validation_share,
             text_column=config.source.text_column or None,

@@ -38,7 +38,13 @@ class TextSource:
     @property
     def name(self) -> str:
         """Return what the texts are called in titles: the table's file without its folder."""
-        return Path(str(self.data)).name
+        return Path(self.path).name
+
+    @property
+    def path(self) -> str:
+        """Return the table's file."""
+        assert self.data is not None, "refused above"
+        return self.data
 
 
 @dataclass(frozen=True)
