@@ -23,17 +23,16 @@ from benchmarks.common import (
     Batch,
     Case,
     HeadStart,
-    Results,
     Row,
     fingerprint,
     grouped,
     spread,
 )
 from benchmarks.row_shapley import row_shapley
-from benchmarks.selection_scores import adapted, add_missing_rows, agreement, disjoint_windows, timed_score
+from benchmarks.selection_scores import adapted, add_missing_rows, agreement, case_flags, disjoint_windows, timed_score
 from benchmarks.step_time import training_step
 from tracetune.adapters.fused_lora import fuse_lora
-from tracetune.backbones.loading import load_backbone, weights_digest
+from tracetune.backbones.loading import weights_digest
 from tracetune.report.tables import markdown_table
 from tracetune.selection.budgets.step_time import measure_step_time, step_seconds
 from tracetune.selection.budgets.step_time_profile import lowest_block
@@ -229,14 +228,7 @@ def markdown(rows: list[Row]) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("--datasets", nargs="+", default=["ETTh1"])
-    result.add_argument("--model", default="tracetune/tiny")
-    result.add_argument("--context", type=int, default=512)
-    result.add_argument("--horizon", type=int, default=96)
-    result.add_argument("--seeds", nargs="+", type=int, default=[0])
-    result.add_argument("--train-windows", type=int, default=4000, help="about how many, evenly spread")
-    result.add_argument("--validation-windows", type=int, default=4096, help="about how many, evenly spread")
+    result = case_flags(__doc__, ["ETTh1"], [0], 4000, 4096)
     result.add_argument("--windows", nargs="+", type=int, default=[32, 64, 128, 256, 512], help="scored windows")
     result.add_argument("--draws", type=int, default=3, help="draws of windows for scores of one pass")
     result.add_argument("--most-passes", type=float, default=200, help="passes over a batch that a score may take")
@@ -258,12 +250,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Make the rows that are missing, writing them as they come."""
     options = parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
-    backbone = load_backbone(options.model)
-    results = Results(
-        "selection_cost", options, backbone, markdown, identity=("dataset", "seed"),
-        cases=("datasets", "seeds", "output", "state"),
-    )  # fmt: skip
-    add_missing_rows(results, backbone, options, case_row)
+    add_missing_rows("selection_cost", options, markdown, case_row)
 
 
 if __name__ == "__main__":

@@ -16,11 +16,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks import fidelity_report
-from benchmarks.common import Batch, Case, HeadStart, Results, Row, fingerprint
+from benchmarks.common import Batch, Case, HeadStart, Row, fingerprint
 from benchmarks.row_shapley import RowShapley, row_shapley
 from benchmarks.score_variants import VARIANTS
-from benchmarks.selection_scores import SCORED, adapted, add_missing_rows, agreement, disjoint_windows, timed_score
-from tracetune.backbones.loading import load_backbone, weights_digest
+from benchmarks.selection_scores import (
+    SCORED,
+    adapted,
+    add_missing_rows,
+    agreement,
+    case_flags,
+    disjoint_windows,
+    timed_score,
+)
+from tracetune.backbones.loading import weights_digest
 from tracetune.selection.estimates.gate_masks import CONTEXTS
 from tracetune.selection.gates import Gates
 from tracetune.selection.importance import score_modules
@@ -134,14 +142,7 @@ def deletion(
 
 def parser() -> argparse.ArgumentParser:
     """Return flags; their defaults are the published run."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("--datasets", nargs="+", default=["ETTh1", "ETTm1", "ETTm2", "weather"])
-    result.add_argument("--model", default="tracetune/tiny")
-    result.add_argument("--context", type=int, default=512)
-    result.add_argument("--horizon", type=int, default=96)
-    result.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    result.add_argument("--train-windows", type=int, default=8000, help="about how many, evenly spread")
-    result.add_argument("--validation-windows", type=int, default=2048, help="about how many, evenly spread")
+    result = case_flags(__doc__, ["ETTh1", "ETTm1", "ETTm2", "weather"], [0, 1, 2], 8000, 2048)
     result.add_argument("--scoring-windows", type=int, default=256)
     result.add_argument("--head-epochs", type=float, default=5)
     result.add_argument("--lora-steps", type=int, default=200)
@@ -159,12 +160,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Make the rows that are missing, writing them as they come."""
     options = parser().parse_args(arguments)
-    backbone = load_backbone(options.model)
-    results = Results(
-        "selection_fidelity", options, backbone, fidelity_report.markdown, identity=("dataset", "seed"),
-        cases=("datasets", "seeds", "output", "state"),
-    )  # fmt: skip
-    add_missing_rows(results, backbone, options, case_row)
+    add_missing_rows("selection_fidelity", options, fidelity_report.markdown, case_row)
 
 
 if __name__ == "__main__":

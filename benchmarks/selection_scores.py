@@ -11,6 +11,7 @@ from scipy.stats import kendalltau, spearmanr
 from benchmarks.common import Batch, Case, HeadStart, Results, Row, chosen, head_start, load_case, spread, tuned_from
 from benchmarks.score_variants import VARIANTS
 from tracetune.adapters.options import LoraOptions
+from tracetune.backbones.loading import load_backbone
 from tracetune.data.windows import Windows
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import Lora
@@ -89,13 +90,41 @@ def agreement(values: np.ndarray, reference: np.ndarray) -> dict[str, float]:
     return {name: float(np.nan_to_num(result.statistic)) for name, result in correlations.items()}
 
 
-def add_missing_rows(results: Results, backbone: Any, options: argparse.Namespace, make_row: MakeRow) -> None:
-    """Add a row for each data set and seed that has none yet, from a head trained on frozen features."""
-    for name in options.datasets:
-        missing = [seed for seed in options.seeds if results.find(dataset=name, seed=seed) is None]
+def case_flags(
+    description: str | None, datasets: list[str], seeds: list[int], train_windows: int, validation_windows: int
+) -> argparse.ArgumentParser:
+    """Return a command line with the flags that say which cases are run; the arguments are their defaults."""
+    result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--datasets", nargs="+", default=datasets)
+    result.add_argument("--model", default="tracetune/tiny")
+    result.add_argument("--context", type=int, default=512)
+    result.add_argument("--horizon", type=int, default=96)
+    result.add_argument("--seeds", nargs="+", type=int, default=seeds)
+    about = "about how many, evenly spread"
+    result.add_argument("--train-windows", type=int, default=train_windows, help=about)
+    result.add_argument("--validation-windows", type=int, default=validation_windows, help=about)
+    return result
+
+
+def add_missing_rows(
+    name: str, options: argparse.Namespace, markdown: Callable[[list[Row]], str], make_row: MakeRow
+) -> None:
+    """Add a row for each data set and seed that has none yet, from a head trained on frozen features.
+
+    Args:
+        name: of the benchmark's module.
+        options: its command line.
+        markdown: page of its rows.
+        make_row: from a case, a trained head, a seed and the command line.
+    """
+    backbone = load_backbone(options.model)
+    cases = "datasets", "seeds", "output", "state"
+    results = Results(name, options, backbone, markdown, identity=("dataset", "seed"), cases=cases)
+    for dataset in options.datasets:
+        missing = [seed for seed in options.seeds if results.find(dataset=dataset, seed=seed) is None]
         if missing:
             case = load_case(
-                name, options.horizon, options.train_windows, options.validation_windows, context=options.context
+                dataset, options.horizon, options.train_windows, options.validation_windows, context=options.context
             )
             for seed in missing:
                 began = time.perf_counter()

@@ -27,6 +27,7 @@ from benchmarks.common import (
     test_errors,
     tuned_from,
 )
+from benchmarks.selection_scores import case_flags
 from tracetune.adapters.lora import trained_head
 from tracetune.adapters.options import AdaLoraOptions, LoraOptions
 from tracetune.backbones.loading import load_backbone
@@ -193,19 +194,12 @@ def run_case(name: str, backbone: Any, results: Results, options: argparse.Names
 
 def parser() -> argparse.ArgumentParser:
     """Return flags; their defaults are the published run."""
-    result = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    result.add_argument("--datasets", nargs="+", default=["ETTh1"])
-    result.add_argument("--model", default="tracetune/tiny")
-    result.add_argument("--context", type=int, default=512)
-    result.add_argument("--horizon", type=int, default=96)
-    result.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    result = case_flags(__doc__, ["ETTh1"], [0, 1, 2], 8000, 1024)
     result.add_argument("--keep", nargs="+", type=float, default=[0.5, 0.25], help="shares of the modules")
     result.add_argument("--learning-rates", nargs="+", type=float, default=[5e-4, 2e-3, 8e-3])
     result.add_argument("--steps", type=int, default=300)
     result.add_argument("--batch-size", type=int, default=24)
     result.add_argument("--head-epochs", type=float, default=5)
-    result.add_argument("--train-windows", type=int, default=8000, help="about how many, evenly spread")
-    result.add_argument("--validation-windows", type=int, default=1024, help="about how many, evenly spread")
     result.add_argument("--test-stride", nargs="*", default=[], help="as ETTm1=4: steps between test origins, else 1")
     result.add_argument("--output", default="docs/results/selection_training")
     return result

@@ -35,13 +35,17 @@ CONTEXT, HORIZON = 32, 4
 CONTRIBUTING = Path(__file__).parents[1] / "CONTRIBUTING.md"
 
 
+def shown_files() -> dict[str, str]:
+    """Return the whole files in CONTRIBUTING.md, by what they add."""
+    return dict(re.findall(r"^### An? (\w+)\n.*?^```python\n(.*?)^```", CONTRIBUTING.read_text(), re.M | re.S))
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ModuleType]]:
     """The files of CONTRIBUTING.md, imported; what they register is known to the tests of this file only."""
     folder = tmp_path_factory.mktemp("recipes")
-    sections = re.findall(r"^### An? (\w+)\n.*?^```python\n(.*?)^```", CONTRIBUTING.read_text(), re.M | re.S)
     modules = {}
-    for name, content in sections:
+    for name, content in shown_files().items():
         path = folder / f"recipe_{name}.py"
         path.write_text(content)
         specification = importlib.util.spec_from_file_location(path.stem, path)
@@ -51,6 +55,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Module
     assert list(modules) == ["backbone", "head", "score", "method", "task"]
     yield modules
     del HEADS["last_patch"], SCORES["negative_index"], METHODS["last_layer"]
+
+
+def test_the_architecture_page_says_how_long_they_are() -> None:
+    page = CONTRIBUTING.with_name("docs") / "architecture.md"
+    said = re.findall(r"^\*\*An? (\w+)\*\* \((\d+) lines\)", page.read_text(), re.M)
+    assert {name: int(count) for name, count in said} == {
+        name: content.count("\n") for name, content in shown_files().items()
+    }
 
 
 class Ranges:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tracetune.estimators.classification.classifier import Classifier
     from tracetune.estimators.forecasting.forecaster import Forecaster
     from tracetune.estimators.imputation.imputer import Imputer
-    from tracetune.estimators.module_importance import module_importance
+    from tracetune.estimators.module_importance import Scoring, module_importance
     from tracetune.estimators.score_comparison import compare_scores
     from tracetune.estimators.text.text_classifier import TextClassifier
     from tracetune.evaluation.backtest import Evaluation
@@ -44,6 +44,7 @@ __all__ = [
     "LinearProbe",
     "Lora",
     "LoraOptions",
+    "Scoring",
     "SelectionConfig",
     "TextClassifier",
     "Trace",
@@ -71,6 +72,7 @@ _MODULES = {
     "LinearProbe": "fitting.methods",
     "Lora": "fitting.methods",
     "LoraOptions": "adapters.lora",
+    "Scoring": "estimators.module_importance",
     "SelectionConfig": "selection.config",
     "TextClassifier": "estimators.text.text_classifier",
     "Trace": "fitting.methods",

@@ -16,6 +16,7 @@ from tracetune import (
     Imputer,
     InputError,
     Lora,
+    Scoring,
     TrainingConfig,
     module_importance,
 )
@@ -61,8 +62,8 @@ TASKS: dict[str, Any] = {
 def test_modules_of_a_foundation_model_and_of_a_saved_one_are_scored(task: str, tmp_path: Path) -> None:
     kind, options, data = TASKS[task]
     base = kind.from_pretrained(save_tiny(tmp_path / "base"), **options, device="cpu")
-    chosen: dict[str, Any] = {"scores": ("gated_dsic", "magnitude"), "samples": 6, "batch_size": 6}
-    signed, magnitude = module_importance(base, *data(), config=LORA, **chosen)
+    chosen = Scoring(("gated_dsic", "magnitude"), samples=6, batch_size=6)
+    signed, magnitude = module_importance(base, *data(), config=LORA, scoring=chosen)
     assert (signed.method, magnitude.method) == ("gated_dsic", "magnitude")
     assert len(signed.names) == 14
     assert np.isfinite(signed.scores).all()
@@ -71,11 +72,11 @@ def test_modules_of_a_foundation_model_and_of_a_saved_one_are_scored(task: str, 
     tuned = base.fit(*data(), config=KEPT)
     if task == "imputation":  # a random backbone rebuilds nothing, so that no method wins
         with pytest.raises(InputError, match="did best on validation, out of the method 'lora'"):
-            module_importance(tuned, *data(), **chosen)
+            module_importance(tuned, *data(), scoring=chosen)
         tuned.model, tuned.trace["head"] = trained_model(base.scored_modules(*data(), config=LORA)), {"related": 1}
     tuned.save_pretrained(tmp_path / "tuned")
     saved: Estimator = kind.from_pretrained(tmp_path / "tuned", device="cpu")
-    one, other = module_importance(saved, *data(), **chosen)
+    one, other = module_importance(saved, *data(), scoring=chosen)
     validation = saved.scored_modules(*data()).data.validation
     assert one.samples == min(6, len(validation))
     expected = score_modules(saved.model, [], method="magnitude") if saved.model is not None else None
@@ -102,6 +103,15 @@ def test_a_saved_imputer_wants_its_channels(tmp_path: Path) -> None:
     tuned = base.fit(two_channels(), config=KEPT)
     with pytest.raises(InputError, match="Expected columns 'a', 'b'; found columns 'time', 'c', 'd'"):
         module_importance(tuned, two_channels().rename(columns={"a": "c", "b": "d"}))
+
+
+def test_fields_of_the_scoring_are_taken_as_keywords_with_a_warning(tmp_path: Path) -> None:
+    base = AnomalyDetector.from_pretrained(save_tiny(tmp_path / "base"), device="cpu")
+    with pytest.warns(FutureWarning, match=r"scoring=Scoring\(scores=\('magnitude',\), samples=6\)"):
+        (found,) = module_importance(base, two_channels(), config=LORA, scores=("magnitude",), samples=6)
+    assert found.method == "magnitude"
+    with pytest.raises(InputError, match="Unknown score 'dsic'"):
+        Scoring(("dsic",))
 
 
 def test_what_is_no_estimator_is_refused() -> None:

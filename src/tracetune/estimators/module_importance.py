@@ -1,7 +1,8 @@
 """Importance of the LoRA modules of an estimator, whatever its task: several scores side by side."""
 
+import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tracetune.data.windows import batches
 from tracetune.estimators.scored_modules import Estimator, ScoredModules, require_modules
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import tune
+from tracetune.selection.config import SelectionConfig
 from tracetune.selection.importance import Importance, score_modules
 from tracetune.selection.scores import SCORES, find_score
 from tracetune.training.run import Run
@@ -25,15 +27,31 @@ SHAPLEY = "shapley"
 
 @dataclass(frozen=True)
 class Scoring:
-    """Which scores are wanted, and on how many samples they are measured; see `module_importance`."""
+    """Which scores of modules are computed, and on how many samples they are measured.
 
-    scores: Sequence[str]
-    shapley_pairs: int
-    samples: int
-    batch_size: int
-    keep: float
-    context: str
-    seed: int
+    Attributes:
+        scores: methods to compare; () takes all of them.
+        shapley_pairs: pairs of permutations for the Shapley values, the yardstick, which come first; 0 leaves them out.
+        samples: validation samples that are used, evenly spread.
+        batch_size: samples a batch.
+        keep: share of the other modules that is open when gated_dsic scores one in the context "budget".
+        context: which other modules are open when gated_dsic scores one: "budget" or "shapley".
+        seed: fixes the result.
+
+    Raises:
+        InputError: an unknown score.
+    """
+
+    scores: Sequence[str] = ("gated_dsic",)
+    shapley_pairs: int = 0
+    samples: int = 256
+    batch_size: int = 64
+    keep: float = 0.5
+    context: str = SelectionConfig.context
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_scores(self.scores)
 
 
 def module_importance(
@@ -41,14 +59,8 @@ def module_importance(
     data: Any,
     labels: Any = None,
     config: FitConfig | None = None,
+    scoring: Scoring | None = None,
     *,
-    scores: Sequence[str] = ("gated_dsic",),
-    shapley_pairs: int = 0,
-    samples: int = 256,
-    batch_size: int = 64,
-    keep: float = 0.5,
-    context: str = "budget",
-    seed: int = 0,
     callbacks: Sequence[TrainerCallback] = (),
     **reading: Any,
 ) -> list[Importance]:
@@ -58,11 +70,11 @@ def module_importance(
     estimator stays as it is.
 
     >>> import numpy as np
-    >>> from tracetune import AnomalyDetector, FitConfig, Lora, TrainingConfig
+    >>> from tracetune import AnomalyDetector, FitConfig, Lora, Scoring, TrainingConfig
     >>> wave = np.sin(np.arange(1200) / 6)
     >>> base = AnomalyDetector.from_pretrained("tracetune/tiny", device="cpu")
     >>> few = FitConfig(method=Lora(), training=TrainingConfig(max_steps=2, batch_size=4))
-    >>> found = module_importance(base, wave, config=few, samples=8)[0]
+    >>> found = module_importance(base, wave, config=few, scoring=Scoring(samples=8))[0]
     >>> found.method, len(found.names) == len(found.scores)
     ('gated_dsic', True)
 
@@ -72,29 +84,32 @@ def module_importance(
             fitted classifier on all of them.
         labels: of series or texts that are no table.
         config: how LoRA is trained on a foundation model, and how the validation part is cut.
-        scores: methods to compare; () takes all of them.
-        shapley_pairs: pairs of permutations for the Shapley values, the yardstick, which come first; 0 leaves them out.
-        samples: validation samples that are used, evenly spread.
-        batch_size: samples a batch.
-        keep: share of the other modules that is open when gated_dsic scores one in the context "budget".
-        context: which other modules are open when gated_dsic scores one: "budget" or "shapley".
-        seed: fixes the result.
+        scoring: which scores, and how they are measured; without it gated_dsic on 256 samples.
         callbacks: Trainer callbacks, where LoRA is trained.
-        reading: how a table is read, as for ``fit``.
+        reading: how a table is read, as for ``fit``. Fields of ``scoring`` are taken here too, with a warning, as they
+            were given before there was a record of them.
 
     Raises:
         InputError: unusable data, an unknown score, or a model without LoRA modules.
     """
-    check_scores(scores)
+    scoring = _with_keywords(scoring or Scoring(), reading)
     if not hasattr(estimator, "scored_modules"):
         raise InputError(f"Expected an estimator of tracetune, found {type(estimator).__name__}.")
     if labels is not None and not hasattr(type(estimator), "classes"):
         raise InputError(f"{type(estimator).__name__} takes no labels. Leave them out.")
     scored = estimator.scored_modules(data, labels, config, **reading)
     model = trained_model(scored, callbacks)
-    require_modules(model, scored, shapley_pairs > 0)
-    scoring = Scoring(scores, shapley_pairs, samples, batch_size, keep, context, seed)
+    require_modules(model, scored, scoring.shapley_pairs > 0)
     return side_by_side(model, scored.data.validation, scoring)
+
+
+def _with_keywords(scoring: Scoring, reading: dict[str, Any]) -> Scoring:
+    """Take the fields of a scoring out of the keywords of reading, where they were given before."""
+    given = {field.name: reading.pop(field.name) for field in fields(Scoring) if field.name in reading}
+    if given:
+        words = ", ".join(f"{name}={value!r}" for name, value in given.items())
+        warnings.warn(f"module_importance(..., {words}) becomes scoring=Scoring({words}).", FutureWarning, stacklevel=3)
+    return replace(scoring, **given)
 
 
 def trained_model(scored: ScoredModules, callbacks: Sequence[TrainerCallback] = ()) -> nn.Module:

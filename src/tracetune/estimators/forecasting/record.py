@@ -106,10 +106,7 @@ class ForecastRecord:
         """
         for name, given in wanted.items():
             if given is not None and given != (kept := getattr(self, name)):
-                raise InputError(
-                    f"{folder} was fine-tuned for {argument(name, kept)}, found {argument(name, given)}. "
-                    "Leave it out, or fine-tune again."
-                )
+                raise _fitted_otherwise(folder, f"for {argument(name, kept)}", argument(name, given))
 
     def require_resolution(self, folder: str, given: Resolution | None) -> None:
         """Refuse another resolution than was fine-tuned at, where one is given.
@@ -120,10 +117,7 @@ class ForecastRecord:
         if given is None or given == AUTO or checked_resolutions(given) == tuple(self.resolutions):
             return
         kept = list(self.resolutions)
-        raise InputError(
-            f"{folder} was fine-tuned at {argument('resolution', kept)}, found {argument('resolution', given)}. "
-            "Leave it out, or fine-tune again."
-        )
+        raise _fitted_otherwise(folder, f"at {argument('resolution', kept)}", argument("resolution", given))
 
     def require_adjustment(self, folder: str, given: Adjustment | None) -> None:
         """Refuse another adjustment than was fine-tuned with, where one is given.
@@ -166,3 +160,7 @@ def fit_record(panel: Panel, data: ForecastData, fitted: "Fitted", base: BaseMod
 def inner_model(model: nn.Module) -> ForecastModel:
     """Return the forecasting model inside PEFT's wrapper, or itself."""
     return task_model_of(model, ForecastModel)
+
+
+def _fitted_otherwise(folder: str, how: str, found: str) -> InputError:
+    return InputError(f"{folder} was fine-tuned {how}, found {found}. Leave it out, or fine-tune again.")

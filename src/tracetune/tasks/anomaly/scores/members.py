@@ -19,9 +19,9 @@ def calibration_of(members: Members) -> Calibration:
 
 
 def of_member(normal: NormalChannel, name: str) -> NormalChannel:
-    """Return what the member ``name`` is to learn: of a calibration its own entries only."""
+    """Return what the member ``name`` is to learn: of a calibration the entries under its name only."""
     if normal.calibration is None:
         return normal
     start = f"{name}."
-    own = {key.removeprefix(start): value for key, value in normal.calibration.items() if key.startswith(start)}
-    return replace(normal, calibration=own)
+    entries = {key.removeprefix(start): value for key, value in normal.calibration.items() if key.startswith(start)}
+    return replace(normal, calibration=entries)
