@@ -25,7 +25,12 @@ def test_weights_are_found_however_the_number_of_a_class_is_written() -> None:
 
 @pytest.mark.parametrize(
     ("wanted", "message"),
-    [("even", "'balanced' or a weight"), ({"0": 1}, "of the classes 0, 1"), ({"0": 1, "1": 0}, "above 0")],
+    [
+        ("even", "'balanced' or a weight"),
+        ([1, 2], "or a mapping"),
+        ({"0": 1}, "of the classes 0, 1"),
+        ({"0": 1, "1": 0}, "above 0"),
+    ],
 )
 def test_other_weights_are_refused(wanted: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):

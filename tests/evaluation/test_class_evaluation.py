@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss
+from sklearn.metrics import balanced_accuracy_score, brier_score_loss, f1_score, log_loss
 
 from tracetune.evaluation.class_evaluation import ClassEvaluation
 
@@ -19,6 +19,7 @@ def test_scores_matrix_and_report_agree_with_scikit_learn() -> None:
     assert model["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(labels, chosen))
     assert model["macro_f1"] == pytest.approx(f1_score(labels, chosen, average="macro"))
     assert model["log_loss"] == pytest.approx(log_loss(labels, probabilities))
+    assert model["brier_score"] == pytest.approx(brier_score_loss(labels, probabilities, scale_by_half=False))
     frequent = found.scores.set_index("classifier").loc["most frequent class"]
     assert frequent["accuracy"] == np.bincount(labels).max() / 60
     assert found.confusion.loc["b", "a"] == ((labels == 1) & (chosen == 0)).sum()

@@ -81,7 +81,7 @@ def test_the_terminal_shows_every_cell_as_it_is():
 
 @pytest.mark.parametrize("width", [95, 84, 83, 82, 81, 80, 50])
 def test_numbers_and_headers_stay_whole_where_the_terminal_is_narrow(width):
-    names = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "calibration_error", "samples")
+    names = ("accuracy", "balanced_accuracy", "macro_f1", "log_loss", "brier_score", "calibration_error", "samples")
     row = {"classifier": "most frequent class"} | dict.fromkeys(names, 1.2345e-17)
     console = Console(file=io.StringIO(), width=width)
     print_table("Scores", [row], console=console)

@@ -35,6 +35,11 @@ def weights_of_classes(wanted: ClassWeights, numbers: np.ndarray, classes: Seque
             )
         counts = np.bincount(numbers, minlength=len(classes))
         return tuple((len(numbers) / len(classes) / np.maximum(counts, 1)).tolist())
+    if not isinstance(wanted, Mapping):
+        raise InputError(
+            f"Expected {argument('class_weights')} {BALANCED!r} or a mapping from each class to its weight, found "
+            f"{shown(wanted)}."
+        )
     found = {class_name(name): weight for name, weight in wanted.items()}
     if set(found) != set(classes):
         raise InputError(

@@ -16,6 +16,7 @@ from tracetune.estimators.series_arrays import if_time_first, numbers_of, questi
 logger = logging.getLogger(__name__)
 
 _LARGEST = 1e17  # models compute with 32 bits: squares of larger values, summed over series, overflow
+_FEWEST_NUMBERS = 16  # of 32 bits, between the least and the largest value of a series
 
 
 def checked_samples(
@@ -64,9 +65,32 @@ def checked_samples(
         found.append(series)
     if not found:
         raise InputError("Expected at least one series, found none.")
+    if not known:
+        _say_lost_digits(found)
     if not known and not of_table:
         question_order([series.shape for series in found])
     return found
+
+
+def _say_lost_digits(found: Sequence[np.ndarray]) -> None:
+    """Log series that vary by so little beside their level that little is left of them in 32 bits."""
+    lost = [number for number, series in enumerate(found) if any(map(_is_lost, series))]
+    if lost:
+        logger.warning(
+            "%s of %s series vary by a few ten-millionths of their level at most (the first is series %s), which "
+            "models, computing with 32 bits, see hardly or not at all. Subtract the level from all series.",
+            f"{len(lost):,}",
+            f"{len(found):,}",
+            lost[0],
+        )
+
+
+def _is_lost(row: np.ndarray) -> bool:
+    """Return whether a row [L] varies, but over a few of the numbers that 32 bits have at its level."""
+    known = row[~np.isnan(row)]
+    if not known.size or not (span := float(np.ptp(known))):
+        return False
+    return span < _FEWEST_NUMBERS * float(np.spacing(np.float32(np.abs(known).max())))
 
 
 Label = str | float
@@ -79,10 +103,20 @@ def require_share(validation_share: float) -> None:
     """Refuse a share of validation samples that is none.
 
     Raises:
-        InputError: not between 0 and 1.
+        InputError: not a number between 0 and 1.
     """
-    if not 0 < validation_share < 1:
-        raise InputError(f"Expected {argument('validation_share')} between 0 and 1, found {validation_share}.")
+    if not isinstance(validation_share, (int, float, np.number)) or not 0 < validation_share < 1:
+        raise InputError(f"Expected {argument('validation_share')} between 0 and 1, found {validation_share!r}.")
+
+
+def require_folds(folds: int | None) -> None:
+    """Refuse a number of folds that is none.
+
+    Raises:
+        InputError: not a whole number of at least 1.
+    """
+    if folds is not None and (not isinstance(folds, (int, np.integer)) or folds < 1):
+        raise InputError(f"Expected {argument('folds')} to be a whole number of at least 1, found {folds!r}.")
 
 
 def require_labels(labels: Labels | None, one: str, *, in_table: bool) -> None:
@@ -155,12 +189,16 @@ def class_numbers(
 
 
 def _say_alike(classes: Sequence[str]) -> None:
-    """Log classes whose names differ in case or white space only: they are rarely meant to be two."""
-    groups: dict[str, list[str]] = {}
+    """Log classes that are one number, or whose names differ in case or white space only: rarely meant to be two."""
+    groups: dict[object, list[str]] = {}
     for name in classes:
-        groups.setdefault(" ".join(name.split()).casefold(), []).append(name)
+        number = plain_number(name)
+        groups.setdefault(" ".join(name.split()).casefold() if number is None else number, []).append(name)
     if alike := [name for group in groups.values() if len(group) > 1 for name in group]:
-        logger.warning("Classes that differ in case or white space only are taken for different: %s.", _listed(alike))
+        logger.warning(
+            "Classes that are one number or differ in case or white space only are taken for different: %s.",
+            _listed(alike),
+        )
 
 
 def _listed(classes: Sequence[str], most: int = 10) -> str:

@@ -24,8 +24,9 @@ class ClassEvaluation:
     Attributes:
         scores: a row for the model and one for always naming the class that is most frequent among the samples:
             accuracy, balanced accuracy (mean recall of the classes that occur), macro F1 (mean over the classes that
-            occur or are named), what the task measures besides, log loss (mean cross-entropy), expected calibration
-            error (10 bins of equal width; Guo et al. 2017), number of samples.
+            occur or are named), what the task measures besides, log loss (mean cross-entropy), Brier score (mean over
+            samples of the squared error summed over classes, between 0 and 2; Brier 1950; scikit-learn halves it for
+            two classes), expected calibration error (10 bins of equal width; Guo et al. 2017), number of samples.
         per_class: precision, recall, F1 and number of samples of each class.
         confusion: [K, K] counts, true classes in rows, predicted ones in columns.
     """
@@ -78,6 +79,7 @@ def _scores(probabilities: np.ndarray, labels: np.ndarray, more: Scores | None) 
         "macro_f1": float(f1_score(labels, chosen, average="macro", zero_division=0.0)),
         **({} if more is None else more(probabilities, labels)),
         "log_loss": _log_loss(probabilities, labels),
+        "brier_score": _brier_score(probabilities, labels),
         "calibration_error": _calibration_error(probabilities, labels),
         "samples": len(labels),
     }
@@ -86,6 +88,11 @@ def _scores(probabilities: np.ndarray, labels: np.ndarray, more: Scores | None) 
 def _log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     of_truth = np.maximum(probabilities[np.arange(len(labels)), labels], _LEAST_PROBABILITY)
     return float(np.log(1 / of_truth).mean())
+
+
+def _brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    truth = np.eye(probabilities.shape[1])[labels]
+    return float(((probabilities - truth) ** 2).sum(axis=1).mean())
 
 
 def _calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:

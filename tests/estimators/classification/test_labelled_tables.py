@@ -217,3 +217,43 @@ def test_numbered_channels_of_a_row_a_step_ask_for_the_column_of_the_time() -> N
         read_labelled(table, "state")
     found = read_labelled(table, "state", {"timestamp_column": "second"})
     assert [series.shape for series in found.series] == [(6, 5), (6, 5)]
+
+
+def nested_table(**more: list) -> pd.DataFrame:
+    """Return two series of two channels, each of them in one cell."""
+    lists = {"a": [X[:5].tolist(), X[5:9].tolist()], "b": [(-X[:5]).tolist(), (-X[5:9]).tolist()]}
+    return pd.DataFrame({"label": ["good", "worn"], **lists, **more})
+
+
+def test_lists_in_cells_are_channels(tmp_path: Path) -> None:
+    nested_table().to_parquet(tmp_path / "t.parquet")
+    nested_table().to_json(tmp_path / "t.jsonl", orient="records", lines=True)
+    as_series = nested_table().assign(a=[pd.Series(X[:5]), pd.Series(X[5:9], index=range(9, 13))])
+    sources = [nested_table(), pl.from_pandas(nested_table()), as_series, tmp_path / "t.parquet", tmp_path / "t.jsonl"]
+    for source in sources:
+        found = read_labelled(source)
+        assert (found.labels, found.columns["target"]) == (["good", "worn"], ["a", "b"])
+        np.testing.assert_array_equal(found.series[1], [X[5:9], -X[5:9]])
+        alike = read_labelled(source, remembered=found.columns, labelled=False)
+        np.testing.assert_array_equal(alike.series[0], [X[:5], -X[:5]])
+
+
+def test_lists_in_one_column_beside_times_and_names_are_one_channel() -> None:
+    times = [list(pd.date_range("2024-01-01", periods=count, freq="h")) for count in (5, 4)]
+    found = read_labelled(nested_table(item_id=["p", "q"], timestamp=times).drop(columns="b"))
+    assert (list(found.items), found.labels) == (["p", "q"], ["good", "worn"])
+    np.testing.assert_array_equal(found.series[1], [X[5:9]])
+
+
+def test_lists_of_different_lengths_in_a_row_are_refused_unless_the_channels_are_named() -> None:
+    table = nested_table(tags=[[1.0], [2.0]])
+    with pytest.raises(InputError, match=r"found 5 in 'a', 5 in 'b', 1 in 'tags'.*target"):
+        read_labelled(table)
+    found = read_labelled(table, options={"target": ("a", "b")})
+    assert found.columns["target"] == ["a", "b"]
+    assert "left out column 'tags': not as long as the series" in found.line
+
+
+def test_what_was_left_out_of_a_long_table_is_said(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("Written by a logger\n\n" + long_table().to_csv(index=False))
+    assert "left out 1 lines before the header" in read_labelled(tmp_path / "t.csv", "state").line

@@ -47,8 +47,8 @@ _BLOCK = 1 << 20
 _SAMPLE_BYTES = 1 << 18
 
 
-def read_raw(path: str | Path, options: ReadingOptions) -> RawTable:
-    """Read the cells of a file.
+def read_raw(path: str | Path, options: ReadingOptions, label_column: str | None = None) -> RawTable:
+    """Read the cells of a file; ``label_column``: see `unnested`.
 
     Raises:
         InputError: the file is missing, empty, damaged or of an unknown kind, or its dialect can be two.
@@ -69,7 +69,7 @@ def read_raw(path: str | Path, options: ReadingOptions) -> RawTable:
             frame = frame_of(pa.ipc.open_file(source).read_all())
         else:
             frame = frame_of(parquet.read_table(source))
-    return unnested(RawTable(frame, 0 if kind in ("parquet", "feather") else 1), options)
+    return unnested(RawTable(frame, 0 if kind in ("parquet", "feather") else 1), options, label_column)
 
 
 def file_kind(source: Path) -> str:

@@ -25,16 +25,20 @@ _TIME = "timestamp"
 _OLD_ALIASES = {"H": "h", "T": "min", "S": "s", "M": "MS", "Q": "QS", "A": "YS", "Y": "YS", "W": "W"}  # of Periods
 
 
-def unnested(raw: RawTable, options: ReadingOptions) -> RawTable:
+def unnested(raw: RawTable, options: ReadingOptions, label_column: str | None = None) -> RawTable:
     """Return a table with a series in each row as one with a row a step; any other as it is.
 
     What is as long as the series is a column of steps, what is no list is repeated, and other lists are left out.
 
+    Args:
+        raw: the cells.
+        options: their ``target`` and ``freq``.
+        label_column: with the class of each series, which does not name it, even where each has another.
+
     Raises:
         InputError: nothing says how long a step is, or a list is longer than that of the values.
     """
-    frame = raw.frame
-    lists = [name for name in frame.columns if _holds_lists(frame[name])]
+    frame, lists = _series_as_arrays(raw.frame), list_columns(raw.frame)
     values = _values_column(frame, lists, options)
     if values is None:
         return raw
@@ -45,7 +49,11 @@ def unnested(raw: RawTable, options: ReadingOptions) -> RawTable:
     plain = [name for name in frame.columns if name not in lists and not is_named(name, (*_STARTS, *_FREQS))]
     if any(is_named(name, ITEM_NAMES) and not frame[name].is_unique for name in plain):
         return raw  # several rows of an item: rows are steps, and a list is no number
-    table: dict[str, Any] = {} if any(is_named(name, ITEM_NAMES) for name in plain) else _numbers(frame, plain, counts)
+    table: dict[str, Any] = (
+        {}
+        if any(is_named(name, ITEM_NAMES) for name in plain)
+        else _numbers(frame, [name for name in plain if name != label_column], counts)
+    )
     table |= {str(name): np.repeat(frame[name].to_numpy(), counts) for name in plain}
     if not any(is_named(name, TIME_NAMES) for name in steps):
         table[_TIME] = _times(raw, counts, options)
@@ -56,11 +64,25 @@ def unnested(raw: RawTable, options: ReadingOptions) -> RawTable:
     return replace(raw, frame=pd.DataFrame(table), notes=(*raw.notes, *notes))
 
 
+def list_columns(frame: pd.DataFrame) -> list[str]:
+    """Return the columns of which each filled cell is a list, an array or a Series."""
+    return [name for name in frame.columns if _holds_lists(frame[name])]
+
+
 def _holds_lists(cells: pd.Series) -> bool:
-    """Return whether each filled cell is a list or an array."""
     if cells.dtype != object or cells.empty:
         return False
-    return all(isinstance(cell, (list, np.ndarray)) for cell in cells if not _is_empty(cell))
+    filled = [cell for cell in cells if not _is_empty(cell)]
+    return bool(filled) and all(isinstance(cell, (list, np.ndarray, pd.Series)) for cell in filled)
+
+
+def _series_as_arrays(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose cells hold arrays in place of Series, whose index says nothing here."""
+    nested = [name for name in list_columns(frame) if any(isinstance(cell, pd.Series) for cell in frame[name])]
+    cells = {
+        name: [np.asarray(cell) if isinstance(cell, pd.Series) else cell for cell in frame[name]] for name in nested
+    }
+    return frame.assign(**{name: pd.Series(found, dtype=object, index=frame.index) for name, found in cells.items()})
 
 
 def _is_empty(cell: object) -> bool:
@@ -68,8 +90,8 @@ def _is_empty(cell: object) -> bool:
 
 
 def _values_column(frame: pd.DataFrame, lists: Sequence[str], options: ReadingOptions) -> str | None:
-    """Return the column whose lists are the series; None where there is none."""
-    if len(options.target) == 1 and options.target[0] in lists:
+    """Return the column whose lists are the series, of several the first one; None where there is none."""
+    if options.target and set(options.target) <= set(lists):
         return options.target[0]
     usual = [name for name in lists if is_named(name, _VALUES)]
     return usual[0] if usual and not frame[usual[0]].map(_is_empty).any() else None

@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone
-from tracetune.base.errors import InputError, argument
+from tracetune.base.errors import InputError
 from tracetune.base.json_types import JsonObject
 from tracetune.data.forecast_frame import free_name, of_kind
 from tracetune.data.reading.sources import FrameOfKind, ReadingKeywords
@@ -41,6 +41,7 @@ from tracetune.estimators.labelled import (
     checked_samples,
     class_numbers,
     require_classes,
+    require_folds,
     require_share,
 )
 from tracetune.estimators.named_classes import say_never_named, say_never_named_in_fit
@@ -209,8 +210,7 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
         """
         self._refuse_second_fit()
         require_share(validation_share)
-        if folds is not None and folds < 1:
-            raise InputError(f"Expected {argument('folds')} of at least 1, found {folds}.")
+        require_folds(folds)
         config = with_method(config or classifier_config(), method)
         values, given, read = labelled_samples(train, labels, label_column, columns)
         series = checked_samples(values, of_table=is_table(train))

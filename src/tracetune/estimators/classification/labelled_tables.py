@@ -5,7 +5,7 @@ Shapes: S series, C channels, L steps.
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeGuard, Union, cast
@@ -17,9 +17,10 @@ from tracetune.base.errors import InputError, argument
 from tracetune.base.json_types import JsonObject
 from tracetune.data.archive_files import read_arff, read_without_header, until_last_value, without_header
 from tracetune.data.forecast_frame import item_keys
-from tracetune.data.reading.columns import ITEM_NAMES
+from tracetune.data.reading.columns import ITEM_NAMES, TIME_NAMES, is_named
 from tracetune.data.reading.files import TEXT_SUFFIXES, read_raw
 from tracetune.data.reading.frames import raw_of_frame
+from tracetune.data.reading.nested import list_columns, unnested
 from tracetune.data.reading.numbers import as_numbers, is_missing, required_numbers
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, listed, shown
@@ -122,7 +123,7 @@ def read_labelled(
     remembered_label, remembered_steps = known.pop("label_column", LABEL), known.pop(_STEP_COLUMNS, [])
     label = label_column or remembered_label
     pinned = keyword_options(options or {}).over(ReadingOptions.from_json(known))
-    raw = read_raw(source, pinned) if isinstance(source, (str, Path)) else raw_of_frame(source)
+    raw = _with_a_row_a_step(source, pinned, label)
     labels = _labels(raw, label) if labelled else None
     cells = replace(raw, frame=raw.frame.drop(columns=label, errors="ignore"))
     pinned = _with_names_of_rows(cells, pinned)
@@ -177,6 +178,37 @@ def _archive_file(
     items = list(range(len(found.values)))
     labels = found.labels if labelled else None
     return LabelledTable(items, found.values, labels, ITEM_NAMES[0], {}, "pandas", note)
+
+
+def _with_a_row_a_step(source: Frame | str | Path, options: ReadingOptions, label: str) -> RawTable:
+    """Return the cells of a table; series that lie in one cell each are spread over rows.
+
+    Where no column of lists is called target, as GluonTS and Hugging Face have it, each of them is a channel.
+
+    Raises:
+        InputError: no table, or the channels of a series are not of one length.
+    """
+    if isinstance(source, (str, Path)):
+        raw = read_raw(source, options, label)
+    else:
+        raw = unnested(raw_of_frame(source), options, label)
+    lists = [name for name in list_columns(raw.frame) if name != label and not is_named(name, TIME_NAMES)]
+    channels = options.target or tuple(lists)
+    if not channels or not set(channels) <= set(lists):
+        return raw
+    _require_one_length(raw, channels)
+    return unnested(raw, replace(options, target=channels), label)
+
+
+def _require_one_length(raw: RawTable, channels: Sequence[str]) -> None:
+    for place, row in enumerate(raw.frame[list(channels)].itertuples(index=False)):
+        lengths = [len(cell) if isinstance(cell, Sized) else 0 for cell in row]
+        if len(set(lengths)) > 1 or not lengths[0]:
+            found = ", ".join(f"{length} in {shown(name)}" for name, length in zip(channels, lengths, strict=True))
+            raise InputError(
+                f"Expected as many steps in each list of {raw.row(place)}, one at least, found {found}. Correct them, "
+                f"or name the columns that are channels with {argument('target')}."
+            )
 
 
 def _labels(raw: RawTable, label: str) -> pd.Series:
@@ -335,6 +367,7 @@ def _from_steps(raw: RawTable, labels: pd.Series | None, label: str, options: Re
         item_column=items[0] if len(items) == 1 else ITEM_NAMES[0],
         columns=columns,
         kind=raw.kind,
+        note="; ".join(map(str, reading.notes)),
     )
 
 
