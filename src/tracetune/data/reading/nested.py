@@ -57,8 +57,8 @@ def unnested(raw: RawTable, options: ReadingOptions, label_column: str | None = 
     table |= {str(name): np.repeat(frame[name].to_numpy(), counts) for name in plain}
     if not any(is_named(name, TIME_NAMES) for name in steps):
         table[_TIME] = _times(raw, counts, options)
-    table |= {str(name): _joined(frame[name]) for name in steps}
-    table |= {str(name): _joined(channels[name]) for name in channels.columns}
+    for name in (name for name in frame.columns if name == values or name in steps):
+        table |= {str(each): _joined(cells) for each, cells in (channels if name == values else frame[[name]]).items()}
     left_out = [name for name in others if name not in steps]
     notes = (f"left out {listed('column', left_out)}: not as long as the series",) if left_out else ()
     return replace(raw, frame=pd.DataFrame(table), notes=(*raw.notes, *notes))
