@@ -30,6 +30,27 @@ def test_seasons_are_found_and_their_multiples_are_not(period: int) -> None:
     assert [lag for lag, _ in found] == [period]
 
 
+@pytest.mark.parametrize("period", [7, 24, 52.178, 96, 100, 144, 168, 288, 365.25])
+@pytest.mark.parametrize("shape", ["wave", "clipped", "saw", "two peaks"])
+def test_the_lag_is_the_period_to_the_nearest_steps(period: float, shape: str) -> None:
+    phase = np.arange(int(12 * period)) / period
+    wave = {
+        "wave": np.sin(2 * np.pi * phase),
+        "clipped": np.clip(2 * np.sin(2 * np.pi * phase), -1, 1),
+        "saw": 2 * (phase % 1) - 1,
+        "two peaks": 3 * np.exp(-(((phase % 1 - 0.35) / 0.08) ** 2)) + 2 * np.exp(-(((phase % 1 - 0.8) / 0.1) ** 2)),
+    }[shape]
+    noise = np.random.default_rng(1).normal(size=len(wave))
+    lag, strength = seasons([(wave + 0.2 * noise)[None]])[0]
+    assert abs(lag - period) <= max(0.5, 0.003 * period)
+    assert 0.6 < strength <= 1.05
+
+
+def test_the_season_of_the_calendar_stands_for_one_a_step_beside_it() -> None:
+    assert seasons(waves(96, length=400, items=1, noise=0.0), usual=96)[0] == (96, pytest.approx(1.0, abs=0.1))
+    assert seasons(waves(90, length=400, items=1, noise=0.0), usual=96)[0][0] in (90, 91)
+
+
 def test_noise_has_no_season() -> None:
     assert seasons([SOURCE.normal(size=(1, 300)) for _ in range(20)]) == []
     assert seasons([np.full((1, 100), 3.0)]) == []

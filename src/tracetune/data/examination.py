@@ -1,5 +1,6 @@
 """Facts about series before training on them: lengths, gaps, seasons, and which are odd."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,9 @@ _MOST_SERIES = 200  # more do not change the median of their autocorrelations
 _LEAST_CORRELATION = 0.2
 _LEAST_RISE = 0.2  # from the lowest point before a peak
 _LEAST_SPREAD = 0.6  # of the logarithms of sizes: a factor of 4 between items is usual
+_PERIODS = 40  # that say together how long one is
+_HARMONICS = 8
+_NEAR = 0.06  # of a lag: so far noise moves a peak
 _ODD_SPIKE, _ODD_SHIFT, _ODD_SCALE = 12.0, 3.0, 2.5
 
 
@@ -60,20 +64,26 @@ def examine(values: Sequence[np.ndarray]) -> list[SeriesFacts]:
     return facts
 
 
-def seasons(values: Sequence[np.ndarray], most: int = 3) -> list[tuple[int, float]]:
+def seasons(values: Sequence[np.ndarray], most: int = 3, usual: int = 1) -> list[tuple[int, float]]:
     """Return the lags at which series repeat themselves, strongest first, with their autocorrelations.
 
     They are peaks of the median autocorrelation of the series without their trend, above the noise and well above the
-    lowest point before them; multiples of a season that was found are left out.
+    lowest point before them; multiples of a season that was found are left out. The top of a peak is flat, and noise
+    moves it: the lag is the whole number nearest to the period that fits all lags best, see `_period_near`; where the
+    season of the calendar is within a hundredth of it, that one. Autocorrelations are those of the pairs that there
+    are: an exact repetition has 1, however few periods there are.
 
     Args:
         values: one array [C, L] an item, NaN where missing.
         most: how many at most.
+        usual: the season of their frequency, such as 96 quarters of an hour; 1 for none.
     """
-    median, count = median_autocorrelation(values)
+    curve, count = _median_curve(values, _PERIODS * _LONGEST_LAG)
+    median = curve[: min(_LONGEST_LAG, len(curve) // 3) + 1]
     length = len(median)
-    if not length:
+    if length < 4:
         return []
+    repeats = median / (1 - np.arange(length) / len(curve))
     lowest = np.minimum.accumulate(median)
     least = max(_LEAST_CORRELATION, 4 / np.sqrt(3 * length * min(count, 25)))
     peaks = [
@@ -84,22 +94,31 @@ def seasons(values: Sequence[np.ndarray], most: int = 3) -> list[tuple[int, floa
         and median[lag] - lowest[lag] > _LEAST_RISE
     ]
     found: list[tuple[int, float]] = []
-    for lag in sorted(peaks, key=lambda lag: -median[lag]):
-        shortest = min((other for other in peaks if _explains(other, lag, median)), default=lag)
+    for lag in sorted(peaks, key=lambda lag: -repeats[lag]):
+        shortest = min((other for other in peaks if _explains(other, lag, repeats)), default=lag)
         if not any(_is_multiple(shortest, other) or _is_multiple(other, shortest) for other, _ in found):
-            found.append((shortest, float(median[shortest])))
+            nearest = round(_period_near(shortest, curve))
+            nearest = usual if abs(nearest - usual) <= max(1, 0.01 * usual) and usual > 1 else nearest
+            found.append((nearest, float(curve[nearest] / (1 - nearest / len(curve)))))
     return found[:most]
 
 
-def median_autocorrelation(values: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
-    """Return the median autocorrelation of series without their trend, by lag from 0, and of how many series it is.
+def median_autocorrelation(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the median autocorrelation of series without their trend, by lag from 0; empty where none varies.
 
     Args:
         values: one array [C, L] an item, NaN where missing.
     """
+    return _median_curve(values, None)[0]
+
+
+def _median_curve(values: Sequence[np.ndarray], longest: int | None) -> tuple[np.ndarray, int]:
+    """Return the median autocorrelation of series without their trend, and of how many series it is."""
     rows = [row for item in values for row in item]
     spread = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _MOST_SERIES)).astype(int))
-    curves = [curve for index in spread if (curve := autocorrelation(_detrended(_filled(rows[index])))) is not None]
+    curves = [
+        curve for index in spread if (curve := autocorrelation(_detrended(_filled(rows[index])), longest)) is not None
+    ]
     if not curves:
         return np.zeros(0), 0
     length = int(np.median([len(curve) for curve in curves]))
@@ -109,9 +128,31 @@ def median_autocorrelation(values: Sequence[np.ndarray]) -> tuple[np.ndarray, in
     return np.nanmedian(stacked, axis=0), len(curves)
 
 
-def autocorrelation(row: np.ndarray) -> np.ndarray | None:
-    """Return the autocorrelation at lags 0, 1, ... up to a third of the length; None where nothing varies."""
-    lags = min(_LONGEST_LAG, len(row) // 3)
+def _period_near(lag: int, curve: np.ndarray) -> float:
+    """Return the period near a lag whose first harmonics have the most power.
+
+    The power at a frequency is the cosine transform of the autocorrelation, so that all lags of many periods say
+    together where the peak is. Of white noise around a periodic mean, the period with the largest sum over harmonics is
+    that of least squares (Quinn & Thomson 1991, Biometrika 78).
+    """
+    lags = np.arange(min(len(curve), _PERIODS * lag))
+    weighted = curve[: len(lags)] * (1 - lags / len(lags))
+    reach = max(_NEAR * lag, 1.0)
+    count = 8 * _HARMONICS * math.ceil(2 * reach * len(lags) / lag**2) + 1
+    periods = np.linspace(max(lag - reach, 2.0), lag + reach, count)
+    angles = 2 * np.pi * np.outer(1 / periods, lags)
+    power = sum(np.cos(order * angles) @ weighted for order in range(1, min(_HARMONICS, lag // 2) + 1))
+    return float(periods[np.argmax(power)])
+
+
+def autocorrelation(row: np.ndarray, longest: int | None = None) -> np.ndarray | None:
+    """Return the autocorrelation at lags 0, 1, ... up to the longest one; None where nothing varies.
+
+    Args:
+        row: values [L].
+        longest: lag; None for a third of the length, at most 400.
+    """
+    lags = min(_LONGEST_LAG, len(row) // 3) if longest is None else min(longest, len(row) - 1)
     centred = row - row.mean() if len(row) else row
     if lags < 3 or not (centred**2).sum() > 0:
         return None
@@ -121,9 +162,9 @@ def autocorrelation(row: np.ndarray) -> np.ndarray | None:
     return covariance / covariance[0]
 
 
-def _explains(shorter: int, lag: int, median: np.ndarray) -> bool:
+def _explains(shorter: int, lag: int, repeats: np.ndarray) -> bool:
     """Return whether a peak is there because a shorter season, almost as strong, repeats."""
-    return shorter < lag and _is_multiple(lag, shorter) and bool(median[shorter] > 0.8 * median[lag])
+    return shorter < lag and _is_multiple(lag, shorter) and bool(repeats[shorter] > 0.8 * repeats[lag])
 
 
 def _is_multiple(lag: int, season: int) -> bool:

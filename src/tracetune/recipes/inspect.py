@@ -9,6 +9,7 @@ import numpy as np
 from tracetune.base.errors import InputError, argument
 from tracetune.base.files import require_place
 from tracetune.data.examination import SeriesFacts, examine, median_autocorrelation, seasons
+from tracetune.data.frequency import seasonality
 from tracetune.data.leaks import Leak, find_leaks
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.raw import listed
@@ -61,7 +62,7 @@ def inspect_table(config: InspectConfig) -> Inspection | None:
         print_commands([(each.command, each.reason) for each in others], error)
         return None
     values, channels = [series.values for series in reading.panel], reading.panel.channels
-    facts, found_seasons = examine(values), seasons(values)
+    facts, found_seasons = examine(values), seasons(values, usual=seasonality(reading.panel.freq))
     target = _to_forecast(source, labels, reading)
     several = f"{listed('column', channels)} can be forecast, one or several of them"
     open_choice = target.target not in (source.target, channels)
@@ -74,7 +75,7 @@ def inspect_table(config: InspectConfig) -> Inspection | None:
         name=source.name,
         reading=reading,
         facts=facts,
-        autocorrelation=median_autocorrelation(values)[0],
+        autocorrelation=median_autocorrelation(values),
         seasons=found_seasons,
         leaks=_leaks(str(source.data), reading),
         commands=[(each.command, each.reason) for each in (first, *others)],
