@@ -3,10 +3,12 @@
 Whole fits differ in the windows that count as one epoch, ``epoch_windows``; heads alone (``linear_probe``) in how many
 windows their features are of. A set is one of the long ones with its published borders, all channels or one of them
 (``ETTm1:OT``), or ``simulated``: 300,000 steps of 15 minutes with a day, a week, a year, noise that lasts and a drift.
+Or ``panel``: 30,000 quarterly series of 20 to 60 steps, whose last horizon is the test part.
 Validation is what a fit makes of the validation part: up to 2,048 windows in several periods. The test part is measured
 with the model that comes out. Cells run in processes of their own, as many at once as ``--jobs`` says.
 
     python -m benchmarks.long_series --sets ETTm1 ETTm2 weather simulated --epoch-windows 2000 5000 10000 20000
+    python -m benchmarks.long_series --sets panel --horizon 8 --context 64 --epoch-windows 20000 --output FILE
 """
 
 import argparse
@@ -27,6 +29,7 @@ from tracetune.data.datasets import load_dataset
 from tracetune.data.panels import Panel, Series
 from tracetune.data.splits import Borders, split_panel
 from tracetune.data.windows import Windows, batches
+from tracetune.estimators.forecasting.fit_data import split_frames
 from tracetune.evaluation.cost import peak_memory_bytes
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit
@@ -37,6 +40,7 @@ from tracetune.training.config import ALL
 from tracetune.training.run import Run
 
 SIMULATED, STEPS = "simulated", 300_000
+PANEL, SERIES, SHORTEST, LONGEST = "panel", 30_000, 20, 60
 _TEST_WINDOWS = 4096
 
 
@@ -71,30 +75,70 @@ def long_panel(name: str) -> tuple[Panel, Borders]:
     return replace(known.panel, series=(replace(series, values=values),), channels=(channel,)), known.borders
 
 
-def long_case(name: str, horizon: int) -> tuple[ForecastData, BatchSource]:
+def many_short_series(seed: int = 0) -> Panel:
+    """Return simulated quarterly series: growth, noise that stays and noise that goes, on two of three a season."""
+    random = np.random.default_rng(seed)
+    ends = np.datetime64("2005-01", "M") + 3 * np.arange(LONGEST)
+    series = []
+    for number in range(SERIES):
+        steps = int(random.integers(SHORTEST, LONGEST + 1))
+        season = random.normal(size=4) * random.choice([0, 0.05, 0.15])
+        growth = random.normal(0.005, 0.015) + random.choice([0.005, 0.015, 0.04]) * random.normal(size=steps)
+        logs = random.normal(7) + growth.cumsum() + np.resize(season, steps) + 0.01 * random.normal(size=steps)
+        series.append(Series(f"Q{number}", ends[-steps:].astype("datetime64[ns]"), np.exp(logs)[None]))
+    return Panel(tuple(series), ("value",), "QS-OCT")
+
+
+def long_case(name: str, context: int, horizon: int) -> tuple[ForecastData, BatchSource]:
     """Return training and validation windows as a fit makes them, and evenly drawn test windows."""
-    panel, borders = long_panel(name)
-    split = split_panel(panel, borders)
-    data = forecast_data(panel, split, CONTEXT, horizon, validation_windows=FitConfig.validation_windows)
-    test = Windows(scale_panel(panel, split.train).values, CONTEXT, horizon, split.test)
+    most = FitConfig.validation_windows
+    if name == PANEL:
+        panel = many_short_series()
+        parts = split_frames(panel.cut(None, -horizon), None, context, horizon)
+        data = forecast_data(parts.panel, parts.split, context, horizon, 1, parts.min_context, most)
+        train, tested = parts.split.train, [(length - horizon, length) for length in panel.lengths]
+    else:
+        panel, borders = long_panel(name)
+        split = split_panel(panel, borders)
+        data = forecast_data(panel, split, context, horizon, validation_windows=most)
+        train, tested = split.train, list(split.test)
+    test = Windows(scale_panel(panel, train).values, context, horizon, tested)
     return data, chosen_rows(test, spread_rows(len(test), _TEST_WINDOWS, seed=0).tolist())
+
+
+class Reads:
+    """Training windows that note from how many series some were read: for the head first, then for the adapters."""
+
+    def __init__(self, windows: Windows) -> None:
+        self.windows = windows
+        self.seen = np.zeros(len(windows.values), dtype=bool)
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitems__(self, indices: list[int]) -> Batch:
+        """Return rows ``indices`` as one batch."""
+        self.seen[self.windows.locate_rows(np.asarray(indices))[0]] = True
+        return self.windows.__getitems__(indices)
 
 
 def cell(case: tuple[str, int, float, int, int], options: argparse.Namespace) -> Row:
     """Return the losses, seconds and winner of one fit."""
     name, seed, rate, epoch_windows, head_windows = case
     torch.set_num_threads(options.threads)
-    data, test = long_case(name, options.horizon)
+    data, test = long_case(name, options.context, options.horizon)
     windows = len(data.train)
+    reads = Reads(data.train) if isinstance(data.train, Windows) else None
+    data = data if reads is None else replace(data, train=reads)
     if head_windows:
         data = replace(data, train=spread_sample(data.train, head_windows, seed))
     config = _config(seed, rate, epoch_windows or ALL, alone=head_windows > 0)
     device = str(resolve_device(options.device))
     backbone = load_backbone(options.model).to(device)
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     with Run.at(None, device, ()) as run:
-        fitted = fit(Forecasting(options.horizon, CONTEXT), backbone, data, config, run)
-    seconds = time.perf_counter() - began
+        fitted = fit(Forecasting(options.horizon, options.context), backbone, data, config, run)
+    seconds, processor = time.perf_counter() - began, time.process_time() - worked
     record = fitted.record
 
     def forecast(batch: Batch) -> torch.Tensor:
@@ -107,7 +151,8 @@ def cell(case: tuple[str, int, float, int, int], options: argparse.Namespace) ->
         "losses": {each["name"]: each["validation_loss"] for each in record.candidates},
         "gains": {each["name"]: (each["gain"], each["error"]) for each in record.candidates},
         "factors": {each["name"]: each["factor"] for each in record.candidates},
-        "seconds": seconds, "phases": record.seconds, "steps": [
+        "series_seen": None if reads is None else int(reads.seen.sum()),
+        "seconds": seconds, "processor_seconds": processor, "phases": record.seconds, "steps": [
             max((entry.get("step", 0) for entry in log), default=0) for log in record.history.values()],
         "peak_memory": peak_memory_bytes(), "test": test_errors(forecast, batches(test, 256)),
     }  # fmt: skip
@@ -147,7 +192,8 @@ def _of_fit(row: Row) -> Row:
         "zero-shot": losses["zero-shot"], "head": losses["head"],
         "trace": losses["trace"], "trace to zero-shot": f"{losses['trace'] / losses['zero-shot'] - 1:.1%}",
         "comes out": row["winner"], "steps": sum(row["steps"][1:]),
-        "test MSE": row["test"]["mse"],
+        "test MSE": row["test"]["mse"], "series seen": row.get("series_seen"),
+        "processor seconds": row.get("processor_seconds"),
     }  # fmt: skip
 
 
@@ -168,6 +214,7 @@ def main() -> None:
     parser.add_argument("--learning-rates", nargs="+", type=float, default=[5e-4])
     parser.add_argument("--model", default="tracetune/tiny")
     parser.add_argument("--horizon", type=int, default=96)
+    parser.add_argument("--context", type=int, default=CONTEXT)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1)
