@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AlbertConfig, AlbertModel, AutoConfig, AutoModel, AutoTokenizer
+from tokenizers import Tokenizer, models
+from transformers import (
+    AlbertConfig,
+    AlbertModel,
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    ConvBertConfig,
+    ConvBertModel,
+    PreTrainedTokenizerFast,
+)
 
 from tests.tiny_text import save_tiny_text
 from tracetune.backbones.backbone import BlockwiseBackbone
@@ -87,6 +97,29 @@ def test_a_model_of_another_build_runs_whole(tmp_path: Path) -> None:
     assert len(encoder.blocks) == 0
     assert "model.encoder.albert_layer_groups.0.albert_layers.0.attention.query" in encoder.adapted_layers()
     assert encoder.encode(torch.ones(2, 1, 5, dtype=torch.int64)).tokens.shape == (2, 1, 5, 16)
+
+
+def test_padding_that_is_seen_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(save_tiny_text(tmp_path))
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_attention_heads": 2, "embedding_size": 16}
+    TextEncoder(AlbertModel(AlbertConfig(vocab_size=40, num_hidden_layers=2, **sizes)), tokenizer)
+    assert not caplog.messages
+    TextEncoder(ConvBertModel(ConvBertConfig(vocab_size=40, num_hidden_layers=2, **sizes)), tokenizer)
+    assert "ConvBertModel lets padding into its hidden states" in caplog.text
+
+
+def test_the_first_token_of_a_decoder_sees_no_other(tmp_path: Path) -> None:
+    assert load_text_encoder(save_tiny_text(tmp_path / "bert")).first_token_sees
+    assert not load_text_encoder(save_tiny_text(tmp_path / "gpt2", "gpt2")).first_token_sees
+
+
+def test_a_text_without_tokens_is_refused(tmp_path: Path) -> None:
+    letters = Tokenizer(models.BPE({letter: number for number, letter in enumerate("dfgilmo")}, []))  # drops others
+    encoder = load_text_encoder(save_tiny_text(tmp_path, "distilbert"))
+    encoder.tokenizer = PreTrainedTokenizerFast(tokenizer_object=letters)
+    assert encoder.tokenize(["good film"], None, 8)[0]["input_ids"] == [[2, 6, 6, 0, 1, 3, 4, 5]]
+    with pytest.raises(InputError, match="with a token each, found '你好'"):
+        encoder.tokenize(["good film", "你好"], None, 8)
 
 
 def test_saved_and_loaded_it_is_the_same(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ TokenNumbers = dict[str, list[list[int]]]
 _BLOCKS = ("encoder.layer", "transformer.layer")  # where BERT and its relatives, and DistilBERT, keep their blocks
 _UNLIMITED = 1_000_000  # tokenizers without a limit say something beyond
 _SAME = 1e-5  # of the largest hidden state: how far block by block may be from the model's own forward pass
+_MIXED = 1e-3  # likewise: from which on padding is taken for a part of the text
 _TRIAL = "One text, to see what comes out."
 
 
@@ -55,6 +56,7 @@ class TextEncoder(Backbone):
         context_length: most tokens of a text that the model takes.
         width: D.
         tokenizer: makes token numbers of texts.
+        first_token_sees: whether the first hidden state depends on later tokens, as it does not in decoders.
         prefix: see `tracetune.backbones.backbone.BlockwiseBackbone`.
     """
 
@@ -68,6 +70,7 @@ class TextEncoder(Backbone):
         self.width = int(model.config.hidden_size)
         self.context_length = _token_limit(model, tokenizer)
         self.prefix: Prefix | None = None
+        self.first_token_sees = True
         self._takes_types = "token_type_ids" in tokenizer.model_input_names
         self._blocks = next((name for name in _BLOCKS if _has_list(model, name)), None)
         self._layers = self._checked()
@@ -103,8 +106,23 @@ class TextEncoder(Backbone):
         cut = sum(len(numbers) > max_length for numbers in found["input_ids"])
         if cut:
             found = self.tokenizer(list(texts), second, truncation=True, max_length=max_length, verbose=False)
+        if empty := [text for text, numbers in zip(texts, found["input_ids"], strict=True) if not numbers]:
+            raise InputError(
+                f"Expected texts with a token each, found {shown(empty[0])}, of which the tokenizer of this encoder "
+                "makes none. Leave it out, or take an encoder that knows its letters."
+            )
         names = ("input_ids", "token_type_ids") if self._takes_types else ("input_ids",)
         return {name: found[name] for name in names}, cut
+
+    def mostly_unknown(self, named: TokenNumbers) -> int:
+        """Return how many texts consist by half or more of tokens that stand for anything the tokenizer cannot read."""
+        unknown, special = self.tokenizer.unk_token_id, set(self.tokenizer.all_special_ids)
+        others = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id, self.tokenizer.pad_token_id)
+        if unknown is None or unknown in others:  # byte by byte everything can be read
+            return 0
+        texts = named["input_ids"]
+        known = (sum(number not in special for number in numbers) for numbers in texts)
+        return sum(0 < numbers.count(unknown) >= each for numbers, each in zip(texts, known, strict=True))
 
     def encode(
         self,
@@ -174,7 +192,8 @@ class TextEncoder(Backbone):
     def _checked(self) -> list[str]:
         """Encode a text and a shorter one; return the linear layers that ran.
 
-        Blocks are given up where running them one by one is not what the model itself does.
+        Blocks are given up where running them one by one is not what the model itself does. Where padding changes what
+        comes out, that is said.
         """
         self.eval()
         named, _ = self.tokenize([_TRIAL, _TRIAL[:9]], None, self.context_length)
@@ -191,8 +210,26 @@ class TextEncoder(Backbone):
                 handle.remove()
         if self._blocks is not None and not self._runs_in_blocks(batch, attended, expected):
             self._blocks = None
+        self._examine(batch, types, expected)
         inside = None if self._blocks is None else f"model.{self._blocks}."
         return [name for name in linear if name in called and (inside is None or name.startswith(inside))]
+
+    def _examine(self, batch: dict[str, Tensor], types: dict[str, Tensor], expected: Tensor) -> None:
+        """Find out by a longer and a shorter text whether the first token sees others, and whether padding is seen."""
+        length = int(batch["attention_mask"][1].sum())
+        if length == len(expected[0]):
+            return
+        alone = (batch["input_ids"][1:, :length], batch["attention_mask"][1:, :length].bool())
+        shorter = self._run_whole(*alone, {name: part[1:, :length] for name, part in types.items()})
+        largest = shorter.abs().max()
+        if (shorter[0] - expected[1, :length]).abs().max() > _MIXED * largest:
+            logger.warning(
+                "%s lets padding into its hidden states: what it makes of a text depends a little on the longest text "
+                "in its batch.",
+                type(self.model).__name__,
+            )
+        same_token = batch["input_ids"][0, 0] == batch["input_ids"][1, 0]
+        self.first_token_sees = not (same_token and (expected[0, 0] - shorter[0, 0]).abs().max() <= _SAME * largest)
 
     def _runs_in_blocks(self, batch: dict[str, Tensor], attended: Tensor, expected: Tensor) -> bool:
         try:

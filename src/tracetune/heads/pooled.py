@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from tracetune.base.errors import InputError, unknown_name
 from tracetune.heads.head import output_layer
 
-POOLINGS = ("mean", "first", "both")
+FIRST = "first"
+POOLINGS = ("mean", FIRST, "both")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class PooledHeadConfig:
     def pooled(self, tokens: Tensor, attended: Tensor) -> Tensor:
         """Return vectors [B, 1 or 2, D] of tokens [B, N, D], of which ``attended`` [B, N] are no padding."""
         parts = []
-        if self.pooling != "first":
+        if self.pooling != FIRST:
             weights = attended.to(tokens.dtype).unsqueeze(-1)
             parts.append((tokens * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1))
         if self.pooling != "mean":

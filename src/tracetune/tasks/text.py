@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tracetune.backbones.text_encoder import TextEncoder, padded
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, argument
 from tracetune.heads.head import is_head
-from tracetune.heads.pooled import PooledHead, PooledHeadConfig
+from tracetune.heads.pooled import FIRST, PooledHead, PooledHeadConfig
 from tracetune.heads.solvers.logistic import fit_logistic
 from tracetune.tasks.task import Features, LearningRates, Output, TaskModel
 
@@ -122,6 +122,11 @@ class TextClassification:
         """Put a new head on an encoder."""
         if not isinstance(head, PooledHeadConfig):
             raise InputError(f"Expected a PooledHeadConfig as head of a text classifier, found {head!r}.")
+        if head.pooling == FIRST and not backbone.first_token_sees:
+            raise InputError(
+                f"Expected {argument('pooling', 'mean')} with a decoder ({type(backbone.model).__name__}), found "
+                f"{FIRST!r}: its first token does not see the others, so that all texts would look alike."
+            )
         module = PooledHead(head.vectors * backbone.width, self.classes, head.dropout)
         weights = self.class_weights or (1.0,) * self.classes
         return TextModel(backbone, module, head, self.longest, weights, self.name_or_path)

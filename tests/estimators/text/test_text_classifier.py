@@ -3,6 +3,7 @@
 import json
 import logging
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +291,19 @@ def test_texts_on_both_sides_are_said(base: TextClassifier, tmp_path: Path, capl
 def test_unknown_options_of_reading_are_refused(base: TextClassifier) -> None:
     with pytest.raises(TypeError, match="columm"):
         base.scored_modules(["a", "b"] * 8, [0, 1] * 8, columm="text")
+
+
+def test_texts_that_the_tokenizer_cannot_read_are_said(
+    base: TextClassifier, tuned: TextClassifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    tuned.predict(["good film", "the story is dull"])
+    assert "cannot read" not in caplog.text
+    tuned.predict(["good film", "это было прекрасно", "🙂🙂", "good"])
+    assert "The tokenizer cannot read 2 of 4 texts" in caplog.text
+
+
+def test_the_first_token_of_a_decoder_is_no_text(tmp_path: Path) -> None:
+    decoder = TextClassifier.from_pretrained(save_tiny_text(tmp_path, "gpt2"), device="cpu")
+    config = replace(quick("linear_probe"), head=PooledHeadConfig("first"))
+    with pytest.raises(InputError, match="pooling='mean' with a decoder \\(GPT2Model\\), found 'first'"):
+        decoder.fit(*reviews(40), config)

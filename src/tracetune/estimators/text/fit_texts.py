@@ -111,10 +111,20 @@ def fit_texts(
 
 
 def tokenized(encoder: TextEncoder, max_length: int, texts: Texts, numbers: np.ndarray) -> tuple[LabelledTexts, int]:
-    """Return token numbers of texts whose classes have ``numbers`` [S], and how many were cut, which is said."""
+    """Return token numbers of texts whose classes have ``numbers`` [S], and how many were cut, which is said.
+
+    It is said, too, how many of them the tokenizer cannot read.
+    """
     named, cut = encoder.tokenize(texts.first, texts.second, max_length)
     if cut:
         limit, are = argument("max_length", max_length), "is" if cut == 1 else "are"
         count = f"{cut:,} of {len(texts):,} texts {are} longer than {limit} tokens"
         logger.warning(Remark(f"{count}: the rest is left out."))
+    if unread := encoder.mostly_unknown(named):
+        logger.warning(
+            "The tokenizer cannot read %s of %s texts: half of their tokens or more stand for anything unknown, as of "
+            "a script or of signs that the encoder was not trained on. It cannot tell these apart.",
+            f"{unread:,}",
+            f"{len(texts):,}",
+        )
     return LabelledTexts(named, numbers, encoder.padding), cut
