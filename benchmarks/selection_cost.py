@@ -124,10 +124,15 @@ def step_time_row(gates: Gates, batch: Batch, step: float, arguments: argparse.N
             {"lowest block": lowest_block(opened), "open": len(opened), "predicted": one, "measured": other}
             for opened, one, other in zip(sets, predicted.tolist(), measured.tolist(), strict=True)
         ],
-        "correlation": float(pearsonr(predicted, measured).statistic),
+        "correlation": correlation(predicted, measured),
         "largest_error": float(np.max(np.abs(predicted - measured))),
         "mean_error": float(np.mean(np.abs(predicted - measured))),
     }
+
+
+def correlation(one: np.ndarray, other: np.ndarray) -> float | None:
+    """Return Pearson's correlation; None where all values of one are the same, as on a clock that only shows noise."""
+    return None if np.ptp(one) == 0 or np.ptp(other) == 0 else float(pearsonr(one, other).statistic)
 
 
 def random_sets(names: tuple[str, ...], count: int, seed: int = 0) -> list[tuple[str, ...]]:

@@ -53,3 +53,9 @@ def test_windows_keep_their_rows_in_batches() -> None:
     parts = selection_cost.batches(pool, np.arange(3, 73))
     assert [selection_cost.size(part) for part in parts] == [64, 6]
     assert torch.cat([part["x"] for part in parts]).tolist() == list(range(3, 73))
+
+
+def test_there_is_no_correlation_with_what_is_the_same_everywhere() -> None:
+    rising = np.arange(5.0)
+    assert selection_cost.correlation(rising, 2 * rising) == pytest.approx(1)
+    assert selection_cost.correlation(rising, np.ones(5)) is None
