@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from tests.tiny import save_tiny
 from tracetune import InputError
@@ -60,11 +63,15 @@ def test_a_table_is_learned_from_classified_and_measured(tmp_path: Path, capsys:
         classify(from_mapping(ClassifyConfig, {**known, "data": test, "output": str(output)}))
 
 
-def test_the_guide_s_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_guide_s_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (example,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    example, estimator = re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
     names: dict[str, Any] = {}
     exec(example, names)
     assert names["found"].accuracy > 0.7
     assert names["speaks"].shape == (1, 64)
     assert (tmp_path / "digits" / "trace.json").is_file()
+    exec(estimator, names)
+    values, labels = names["values"][:80], names["labels"][:80] * 10  # 10 comes before 9 among texts
+    pipeline = make_pipeline(FunctionTransformer(np.sqrt), names["SeriesClassifier"]())
+    assert clone(pipeline).fit(values, labels).score(values, labels) > 0.9
