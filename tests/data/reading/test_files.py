@@ -13,7 +13,7 @@ from tests.base.no_numbers import NO_NUMBERS
 from tests.data.reading.frames import long_frame
 from tracetune.base.errors import InputError
 from tracetune.data.reading.options import ReadingOptions
-from tracetune.data.reading.read import read_table
+from tracetune.data.reading.read import read_raw, read_table
 
 
 def damaged(path):
@@ -123,3 +123,13 @@ def test_steps_in_the_header_of_a_workbook_are_whole_numbers(tmp_path):
     reading = read_table(tmp_path / "M3C.xlsx")
     assert reading.panel.item_ids == tuple(series) and reading.panel.lengths == (6, 3)
     assert [name for name, _ in reading.understood.ignored] == names[1:6]
+
+
+@pytest.mark.parametrize("cells", [("1.5e-02", "0.25", "-3.0"), ("  1.4000000e+00", "  2.5000000e+00", " 3.0")])
+def test_a_column_of_numbers_alone_has_no_header(tmp_path, cells):
+    """Files of the UCR archive of anomalies are such: their first value was the name of the channel."""
+    path = tmp_path / "001_UCR_Anomaly_some_2_2_3.txt"
+    path.write_text("\n".join(cells) + "\n")
+    raw = read_raw(path, ReadingOptions())
+    assert raw.frame.columns.tolist() == ["column_1"]
+    assert raw.frame["column_1"].astype(float).tolist() == [float(cell) for cell in cells]

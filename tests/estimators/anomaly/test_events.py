@@ -1,5 +1,6 @@
 """Events: runs of alarms, merged, and narrowed to where the score is near its peak and steps are unlike normal ones."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 
@@ -125,6 +126,18 @@ def test_every_channel_says_where_an_event_lies() -> None:
     normal = wave(np.arange(2000), 0), 1000 * wave(np.arange(2000), 5)
     (event,) = events_of(around(values, (495, 504)), item(*normal))
     assert (event.start, event.stop) == (495, 504)
+
+
+def test_scores_in_the_thousands_of_one_channel_hide_no_other_one() -> None:
+    """A constant channel that changes scores in ten-thousandths; what was odd in another one was left out."""
+    values = np.stack([wave(np.arange(3000, 4000), 1), np.ones(1000)])
+    values[0, 600:610] += 5
+    values[1, 500:510] += 0.5
+    one, other = around(values[:1], (600, 610)), around(values[1:], (500, 510))
+    channels = np.concatenate([one.channels, 1e4 * other.channels])
+    scored = replace(one, series=replace(one.series, values=values), channels=channels, total=channels.max(0))
+    found = events_of(scored, item(wave(np.arange(2000), 0), np.ones(2000)))
+    assert [(each.start, each.stop) for each in found] == [(500, 510), (600, 610)]
 
 
 def test_an_event_without_odd_steps_is_where_scores_are_high() -> None:

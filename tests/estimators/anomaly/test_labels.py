@@ -105,3 +105,13 @@ def test_what_was_learned_is_not_compared_with_itself_where_labels_left_steps_ou
     score = detector.score(values).score
     normal = item.normal_scores[0]
     np.testing.assert_allclose(score[:500], normal[:500], atol=1e-6)
+
+
+def test_the_usual_name_in_capitals_is_the_column_of_labels(base: AnomalyDetector) -> None:
+    """As in TSB-AD's files; its anomalies were learned, and the column could be a channel."""
+    capital = table(400).rename(columns={"label": "Label"})
+    found = base.fit(capital, scorer="windows")
+    same = base.fit(table(400), scorer="windows")
+    assert found.channels == same.channels == ("a", "b")
+    pd.testing.assert_frame_equal(found.detect(capital), same.detect(table(400)))
+    pd.testing.assert_frame_equal(found.evaluate(capital), same.evaluate(table(400)))

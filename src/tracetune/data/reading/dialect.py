@@ -129,6 +129,9 @@ def _cells(lines: Sequence[str], separator: str) -> list[list[str]]:
         ) from error
 
 
+_FRACTION = re.compile(r"\s*[-+]?(\d+\.\d*(e[-+]?\d+)?|\d+e[-+]?\d+)\s*", re.IGNORECASE)
+
+
 def _usual_width(rows: Sequence[Sequence[str]]) -> int:
     return Counter(map(len, rows)).most_common(1)[0][0]
 
@@ -144,8 +147,13 @@ def _filled(row: Sequence[str]) -> int:
 
 
 def _is_data_row(row: Sequence[str]) -> bool:
-    """Return whether a row holds numbers and dates only, at least one of each or several numbers."""
+    """Return whether a row holds numbers with a point or an exponent only, or numbers after a date.
+
+    Whole numbers alone may be names of columns, or years.
+    """
     filled = [cell for cell in row if cell]
+    if filled and all(_FRACTION.fullmatch(cell) for cell in filled):
+        return True
     numbers = sum(looks_like_number(cell) for cell in filled)
     dates = sum(bool(_DATE_LIKE.fullmatch(cell)) for cell in filled if not looks_like_number(cell))
     return numbers >= 1 and dates >= 1 and numbers + dates == len(filled) and bool(_DATE_LIKE.fullmatch(row[0]))

@@ -1,5 +1,6 @@
 """Labels of steps: a column that says which are anomalous, in numbers or words; it is neither channel nor item."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,13 @@ _NORMAL = ("false", "f", "no", "n", "normal", "inlier")
 _ANOMALOUS = ("true", "t", "yes", "y", "anomaly", "anomalous", "abnormal", "outlier", "attack", "fault")
 _MEANING = dict.fromkeys(_NORMAL, 0.0) | dict.fromkeys(_ANOMALOUS, 1.0)
 _MOST_TOLD = 6
+
+
+def label_name(column: str, columns: Iterable[object]) -> str:
+    """Return the name under which a table has its column of labels: the usual name may be in capitals, as TSB-AD's."""
+    names = [str(each) for each in columns]
+    alike = [name for name in names if name.casefold() == column]
+    return alike[0] if column == LABEL_COLUMN and column not in names and len(alike) == 1 else column
 
 
 def without_column(raw: RawTable, options: ReadingOptions, column: str) -> tuple[RawTable, ReadingOptions]:

@@ -18,7 +18,7 @@ from tracetune.data.reading.columns import Items, TimeColumn
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.frames import raw_of_frame, refuse_objects
 from tracetune.data.reading.items import find_items, single_item
-from tracetune.data.reading.labels import step_labels, without_column
+from tracetune.data.reading.labels import label_name, step_labels, without_column
 from tracetune.data.reading.layout import HeaderTimes, find_header_times, row_series
 from tracetune.data.reading.nested import unnested
 from tracetune.data.reading.numbers import required_numbers, sentinels
@@ -73,6 +73,8 @@ def read_table(
     raw = read_raw(source, pinned) if isinstance(source, (str, Path)) else unnested(raw_of_frame(source), pinned)
     if remembered is not None:
         pinned = given.over(remembered.fitting(raw.frame.columns))
+    label_column = None if label_column is None else label_name(label_column, raw.frame.columns)
+    left_out = [label_name(name, raw.frame.columns) for name in left_out]
     for name in (name for name in left_out if name in raw.frame.columns):
         raw, pinned = without_column(raw, pinned, name)
     how: dict[str, Any] = {"rows_as_steps": rows_as_steps, "label_column": label_column, "every_channel": every_channel}

@@ -42,17 +42,18 @@ class Event:
 def events_of(scores: Scores, item: "ItemScorer") -> list[Event]:
     """Return the events of a series.
 
-    An event begins and ends with a step that scores at least 0.6 of the highest score of its run of alarms, and in one
-    of the channels differs from the nearest normal windows more than 0.999 of the normal steps do, and at least 0.15 as
-    much as the most different step of the run. Where no step differs so much, only scores count. Runs of alarms with no
-    more than a quarter of the scorer's reach between them are one, and such steps with no more than half of it: a run
-    may hold several events.
+    An event begins and ends with a step that scores at least 0.6 of the highest score of its run of alarms in one of
+    the channels that raise it, and in this channel differs from the nearest normal windows more than 0.999 of the
+    normal steps do, and at least 0.15 as much as its most different step there. Where no step differs so much, only
+    scores count. Runs of alarms with no more than a quarter of the scorer's reach between them are one, and such steps
+    with no more than half of it: a run may hold several events.
     """
-    wide = wide_events(scores, item.reach // 4)
-    if not wide:
-        return []
-    place = item.place_of(scores.series)
-    return [part for event in wide for part in _parts(event, scores, item.step_differences, place, item.reach // 2)]
+    place = item.place_of(scores.series) if scores.alarm.any() else None
+    return [
+        part
+        for wide in wide_events(scores, item.reach // 4)
+        for part in _parts(wide, scores, item.step_differences, place, item.reach // 2)
+    ]
 
 
 def wide_events(scores: Scores, merge_within: int) -> list[Event]:
@@ -82,16 +83,18 @@ def _near_peak(total: np.ndarray, threshold: np.ndarray, first: int, stop: int) 
 def _parts(
     event: Event, scores: Scores, channels: Sequence["StepDifferences"], place: int | None, merge_within: int
 ) -> list[Event]:
-    """Return the stretches of an event that are unlike normal ones."""
-    differences = np.fmax.reduce(
-        [
-            each.of(row, event.start, event.stop, place, event.alarms)
-            for each, row in zip(channels, scores.series.values, strict=True)
-        ]
-    )
-    known = np.nan_to_num(differences, nan=0.0)
-    stretches = alarm_runs((known > 1) & (known >= _SHARE_OF_DIFFERENCE * known.max()), merge_within)
-    return [_part(event, scores.total, event.start + first, event.start + stop) for first, stop in stretches] or [event]
+    """Return the stretches of a run of alarms that are unlike normal ones, in the channels that raise it.
+
+    Each channel has its own peak: one with scores in the thousands does not hide what happens in another.
+    """
+    odd = np.zeros(len(scores.total), dtype=bool)
+    first, stop = event.alarms
+    for row, values, differences in zip(scores.channels, scores.series.values, channels, strict=True):
+        if (np.nan_to_num(row[first:stop], nan=-np.inf) > scores.threshold[first:stop]).any():
+            near = _near_peak(row, scores.threshold, first, stop)
+            found = np.nan_to_num(differences.of(values, near.start, near.stop, place, event.alarms), nan=0.0)
+            odd[near.start : near.stop] |= (found > 1) & (found >= _SHARE_OF_DIFFERENCE * found.max())
+    return [_part(event, scores.total, *stretch) for stretch in alarm_runs(odd, merge_within)] or [event]
 
 
 def _part(event: Event, total: np.ndarray, start: int, stop: int) -> Event:
