@@ -70,10 +70,11 @@ def list_columns(frame: pd.DataFrame) -> list[str]:
 
 
 def _holds_lists(cells: pd.Series) -> bool:
-    if cells.dtype != object or cells.empty:
+    if cells.dtype != object:
         return False
-    filled = [cell for cell in cells if not _is_empty(cell)]
-    return bool(filled) and all(isinstance(cell, (list, np.ndarray, pd.Series)) for cell in filled)
+    filled = (cell for cell in cells if not _is_empty(cell))
+    kinds = (list, np.ndarray, pd.Series)
+    return isinstance(next(filled, None), kinds) and all(isinstance(cell, kinds) for cell in filled)
 
 
 def _series_as_arrays(frame: pd.DataFrame) -> pd.DataFrame:
