@@ -10,12 +10,14 @@ import torch
 from torch import nn
 
 from tracetune.base.errors import InputError, argument
+from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.estimators.imputation.filled_frame import SourceTable
 from tracetune.estimators.imputation.filling import filled_series
 from tracetune.estimators.imputation.observed import unit_of_errors, within_bounds
 from tracetune.estimators.imputation.record import ImputerRecord
+from tracetune.estimators.imputation.weighed_fill import weighed_fill
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +87,14 @@ class GapFiller:
         if self._fills_together(panel):
             return filled_series(self.model, values, self.context_length, True, self.device)
         # Channels are filled each by itself.
-        rows = [filled_series(self.model, row[None], self.context_length, False, self.device) for row in values]
-        return np.concatenate(rows)
+        if self.record is not None:
+            return np.stack([self._fill_row(row) for row in values])
+        usual = seasonality(panel.freq)
+        return np.stack([weighed_fill(self._fill_row, row, usual) for row in values])
+
+    def _fill_row(self, row: np.ndarray) -> np.ndarray:
+        """Return a scaled channel [L] filled by the model."""
+        return filled_series(self.model, row[None], self.context_length, False, self.device)[0]
 
     def _fills_together(self, panel: Panel) -> bool:
         """Return whether the model fills all channels of a series together."""

@@ -48,8 +48,8 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
     """A model that fills gaps in series.
 
     ``fit`` returns a new object and leaves this one as it is. Before a fit a gap is filled with what the foundation
-    model rebuilds, zero-shot. Frames are long (item_id, timestamp, target) or wide (date and a column per channel); see
-    docs/data.md.
+    model rebuilds, zero-shot, weighed against simple fills by hidden steps of the same channel. Frames are long
+    (item_id, timestamp, target) or wide (date and a column per channel); see docs/data.md.
 
     >>> import numpy as np, pandas as pd
     >>> days = pd.date_range("2024-01-01", periods=60, freq="D")
