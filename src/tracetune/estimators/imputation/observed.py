@@ -10,6 +10,7 @@ from tracetune.data.splits import Scaler
 from tracetune.tasks.imputation.gaps import gap_classes
 
 _FEW_AT_A_BOUND = 3
+_FEW_AT_A_WHOLE = 2
 _FEW = 32  # values; with fewer, a deviation says little
 _ANOTHER = 5.0  # times the deviation in training: another series; a part of a walk varies two or three times less
 
@@ -20,7 +21,8 @@ def within_bounds(fills: np.ndarray, values: np.ndarray) -> np.ndarray:
     Counts, sales and rain are never negative: no fill is below 0 where no value is, nor above 0 where none is. Values
     that pile up at their extreme, as those of a full tank or of cloud cover do, go no further: an extreme is a bound
     where it occurs three times at least, and twice as often as the next value. So are 1 of values from 0 to 1 and 100
-    of values from 0 to 100 that reach them: shares and percentages.
+    of values from 0 to 100 that reach them twice: shares and percentages. A largest value of 1 or 100 that occurs once
+    may be a count that is by chance as large, or the base of an index: in doubt there is no bound.
     """
     bounded = np.array(fills, float)
     for row, channel in zip(values, bounded, strict=True):
@@ -36,7 +38,7 @@ def _bounds(observed: np.ndarray) -> tuple[float, float]:
     found, counts = np.unique(observed, return_counts=True)
     least, largest = float(found[0]), float(found[-1])
     low = 0.0 if least >= 0 else least if _piled_up(counts) else -np.inf
-    is_share = least >= 0 and largest in (1.0, 100.0)
+    is_share = least >= 0 and largest in (1.0, 100.0) and counts[-1] >= _FEW_AT_A_WHOLE
     high = 0.0 if largest <= 0 else largest if is_share or _piled_up(counts[::-1]) else np.inf
     return low, high
 
