@@ -232,25 +232,13 @@ def fit_forecaster(
 ) -> ForecasterState:
     """Fine-tune on a panel whose parts are given; see `Forecaster.fit`. ``start`` stays as it is."""
     _require_unadapted(start)
-    panel, split = parts.panel, parts.split
-    past = ends_before(panel, [part.stop for part in split.train])
+    panel = parts.panel
+    past = ends_before(panel, [part.stop for part in parts.split.train])
     suggest_resolution(start, past, device)
     start = with_chosen_resolution(start, past, device)
     clips = _clips(start, panel, non_negative)
     model = inner_model(start.model)
-    data = forecast_data(
-        panel,
-        split,
-        model.context_length,
-        model.prediction_length,
-        config.train_stride,
-        parts.min_context,
-        config.validation_windows,
-        rolling=config.validation == "rolling",
-        seed=config.training.seed,
-    )
-    if data.counts is not None:
-        logger.info("%s", data.counts.describe())
+    data = _windows(parts, model, config)
     asked, config = config, with_bounded_epochs(config, len(data.train))
     say_bound(asked, config, len(data.train))
     tuned_before = start.trace is not None
@@ -269,6 +257,24 @@ def fit_forecaster(
         clips,
         fitted.record.history,
     )
+
+
+def _windows(parts: DividedPanel, model: ForecastModel, config: FitConfig) -> ForecastData:
+    """Return the windows that a model of these lengths trains and validates on, and log how many there are."""
+    data = forecast_data(
+        parts.panel,
+        parts.split,
+        model.context_length,
+        model.prediction_length,
+        config.train_stride,
+        parts.min_context,
+        config.validation_windows,
+        rolling=config.validation == "rolling",
+        seed=config.training.seed,
+    )
+    if data.counts is not None:
+        logger.info("%s", data.counts.describe())
+    return data
 
 
 def _intervals(fitted: Fitted, data: ForecastData) -> ResidualQuantiles:
