@@ -27,7 +27,8 @@ class Evaluation:
 
     Attributes:
         overall: a row per forecaster. ``mse`` and ``mae`` are pooled over all steps, in deviations of each series;
-            ``mase``, ``wape``, ``smape`` and ``relative_bias`` are means over items; ``windows`` were forecast.
+            ``mase``, ``wape``, ``smape`` and ``relative_bias`` are means over items that have them; ``windows`` were
+            forecast.
         items: a row per item, channel and forecaster. ``mae``, ``rmse`` and ``bias`` (mean of forecast - truth) are in
             the units of the item; ``mase`` is relative to the seasonal naive error within the past, ``wape`` and
             ``relative_bias`` to the sum of |truth|, ``smape`` goes from 0 to 200. NaN where a ratio has no

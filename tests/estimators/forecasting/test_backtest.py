@@ -108,3 +108,26 @@ def test_wrong_use_is_refused(forecaster: Forecaster) -> None:
             forecaster.evaluate(seasonal_frame(), **options)
     with pytest.raises(InputError, match=f"Expected prediction_length below the longest series, {HORIZON} steps"):
         forecaster.evaluate(seasonal_frame(length=HORIZON))
+
+
+def test_series_without_mase_are_counted(forecaster: Forecaster, caplog: pytest.LogCaptureFixture) -> None:
+    """Of a series no longer than a season, or constant, no seasonal naive error is there to divide by."""
+    lengths, random = {"long": 120, "short": HORIZON + 10, "constant": 120}, np.random.default_rng(0)
+    frame = pd.concat(
+        pd.DataFrame(
+            {
+                "item_id": name,
+                "timestamp": pd.date_range("2024-01-01", periods=steps, freq="h"),
+                "target": 5.0 if name == "constant" else random.normal(size=steps),
+            }
+        )
+        for name, steps in lengths.items()
+    )
+    found = forecaster.evaluate(frame, test_length=HORIZON, season=24)
+    assert "mase is a mean over 1 of 3 series: the pasts of the others are constant, or not longer than" in caplog.text
+    mase = found.items[found.items["forecaster"] == "model"].set_index("item_id")["mase"]
+    assert mase.notna().to_dict() == {"long": True, "short": False, "constant": False}
+    assert found.overall["mase"][0] == mase["long"]
+    caplog.clear()
+    forecaster.evaluate(frame[frame["item_id"] == "long"], test_length=HORIZON, season=24)
+    assert "mase" not in caplog.text

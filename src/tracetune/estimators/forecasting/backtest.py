@@ -109,9 +109,11 @@ def backtest(model: BacktestModel, part: BacktestPart, batch_size: int) -> Evalu
         if coverage is not None:
             moments = panel.series[item].timestamps[steps].astype(np.int64)
             coverage.add(moments, truth, forecast.quantiles(offsets, widths))
+    items = _items(panel, sums)
+    _say_without_mase(items, season)
     return Evaluation(
         overall=pd.DataFrame([{"forecaster": name, **total.overall()} for name, total in sums.items()]),
-        items=_items(panel, sums),
+        items=items,
         coverage=pd.DataFrame() if coverage is None else coverage.table(panel.freq is not None),
     )
 
@@ -193,6 +195,18 @@ def _origins(
     for item in measured:
         require_usable(values[item], f"item {panel.series[item].item_id!r}")
     return origins
+
+
+def _say_without_mase(items: pd.DataFrame, season: int) -> None:
+    """Log how many series the mean of ``mase`` leaves out: their pasts have no seasonal naive error to divide by."""
+    model = items[(items["forecaster"] == "model") & (items["windows"] > 0)]
+    left_out = int(model["mase"].isna().sum())
+    if left_out:
+        shorter = f", or not longer than a season of {season} steps" if season > 1 else ""
+        logger.warning(
+            "mase is a mean over %d of %d series: the pasts of the others are constant%s.",
+            len(model) - left_out, len(model), shorter,
+        )  # fmt: skip
 
 
 def _naive_forecasters(
