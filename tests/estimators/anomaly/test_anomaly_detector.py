@@ -331,3 +331,15 @@ def test_a_picture_of_many_series_begins_with_those_that_raise_alarms(base: Anom
     figure = detector.plot(series)
     assert figure.axes[0].get_title("left") == "8" and figure.axes[2].get_title("left") == "0"
     assert figure.get_suptitle() == "6 of 9 series"
+
+
+def test_a_switch_that_stays_too_long_raises_an_alarm_after_few_rows(base: AnomalyDetector) -> None:
+    """The threshold was guessed above what any window could score: 6.4, where a stretch that stands still has 3.8."""
+    stays = np.random.default_rng(1).integers(15, 30, size=60)
+    switch = np.repeat(np.arange(60) % 2, stays)[:1000].astype(float)
+    detector = base.fit(switch[:500], scorer="windows")
+    later = switch[500:].copy()
+    assert not detector.detect(later).alarm.any()
+    later[200:280] = later[200]
+    events = detector.events(later)
+    assert len(events) == 1 and events.start[0] < 280 and events.end[0] > 200

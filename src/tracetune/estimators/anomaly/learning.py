@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -53,6 +54,8 @@ def learn(
     reaches = [item.reach for item in items.values()]
     in_table = alarm_threshold(normal, reaches, rate)
     threshold = in_table if contamination else alarm_threshold(held_out, reaches, rate)
+    if threshold.guessed and not contamination:
+        threshold = replace(threshold, value=_bounded(threshold.value, list(items.values()), held_out))
     if (doubt := _doubt(threshold, rate)) is not None:
         remarks.append(doubt)
     if scorer.compares_levels and not contamination:
@@ -70,6 +73,20 @@ def learn(
         remarks=tuple(remarks),
         calibration=threshold,
     )
+
+
+def _bounded(guess: float, items: Sequence[ItemScorer], held_out: Sequence[np.ndarray]) -> float:
+    """Return a guessed threshold, at most midway from the highest normal score to that of a stretch that stands still.
+
+    Distances of shapes are bounded: a tail that goes on without end may lie above all that any window can score, and
+    no stretch that stands still would raise an alarm. Where that scores no more than normal steps the guess stays.
+    """
+    highest = max(float(np.nanmax(scores, initial=-np.inf)) for scores in held_out)
+    for item in items:
+        middles = np.nan_to_num(np.nanmedian(item.learned.values, axis=1, keepdims=True))
+        still = np.nanmax(item.score(np.repeat(middles, 3 * item.reach, axis=1)), axis=1, initial=-np.inf)
+        guess = min([guess, *((still[still > highest] + highest) / 2).tolist()])
+    return guess
 
 
 def _doubt(threshold: AlarmThreshold, rate: float) -> Remark | None:
