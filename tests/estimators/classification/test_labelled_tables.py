@@ -222,7 +222,7 @@ def test_numbered_channels_of_a_row_a_step_ask_for_the_column_of_the_time() -> N
 def nested_table(**more: list) -> pd.DataFrame:
     """Return two series of two channels, each of them in one cell."""
     lists = {"a": [X[:5].tolist(), X[5:9].tolist()], "b": [(-X[:5]).tolist(), (-X[5:9]).tolist()]}
-    return pd.DataFrame({"label": ["good", "worn"], **lists, **more})
+    return pd.DataFrame({"label": ["good", "worn"], **(lists | more)})
 
 
 def test_lists_in_cells_are_channels(tmp_path: Path) -> None:
@@ -247,11 +247,24 @@ def test_lists_in_one_column_beside_times_and_names_are_one_channel() -> None:
 
 def test_lists_of_different_lengths_in_a_row_are_refused_unless_the_channels_are_named() -> None:
     table = nested_table(tags=[[1.0], [2.0]])
-    with pytest.raises(InputError, match=r"found 5 in 'a', 5 in 'b', 1 in 'tags'.*target"):
+    with pytest.raises(InputError, match=r"row 0, found 5 steps of 'a' and 1 of 'tags'.*target"):
         read_labelled(table)
     found = read_labelled(table, options={"target": ("a", "b")})
     assert found.columns["target"] == ["a", "b"]
     assert "left out column 'tags': not as long as the series" in found.line
+    for other, message in (
+        (nested_table(b=[[1.0], [2.0]]), "found 5 steps of 'a' and 1 of 'b'"),
+        (nested_table(b=[None, [2.0]]), "found 5 steps of 'a' and 0 of 'b'"),
+        (nested_table(a=[[], [1.0]]), "list of 'a' in row 0 is empty"),
+        (nested_table().rename(columns={"b": "c"}), "lists in column 'b' too, found them in columns 'a', 'c'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_labelled(other, remembered=found.columns, labelled=False)
+
+
+def test_fractions_do_not_name_series_in_cells() -> None:
+    found = read_labelled(nested_table(age=[30.5, 41.25]))
+    assert (list(found.items), found.columns["target"]) == ([1, 2], ["age", "a", "b"])
 
 
 def test_what_was_left_out_of_a_long_table_is_said(tmp_path: Path) -> None:

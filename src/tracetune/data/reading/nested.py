@@ -36,7 +36,7 @@ def unnested(raw: RawTable, options: ReadingOptions, label_column: str | None = 
         label_column: with the class of each series, which does not name it, even where each has another.
 
     Raises:
-        InputError: nothing says how long a step is, or a list is longer than that of the values.
+        InputError: nothing says how long a step is, a list of values is empty, or a target is not as long as another.
     """
     frame, lists = _series_as_arrays(raw.frame), list_columns(raw.frame)
     values = _values_column(frame, lists, options)
@@ -46,6 +46,7 @@ def unnested(raw: RawTable, options: ReadingOptions, label_column: str | None = 
     counts = np.array([len(row) for row in channels.iloc[:, 0]])
     others = [name for name in lists if name != values]
     steps = [name for name in others if _has_lengths(frame[name], counts)]
+    _require_lengths(raw, counts, frame[[name for name in options.target if name in others]], str(values))
     plain = [name for name in frame.columns if name not in lists and not is_named(name, (*_STARTS, *_FREQS))]
     if any(is_named(name, ITEM_NAMES) and not frame[name].is_unique for name in plain):
         return raw  # several rows of an item: rows are steps, and a list is no number
@@ -108,6 +109,22 @@ def _channels(cells: pd.Series, name: str) -> pd.DataFrame:
     return pd.DataFrame({f"{name}_{channel}": [cell[channel] for cell in cells] for channel in range(number)})
 
 
+def _require_lengths(raw: RawTable, counts: np.ndarray, targets: pd.DataFrame, values: str) -> None:
+    """Refuse series without steps, and targets that have not as many steps as the values."""
+    if not counts.all():
+        place = int((counts == 0).argmax())
+        raise InputError(f"The list of {shown(values)} in {raw.row(place)} is empty. Leave the row out.")
+    for name, cells in targets.items():
+        lengths = [0 if _is_empty(cell) else len(cell) for cell in cells]
+        if (differ := lengths != counts).any():
+            place = int(differ.argmax())
+            raise InputError(
+                f"Expected lists of one length in {raw.row(place)}, found {counts[place]:,} steps of "
+                f"{shown(values)} and {lengths[place]:,} of {shown(str(name))}. Correct them, or name other columns "
+                f"with {argument('target')}."
+            )
+
+
 def _has_lengths(cells: pd.Series, counts: np.ndarray) -> bool:
     """Return whether each row has as many entries, none of them a list, as the series has steps."""
     return all(
@@ -118,7 +135,8 @@ def _has_lengths(cells: pd.Series, counts: np.ndarray) -> bool:
 
 def _numbers(frame: pd.DataFrame, plain: Sequence[str], counts: np.ndarray) -> dict[str, np.ndarray]:
     """Return a column that numbers the series where nothing names them."""
-    named = any(frame[name].notna().all() and frame[name].is_unique for name in plain)
+    names = [name for name in plain if not pd.api.types.is_float_dtype(frame[name])]  # no fractions
+    named = any(frame[name].notna().all() and frame[name].is_unique for name in names)
     return {} if named else {ITEM_NAMES[0]: np.repeat(np.arange(1, len(frame) + 1), counts)}
 
 

@@ -5,7 +5,7 @@ Shapes: S series, C channels, L steps.
 
 import re
 import warnings
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeGuard, Union, cast
@@ -186,7 +186,7 @@ def _with_a_row_a_step(source: Frame | str | Path, options: ReadingOptions, labe
     Where no column of lists is called target, as GluonTS and Hugging Face have it, each of them is a channel.
 
     Raises:
-        InputError: no table, or the channels of a series are not of one length.
+        InputError: no table, a channel without lists, or channels of a series that are not of one length.
     """
     if isinstance(source, (str, Path)):
         raw = read_raw(source, options, label)
@@ -194,21 +194,11 @@ def _with_a_row_a_step(source: Frame | str | Path, options: ReadingOptions, labe
         raw = unnested(raw_of_frame(source), options, label)
     lists = [name for name in list_columns(raw.frame) if name != label and not is_named(name, TIME_NAMES)]
     channels = options.target or tuple(lists)
-    if not channels or not set(channels) <= set(lists):
+    if not set(channels) & set(lists):
         return raw
-    _require_one_length(raw, channels)
+    if missing := [name for name in channels if name not in lists]:
+        raise InputError(f"Expected lists in {listed('column', missing)} too, found them in {listed('column', lists)}.")
     return unnested(raw, replace(options, target=channels), label)
-
-
-def _require_one_length(raw: RawTable, channels: Sequence[str]) -> None:
-    for place, row in enumerate(raw.frame[list(channels)].itertuples(index=False)):
-        lengths = [len(cell) if isinstance(cell, Sized) else 0 for cell in row]
-        if len(set(lengths)) > 1 or not lengths[0]:
-            found = ", ".join(f"{length} in {shown(name)}" for name, length in zip(channels, lengths, strict=True))
-            raise InputError(
-                f"Expected as many steps in each list of {raw.row(place)}, one at least, found {found}. Correct them, "
-                f"or name the columns that are channels with {argument('target')}."
-            )
 
 
 def _labels(raw: RawTable, label: str) -> pd.Series:
