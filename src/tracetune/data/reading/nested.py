@@ -115,7 +115,7 @@ def _require_lengths(raw: RawTable, counts: np.ndarray, targets: pd.DataFrame, v
         place = int((counts == 0).argmax())
         raise InputError(f"The list of {shown(values)} in {raw.row(place)} is empty. Leave the row out.")
     for name, cells in targets.items():
-        lengths = [0 if _is_empty(cell) else len(cell) for cell in cells]
+        lengths = np.array([0 if _is_empty(cell) else len(cell) for cell in cells])
         if (differ := lengths != counts).any():
             place = int(differ.argmax())
             raise InputError(
