@@ -329,6 +329,12 @@ def test_modules_are_scored_on_batches_in_which_channels_count() -> None:
     assert config.training.batch_size == config.method.selection.batch_size == 32
 
 
+def test_at_numbered_steps_the_season_is_found_in_the_series() -> None:
+    steps = np.arange(400)
+    panel = panel_from_frame(pd.DataFrame({"step": steps, "v": np.sin(2 * np.pi * steps / 50)}))
+    assert imputer_data("tracetune/tiny", 128, panel, settings(), season=None).task.season == 50
+
+
 def test_a_saved_imputer_fills_alike(fitted: Imputer, tmp_path: object) -> None:
     fitted.save_pretrained(f"{tmp_path}/saved")
     again = Imputer.from_pretrained(f"{tmp_path}/saved", device="cpu")

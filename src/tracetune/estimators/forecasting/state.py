@@ -14,8 +14,7 @@ from tracetune.backbones.backbone import Backbone, ZeroShotForecaster
 from tracetune.backbones.loading import MODELS, load_backbone, locate_weights
 from tracetune.base.errors import InputError, Remark, argument, either
 from tracetune.base.json_types import JsonObject
-from tracetune.data.examination import seasons
-from tracetune.data.frequency import seasonality
+from tracetune.data.panel_season import panel_season
 from tracetune.data.panels import Panel, is_non_negative
 from tracetune.data.splits import DividedPanel
 from tracetune.estimators.forecasting.card import forecaster_card
@@ -139,7 +138,7 @@ def with_chosen_resolution(
     if not state.chooses_resolution:
         return state
     model = inner_model(state.model)
-    choice = choose_resolution(model, panel, device, _season_of(panel) if season is None else season, trend)
+    choice = choose_resolution(model, panel, device, panel_season(panel) if season is None else season, trend)
     lengths = model.prediction_length, None, model.context_length
     read = choice.resolutions, choice.adjustment
     chosen = ForecastModel.from_backbone(model.backbone, *lengths, state.base_name, *read)
@@ -152,7 +151,7 @@ def suggest_resolution(state: ForecasterState, panel: Panel, device: str) -> Non
     as_they_are = model.resolutions == (1,) and not model.adjustment.changes and not state.chooses_resolution
     if state.trace is not None or not as_they_are or not isinstance(model.backbone, ZeroShotForecaster):
         return
-    season = _season_of(panel)
+    season = panel_season(panel)
     if (gain := gain_without_season(model, panel, device, season)) is not None:
         logger.warning(
             Remark(
@@ -161,13 +160,6 @@ def suggest_resolution(state: ForecasterState, panel: Panel, device: str) -> Non
                 "puts it back after."
             )
         )
-
-
-def _season_of(panel: Panel) -> int:
-    """Return the steps of a season: that of the frequency, or at numbered steps that after which series repeat."""
-    if panel.freq is not None:
-        return seasonality(panel.freq)
-    return next((lag for lag, _ in seasons([series.values for series in panel], most=1)), 1)
 
 
 def with_best_resolution(

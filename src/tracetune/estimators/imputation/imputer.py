@@ -16,7 +16,7 @@ from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone
 from tracetune.base.errors import InputError, argument, either
 from tracetune.base.json_types import JsonObject
-from tracetune.data.frequency import seasonality
+from tracetune.data.panel_season import panel_season
 from tracetune.data.panels import Panel
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.read import keyword_options, panel_from_frame
@@ -140,7 +140,7 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
             config: how to fine-tune; the default is TRACE from a head that least squares has solved. In batches a
                 window of C channels counts as C.
             method: shortcut for ``config.method``.
-            season: steps of one season; None takes the frequency's.
+            season: steps of one season; None takes the frequency's, or at numbered steps what is found.
             callbacks: Trainer callbacks, e.g. a progress bar.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
@@ -223,7 +223,7 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
                 in each channel and each stretch of T steps) or "channels" (whole ones, a share of them at a time until
                 each was hidden once).
             share: of the steps to hide.
-            season: of the seasonal median; None takes the frequency's.
+            season: of the seasonal median; None takes the frequency's, or at numbered steps what is found.
             seed: fixes what is hidden.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
@@ -238,7 +238,7 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         panel = panel_from_frame(df, remembered=self.remembered, every_channel=True, **columns)
         filler = self._filler()
         scalers = [filler.scaler(panel, series.item_id, series.values) for series in panel]
-        steps = seasonality(panel.freq) if season is None else season
+        steps = panel_season(panel) if season is None else season
 
         def fill(gappy: np.ndarray, number: int) -> np.ndarray:
             return filler.fill(panel, panel.series[number].item_id, gappy)[1]

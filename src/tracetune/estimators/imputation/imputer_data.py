@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from tracetune.data.frequency import seasonality
+from tracetune.data.panel_season import panel_season
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler, fit_split
 from tracetune.estimators.imputation.record import ImputerRecord
@@ -57,7 +57,7 @@ def imputer_data(
         wanted = (config.head or ImputationHeadConfig()).related
         related = related_channels(scaled_values(panel, scalers), split.train, wanted)
         config = replace(config, head=ImputationHeadConfig(len(related[0]) if related else 0))
-        steps = seasonality(panel.freq) if season is None else season
+        steps = panel_season(panel) if season is None else season
         task = Imputation(channels, context_length, steps, related, base_name)
     else:
         scalers = tuple(fitted.scaler(each.item_id) or Scaler.fit(each.values) for each in panel)
