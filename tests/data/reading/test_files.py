@@ -133,3 +133,14 @@ def test_a_column_of_numbers_alone_has_no_header(tmp_path, cells):
     raw = read_raw(path, ReadingOptions())
     assert raw.frame.columns.tolist() == ["column_1"]
     assert raw.frame["column_1"].astype(float).tolist() == [float(cell) for cell in cells]
+
+
+def test_whole_numbers_of_a_workbook_name_items_as_those_of_a_csv_file_do(tmp_path):
+    days = pd.date_range("2023-01-01", periods=60).strftime("%Y-%m-%d")
+    frame = pd.concat(
+        [pd.DataFrame({"date": days, "store": store, "sales": np.arange(60) * 1.5 % 7}) for store in (1, 2)]
+    )
+    frame.to_excel(tmp_path / "sales.xlsx", index=False)
+    frame.to_csv(tmp_path / "sales.csv", index=False)
+    of_workbook, of_text = (read_table(tmp_path / name) for name in ("sales.xlsx", "sales.csv"))
+    assert of_workbook.panel.item_ids == of_text.panel.item_ids == ("1", "2")

@@ -269,4 +269,4 @@ def test_fractions_do_not_name_series_in_cells() -> None:
 
 def test_what_was_left_out_of_a_long_table_is_said(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("Written by a logger\n\n" + long_table().to_csv(index=False))
-    assert "left out 1 lines before the header" in read_labelled(tmp_path / "t.csv", "state").line
+    assert "left out 1 line before the header" in read_labelled(tmp_path / "t.csv", "state").line

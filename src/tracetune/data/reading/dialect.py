@@ -75,7 +75,8 @@ def find_dialect(text: str, whole: bool, encoding: Decision, options: ReadingOpt
     if encoding.found not in ("utf-8", "utf-8-sig"):
         notes.append(f"read in encoding {encoding.found}: {encoding.reason}")
     if first:
-        notes.append(f"left out {first} lines before the header (first: {shown(kept[0][1].strip())})")
+        lines_left = f"{first} line{'s' if first > 1 else ''}"
+        notes.append(f"left out {lines_left} before the header (first: {shown(kept[0][1].strip())})")
     has_header = not _is_data_row(rows[first]) or not _same_kinds(rows[first : first + 2])
     names, shifted = _column_names(rows, first, has_header)
     if not has_header:

@@ -9,6 +9,8 @@ from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, refuse_duplicate_names, shown_path
 
+_WHOLE = 2**53  # up to here a float holds every whole number
+
 
 def read_workbook(source: Path, options: ReadingOptions) -> RawTable:
     """Read the cells of a sheet: the one that is asked for, or the first; rows before its header are left out.
@@ -35,8 +37,8 @@ def read_workbook(source: Path, options: ReadingOptions) -> RawTable:
     names = [name or f"Unnamed: {place}" for place, name in enumerate(names[:last])]
     refuse_duplicate_names(names)
     body = [row[:last] for row in rows[header + 1 :]]
-    frame = pd.DataFrame(body, columns=names, dtype=object).infer_objects()
-    notes = [f"left out {header} rows before the header"] if header else []
+    frame = pd.DataFrame(body, columns=names, dtype=object).infer_objects().apply(_whole_numbers)
+    notes = [f"left out {header} row{'s' if header > 1 else ''} before the header"] if header else []
     others = [each for each in book.sheet_names if each != name]
     reason = (
         "it was given"
@@ -47,6 +49,13 @@ def read_workbook(source: Path, options: ReadingOptions) -> RawTable:
     )
     decision = Decision("sheet", name, reason, "sheet", name)
     return RawTable(frame, header + 2, (decision,), tuple(notes))
+
+
+def _whole_numbers(column: pd.Series) -> pd.Series:
+    """Return a column as integers where it holds whole numbers alone: workbooks have no other kind than floats."""
+    if pd.api.types.is_float_dtype(column.dtype) and (column % 1 == 0).all() and column.abs().max() < _WHOLE:
+        return column.astype("int64")
+    return column
 
 
 def _plain(cell: Any) -> object:
