@@ -29,6 +29,9 @@ SHAPLEY = "shapley"
 class Scoring:
     """Which scores of modules are computed, and on how many samples they are measured.
 
+    >>> Scoring(("gated_dsic", "magnitude"), samples=64).keep
+    0.5
+
     Attributes:
         scores: methods to compare; () takes all of them.
         shapley_pairs: pairs of permutations for the Shapley values, the yardstick, which come first; 0 leaves them out.

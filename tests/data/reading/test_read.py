@@ -373,3 +373,14 @@ def test_the_order_of_day_and_month_in_training_does_not_bind_dates_that_have_on
     assert "dates are read as %m/%d/%Y" in str(reading.warnings[-1])
     with pytest.raises(InputError, match="01/13/2024"):  # where the flag says otherwise
         read_table(other, ReadingOptions(day_first=True), remembered=trained.options)
+
+
+def test_one_column_of_numbers_is_one_series_with_a_step_a_row(tmp_path):
+    path = tmp_path / "load.csv"
+    path.write_text("load\n" + "\n".join(f"{each}.5" for each in range(30)))
+    reading = read_table(path)
+    assert (reading.panel.lengths, reading.panel.channels, reading.panel.freq) == ((30,), ("load",), None)
+    assert reading.options.layout == "rows"
+    path.write_text("day\n" + "\n".join(f"{each}" for each in range(30)))
+    with pytest.raises(InputError, match="column"):
+        read_table(path)

@@ -12,16 +12,17 @@ import pandas as pd
 from tracetune.base.errors import InputError, Remark, argument, unknown_name
 from tracetune.data.frequency import Offset, as_offset, offset_text
 from tracetune.data.panels import Origin, Panel, Series
+from tracetune.data.reading.anomaly_archive import with_labels
 from tracetune.data.reading.assemble import panel_series
 from tracetune.data.reading.cleaning import clean
-from tracetune.data.reading.columns import Items, TimeColumn
+from tracetune.data.reading.columns import TIME_NAMES, Items, TimeColumn, is_named
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.frames import raw_of_frame, refuse_objects
 from tracetune.data.reading.items import find_items, single_item
 from tracetune.data.reading.labels import label_name, step_labels, without_column
 from tracetune.data.reading.layout import HeaderTimes, find_header_times, row_series
 from tracetune.data.reading.nested import unnested
-from tracetune.data.reading.numbers import required_numbers, sentinels
+from tracetune.data.reading.numbers import as_numbers, required_numbers, sentinels
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 from tracetune.data.reading.reading import Reading, reading_of
@@ -59,7 +60,8 @@ def read_table(
         remembered: what a model remembers of the table it was trained on; ``options`` come first.
         rows_as_steps: take each row as one step whatever its timestamp says: no gap is filled, and repeated or
             unordered timestamps are allowed. For benchmark files whose published splits count rows.
-        label_column: a column that says which steps are anomalous, where the table has it; see `step_labels`.
+        label_column: a column that says which steps are anomalous, where the table has it; see `step_labels`. Names
+            of files of the UCR anomaly archive say it too.
         left_out: columns that are not looked at, where the table has them.
         every_channel: take each numeric column of a table with items as a channel, where several could be the target;
             else that is refused.
@@ -73,7 +75,9 @@ def read_table(
     raw = read_raw(source, pinned) if isinstance(source, (str, Path)) else unnested(raw_of_frame(source), pinned)
     if remembered is not None:
         pinned = given.over(remembered.fitting(raw.frame.columns))
-    label_column = None if label_column is None else label_name(label_column, raw.frame.columns)
+    if label_column is not None:
+        label_column = label_name(label_column, raw.frame.columns)
+        raw = with_labels(raw, source, label_column)
     left_out = [label_name(name, raw.frame.columns) for name in left_out]
     for name in (name for name in left_out if name in raw.frame.columns):
         raw, pinned = without_column(raw, pinned, name)
@@ -232,7 +236,9 @@ def _read_steps(
     """Read a table with one step of one item a row, and perhaps its label [rows]."""
     freq = None if options.freq is None else as_offset(options.freq)
     if options.layout == "rows":
-        time, items, times = _rows_as_time(raw, options)
+        time, items, times = _rows_as_time(raw, options, "layout rows was given")
+    elif _is_numbers_alone(raw, options):
+        time, items, times = _rows_as_time(raw, options, "the table is one column of numbers")
     else:
         time = find_time(raw, options)
         items = find_items(raw, time, freq, options)
@@ -287,12 +293,20 @@ def _refuse_unobserved(columns: Sequence[str], values: np.ndarray) -> None:
         )
 
 
-def _rows_as_time(raw: RawTable, options: ReadingOptions) -> tuple[TimeColumn, Items, Times]:
-    """Return steps by the order of the rows, for tables without dates."""
+def _is_numbers_alone(raw: RawTable, options: ReadingOptions) -> bool:
+    """Return whether a table is one column of numbers, which is not called as times are."""
+    names = list(raw.frame.columns)
+    if len(names) != 1 or options.timestamp_column or options.id_column or is_named(names[0], TIME_NAMES):
+        return False
+    return not as_numbers(raw.frame[names[0]].head(1000), raw, options.missing).wrong.any()
+
+
+def _rows_as_time(raw: RawTable, options: ReadingOptions, reason: str) -> tuple[TimeColumn, Items, Times]:
+    """Return steps by the order of the rows, for tables without dates, and why they are taken so."""
     rows = len(raw.frame)
-    decision = Decision("time column", "none: each row is one step", "layout rows was given", "layout", "rows")
+    decision = Decision("time column", "none: each row is one step", reason, "layout", "rows")
     time = TimeColumn((), pd.Series(np.arange(rows)), [], decision)
-    items = find_items(raw, time, None, options) if options.id_column else single_item(rows, "layout rows was given")
+    items = find_items(raw, time, None, options) if options.id_column else single_item(rows, reason)
     order = np.argsort(items.codes, kind="stable")
     counts = np.bincount(items.codes)
     steps = np.empty(rows, np.int64)

@@ -1,0 +1,54 @@
+"""Files of the UCR anomaly archive: what their names say."""
+
+import numpy as np
+import pytest
+
+from tracetune.base.errors import InputError
+from tracetune.data.reading.anomaly_archive import ArchiveName, archive_name
+from tracetune.data.reading.read import read_table
+from tracetune.estimators.anomaly.frames import normal_part
+
+NAME = "007_UCR_Anomaly_DISTORTEDCIMIS44_60_80_85.txt"
+
+
+def write(folder, name=NAME, steps=100):
+    path = folder / name
+    np.savetxt(path, np.sin(np.arange(steps) / 3) + 2)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        (NAME, ArchiveName(60, 80, 85)),
+        ("112_UCR_Anomaly_BIDMC1_2500_5400_5600.txt.gz", ArchiveName(2500, 5400, 5600)),
+        ("UCR_Anomaly_60_80_85.txt", None),
+        ("007_UCR_Anomaly_x_60_80.txt", None),
+        ("sales_2023_01_02.csv", None),
+    ],
+)
+def test_a_name_says_where_the_normal_part_and_the_anomaly_end(name, found):
+    assert archive_name(name) == archive_name("folder/" + name) == found
+
+
+def test_labels_come_from_the_name_and_each_row_is_one_step(tmp_path):
+    reading = read_table(write(tmp_path), label_column="label")
+    assert reading.panel.lengths == (100,)
+    assert np.flatnonzero(reading.labels[0]).tolist() == [80, 81, 82, 83, 84]
+    assert any("from the file's name: 'label' is 1 in steps 80 to 84" in str(note) for note in reading.notes)
+    assert read_table(write(tmp_path)).labels is None
+
+
+def test_a_fit_learns_what_the_name_calls_normal(tmp_path, caplog):
+    panel, labelled = normal_part(write(tmp_path), None, "label")
+    assert (panel.lengths, labelled) == ((60,), True)
+    assert np.isfinite(panel.series[0].values).all()
+    assert "calls the first 60 steps normal" in caplog.text
+    whole, labelled = normal_part(write(tmp_path, "other.txt"), None, "label")
+    assert (whole.lengths, labelled) == ((100,), False)
+
+
+def test_a_file_that_ends_before_its_anomaly_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"an anomaly in 80 to 85, as the file's name says, found 82 steps"):
+        read_table(write(tmp_path, steps=82), label_column="label")
+    assert read_table(write(tmp_path, steps=82)).panel.lengths == (82,)
