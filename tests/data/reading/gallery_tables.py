@@ -348,7 +348,7 @@ EXAMPLES = {
     "W0 to W51": Example("W0 ... W51 in the header", csv("a.csv", one_row_each([f"W{i}" for i in range(52)]).assign(MIN=0, Product=["p1", "p2", "p3", "p4"])), {"items": ("p1", "p2", "p3", "p4"), "freq": None, "lengths": (52,) * 4}),
     "d_1": Example("d_1 ... d_50 in the header", csv("a.csv", one_row_each([f"d_{i + 1}" for i in range(50)]).assign(id=list("abcd"), state=list("xxyy"))), {"items": tuple("abcd"), "lengths": (50,) * 4}),
     "M4": Example("M4: V1, V2, ...", csv("a.csv", one_row_each([f"V{i + 2}" for i in range(20)]).set_axis([f"V{i + 2}" for i in range(20)], axis=1).pipe(lambda f: pd.concat([pd.Series(["Y1", "Y2", "Y3", "Y4"], name="V1"), f], axis=1))), {"items": ("Y1", "Y2", "Y3", "Y4"), "lengths": (20,) * 4}),
-    "no dates": Example("one column of numbers", text("a.csv", {"v": series()}), {"freq": None, "lengths": (40,), "values": series(3)}, hint={"layout": "rows"}),
+    "no dates": Example("one column of numbers", text("a.csv", {"v": series()}), {"freq": None, "lengths": (40,), "values": series(3)}),
     "multi-index": Example("items and times in the index", lambda _: long({"store": ["A", "B"]}).assign(date=lambda f: pd.to_datetime(f["date"])).set_index(["store", "date"]), {"items": ("A", "B"), "channels": ("sales",)}),
     "polars": Example("a polars frame", lambda _: pl.DataFrame({"date": pd.to_datetime(stamps()), "y": series()}), DAILY),
     "arrow": Example("a pyarrow table", lambda _: pa.table({"date": stamps(), "y": series()}), DAILY),
