@@ -10,6 +10,7 @@ from torch import nn
 
 from tests.tiny import HORIZON, WIDTH, tiny_forecast_model
 from tests.tiny_text import save_tiny_text
+from tracetune import ForecastModel, HeadConfig
 from tracetune.adapters.checkpoint import merged
 from tracetune.adapters.lora import (
     LoraOptions,
@@ -20,6 +21,7 @@ from tracetune.adapters.lora import (
     target_layers,
     trained_head,
 )
+from tracetune.backbones.any_module import wrap_module
 from tracetune.backbones.text_encoder import load_text_encoder
 from tracetune.base.errors import InputError
 from tracetune.heads.pooled import PooledHeadConfig
@@ -119,3 +121,29 @@ def test_dora_is_peft_s() -> None:
     model = add_lora(tiny_forecast_model(), LoraOptions(use_dora=True))
     assert any(isinstance(module, nn.ModuleDict) and name.endswith("lora_magnitude_vector") and len(module)
                for name, module in model.named_modules())  # fmt: skip
+
+
+class LastLayer(nn.Module):
+    """A backbone whose last layer is called as heads are."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.embed = nn.Linear(8, WIDTH)
+        self.name = name
+        setattr(self, name, nn.Linear(WIDTH, WIDTH))
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return getattr(self, self.name)(self.embed(values.unflatten(-1, (-1, 8))))
+
+
+def with_last_layer(name: str) -> ForecastModel:
+    backbone = wrap_module(LastLayer(name), context_length=64, width=WIDTH, patch_length=8)
+    return ForecastModel.from_backbone(backbone, HORIZON, HeadConfig("projection", beta=2))
+
+
+@pytest.mark.parametrize("name", ["q_head", "head"])
+def test_a_layer_that_peft_would_take_for_the_head_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match=rf"name ends in 'head', found 'backbone.module.{name}'"):
+        add_lora(with_last_layer(name), LoraOptions(r=2))
+    adapted = add_lora(with_last_layer("last"), LoraOptions(r=2))
+    assert sum(isinstance(module, LoraLayer) for module in adapted.modules()) == 2

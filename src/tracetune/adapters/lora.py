@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from itertools import accumulate
 from typing import Protocol, runtime_checkable
 
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -48,7 +49,14 @@ def add_head_only(model: nn.Module) -> PeftModel:
 
 
 def lora_config(model: nn.Module, targets: list[str] | str, options: LoraOptions) -> LoraConfig:
-    """Return the PEFT configuration for full layer names ``targets``."""
+    """Return the PEFT configuration for full layer names ``targets``.
+
+    Raises:
+        InputError: PEFT would take a layer of the backbone for the head.
+    """
+    has_head = getattr(model, "head", None) is not None
+    if has_head and targets != _NO_TARGETS:
+        _refuse_likeness_to_head(model)
     return LoraConfig(
         r=options.r,
         lora_alpha=options.lora_alpha,
@@ -56,8 +64,23 @@ def lora_config(model: nn.Module, targets: list[str] | str, options: LoraOptions
         use_dora=options.use_dora,
         target_modules=targets,
         fan_in_fan_out=targets != _NO_TARGETS and any(isinstance(model.get_submodule(n), Conv1D) for n in targets),
-        modules_to_save=[_HEAD] if getattr(model, "head", None) is not None else None,
+        modules_to_save=[_HEAD] if has_head else None,
     )
+
+
+def _refuse_likeness_to_head(model: nn.Module) -> None:
+    """Refuse a backbone with a layer in a part whose name ends as the head's, by which PEFT finds what trains in full.
+
+    Raises:
+        InputError: there is one.
+    """
+    for name in linear_layers(model.get_submodule("backbone")):
+        part = next((part for part in accumulate(name.split("."), "{}.{}".format) if part.endswith(_HEAD)), None)
+        if part is not None:
+            raise InputError(
+                f"Expected no part of a backbone whose name ends in {_HEAD!r}, found {part!r}: PEFT would train it in "
+                f"full, as the task's own head. Rename it in your module, or use {argument('method', 'linear_probe')}."
+            )
 
 
 def target_layers(model: nn.Module, patterns: tuple[str, ...] | None = None) -> list[str]:
