@@ -1,5 +1,7 @@
 """Labelled series as classifiers take them: what is said of labels and values, and settings that are refused."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -24,12 +26,12 @@ def test_series_that_hardly_vary_beside_their_level_are_said(caplog: pytest.LogC
 
 
 @pytest.mark.parametrize("folds", [0, 2.5, "4"])
-def test_folds_that_are_no_number_of_parts_are_refused(folds: object) -> None:
+def test_folds_that_are_no_number_of_parts_are_refused(folds: Any) -> None:
     with pytest.raises(InputError, match="whole number of at least 1"):
-        require_folds(folds)  # type: ignore[arg-type]
+        require_folds(folds)
 
 
 @pytest.mark.parametrize("share", [0, 1, "0.5", None])
-def test_shares_that_are_none_are_refused(share: object) -> None:
+def test_shares_that_are_none_are_refused(share: Any) -> None:
     with pytest.raises(InputError, match="between 0 and 1"):
-        require_share(share)  # type: ignore[arg-type]
+        require_share(share)

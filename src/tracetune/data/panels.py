@@ -51,6 +51,7 @@ class Origin:
         reading: how the source was read, in JSON's types, so that tables like it can be read alike; None if not kept.
         id_types: pandas' type of each item column, such as categories; none where they are not known.
         marks: of its text; those of other sources are commas and points.
+        normal_steps: how many of the first steps are known to be without anomalies; None where nothing says so.
     """
 
     id_columns: tuple[str, ...] = ("item_id",)
@@ -62,6 +63,7 @@ class Origin:
     reading: JsonObject | None = field(default=None, compare=False)
     id_types: tuple[object, ...] = field(default=(), compare=False)
     marks: TextMarks = field(default=COMMAS_AND_POINTS, compare=False)
+    normal_steps: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,7 +27,7 @@ SHAPLEY = "shapley"
 
 @dataclass(frozen=True)
 class Scoring:
-    """Which scores of modules are computed, and on how many samples they are measured.
+    """Choice of the importance scores to compute, and of the samples to compute them on.
 
     >>> Scoring(("gated_dsic", "magnitude"), samples=64).keep
     0.5

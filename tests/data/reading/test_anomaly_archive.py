@@ -35,8 +35,24 @@ def test_labels_come_from_the_name_and_each_row_is_one_step(tmp_path):
     reading = read_table(write(tmp_path), label_column="label")
     assert reading.panel.lengths == (100,)
     assert np.flatnonzero(reading.labels[0]).tolist() == [80, 81, 82, 83, 84]
-    assert any("from the file's name: 'label' is 1 in steps 80 to 84" in str(note) for note in reading.notes)
+    assert any("first 60 steps are normal, and 80 to 84 an anomaly" in str(note) for note in reading.notes)
     assert read_table(write(tmp_path)).labels is None
+
+
+def test_all_values_in_one_line_are_read_as_those_in_one_column(tmp_path):
+    column = write(tmp_path)
+    line = tmp_path / NAME.replace("007", "204")
+    line.write_text("  " + "  ".join(column.read_text().split()) + "\n")
+    one, other = (read_table(path, label_column="label") for path in (column, line))
+    np.testing.assert_array_equal(one.labels[0], other.labels[0])
+    assert one.panel.origin.normal_steps == other.panel.origin.normal_steps == 60
+    np.testing.assert_array_equal(one.panel.series[0].values, other.panel.series[0].values)
+
+
+def test_a_table_that_was_read_before_is_learned_like_its_file(tmp_path):
+    reading = read_table(write(tmp_path), label_column="label")
+    panel, labelled = normal_part(reading.panel, list(reading.labels), "label")
+    assert (panel.lengths, labelled) == ((60,), True)
 
 
 def test_a_fit_learns_what_the_name_calls_normal(tmp_path, caplog):

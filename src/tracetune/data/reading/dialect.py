@@ -20,6 +20,7 @@ _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "bla
 _SAMPLE_LINES = 400
 _COMMENT = re.compile(r"\s*(#|//|%)")
 _SEPARATOR_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)
+_FRACTION = re.compile(r"\s*[-+]?(\d+\.\d*(e[-+]?\d+)?|\d+e[-+]?\d+)\s*", re.IGNORECASE)
 _DATE_LIKE = re.compile(r"\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T].*)?|\d{8}|[A-Za-z]{3}-\d\d")
 
 
@@ -128,9 +129,6 @@ def _cells(lines: Sequence[str], separator: str) -> list[list[str]]:
         raise InputError(
             f"The text cannot be cut into cells: {error}. Correct it, or restore it from its source."
         ) from error
-
-
-_FRACTION = re.compile(r"\s*[-+]?(\d+\.\d*(e[-+]?\d+)?|\d+e[-+]?\d+)\s*", re.IGNORECASE)
 
 
 def _usual_width(rows: Sequence[Sequence[str]]) -> int:

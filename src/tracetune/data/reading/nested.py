@@ -92,7 +92,7 @@ def _is_empty(cell: object) -> bool:
 
 
 def _values_column(frame: pd.DataFrame, lists: Sequence[str], options: ReadingOptions) -> str | None:
-    """Return the column whose lists are the series, of several the first one; None where there is none."""
+    """Return the first target where all targets are lists, else a full column of lists with a usual name, or None."""
     if options.target and set(options.target) <= set(lists):
         return options.target[0]
     usual = [name for name in lists if is_named(name, _VALUES)]

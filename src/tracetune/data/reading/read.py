@@ -12,7 +12,7 @@ import pandas as pd
 from tracetune.base.errors import InputError, Remark, argument, unknown_name
 from tracetune.data.frequency import Offset, as_offset, offset_text
 from tracetune.data.panels import Origin, Panel, Series
-from tracetune.data.reading.anomaly_archive import with_labels
+from tracetune.data.reading.anomaly_archive import with_archive_labels
 from tracetune.data.reading.assemble import panel_series
 from tracetune.data.reading.cleaning import clean
 from tracetune.data.reading.columns import TIME_NAMES, Items, TimeColumn, is_named
@@ -77,12 +77,12 @@ def read_table(
         pinned = given.over(remembered.fitting(raw.frame.columns))
     if label_column is not None:
         label_column = label_name(label_column, raw.frame.columns)
-        raw = with_labels(raw, source, label_column)
     left_out = [label_name(name, raw.frame.columns) for name in left_out]
     for name in (name for name in left_out if name in raw.frame.columns):
         raw, pinned = without_column(raw, pinned, name)
     how: dict[str, Any] = {"rows_as_steps": rows_as_steps, "label_column": label_column, "every_channel": every_channel}
-    return read_cells(raw, pinned, **how) if remembered is None else read_cells_alike(raw, pinned, given, **how)
+    reading = read_cells(raw, pinned, **how) if remembered is None else read_cells_alike(raw, pinned, given, **how)
+    return reading if label_column is None else with_archive_labels(reading, source)
 
 
 def read_cells_alike(raw: RawTable, pinned: ReadingOptions, given: ReadingOptions, **how: Any) -> Reading:

@@ -87,14 +87,15 @@ def _parts(
 
     Each channel has its own peak: one with scores in the thousands does not hide what happens in another.
     """
-    odd = np.zeros(len(scores.total), dtype=bool)
     first, stop = event.alarms
+    odd = np.zeros(stop - first, dtype=bool)
     for row, values, differences in zip(scores.channels, scores.series.values, channels, strict=True):
         if (np.nan_to_num(row[first:stop], nan=-np.inf) > scores.threshold[first:stop]).any():
             near = _near_peak(row, scores.threshold, first, stop)
             found = np.nan_to_num(differences.of(values, near.start, near.stop, place, event.alarms), nan=0.0)
-            odd[near.start : near.stop] |= (found > 1) & (found >= _SHARE_OF_DIFFERENCE * found.max())
-    return [_part(event, scores.total, *stretch) for stretch in alarm_runs(odd, merge_within)] or [event]
+            odd[near.start - first : near.stop - first] |= (found > 1) & (found >= _SHARE_OF_DIFFERENCE * found.max())
+    stretches = (first + np.array(each) for each in alarm_runs(odd, merge_within))
+    return [_part(event, scores.total, int(start), int(end)) for start, end in stretches] or [event]
 
 
 def _part(event: Event, total: np.ndarray, start: int, stop: int) -> Event:

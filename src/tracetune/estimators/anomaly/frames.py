@@ -13,7 +13,6 @@ from tracetune.base.errors import InputError, argument
 from tracetune.base.runs import runs_of
 from tracetune.data.forecast_frame import clock_times, free_name, item_keys, of_kind, shown_times
 from tracetune.data.panels import Origin, Panel, Series
-from tracetune.data.reading.anomaly_archive import archive_name
 from tracetune.data.reading.labels import LABEL_COLUMN, step_labels
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable
@@ -150,10 +149,15 @@ def normal_part(
 ) -> tuple[Panel, bool]:
     """Return the panel to learn from, and whether it has labels: steps labelled as anomalies are missing in it.
 
+    Of a table whose source says which of its first steps are normal, these alone are left.
+
     Raises:
         InputError: as `labelled_panel`; or no step that is labelled normal.
     """
-    panel, found = before_anomalies(train, *labelled_panel(train, labels, label_column, remembered, **columns))
+    panel, found = labelled_panel(train, labels, label_column, remembered, **columns)
+    if (stop := panel.origin.normal_steps) is not None:
+        logger.warning("The file's name calls the first %s steps normal: these alone are learned.", f"{stop:,}")
+        panel, found = panel.cut(0, stop), found and [each[:stop] for each in found]
     if found is None:
         return panel, False
     count, steps = sum(int(each.sum()) for each in found), sum(map(len, found))
@@ -166,24 +170,6 @@ def normal_part(
         for each, marked in zip(panel, found, strict=True)
     ]
     return replace(panel, series=tuple(series)), True
-
-
-def before_anomalies(
-    source: object, panel: Panel, labels: Sequence[np.ndarray] | None
-) -> tuple[Panel, list[np.ndarray] | None]:
-    """Return the normal part that the name of a file of the UCR anomaly archive tells; all of any other table.
-
-    Args:
-        source: the file, or any other data.
-        panel: its series.
-        labels: [T] of each, or None.
-    """
-    given, name = None if labels is None else list(labels), archive_name(source)
-    if name is None or len(panel) != 1:
-        return panel, given
-    stop = min(name.normal_steps, panel.lengths[0])
-    logger.warning("The file's name calls the first %s steps normal: these alone are learned.", f"{stop:,}")
-    return panel.cut(0, stop), given and [each[:stop] for each in given]
 
 
 def require_channels(panel: Panel, channels: Sequence[str]) -> None:

@@ -66,14 +66,16 @@ class StepDifferences:
                 windows that overlap are not compared. None for other values.
             alarms: the first step of the run of alarms that these steps are of, and that behind the last.
         """
-        begin, end = max(first - self.width, 0), min(stop + self.width, len(values))
-        scaled = self.scaling.scaled(values)
-        level = self._level_beside(scaled, at, alarms)
-        found = self._differences(scaled[begin:end] - level, None if at is None else at + begin)
-        return found[first - begin : stop - begin] / self.usual
+        beside = _BESIDE * self.width
+        begin, end = max(min(first, alarms[0]) - beside, 0), min(max(stop, alarms[1]) + beside, len(values))
+        scaled, place = self.scaling.scaled(values[begin:end]), None if at is None else at + begin
+        scaled -= self._level_beside(scaled, place, (alarms[0] - begin, alarms[1] - begin))
+        near = max(first - self.width - begin, 0)
+        found = self._differences(scaled[near : stop + self.width - begin], None if place is None else place + near)
+        return found[first - begin - near :][: stop - first] / self.usual
 
-    def _level_beside(self, scaled: np.ndarray, at: int | None, alarms: tuple[int, int]) -> float:
-        """Return how far scaled values [T] beside a run of alarms lie above the normal windows of the nearest shape.
+    def _level_beside(self, scaled: np.ndarray, place: int | None, alarms: tuple[int, int]) -> float:
+        """Return how far scaled steps [L] beside a run of alarms lie above the normal windows of the nearest shape.
 
         Of the two sides that counts which is nearer to the normal level: the other one may follow a shift that lasts.
         """
@@ -81,7 +83,7 @@ class StepDifferences:
         for first, stop in ((max(alarms[0] - steps, 0), alarms[0]), (alarms[1], min(alarms[1] + steps, len(scaled)))):
             starts, windows = self._windows_of(scaled[first:stop])
             if len(starts):
-                places = None if at is None else starts + first + at
+                places = None if place is None else starts + first + place
                 shapes, of_bank = (each - each.mean(1, keepdims=True) for each in (windows, self.bank))
                 nearest = self._nearest(shapes, of_bank, places)
                 levels.append(float(np.median(windows.mean(1) - self.bank[nearest].mean(1))))

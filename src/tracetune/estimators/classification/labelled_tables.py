@@ -3,7 +3,6 @@
 Shapes: S series, C channels, L steps.
 """
 
-import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from tracetune.data.reading.read import keyword_options, read_cells
 from tracetune.data.reading.sources import Frame, ReadingKeywords
 from tracetune.data.text_marks import COMMAS_AND_POINTS, TextMarks
 from tracetune.data.ts_files import read_ts
+from tracetune.estimators.classification.step_columns import LEAST_STEPS, is_numbered, step_columns
 from tracetune.estimators.labelled import Label, Labels, class_numbers, require_labels
 
 TableSource = Union[Frame, str, Path, "LabelledTable"]
@@ -37,10 +37,8 @@ SeriesData = Iterable[np.ndarray] | TableSource
 ARCHIVE_SUFFIXES = (".ts", ".arff")  # of files that say which of their values are classes
 LABEL = "label"
 STEPS_IN_HEADER = "steps_in_header"
-_STEP_NAME = re.compile(r"([A-Za-z_ .-]*)(\d+)")  # t0, step 1, 2, -2
 _STEP_COLUMNS = "step_columns"
 _SHOWN_CLASSES = 8  # in a line; as many channels
-_LEAST_STEPS = 4  # columns of a table with a series in each row
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,8 +227,8 @@ def _with_names_of_rows(raw: RawTable, options: ReadingOptions) -> ReadingOption
     if options.id_column or options.timestamp_column or options.target or options.layout not in (None, STEPS_IN_HEADER):
         return options
     names = [str(name) for name in raw.frame.columns]
-    others = [name for name in names if not _STEP_NAME.fullmatch(name)]
-    if len(others) != 1 or len(names) <= _LEAST_STEPS or raw.frame[others[0]].duplicated().any():
+    others = [name for name in names if not is_numbered(name)]
+    if len(others) != 1 or len(names) <= LEAST_STEPS or raw.frame[others[0]].duplicated().any():
         return options
     if others[0] not in ITEM_NAMES and (_are_numbers(raw, others) or _are_dates(raw.frame[others[0]])):
         return options  # times, with numbered channels beside them, or a number of each series, such as its age
@@ -251,7 +249,7 @@ def _has_series_in_rows(raw: RawTable, options: ReadingOptions) -> bool:
     if options.id_column and raw.frame[list(options.id_column)].duplicated().any():
         return False
     steps = [name for name in names if name not in options.id_column]
-    return len(steps) >= _LEAST_STEPS and all(map(_STEP_NAME.fullmatch, steps)) and _are_numbers(raw, steps)
+    return len(steps) >= LEAST_STEPS and all(map(is_numbered, steps)) and _are_numbers(raw, steps)
 
 
 def _are_numbers(raw: RawTable, names: list[str]) -> bool:
@@ -269,7 +267,7 @@ def _from_rows(
     """Return a table with a series in each row; one ends with its last value; ``like``: columns of another one."""
     if missing := [name for name in options.id_column if name not in raw.frame.columns]:
         raise InputError(f"Expected {listed('column', missing)}, found {listed('column', raw.frame.columns)}.")
-    channels = _step_columns(raw, options, like)
+    channels = step_columns(raw, options, like)
     cells = np.stack([_row_cells(raw, steps, options) for steps in channels], axis=1)  # [S, C, L]
     if (empty := np.isnan(cells).all(axis=(1, 2))).any():
         raise InputError(f"The series in {raw.row(empty.argmax())} has no value at all. Leave it out.")
@@ -279,42 +277,6 @@ def _from_rows(
     columns = {**options.to_json(), "label_column": label, "layout": STEPS_IN_HEADER, _STEP_COLUMNS: steps}
     name = options.id_column[0] if options.id_column else ITEM_NAMES[0]
     return LabelledTable(items, values, None if labels is None else list(labels), name, columns, raw.kind)
-
-
-def _step_columns(raw: RawTable, options: ReadingOptions, like: Sequence[str]) -> list[list[str]]:
-    """Return the columns of the steps of each channel.
-
-    Numbered ones are in the order of their numbers, wherever they stand; those of one word before the number (x0, x1,
-    ..., y0, y1, ...) are one channel. Other columns are left out then. Where none are numbered, all columns but the
-    item are steps, in their order.
-    """
-    names = [str(name) for name in raw.frame.columns if name not in options.id_column]
-    known = _numbered(like)
-    if exact := list(options.target or ([] if known else like)):
-        if missing := [name for name in exact if name not in names]:
-            raise InputError(f"Expected steps in {listed('column', missing)}, found {listed('column', names)}.")
-        return [exact]
-    found = _numbered(names)
-    if missing := [columns[0] for word, columns in known.items() if word not in found]:
-        raise InputError(f"Expected steps in columns named like {missing[0]!r}, found {listed('column', names)}.")
-    channels = [found[word] for word in known or found] or [names]
-    if len(sizes := {len(steps) for steps in channels}) > 1:
-        counts = ", ".join(f"{len(steps)} columns like {steps[0]!r}" for steps in channels)
-        raise InputError(
-            f"Expected as many steps of each channel, found {counts}. Make them {max(sizes)} each, with empty cells "
-            "where a series has ended, or leave columns out."
-        )
-    return channels
-
-
-def _numbered(names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the numbered columns by the word before their numbers, in the order of those; words with few are none."""
-    numbers: dict[str, dict[str, int]] = {}
-    for name in names:
-        if match := _STEP_NAME.fullmatch(name):
-            negative = match[1] == "-"
-            numbers.setdefault("" if negative else match[1], {})[name] = -int(match[2]) if negative else int(match[2])
-    return {word: sorted(found, key=found.__getitem__) for word, found in numbers.items() if len(found) >= _LEAST_STEPS}
 
 
 def _row_cells(raw: RawTable, steps: Sequence[str], options: ReadingOptions) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a foundation model fills in without a fit, weighed against the straight line and the seasonal median.
+"""Mixtures of the fills of a foundation model without a fit, of the straight line and of the seasonal median.
 
 A model that was pretrained on other series may rebuild a sharp shape worse than its last repetition shows it, or bend
 where a straight line holds. Which of the three to trust, observed steps of the series itself say: gaps as long as its
@@ -22,7 +22,8 @@ _SHARE = 0.4  # of the observed steps, that are hidden at most
 _TENTHS = 10
 _TRIES = 8  # places that are drawn for each gap to hide
 _ALONE = (1.0, 0.0)  # weights of the model and of the season
-WEIGHTS = np.array([_ALONE, *((m / _TENTHS, s / _TENTHS) for m in range(11) for s in range(11 - m))])
+_STEPS = range(_TENTHS + 1)
+WEIGHTS = np.array([_ALONE, *((m / _TENTHS, s / _TENTHS) for m in _STEPS for s in _STEPS if m + s <= _TENTHS)])
 RowFill = Callable[[np.ndarray], np.ndarray]
 """From a channel [L] with NaN where missing to the channel without."""
 
@@ -42,21 +43,22 @@ def weighed_fill(model: RowFill, row: np.ndarray, usual: int) -> np.ndarray:
     if not hidden.any():
         return filled
     tried = np.where(hidden, np.nan, row)
-    by_model, straight = model(tried), linear(tried)
+    by_model, straight, line = model(tried), linear(tried), linear(row)
     lags = [lag for lag, _ in seasons([tried[None]], usual=usual)] or [1]
+    medians = {lag: (seasonal_median(tried, lag), seasonal_median(row, lag)) for lag in lags}
     classes, of_hidden = _inner_classes(row), np.where(hidden, _inner_classes(tried), -1)
     result = filled.copy()
     for number in np.unique(of_hidden[hidden]):
         here = of_hidden == number
         wanted, steps = row[here] - straight[here], classes == number
         found = []
-        for lag in lags:
-            parts = np.stack([by_model, seasonal_median(tried, lag)])[:, here] - straight[here]  # [2, R]
+        for lag, (of_tried, _) in medians.items():
+            parts = np.stack([by_model, of_tried])[:, here] - straight[here]  # [2, R]
             errors = ((WEIGHTS @ parts - wanted) ** 2).mean(axis=1)
             found.append((float(errors.min()), lag, WEIGHTS[int(errors.argmin())]))
         _, lag, (of_model, of_season) = min(found, key=lambda each: each[0])
-        line = linear(row)[steps]
-        result[steps] = line + of_model * (filled[steps] - line) + of_season * (seasonal_median(row, lag)[steps] - line)
+        mixed = line + of_model * (filled - line) + of_season * (medians[lag][1] - line)
+        result[steps] = mixed[steps]
     return result
 
 

@@ -10,7 +10,6 @@ from tracetune.data.table_files import marks_in_words, write_frame
 from tracetune.estimators.anomaly.anomaly_detector import AnomalyDetector
 from tracetune.estimators.anomaly.card import compared_by
 from tracetune.estimators.anomaly.evaluation import has_both
-from tracetune.estimators.anomaly.frames import before_anomalies
 from tracetune.estimators.anomaly.thresholds import RollingQuantile, Threshold
 from tracetune.recipes.anomaly.report import alarm_line, events_table, metric_rows, series_counted
 from tracetune.recipes.anomaly.settings import (
@@ -36,8 +35,7 @@ def finetune(config: FinetuneConfig) -> AnomalyDetector:
     if config.method.method == UNTUNED:
         refuse_fit_options(config)
     with finetune_run(config.run) as device:
-        table, labelled = config.source.labelled(config.scoring.label_column)
-        panel, labels = before_anomalies(config.source.data, table, labelled)
+        panel, labels = config.source.labelled(config.scoring.label_column)
         base = AnomalyDetector.from_pretrained(config.backbone.model, device=device)
         scoring = config.scoring
         tuned = base.fit(
@@ -53,7 +51,7 @@ def finetune(config: FinetuneConfig) -> AnomalyDetector:
         )
         if is_main_process():
             tuned.save_pretrained(config.run.folder)
-            _report(tuned, config, config.run.folder, measurable=labelled is not None and any(map(has_both, labelled)))
+            _report(tuned, config, config.run.folder, measurable=labels is not None and any(map(has_both, labels)))
     return tuned
 
 
