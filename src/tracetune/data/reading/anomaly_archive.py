@@ -11,11 +11,14 @@ Shapes: T steps of the series.
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tracetune.base.errors import InputError, Remark
-from tracetune.data.reading.reading import Reading
+
+if TYPE_CHECKING:
+    from tracetune.data.reading.reading import Reading
 
 _NAME = re.compile(r"\d+_UCR_Anomaly_.+_(\d+)_(\d+)_(\d+)\.(?:txt|csv|tsv)(?:\.[a-z0-9]+)?", re.IGNORECASE)
 
@@ -41,7 +44,7 @@ def archive_name(source: object) -> ArchiveName | None:
     return None if found is None else ArchiveName(*map(int, found.groups()))
 
 
-def with_archive_labels(reading: Reading, source: object) -> Reading:
+def with_archive_labels(reading: "Reading", source: object) -> "Reading":
     """Return a file of the archive with labels [T] and the length of its normal part; any other table as it is.
 
     Raises:
