@@ -3,6 +3,8 @@
 import warnings
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from peft.tuners.lora import LoraLayer
@@ -10,7 +12,7 @@ from torch import nn
 
 from tests.tiny import HORIZON, WIDTH, tiny_forecast_model
 from tests.tiny_text import save_tiny_text
-from tracetune import ForecastModel, HeadConfig
+from tracetune import Classifier, Forecaster, ForecastModel, HeadConfig
 from tracetune.adapters.checkpoint import merged
 from tracetune.adapters.lora import (
     LoraOptions,
@@ -24,6 +26,7 @@ from tracetune.adapters.lora import (
 from tracetune.backbones.any_module import wrap_module
 from tracetune.backbones.text_encoder import load_text_encoder
 from tracetune.base.errors import InputError
+from tracetune.fitting import fit
 from tracetune.heads.pooled import PooledHeadConfig
 from tracetune.tasks.text import TextClassification
 
@@ -147,3 +150,24 @@ def test_a_layer_that_peft_would_take_for_the_head_is_refused(name: str) -> None
         add_lora(with_last_layer(name), LoraOptions(r=2))
     adapted = add_lora(with_last_layer("last"), LoraOptions(r=2))
     assert sum(isinstance(module, LoraLayer) for module in adapted.modules()) == 2
+
+
+@pytest.mark.parametrize("method", ["trace", "lora", "dora", "adalora"])
+def test_it_is_refused_before_any_head_trains(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    values, labels = np.random.default_rng(0).normal(size=(24, 1, 64)), ["a", "b"] * 12
+    frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=300), "value": values.ravel()[:300]})
+    backbone = with_last_layer("q_head").backbone
+    monkeypatch.setattr(fit, "train_head", lambda *_: pytest.fail("a head trains"))
+    with pytest.raises(InputError, match="name ends in 'head'"):
+        Forecaster.from_backbone(backbone, HORIZON, device="cpu").fit(frame, method=method)
+    with pytest.raises(InputError, match="name ends in 'head'"):
+        Classifier.from_backbone(backbone, device="cpu").fit(values, labels, method=method)
+
+
+def test_what_has_no_adapters_takes_such_a_layer(tmp_path: Path) -> None:
+    values, labels = np.random.default_rng(0).normal(size=(24, 1, 64)), ["a", "b"] * 12
+    backbone = with_last_layer("q_head").backbone
+    tuned = Classifier.from_backbone(backbone, device="cpu").fit(values, labels, method="linear_probe")
+    tuned.save_pretrained(tmp_path / "run")
+    loaded = Classifier.from_pretrained(tmp_path / "run", base=backbone, device="cpu")
+    np.testing.assert_array_equal(loaded.predict(values), tuned.predict(values))

@@ -1,6 +1,6 @@
 """LoRA through PEFT: which layers, with which options, and how many trainable parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from itertools import accumulate
 from typing import Protocol, runtime_checkable
@@ -56,7 +56,7 @@ def lora_config(model: nn.Module, targets: list[str] | str, options: LoraOptions
     """
     has_head = getattr(model, "head", None) is not None
     if has_head and targets != _NO_TARGETS:
-        _refuse_likeness_to_head(model)
+        refuse_likeness_to_head(linear_layers(model.get_submodule("backbone")))
     return LoraConfig(
         r=options.r,
         lora_alpha=options.lora_alpha,
@@ -68,13 +68,16 @@ def lora_config(model: nn.Module, targets: list[str] | str, options: LoraOptions
     )
 
 
-def _refuse_likeness_to_head(model: nn.Module) -> None:
+def refuse_likeness_to_head(layers: Iterable[str]) -> None:
     """Refuse a backbone with a layer in a part whose name ends as the head's, by which PEFT finds what trains in full.
+
+    Args:
+        layers: that may be adapted, by their names in the model.
 
     Raises:
         InputError: there is one.
     """
-    for name in linear_layers(model.get_submodule("backbone")):
+    for name in layers:
         part = next((part for part in accumulate(name.split("."), "{}.{}".format) if part.endswith(_HEAD)), None)
         if part is not None:
             raise InputError(

@@ -1,12 +1,14 @@
 """Loading, saving and state of the estimators that put a model on a backbone, which stands alone before the fit."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
+from peft import PeftModel
 from torch import nn
 
 from tracetune.backbones.backbone import Backbone
@@ -18,6 +20,7 @@ from tracetune.estimators.fitted_record import FittedRecord
 from tracetune.estimators.saved_model import (
     is_saved_model,
     load_parts,
+    merged_model,
     read_saved_model,
     save_model,
     saved_arrays,
@@ -72,6 +75,22 @@ class BackboneEstimator(Described, ABC, Generic[B, R]):
         """
         trace = {**self._fitted_trace(), "task": self.task_name}
         save_model(folder, self._fitted_model(), trace, self._card(trace), self._arrays())
+
+    def merge(self) -> Self:
+        """Return a copy whose adapters are folded into the backbone's weights: same results up to rounding, less work.
+
+        What has no adapters comes back as it is.
+
+        Raises:
+            InputError: nothing was fitted yet, or the sum of weights and adapters is not finite.
+        """
+        model = self._fitted_model()
+        if not isinstance(model, PeftModel):
+            return self
+        merged = copy.copy(self)
+        merged.model, merged.trace = merged_model(model, self._fitted_trace())
+        merged.backbone = cast(B, merged.model.backbone)
+        return merged
 
     def _arrays(self) -> Mapping[str, np.ndarray] | None:
         """Return what is saved beside model and record, where there is something."""

@@ -12,13 +12,15 @@ import numpy as np
 from torch import nn
 
 from tracetune.adapters.linear_layers import LinearLayer
+from tracetune.adapters.lora import refuse_likeness_to_head
 from tracetune.base.errors import InputError, Remark, argument
 from tracetune.fitting.adapter_phase import train_adapters
 from tracetune.fitting.candidates import Candidates
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.interpolation import adapter_path
 from tracetune.fitting.learning_rate import at_rate, rates_of
-from tracetune.fitting.names import MODULES, NONE
+from tracetune.fitting.methods.method import AdapterMethod
+from tracetune.fitting.names import MODULES, NONE, ZERO_SHOT
 from tracetune.fitting.shrinkage import BEYOND, shrink, shrink_modules
 from tracetune.fitting.trained import Shrinkage, TrainedAdapters, TriedRate
 from tracetune.tasks.task import TaskModel, TrainingData
@@ -52,11 +54,13 @@ class Tuned:
 
 
 def check_method(layers: Mapping[str, LinearLayer], config: FitConfig, samples: int) -> None:
-    """Refuse options of the method that fit neither the model's ``layers`` nor a training on so many samples.
+    """Refuse a method, or options of it, that fit neither the model's ``layers`` nor a training on so many samples.
 
     Raises:
         InputError: before anything is trained.
     """
+    if config.start != ZERO_SHOT and isinstance(config.method, AdapterMethod):
+        refuse_likeness_to_head(layers)
     steps = config.training.total_steps(samples)
     config.method.check(layers, steps)
     if config.training.learning_rate == AUTO:

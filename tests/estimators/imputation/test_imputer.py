@@ -1,11 +1,13 @@
 """Imputer: frames of every kind come back filled, in their order; constants, gaps of any place, saving, evaluation."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from peft import PeftModel
 
 from tests.estimators.imputation.series import wide
 from tracetune.base.errors import InputError
@@ -51,6 +53,19 @@ def test_a_wide_frame_comes_back_filled_in_its_order_with_marks(fitted: Imputer)
     straight = gappy["a"].interpolate()[100:111]
     wrong = [((fill - frame["a"][100:111]) ** 2).mean() for fill in (inside["a"], straight)]
     assert wrong[0] < 0.5 * wrong[1]  # the other channel tells
+
+
+def test_a_merged_imputer_fills_alike_and_comes_back(imputer: Imputer, tmp_path: Path) -> None:
+    tuned = imputer.fit(wide(600), replace(settings("lora"), guard_margin=0.0, shrink="none"))
+    assert isinstance(tuned.model, PeftModel)
+    gappy = wide(seed=1)
+    gappy.loc[100:110, "a"] = np.nan
+    merged = tuned.merge()
+    assert not isinstance(merged.model, PeftModel)
+    pd.testing.assert_frame_equal(merged.impute(gappy), tuned.impute(gappy), atol=1e-5)
+    merged.save_pretrained(tmp_path / "merged")
+    loaded = Imputer.from_pretrained(tmp_path / "merged", device="cpu")
+    pd.testing.assert_frame_equal(loaded.impute(gappy), merged.impute(gappy))
 
 
 def test_every_series_is_filled_once_for_the_table_and_its_picture(

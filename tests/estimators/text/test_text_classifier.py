@@ -99,6 +99,28 @@ def test_a_model_of_the_first_layers_comes_back_as_it_was(tmp_path: Path, method
         TextClassifier.from_pretrained(tmp_path / "run", layers=1, device="cpu")
 
 
+@pytest.mark.parametrize(("family", "layers"), [("minilm", 2), ("gpt2", None)])
+def test_merged_probabilities_are_equal_and_come_back(tmp_path: Path, family: str, layers: int | None) -> None:
+    texts, labels = reviews(48)
+    folder = save_tiny_text(tmp_path / "base", family)
+    base = TextClassifier.from_pretrained(folder, layers=layers, device="cpu")
+    with pytest.raises(InputError, match="knows no classes"):
+        base.merge()
+    tuned = base.fit(texts, labels, replace(quick("lora"), guard_margin=0.0))
+    expected = tuned.predict(texts)
+    merged = tuned.merge()
+    assert isinstance(tuned.model, PeftModel) and not isinstance(merged.model, PeftModel)
+    np.testing.assert_allclose(merged.predict(texts), expected, atol=1e-5)
+    np.testing.assert_array_equal(tuned.predict(texts), expected)  # which is as it was
+    assert merged.merge() is merged
+    merged.save_pretrained(tmp_path / "merged")
+    loaded = TextClassifier.from_pretrained(tmp_path / "merged", device="cpu")
+    np.testing.assert_array_equal(loaded.predict(texts), merged.predict(texts))
+    assert (
+        loaded.classes == CLASSES and loaded.evaluate(texts, labels).accuracy == tuned.evaluate(texts, labels).accuracy
+    )
+
+
 def test_plain_peft_loads_the_adapter(tuned: TextClassifier, tmp_path: Path) -> None:
     tuned.save_pretrained(tmp_path / "run")
     encoder = load_text_encoder(tuned.base_name)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 import pandas as pd
 import torch
-from peft import PeftModel
 from scipy.special import softmax
 from torch import nn
 from transformers import TrainerCallback
@@ -45,7 +44,6 @@ from tracetune.estimators.labelled import (
     require_share,
 )
 from tracetune.estimators.named_classes import say_never_named, say_never_named_in_fit
-from tracetune.estimators.saved_model import merged_model
 from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.evaluation.class_evaluation import ClassEvaluation
 from tracetune.fitting.config import FitConfig, with_method
@@ -370,15 +368,6 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
             best, shape = int(found[number].argmax()), (series[number][loudest], speaks[loudest])
             drawn.append(ClassPanel.of(title, self.classes[best], found[number][best], *shape))
         return class_figure(drawn, path)
-
-    def merge(self) -> "Classifier":
-        """Return a copy whose adapters are folded into the backbone's weights: same probabilities, no extra work."""
-        if not isinstance(self.model, PeftModel):
-            self._fitted_model()
-            return self
-        model, trace = merged_model(self.model, self._fitted_trace())
-        backbone, device = task_model_of(model, ClassificationModel).backbone, str(self.device)
-        return Classifier(backbone, self.base_name, self.context_length, model=model, trace=trace, device=device)
 
     def scored_modules(
         self, data: Any, labels: Any = None, config: FitConfig | None = None, **reading: Any

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.adapters.linear_layers import LinearLayer
+from tracetune.adapters.options import LoraOptions
 from tracetune.base.errors import unknown_name
 from tracetune.fitting.trained import MethodReport
 from tracetune.tasks.task import TaskModel, TrainingData
@@ -74,6 +75,16 @@ class WeightMethod(Method, Protocol):
     """A method that trains pretrained weights, with the learning rates that ``learning_rate="auto"`` tries."""
 
     auto_rates: ClassVar[tuple[float, ...]]
+
+
+@runtime_checkable
+class AdapterMethod(Method, Protocol):
+    """A method that puts adapters of PEFT on layers."""
+
+    @property
+    def lora(self) -> LoraOptions:
+        """Return which layers, with which rank and scale."""
+        ...
 
 
 @runtime_checkable
