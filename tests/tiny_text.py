@@ -8,16 +8,26 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
+    BartConfig,
+    BartModel,
     BertConfig,
     BertForSequenceClassification,
     BertModel,
+    DebertaConfig,
+    DebertaModel,
     DistilBertConfig,
     DistilBertModel,
+    EsmConfig,
+    EsmModel,
     GPT2Config,
     GPT2ForSequenceClassification,
+    LayoutLMConfig,
+    LayoutLMModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaForSequenceClassification,
+    T5Config,
+    T5Model,
 )
 
 GOOD = ["good", "great", "lovely", "fine"]
@@ -38,7 +48,7 @@ _SIZES: dict[str, Any] = {
 
 
 def save_tiny_text(folder: Path, family: str = "bert") -> str:
-    """Save an encoder of two blocks, width 16, up to 32 tokens: "bert", "minilm", "roberta" "distilbert" or "gpt2"."""
+    """Save an encoder of two blocks, width 16, up to 32 tokens; its family is one of those below."""
     torch.manual_seed(0)
     words = _SPECIAL["roberta" if family == "roberta" else "bert"] + GOOD + BAD + NOUNS + FILLERS
     size = {"vocab_size": len(words)}
@@ -52,6 +62,19 @@ def save_tiny_text(folder: Path, family: str = "bert") -> str:
     elif family == "gpt2":
         size |= {"bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
         model = GPT2ForSequenceClassification(GPT2Config(n_embd=16, n_layer=2, n_head=2, n_positions=32, **size))
+    elif family == "deberta":  # changes outputs of its linear layers in place
+        relative = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False}
+        model = DebertaModel(DebertaConfig(**_SIZES, **size, **relative, type_vocab_size=0))
+    elif family == "esm":  # transformers renames weights of older files
+        model = EsmModel(EsmConfig(**_SIZES, **size, pad_token_id=0, mask_token_id=4))
+    elif family == "layoutlm":  # calls its pooler whatever it is
+        model = LayoutLMModel(LayoutLMConfig(**_SIZES, **size))
+    elif family == "t5":  # has a decoder, and embeddings under two names
+        model = T5Model(T5Config(d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, **size))
+    elif family == "bart":  # has a decoder that reads the same text
+        layers = {f"{part}_{name}": 2 for part in ("encoder", "decoder") for name in ("layers", "attention_heads")}
+        widths = {"d_model": 16, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "max_position_embeddings": 34}
+        model = BartModel(BartConfig(**layers, **widths, **size))
     elif family == "minilm":  # BERT whose folder has a classification head
         model = BertForSequenceClassification(BertConfig(**{**_SIZES, "num_hidden_layers": 3}, **size))
     else:

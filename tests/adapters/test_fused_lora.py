@@ -98,12 +98,28 @@ def test_outputs_and_gradients_are_peft_s(shape: tuple[int, ...], bias: bool, ne
     assert found["output"].shape == (*shape, OUT)
 
 
+def test_outputs_may_be_changed_in_place_as_those_of_peft() -> None:
+    model = adapted_layer()
+    x = torch.randn(3, 5, IN)
+
+    def changed() -> torch.Tensor:  # as in DeBERTa and Longformer
+        output = model(x).permute(1, 0, 2)
+        output += 1
+        output /= 2
+        return output
+
+    expected = gradients(model, changed, x)
+    with fuse_lora(model):
+        assert_same(gradients(model, changed, x), expected)
+
+
 @pytest.mark.parametrize("autocast", [False, True])
 def test_narrow_products_have_the_orientation_that_is_fast(autocast: bool) -> None:
     model = adapted_layer()
     with fuse_lora(model), torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         output = the_layer(model)(torch.randn(5, IN))
-    scaled_b = output.grad_fn.saved_tensors[-1]
+    (fused, _), *_ = output.grad_fn.next_functions  # behind the view of its rows
+    scaled_b = fused.saved_tensors[-1]
     assert scaled_b.shape == (RANK, OUT)
     assert scaled_b.is_contiguous()
 

@@ -16,6 +16,7 @@ from transformers import (
     ConvBertConfig,
     ConvBertModel,
     PreTrainedTokenizerFast,
+    T5Model,
 )
 
 from tests.tiny_text import save_tiny_text
@@ -62,6 +63,18 @@ def test_the_first_layers_are_those_of_the_whole_model(tmp_path: Path, family: s
     for layers in (0, 9):
         with pytest.raises(InputError, match=r"layers between 1 and \d, which .* has, found"):
             load_text_encoder(folder, layers)
+
+
+def test_of_a_model_with_a_decoder_the_encoder_is_taken_where_it_stands_alone(tmp_path: Path) -> None:
+    folder = save_tiny_text(tmp_path / "t5", "t5")
+    tokens = torch.arange(6).view(1, 1, 6)
+    expected = T5Model.from_pretrained(folder).encoder(tokens[0]).last_hidden_state
+    encoder = load_text_encoder(folder)
+    torch.testing.assert_close(encoder.encode(tokens).tokens[0], expected)
+    assert not any("decoder" in name for name, _ in encoder.named_parameters())
+    assert len(load_text_encoder(folder, 1).adapted_layers()) == len(encoder.adapted_layers()) / 2
+    with pytest.raises(InputError, match="has a decoder behind its encoder"):
+        load_text_encoder(save_tiny_text(tmp_path / "bart", "bart"), 1)
 
 
 def test_pairs_and_long_texts(tmp_path: Path) -> None:

@@ -58,7 +58,9 @@ class _FusedForward:
             if parts is not None:
                 dtype = _common_dtype(x, parts[0], *parts[2:4])
                 if dtype is not None:
-                    return _AdaptedLinear.apply(x, *parts, dtype)
+                    rows = x.reshape(-1, x.shape[-1]).to(dtype)
+                    found: Tensor = _AdaptedLinear.apply(rows, *parts, dtype)
+                    return found.view(*x.shape[:-1], found.shape[-1])  # out here: models may change it in place
         return type(layer).forward(layer, x, *args, **kwargs)
 
     def __deepcopy__(self, memo: dict[int, object]) -> MethodType:
@@ -77,7 +79,7 @@ class _AdaptedLinear(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
-        x: Tensor,
+        rows: Tensor,
         weight: Tensor,
         bias: Tensor | None,
         a: Tensor,
@@ -85,33 +87,31 @@ class _AdaptedLinear(torch.autograd.Function):
         scaling: float,
         dtype: torch.dtype,
     ) -> Tensor:
-        """Map x [..., in] with weight [out, in], bias [out], a [r, in], b [out, r] to [..., out], all in ``dtype``."""
-        rows = x.reshape(-1, x.shape[-1]).to(dtype)
+        """Map rows [R, in] with weight [out, in], bias [out], a [r, in], b [out, r] to [R, out], all in ``dtype``."""
         weight, a = weight.to(dtype), a.to(dtype)
         scaled_b = (b.T * scaling).to(dtype).contiguous()  # [r, out]
-        low = functional.linear(rows, a)  # [rows, r]
+        low = functional.linear(rows, a)  # [R, r]
         result = functional.linear(rows, weight, None if bias is None else bias.to(dtype)).addmm_(low, scaled_b)
         ctx.save_for_backward(rows, low, weight, a, scaled_b)
-        ctx.scaling, ctx.shape = scaling, x.shape
-        return result.view(*x.shape[:-1], weight.shape[0])
+        ctx.scaling = scaling
+        return result
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Return gradients of x, a and b from that of the output, [..., out]; autograd casts them."""
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        """Return gradients of rows, a and b from that of the output, [R, out]; autograd casts them."""
         rows, low, weight, a, scaled_b = ctx.saved_tensors
-        of_x = of_a = of_b = None
+        of_rows = of_a = of_b = None
         with torch.autocast(rows.device.type, enabled=False):
-            dy = gradient.reshape(-1, gradient.shape[-1])
             if ctx.needs_input_grad[0] or ctx.needs_input_grad[3]:
-                of_low = functional.linear(dy, scaled_b)  # [rows, r]
+                of_low = functional.linear(dy, scaled_b)  # [R, r]
             if ctx.needs_input_grad[0]:
-                of_x = (dy @ weight).addmm_(of_low, a).view(ctx.shape)
+                of_rows = (dy @ weight).addmm_(of_low, a)
             if ctx.needs_input_grad[3]:
                 of_a = of_low.T @ rows
             if ctx.needs_input_grad[4]:
                 of_b = (low.T @ dy).T * ctx.scaling
-        return of_x, None, None, of_a, of_b, None, None
+        return of_rows, None, None, of_a, of_b, None, None
 
 
 Parts = tuple[Tensor, Tensor | None, Tensor, Tensor, float]

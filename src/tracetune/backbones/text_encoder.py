@@ -13,9 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from transformers import (
+    MODEL_FOR_TEXT_ENCODING_MAPPING,
     AutoConfig,
     AutoModel,
+    AutoModelForTextEncoding,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -64,7 +67,7 @@ class TextEncoder(Backbone):
         super().__init__()
         self.layers = layers
         if hasattr(model, "pooler"):
-            model.pooler = None  # nothing reads it
+            model.pooler = nn.Identity()  # nothing reads it
         self.model = model
         self.tokenizer = tokenizer
         self.width = int(model.config.hidden_size)
@@ -283,10 +286,10 @@ def load_text_encoder(name_or_folder: str | Path, layers: int | None = None) -> 
     except InputError:
         raise
     except Exception as error:
+        decoder = " It has a decoder that asks for texts of its own." if model.config.is_encoder_decoder else ""
         raise InputError(
             f"Expected an encoder of texts in {shown(name, 200)}; {type(model).__name__} failed on one: "
-            f"{type(error).__name__}: {shown(str(error), 300)}. Models with a decoder of their own (T5, BART) cannot "
-            "be used."
+            f"{type(error).__name__}: {shown(str(error), 300)}.{decoder} Give another encoder, such as BERT."
         ) from error
 
 
@@ -299,10 +302,12 @@ def _pretrained(name: str, source: str, layers: int | None) -> tuple[PreTrainedM
     try:
         with _quiet():
             config = AutoConfig.from_pretrained(source)
+            encodes = type(config) in MODEL_FOR_TEXT_ENCODING_MAPPING  # of T5 the encoder alone
             if layers is not None:
-                config.num_hidden_layers = _checked_layers(layers, getattr(config, "num_hidden_layers", 0), name)
+                _refuse_layers(layers, config, name, with_decoder=config.is_encoder_decoder and not encodes)
+                config.num_hidden_layers = layers
             tokenizer = AutoTokenizer.from_pretrained(source)
-            model, found = AutoModel.from_pretrained(
+            model, found = (AutoModelForTextEncoding if encodes else AutoModel).from_pretrained(
                 source, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
             )
     except InputError:
@@ -321,12 +326,17 @@ def _pretrained(name: str, source: str, layers: int | None) -> tuple[PreTrainedM
     return model, tokenizer
 
 
-def _checked_layers(layers: int, there: int, name: str) -> int:
+def _refuse_layers(layers: int, config: PreTrainedConfig, name: str, *, with_decoder: bool) -> None:
+    if with_decoder:
+        raise InputError(
+            f"{shown(name, 200)} has a decoder behind its encoder, whose last layer is read: leave out "
+            f"{argument('layers')}."
+        )
+    there = getattr(config, "num_hidden_layers", 0)
     if not 1 <= layers <= there:
         raise InputError(
             f"Expected {argument('layers')} between 1 and {there}, which {shown(name, 200)} has, found {layers}."
         )
-    return layers
 
 
 def _token_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:

@@ -100,6 +100,7 @@ class TaskModel(nn.Module, ABC):
 
     labels: tuple[str, ...]
     accepts_loss_kwargs: ClassVar[bool] = False  # otherwise the Trainer adds an argument to the batch
+    base_model_prefix: ClassVar[str] = ""  # of names in checkpoints: PEFT asks it of what holds a model of transformers
 
     def __init__(self, backbone: Any, head: nn.Module | None, name_or_path: str = "") -> None:
         super().__init__()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.data_loader import prepare_data_loader
+from peft import PeftModel
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
@@ -115,7 +116,7 @@ def build_trainer(
         torch_compile=config.compile,
         **_ALWAYS,
     )
-    trainer = Trainer(
+    trainer = _TrainerOfAnyModule(
         model=trained.module,
         args=arguments,
         train_dataset=train if micro is None else micro,
@@ -135,6 +136,19 @@ def build_trainer(
         _validate_in_each_process(trainer)
     logging.getLogger("transformers.trainer_utils").addFilter(_is_not_about_file_times)
     return trainer
+
+
+class _TrainerOfAnyModule(Trainer):
+    """The Trainer, for modules in which two names stand for one weight, too: safetensors files hold it twice then."""
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Tensor] | None = None) -> None:
+        if state_dict is None and not isinstance(self.model, PeftModel):
+            state_dict, seen = self.model.state_dict(), set[int]()
+            for name, weight in state_dict.items():
+                storage = weight.untyped_storage().data_ptr()
+                state_dict[name] = weight.clone() if storage in seen else weight
+                seen.add(storage)
+        super()._save(output_dir, state_dict)
 
 
 def _micro_batches(train: BatchSource, config: TrainingConfig, most: int | None, shuffle: bool) -> MicroBatches | None:

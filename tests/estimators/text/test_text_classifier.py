@@ -67,7 +67,19 @@ def test_it_learns_and_measures(tuned: TextClassifier) -> None:
 
 @pytest.mark.parametrize(
     ("family", "method"),
-    [("minilm", "linear_probe"), ("roberta", "adalora"), ("distilbert", TRACE), ("bert", "full"), ("gpt2", TRACE)],
+    [
+        ("minilm", "linear_probe"),
+        ("roberta", "adalora"),
+        ("distilbert", TRACE),
+        ("bert", "full"),
+        ("gpt2", TRACE),
+        ("deberta", "lora"),
+        ("esm", "lora"),
+        ("layoutlm", "linear_probe"),
+        ("t5", "lora"),
+        ("t5", "full"),
+        ("bart", "full"),
+    ],
 )
 def test_saved_and_loaded_probabilities_are_equal(tmp_path: Path, family: str, method: Any) -> None:
     texts, labels = reviews(48)
