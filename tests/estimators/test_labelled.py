@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tracetune.base.errors import InputError
-from tracetune.estimators.labelled import checked_samples, class_numbers, require_folds, require_share
+from tracetune.estimators.labelled import class_numbers, require_folds, require_share, say_lost_digits
 
 
 def test_classes_that_are_one_number_are_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -19,9 +19,9 @@ def test_classes_that_are_one_number_are_said(caplog: pytest.LogCaptureFixture) 
 def test_series_that_hardly_vary_beside_their_level_are_said(caplog: pytest.LogCaptureFixture) -> None:
     wave = np.sin(np.arange(40.0))[None]
     constant = np.full((1, 40), 1e9)
-    checked_samples([wave, wave + 1e5, constant])
+    say_lost_digits([wave, wave + 1e5, constant])
     assert not caplog.text
-    checked_samples([wave, wave + 1e9, constant])
+    say_lost_digits([wave, wave + 1e9, constant])
     assert "1 of 3 series vary by a few ten-millionths of their level at most (the first is series 1)" in caplog.text
 
 

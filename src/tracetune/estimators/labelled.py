@@ -65,20 +65,19 @@ def checked_samples(
         found.append(series)
     if not found:
         raise InputError("Expected at least one series, found none.")
-    if not known:
-        _say_lost_digits(found)
     if not known and not of_table:
         question_order([series.shape for series in found])
     return found
 
 
-def _say_lost_digits(found: Sequence[np.ndarray]) -> None:
-    """Log series that vary by so little beside their level that little is left of them in 32 bits."""
+def say_lost_digits(found: Sequence[np.ndarray]) -> None:
+    """Log series [C, L] that vary by so little beside their level that little is left of them in 32 bits."""
     lost = [number for number, series in enumerate(found) if any(map(_is_lost, series))]
     if lost:
         logger.warning(
             "%s of %s series vary by a few ten-millionths of their level at most (the first is series %s), which "
-            "models, computing with 32 bits, see hardly or not at all. Subtract the level from all series.",
+            "models, computing with 32 bits, see hardly or not at all. Subtract the level from all series, those of "
+            "the fit and later ones.",
             f"{len(lost):,}",
             f"{len(found):,}",
             lost[0],

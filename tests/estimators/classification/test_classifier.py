@@ -85,6 +85,26 @@ def test_it_learns_and_gives_probabilities(tuned: Classifier) -> None:
     assert tuned.base_name in repr(trace["base_model"])
 
 
+def test_series_without_digits_left_are_said_in_fit_and_prediction(
+    base: Classifier, tuned: Classifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    values, labels = series(8, seed=1)
+    raised = [each + 1e9 for each in values]
+    head = FitConfig(method="linear_probe", head=ClassificationHeadConfig(scales=(1.0,), convolutions=0))
+    uses = [
+        lambda given: base.fit(given, labels, head, folds=1),
+        tuned.predict,
+        lambda given: tuned.evaluate(given, labels),
+        tuned.classify,
+    ]
+    for use in uses:
+        caplog.clear()
+        use(values)
+        assert "ten-millionths" not in caplog.text
+        use(raised)
+        assert caplog.text.count("8 of 8 series vary by a few ten-millionths") == 1
+
+
 def test_explanations_lie_on_the_steps_of_the_series(tuned: Classifier) -> None:
     values, _ = series(4, seed=3)
     found = tuned.explain(values)

@@ -190,7 +190,32 @@ def test_rows_of_series_keep_the_names_that_a_column_gives_them(name: str, layou
     again = read_labelled(named.drop(columns="label"), remembered=table.columns, labelled=False)
     np.testing.assert_array_equal(again.series, table.series)
     with pytest.raises(InputError, match=f"Expected column '{name}'"):
-        read_labelled(rows_of_series(), remembered=table.columns)
+        read_labelled(rows_of_series(), options={"id_column": name})
+
+
+def cells_of_series(**names: Any) -> pd.DataFrame:
+    return pd.DataFrame({**names, "values": list(np.arange(60.0).reshape(6, 10)), "label": ["a", "b"] * 3})
+
+
+@pytest.mark.parametrize("series", [rows_of_series, cells_of_series])
+@pytest.mark.parametrize("first", [None, "patient"])
+@pytest.mark.parametrize("later", [None, "code", "item_id"])
+def test_series_in_rows_may_have_other_names_than_in_the_fit(series: Any, first: str | None, later: str | None) -> None:
+    codes = [f"p{row}" for row in range(6)]
+    fitted = read_labelled(series() if first is None else series().assign(**{first: codes}))
+    table = series() if later is None else series().assign(**{later: codes})
+    found = read_labelled(table.drop(columns="label"), remembered=fitted.columns, labelled=False)
+    np.testing.assert_array_equal(found.series, fitted.series)
+    assert found.item_column == (later or "item_id")
+    assert later is None or list(found.items) == codes
+
+
+def test_times_of_series_in_cells_may_be_new() -> None:
+    fitted = read_labelled(cells_of_series())
+    days = [list(pd.date_range("2024-01-01", periods=10))] * 6
+    found = read_labelled(cells_of_series(code=list("uvwxyz"), day=days), remembered=fitted.columns)
+    np.testing.assert_array_equal(found.series, fitted.series)
+    assert list(found.items) == list("uvwxyz")
 
 
 @pytest.mark.parametrize("times", [pd.date_range("2024-01-01", periods=6), [f"2024-01-0{day}" for day in range(1, 7)]])

@@ -42,6 +42,7 @@ from tracetune.estimators.labelled import (
     require_classes,
     require_folds,
     require_share,
+    say_lost_digits,
 )
 from tracetune.estimators.named_classes import say_never_named, say_never_named_in_fit
 from tracetune.estimators.scored_modules import ScoredModules
@@ -212,6 +213,7 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
         config = with_method(config or classifier_config(), method)
         values, given, read = labelled_samples(train, labels, label_column, columns)
         series = checked_samples(values, of_table=is_table(train))
+        say_lost_digits(series)
         numbers, classes = class_numbers(given, len(series), None)
         require_classes(classes, "series")
         parts, device = (self.backbone, self.base_name, self.context_length), str(self.device)
@@ -236,6 +238,7 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
                 that are too large to compute with.
         """
         series = checked_samples(values, self._fitted_record().channels)
+        say_lost_digits(series)
         parts = [self._inputs(series[start : start + batch_size]) for start in range(0, len(series), batch_size)]
         logits = [class_logits(self._fitted_model(), part, device=str(self.device)) for part in parts]
         found: np.ndarray = softmax(np.concatenate(logits) / self._fitted_record().temperature, axis=1)

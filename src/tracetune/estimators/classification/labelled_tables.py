@@ -120,8 +120,9 @@ def read_labelled(
     known: JsonObject = dict(remembered or {})
     remembered_label, remembered_steps = known.pop("label_column", LABEL), known.pop(_STEP_COLUMNS, [])
     label = label_column or remembered_label
-    pinned = keyword_options(options or {}).over(ReadingOptions.from_json(known))
-    raw = _with_a_row_a_step(source, pinned, label)
+    given, kept = keyword_options(options or {}), ReadingOptions.from_json(known)
+    raw = _with_a_row_a_step(source, given.over(kept), label)
+    pinned = given.over(kept.fitting(raw.frame.columns))
     labels = _labels(raw, label) if labelled else None
     cells = replace(raw, frame=raw.frame.drop(columns=label, errors="ignore"))
     pinned = _with_names_of_rows(cells, pinned)
