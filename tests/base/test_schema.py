@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracetune.base.errors import InputError
-from tracetune.base.schema import from_json
+from tracetune.base.schema import absent, from_json
 
 
 @dataclass(frozen=True)
 class Inner:
     name: str
     share: float = 0.5
+    kernels: int = field(default=84, metadata=absent(0))
 
     def __post_init__(self) -> None:
         if self.share > 1:
@@ -36,7 +37,7 @@ GOOD = {"kind": "a", "count": 3, "inner": {"name": "x", "share": 1}, "rows": [[1
 
 
 def test_what_fits_comes_back_typed() -> None:
-    assert from_json(Record, {**GOOD, "unknown": 5}, "f") == Record("a", 3, Inner("x", 1.0), [[1.0, 2.5]], {"k": 1})
+    assert from_json(Record, {**GOOD, "unknown": 5}, "f") == Record("a", 3, Inner("x", 1.0, 0), [[1.0, 2.5]], {"k": 1})
     assert from_json(Record, {**GOOD, "inner": None}, "f").inner is None
 
 

@@ -105,11 +105,7 @@ def test_a_saved_imputer_wants_its_channels(tmp_path: Path) -> None:
         module_importance(tuned, two_channels().rename(columns={"a": "c", "b": "d"}))
 
 
-def test_fields_of_the_scoring_are_taken_as_keywords_with_a_warning(tmp_path: Path) -> None:
-    base = AnomalyDetector.from_pretrained(save_tiny(tmp_path / "base"), device="cpu")
-    with pytest.warns(FutureWarning, match=r"scoring=Scoring\(scores=\('magnitude',\), samples=6\)"):
-        (found,) = module_importance(base, two_channels(), config=LORA, scores=("magnitude",), samples=6)
-    assert found.method == "magnitude"
+def test_unknown_scores_are_refused() -> None:
     with pytest.raises(InputError, match="Unknown score 'dsic'"):
         Scoring(("dsic",))
 

@@ -22,6 +22,7 @@ IMPUTER = {
     "changes": [0.5, 0],
     "rule": "linear",
     "scales": {"x": {"mean": [0, 1], "scale": [1, 2]}},
+    "reading": {},
 }
 CLASSIFIER = {
     "classes": ["up", "down"],
@@ -30,6 +31,7 @@ CLASSIFIER = {
     "head": {},
     "temperature": 0.7,
     "class_weights": [1, 1],
+    "columns": {},
 }
 TEXTS = {
     "class_weights": [1, 1],
@@ -40,6 +42,7 @@ TEXTS = {
     "text_columns": ["text"],
     "label_column": "label",
     "head": {},
+    "layers": None,
 }
 DETECTOR = {
     "items": [{"item_id": "0", "key": []}],
@@ -55,6 +58,9 @@ DETECTOR = {
     "remarks": [],
     "context_length": 64,
     "head": None,
+    "calibration": {"value": 1.5, "rows": 900, "events": 7, "share": 0.02},
+    "label_column": "label",
+    "labelled": False,
 }
 RECORDS: list[tuple[Any, dict[str, Any]]] = [
     (ImputerRecord, IMPUTER),

@@ -12,6 +12,7 @@ T = TypeVar("T")
 TypeHint: TypeAlias = Any
 """The annotation of a field, as `get_type_hints` gives it: a class, a union, a generic alias."""
 
+_ABSENT = "absent"
 _WORDS = {str: "text", int: "a whole number", float: "a finite number", bool: "true or false", NoneType: "null"}
 
 
@@ -22,7 +23,8 @@ def from_json(record_class: type[T], content: object, where: str) -> T:
     other dataclasses, unions of these, and ``Any``.
 
     Args:
-        record_class: its fields are the keys; those with a default may be absent.
+        record_class: its fields are the keys; those with a default may be absent, and mean it then, or what `absent`
+            says.
         content: from ``json.load``.
         where: the file, as it stands in messages.
 
@@ -31,6 +33,11 @@ def from_json(record_class: type[T], content: object, where: str) -> T:
     """
     built: T = _built(record_class, content, "", where)
     return built
+
+
+def absent(value: object) -> dict[str, object]:
+    """Return metadata of a field: what a file means that lacks its key, where that is not the field's default."""
+    return {_ABSENT: value}
 
 
 def require_counts(record: object, *names: str) -> None:
@@ -64,6 +71,8 @@ def _built(record_class: TypeHint, content: object, key: str, where: str) -> Any
         name = f"{key}.{field.name}" if key else field.name
         if field.name in content:
             values[field.name] = _value(hints[field.name], content[field.name], name, where)
+        elif _ABSENT in field.metadata:
+            values[field.name] = field.metadata[_ABSENT]
         elif field.default is MISSING and field.default_factory is MISSING:
             raise InputError(f"{where} has no {name}. Restore it from its source.")
     try:

@@ -1,8 +1,7 @@
 """Importance of the LoRA modules of an estimator, whatever its task: several scores side by side."""
 
-import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,18 +83,17 @@ def module_importance(
     Args:
         estimator: a forecaster, classifier, text classifier, imputer or anomaly detector, fitted or not.
         data: as its ``fit`` takes them; scores are measured on the part that its fit would validate on, those of a
-            fitted classifier on all of them.
+            fitted classifier of series on all of them.
         labels: of series or texts that are no table.
         config: how LoRA is trained on a foundation model, and how the validation part is cut.
         scoring: which scores, and how they are measured; without it gated_dsic on 256 samples.
         callbacks: Trainer callbacks, where LoRA is trained.
-        reading: how a table is read, as for ``fit``. Fields of ``scoring`` are taken here too, with a warning, as they
-            were given before there was a record of them.
+        reading: how a table is read, as for ``fit``.
 
     Raises:
         InputError: unusable data, an unknown score, or a model without LoRA modules.
     """
-    scoring = _with_keywords(scoring or Scoring(), reading)
+    scoring = scoring or Scoring()
     if not hasattr(estimator, "scored_modules"):
         raise InputError(f"Expected an estimator of tracetune, found {type(estimator).__name__}.")
     if labels is not None and not hasattr(type(estimator), "classes"):
@@ -104,15 +102,6 @@ def module_importance(
     model = trained_model(scored, callbacks)
     require_modules(model, scored, scoring.shapley_pairs > 0)
     return side_by_side(model, scored.data.validation, scoring)
-
-
-def _with_keywords(scoring: Scoring, reading: dict[str, Any]) -> Scoring:
-    """Take the fields of a scoring out of the keywords of reading, where they were given before."""
-    given = {field.name: reading.pop(field.name) for field in fields(Scoring) if field.name in reading}
-    if given:
-        words = ", ".join(f"{name}={value!r}" for name, value in given.items())
-        warnings.warn(f"module_importance(..., {words}) becomes scoring=Scoring({words}).", FutureWarning, stacklevel=3)
-    return replace(scoring, **given)
 
 
 def trained_model(scored: ScoredModules, callbacks: Sequence[TrainerCallback] = ()) -> nn.Module:

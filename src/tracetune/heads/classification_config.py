@@ -1,9 +1,10 @@
 """Configuration of classification heads; importable without PyTorch."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.schema import absent
 
 RIDGE, SVM = "ridge", "svm"
 SOLVERS = (RIDGE, SVM)
@@ -30,7 +31,7 @@ class ClassificationHeadConfig:
     dropout: float = 0.1
     scales: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
     solver: str = RIDGE
-    convolutions: int = CONVOLUTIONS
+    convolutions: int = field(default=CONVOLUTIONS, metadata=absent(0))  # saved heads once had none
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:

@@ -17,7 +17,7 @@ from tracetune.fitting.learning_rate import with_rate
 from tracetune.fitting.methods.lora import Lora
 from tracetune.recipes.importance_report import agreement_rows, report_scores, write_scores
 from tracetune.recipes.settings.adaptation import LoraChoice
-from tracetune.recipes.settings.scoring import LoraTraining, ScoringChoice
+from tracetune.recipes.settings.scoring import ScoringChoice, SeriesLoraTraining
 from tracetune.report.importance_plots import HISTORY_FILE, draw_history
 from tracetune.selection.importance import Importance
 from tracetune.training.config import TrainingConfig
@@ -46,7 +46,7 @@ def score_and_report(config: Any, scoring: ScoringChoice, load: Callable[[], Sco
     return found
 
 
-def lora_fit(lora: LoraChoice, training: LoraTraining, scoring: ScoringChoice) -> FitConfig:
+def lora_fit(lora: LoraChoice, training: SeriesLoraTraining, scoring: ScoringChoice) -> FitConfig:
     """Return the configuration that trains LoRA on a foundation model of series."""
     both: dict[str, Any] = {"batch_size": scoring.batch_size, "seed": scoring.seed}
     return FitConfig(

@@ -139,13 +139,13 @@ def test_the_record_says_what_the_threshold_rests_on(base: AnomalyDetector, tmp_
     assert "Learn at least 1,000 normal rows" in remark
     few.save_pretrained(tmp_path / "few")
     loaded = AnomalyDetector.from_pretrained(tmp_path / "few", device="cpu")
-    assert few.learned is not None and loaded.learned is not None and few.learned.calibration is not None
+    assert few.learned is not None and loaded.learned is not None
     assert loaded.learned.calibration == few.learned.calibration
     assert few.learned.calibration.rows == 900
     assert few.learned.calibration.events >= 5
     assert base.fit(season(900), scorer=Windows(widths=(20,)), false_alarm_rate=0.01).remarks == ()
     guessed = base.fit(season(500), scorer=Windows(widths=(100,)), false_alarm_rate=0.01)
-    assert guessed.learned is not None and guessed.learned.calibration is not None
+    assert guessed.learned is not None
     assert 1 <= guessed.learned.calibration.events < 5
     (remark,) = guessed.remarks
     assert "false_alarm_rate=0.01 is a guess: 500 normal rows with" in remark and "may miss anomalies" in remark
@@ -156,7 +156,7 @@ def test_what_trained_the_model_does_not_set_the_threshold(base: AnomalyDetector
     assert trained == 600
     panel = panel_of(season(800))
     learned = learn(panel, base.anomaly_model, NormalScoring.of("windows", 0.0, 0.01), [trained])
-    assert learned.calibration is not None and learned.calibration.rows == 200
+    assert learned.calibration.rows == 200
 
 
 def test_arrays_lengths_and_channels(base: AnomalyDetector) -> None:

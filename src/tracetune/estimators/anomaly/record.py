@@ -42,7 +42,7 @@ class Learned:
         freq: of the panel; None for steps that are counted.
         reading: how its table was read.
         remarks: what is doubtful about it.
-        calibration: what the threshold rests on; None where that was not saved.
+        calibration: what the threshold rests on.
         label_column: a column of tables that is no channel.
         labelled: whether there were labels, in that column or as arrays.
     """
@@ -57,7 +57,7 @@ class Learned:
     freq: str | None
     reading: ReadingOptions
     remarks: tuple[Remark, ...]
-    calibration: AlarmThreshold | None = None
+    calibration: AlarmThreshold
     label_column: str = LABEL_COLUMN
     labelled: bool = False
 
@@ -71,7 +71,7 @@ class Learned:
             "false_alarm_rate": self.false_alarm_rate,
             "threshold": self.threshold,
             "table_threshold": self.table_threshold,
-            "calibration": None if self.calibration is None else asdict(self.calibration),
+            "calibration": asdict(self.calibration),
             "freq": self.freq,
             "dated": all(each.learned.timestamps.dtype.kind == "M" for each in self.items.values()),
             "reading": self.reading.to_json(),
@@ -150,9 +150,9 @@ class SavedDetector:
     remarks: list[str]
     context_length: int
     head: JsonObject | None
-    calibration: AlarmThreshold | None = None
-    label_column: str = LABEL_COLUMN
-    labelled: bool = False
+    calibration: AlarmThreshold
+    label_column: str
+    labelled: bool
 
     def __post_init__(self) -> None:
         require_counts(self, "context_length")

@@ -3,9 +3,7 @@
 Shapes: C channels, T context.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass
 
 from tracetune.base.errors import InputError
 from tracetune.base.json_types import JsonObject
@@ -36,7 +34,7 @@ class ClassifierRecord(FittedRecord):
     head: ClassificationHeadConfig
     temperature: float
     class_weights: list[float]
-    columns: JsonObject = field(default_factory=dict)
+    columns: JsonObject
 
     def __post_init__(self) -> None:
         require_names(self, "classes", 2)
@@ -44,14 +42,6 @@ class ClassifierRecord(FittedRecord):
         if self.temperature <= 0:
             raise InputError(f"Expected a temperature above 0, found {self.temperature}.")
         require_weights(self.class_weights, self.classes)
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, object], where: str) -> Self:
-        """Check what was read, see `FittedRecord`; heads that were saved before there were convolutions have none."""
-        head = record.get("head")
-        if isinstance(head, dict):
-            record = {**record, "head": {"convolutions": 0, **head}}
-        return super().from_json(record, where)
 
     def task(self, name: str) -> Classification:
         """Return the task that it was fitted for."""

@@ -98,7 +98,7 @@ def forecaster_card(trace: JsonObject) -> str:
 
 def _resolution(trace: JsonObject) -> str:
     """Return the arguments of ``from_pretrained`` for what is not read as it is."""
-    finer, adjustment = list(trace.get("resolutions", [1])), _adjustment(trace)
+    finer, adjustment = list(trace["resolutions"]), _adjustment(trace)
     return ("" if finer == [1] else f", resolution={finer}") + (
         "" if adjustment is None else f", adjustment={adjustment}"
     )
@@ -106,7 +106,7 @@ def _resolution(trace: JsonObject) -> str:
 
 def _adjustment(trace: JsonObject) -> Adjustment | None:
     """Return what is taken out of series before; None for nothing."""
-    adjustment = Adjustment(trace.get("trend", 0.0), trace.get("season", 1))
+    adjustment = Adjustment(trace["trend"], trace["season"])
     return adjustment if adjustment.changes else None
 
 

@@ -65,9 +65,9 @@ class ForecastRecord:
     selection: JsonObject | None
     seed: int
     versions: dict[str, str]
-    resolutions: tuple[int, ...] = (1,)
-    season: int = 1
-    trend: float = 0.0
+    resolutions: tuple[int, ...]
+    season: int
+    trend: float
 
     def __post_init__(self) -> None:
         require_counts(self, "prediction_length", "context_length")

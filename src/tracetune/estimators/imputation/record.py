@@ -1,6 +1,6 @@
 """The keys of trace.json that an imputer needs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -56,10 +56,10 @@ class ImputerRecord(FittedRecord):
     related: list[list[int]]
     head: ImputationHeadConfig | None
     intervals: JsonObject
-    changes: list[float] = field(default_factory=list)
-    rule: str = BACKBONE
-    scales: dict[str, Scale] = field(default_factory=dict)
-    reading: JsonObject = field(default_factory=dict)
+    changes: list[float]
+    rule: str
+    scales: dict[str, Scale]
+    reading: JsonObject
 
     def __post_init__(self) -> None:
         require_counts(self, "context_length", "season")
@@ -71,15 +71,9 @@ class ImputerRecord(FittedRecord):
         if self.related and (len(self.related) != channels or len(widths) > 1 or not places <= set(range(channels))):
             raise InputError(f"Expected as many related ones of {channels} channels for each, found {self.related}.")
         if len(self.changes) != channels or not all(0 <= each < np.inf for each in self.changes):
-            raise InputError(
-                f"Expected changes of at least 0 for each of {channels} channels, found {self.changes}, as earlier "
-                "releases saved them. Fit the imputer again."
-            )
+            raise InputError(f"Expected changes of at least 0 for each of {channels} channels, found {self.changes}.")
         if (lengths := len(self.quantiles().values)) != LENGTH_CLASSES:
-            raise InputError(
-                f"Expected intervals for {LENGTH_CLASSES} classes of gap lengths, found {lengths}, as earlier releases "
-                "saved them. Fit the imputer again."
-            )
+            raise InputError(f"Expected intervals for {LENGTH_CLASSES} classes of gap lengths, found {lengths}.")
 
     def task(self, name: str) -> Imputation:
         """Return the task that it was fitted for."""

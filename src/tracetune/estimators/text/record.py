@@ -37,7 +37,7 @@ class TextClassifierRecord(FittedRecord):
     label_column: str | None
     head: PooledHeadConfig
     class_weights: list[float]
-    layers: int | None = None
+    layers: int | None
 
     def __post_init__(self) -> None:
         require_names(self, "classes", 2)

@@ -29,9 +29,7 @@ def alarm_line(known: Learned, reference: str = "normal") -> str:
     return f"Alarms are raised above a score of {known.threshold:.4g}{_evidence(known.calibration)}."
 
 
-def _evidence(threshold: AlarmThreshold | None) -> str:
-    if threshold is None:
-        return ""
+def _evidence(threshold: AlarmThreshold) -> str:
     rows = f"{threshold.rows:,} normal rows"
     if not threshold.fitted:
         return f", the highest of {rows}"

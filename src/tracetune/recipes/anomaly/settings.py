@@ -10,7 +10,7 @@ from tracetune.base.errors import InputError
 from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
 from tracetune.recipes.settings.demo import DemoChoice
-from tracetune.recipes.settings.scoring import LoraTraining, ScoredModel, ScoringChoice
+from tracetune.recipes.settings.scoring import ScoredModel, ScoringChoice, SeriesLoraTraining
 
 UNTUNED = "none"
 
@@ -193,7 +193,7 @@ class ImportanceConfig:
     loss: str | None = None
     scoring: ScoringChoice
     lora: LoraChoice = field(default_factory=LoraChoice)
-    training: LoraTraining = field(default_factory=LoraTraining)
+    training: SeriesLoraTraining = field(default_factory=SeriesLoraTraining)
 
 
 @dataclass(frozen=True)

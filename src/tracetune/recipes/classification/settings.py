@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tracetune.backbones.known_models import EMBEDDED_MODEL
-from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
 from tracetune.heads.classification_config import CONVOLUTIONS
@@ -12,7 +11,7 @@ from tracetune.recipes.data_source import TableSource
 from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
 from tracetune.recipes.settings.classifiers import ClassifierChoice, ClassifyRun, MeasureRun
 from tracetune.recipes.settings.demo import DemoChoice
-from tracetune.recipes.settings.scoring import ScoredModel, ScoringChoice
+from tracetune.recipes.settings.scoring import LoraTraining, ScoredModel, ScoringChoice
 
 
 @dataclass(frozen=True)
@@ -147,24 +146,16 @@ class ScoredClassifier(ScoredModel):
 
 
 @dataclass(frozen=True)
-class ImportanceTraining:
+class ClassifierLoraTraining(LoraTraining):
     """Training of LoRA on a foundation model.
 
     Attributes:
+        learning_rate: peak learning rate of the adapters; without it 1e-3.
         validation_share: share of each class that scores are measured on, and LoRA is not trained on; a fine-tuned
             model is scored on all series.
-        max_steps: optimizer steps that train LoRA on a foundation model.
-        learning_rate: peak learning rate of the adapters; without it 1e-3.
-        head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
     """
 
     validation_share: float = 0.25
-    max_steps: int = 100
-    learning_rate: float | None = None
-    head_learning_rate: float | None = None
-
-    def __post_init__(self) -> None:
-        require_at_least(self, 1, "max_steps")
 
 
 @dataclass(frozen=True)
@@ -182,7 +173,7 @@ class ImportanceConfig:
     scored: ScoredClassifier = field(default_factory=ScoredClassifier)
     scoring: ImportanceScoring
     lora: LoraChoice = field(default_factory=LoraChoice)
-    training: ImportanceTraining = field(default_factory=ImportanceTraining)
+    training: ClassifierLoraTraining = field(default_factory=ClassifierLoraTraining)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tracetune.recipes.settings.adaptation import (
 )
 from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.quantiles import level_numbers
-from tracetune.recipes.settings.scoring import LoraTraining, ScoredModel, ScoringChoice
+from tracetune.recipes.settings.scoring import ScoredModel, ScoringChoice, SeriesLoraTraining
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ class ImportanceConfig:
     scoring: ScoringChoice
     head: HeadChoice = field(default_factory=HeadChoice)
     lora: LoraChoice = field(default_factory=LoraChoice)
-    training: LoraTraining = field(default_factory=LoraTraining)
+    training: SeriesLoraTraining = field(default_factory=SeriesLoraTraining)
 
 
 @dataclass(frozen=True)

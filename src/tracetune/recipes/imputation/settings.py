@@ -9,7 +9,7 @@ from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
 from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.quantiles import level_numbers
-from tracetune.recipes.settings.scoring import LoraTraining, ScoredModel, ScoringChoice
+from tracetune.recipes.settings.scoring import ScoredModel, ScoringChoice, SeriesLoraTraining
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class ImportanceConfig:
     gaps: RelatedChoice = field(default_factory=RelatedChoice)
     scoring: ScoringChoice
     lora: LoraChoice = field(default_factory=LoraChoice)
-    training: LoraTraining = field(default_factory=LoraTraining)
+    training: SeriesLoraTraining = field(default_factory=SeriesLoraTraining)
 
 
 @dataclass(frozen=True)

@@ -69,18 +69,27 @@ class LoraTraining:
     """Training of LoRA on a foundation model.
 
     Attributes:
-        start: the model that LoRA starts from: head, zero-shot (no new head), or best of the two.
-        head_epochs: passes over frozen features that train the head first.
         max_steps: optimizer steps that train LoRA on a foundation model.
         learning_rate: peak learning rate of the adapters; without it 5e-4.
         head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
     """
 
-    start: str = FitConfig.start
-    head_epochs: float = HEAD_EPOCHS
     max_steps: int = 100
     learning_rate: float | None = None
     head_learning_rate: float | None = TrainingConfig.head_learning_rate
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "max_steps")
+
+
+@dataclass(frozen=True)
+class SeriesLoraTraining(LoraTraining):
+    """Training of LoRA on a foundation model of series, which may start without a head.
+
+    Attributes:
+        start: the model that LoRA starts from: head, zero-shot (no new head), or best of the two.
+        head_epochs: passes over frozen features that train the head first.
+    """
+
+    start: str = FitConfig.start
+    head_epochs: float = HEAD_EPOCHS

@@ -186,7 +186,7 @@ class ScoredEncoder:
 
 
 @dataclass(frozen=True)
-class ImportanceTraining:
+class TextLoraTraining:
     """Training of LoRA on an encoder.
 
     Attributes:
@@ -210,7 +210,7 @@ class ImportanceConfig:
     scored: ScoredEncoder
     scoring: ScoringChoice
     lora: LoraChoice = field(default_factory=LoraChoice)
-    training: ImportanceTraining = field(default_factory=ImportanceTraining)
+    training: TextLoraTraining = field(default_factory=TextLoraTraining)
 
 
 @dataclass(frozen=True)
