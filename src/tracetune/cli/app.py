@@ -117,7 +117,7 @@ def build_command(name: str, task: str) -> Any:
         _say_what_begins(variant, chosen)
         _imported(f"tracetune.recipes.{variant.recipe}")(chosen)
 
-    run.__signature__ = signature(config_class, command.tasks, task)  # type: ignore[attr-defined]
+    run.__signature__ = signature(config_class, command.tasks)  # type: ignore[attr-defined]
     run.__doc__ = command.summary + (f" These are the flags for {task}." if len(command.tasks) > 1 else "")
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     single.command(name, cls=_Command, short_help=command.summary)(run)

@@ -29,13 +29,12 @@ _GROUPS = {
 _METAVARS: dict[object, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 
 
-def signature(config_class: type, tasks: Sequence[str], task: str) -> inspect.Signature:
+def signature(config_class: type, tasks: Sequence[str]) -> inspect.Signature:
     """Return the parameters of a command: one a setting that a flag can give, ``config``, and ``task``.
 
     Args:
         config_class: its configuration.
         tasks: which it serves; with fewer than two there is no choice to explain.
-        task: the one whose flags these are.
     """
     text = "YAML file with the same names; flags win over it."
     option = typer.Option("--config", help=text, metavar="FILE", show_default=False)

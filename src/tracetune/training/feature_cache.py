@@ -67,16 +67,25 @@ def cache_batches(
         inputs = dataset.__getitems__(rows)
         with torch.inference_mode():
             outputs = compute({name: tensor.to(device) for name, tensor in inputs.items()})
+        tensors = tensors or _room(outputs, size, storage)
+        if not tensors:
+            return None
         for name, tensor in outputs.items():
-            if name not in tensors:
-                room = storage.empty(size, *tensor.shape[1:], dtype=tensor.dtype)
-                if room is None:
-                    logger.warning(
-                        "Features of %d windows are not cached: %.2f GB are allowed. Every epoch computes them again.",
-                        size,
-                        storage.limit / 1e9,
-                    )
-                    return None
-                tensors[name] = room
             tensors[name][start : start + len(rows)] = tensor.cpu()
     return CachedBatches(tensors, lengths_of(dataset))
+
+
+def _room(outputs: Batch, size: int, storage: Storage) -> dict[str, Tensor]:
+    """Return tensors for ``size`` rows such as those of ``outputs``; none, with a log line, where one does not fit."""
+    rooms = {}
+    for name, tensor in outputs.items():
+        room = storage.empty(size, *tensor.shape[1:], dtype=tensor.dtype)
+        if room is None:
+            logger.warning(
+                "Features of %d windows are not cached: %.2f GB are allowed. Every epoch computes them again.",
+                size,
+                storage.limit / 1e9,
+            )
+            return {}
+        rooms[name] = room
+    return rooms

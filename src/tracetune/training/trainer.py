@@ -100,7 +100,6 @@ def build_trainer(
         InputError: no parameter is trainable, or not one sample fits into ``config.max_tokens``.
     """
     steps = config.total_steps(len(train))
-    optimizers = _optimizer_and_schedule(parameter_groups(trained.module, trained.head, config), config, steps)
     most = config.most_windows(trained.tokens_per_sample)
     micro = _micro_batches(train, config, most, shuffle)
     arguments = TrainingArguments(
@@ -123,13 +122,8 @@ def build_trainer(
         eval_dataset=validation,
         data_collator=identity_collate if micro is None else counted,
         compute_loss_func=None if micro is None else partial(share_of_step, devices=max(1, arguments.n_gpu)),
-        optimizers=optimizers,
-        callbacks=[
-            EarlyStoppingCallback(config.early_stopping_patience),
-            _LastStepCompetes(),
-            *([] if micro is None else [TaskLabels()]),
-            *run.callbacks,
-        ],
+        optimizers=_optimizer_and_schedule(parameter_groups(trained.module, trained.head, config), config, steps),
+        callbacks=_callbacks(config, run, micro),
     )
     trainer.remove_callback(PrinterCallback)
     if process_count() > 1:
@@ -149,6 +143,12 @@ class _TrainerOfAnyModule(Trainer):
                 state_dict[name] = weight.clone() if storage in seen else weight
                 seen.add(storage)
         super()._save(output_dir, state_dict)
+
+
+def _callbacks(config: TrainingConfig, run: "Run", micro: MicroBatches | None) -> list[TrainerCallback]:
+    """Return the callbacks of every training, and those of the run behind them."""
+    labels = [] if micro is None else [TaskLabels()]
+    return [EarlyStoppingCallback(config.early_stopping_patience), _LastStepCompetes(), *labels, *run.callbacks]
 
 
 def _micro_batches(train: BatchSource, config: TrainingConfig, most: int | None, shuffle: bool) -> MicroBatches | None:

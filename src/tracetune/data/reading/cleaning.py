@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError
-from tracetune.data.reading.numbers import as_numbers, is_textual, looks_like_number
+from tracetune.data.reading.missing import is_textual
+from tracetune.data.reading.numbers import as_numbers, looks_like_number
 from tracetune.data.reading.raw import RawTable, shown
 
 _TOTAL = re.compile(

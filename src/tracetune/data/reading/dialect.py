@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tracetune.base.errors import InputError, argument
-from tracetune.data.reading.numbers import MISSING_MARKS, looks_like_number, plain_sign
+from tracetune.data.reading.missing import MISSING_MARKS
+from tracetune.data.reading.numbers import looks_like_number, plain_sign
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, shown
 

@@ -196,22 +196,30 @@ def text_frames(source: Path, dialect: Dialect, rows: int | None = None) -> Iter
         "skipinitialspace": True, "skip_blank_lines": True, "on_bad_lines": "error",
         "comment": None, "engine": "c",
     }  # fmt: skip
-    with open_bytes(source) as file, io.TextIOWrapper(file, dialect.encoding, newline="") as text:
+    with (
+        open_bytes(source) as file,
+        io.TextIOWrapper(file, dialect.encoding, newline="") as text,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("error", pd.errors.ParserWarning)
         for _ in range(dialect.skipped + dialect.has_header):
             text.readline()
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            try:
-                if rows is None:
-                    yield _tidy(pd.read_csv(text, **arguments), dialect)
-                    return
-                with pd.read_csv(text, chunksize=rows, **arguments) as blocks:
-                    for block in blocks:
-                        yield _tidy(block, dialect)
-            except pd.errors.EmptyDataError:
-                yield pd.DataFrame(columns=list(_unique_names(dialect)), dtype=object)
-            except (pd.errors.ParserWarning, pd.errors.ParserError) as error:
-                raise _ragged(source, dialect, error) from error
+        try:
+            for frame in _frames(text, rows, arguments):
+                yield _tidy(frame, dialect)
+        except pd.errors.EmptyDataError:
+            yield pd.DataFrame(columns=list(_unique_names(dialect)), dtype=object)
+        except (pd.errors.ParserWarning, pd.errors.ParserError) as error:
+            raise _ragged(source, dialect, error) from error
+
+
+def _frames(text: io.TextIOBase, rows: int | None, arguments: dict[str, Any]) -> Iterator[pd.DataFrame]:
+    """Yield what pandas reads of a text, ``rows`` rows at a time, or in one piece."""
+    if rows is None:
+        yield pd.read_csv(text, **arguments)
+        return
+    with pd.read_csv(text, chunksize=rows, **arguments) as blocks:
+        yield from blocks
 
 
 def _read_text(source: Path, options: ReadingOptions) -> RawTable:
@@ -283,17 +291,20 @@ def _ragged(source: Path, dialect: Dialect, error: Exception) -> InputError:
     width = len(dialect.names)
     with open_bytes(source) as file, io.TextIOWrapper(file, dialect.encoding, newline="") as text:
         reader = csv.reader(text, delimiter=dialect.separator, skipinitialspace=True)
+        lines = ((reader.line_num, row) for row in reader)
         try:
-            for row in reader:
-                if reader.line_num > dialect.skipped + 1 and len(row) > width:
-                    return InputError(
-                        f"{shown_path(source)}: expected {width} cells in each line as in the header, found {len(row)} "
-                        f"in line {reader.line_num:,} ({shown(dialect.separator.join(row))}). Correct the line, or put "
-                        f"quotes around cells that hold {dialect.separator!r}."
-                    )
+            longer = next((line for line in lines if line[0] > dialect.skipped + 1 and len(line[1]) > width), None)
         except csv.Error:
-            pass
-    return InputError(f"{shown_path(source)} cannot be cut into cells: {str(error)[:200]}. Correct it, or restore it.")
+            longer = None
+    if longer is None:
+        cut = f"{shown_path(source)} cannot be cut into cells: {str(error)[:200]}"
+        return InputError(f"{cut}. Correct it, or restore it.")
+    number, cells = longer
+    return InputError(
+        f"{shown_path(source)}: expected {width} cells in each line as in the header, found {len(cells)} in line "
+        f"{number:,} ({shown(dialect.separator.join(cells))}). Correct the line, or put quotes around cells that hold "
+        f"{dialect.separator!r}."
+    )
 
 
 def _member(source: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
-from tracetune.data.reading.numbers import as_numbers, is_missing
+from tracetune.data.reading.missing import is_missing
+from tracetune.data.reading.numbers import as_numbers
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, shown, such_cells
 

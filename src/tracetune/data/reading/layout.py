@@ -10,7 +10,8 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.columns import DateReading
-from tracetune.data.reading.numbers import as_numbers, counts_steps, is_missing, is_textual, required_numbers
+from tracetune.data.reading.missing import is_missing, is_textual
+from tracetune.data.reading.numbers import as_numbers, counts_steps, required_numbers
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 from tracetune.data.reading.times.dates import looks_like_dates, readings

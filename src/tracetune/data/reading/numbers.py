@@ -1,4 +1,4 @@
-"""Cells as numbers: marks of missing values, decimal and thousands marks, units."""
+"""Cells as numbers: decimal and thousands marks, signs and units, numbers that stand for missing."""
 
 import re
 import sys
@@ -10,13 +10,9 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, argument
 from tracetune.base.plain_numbers import plain_number
+from tracetune.data.reading.missing import is_missing, is_textual
 from tracetune.data.reading.raw import RawTable, shown, such_cells
 
-MISSING_MARKS = frozenset(
-    ("", "?", "-", "--", ".", "..", ":", "…", "NA", "n.a.", "N/A", "n/a", "na", "#N/A", "NaN", "nan", "NAN",
-     "null", "NULL", "Null", "None", "none",
-     "NaT", "<NA>", "missing", "#NV", "#DIV/0!", "#VALUE!")
-)  # fmt: skip
 _NUMBER = re.compile(r"[-+]?(\d[\d '’]*([.,]\d+)*|[.,]\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 _UNITS = re.compile(r"(?<![^-+(\s])[$€£¥]\s*(?=[\d.,(-])|(?<=[\d.)])\s*[%$€£¥](?=[)-]?$)")
 _NEGATIVE = re.compile(r"\((?P<inner>[\d.,'’ \u00a0\u202f]*\d[\d.,]*)\)|(?P<before>[\d.,'’ \u00a0\u202f]*\d[\d.,]*)-")
@@ -37,19 +33,6 @@ def plain_sign(cell: str) -> str:
     cell = _UNITS.sub("", cell.replace("\u2212", "-"))
     found = _NEGATIVE.fullmatch(cell)
     return cell if found is None else f"-{found['inner'] or found['before']}"
-
-
-def is_missing(cells: pd.Series, marks: Sequence[str] = ()) -> np.ndarray:
-    """Return which cells [rows] hold no value: empty ones and those with a mark of missing values."""
-    missing = cells.isna().to_numpy(bool)
-    if is_textual(cells):
-        missing = missing | cells.isin(MISSING_MARKS | set(marks)).to_numpy(bool)
-    return missing
-
-
-def is_textual(cells: pd.Series) -> bool:
-    """Return whether cells may hold text."""
-    return pd.api.types.is_object_dtype(cells.dtype) or isinstance(cells.dtype, (pd.StringDtype, pd.CategoricalDtype))
 
 
 @dataclass(frozen=True, eq=False)

@@ -235,14 +235,7 @@ def _read_steps(
 ) -> Reading:
     """Read a table with one step of one item a row, and perhaps its label [rows]."""
     freq = None if options.freq is None else as_offset(options.freq)
-    if options.layout == "rows":
-        time, items, times = _rows_as_time(raw, options, "layout rows was given")
-    elif _is_numbers_alone(raw, options):
-        time, items, times = _rows_as_time(raw, options, "the table is one column of numbers")
-    else:
-        time = find_time(raw, options)
-        items = find_items(raw, time, freq, options)
-        times = choose_times(time, items.codes, freq)
+    time, items, times = _steps_of_rows(raw, options, freq)
     targets = find_targets(raw, time, items, times.values, options, every_channel=every_channel)
     values = np.stack([required_numbers(raw.frame[name], raw, options.missing) for name in targets.columns])
     if not partial:
@@ -257,16 +250,32 @@ def _read_steps(
     panel = Panel(tuple(series), targets.columns, made.offset, origin)
     decisions = [*raw.decisions, time.decision, *times.decisions, items.decision, targets.decision, made.decision]
     said = [*notes, *time.notes, *items.notes, *targets.notes, *times.notes, *made.notes]
-    found = [
-        f"{shown(name)} has {count:,} cells of {value:g}, which often stands for missing: give "
-        f"{argument('missing', f'{value:g}')} if it does"
-        for name, column in zip(targets.columns, values, strict=True)
-        for value, count in sentinels(column)
-    ]
-    reading = reading_of(panel, decisions, targets.ignored, said, [*targets.warnings, *found, *made.warnings], options)
+    doubts = [*targets.warnings, *_sentinels(targets.columns, values), *made.warnings]
+    reading = reading_of(panel, decisions, targets.ignored, said, doubts, options)
     if labels is None:
         return reading
     return replace(reading, labels=_labels_of_steps(labels, rows, freq, options, rows_as_steps))
+
+
+def _steps_of_rows(raw: RawTable, options: ReadingOptions, freq: Offset | None) -> tuple[TimeColumn, Items, Times]:
+    """Return the column of times, the item of each row, and its step."""
+    if options.layout == "rows":
+        return _rows_as_time(raw, options, "layout rows was given")
+    if _is_numbers_alone(raw, options):
+        return _rows_as_time(raw, options, "the table is one column of numbers")
+    time = find_time(raw, options)
+    items = find_items(raw, time, freq, options)
+    return time, items, choose_times(time, items.codes, freq)
+
+
+def _sentinels(names: Sequence[str], values: np.ndarray) -> list[str]:
+    """Return a doubt for each number of a channel [C, rows] that often stands for missing."""
+    return [
+        f"{shown(name)} has {count:,} cells of {value:g}, which often stands for missing: give "
+        f"{argument('missing', f'{value:g}')} if it does"
+        for name, column in zip(names, values, strict=True)
+        for value, count in sentinels(column)
+    ]
 
 
 def _labels_of_steps(

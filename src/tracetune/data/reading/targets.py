@@ -9,7 +9,8 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, any_of, argument
 from tracetune.data.reading.columns import ITEM_NAMES, Items, TimeColumn, is_named
-from tracetune.data.reading.numbers import as_numbers, is_missing, is_textual
+from tracetune.data.reading.missing import is_missing, is_textual
+from tracetune.data.reading.numbers import as_numbers
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 from tracetune.data.reading.times.month_names import month_number

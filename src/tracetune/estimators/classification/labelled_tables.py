@@ -19,8 +19,9 @@ from tracetune.data.forecast_frame import item_keys
 from tracetune.data.reading.columns import ITEM_NAMES, TIME_NAMES, is_named
 from tracetune.data.reading.files import TEXT_SUFFIXES, read_raw
 from tracetune.data.reading.frames import raw_of_frame
+from tracetune.data.reading.missing import is_missing
 from tracetune.data.reading.nested import list_columns, unnested
-from tracetune.data.reading.numbers import as_numbers, is_missing, required_numbers
+from tracetune.data.reading.numbers import as_numbers, required_numbers
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, listed, shown
 from tracetune.data.reading.read import keyword_options, read_cells

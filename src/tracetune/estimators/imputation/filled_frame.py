@@ -21,7 +21,8 @@ from tracetune.data.forecast_frame import clock_times, free_name, item_keys, of_
 from tracetune.data.panels import Panel
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.frames import raw_of_frame
-from tracetune.data.reading.numbers import as_numbers, is_textual
+from tracetune.data.reading.missing import is_textual
+from tracetune.data.reading.numbers import as_numbers
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable
 from tracetune.data.reading.read import read_cells, read_cells_alike

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from tracetune.base.errors import InputError, argument
 from tracetune.data.reading.columns import DateReading
-from tracetune.data.reading.numbers import is_missing, is_textual
+from tracetune.data.reading.missing import is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, shown, such_cells
 from tracetune.data.reading.times.date_formats import says_day_first, shape, shapes

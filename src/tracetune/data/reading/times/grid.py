@@ -37,14 +37,12 @@ class Assessment:
         fill: share of the grid's steps that have a row.
         off_grid: share of the rows that lie off it.
         repeated: share of the rows that repeat a time of their item.
-        unordered: share of the rows that go back in time.
     """
 
     offset: Offset | None
     fill: float
     off_grid: float
     repeated: float
-    unordered: float
 
     @property
     def regular(self) -> bool:
@@ -54,7 +52,7 @@ class Assessment:
 
 def assess(times: np.ndarray, codes: np.ndarray, freq: Offset | None = None, most_items: int = 30) -> Assessment:
     """Return how well the times [rows] of items ``codes`` [rows] fit a regular grid, by the longest items."""
-    repeated, unordered = repeats(times, codes)
+    repeated = _repeated(times, codes)
     counts = np.bincount(codes)
     longest = np.argsort(-counts, kind="stable")[:most_items]
     chosen = np.isin(codes, longest)
@@ -63,7 +61,7 @@ def assess(times: np.ndarray, codes: np.ndarray, freq: Offset | None = None, mos
     if np.issubdtype(times.dtype, np.datetime64):
         offset = freq or infer_offset(ordered, bounds)
         if offset is None:
-            return Assessment(None, 0.0, 1.0, repeated, unordered)
+            return Assessment(None, 0.0, 1.0, repeated)
     steps, rows, off = 0, 0, 0
     try:
         grid = Grid(ordered, bounds, offset)
@@ -71,19 +69,16 @@ def assess(times: np.ndarray, codes: np.ndarray, freq: Offset | None = None, mos
             full, _, on_grid = grid.place(ordered[start:stop])
             steps, rows, off = steps + len(full), rows + (stop - start), off + int((~on_grid).sum())
     except (InputError, OverflowError, ValueError):
-        return Assessment(offset, 0.0, 0.0, repeated, unordered)
-    return Assessment(offset, (rows - off) / max(steps, 1), off / max(rows, 1), repeated, unordered)
+        return Assessment(offset, 0.0, 0.0, repeated)
+    return Assessment(offset, (rows - off) / max(steps, 1), off / max(rows, 1), repeated)
 
 
-def repeats(times: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
-    """Return which share of rows repeats a time of its item, and which goes back in time."""
-    order = np.argsort(codes, kind="stable")
-    same = codes[order][1:] == codes[order][:-1]
-    back = float((same & (times[order][1:] < times[order][:-1])).sum())
+def _repeated(times: np.ndarray, codes: np.ndarray) -> float:
+    """Return which share of rows repeats a time of its item."""
     order = np.lexsort((times, codes))
     same = codes[order][1:] == codes[order][:-1]
     again = float((same & (times[order][1:] == times[order][:-1])).sum())
-    return again / max(len(times), 1), back / max(len(times), 1)
+    return again / max(len(times), 1)
 
 
 def _by_item(times: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,8 @@ import pandas as pd
 
 from tracetune.base.errors import InputError, any_of, argument
 from tracetune.data.reading.columns import TIME_NAMES, DateReading, TimeColumn, is_named
-from tracetune.data.reading.numbers import as_numbers, counts_steps, is_missing, is_textual, looks_like_number
+from tracetune.data.reading.missing import is_missing, is_textual
+from tracetune.data.reading.numbers import as_numbers, counts_steps, looks_like_number
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 from tracetune.data.reading.times.dates import iso_weeks, looks_like_dates, readings, refuse_unreadable
