@@ -93,9 +93,9 @@ def detect(config: DetectConfig) -> pd.DataFrame:
 
 def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     """Measure a detector on a table with labels."""
-    inputs = config.source.data, config.detector.model
-    check_outputs([config.output], config.plot, inputs, overwrite=config.overwrite)
-    detector = _load(config.detector, config.device)
+    run = config.run
+    check_outputs([run.output], run.plot, (config.source.data, config.detector.model), overwrite=run.overwrite)
+    detector = _load(config.detector, run.device)
     label_column = config.label_column or detector.label_column
     others = (detector.label_column,) if label_column != detector.label_column else ()
     panel, labels = config.source.labelled(label_column, detector.remembered, others)
@@ -103,16 +103,16 @@ def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     found = detector.evaluate(
         panel, labels, label_column=label_column, window=config.window, threshold=threshold, reference=reference
     )
-    if config.output is not None:
-        write_frame(found, config.output)
-    if config.plot is not None:
+    if run.output is not None:
+        write_frame(found, run.output)
+    if run.plot is not None:
         assert labels is not None, "they were measured by"
         figure = detector.plot(panel, threshold, labels=labels, reference=reference)
-        write_plot(figure, config.plot, f"Events and labels of {config.source.name}", {"Metrics": found})
+        write_plot(figure, run.plot, f"Events and labels of {config.source.name}", {"Metrics": found})
     print_table(f"Anomaly detection{series_counted(found)}", metric_rows(found))
     _print_threshold(detector, config.detector)
-    if config.plot is not None:
-        Console(highlight=False, soft_wrap=True).print(where_drawn(config.plot), markup=False)
+    if run.plot is not None:
+        Console(highlight=False, soft_wrap=True).print(where_drawn(run.plot), markup=False)
     return found
 
 

@@ -9,6 +9,7 @@ from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.recipes.settings.command_run import CommandRun
 from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.scoring import ScoredModel, ScoringChoice, SeriesLoraTraining
 
@@ -124,22 +125,17 @@ class DetectorChoice:
 
 
 @dataclass(frozen=True)
-class DetectRun:
+class DetectRun(CommandRun):
     """Outputs of the command, and the device that it runs on.
 
     Attributes:
         output: file for the scores and alarms of every step: .csv, .csv.gz, .tsv, .xlsx, .parquet, .json or .jsonl.
         events: file for the events: .csv, .csv.gz, .tsv, .xlsx, .parquet, .json or .jsonl.
         plot: file for a picture of up to six series with their scores: .png, .svg, .pdf, or .html with tables.
-        device: auto, cpu or cuda.
-        overwrite: replace the output files if they exist.
     """
 
     output: str = "scores.csv"
     events: str | None = None
-    plot: str | None = None
-    device: str = "auto"
-    overwrite: bool = False
 
 
 @dataclass(frozen=True)
@@ -152,27 +148,30 @@ class DetectConfig:
 
 
 @dataclass(frozen=True)
+class EvaluateRun(CommandRun):
+    """Outputs of the command, and the device that it runs on.
+
+    Attributes:
+        output: file for the metrics: .csv, .tsv, .xlsx, .parquet, .json or .jsonl.
+        plot: file for a picture of up to six series with their scores and labels: .png, .svg, .pdf, or .html with
+            tables.
+    """
+
+
+@dataclass(frozen=True)
 class EvaluateConfig:
     """Settings of `tracetune evaluate`.
 
     Attributes:
         label_column: column that says which steps are anomalous; without it that of the fit.
         window: largest window of VUS in steps; without it the dominant period of each series.
-        output: file for the metrics: .csv, .tsv, .xlsx, .parquet, .json or .jsonl.
-        plot: file for a picture of up to six series with their scores and labels: .png, .svg, .pdf, or .html with
-            tables.
-        device: auto, cpu or cuda.
-        overwrite: replace the output files if they exist.
     """
 
     source: DataSource
     detector: DetectorChoice
     label_column: str | None = None
     window: int | None = None
-    output: str | None = None
-    plot: str | None = None
-    device: str = "auto"
-    overwrite: bool = False
+    run: EvaluateRun = field(default_factory=EvaluateRun)
 
     def __post_init__(self) -> None:
         require_at_least(self, 0, "window")

@@ -17,6 +17,7 @@ from tracetune.recipes.settings.adaptation import (
     SelectionChoice,
     TrainingChoice,
 )
+from tracetune.recipes.settings.command_run import CommandRun
 from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.quantiles import level_numbers
 from tracetune.recipes.settings.scoring import ScoredModel, ScoringChoice, SeriesLoraTraining
@@ -93,7 +94,7 @@ class FinetuneConfig:
 
 
 @dataclass(frozen=True)
-class PredictRun:
+class PredictRun(CommandRun):
     """Options of the forecast, and the outputs.
 
     Attributes:
@@ -106,19 +107,14 @@ class PredictRun:
         non_negative: clip forecasts and quantiles at 0; without it as the model was fine-tuned.
         chunk_rows: read the file in chunks of about this many rows, if it does not fit into memory; rows of an item
             must stand together. Output is CSV, CSV.gz or Parquet, the same as without.
-        device: auto, cpu or cuda.
-        overwrite: replace the output files if they exist.
     """
 
     output: str = "forecast.csv"
-    plot: str | None = None
     quantiles: tuple[str, ...] = ()
     recalibrate: int = 8
     batch_size: int = 256
     non_negative: bool | None = None
     chunk_rows: int | None = None
-    device: str = "auto"
-    overwrite: bool = False
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "batch_size", "chunk_rows")
@@ -148,7 +144,7 @@ class PredictConfig:
 
 
 @dataclass(frozen=True)
-class EvaluateRun:
+class EvaluateRun(CommandRun):
     """The part to backtest on, and the outputs.
 
     Attributes:
@@ -159,19 +155,13 @@ class EvaluateRun:
         season: period of the seasonal naive forecast; without it the frequency's.
         recalibrate: by how many earlier origins of each series its intervals are made wider or narrower; 0 for none.
         batch_size: windows per forward pass.
-        device: auto, cpu or cuda.
-        overwrite: replace the output files if they exist.
     """
 
-    output: str | None = None
-    plot: str | None = None
     test_length: int | None = None
     stride: int | None = None
     season: int | None = None
     recalibrate: int = 8
     batch_size: int = 256
-    device: str = "auto"
-    overwrite: bool = False
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "stride", "batch_size")

@@ -66,18 +66,19 @@ def impute(config: ImputeConfig) -> pd.DataFrame:
 
 def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     """Hide observed steps of a table, fill them, and measure; beside fills that need no model."""
-    check_outputs([config.output], config.plot, (config.source.data, config.imputer.model), overwrite=config.overwrite)
-    imputer = _load(config.imputer, config.device)
+    run = config.run
+    check_outputs([run.output], run.plot, (config.source.data, config.imputer.model), overwrite=run.overwrite)
+    imputer = _load(config.imputer, run.device)
     panel = config.source.panel(imputer.remembered, every_channel=True)
     found = imputer.evaluate(panel, pattern=config.pattern, share=config.share, season=config.season, seed=config.seed)
-    if config.output is not None:
-        write_frame(found, config.output)
+    if run.output is not None:
+        write_frame(found, run.output)
     title = f"{100 * config.share:.3g} % of the steps hidden, {config.pattern}"
     print_table(title, frame_rows(found))
-    if config.plot is not None:
+    if run.plot is not None:
         figure = imputer.plot_hidden(panel, pattern=config.pattern, share=config.share, seed=config.seed)
-        write_plot(figure, config.plot, f"{config.source.name}: {title}", {"Errors": found})
-        Console(highlight=False, soft_wrap=True).print(where_drawn(config.plot), markup=False)
+        write_plot(figure, run.plot, f"{config.source.name}: {title}", {"Errors": found})
+        Console(highlight=False, soft_wrap=True).print(where_drawn(run.plot), markup=False)
     return found
 
 

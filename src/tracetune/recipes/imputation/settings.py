@@ -7,6 +7,7 @@ from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.recipes.settings.command_run import CommandRun
 from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.quantiles import level_numbers
 from tracetune.recipes.settings.scoring import ScoredModel, ScoringChoice, SeriesLoraTraining
@@ -84,22 +85,17 @@ class ImputerChoice:
 
 
 @dataclass(frozen=True)
-class ImputeRun:
+class ImputeRun(CommandRun):
     """Outputs of the command, and the device that it runs on.
 
     Attributes:
         output: file for the filled table: .csv, .csv.gz, .tsv, .xlsx, .parquet, .json or .jsonl.
         plot: file for a picture of the up to six series with most gaps: .png, .svg, .pdf, or .html with tables.
         quantiles: quantile levels of what was filled in, e.g. --quantiles 0.1,0.9; needs a fine-tuned imputer.
-        device: auto, cpu or cuda.
-        overwrite: replace the output files if they exist.
     """
 
     output: str = "filled.csv"
-    plot: str | None = None
     quantiles: tuple[str, ...] = ()
-    device: str = "auto"
-    overwrite: bool = False
 
     def quantile_levels(self) -> list[float]:
         """Return the levels as numbers; see `level_numbers`."""
@@ -121,6 +117,16 @@ class ImputeConfig:
 
 
 @dataclass(frozen=True)
+class EvaluateRun(CommandRun):
+    """Outputs of the command, and the device that it runs on.
+
+    Attributes:
+        output: file for the errors: .csv, .tsv, .xlsx, .parquet, .json or .jsonl.
+        plot: file for a picture of up to six series, hidden and filled: .png, .svg, .pdf, or .html with the errors.
+    """
+
+
+@dataclass(frozen=True)
 class EvaluateConfig:
     """Settings of `tracetune evaluate`.
 
@@ -129,10 +135,6 @@ class EvaluateConfig:
         share: of the steps to hide.
         season: of the seasonal median; without it the frequency's.
         seed: fixes what is hidden.
-        output: file for the errors: .csv, .tsv, .xlsx, .parquet, .json or .jsonl.
-        plot: file for a picture of up to six series, hidden and filled: .png, .svg, .pdf, or .html with the errors.
-        device: auto, cpu or cuda.
-        overwrite: replace the output files if they exist.
     """
 
     source: DataSource
@@ -141,10 +143,7 @@ class EvaluateConfig:
     share: float = 0.25
     season: int | None = None
     seed: int = 0
-    output: str | None = None
-    plot: str | None = None
-    device: str = "auto"
-    overwrite: bool = False
+    run: EvaluateRun = field(default_factory=EvaluateRun)
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "season")

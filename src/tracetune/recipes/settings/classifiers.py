@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
+from tracetune.recipes.settings.command_run import CommandRun
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class ClassifierChoice:
 
 
 @dataclass(frozen=True)
-class ClassifyRun:
+class ClassifyRun(CommandRun):
     """Outputs of the command, and the device that it runs on.
 
     Attributes:
@@ -38,37 +39,26 @@ class ClassifyRun:
         plot: file for a picture of the up to six series or texts it is least sure of, with what speaks for their class:
             .png, .svg, .pdf, or .html with a table.
         batch_size: series or texts per forward pass.
-        device: auto, cpu or cuda.
-        overwrite: replace output files that exist.
     """
 
     output: str = "classes.csv"
-    plot: str | None = None
     batch_size: int = 256
-    device: str = "auto"
-    overwrite: bool = False
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "batch_size")
 
 
 @dataclass(frozen=True)
-class MeasureRun:
+class MeasureRun(CommandRun):
     """Outputs of the command, and the device that it runs on.
 
     Attributes:
         output: file for the scores: .csv, .tsv, .xlsx, .parquet, .json or .jsonl.
         plot: picture of the confusion matrix: .png, .svg, .pdf, or .html with tables.
         batch_size: series or texts per forward pass.
-        device: auto, cpu or cuda.
-        overwrite: replace the output files if they exist.
     """
 
-    output: str | None = None
-    plot: str | None = None
     batch_size: int = 256
-    device: str = "auto"
-    overwrite: bool = False
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "batch_size")
