@@ -101,8 +101,10 @@ def require_place(path: str | Path) -> None:
         _require_writable(existing if stays else target.parent, path)
 
 
-def require_file(path: str) -> None:
+def require_file(path: str, what: str = "a table") -> None:
     """Refuse a file that is not there before anything is loaded, and name those that are called alike.
+
+    ``what`` it is to be stands in the message.
 
     Raises:
         InputError: there is no such file.
@@ -116,7 +118,7 @@ def require_file(path: str) -> None:
         beside = []
     alike = nearest_names(source.name, beside)
     hint = f" Did you mean {' or '.join(str(source.with_name(name)) for name in alike)}?" if alike else ""
-    raise InputError(f"Expected a table at {path[:200]}: there is no such file.{hint}")
+    raise InputError(f"Expected {what} at {path[:200]}: there is no such file.{hint}")
 
 
 def require_distinct(outputs: Iterable[str | Path | None], read: Iterable[str | Path | None] = ()) -> None:

@@ -116,6 +116,7 @@ class DataSource(TableSource):
         data: str | None = None,
         *,
         label_column: str | None = None,
+        labels: str | None = None,
         left_out: Sequence[str] = (),
         every_channel: bool = False,
     ) -> Reading:
@@ -125,6 +126,7 @@ class DataSource(TableSource):
             remembered: what a model remembers of the table it was trained on; flags come first.
             data: another table to read with the same flags.
             label_column: as for `read_table`.
+            labels: as for `read_table`.
             left_out: as for `read_table`.
             every_channel: as for `read_table`.
         """
@@ -137,6 +139,7 @@ class DataSource(TableSource):
             self.options(),
             remembered=remembered,
             label_column=label_column,
+            labels=labels,
             left_out=left_out,
             every_channel=every_channel,
         )
@@ -162,12 +165,18 @@ class DataSource(TableSource):
         return self.known().panel if self.dataset else self.reading(remembered, every_channel=every_channel).panel
 
     def labelled(
-        self, label_column: str, remembered: ReadingOptions | None = None, left_out: Sequence[str] = ()
+        self,
+        label_column: str,
+        labels: str | None = None,
+        remembered: ReadingOptions | None = None,
+        left_out: Sequence[str] = (),
     ) -> tuple[Panel, Sequence[np.ndarray] | None]:
-        """Return all series, and the labels of their steps where the table has a column of them; see `reading`."""
+        """Return all series, and the labels of their steps where there are any; see `reading`."""
+        if self.dataset and labels is not None:
+            raise InputError("--labels goes with a table, not with --dataset. Give the file of the data set.")
         if self.dataset:
             return self.known().panel, None
-        reading = self.reading(remembered, label_column=label_column, left_out=left_out)
+        reading = self.reading(remembered, label_column=label_column, labels=labels, left_out=left_out)
         return reading.panel, reading.labels
 
     def panels(self, chunk_rows: int, remembered: ReadingOptions | None = None) -> Iterator[Panel]:

@@ -1,5 +1,6 @@
 """Labels of the steps: what is not learned, what is measured, in which words they are given."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,6 +103,8 @@ def test_what_was_learned_is_not_compared_with_itself_where_labels_left_steps_ou
     series = panel_of(values).series[0]
     assert item.place_of(series) == 0
     assert item.place_of(replace(series, values=values[None] + 1e-9)) is None
+    as_text = np.array([[float(f"{value:.15g}") for value in values]])
+    assert (as_text != values).any() and item.place_of(replace(series, values=as_text)) == 0
     score = detector.score(values).score
     normal = item.normal_scores[0]
     np.testing.assert_allclose(score[:500], normal[:500], atol=1e-6)
@@ -115,3 +118,26 @@ def test_the_usual_name_in_capitals_is_the_column_of_labels(base: AnomalyDetecto
     assert found.channels == same.channels == ("a", "b")
     pd.testing.assert_frame_equal(found.detect(capital), same.detect(table(400)))
     pd.testing.assert_frame_equal(found.evaluate(capital), same.evaluate(table(400)))
+
+
+def test_labels_by_time_are_those_of_the_column(base: AnomalyDetector, tmp_path: Path) -> None:
+    """Of the fit, of the measurement and of pictures; from a mapping, and from a file by the table's name."""
+    train = table(400)
+    window = train.time[train.label == 1]
+    spans = {"x": [[str(window.iloc[0]), str(window.iloc[-1])]]}
+    bare = train.drop(columns="label")
+    found = base.fit(bare, target=["a", "b"], labels=spans, scorer="windows")
+    same = base.fit(train, target=["a", "b"], scorer="windows")
+    assert found.threshold == same.threshold
+    pd.testing.assert_frame_equal(found.evaluate(bare, spans), same.evaluate(train))
+    pd.testing.assert_frame_equal(found.evaluate(train.assign(label="?"), spans), same.evaluate(train))
+    (axes, _) = found.plot(bare, labels=spans).axes[:2]
+    assert axes is not None
+    bare.to_csv(tmp_path / "series.csv", index=False)
+    (tmp_path / "windows.json").write_text(json.dumps({"folder/series.csv": spans["x"], "other.csv": []}))
+    from_file = found.evaluate(tmp_path / "series.csv", tmp_path / "windows.json")
+    pd.testing.assert_frame_equal(from_file, same.evaluate(train))  # though text may differ in the last digit
+    with pytest.raises(InputError, match=r"labels by time goes with a table.*Give labels \[steps\]"):
+        found.evaluate(bare[["a", "b"]].to_numpy().T, spans)
+    with pytest.raises(InputError, match="labels by time and label_column are two ways"):
+        found.evaluate(bare, spans, label_column="label")

@@ -1,5 +1,6 @@
 """Anomaly detection on the command line: learn, detect, evaluate, and what is refused."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -190,3 +191,32 @@ def test_a_guessed_threshold_is_called_one_wherever_it_is_used(
     assert ": a guess" in capsys.readouterr().out
     run("detect test.csv --model run --output own.csv --threshold 3")
     assert "Alarms are raised" not in capsys.readouterr().out
+
+
+def test_labels_by_time_as_nab_writes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They are not learned, and measured by; the command that is printed names them too."""
+    monkeypatch.chdir(tmp_path)
+    save_tiny(tmp_path / "base")
+    frame = table(400)
+    times = frame.time[frame.label == 1].astype(str).tolist()
+    frame.drop(columns="label").to_csv("series.csv", index=False)
+    Path("windows.json").write_text(json.dumps({"real/series.csv": [[times[0], times[-1]]]}))
+    run(
+        "finetune series.csv --task anomaly --target a,b --model base --scorer windows --labels windows.json "
+        "--output run --device cpu"
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert "labels by windows.json: 1 window and 0 single times, which hold 50 of 400 steps" in said
+    assert "tracetune evaluate series.csv --target a,b --model run --labels windows.json" in said
+    run("evaluate series.csv --model run --labels windows.json --output by_time.csv")
+    frame.to_csv("labelled.csv", index=False)
+    run("evaluate labelled.csv --model run --output by_column.csv")
+    pd.testing.assert_frame_equal(pd.read_csv("by_time.csv"), pd.read_csv("by_column.csv"))
+    with pytest.raises(InputError, match="two ways to say which steps are anomalous"):
+        run("evaluate series.csv --model run --labels windows.json --label-column label")
+    with pytest.raises(InputError, match=r"'labelled\.csv' is not named in windows\.json"):
+        run("evaluate labelled.csv --model run --labels windows.json")
+    with pytest.raises(InputError, match="would replace what is read"):
+        run("evaluate series.csv --model run --labels windows.json --output windows.json --overwrite")

@@ -19,6 +19,7 @@ from tracetune.data.reading.columns import TIME_NAMES, Items, TimeColumn, is_nam
 from tracetune.data.reading.files import read_raw
 from tracetune.data.reading.frames import raw_of_frame, refuse_objects
 from tracetune.data.reading.items import find_items, single_item
+from tracetune.data.reading.label_times import LabelTimes
 from tracetune.data.reading.labels import label_name, step_labels, without_column
 from tracetune.data.reading.layout import HeaderTimes, find_header_times, row_series
 from tracetune.data.reading.nested import unnested
@@ -27,7 +28,7 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 from tracetune.data.reading.reading import Reading, reading_of
 from tracetune.data.reading.rows import Rows
-from tracetune.data.reading.sources import FrameSource, ReadingKeywords, Table
+from tracetune.data.reading.sources import FrameSource, ReadingKeywords, Table, TimesByName
 from tracetune.data.reading.summary import MOSTLY_MISSING, missing_share
 from tracetune.data.reading.targets import calendar_warnings, find_targets
 from tracetune.data.reading.times.date_choice import Times, choose_times
@@ -43,6 +44,7 @@ def read_table(
     remembered: ReadingOptions | None = None,
     rows_as_steps: bool = False,
     label_column: str | None = None,
+    labels: TimesByName | None = None,
     left_out: Sequence[str] = (),
     every_channel: bool = False,
 ) -> Reading:
@@ -62,6 +64,7 @@ def read_table(
             unordered timestamps are allowed. For benchmark files whose published splits count rows.
         label_column: a column that says which steps are anomalous, where the table has it; see `step_labels`. Names
             of files of the UCR anomaly archive say it too.
+        labels: times of anomalies, which then count instead of that column; see `LabelTimes`.
         left_out: columns that are not looked at, where the table has them.
         every_channel: take each numeric column of a table with items as a channel, where several could be the target;
             else that is refused.
@@ -81,6 +84,7 @@ def read_table(
     for name in (name for name in left_out if name in raw.frame.columns):
         raw, pinned = without_column(raw, pinned, name)
     how: dict[str, Any] = {"rows_as_steps": rows_as_steps, "label_column": label_column, "every_channel": every_channel}
+    how["labels"] = None if labels is None else LabelTimes.of(labels, source)
     reading = read_cells(raw, pinned, **how) if remembered is None else read_cells_alike(raw, pinned, given, **how)
     return reading if label_column is None else with_archive_labels(reading, source)
 
@@ -183,12 +187,13 @@ def read_cells(
     partial: bool = False,
     text_ids: Sequence[str] = (),
     label_column: str | None = None,
+    labels: LabelTimes | None = None,
     every_channel: bool = False,
 ) -> Reading:
     """Read a table whose cells are there.
 
-    ``partial``: the table is a chunk of a larger one, whose item columns ``text_ids`` hold text. ``label_column`` and
-    ``every_channel``: as for `read_table`.
+    ``partial``: the table is a chunk of a larger one, whose item columns ``text_ids`` hold text. ``label_column``,
+    ``labels`` and ``every_channel``: as for `read_table`.
     """
     if raw.frame.empty:
         names = ", ".join(shown(str(name)) for name in raw.frame.columns[:12])
@@ -198,15 +203,16 @@ def read_cells(
     raw = replace(raw, text_ids=tuple(text_ids))
     header = find_header_times(raw, options)
     if header is not None:
-        return _read_row_series(raw, header, options, notes)
+        return _read_row_series(raw, header, options, notes, labels)
     if label_column is None:
-        return _read_steps(raw, options, notes, rows_as_steps, partial, every_channel=every_channel)
-    labels = None
+        return _read_steps(raw, options, notes, rows_as_steps, partial, labels, every_channel=every_channel)
+    of_rows: np.ndarray | LabelTimes | None = labels
     if label_column in raw.frame.columns:
-        labels, told = step_labels(raw.frame[label_column], raw, options.missing)
+        if labels is None:
+            of_rows, told = step_labels(raw.frame[label_column], raw, options.missing)
+            notes = [*notes, *told]
         raw, options = without_column(raw, options, label_column)
-        notes = [*notes, *told]
-    reading = _read_steps(raw, options, notes, rows_as_steps, partial, labels, every_channel=every_channel)
+    reading = _read_steps(raw, options, notes, rows_as_steps, partial, of_rows, every_channel=every_channel)
     return replace(reading, warnings=(*reading.warnings, *_constants(reading)))
 
 
@@ -229,7 +235,7 @@ def _read_steps(
     notes: Sequence[str],
     rows_as_steps: bool,
     partial: bool,
-    labels: np.ndarray | None = None,
+    labels: np.ndarray | LabelTimes | None = None,
     *,
     every_channel: bool = False,
 ) -> Reading:
@@ -252,9 +258,25 @@ def _read_steps(
     said = [*notes, *time.notes, *items.notes, *targets.notes, *times.notes, *made.notes]
     doubts = [*targets.warnings, *_sentinels(targets.columns, values), *made.warnings]
     reading = reading_of(panel, decisions, targets.ignored, said, doubts, options)
+    return _labelled(reading, labels, rows, freq, options, rows_as_steps)
+
+
+def _labelled(
+    reading: Reading,
+    labels: np.ndarray | LabelTimes | None,
+    rows: Rows,
+    freq: Offset | None,
+    options: ReadingOptions,
+    rows_as_steps: bool,
+) -> Reading:
+    """Return a reading with the labels of its steps, of labels [rows] or of times."""
     if labels is None:
         return reading
-    return replace(reading, labels=_labels_of_steps(labels, rows, freq, options, rows_as_steps))
+    if not isinstance(labels, LabelTimes):
+        return replace(reading, labels=_labels_of_steps(labels, rows, freq, options, rows_as_steps))
+    of_rows, timed = labels.label(reading.panel, rows)
+    found = timed.with_gaps(reading.panel, _labels_of_steps(of_rows, rows, freq, options, rows_as_steps))
+    return replace(reading, labels=found, notes=(*reading.notes, Remark(timed.note(found))))
 
 
 def _steps_of_rows(raw: RawTable, options: ReadingOptions, freq: Offset | None) -> tuple[TimeColumn, Items, Times]:
@@ -327,7 +349,13 @@ def _time_name(time: TimeColumn) -> str:
     return time.columns[0] if len(time.columns) == 1 else "timestamp"
 
 
-def _read_row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions, notes: Sequence[str]) -> Reading:
+def _read_row_series(
+    raw: RawTable,
+    header: HeaderTimes,
+    options: ReadingOptions,
+    notes: Sequence[str],
+    labels: LabelTimes | None = None,
+) -> Reading:
     """Read a table with one series a row: each cell is one step, blanks before and after the values are none."""
     freq = None if options.freq is None else as_offset(options.freq)
     if freq is not None and header.kind == "steps_in_header":
@@ -361,4 +389,5 @@ def _read_row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions
     decisions = [*raw.decisions, header.decision, *times.decisions, found.decision, target, made.decision]
     cycles = calendar_warnings(names, "each is a series of its own")
     said = [*notes, *header.notes, *times.notes, *made.notes]
-    return reading_of(panel, decisions, found.ignored, said, [*cycles, *made.warnings], options)
+    reading = reading_of(panel, decisions, found.ignored, said, [*cycles, *made.warnings], options)
+    return _labelled(reading, labels, rows, freq, options, rows_as_steps=False)

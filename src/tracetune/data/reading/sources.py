@@ -1,6 +1,6 @@
 """Types of everything that can be read as a table, and of the keywords for reading it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -21,6 +21,9 @@ FrameSource = Frame | pd.Series | str | Path
 
 Table = FrameSource | Panel
 """A frame, the path of a file, or series that were read already."""
+
+TimesByName = str | Path | Mapping[str, Sequence[Any]]
+"""From names of tables or items to windows [start, end] and single times, or the path of a JSON file with that."""
 
 Names = str | Sequence[str] | None
 

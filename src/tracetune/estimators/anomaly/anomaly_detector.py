@@ -1,7 +1,7 @@
 """AnomalyDetector: load, fit, detect, evaluate, update, save."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -24,7 +24,6 @@ from tracetune.estimators.anomaly.frames import (
     frame_of_events,
     frame_of_scores,
     labelled_panel,
-    labels_of,
     normal_part,
     panel_of,
     require_channels,
@@ -107,7 +106,8 @@ class AnomalyDetector(DetectorParts):
             train: the part without anomalies. Some that are in it all the same are told by `remarks`.
             config: how to fine-tune; None and no ``method`` leaves the model as it is.
             labels: [T] or one array a series; steps that are labelled 1 are not learned. Of a table they are in
-                ``label_column``.
+                ``label_column``, or here, as times: windows [start, end] and single times by the name of the table's
+                file, or the path of a JSON file with them, such as NAB's combined_windows.json.
             method: shortcut for ``config.method``: ``Trace(...)``, ``Lora(...)``, or a name ("trace", "lora", ...).
             loss: that fine-tuning minimises: "reconstruction" of hidden patches, or "metric", which embeds neighbouring
                 windows near each other and windows that are unlike far apart.
@@ -237,7 +237,8 @@ class AnomalyDetector(DetectorParts):
 
         Args:
             test: as for `score`.
-            labels: [T], 1 where anomalous, or one array a series; of a table they are in ``label_column``.
+            labels: [T], 1 where anomalous, or one array a series; of a table they are in ``label_column``, or here, as
+                times, see `fit`.
             label_column: of a table; None takes that of the fit. Another one is taken, and said: steps that it calls
                 anomalies may have been learned as normal.
             window: the largest window of the volumes in steps; None takes the dominant period of each series; without
@@ -256,6 +257,11 @@ class AnomalyDetector(DetectorParts):
             InputError: as `score`; or no series with both normal and anomalous steps.
         """
         known = self._known()
+        if isinstance(labels, (str, Path, Mapping)) and label_column is not None:
+            raise InputError(
+                f"{argument('labels')} by time and {argument('label_column')} are two ways to say which steps are "
+                "anomalous. Leave one out."
+            )
         label_column = label_column or known.label_column
         others = [known.label_column] if label_column != known.label_column else []
         panel, given = labelled_panel(test, labels, label_column, known.reading, others, **columns)
@@ -325,12 +331,16 @@ class AnomalyDetector(DetectorParts):
             data: as for `score`.
             threshold: as for `detect`.
             path: file to write it to; its suffix is the format (``.png``, ``.pdf``, ``.svg``).
-            labels: [T], 1 where anomalous, or one array a series.
+            labels: as for `evaluate`.
             reference: as for `score`.
             columns: as for `fit`.
         """
-        panel = self._panel(data, columns)
-        given = None if labels is None else labels_of(panel, labels)
+        if labels is None:
+            panel, given = self._panel(data, columns), None
+        else:
+            known = self._known()
+            panel, given = labelled_panel(data, labels, known.label_column, known.reading, **columns)
+            require_channels(panel, known.channels)
         scores = self._scores(panel, threshold, reference)
         drawn = drawn_panels(panel, scores, self._items(panel), given)
         title = f"{len(drawn)} of {len(panel):,} series" if len(drawn) < len(panel) else ""

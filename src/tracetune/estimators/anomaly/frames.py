@@ -1,9 +1,10 @@
 """Tables of a detector: what comes in as a panel, scores and events as they go out."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
@@ -17,7 +18,7 @@ from tracetune.data.reading.labels import LABEL_COLUMN, step_labels
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable
 from tracetune.data.reading.read import keyword_options, logged, read_table
-from tracetune.data.reading.sources import FrameOfKind, FrameSource, ReadingKeywords, Table
+from tracetune.data.reading.sources import FrameOfKind, FrameSource, ReadingKeywords, Table, TimesByName
 from tracetune.estimators.anomaly.events import events_of
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.index_columns import index_columns
@@ -33,8 +34,11 @@ logger = logging.getLogger(__name__)
 AnomalyData = Table | np.ndarray | Sequence[np.ndarray]
 """A table, or arrays: [T], [C, T], or one [C, T] a series."""
 
-AnomalyLabels = np.ndarray | Sequence[np.ndarray] | Sequence[int] | Sequence[str] | None
+StepLabels = np.ndarray | Sequence[np.ndarray] | Sequence[int] | Sequence[str]
 """[T], 1 where anomalous, or one array a series; or words, see `step_labels`."""
+
+AnomalyLabels = StepLabels | TimesByName | None
+"""Labels of steps; or, of a table, windows and times by name, or the path of a JSON file with them."""
 
 
 def panel_of(
@@ -80,7 +84,7 @@ def labelled_panel(
 
     Args:
         data: as for `panel_of`.
-        labels: [T], one array a series, or None; see `step_labels` for what they may be.
+        labels: [T], one array a series, or None, see `step_labels` for what they may be; or times, see `LabelTimes`.
         label_column: a column that is no channel. A step without a label is normal.
         remembered: how the table that was learned was read.
         left_out: columns of a table that are not looked at.
@@ -90,12 +94,23 @@ def labelled_panel(
         InputError: as `panel_of`; labels that say something else, or of another length than the series; no column of
             another name than usual.
     """
+    timed = labels if isinstance(labels, (str, Path, Mapping)) else None
     in_table = not isinstance(data, (Panel, np.ndarray, list, tuple))
-    if labels is None and in_table:
-        options = keyword_options(columns)
-        table = cast(FrameSource, data)
+    if timed is not None and not in_table:
+        raise InputError(
+            f"{argument('labels')} by time goes with a table, given as a frame or by its path. Give labels [steps] of "
+            "0 and 1 beside arrays."
+        )
+    if (labels is None or timed is not None) and in_table:
         reading = logged(
-            read_table(table, options, remembered=remembered, label_column=label_column, left_out=left_out)
+            read_table(
+                cast(FrameSource, data),
+                keyword_options(columns),
+                remembered=remembered,
+                label_column=label_column,
+                labels=timed,
+                left_out=left_out,
+            )
         )
         panel, labels = reading.panel, reading.labels
     else:

@@ -14,6 +14,8 @@ from tracetune.tasks.anomaly.scores.scorer import ChannelScorer, NormalChannel, 
 
 Arrays = dict[str, np.ndarray]
 
+_AS_WRITTEN = 1e-12  # relative; reading 17 digits of a text file can be off in the last one
+
 
 @dataclass(frozen=True, eq=False)
 class ItemScorer:
@@ -54,8 +56,9 @@ class ItemScorer:
     def place_of(self, series: Series) -> int | None:
         """Return how many steps after the learned part's start a series starts; None if it is of other data.
 
-        It is of the same data if the two share steps, and agree on all values that neither lacks: labelled anomalies
-        are missing in the learned part. What was learned is then scored without being compared with itself.
+        It is of the same data if the two share steps, and agree on all values that neither lacks (labelled anomalies
+        are missing in the learned part) as far as text files keep them, which is to 15 digits. What was learned is then
+        scored without being compared with itself.
         """
         mine, given = self.learned.timestamps, series.timestamps
         if not len(given) or given.dtype != mine.dtype or given[0] > mine[-1] or given[-1] < mine[0]:
@@ -64,8 +67,10 @@ class ItemScorer:
         here, there = slice(max(place, 0), place + len(given)), slice(max(-place, 0), len(mine) - place)
         if not np.array_equal(mine[here], given[there]):
             return None
-        apart = self.learned.values[:, here] - series.values[:, there]  # NaN where one of them is missing
-        return place if (apart == 0).any() and not (np.abs(apart) > 0).any() else None
+        learned, found = self.learned.values[:, here], series.values[:, there]
+        known = ~(np.isnan(learned) | np.isnan(found))
+        same = np.isclose(found[known], learned[known], rtol=_AS_WRITTEN, atol=0.0)
+        return place if len(same) and same.all() else None
 
     def arrays(self) -> Arrays:
         """Return what `restored_item` needs, by name."""

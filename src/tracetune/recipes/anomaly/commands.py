@@ -1,5 +1,7 @@
 """Fine-tune an anomaly detector, find anomalies with it, and measure it."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 from rich.console import Console
 
@@ -35,7 +37,7 @@ def finetune(config: FinetuneConfig) -> AnomalyDetector:
     if config.method.method == UNTUNED:
         refuse_fit_options(config)
     with finetune_run(config.run) as device:
-        panel, labels = config.source.labelled(config.scoring.label_column)
+        panel, labels = config.source.labelled(config.scoring.label_column, config.scoring.labels)
         base = AnomalyDetector.from_pretrained(config.backbone.model, device=device)
         scoring = config.scoring
         tuned = base.fit(
@@ -94,11 +96,12 @@ def detect(config: DetectConfig) -> pd.DataFrame:
 def evaluate(config: EvaluateConfig) -> pd.DataFrame:
     """Measure a detector on a table with labels."""
     run = config.run
-    check_outputs([run.output], run.plot, (config.source.data, config.detector.model), overwrite=run.overwrite)
+    inputs = config.source.data, config.labels, config.detector.model
+    check_outputs([run.output], run.plot, inputs, overwrite=run.overwrite)
     detector = _load(config.detector, run.device)
     label_column = config.label_column or detector.label_column
     others = (detector.label_column,) if label_column != detector.label_column else ()
-    panel, labels = config.source.labelled(label_column, detector.remembered, others)
+    panel, labels = config.source.labelled(label_column, config.labels, detector.remembered, others)
     threshold, reference = _threshold(config.detector), config.detector.reference
     found = detector.evaluate(
         panel, labels, label_column=label_column, window=config.window, threshold=threshold, reference=reference
@@ -147,5 +150,7 @@ def _report(tuned: AnomalyDetector, config: FinetuneConfig, output: str, *, meas
         print_candidates(f"Losses on validation ({compared_by(tuned.trace)})", tuned.trace)
     assert tuned.learned is not None, "it was fitted"
     Console(highlight=False).print(alarm_line(tuned.learned))
-    verbs = ["detect", "evaluate"] if measurable else ["detect"]
-    print_next_commands(config.source, output, dict.fromkeys(verbs, ()), seen=True)
+    verbs: dict[str, Sequence[str]] = {"detect": ()}
+    if measurable:
+        verbs["evaluate"] = () if config.scoring.labels is None else ("--labels", config.scoring.labels)
+    print_next_commands(config.source, output, verbs, seen=True)

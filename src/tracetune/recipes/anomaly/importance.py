@@ -16,7 +16,7 @@ def importance(config: ImportanceConfig) -> list[Importance]:
         remembered = None if detector.learned is None else detector.remembered
         settings = lora_fit(config.lora, config.training, config.scoring)
         label_column = config.label_column or (LABEL_COLUMN if detector.learned is None else detector.label_column)
-        panel, labels = config.source.labelled(label_column, remembered)
+        panel, labels = config.source.labelled(label_column, config.labels, remembered)
         return detector.scored_modules(panel, labels, settings, loss=config.loss, label_column=label_column)
 
     return score_and_report(config, config.scoring, load)

@@ -56,6 +56,8 @@ class ScorerChoice:
         false_alarm_rate: share of normal steps that raise an alarm.
         label_column: column that says which steps are anomalous (0 and 1, false and true, normal and anomaly, ...):
             no channel. What it labels so is not learned.
+        labels: JSON file with windows [start, end] or times of anomalies by the name of the table's file, as NAB's
+            combined_windows.json; what lies in them is not learned.
     """
 
     scorer: str = "neighbours"
@@ -63,6 +65,7 @@ class ScorerChoice:
     contamination: float = 0.0
     false_alarm_rate: float = 1e-3
     label_column: str = "label"
+    labels: str | None = None
 
     def __post_init__(self) -> None:
         if self.widths and self.scorer not in ("neighbours", "windows"):
@@ -164,17 +167,24 @@ class EvaluateConfig:
 
     Attributes:
         label_column: column that says which steps are anomalous; without it that of the fit.
+        labels: JSON file with windows [start, end] or times of anomalies by the name of the table's file, as NAB's
+            combined_windows.json; instead of a column.
         window: largest window of VUS in steps; without it the dominant period of each series.
     """
 
     source: DataSource
     detector: DetectorChoice
     label_column: str | None = None
+    labels: str | None = None
     window: int | None = None
     run: EvaluateRun = field(default_factory=EvaluateRun)
 
     def __post_init__(self) -> None:
         require_at_least(self, 0, "window")
+        if self.labels is not None and self.label_column is not None:
+            raise InputError(
+                "--labels and --label-column are two ways to say which steps are anomalous. Leave one out."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,12 +193,14 @@ class ImportanceConfig:
 
     Attributes:
         label_column: column that says which steps are anomalous, which do not count; without it that of the fit.
+        labels: JSON file with windows [start, end] or times of anomalies by the name of the table's file, likewise.
         loss: that scores are shares of: reconstruction or metric; without it that of the fit, or reconstruction.
     """
 
     source: DataSource
     scored: ScoredModel = field(default_factory=ScoredModel)
     label_column: str | None = None
+    labels: str | None = None
     loss: str | None = None
     scoring: ScoringChoice
     lora: LoraChoice = field(default_factory=LoraChoice)
