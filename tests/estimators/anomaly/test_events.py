@@ -11,7 +11,7 @@ from tracetune.data.panels import Series
 from tracetune.estimators.anomaly.events import Event, alarm_runs, events_of, wide_events
 from tracetune.estimators.anomaly.item_scorer import ItemScorer
 from tracetune.estimators.anomaly.series_scores import Scores
-from tracetune.estimators.anomaly.step_differences import StepDifferences
+from tracetune.estimators.anomaly.step_differences import StepDifferences, summed_distances
 from tracetune.tasks.anomaly.scores.scorer import ChannelScorer
 
 REACH = 100
@@ -184,6 +184,18 @@ def test_differences_are_those_of_the_nearest_windows() -> None:
         counts[start : start + found.width] += 1
     assert found.width == 8
     np.testing.assert_allclose(found.of(values, 20, 60, None, (0, 90)) * found.usual, (sums / counts)[20:60])
+
+
+@pytest.mark.parametrize("width", [3, 13, 64])
+def test_summed_distances_are_those_of_the_eighths(width: int) -> None:
+    """Of more windows than a tile holds, and not of a whole number of tiles."""
+    generator = np.random.default_rng(0)
+    windows, bank = generator.normal(size=(140, width)), generator.normal(size=(520, width))
+    eighths = np.array_split(np.arange(width), min(8, width))
+    apart = windows[:, None] - bank
+    expected = sum(np.linalg.norm(apart[:, :, steps], axis=2) for steps in eighths)
+    np.testing.assert_allclose(summed_distances(windows, bank), expected, atol=1e-7)
+    assert summed_distances(windows, windows).diagonal().max() < 1e-6
 
 
 @pytest.mark.parametrize("normal", [np.ones(7), np.arange(9.0), np.r_[np.full(40, np.nan), 1.0], np.full(30, 2.5)])

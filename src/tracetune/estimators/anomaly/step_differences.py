@@ -24,6 +24,7 @@ _BANK_SIZE = 4000
 _CHUNK = 512
 _WINDOWS_OVER_A_STEP = 8
 _PARTS = 8  # of a window, whose distances add up
+_TILE = 128, 512  # windows, and those of the bank
 _BESIDE = 2  # windows on either side of a run of alarms, which tell the level there
 _USUAL = 0.999  # share of the normal steps that differ by less
 
@@ -115,17 +116,37 @@ class StepDifferences:
 
         One that overlaps all of the bank, at its place [K], compares with the farthest in time.
         """
-        distances = np.zeros((len(windows), len(bank)))
-        for steps in np.array_split(np.arange(self.width), min(_PARTS, self.width)):
-            part, other = windows[:, steps], bank[:, steps]
-            squares = (-2 * part) @ other.T
-            squares += np.square(part).sum(1)[:, None]
-            squares += np.square(other).sum(1)
-            distances += np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares)
+        distances = summed_distances(windows, bank)
         if places is not None:
             gaps = np.abs(places[:, None] - self.starts)
             distances[gaps < np.minimum(self.width, gaps.max(1, keepdims=True))] = np.inf
         return distances.argmin(1)
+
+
+def summed_distances(windows: np.ndarray, bank: np.ndarray) -> np.ndarray:
+    """Return the sums [K, M] of the distances of the eighths of windows [K, W] from those of a bank [M, W].
+
+    The square of an eighth's distance is the product (-2 x, |x|^2, 1) (y, 1, |y|^2). Sums are made a tile at a time,
+    as large as stays in a processor's cache: that halves the time.
+    """
+    eighths = np.array_split(np.arange(windows.shape[1]), min(_PARTS, windows.shape[1]))
+    factors = [_factors(windows[:, steps], bank[:, steps]) for steps in eighths]
+    sums = np.zeros((len(windows), len(bank)))
+    for first in range(0, len(windows), _TILE[0]):
+        for start in range(0, len(bank), _TILE[1]):
+            tile = sums[first : first + _TILE[0], start : start + _TILE[1]]
+            squares = np.empty(tile.shape)
+            for one, other in factors:
+                np.matmul(one[first : first + _TILE[0]], other[:, start : start + _TILE[1]], out=squares)
+                tile += np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares)
+    return sums
+
+
+def _factors(part: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what [K, S + 2] and [S + 2, M] multiply to the squared distances of steps [K, S] from steps [M, S]."""
+    lengths, of_other = np.square(part).sum(1), np.square(other).sum(1)
+    left = np.column_stack([-2 * part, lengths, np.ones(len(part))])
+    return left, np.vstack([other.T, np.ones(len(other)), of_other])
 
 
 def _windows(values: np.ndarray, width: int) -> np.ndarray:
