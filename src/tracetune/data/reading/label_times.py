@@ -27,7 +27,7 @@ from tracetune.data.reading.sources import TimesByName
 from tracetune.data.time_text import show_moment
 
 _DATE_ALONE = len("2024-01-31")
-_DAY = np.timedelta64(1, "D") - np.timedelta64(1, "ns")
+_DAY = np.timedelta64(86_400 * 10**9 - 1, "ns")  # to its last moment
 _FORM = 'Write {"table.csv": [["2014-04-10 07:15:00", "2014-04-11 16:45:00"]]}.'
 _PACKED = (".gz", ".zip", ".bz2", ".xz", ".zst")
 

@@ -94,31 +94,31 @@ def labelled_panel(
         InputError: as `panel_of`; labels that say something else, or of another length than the series; no column of
             another name than usual.
     """
-    timed = labels if isinstance(labels, (str, Path, Mapping)) else None
     in_table = not isinstance(data, (Panel, np.ndarray, list, tuple))
-    if timed is not None and not in_table:
+    if isinstance(labels, (str, Path, Mapping)) and not in_table:
         raise InputError(
             f"{argument('labels')} by time goes with a table, given as a frame or by its path. Give labels [steps] of "
             "0 and 1 beside arrays."
         )
-    if (labels is None or timed is not None) and in_table:
+    given: StepLabels | None
+    if in_table and (labels is None or isinstance(labels, (str, Path, Mapping))):
         reading = logged(
             read_table(
                 cast(FrameSource, data),
                 keyword_options(columns),
                 remembered=remembered,
                 label_column=label_column,
-                labels=timed,
+                labels=labels,
                 left_out=left_out,
             )
         )
-        panel, labels = reading.panel, reading.labels
+        panel, given = reading.panel, reading.labels
     else:
-        panel = panel_of(data, remembered, label_column, **columns)
-    if labels is None:
+        panel, given = panel_of(data, remembered, label_column, **columns), cast(StepLabels | None, labels)
+    if given is None:
         require_label_column(label_column, panel)
         return panel, None
-    return panel, labels_of(panel, labels)
+    return panel, labels_of(panel, given)
 
 
 def labels_of(panel: Panel, labels: np.ndarray | Sequence[Any]) -> list[np.ndarray]:
