@@ -74,11 +74,11 @@ class LabelTimes:
         labels = np.zeros(len(moments))
         spans: dict[str, list[_Span]] = {}
         for code, (item, (name, entry)) in enumerate(zip(rows.items, self._entries_of(rows.items), strict=True)):
-            own = np.flatnonzero(rows.codes == code)
+            places = np.flatnonzero(rows.codes == code)
             where = f"{shown(name)} in {self.where}"
             spans[item] = [_span(each, moments.dtype, panel.origin.zone, where) for each in entry]
             for span in spans[item]:
-                labels[own[span.rows(moments[own])]] = 1
+                labels[places[span.rows(moments[places])]] = 1
         return labels, TimedLabels(self.where, spans)
 
     def _entries_of(self, item_ids: Sequence[str]) -> list[tuple[str, Sequence[Any]]]:
