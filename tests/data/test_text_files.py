@@ -107,6 +107,16 @@ def test_the_encoding_is_said_where_it_was_guessed(tmp_path: Path, caplog: pytes
     assert not caplog.text
 
 
+def test_an_encoding_that_is_given_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "texts.csv"
+    path.write_bytes("text,label\nkůň,no\nkoza,yes\n".encode("cp1250"))
+    assert read_text_table(path)["text"].iloc[0] == "kùò"
+    assert "'kùò' would be 'kůň' with encoding='cp1250'. Where letters come out wrong, name another" in caplog.text
+    assert read_text_table(path, "cp1250")["text"].iloc[0] == "kůň"
+    with pytest.raises(InputError, match=r"Expected text in encoding utf-8 .* bytes that it does not have \(0xF9\)"):
+        read_text_table(path, "utf-8")
+
+
 def test_quotes_with_a_backslash_before_them_are_quotes(tmp_path: Path) -> None:
     path = tmp_path / "texts.csv"
     path.write_text('text,label\n"he said \\"hi, you\\" twice",yes\n"no, never",no\n')

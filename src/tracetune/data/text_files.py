@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from tracetune.base.errors import InputError
+from tracetune.base.errors import InputError, Remark, argument
 from tracetune.data.reading.encodings import find_encoding, odd_lines
 from tracetune.data.reading.files import damage_explained, file_kind, open_bytes, read_raw
 from tracetune.data.reading.options import ReadingOptions
@@ -31,20 +31,24 @@ _MARK_BYTES = 4  # that say which encoding follows
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 
-def read_text_table(path: str | Path) -> pd.DataFrame:
+def read_text_table(path: str | Path, encoding: str | None = None) -> pd.DataFrame:
     """Read a .csv, .tsv, .jsonl, .json, .parquet, .feather or .xlsx file; names of columns are texts.
 
     Cells of text files stay texts, missing ones are empty; quotes in files with tabs are part of the text unless all of
     them are closed. Files without a header get names such as "column 1", which a line in the log says.
 
+    Args:
+        path: of the file.
+        encoding: of a text file; None finds it.
+
     Raises:
-        InputError: the file is missing, empty, damaged or of an unknown kind, a line has too many cells, or two columns
-            have the same name.
+        InputError: the file is missing, empty, damaged or of an unknown kind, in another encoding than was given, a
+            line has too many cells, or two columns have the same name.
     """
     source = Path(path)
     kind = file_kind(source)
     with damage_explained(source, kind):
-        frame, first, marks = _read_lines(source) if kind == "text" else _read_others(source)
+        frame, first, marks = _read_lines(source, encoding) if kind == "text" else _read_others(source)
     if not len(frame):
         raise InputError(f"Expected rows in {source.name}, found none.")
     refuse_duplicate_names(frame.columns)
@@ -63,11 +67,11 @@ def _read_others(source: Path) -> tuple[pd.DataFrame, int, TextMarks]:
     return raw.frame, raw.first_row, COMMAS_AND_POINTS
 
 
-def _read_lines(source: Path) -> tuple[pd.DataFrame, int, TextMarks]:
+def _read_lines(source: Path, encoding: str | None) -> tuple[pd.DataFrame, int, TextMarks]:
     """Return the cells of a text file, how it counts the first row of them, and its marks."""
     with open_bytes(source) as file:
         content = file.read()
-    whole = _decoded(source, content)
+    whole = _decoded(source, content, encoding)
     if (place := whole.find("\0")) >= 0:  # pandas would cut the cell there
         raise InputError(f"{source.name} holds a NUL byte in line {whole.count(chr(10), 0, place) + 1:,}. Remove it.")
     text = whole.lstrip("\n\r")
@@ -108,20 +112,22 @@ def _in_words(error: str, first_line: int) -> str:
     return error.strip()[:200]
 
 
-def _decoded(source: Path, content: bytes) -> str:
+def _decoded(source: Path, content: bytes, given: str | None) -> str:
     """Return text in the encoding that it has, and say where that was guessed."""
     try:
         content.decode("utf-8")
         valid, odd = True, b""
     except UnicodeDecodeError:
         valid, odd = False, odd_lines(content)
-    encoding = find_encoding(content[:_MARK_BYTES], odd, valid, None)
+    encoding = find_encoding(content[:_MARK_BYTES], odd, valid, given)
+    if given is not None:
+        return content.decode(given)
     if not encoding.found.startswith("utf"):
         logger.warning(
-            "%s is read in encoding %s: %s. Where letters come out wrong, save it as UTF-8.",
-            source.name,
-            encoding.found,
-            encoding.reason,
+            Remark(
+                f"{source.name} is read in encoding {encoding.found}: {encoding.reason}. Where letters come out wrong, "
+                f"name another one with {argument('encoding')}."
+            )
         )
     return content.decode(encoding.found, errors="replace")
 

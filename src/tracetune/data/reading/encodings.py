@@ -1,18 +1,14 @@
 """The encoding of a text file: as it was given, as its first bytes say, UTF-8, or else the likeliest one."""
 
-import re
-
 import charset_normalizer
 
 from tracetune.base.errors import InputError, shown
+from tracetune.data.reading.central_european import CENTRAL, WESTERN, western_or_central
 from tracetune.data.reading.raw import Decision
 
 ODD_BYTES = 1 << 16  # of lines that are not ASCII: more tell no more of their encoding
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-_CANDIDATES = ["cp1252", "cp1250", "cp1251", "latin_1"]
-_WESTERN, _CENTRAL = "cp1252", "cp1250"
-_CENTRAL_LETTERS = frozenset("šžŠŽ")  # the same bytes in both; hardly any in languages that are written in cp1252
-_SIGN_AS_LETTER = re.compile(r"[^\W\d_][³¹¿¯¼¾£¥º][^\W\d_]|£[aeiouyóê]|[a-z]Ÿ")  # ł ą ż Ż Ľ ľ Ł Ą ş ź in cp1250
+_OTHERS = ("cp1251",)  # that share hardly any letter with those of Western and Central Europe
 _SURROUNDINGS = 10  # characters beside one that is damaged
 
 
@@ -45,8 +41,9 @@ def find_encoding(beginning: bytes, odd: bytes, valid_utf8: bool, given: str | N
     if valid_utf8:
         return Decision("encoding", "utf-8", "all bytes fit it", "encoding", "utf-8")
     _refuse_damaged_utf8(odd)
-    name = _likeliest(odd[:ODD_BYTES])
-    return Decision("encoding", name, "bytes do not fit UTF-8, and it is the likeliest", "encoding", name)
+    name, doubt = _likeliest(odd[:ODD_BYTES])
+    reason = f"bytes do not fit UTF-8, and it is the likeliest{f'; {doubt}' if doubt else ''}"
+    return Decision("encoding", name, reason, "encoding", name)
 
 
 def _refuse_damaged_utf8(odd: bytes) -> None:
@@ -62,19 +59,7 @@ def _refuse_damaged_utf8(odd: bytes) -> None:
         )
 
 
-def _likeliest(sample: bytes) -> str:
-    matches = charset_normalizer.from_bytes(sample, cp_isolation=_CANDIDATES)
-    best = matches.best()
-    name = _WESTERN if best is None or best.encoding in ("latin_1", "ascii") else best.encoding
-    possible = {encoding for match in matches for encoding in match.could_be_from_charset}
-    return _WESTERN if name == _CENTRAL and _WESTERN in possible and _is_western(sample) else name
-
-
-def _is_western(sample: bytes) -> bool:
-    """Return whether text that is as likely Western as Central European is taken for Western, which is more common.
-
-    Many bytes are letters in both encodings, and `charset_normalizer` then names the first of its list. Signs within
-    words, and letters such as š, of which few other languages have any, speak for Central European.
-    """
-    western = sample.decode(_WESTERN)
-    return _CENTRAL_LETTERS.isdisjoint(western) and not _SIGN_AS_LETTER.search(western)
+def _likeliest(sample: bytes) -> tuple[str, str]:
+    """Return the likeliest encoding, and what another one would read where that is nearly as likely."""
+    best = charset_normalizer.from_bytes(sample, cp_isolation=[*_OTHERS, WESTERN, CENTRAL, "latin_1"]).best()
+    return (best.encoding, "") if best is not None and best.encoding in _OTHERS else western_or_central(sample)

@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
-from tracetune.base.errors import InputError, either
+from tracetune.base.errors import InputError, argument, either
 from tracetune.data.reading.dialect import Dialect, find_dialect
 from tracetune.data.reading.encodings import ODD_BYTES, find_encoding, odd_lines
 from tracetune.data.reading.frames import frame_of
@@ -146,6 +146,12 @@ def damage_explained(source: Path, kind: str) -> Iterator[None]:
         ) from error
     except (MemoryError, RecursionError):
         raise
+    except UnicodeDecodeError as error:
+        found = ", ".join(f"0x{byte:02X}" for byte in error.object[error.start : error.end][:4])
+        raise InputError(
+            f"Expected text in encoding {error.encoding} in {shown_path(source)}, found bytes that it does not have "
+            f"({found}). Name another one with {argument('encoding')}, or restore the file from its source."
+        ) from error
     except Exception as error:  # readers raise nearly anything on damaged files
         text = str(error).replace("\n", " ")
         raise InputError(

@@ -78,7 +78,7 @@ def evaluate(config: EvaluateConfig) -> ClassEvaluation:
 
 def read_texts(source: TextSource) -> pd.DataFrame:
     """Read the table of a command."""
-    return read_text_table(source.path)
+    return read_text_table(source.path, source.encoding)
 
 
 def _load(choice: ClassifierChoice, device: str) -> TextClassifier:

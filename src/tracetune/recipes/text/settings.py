@@ -23,11 +23,13 @@ class TextSource:
         data: table of texts, a row each: .csv, .tsv, .jsonl, .parquet or .xlsx.
         text_column: column of the texts, two for pairs of texts; without it found by names and content.
         label_column: column of the labels; without it found likewise.
+        encoding: encoding of a text file, e.g. cp1252.
     """
 
     data: str | None = field(default=None, metadata={"positional": True})
     text_column: tuple[str, ...] = ()
     label_column: str | None = None
+    encoding: str | None = None
     dataset = None
 
     def __post_init__(self) -> None:
