@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
+from tracetune.data.text_files import read_text_table
 from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.estimators.text.fit import text_fit_config
 from tracetune.estimators.text.text_classifier import TextClassifier
 from tracetune.fitting.methods.lora import Lora
 from tracetune.recipes.importance import score_and_report
-from tracetune.recipes.text.commands import read_texts
 from tracetune.recipes.text.settings import ImportanceConfig
 from tracetune.selection.importance import Importance
 
@@ -32,7 +32,7 @@ def importance(config: ImportanceConfig) -> list[Importance]:
             ),
         )
         return classifier.scored_modules(
-            read_texts(config.source),
+            read_text_table(config.source.path, config.source.encoding),
             config=settings,
             validation_share=training.validation_share,
             text_column=config.source.text_column or None,
