@@ -67,18 +67,18 @@ def western_or_central(sample: bytes) -> tuple[str, str]:
 
 def _frequencies(letters: dict[str, str]) -> dict[str, dict[str, float]]:
     """Return the frequency of each letter in each language, and a little of the others for foreign names."""
-    own = {}
+    shares_of = {}
     for language, ranked in letters.items():
         weights = {letter: 1 / (rank + 1.5) for rank, letter in enumerate(ranked.split())}
-        own[language] = {letter: weight / sum(weights.values()) for letter, weight in weights.items()}
+        shares_of[language] = {letter: weight / sum(weights.values()) for letter, weight in weights.items()}
     every = Counter[str]()
-    for frequencies in own.values():
-        every.update({letter: share / len(own) for letter, share in frequencies.items()})
+    for frequencies in shares_of.values():
+        every.update({letter: share / len(shares_of) for letter, share in frequencies.items()})
     return {
         language: {
             letter: (1 - _FOREIGN) * frequencies.get(letter, 0) + _FOREIGN * share for letter, share in every.items()
         }
-        for language, frequencies in own.items()
+        for language, frequencies in shares_of.items()
     }
 
 
