@@ -146,10 +146,8 @@ def cross_fit(
     methods += [] if last_method is None else [last_method]
     method = _last_with_all_seconds(methods)
     if method is not None and rates:
-        steps = config.training.total_steps(len(parts[-1].train))
-        loss = pooled.named(config.method.name).validation_loss
-        rate = TriedRate(config.training.only_rate(), steps, loss if np.isfinite(loss) else None, taken=True)
-        method = replace(method, rates=(*rates, rate), rate_seconds=rate_seconds)
+        taken = _taken_rate(config, len(parts[-1].train), pooled)
+        method = replace(method, rates=(*rates, taken), rate_seconds=rate_seconds)
     trained_head = replace(heads[-1], seconds=feature_seconds + sum(each.seconds for each in heads))
     record = FitRecord.of(given, given.head or task.default_head, pooled, model, trained_head, method)
     return CrossFitted(model, record, frozen.backbone_sha256, np.concatenate(held_out[winner.name].outputs))
@@ -276,6 +274,13 @@ def _tried_rates(
         mean = float(np.average([rate.loss for rate in rates], weights=sizes))
         means.append(replace(rates[0], validation_loss=mean if np.isfinite(mean) else None))
     return tuple(means)
+
+
+def _taken_rate(config: FitConfig, samples: int, pooled: Candidates) -> TriedRate:
+    """Return the rate that was trained at, with the steps and the loss of its whole training."""
+    loss = pooled.named(config.method.name).validation_loss
+    steps = config.training.total_steps(samples)
+    return TriedRate(config.training.only_rate(), steps, loss if np.isfinite(loss) else None, taken=True)
 
 
 def _last_with_all_seconds(trained: Sequence[TrainedAdapters]) -> TrainedAdapters | None:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tracetune.base.runs import runs_of
+from tracetune.base.stretches import stretches_of
 from tracetune.report.figures import (
     BLUE,
     DPI,
@@ -99,7 +99,7 @@ def _shown(values: np.ndarray) -> slice:
     """Return which steps to draw: all, or some around the longest gap."""
     if len(values) <= _MOST_STEPS:
         return slice(0, len(values))
-    gaps = runs_of(np.isnan(values))
+    gaps = stretches_of(np.isnan(values))
     middle = len(values) // 2
     if len(gaps):
         longest = gaps[np.diff(gaps).argmax()]

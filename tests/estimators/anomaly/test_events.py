@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tracetune.data.panels import Series
-from tracetune.estimators.anomaly.events import Event, alarm_runs, events_of, wide_events
+from tracetune.estimators.anomaly.events import Event, alarm_stretches, events_of, wide_events
 from tracetune.estimators.anomaly.item_scorer import ItemScorer
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.estimators.anomaly.step_differences import StepDifferences, summed_distances
@@ -25,9 +25,9 @@ def scores(total: list[float], threshold: float = 1.0) -> Scores:
 
 def test_runs_near_each_other_are_one() -> None:
     alarm = np.array([1, 1, 0, 1, 0, 0, 0, 1], dtype=bool)
-    assert alarm_runs(alarm, 0) == [(0, 2), (3, 4), (7, 8)]
-    assert alarm_runs(alarm, 1) == [(0, 4), (7, 8)]
-    assert alarm_runs(np.zeros(3, dtype=bool), 1) == []
+    assert alarm_stretches(alarm, 0) == [(0, 2), (3, 4), (7, 8)]
+    assert alarm_stretches(alarm, 1) == [(0, 4), (7, 8)]
+    assert alarm_stretches(np.zeros(3, dtype=bool), 1) == []
 
 
 def test_an_event_is_where_the_score_is_near_its_peak() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracetune.base.runs import runs_of
+from tracetune.base.stretches import stretches_of
 from tracetune.estimators.anomaly.series_scores import Scores
 
 if TYPE_CHECKING:
@@ -58,13 +58,13 @@ def events_of(scores: Scores, item: "ItemScorer") -> list[Event]:
 
 def wide_events(scores: Scores, merge_within: int) -> list[Event]:
     """Return events by scores alone; runs of alarms with no more than ``merge_within`` steps between them are one."""
-    return [_near_peak(scores.total, scores.threshold, *run) for run in alarm_runs(scores.alarm, merge_within)]
+    return [_near_peak(scores.total, scores.threshold, *run) for run in alarm_stretches(scores.alarm, merge_within)]
 
 
-def alarm_runs(alarm: np.ndarray, merge_within: int) -> list[tuple[int, int]]:
+def alarm_stretches(alarm: np.ndarray, merge_within: int) -> list[tuple[int, int]]:
     """Return first steps, and those after the last, of the runs in ``alarm`` [T]; see `events_of`."""
     merged: list[tuple[int, int]] = []
-    for start, stop in runs_of(alarm).tolist():
+    for start, stop in stretches_of(alarm).tolist():
         if merged and start - merged[-1][1] <= merge_within:
             merged[-1] = merged[-1][0], stop
         else:
@@ -94,7 +94,7 @@ def _parts(
             near = _near_peak(row, scores.threshold, first, stop)
             found = np.nan_to_num(differences.of(values, near.start, near.stop, place, event.alarms), nan=0.0)
             odd[near.start - first : near.stop - first] |= (found > 1) & (found >= _SHARE_OF_DIFFERENCE * found.max())
-    stretches = (first + np.array(each) for each in alarm_runs(odd, merge_within))
+    stretches = (first + np.array(each) for each in alarm_stretches(odd, merge_within))
     return [_part(event, scores.total, int(start), int(end)) for start, end in stretches] or [event]
 
 

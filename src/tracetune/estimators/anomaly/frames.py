@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.base.errors import InputError, argument
-from tracetune.base.runs import runs_of
+from tracetune.base.stretches import stretches_of
 from tracetune.data.forecast_frame import clock_times, free_name, item_keys, of_kind, shown_times
 from tracetune.data.panels import Origin, Panel, Series
 from tracetune.data.reading.labels import LABEL_COLUMN, step_labels
@@ -250,7 +250,7 @@ def drawn_panels(
 
     Those with labelled anomalies, where there are ``labels`` [T] of each, come first, then those with alarms.
     """
-    marked = [runs_of(each > 0).tolist() for each in labels] if labels is not None else [[]] * len(panel)
+    marked = [stretches_of(each > 0).tolist() for each in labels] if labels is not None else [[]] * len(panel)
     order = sorted(range(len(panel)), key=lambda number: (not marked[number], not found[number].alarm.any()))
     order = order[:MOST_PANELS]
     return [_drawn(panel, found[number], items[number], marked[number]) for number in order]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tracetune.base.runs import runs_of
+from tracetune.base.stretches import stretches_of
 from tracetune.data.examination import seasons
 from tracetune.evaluation.fills import linear, seasonal_median
 
@@ -104,7 +104,7 @@ def _place(free: np.ndarray, size: int, generator: np.random.Generator) -> int |
 
 def _inner_gaps(row: np.ndarray) -> np.ndarray:
     """Return first steps and ends [G, 2] of the gaps that have observed steps on both sides."""
-    gaps = runs_of(np.isnan(row))
+    gaps = stretches_of(np.isnan(row))
     return gaps[(gaps[:, 0] > 0) & (gaps[:, 1] < len(row))]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tracetune.base.errors import InputError
-from tracetune.base.runs import runs_of
+from tracetune.base.stretches import stretches_of
 
 
 def checked(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
@@ -36,5 +36,5 @@ def checked(scores: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarra
 
 def segments(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return first steps [S] and last steps [S], inclusive, of the runs of true values in labels [T]."""
-    starts, stops = runs_of(labels).T
+    starts, stops = stretches_of(labels).T
     return starts, stops - 1

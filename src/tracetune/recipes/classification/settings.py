@@ -9,7 +9,7 @@ from tracetune.base.files import require_file
 from tracetune.heads.classification_config import CONVOLUTIONS
 from tracetune.recipes.data_source import TableSource
 from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
-from tracetune.recipes.settings.classifiers import ClassifierChoice, ClassifyRun, MeasureRun
+from tracetune.recipes.settings.classifiers import ClassifierChoice, ClassifyRun, EvaluateRun
 from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.scoring import LoraTraining, ScoredModel, ScoringChoice
 
@@ -131,7 +131,7 @@ class EvaluateConfig:
 
     source: LabelledSource
     classifier: ClassifierChoice
-    run: MeasureRun = field(default_factory=MeasureRun)
+    run: EvaluateRun = field(default_factory=EvaluateRun)
 
 
 @dataclass(frozen=True)

@@ -178,8 +178,8 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
-class WindowsChoice:
-    """Lengths of the windows that scores are measured on.
+class ScoredWindows:
+    """The windows that scores are measured on.
 
     Attributes:
         prediction_length: steps to forecast; without it that of a fine-tuned model, otherwise 96.
@@ -198,7 +198,7 @@ class ImportanceConfig:
 
     source: DataSource
     scored: ScoredModel = field(default_factory=ScoredModel)
-    windows: WindowsChoice = field(default_factory=WindowsChoice)
+    windows: ScoredWindows = field(default_factory=ScoredWindows)
     scoring: ScoringChoice
     head: HeadChoice = field(default_factory=HeadChoice)
     lora: LoraChoice = field(default_factory=LoraChoice)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from tracetune.base.runs import runs_of
+from tracetune.base.stretches import stretches_of
 from tracetune.data.panels import Panel
 
 
@@ -21,6 +21,6 @@ def gap_table(panel: Panel) -> pd.DataFrame:
     rows = []
     for series in panel:
         for name, row in zip(panel.channels, series.values, strict=True):
-            longest = int(np.diff(runs_of(np.isnan(row))).max(initial=0))
+            longest = int(np.diff(stretches_of(np.isnan(row))).max(initial=0))
             rows.append((series.item_id, name, len(row), int(np.isnan(row).sum()), longest))
     return pd.DataFrame(rows, columns=["series", "channel", "steps", "missing", "longest gap"])

@@ -49,7 +49,7 @@ class ClassifyRun(CommandRun):
 
 
 @dataclass(frozen=True)
-class MeasureRun(CommandRun):
+class EvaluateRun(CommandRun):
     """Outputs of the command, and the device that it runs on.
 
     Attributes:

@@ -10,7 +10,7 @@ from tracetune.base.files import require_file
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.names import NONE
 from tracetune.recipes.settings.adaptation import ComparedMethod, FinetuneRun, LoraChoice, SelectionChoice
-from tracetune.recipes.settings.classifiers import ClassifierChoice, ClassifyRun, MeasureRun
+from tracetune.recipes.settings.classifiers import ClassifierChoice, ClassifyRun, EvaluateRun
 from tracetune.recipes.settings.scoring import ScoringChoice
 from tracetune.training.config import ALL
 
@@ -152,7 +152,7 @@ class ClassifyConfig:
 
 
 @dataclass(frozen=True)
-class MeasureTextsRun(MeasureRun):
+class EvaluateTextsRun(EvaluateRun):
     """The picture of the command, and the device that it runs on; texts take more memory than series."""
 
     batch_size: int = 64
@@ -164,7 +164,7 @@ class EvaluateConfig:
 
     source: TextSource
     classifier: ClassifierChoice
-    run: MeasureTextsRun = field(default_factory=MeasureTextsRun)
+    run: EvaluateTextsRun = field(default_factory=EvaluateTextsRun)
 
 
 @dataclass(frozen=True)

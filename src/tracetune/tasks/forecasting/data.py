@@ -155,10 +155,26 @@ def forecast_data(
     left_out = train.without_values()
     validation = _ValidationWindows.over(scaled.values, split.validation, context_length, prediction_length, rolling)
     rows = validation.draw(validation_windows, seed)
+    counts = _counts(train, left_out, validation, rows)
+    for part, windows in (("training", counts.training_windows), ("validation", counts.validation_windows)):
+        if not windows:
+            raise _nothing_observed(part)
     series, channel, period = validation.locate(rows)
-    idle = np.bincount(train.locate_rows(left_out)[0], minlength=len(panel))
-    counts = WindowCounts(
-        series=len(panel),
+    return ForecastData(
+        train=OtherRows(train, left_out) if len(left_out) else train,
+        validation=chosen_rows(validation.windows, rows.tolist()),
+        groups=SampleGroups.of_channels(period, series, channel),
+        counts=counts,
+        disjoint_windows=validation.disjoint(rows),
+    )
+
+
+def _counts(train: Windows, left_out: np.ndarray, validation: "_ValidationWindows", rows: np.ndarray) -> WindowCounts:
+    """Return how many windows there are: training ones but for ``left_out``, and ``rows`` of the validation ones."""
+    series, _, period = validation.locate(rows)
+    idle = np.bincount(train.locate_rows(left_out)[0], minlength=validation.series)
+    return WindowCounts(
+        series=validation.series,
         training_series=int((train.per_series() > idle).sum()),
         validation_series=len(np.unique(series)),
         training_windows=len(train) - len(left_out),
@@ -166,16 +182,6 @@ def forecast_data(
         possible_validation_windows=len(validation.kept),
         validation_periods=len(np.unique(period)),
         windows_without_values=len(left_out) + len(validation.windows) - len(validation.kept),
-    )
-    for part, windows in (("training", counts.training_windows), ("validation", counts.validation_windows)):
-        if not windows:
-            raise _nothing_observed(part)
-    return ForecastData(
-        train=OtherRows(train, left_out) if len(left_out) else train,
-        validation=chosen_rows(validation.windows, rows.tolist()),
-        groups=SampleGroups.of_channels(period, series, channel),
-        counts=counts,
-        disjoint_windows=validation.disjoint(rows),
     )
 
 
