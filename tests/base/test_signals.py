@@ -40,6 +40,7 @@ def test_a_signal_that_was_ignored_stays_so() -> None:
     try:
         with stopped_by_signals():
             os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
 

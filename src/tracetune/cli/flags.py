@@ -21,6 +21,7 @@ _GROUPS = {
     "backbone": "Model",
     "head": "Model",
     "gaps": "Model",
+    "scoring": "Scoring",
     "method": "Method",
     "lora": "Method",
     "selection": "Selection of modules (method trace)",
@@ -28,7 +29,6 @@ _GROUPS = {
     "windows": "Training",
     "periods": "Training",
     "labels": "Training",
-    "scoring": "Scoring",
     "run": "Run",
 }
 _METAVARS: dict[object, str] = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
@@ -48,7 +48,7 @@ def signature(config_class: type, tasks: Sequence[str]) -> inspect.Signature:
         text = f"What the model is for: {', '.join(tasks)}; without it as --model was saved, or {tasks[0]}."
         option = typer.Option("--task", help=text, metavar="TASK", show_default=False, hidden=len(tasks) < 2)
         parameters.append(_parameter("task", str | None, None, option))
-    for setting in settings(config_class).values():
+    for setting in sorted(settings(config_class).values(), key=_panel_order):
         if (kind := _flag_type(setting.hint)) is not None:
             parameters.append(_parameter(setting.name, *_annotation(kind), _option(setting, kind)))
     return inspect.Signature(parameters)
@@ -92,6 +92,12 @@ def with_lists_repeated(arguments: Sequence[str], lists: Collection[str], switch
             groups[0].append(lone[0])
         made.append([part for word in words for part in (flag, word)])
     return [word for group in (groups[0], *reversed(made)) for word in group]
+
+
+def _panel_order(setting: Setting) -> int:
+    """Return the place of a setting's panel in the help: that of its group in the table, other settings last."""
+    panels = list(dict.fromkeys(_GROUPS.values()))
+    return panels.index(_GROUPS[setting.group]) if setting.group in _GROUPS else len(panels)
 
 
 def _annotation(kind: object) -> tuple[object, object]:

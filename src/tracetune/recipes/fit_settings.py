@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from tracetune.base.config import flat_values
 from tracetune.base.device import resolve_device
@@ -14,59 +14,12 @@ from tracetune.base.processes import from_main, join_processes
 from tracetune.base.signals import Stopped
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import Method, RankedMethod, method_named
-from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, SelectionChoice
+from tracetune.recipes.settings.adaptation import FinetuneRun, FinetuneSettings
 from tracetune.selection.config import SelectionConfig
 from tracetune.training.checkpoints import what_was_kept
 from tracetune.training.config import TrainingConfig
 
 T = TypeVar("T")
-
-
-class NamesMethod(Protocol):
-    """Settings that name a method."""
-
-    @property
-    def method(self) -> str:
-        """Return its name."""
-        ...
-
-
-class TrainsHead(Protocol):
-    """Settings of training."""
-
-    @property
-    def head_epochs(self) -> float:
-        """Return the passes over frozen features that train the head."""
-        ...
-
-
-class FitChoices(Protocol):
-    """The parts that the configurations of all commands that fine-tune have."""
-
-    @property
-    def method(self) -> NamesMethod:
-        """Return the method and what it is compared with."""
-        ...
-
-    @property
-    def lora(self) -> LoraChoice:
-        """Return the options of the LoRA modules."""
-        ...
-
-    @property
-    def selection(self) -> SelectionChoice:
-        """Return how TRACE selects modules."""
-        ...
-
-    @property
-    def training(self) -> TrainsHead:
-        """Return how head and adapters are trained."""
-        ...
-
-    @property
-    def run(self) -> FinetuneRun:
-        """Return where and how the command runs."""
-        ...
 
 
 @contextmanager
@@ -112,7 +65,7 @@ def _says_what_was_kept(checkpoints: str | None) -> Iterator[None]:
         raise
 
 
-def fit_config(choices: FitChoices, head: object = None, *more: object) -> FitConfig:
+def fit_config(choices: FinetuneSettings, head: object = None, *more: object) -> FitConfig:
     """Return the configuration of a fit from the settings of a command.
 
     Args:
@@ -136,7 +89,7 @@ def fit_config(choices: FitChoices, head: object = None, *more: object) -> FitCo
     return _same_names(FitConfig, values | parts)
 
 
-def refuse_fit_options(choices: FitChoices) -> None:
+def refuse_fit_options(choices: FinetuneSettings) -> None:
     """Refuse options of training where the method of a command is to train nothing.
 
     Raises:
@@ -150,7 +103,7 @@ def refuse_fit_options(choices: FitChoices) -> None:
             raise InputError(f"{argument(name, value)} changes nothing with the method {method!r}. Leave it out.")
 
 
-def _method(choices: FitChoices) -> Method:
+def _method(choices: FinetuneSettings) -> Method:
     """Return the method with those of the options that it has.
 
     Raises:

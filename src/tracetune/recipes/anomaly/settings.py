@@ -8,7 +8,7 @@ from tracetune.backbones.known_models import EMBEDDED_MODEL
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.recipes.data_source import DataSource
-from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.recipes.settings.adaptation import FinetuneSettings, LoraChoice, MethodChoice
 from tracetune.recipes.settings.command_run import CommandRun
 from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.scoring import ScoredModel, ScoringChoice, SeriesLoraTraining
@@ -73,17 +73,13 @@ class ScorerChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig:
+class FinetuneConfig(FinetuneSettings):
     """Settings of a run that learns a normal part."""
 
     source: DataSource
     backbone: BackboneChoice = field(default_factory=BackboneChoice)
     scoring: ScorerChoice = field(default_factory=ScorerChoice)
     method: AnomalyMethod = field(default_factory=AnomalyMethod)
-    lora: LoraChoice = field(default_factory=LoraChoice)
-    selection: SelectionChoice = field(default_factory=SelectionChoice)
-    training: TrainingChoice = field(default_factory=TrainingChoice)
-    run: FinetuneRun
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
 from tracetune.heads.classification_config import CONVOLUTIONS
 from tracetune.recipes.data_source import TableSource
-from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.recipes.settings.adaptation import FinetuneSettings, LoraChoice, MethodChoice, TrainingChoice
 from tracetune.recipes.settings.classifiers import ClassifierChoice, ClassifyRun, EvaluateRun
 from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.scoring import LoraTraining, ScoredModel, ScoringChoice
@@ -102,18 +102,15 @@ class ClassifierTraining(TrainingChoice):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig:
+class FinetuneConfig(FinetuneSettings):
     """Settings of a fine-tuning run."""
 
     source: LabelledSource
     backbone: BackboneChoice = field(default_factory=BackboneChoice)
     method: MethodChoice = field(default_factory=MethodChoice)
-    lora: LoraChoice = field(default_factory=LoraChoice)
-    selection: SelectionChoice = field(default_factory=SelectionChoice)
     training: ClassifierTraining = field(default_factory=ClassifierTraining)
     labels: LabelsChoice = field(default_factory=LabelsChoice)
     head: ClassificationHeadChoice = field(default_factory=ClassificationHeadChoice)
-    run: FinetuneRun
 
 
 @dataclass(frozen=True)

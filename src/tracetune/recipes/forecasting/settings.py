@@ -10,12 +10,10 @@ from tracetune.fitting.config import FitConfig
 from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.forecasting.forecaster_choice import ForecasterChoice, resolution_of
 from tracetune.recipes.settings.adaptation import (
-    FinetuneRun,
+    FinetuneSettings,
     HeadChoice,
     LoraChoice,
     MethodChoice,
-    SelectionChoice,
-    TrainingChoice,
 )
 from tracetune.recipes.settings.command_run import CommandRun
 from tracetune.recipes.settings.demo import DemoChoice
@@ -67,7 +65,7 @@ class WindowChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig:
+class FinetuneConfig(FinetuneSettings):
     """Settings of a fine-tuning run.
 
     Attributes:
@@ -79,11 +77,7 @@ class FinetuneConfig:
     backbone: BackboneChoice = field(default_factory=BackboneChoice)
     head: HeadChoice = field(default_factory=HeadChoice)
     method: MethodChoice = field(default_factory=MethodChoice)
-    lora: LoraChoice = field(default_factory=LoraChoice)
-    selection: SelectionChoice = field(default_factory=SelectionChoice)
-    training: TrainingChoice = field(default_factory=TrainingChoice)
     windows: WindowChoice = field(default_factory=WindowChoice)
-    run: FinetuneRun
 
     def __post_init__(self) -> None:
         if self.validation_data is None:

@@ -6,7 +6,7 @@ from tracetune.backbones.known_models import EMBEDDED_MODEL
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.recipes.data_source import DataSource
-from tracetune.recipes.settings.adaptation import FinetuneRun, LoraChoice, MethodChoice, SelectionChoice, TrainingChoice
+from tracetune.recipes.settings.adaptation import FinetuneSettings, LoraChoice, MethodChoice
 from tracetune.recipes.settings.command_run import CommandRun
 from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.quantiles import level_numbers
@@ -57,18 +57,14 @@ class PeriodsChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig:
+class FinetuneConfig(FinetuneSettings):
     """Settings of a fine-tuning run."""
 
     source: DataSource
     backbone: BackboneChoice = field(default_factory=BackboneChoice)
     gaps: RelatedChoice = field(default_factory=RelatedChoice)
     method: MethodChoice = field(default_factory=MethodChoice)
-    lora: LoraChoice = field(default_factory=LoraChoice)
-    selection: SelectionChoice = field(default_factory=SelectionChoice)
-    training: TrainingChoice = field(default_factory=TrainingChoice)
     periods: PeriodsChoice = field(default_factory=PeriodsChoice)
-    run: FinetuneRun
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Settings of fine-tuning that all tasks share; defaults are those of the library."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tracetune.adapters.options import LoraOptions
@@ -171,3 +171,14 @@ class FinetuneRun:
         """Return the folder for the model."""
         assert self.output is not None, "refused above"
         return self.output
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneSettings:
+    """Settings that every fine-tuning command has; those of a task add where the data and the model come from."""
+
+    method: ComparedMethod
+    lora: LoraChoice = field(default_factory=LoraChoice)
+    selection: SelectionChoice = field(default_factory=SelectionChoice)
+    training: TrainingChoice = field(default_factory=TrainingChoice)
+    run: FinetuneRun

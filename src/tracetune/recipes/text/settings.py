@@ -7,9 +7,8 @@ from typing import Literal
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
-from tracetune.fitting.config import FitConfig
 from tracetune.fitting.names import NONE
-from tracetune.recipes.settings.adaptation import ComparedMethod, FinetuneRun, LoraChoice, SelectionChoice
+from tracetune.recipes.settings.adaptation import ComparedMethod, FinetuneSettings, LoraChoice, TrainingChoice
 from tracetune.recipes.settings.classifiers import ClassifierChoice, ClassifyRun, EvaluateRun
 from tracetune.recipes.settings.scoring import ScoringChoice
 from tracetune.training.config import ALL
@@ -82,27 +81,20 @@ class TextMethod(ComparedMethod):
 
 
 @dataclass(frozen=True)
-class TextTraining:
+class TextTraining(TrainingChoice):
     """Training of head and adapters.
 
     Attributes:
         learning_rate: peak learning rate of the adapters; without it 2e-3, and 5e-5 for the method full. auto tries
             three, each for a quarter of the steps, and trains at the one that is best on validation.
-        head_learning_rate: peak learning rate of the head when trained with the adapters; without it 1e-5.
         head_start: what training of the head starts from: solved (closed form) or gradient (initial weights).
-        head_epochs: passes over frozen features that train the head first.
         num_train_epochs: passes over the texts with adapters and head.
-        max_steps: stop after this many optimizer steps, whatever the epochs; -1: no such limit.
         epoch_windows: texts that count as one epoch, a fresh random part each time: a number, or all.
         batch_size: texts per optimizer step.
     """
 
-    learning_rate: float | int | str | None = None
-    head_learning_rate: float | None = None
-    head_start: str = FitConfig.head_start
     head_epochs: float = 10.0
     num_train_epochs: float = 3.0
-    max_steps: int = -1
     epoch_windows: int | Literal["all"] = ALL
     batch_size: int = 16
 
@@ -122,17 +114,14 @@ class LabelsChoice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig:
+class FinetuneConfig(FinetuneSettings):
     """Settings of a fine-tuning run."""
 
     source: TextSource
     backbone: EncoderChoice
     method: TextMethod = field(default_factory=TextMethod)
-    lora: LoraChoice = field(default_factory=LoraChoice)
-    selection: SelectionChoice = field(default_factory=SelectionChoice)
     training: TextTraining = field(default_factory=TextTraining)
     labels: LabelsChoice = field(default_factory=LabelsChoice)
-    run: FinetuneRun
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
-"""Formats of dates that are known, and a quick test of whether one fits."""
+"""Formats of dates: which are known, a quick test of whether one fits, and dates by one."""
 
 import re
+import warnings
 from functools import cache
+
+import pandas as pd
 
 _FIELDS = {
     "%Y": r"\d{4}", "%m": r"\d{1,2}", "%d": r"\d{1,2}", "%y": r"\d{2}", "%b": "[A-Za-z]{3}", "%B": "[A-Za-z]{3,9}",
@@ -47,3 +50,21 @@ def shape(form: str) -> re.Pattern[str]:
     """Return a pattern that all dates of a format have."""
     parts = re.split(r"(%[A-Za-z])", form)
     return re.compile("".join(_FIELDS.get(part, re.escape(part)) for part in parts))
+
+
+def parsed(text: pd.Series, form: str) -> pd.Series:
+    """Return dates by one format, NaT where it does not fit; hour 24 is midnight at the end of the day."""
+    late = text.str.contains(r"(?<!\d)24[:.]00") if "%H" in form else pd.Series(False, text.index)
+    if late.any():
+        text = text.mask(late, text.str.replace(r"(?<!\d)24([:.]00)", r"00\1", regex=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            times = pd.to_datetime(text, format=form, errors="coerce")
+        except (ValueError, TypeError, OverflowError, re.error):
+            return pd.Series(pd.NaT, text.index)
+    if not pd.api.types.is_datetime64_dtype(times.dtype):
+        return pd.Series(pd.NaT, text.index)
+    if "%Y" in form and "%y" not in form:
+        times = times.where(times.isna() | (times.dt.year >= 1678))
+    return times + pd.to_timedelta(late.astype(int), unit="D") if late.any() else times

@@ -6,7 +6,6 @@ One format holds for a whole column. Where several formats fit all of its cells 
 
 import datetime
 import re
-import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,8 +17,16 @@ from tracetune.data.reading.columns import DateReading
 from tracetune.data.reading.missing import is_missing, is_textual
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, shown, such_cells
-from tracetune.data.reading.times.date_formats import says_day_first, shape, shapes
+from tracetune.data.reading.times.date_formats import parsed, says_day_first, shape, shapes
 from tracetune.data.reading.times.month_names import in_english
+from tracetune.data.reading.times.weeks import (
+    QUARTERS_NOTE,
+    WEEKS_NOTE,
+    mondays,
+    mondays_of_numbers,
+    odd_week,
+    quarter_starts,
+)
 
 INTEGERS = "integers"
 _MINUTE = 60_000_000_000
@@ -27,11 +34,6 @@ _PROBED = 40  # distinct cells that a format is tried on before all are
 _ISO = re.compile(r"\d{4}-\d{2}(-\d{2}([T ]\d{2}(:?\d{2}(:?\d{2}([.,]\d+)?)?)?)?)?")
 _ZONE = re.compile(r"(?<=\d)\s*(Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d)$")
 _CLOCK = re.compile(r"\d{1,2}:\d\d|T\d{4}")
-_WEEKS = re.compile(r"(?P<year>\d{4})[- ]?W(?P<week>\d{1,2})(-?(?P<day>[1-7]))?")
-_WEEK_NAME = re.compile(r"week|^wk|_wk|^kw$|yyyyww|semaine|semana|woche", re.IGNORECASE)
-_QUARTERS = re.compile(
-    r"(?P<year>\d{4})[-/ ]?[Qq](?P<quarter>[1-4])|[Qq](?P<quarter2>[1-4])[-/ ]?(?P<year2>\d{4}|\d\d)"
-)
 _EPOCHS = {"seconds": (10, 1), "milliseconds": (13, 1_000), "microseconds": (16, 10**6), "nanoseconds": (19, 10**9)}
 
 
@@ -97,18 +99,16 @@ def _first_odd(cells: pd.Series, options: ReadingOptions) -> tuple[int, str]:
     with_zone = text.map(_has_zone).to_numpy(bool)
     if with_zone.any() and not with_zone.all():
         return int((with_zone != with_zone[0]).argmax()), f"{text[0]!r}"
-    weeks = text.str.fullmatch(_WEEKS)
-    if 2 * weeks.sum() > len(text):
-        days = iso_weeks(_week_days(text[weeks])).reindex(text.index)
-        return int(days.isna().to_numpy().argmax()), "ISO weeks"
+    if (odd := odd_week(text)) is not None:
+        return odd, "ISO weeks"
     best: tuple[int, int, str] = (0, 0, "")
     probe = text.drop_duplicates().head(_PROBED)
     for form in _formats(options):
         if not any(map(shape(form).fullmatch, probe)):
             continue
-        fitting = int(_parsed(probe, form).notna().sum())
+        fitting = int(parsed(probe, form).notna().sum())
         if fitting > best[0]:
-            wrong = _parsed(text, form).isna().to_numpy()
+            wrong = parsed(text, form).isna().to_numpy()
             if wrong.any():
                 best = (fitting, int(wrong.argmax()), form)
     return best[1], best[2]
@@ -172,8 +172,9 @@ def _of_numbers(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
         return list(_by_formats(pd.Series(numbers).astype(str), options))
     digits = len(str(numbers.min())), len(str(numbers.max()))
     found: list[DateReading] = []
-    if digits == (6, 6) and numbers.min() > 0 and (weeks := _weeks_of_numbers(cells, numbers)) is not None:
-        found.append(weeks)
+    six = digits == (6, 6) and numbers.min() > 0
+    if six and (weeks := mondays_of_numbers(numbers, str(cells.name))) is not None:
+        found.append(DateReading("ISO weeks", weeks.to_numpy("datetime64[ns]"), note=WEEKS_NOTE))
     elif numbers.min() > 0 and digits[0] == digits[1]:
         written = {6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(digits[0])
         if written and int(str(numbers.min())[:4]) >= 1800 and int(str(numbers.max())[:4]) <= 2200:
@@ -261,9 +262,9 @@ def _by_formats(unique: pd.Series, options: ReadingOptions) -> Iterator[DateRead
         if times.notna().all():
             yield DateReading("ISO 8601", times.to_numpy("datetime64[ns]"))
             return
-    for special in (_weeks, _quarters):
-        if (reading := special(unique)) is not None:
-            yield reading
+    for form, starts, note in (("ISO weeks", mondays, WEEKS_NOTE), ("quarters", quarter_starts, QUARTERS_NOTE)):
+        if (first_days := starts(unique)) is not None:
+            yield DateReading(form, first_days.to_numpy("datetime64[ns]"), note=note)
             return
     probe = unique.head(_PROBED)
     for form in _formats(options):
@@ -279,7 +280,7 @@ def _translated(unique: pd.Series, options: ReadingOptions) -> list[DateReading]
 
 
 def _by_format(unique: pd.Series, form: str) -> Iterator[DateReading]:
-    times = _parsed(unique, form)
+    times = parsed(unique, form)
     if times.isna().any():
         return
     notes = []
@@ -289,67 +290,6 @@ def _by_format(unique: pd.Series, form: str) -> Iterator[DateReading]:
     if "%H" in form and unique.str.contains(r"(?:^|\D)24(?:[:.]00|$)").any():
         notes.append("24:00 is read as 0:00 of the next day")
     yield DateReading(form, times.to_numpy("datetime64[ns]"), note="; ".join(notes))
-
-
-def _parsed(text: pd.Series, form: str) -> pd.Series:
-    """Return dates by one format, NaT where it does not fit; hour 24 is midnight at the end of the day."""
-    late = text.str.contains(r"(?<!\d)24[:.]00") if "%H" in form else pd.Series(False, text.index)
-    if late.any():
-        text = text.mask(late, text.str.replace(r"(?<!\d)24([:.]00)", r"00\1", regex=True))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            times = pd.to_datetime(text, format=form, errors="coerce")
-        except (ValueError, TypeError, OverflowError, re.error):
-            return pd.Series(pd.NaT, text.index)
-    if not pd.api.types.is_datetime64_dtype(times.dtype):
-        return pd.Series(pd.NaT, text.index)
-    if "%Y" in form and "%y" not in form:
-        times = times.where(times.isna() | (times.dt.year >= 1678))
-    return times + pd.to_timedelta(late.astype(int), unit="D") if late.any() else times
-
-
-def _weeks(unique: pd.Series) -> DateReading | None:
-    """Return ISO weeks such as 2020-W05, by their Mondays."""
-    if not unique.str.fullmatch(_WEEKS).all():
-        return None
-    times = iso_weeks(_week_days(unique))
-    note = "weeks are the ISO ones, dated by their Mondays"
-    return None if times.isna().any() else DateReading("ISO weeks", times.to_numpy("datetime64[ns]"), note=note)
-
-
-def _weeks_of_numbers(cells: pd.Series, numbers: np.ndarray) -> DateReading | None:
-    """Return weeks written as 202405: some are no months, or the column is named after weeks."""
-    years, weeks = numbers // 100, numbers % 100
-    fits = years.min() >= 1800 and years.max() <= 2200 and weeks.min() >= 1 and weeks.max() <= 53
-    if not fits or (weeks.max() <= 12 and not _WEEK_NAME.search(str(cells.name))):
-        return None
-    return _weeks(pd.Series([f"{year}-W{week:02d}" for year, week in zip(years, weeks, strict=True)]))
-
-
-def _week_days(text: pd.Series) -> pd.Series:
-    """Return weeks such as 2020-W5 as days for `iso_weeks`."""
-    parts = text.str.extract(rf"^{_WEEKS.pattern}$")
-    return parts["year"] + "-" + parts["week"].str.zfill(2) + "-" + parts["day"].fillna("1")
-
-
-def iso_weeks(text: pd.Series) -> pd.Series:
-    """Return days such as 2020-05-1, the first of week 5; NaT for week 53 of a year without one."""
-    times = _parsed(text, "%G-%V-%u")
-    kept = times.isna() | (times.dt.isocalendar().week == text.str.split("-").str[1].astype(int)).fillna(False)
-    return times.where(kept)
-
-
-def _quarters(unique: pd.Series) -> DateReading | None:
-    parts = unique.str.extract(rf"^(?:{_QUARTERS.pattern})$")
-    year = parts["year"].where(parts["year"].notna(), parts["year2"])
-    quarter = parts["quarter"].where(parts["quarter"].notna(), parts["quarter2"])
-    if year.isna().any():
-        return None
-    form = "%Y-%m" if year.str.len().eq(4).all() else "%y-%m"
-    times = _parsed(year + "-" + (3 * quarter.astype(int) - 2).astype(str).str.zfill(2), form)
-    note = "quarters are dated by their first days"
-    return None if times.isna().any() else DateReading("quarters", times.to_numpy("datetime64[ns]"), note=note)
 
 
 def _offset_of(zone: str) -> int:
