@@ -170,7 +170,7 @@ def test_filled_gaps_hardly_change_a_smooth_series() -> None:
     torch.testing.assert_close(filled, tokens, atol=0.05, rtol=0.05)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_gap_filling_equals_numpy_interpolation(length: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -76,7 +76,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(key=st.sampled_from(sorted(GOOD)), value=json_values)
 def test_nothing_else_than_an_input_error_comes_out(key: str, value: Any) -> None:
     try:

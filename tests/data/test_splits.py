@@ -82,7 +82,7 @@ def test_every_validation_of_a_fit_is_known():
     assert all(fit_split(panel_of(100), 10, validation=name).validation for name in VALIDATIONS)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     parts=st.lists(st.tuples(st.integers(1, 50), st.integers(0, 400)), min_size=1, max_size=5),
     horizon=st.integers(1, 40),

@@ -33,7 +33,7 @@ def origins(first, stop, horizon, stride):
     return list(range(first, stop - horizon + 1, stride))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(4, 40), min_size=1, max_size=4),
     channels=st.integers(1, 3),
@@ -110,7 +110,7 @@ def test_min_context_of_each_series():
     assert windows.per_series().tolist() == [3, 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     lengths=st.lists(st.integers(5, 30), min_size=1, max_size=3),
     channels=st.integers(1, 2),

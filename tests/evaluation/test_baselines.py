@@ -20,7 +20,7 @@ def test_repeat_last_takes_the_last_observed_value():
     np.testing.assert_array_equal(repeat_last(past, 2), [[3.0, 3.0], [5.0, 5.0], [NAN, NAN]])
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(season=st.integers(1, 8), seasons=st.integers(1, 4), extra=st.integers(0, 7), horizon=st.integers(1, 20))
 def test_seasonal_naive_equals_statsforecast(season, seasons, extra, horizon):
     past = np.random.default_rng(0).normal(size=season * seasons + extra)

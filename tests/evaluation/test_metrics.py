@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import utilsforecast.losses as reference
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, mean_squared_error
@@ -125,7 +125,6 @@ def test_quantiles_that_do_not_fit_are_refused():
         metrics.quantile_loss([1.0], [1.0], quantile=1.5)
 
 
-@settings(deadline=None)
 @given(
     truth=arrays.arrays(np.float32, (23, 4), elements=st.floats(-100, 100, width=32)),
     mask=arrays.arrays(np.bool_, (23, 4)),

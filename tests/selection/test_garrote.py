@@ -22,7 +22,7 @@ def read(slopes: np.ndarray, curvatures: np.ndarray, points: np.ndarray) -> Read
     return Reads(points, losses, gradients)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(1, 3), st.integers(1, 6), st.integers(0, 10_000))
 def test_a_quadratic_is_found_from_as_many_differences_as_coefficients(periods: int, size: int, seed: int) -> None:
     slopes, curvatures = quadratics(periods, size, seed)

@@ -99,7 +99,7 @@ def test_losses_and_gradients_are_those_without_a_cache_when_modules_close_and_o
     assert cache.reused == len(ROWS) * (0 + 1 + 2 + 0 + 1 + 2)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     visits=st.lists(
         st.tuples(st.integers(0, BLOCKS), st.lists(st.integers(0, 20), min_size=1, max_size=5)), min_size=1, max_size=6

@@ -86,7 +86,7 @@ def test_pieces_have_about_the_asked_size(tmp_path: Path) -> None:
     assert all(40 <= size <= 60 for size in sizes[:-1])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=12), chunk_rows=st.integers(1, 60))
 def test_any_lengths_and_sizes(tmp_path_factory: pytest.TempPathFactory, lengths: list[int], chunk_rows: int) -> None:
     path = saved(long_frame(tuple(lengths)), tmp_path_factory.mktemp("a") / "a.csv")

@@ -89,7 +89,7 @@ def test_only_what_the_mix_names_is_drawn(monkeypatch: pytest.MonkeyPatch) -> No
     assert set(drawn) == {"waves", "counts"}
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(positions=st.lists(st.integers(0, 99), min_size=1, max_size=6), seed=st.integers(0, 1))
 def test_a_row_does_not_depend_on_what_was_read_before(positions: list[int], seed: int) -> None:
     assert torch.equal(SyntheticCorpus(32, seed, block_size=32).rows(positions), _in_order(seed)[positions])

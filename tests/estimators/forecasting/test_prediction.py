@@ -96,7 +96,7 @@ def test_the_forecast_is_what_the_model_says_of_the_scaled_context(forecaster: F
         np.testing.assert_allclose(forecast, expected, rtol=1e-4, atol=1e-5 * scaler.scale.max())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(channels=st.lists(st.integers(1, 9), max_size=20), batch_size=st.integers(1, 12))
 def test_rows_find_their_series_whatever_the_batches(channels: list[int], batch_size: int) -> None:
     rng = np.random.default_rng(0)
@@ -255,7 +255,7 @@ def test_a_context_without_values_falls_back_to_the_series(forecaster: Forecaste
     assert (np.abs(points_and_quantiles(forecaster, values) - 1003) < 100).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     exponent=st.integers(-297, 297),
     factor=st.floats(1.0, 9.0),

@@ -122,7 +122,7 @@ def slow_volumes(scores: np.ndarray, labels: np.ndarray, window: int) -> tuple[f
     return tuple(np.mean(areas, 0))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(4, 60), st.integers(0, 9), st.integers(0, 2**31), st.integers(1, 4))
 def test_volumes_are_those_of_the_definition(length: int, window: int, seed: int, decimals: int) -> None:
     rng = np.random.default_rng(seed)
@@ -160,7 +160,7 @@ def monte_carlo_affiliation(predicted: np.ndarray, labels: np.ndarray) -> tuple[
     return float(np.mean(precisions)), float(np.mean(recalls))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(5, 24), st.integers(0, 2**31))
 def test_affiliation_is_that_of_the_definition(length: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -187,7 +187,7 @@ def slow_oracles(scores: np.ndarray, labels: np.ndarray) -> tuple[float, float, 
     return best[0], best[1], best[2]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(4, 60), st.integers(0, 2**31), st.integers(0, 4))
 def test_oracles_are_the_best_of_all_thresholds(length: int, seed: int, decimals: int) -> None:
     rng = np.random.default_rng(seed)

@@ -10,7 +10,7 @@ from tracetune.base.errors import InputError
 from tracetune.evaluation.anomaly.thresholds import fit_pareto_tail, peaks_over_threshold, rolling_quantile
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.sampled_from([-0.4, -0.1, 0.1, 0.5, 0.9]), st.floats(1e-3, 1e3), st.integers(0, 10_000))
 def test_no_other_fit_has_a_higher_likelihood(shape: float, scale: float, seed: int) -> None:
     excesses = genpareto.rvs(shape, scale=scale, size=300, random_state=seed)

@@ -32,7 +32,7 @@ def brute_force(scores: dict[str, float], profile: StepTimeProfile, limit: float
     return max([sum(scores[name] for name in s) for s in fitting], default=0.0)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(cases(st.integers(0, 20).map(float)), st.integers(1, 1000))
 def test_no_set_that_fits_is_better(case: tuple[dict[str, float], StepTimeProfile], per_mille: int) -> None:
     """Up to what rounding loses: the best set of a limit that is a unit a module lower must be reached."""
@@ -56,7 +56,6 @@ def test_no_set_that_fits_is_better(case: tuple[dict[str, float], StepTimeProfil
             assert single[only] == min(single.values())
 
 
-@settings(deadline=None)
 @given(cases(st.floats(0, 20)), st.floats(0.001, 1))
 def test_a_step_is_never_longer_than_allowed(case: tuple[dict[str, float], StepTimeProfile], share: float) -> None:
     scores, profile = case

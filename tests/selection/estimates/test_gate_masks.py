@@ -10,7 +10,7 @@ from tracetune.selection.estimates.gate_masks import draw_masks, stratified_mask
 shares = st.one_of(st.sampled_from([1 / 84, 1 / 49, 0.5, 0.999, 1.0]), st.floats(0.01, 1.0))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(shares, st.sampled_from(["budget", "shapley"]), st.integers(1, 9), st.integers(1, 40), st.integers(0, 1000))
 def test_weights_add_up_and_read_the_middle_of_every_own_gate(
     keep: float, context: str, modules: int, count: int, seed: int

@@ -2,7 +2,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.selection.toys import forecast_batches, game, lora_forecaster, ones
@@ -93,7 +93,6 @@ schedules = st.tuples(st.integers(0, 60), st.integers(1, 60), st.integers(1, 30)
 )
 
 
-@settings(deadline=None)
 @given(
     schedules, st.integers(1, 6), st.integers(0, 9), st.integers(1, 40), st.integers(0, 1), st.integers(0, 3),
     st.integers(0, 4000), st.integers(1, 40),
@@ -123,7 +122,6 @@ def test_a_plan_keeps_to_the_limit_and_gives_up_no_more_than_it_must(
     assert plan.passes <= allowed or len(after) * (plan.batches - 1) < max(1, evidence)
 
 
-@settings(deadline=None)
 @given(schedules, st.integers(1, 6), st.integers(1, 40), st.integers(0, 400), st.integers(0, 400), st.integers(1, 40))
 def test_more_than_the_training_is_spent_on_three_batches_only(
     asked: Schedule, batches: int, each: int, allowed: int, more: int, least: int

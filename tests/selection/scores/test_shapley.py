@@ -38,7 +38,7 @@ def by_all_orders(loss: SubsetLoss, modules: int) -> np.ndarray:
 tables = st.integers(1, 4).flatmap(lambda m: arrays(float, 2**m, elements=st.floats(-10, 10)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tables)
 def test_exact_values_are_the_mean_gain_over_all_orders(losses: np.ndarray) -> None:
     modules = int(np.log2(len(losses)))
@@ -47,7 +47,7 @@ def test_exact_values_are_the_mean_gain_over_all_orders(losses: np.ndarray) -> N
     assert result.evaluations == 2**modules
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(tables, st.integers(1, 5), st.integers(0, 100))
 def test_values_add_up_to_the_loss_of_none_minus_the_loss_of_all(losses: np.ndarray, pairs: int, seed: int) -> None:
     modules, loss = int(np.log2(len(losses))), table_game(losses)

@@ -20,7 +20,7 @@ def test_an_anomaly_changes_its_steps_and_no_others(kind: str) -> None:
     assert np.array_equal(values, walk())
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.sampled_from(sorted(KINDS)), st.integers(0, 1000), st.floats(0.01, 1000), st.floats(-100, 100))
 def test_strengths_follow_the_units_of_the_series(kind: str, seed: int, scale: float, level: float) -> None:
     values = walk()

@@ -48,7 +48,7 @@ def test_gradients_are_those_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(lambda free: contrastive_losses(free, pull), vectors.requires_grad_())
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 1000), st.permutations(range(4)))
 def test_neither_the_order_of_negatives_nor_a_rotation_changes_the_loss(seed: int, order: list[int]) -> None:
     vectors, pull = drawn(seed)

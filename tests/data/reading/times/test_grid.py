@@ -8,7 +8,7 @@ from tracetune.base.errors import InputError
 from tracetune.data.reading.times.grid import Grid, infer_offset, refuse_mixed_steps
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     freq=st.sampled_from(["5min", "h", "D", "W-WED", "MS", "QE-DEC", "YS-JAN"]),
     starts=st.lists(st.integers(0, 30), min_size=1, max_size=3),

@@ -47,7 +47,7 @@ def test_all_scorers_are_tried(fitted: dict[str, ChannelScorer]) -> None:
     assert fitted.keys() == SCORERS.keys()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(8, 200), st.integers(1, 8), st.integers(1, 9), st.integers(0, 20))
 def test_every_step_has_the_mean_of_the_windows_over_it(length: int, width: int, stride: int, at: int) -> None:
     starts = window_starts(length, width, min(stride, width), at)
@@ -96,7 +96,7 @@ def test_equal_rows_are_not_apart() -> None:
     assert nearest_distance(rows, rows, 1).max() == 0.0
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(60, 400), st.integers(8, 50), st.integers(1, 8), st.integers(2, 12))
 def test_windows_that_are_learned_cover_every_step_and_phase(length: int, width: int, stride: int, period: int) -> None:
     stride = min(stride, width // 2)
