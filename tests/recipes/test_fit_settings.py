@@ -14,7 +14,7 @@ from tracetune.fitting.methods.method import METHODS, method_named
 from tracetune.recipes.classification.settings import ClassifierTraining
 from tracetune.recipes.fit_settings import fit_config
 from tracetune.recipes.forecasting.settings import FinetuneConfig
-from tracetune.recipes.settings.adaptation import TrainingChoice
+from tracetune.recipes.settings.finetune import TrainingChoice
 from tracetune.recipes.text.settings import TextTraining
 from tracetune.tasks.classification.model import Classification
 from tracetune.tasks.forecasting.model import Forecasting

@@ -7,7 +7,7 @@ import pytest
 
 from tracetune.base.config import from_mapping, settings
 from tracetune.base.errors import InputError
-from tracetune.recipes.settings.adaptation import SelectionChoice
+from tracetune.recipes.settings.finetune import SelectionChoice
 from tracetune.selection.budgets.budget import budget_of
 from tracetune.selection.config import WITHOUT_FLAG, SelectionConfig
 from tracetune.selection.rounds.schedule import Schedule

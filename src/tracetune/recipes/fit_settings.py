@@ -14,7 +14,7 @@ from tracetune.base.processes import from_main, join_processes
 from tracetune.base.signals import Stopped
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods.method import Method, RankedMethod, method_named
-from tracetune.recipes.settings.adaptation import FinetuneRun, FinetuneSettings
+from tracetune.recipes.settings.finetune import FinetuneRun, FinetuneSettings
 from tracetune.selection.config import SelectionConfig
 from tracetune.training.checkpoints import what_was_kept
 from tracetune.training.config import TrainingConfig

@@ -16,7 +16,7 @@ from tracetune.fitting.config import FitConfig
 from tracetune.fitting.learning_rate import with_rate
 from tracetune.fitting.methods.lora import Lora
 from tracetune.recipes.importance_report import agreement_rows, report_scores, write_scores
-from tracetune.recipes.settings.adaptation import LoraChoice
+from tracetune.recipes.settings.finetune import LoraChoice
 from tracetune.recipes.settings.scoring import ScoringChoice, SeriesLoraTraining
 from tracetune.report.importance_plots import HISTORY_FILE, draw_history
 from tracetune.selection.importance import Importance

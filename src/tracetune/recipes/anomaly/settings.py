@@ -8,9 +8,9 @@ from tracetune.backbones.known_models import EMBEDDED_MODEL
 from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.recipes.data_source import DataSource
-from tracetune.recipes.settings.adaptation import FinetuneSettings, LoraChoice, MethodChoice
 from tracetune.recipes.settings.command_run import CommandRun
 from tracetune.recipes.settings.demo import DemoChoice
+from tracetune.recipes.settings.finetune import FinetuneSettings, LoraChoice, MethodChoice
 from tracetune.recipes.settings.scoring import ScoredModel, ScoringChoice, SeriesLoraTraining
 
 UNTUNED = "none"

@@ -8,9 +8,9 @@ from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
 from tracetune.heads.classification_config import CONVOLUTIONS
 from tracetune.recipes.data_source import TableSource
-from tracetune.recipes.settings.adaptation import FinetuneSettings, LoraChoice, MethodChoice, TrainingChoice
 from tracetune.recipes.settings.classifiers import ClassifierChoice, ClassifyRun, EvaluateRun
 from tracetune.recipes.settings.demo import DemoChoice
+from tracetune.recipes.settings.finetune import FinetuneSettings, LoraChoice, MethodChoice, TrainingChoice
 from tracetune.recipes.settings.scoring import LoraTraining, ScoredModel, ScoringChoice
 
 

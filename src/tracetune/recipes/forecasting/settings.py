@@ -9,14 +9,14 @@ from tracetune.base.files import require_file
 from tracetune.fitting.config import FitConfig
 from tracetune.recipes.data_source import DataSource
 from tracetune.recipes.forecasting.forecaster_choice import ForecasterChoice, resolution_of
-from tracetune.recipes.settings.adaptation import (
+from tracetune.recipes.settings.command_run import CommandRun
+from tracetune.recipes.settings.demo import DemoChoice
+from tracetune.recipes.settings.finetune import (
     FinetuneSettings,
     HeadChoice,
     LoraChoice,
     MethodChoice,
 )
-from tracetune.recipes.settings.command_run import CommandRun
-from tracetune.recipes.settings.demo import DemoChoice
 from tracetune.recipes.settings.quantiles import level_numbers
 from tracetune.recipes.settings.scoring import ScoredModel, ScoringChoice, SeriesLoraTraining
 

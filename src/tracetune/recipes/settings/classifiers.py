@@ -31,17 +31,13 @@ class ClassifierChoice:
 
 
 @dataclass(frozen=True)
-class ClassifyRun(CommandRun):
-    """Outputs of the command, and the device that it runs on.
+class BatchedRun(CommandRun):
+    """Outputs of a command that classifies, and the device that it runs on.
 
     Attributes:
-        output: file for classes and their probabilities: .csv, .csv.gz, .tsv, .xlsx, .parquet, .json or .jsonl.
-        plot: file for a picture of the up to six series or texts it is least sure of, with what speaks for their class:
-            .png, .svg, .pdf, or .html with a table.
         batch_size: series or texts per forward pass.
     """
 
-    output: str = "classes.csv"
     batch_size: int = 256
 
     def __post_init__(self) -> None:
@@ -49,16 +45,23 @@ class ClassifyRun(CommandRun):
 
 
 @dataclass(frozen=True)
-class EvaluateRun(CommandRun):
+class ClassifyRun(BatchedRun):
+    """Outputs of the command, and the device that it runs on.
+
+    Attributes:
+        output: file for classes and their probabilities: .csv, .csv.gz, .tsv, .xlsx, .parquet, .json or .jsonl.
+        plot: file for a picture of the up to six series or texts it is least sure of, with what speaks for their class:
+            .png, .svg, .pdf, or .html with a table.
+    """
+
+    output: str = "classes.csv"
+
+
+@dataclass(frozen=True)
+class EvaluateRun(BatchedRun):
     """Outputs of the command, and the device that it runs on.
 
     Attributes:
         output: file for the scores: .csv, .tsv, .xlsx, .parquet, .json or .jsonl.
         plot: picture of the confusion matrix: .png, .svg, .pdf, or .html with tables.
-        batch_size: series or texts per forward pass.
     """
-
-    batch_size: int = 256
-
-    def __post_init__(self) -> None:
-        require_at_least(self, 1, "batch_size")

@@ -8,8 +8,8 @@ from tracetune.base.config import require_at_least
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
 from tracetune.fitting.names import NONE
-from tracetune.recipes.settings.adaptation import ComparedMethod, FinetuneSettings, LoraChoice, TrainingChoice
 from tracetune.recipes.settings.classifiers import ClassifierChoice, ClassifyRun, EvaluateRun
+from tracetune.recipes.settings.finetune import ComparedMethod, FinetuneSettings, LoraChoice, TrainingChoice
 from tracetune.recipes.settings.scoring import ScoringChoice
 from tracetune.training.config import ALL
 
