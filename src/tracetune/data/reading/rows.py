@@ -88,9 +88,10 @@ def refuse_repeats(rows: Rows) -> None:
     here = again[0]
     assert rows.places is not None
     where = " and ".join(rows.raw.row(rows.places[place]).removeprefix("row ") for place in (here - 1, here))
+    clock = _clock_hint(rows, again)
     raise InputError(
         f"Item {rows.items[rows.codes[here]]!r} has timestamp {show_moment(rows.times[here])} more than once (rows "
-        f"{where}; {len(again):,} repeated timestamps in all){_clock_hint(rows, again)}. {_separator_hint(rows)}Keep "
+        f"{where}; {len(again):,} repeated timestamps in all){clock}. {'' if clock else _separator_hint(rows)}Keep "
         f"one row each with {argument('duplicates', 'mean')} (or first, sum), or give {argument('id_column')} if the "
         "table holds several items."
     )

@@ -29,3 +29,21 @@ def test_a_week_that_a_year_does_not_have_is_not_taken_for_one_of_the_next():
     assert read_table(pd.DataFrame({"week": weeks, "y": np.arange(13) % 5 + 0.5})).panel.freq == "W-MON"
     with pytest.raises(InputError, match="2021-W53"):
         read_table(pd.DataFrame({"week": [*weeks, "2021-W53"], "y": np.arange(14) % 5 + 0.5}))
+
+
+@pytest.mark.parametrize("mark", ["/", "-"])
+@pytest.mark.parametrize("digits", [2, 4])
+def test_years_that_end_in_the_next_are_years(mark: str, digits: int) -> None:
+    seasons = [f"{year}{mark}{str(year + 1)[-digits:]}" for year in range(2001, 2012)]  # 2001/02 is no month either
+    reading = read_table(pd.DataFrame({"season": seasons, "y": range(50, 61)}))
+    assert reading.panel.series[0].timestamps[0] == pd.Timestamp("2001-01-01")
+    assert "yearly" in reading.line
+    assert f"years such as {seasons[0]} are dated by the first of January of 2001" in reading.notes
+    months = [f"2001-{month:02}" for month in range(2, 13)]
+    assert "monthly" in read_table(pd.DataFrame({"season": months, "y": range(50, 61)})).line
+
+
+def test_a_repeated_hour_in_autumn_names_no_column_of_values() -> None:
+    hours = pd.date_range("2024-10-26", periods=72, freq="h", tz="Europe/Paris").tz_localize(None)
+    with pytest.raises(InputError, match=r"end of summer time\. Keep one row"):
+        read_table(pd.DataFrame({"t": hours, "y": [50 + hour % 20 for hour in range(72)]}))
