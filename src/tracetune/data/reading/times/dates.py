@@ -19,14 +19,7 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, shown, such_cells
 from tracetune.data.reading.times.date_formats import parsed, says_day_first, shape, shapes
 from tracetune.data.reading.times.month_names import in_english
-from tracetune.data.reading.times.weeks import (
-    QUARTERS_NOTE,
-    WEEKS_NOTE,
-    mondays,
-    mondays_of_numbers,
-    odd_week,
-    quarter_starts,
-)
+from tracetune.data.reading.times.weeks import PERIODS, WEEKS_NOTE, mondays_of_numbers, odd_week
 
 INTEGERS = "integers"
 _MINUTE = 60_000_000_000
@@ -34,16 +27,6 @@ _PROBED = 40  # distinct cells that a format is tried on before all are
 _ISO = re.compile(r"\d{4}-\d{2}(-\d{2}([T ]\d{2}(:?\d{2}(:?\d{2}([.,]\d+)?)?)?)?)?")
 _ZONE = re.compile(r"(?<=\d)\s*(Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d)$")
 _CLOCK = re.compile(r"\d{1,2}:\d\d|T\d{4}")
-<<<<<<< HEAD
-=======
-_WEEKS = re.compile(r"(?P<year>\d{4})[- ]?W(?P<week>\d{1,2})(-?(?P<day>[1-7]))?")
-_WEEK_NAME = re.compile(r"week|^wk|_wk|^kw$|yyyyww|semaine|semana|woche", re.IGNORECASE)
-_QUARTERS = re.compile(
-    r"(?P<year>\d{4})[-/ ]?[Qq](?P<quarter>[1-4])|[Qq](?P<quarter2>[1-4])[-/ ]?(?P<year2>\d{4}|\d\d)"
-)
-_YEARS_OF_TWO = re.compile(r"(?P<first>\d{4})[-/](?P<second>\d{4}|\d\d)")  # financial and school years: 2023/24
-_FEWEST_YEARS = 3  # of which each is one with the next: not months that happen to be so
->>>>>>> fb10eab (Years such as 2001/02 are years; a repeated hour in autumn names no column of values)
 _EPOCHS = {"seconds": (10, 1), "milliseconds": (13, 1_000), "microseconds": (16, 10**6), "nanoseconds": (19, 10**9)}
 
 
@@ -227,12 +210,7 @@ def _of_text(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
         offsets = ahead[codes]
         unique = unique.str.replace(_ZONE, "", regex=True)
         zone = "UTC" if not offsets.any() else _fixed_zone(int(offsets[-1]))
-    found = (
-        _integers_as_text(unique, options)
-        or _years_of_two(unique, options)
-        or list(_by_formats(unique, options))
-        or _translated(unique, options)
-    )
+    found = _integers_as_text(unique, options) or list(_by_formats(unique, options)) or _translated(unique, options)
     return [
         DateReading(
             each.form, each.times[codes], offsets if each.is_dates else None, zone if each.is_dates else None, each.note
@@ -272,14 +250,14 @@ def _by_formats(unique: pd.Series, options: ReadingOptions) -> Iterator[DateRead
     if options.date_format is not None:
         yield from _by_format(unique, options.date_format)
         return
+    for form, (starts, note) in PERIODS.items():
+        if (first_days := starts(unique)) is not None:
+            yield DateReading(form, first_days.to_numpy("datetime64[ns]"), note=note)
+            return
     if unique.str.fullmatch(_ISO).all():
         times = pd.to_datetime(unique, format="ISO8601", errors="coerce")
         if times.notna().all():
             yield DateReading("ISO 8601", times.to_numpy("datetime64[ns]"))
-            return
-    for form, starts, note in (("ISO weeks", mondays, WEEKS_NOTE), ("quarters", quarter_starts, QUARTERS_NOTE)):
-        if (first_days := starts(unique)) is not None:
-            yield DateReading(form, first_days.to_numpy("datetime64[ns]"), note=note)
             return
     probe = unique.head(_PROBED)
     for form in _formats(options):
@@ -307,83 +285,6 @@ def _by_format(unique: pd.Series, form: str) -> Iterator[DateReading]:
     yield DateReading(form, times.to_numpy("datetime64[ns]"), note="; ".join(notes))
 
 
-<<<<<<< HEAD
-=======
-def _parsed(text: pd.Series, form: str) -> pd.Series:
-    """Return dates by one format, NaT where it does not fit; hour 24 is midnight at the end of the day."""
-    late = text.str.contains(r"(?<!\d)24[:.]00") if "%H" in form else pd.Series(False, text.index)
-    if late.any():
-        text = text.mask(late, text.str.replace(r"(?<!\d)24([:.]00)", r"00\1", regex=True))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            times = pd.to_datetime(text, format=form, errors="coerce")
-        except (ValueError, TypeError, OverflowError, re.error):
-            return pd.Series(pd.NaT, text.index)
-    if not pd.api.types.is_datetime64_dtype(times.dtype):
-        return pd.Series(pd.NaT, text.index)
-    if "%Y" in form and "%y" not in form:
-        times = times.where(times.isna() | (times.dt.year >= 1678))
-    return times + pd.to_timedelta(late.astype(int), unit="D") if late.any() else times
-
-
-def _weeks(unique: pd.Series) -> DateReading | None:
-    """Return ISO weeks such as 2020-W05, by their Mondays."""
-    if not unique.str.fullmatch(_WEEKS).all():
-        return None
-    times = iso_weeks(_week_days(unique))
-    note = "weeks are the ISO ones, dated by their Mondays"
-    return None if times.isna().any() else DateReading("ISO weeks", times.to_numpy("datetime64[ns]"), note=note)
-
-
-def _weeks_of_numbers(cells: pd.Series, numbers: np.ndarray) -> DateReading | None:
-    """Return weeks written as 202405: some are no months, or the column is named after weeks."""
-    years, weeks = numbers // 100, numbers % 100
-    fits = years.min() >= 1800 and years.max() <= 2200 and weeks.min() >= 1 and weeks.max() <= 53
-    if not fits or (weeks.max() <= 12 and not _WEEK_NAME.search(str(cells.name))):
-        return None
-    return _weeks(pd.Series([f"{year}-W{week:02d}" for year, week in zip(years, weeks, strict=True)]))
-
-
-def _week_days(text: pd.Series) -> pd.Series:
-    """Return weeks such as 2020-W5 as days for `iso_weeks`."""
-    parts = text.str.extract(rf"^{_WEEKS.pattern}$")
-    return parts["year"] + "-" + parts["week"].str.zfill(2) + "-" + parts["day"].fillna("1")
-
-
-def iso_weeks(text: pd.Series) -> pd.Series:
-    """Return days such as 2020-05-1, the first of week 5; NaT for week 53 of a year without one."""
-    times = _parsed(text, "%G-%V-%u")
-    kept = times.isna() | (times.dt.isocalendar().week == text.str.split("-").str[1].astype(int)).fillna(False)
-    return times.where(kept)
-
-
-def _quarters(unique: pd.Series) -> DateReading | None:
-    parts = unique.str.extract(rf"^(?:{_QUARTERS.pattern})$")
-    year = parts["year"].where(parts["year"].notna(), parts["year2"])
-    quarter = parts["quarter"].where(parts["quarter"].notna(), parts["quarter2"])
-    if year.isna().any():
-        return None
-    form = "%Y-%m" if year.str.len().eq(4).all() else "%y-%m"
-    times = _parsed(year + "-" + (3 * quarter.astype(int) - 2).astype(str).str.zfill(2), form)
-    note = "quarters are dated by their first days"
-    return None if times.isna().any() else DateReading("quarters", times.to_numpy("datetime64[ns]"), note=note)
-
-
-def _years_of_two(unique: pd.Series, options: ReadingOptions) -> list[DateReading]:
-    """Return years that begin in one and end in the next, such as 2023/24, by the first days of the former."""
-    parts = unique.str.extract(rf"^{_YEARS_OF_TWO.pattern}$")
-    if options.date_format is not None or len(unique) < _FEWEST_YEARS or parts["first"].isna().any():
-        return []
-    first = parts["first"].astype(int)
-    if not (first.add(1).mod(100) == parts["second"].astype(int).mod(100)).all():
-        return []
-    times = _parsed(parts["first"] + "-01-01", "%Y-%m-%d")
-    note = f"years such as {unique.iloc[0]} are dated by the first of January of {parts['first'].iloc[0]}"
-    return [] if times.isna().any() else [DateReading("years of two", times.to_numpy("datetime64[ns]"), note=note)]
-
-
->>>>>>> fb10eab (Years such as 2001/02 are years; a repeated hour in autumn names no column of values)
 def _offset_of(zone: str) -> int:
     """Return nanoseconds by which the clock of ``+02:00`` is ahead of UTC."""
     if zone in ("Z", "UTC", "GMT"):

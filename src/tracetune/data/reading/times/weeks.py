@@ -1,4 +1,4 @@
-"""Weeks and quarters as they are written, by their first days."""
+"""Weeks, quarters, and years that end in the next, as they are written, by their first days."""
 
 import re
 
@@ -8,12 +8,13 @@ import pandas as pd
 from tracetune.data.reading.times.date_formats import parsed
 
 WEEKS_NOTE = "weeks are the ISO ones, dated by their Mondays"
-QUARTERS_NOTE = "quarters are dated by their first days"
 _WEEKS = re.compile(r"(?P<year>\d{4})[- ]?W(?P<week>\d{1,2})(-?(?P<day>[1-7]))?")
 _WEEK_NAME = re.compile(r"week|^wk|_wk|^kw$|yyyyww|semaine|semana|woche", re.IGNORECASE)
 _QUARTERS = re.compile(
     r"(?P<year>\d{4})[-/ ]?[Qq](?P<quarter>[1-4])|[Qq](?P<quarter2>[1-4])[-/ ]?(?P<year2>\d{4}|\d\d)"
 )
+_YEARS_OF_TWO = re.compile(r"(?P<first>\d{4})[-/](?P<second>\d{4}|\d\d)")  # financial and school years: 2023/24
+_FEWEST_YEARS = 3  # of which each is one with the next: not months that happen to be so
 
 
 def mondays(text: pd.Series) -> pd.Series | None:
@@ -65,3 +66,23 @@ def quarter_starts(text: pd.Series) -> pd.Series | None:
     form = "%Y-%m" if year.str.len().eq(4).all() else "%y-%m"
     times = parsed(year + "-" + (3 * quarter.astype(int) - 2).astype(str).str.zfill(2), form)
     return None if times.isna().any() else times
+
+
+def januaries(text: pd.Series) -> pd.Series | None:
+    """Return the first days of years that end in the next, such as 2023/24; None if some are none."""
+    parts = text.str.extract(rf"^{_YEARS_OF_TWO.pattern}$")
+    if len(text) < _FEWEST_YEARS or parts["first"].isna().any():
+        return None
+    following = parts["first"].astype(int) + 1
+    if not (following % 100 == parts["second"].astype(int) % 100).all():
+        return None
+    times = parsed(parts["first"] + "-01", "%Y-%m")
+    return None if times.isna().any() else times
+
+
+PERIODS = {
+    "ISO weeks": (mondays, WEEKS_NOTE),
+    "quarters": (quarter_starts, "quarters are dated by their first days"),
+    "years of two": (januaries, "years such as 2023/24 are dated by the first of January of the former"),
+}
+"""Functions that return the first days of periods, and what is said of them, by the form in which they are written."""
