@@ -8,11 +8,12 @@ from tracetune.heads.classification import ClassificationHead
 from tracetune.heads.classification_config import ClassificationHeadConfig
 from tracetune.heads.convolutions import Convolutions
 from tracetune.heads.head import is_head
+from tracetune.heads.series_blocks import SeriesBlocks
 
 
 def test_one_layer_reads_all_blocks_and_one_scale_stands_for_all() -> None:
     torch.manual_seed(0)
-    head = ClassificationHead((3, 5), 4, Convolutions(1, 16, 84)).eval()
+    head = ClassificationHead((3, 5), 4, SeriesBlocks(Convolutions(1, 16, 84))).eval()
     assert is_head(head)
     assert head.widths == (3, 5, 84)
     tokens = torch.randn(6, 1, 92)

@@ -1,4 +1,4 @@
-"""A head for classification: one linear layer to the classes, from features of each scale and of convolutions.
+"""A head for classification: one linear layer to the classes, from features of each scale and of the series itself.
 
 Shapes: B batch, V scales, F features, K classes.
 """
@@ -8,19 +8,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tracetune.heads.classification_config import RIDGE
-from tracetune.heads.convolutions import Convolutions
 from tracetune.heads.head import output_layer
+from tracetune.heads.series_blocks import SeriesBlock, SeriesBlocks
 
 
 class ClassificationHead(nn.Module):
-    """Blocks of features, one a scale and one of convolutions, through one linear layer.
+    """Blocks of features, one a scale and those of the series itself, through one linear layer.
 
     What it reads of a series is one token with all its features, [B, 1, F].
 
     Args:
-        widths: features of each block; the last one is that of the convolutions, where there are any.
+        widths: features of each scale.
         classes: K.
-        convolutions: what makes this last block of a series; None for none.
+        blocks: what makes the blocks after these, from the series itself; None for none.
         dropout: share of the features that is dropped in training.
         solver: what solves the layer without gradient descent.
     """
@@ -29,16 +29,23 @@ class ClassificationHead(nn.Module):
         self,
         widths: tuple[int, ...],
         classes: int,
-        convolutions: Convolutions | None = None,
+        blocks: SeriesBlocks | None = None,
         dropout: float = 0.1,
         solver: str = RIDGE,
     ) -> None:
         super().__init__()
-        self.widths = widths if convolutions is None else (*widths, convolutions.features)
+        blocks = blocks or SeriesBlocks()
+        self.convolutions, self.stretches, self.competing = blocks.convolutions, blocks.stretches, blocks.competing
+        self.widths = (*widths, *(block.features for block in blocks.present))
+        self.kinds = (0,) * len(widths) + tuple(range(1, 1 + len(blocks.present)))
         self.scales, self.solver = len(widths), solver
-        self.convolutions = convolutions
         self.dropout = nn.Dropout(dropout)
         self.output = output_layer(sum(self.widths), classes)
+
+    @property
+    def series_blocks(self) -> list[SeriesBlock]:
+        """Return what makes the blocks after the scales, in order."""
+        return SeriesBlocks(self.convolutions, self.stretches, self.competing).present
 
     def forward(self, tokens: Tensor, scale: int | None = None) -> Tensor:
         """Return logits [B, K] from features [B, 1, F]; with ``scale``, from those of one, taken to stand for all V."""

@@ -3,13 +3,15 @@
 import math
 from dataclasses import dataclass, field
 
-from tracetune.base.errors import InputError, unknown_name
+from tracetune.base.errors import InputError, argument, unknown_name
 from tracetune.base.schema import absent
 
 RIDGE, SVM = "ridge", "svm"
 SOLVERS = (RIDGE, SVM)
 KERNELS = 84  # of the convolutions: ways to choose three taps of nine
 CONVOLUTIONS = 24 * KERNELS
+GROUP = 8  # kernels that compete with each other
+COMPETING_KERNELS = 32 * GROUP
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,17 @@ class ClassificationHeadConfig:
             vector machines ("svm").
         convolutions: features of the series itself besides those of its tokens, see `Convolutions`; rounded down to a
             multiple of 84, 0 for none.
+        stretches: features of the same kernels, see `LongestStretches`: so many of the series, and as many of its
+            differences; rounded down to a multiple of 84, 0 for none.
+        competing_kernels: of each dilation, see `CompetingKernels`; rounded down to a multiple of 8, 0 for none.
     """
 
     dropout: float = 0.1
     scales: tuple[float, ...] = (0.25, 0.5, 1.0, 2.0)
     solver: str = RIDGE
     convolutions: int = field(default=CONVOLUTIONS, metadata=absent(0))  # saved heads once had none
+    stretches: int = field(default=CONVOLUTIONS, metadata=absent(0))
+    competing_kernels: int = field(default=COMPETING_KERNELS, metadata=absent(0))
 
     def __post_init__(self) -> None:
         if not 0 <= self.dropout < 1:
@@ -41,8 +48,6 @@ class ClassificationHeadConfig:
             raise InputError(f"Expected scales above 0 and up to 16, such as (0.5, 1.0), found {self.scales}.")
         if self.solver not in SOLVERS:
             raise unknown_name("head solver", self.solver, SOLVERS)
-        if self.convolutions != 0 and self.convolutions < KERNELS:
-            raise InputError(
-                f"Expected convolutions of 0 or at least {KERNELS}, one feature of each kernel, found "
-                f"{self.convolutions}."
-            )
+        for name, least in (("convolutions", KERNELS), ("stretches", KERNELS), ("competing_kernels", GROUP)):
+            if (found := getattr(self, name)) != 0 and found < least:
+                raise InputError(f"Expected {argument(name)} of 0 or at least {least}, found {found}.")

@@ -11,6 +11,7 @@ channels are standardised by the mean and the deviation of all series, so that t
 Shapes: B batch, C channels, L steps, J kernels, F features.
 """
 
+from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
@@ -19,11 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tracetune.heads.classification_config import KERNELS
+from tracetune.heads.series_channels import channels_read, level_and_deviation
 from tracetune.heads.step_gradient import above_zero
 
 TAPS = 9
 _HEAVY_TAPS = 3
-_MOST_CHANNELS = 9  # that one kernel reads
 _EXAMPLES = 32  # series whose convolutions give the thresholds
 _VALUES = 2048  # of each convolution, evenly spread over these series; their quantiles are the thresholds
 _GOLDEN = (5**0.5 - 1) / 2
@@ -55,7 +56,7 @@ class Convolutions(nn.Module):
         self.register_buffer("scale", torch.ones(channels))
         self.register_buffer("thresholds", torch.zeros(sum(self.dilations.values()), KERNELS))
         self.register_buffer("deviations", torch.ones(len(self.dilations), KERNELS))
-        self.register_buffer("read", _channels_read(channels, len(self.dilations)))
+        self.register_buffer("read", channels_read(len(self.dilations), KERNELS, channels))
 
     @property
     def features(self) -> int:
@@ -65,12 +66,9 @@ class Convolutions(nn.Module):
     @torch.no_grad()
     def learn(self, values: Tensor) -> None:
         """Take level and deviation of each channel, and the thresholds, from series [S, C, L] without labels."""
-        known = torch.isfinite(values)
-        count = known.sum(dim=(0, 2)).clamp(min=1)
-        self.location.copy_(torch.nan_to_num(values).sum(dim=(0, 2)) / count)
-        centred = torch.nan_to_num(values - self.location[:, None])
-        deviation = (centred.square().sum(dim=(0, 2)) / count).sqrt()
-        self.scale.copy_(torch.where(deviation > 0, deviation, torch.ones_like(deviation)))
+        location, scale = level_and_deviation(values)
+        self.location.copy_(location)
+        self.scale.copy_(scale)
         chosen = np.linspace(0, len(values) - 1, min(_EXAMPLES, len(values))).round().astype(int)
         examples = self._standard(values[chosen])
         quantiles = torch.from_numpy((np.arange(1, self.features + 1) * _GOLDEN % 1).astype(np.float32))
@@ -86,20 +84,27 @@ class Convolutions(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Return features [B, F] of series [B, C, L]; missing values count as the mean of their channel."""
-        return torch.cat([self._shares(self._standard(part)) for part in values.split(_AT_ONCE)])
+        return torch.cat([self._shares(part) for part in values.split(_AT_ONCE)])
+
+    def _shares(self, values: Tensor) -> Tensor:
+        found = [(above * weights).sum(dim=-1) for above, weights in self.above(values)]
+        return torch.stack(found, dim=1).flatten(1)
+
+    def above(self, values: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield, for each threshold, at which steps of series [B, C, L] the convolutions are above it.
+
+        Yields:
+            1 or 0 [B, J, L], and the weights [J, L] with which steps count in a share.
+        """
+        standard = self._standard(values)
+        thresholds = self.thresholds.split(list(self.dilations.values()))
+        for number, dilation in enumerate(self.dilations):
+            convolved, weights = self._convolved(standard, number, dilation), self._weights(number, dilation)
+            for threshold in thresholds[number]:
+                yield above_zero(convolved - threshold[:, None], self.deviations[number][:, None]), weights
 
     def _standard(self, values: Tensor) -> Tensor:
         return torch.nan_to_num((values - self.location[:, None]) / self.scale[:, None])
-
-    def _shares(self, values: Tensor) -> Tensor:
-        thresholds = self.thresholds.split(list(self.dilations.values()))
-        found = []
-        for number, dilation in enumerate(self.dilations):
-            convolved, weights = self._convolved(values, number, dilation), self._weights(number, dilation)
-            for threshold in thresholds[number]:
-                above = above_zero(convolved - threshold[:, None], self.deviations[number][:, None])
-                found.append((above * weights).sum(dim=-1))
-        return torch.stack(found, dim=1).flatten(1)
 
     def _convolved(self, values: Tensor, number: int, dilation: int) -> Tensor:
         """Return convolutions [B, J, L] of standardised series [B, C, L] at one dilation, zeros around them."""
@@ -134,14 +139,3 @@ def _kernels() -> Tensor:
     for row, heavy in zip(kernels, combinations(range(TAPS), _HEAVY_TAPS), strict=True):
         row[list(heavy)] = 2.0
     return kernels
-
-
-def _channels_read(channels: int, dilations: int) -> Tensor:
-    """Return which channels each kernel adds up, [dilations, J, C]: one, or a few, the fewer the likelier."""
-    rng = np.random.default_rng(0)
-    most = min(channels, _MOST_CHANNELS)
-    read = torch.zeros(dilations, KERNELS, channels)
-    for row in read.view(-1, channels):
-        count = int(2 ** rng.uniform(0, np.log2(most + 1)))
-        row[rng.choice(channels, count, replace=False)] = 1.0
-    return read

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _CONSTANT = 1e-8  # a feature with a deviation below this says nothing
+_LEAST_DEVIATION = 0.1  # of the median feature's: what hardly ever differs would be a large number when it does
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Standard:
 
     Attributes:
         mean: [F].
-        scale: [F] standard deviations, times the root of F; infinite where a feature is constant.
+        scale: [F] standard deviations, at least a tenth of their median, times the root of F; infinite where a feature
+            is constant.
     """
 
     mean: np.ndarray
@@ -43,8 +45,10 @@ class Standard:
     def of(cls, features: np.ndarray, weights: np.ndarray) -> "Standard":
         """Return the mean and the scale of features [S, F] whose samples have ``weights`` [S]."""
         mean = np.average(features, axis=0, weights=weights)
-        scale = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
-        return cls(mean, np.where(scale > _CONSTANT, scale, np.inf) * np.sqrt(features.shape[1]))
+        deviation = np.sqrt(np.average((features - mean) ** 2, axis=0, weights=weights))
+        varies = deviation > _CONSTANT
+        least = _LEAST_DEVIATION * np.median(deviation[varies]) if varies.any() else 0.0
+        return cls(mean, np.where(varies, np.maximum(deviation, least), np.inf) * np.sqrt(features.shape[1]))
 
     def apply(self, features: np.ndarray) -> np.ndarray:
         """Return standardised features [S, F]."""

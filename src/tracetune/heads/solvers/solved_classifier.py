@@ -31,9 +31,11 @@ class BlockHead(Head, Protocol):
 
     Attributes:
         widths: [V] features of each.
+        kinds: [V] number of the kind of each, see `block_weights`.
     """
 
     widths: tuple[int, ...]
+    kinds: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def fit_classifier_head(
     blocks = np.split(features, np.cumsum(head.widths)[:-1], axis=1)
     solved = [_SOLVERS[solver](block, targets, weights / weights.mean()) for block in blocks]
     left_out = np.stack([each.left_out for each in solved])
-    factors = block_weights(left_out, labels, weights)
+    factors = block_weights(left_out, labels, weights, head.kinds)
     weight = np.concatenate([factor * each.weight for factor, each in zip(factors, solved, strict=True)], axis=1)
     bias = factors @ np.stack([each.bias for each in solved])
     for parameter, solution in ((head.output.weight, weight), (head.output.bias, bias)):

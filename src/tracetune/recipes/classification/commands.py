@@ -26,7 +26,12 @@ from tracetune.training.progress import ProgressBar
 
 
 def _head(choice: ClassificationHeadChoice) -> ClassificationHeadConfig:
-    return ClassificationHeadConfig(solver=choice.head_solver, convolutions=choice.convolutions)
+    return ClassificationHeadConfig(
+        solver=choice.head_solver,
+        convolutions=choice.convolutions,
+        stretches=choice.stretches,
+        competing_kernels=choice.competing_kernels,
+    )
 
 
 def finetune(config: FinetuneConfig) -> Classifier:

@@ -6,7 +6,7 @@ from typing import Literal
 from tracetune.backbones.known_models import EMBEDDED_MODEL
 from tracetune.base.errors import InputError
 from tracetune.base.files import require_file
-from tracetune.heads.classification_config import CONVOLUTIONS
+from tracetune.heads.classification_config import COMPETING_KERNELS, CONVOLUTIONS
 from tracetune.recipes.data_source import TableSource
 from tracetune.recipes.settings.classifiers import ClassifierChoice, ClassifyRun, EvaluateRun
 from tracetune.recipes.settings.demo import DemoChoice
@@ -81,10 +81,16 @@ class ClassificationHeadChoice:
         head_solver: what solves it: ridge (regression on the classes) or svm (linear support vector machines).
         convolutions: features of the series itself that it reads besides those of the model's tokens: shares of steps
             at which short kernels are above a threshold (MiniRocket's); 0 for none.
+        stretches: features of the series and of its differences: longest stretches above a threshold (MultiRocket's);
+            0 for none.
+        competing_kernels: kernels of each dilation of which the best and the worst at each step are counted (Hydra's);
+            0 for none.
     """
 
     head_solver: Literal["ridge", "svm"] = "ridge"
     convolutions: int = CONVOLUTIONS
+    stretches: int = CONVOLUTIONS
+    competing_kernels: int = COMPETING_KERNELS
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 Shapes: S samples, B batch, C channels, T context, N patches, D width, K classes.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, cast
@@ -20,7 +19,7 @@ from tracetune.data.batch_source import BatchSource, spread_rows
 from tracetune.data.windows import batches
 from tracetune.heads.classification import ClassificationHead
 from tracetune.heads.classification_config import ClassificationHeadConfig
-from tracetune.heads.convolutions import TAPS, Convolutions
+from tracetune.heads.series_blocks import SeriesBlocks
 from tracetune.heads.solvers.solved_classifier import fit_classifier_head
 from tracetune.tasks.classification.pools import POOLS, pooled
 from tracetune.tasks.classification.scales import STATISTICS, Scales, encode_scale, shortened, usable_scales
@@ -49,7 +48,7 @@ class ClassificationModel(TaskModel):
 
     Args:
         backbone: encodes series.
-        head: from features [B, 1, F] of all scales and of convolutions to logits [B, K].
+        head: from features [B, 1, F] of all scales and of the series itself to logits [B, K].
         channels: C.
         scales: at which series are encoded.
         class_weights: [K] weight of the loss of samples of each class.
@@ -102,10 +101,10 @@ class ClassificationModel(TaskModel):
         return {"tokens": self._read(batch["values"]), "labels": batch["labels"]}
 
     def _read(self, values: Tensor) -> Tensor:
-        """Return features [B, 1, F] of series [B, C, R]: pooled tokens of each scale, then those of convolutions."""
+        """Return features [B, 1, F] of series [B, C, R]: pooled tokens of each scale, then blocks of the series."""
         found = [self._read_scale(values, number) for number in range(len(self.scales.lengths))]
-        if (convolutions := self._head.convolutions) is not None:
-            found.append(convolutions(shortened(values, convolutions.length)).unsqueeze(-2).to(found[0].dtype))
+        for block in self._head.series_blocks:
+            found.append(block(shortened(values, block.length)).unsqueeze(-2).to(found[0].dtype))
         return torch.cat(found, dim=-1)
 
     def _read_scale(self, values: Tensor, number: int) -> Tensor:
@@ -158,7 +157,8 @@ class Classification:
         context_length: T.
         name_or_path: where the backbone comes from.
         class_weights: [K] weight of the samples of each class; none for 1.
-        convolutions: with thresholds that were learned, see `having_seen`; None where those of a saved model are read.
+        blocks: of the series itself, with thresholds that were learned, see `having_seen`; None where those of a saved
+            model are read.
     """
 
     classes: int
@@ -166,13 +166,13 @@ class Classification:
     context_length: int
     name_or_path: str = ""
     class_weights: tuple[float, ...] = ()
-    convolutions: Convolutions | None = field(default=None, compare=False)
+    blocks: SeriesBlocks | None = field(default=None, compare=False)
     name: ClassVar[str] = "classification"
     rates: ClassVar[LearningRates] = LearningRates(adapters=1e-3, weights=5e-5)
 
     @property
     def default_head(self) -> ClassificationHeadConfig:
-        """Return the default head: tokens of four scales, pooled over time, and convolutions, then one layer."""
+        """Return the default head: pooled tokens of four scales and blocks of the series, through one layer."""
         return ClassificationHeadConfig()
 
     def model(self, backbone: Backbone, head: ClassificationHeadConfig) -> ClassificationModel:
@@ -182,26 +182,19 @@ class Classification:
         scales = usable_scales(backbone, head.scales, self.context_length)
         width = POOLS * self.channels * (backbone.width + STATISTICS)
         widths = (width,) * len(scales.lengths)
-        module = ClassificationHead(widths, self.classes, self._convolutions(head), head.dropout, head.solver)
+        module = ClassificationHead(widths, self.classes, self._blocks(head), head.dropout, head.solver)
         weights = self.class_weights or (1.0,) * self.classes
         return ClassificationModel(backbone, module, self.channels, scales, weights, self.name_or_path)
 
     def having_seen(self, series: Tensor, head: ClassificationHeadConfig) -> "Classification":
-        """Return the task whose new heads have convolutions with thresholds from series [S, C, R] without labels."""
-        convolutions = self._convolutions(head)
-        if convolutions is None:
-            return self
+        """Return the task whose new heads have blocks that learned from series [S, C, R] without labels."""
+        blocks = self._blocks(head)
         few = spread_rows(len(series), _EXAMPLES, seed=0)
-        convolutions.learn(shortened(series[few], convolutions.length))
-        return replace(self, convolutions=convolutions)
+        blocks.learn(shortened(series[few], self.context_length))
+        return replace(self, blocks=blocks)
 
-    def _convolutions(self, head: ClassificationHeadConfig) -> Convolutions | None:
-        """Return what makes features of the series itself; None where none are asked for, or a context is too short."""
-        if head.convolutions == 0 or self.context_length < TAPS:
-            return None
-        if self.convolutions is not None:
-            return copy.deepcopy(self.convolutions)
-        return Convolutions(self.channels, self.context_length, head.convolutions)
+    def _blocks(self, head: ClassificationHeadConfig) -> SeriesBlocks:
+        return SeriesBlocks.of(head, self.channels, self.context_length) if self.blocks is None else self.blocks.copy()
 
     def zero_shot(self, backbone: Backbone) -> None:
         """Return None: no backbone knows the classes."""
