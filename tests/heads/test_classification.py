@@ -27,7 +27,16 @@ def test_one_layer_reads_all_blocks_and_one_scale_stands_for_all() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"dropout": 1.0}, {"scales": ()}, {"scales": (0.0,)}, {"scales": (float("nan"),)}, {"convolutions": 83}]
+    "options",
+    [
+        {"dropout": 1.0},
+        {"scales": ()},
+        {"scales": (0.0,)},
+        {"scales": (float("nan"),)},
+        {"convolutions": 83},
+        {"stretches": 83},
+        {"competing_kernels": 7},
+    ],
 )
 def test_impossible_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(InputError, match="Expected"):

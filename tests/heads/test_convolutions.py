@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tracetune.heads.convolutions import KERNELS, Convolutions
+from tracetune.heads.convolutions import Convolutions
+from tracetune.heads.kernel_counts import KERNELS
 
 
 def series(samples: int, channels: int, length: int, seed: int = 0) -> torch.Tensor:

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 
 from tracetune.base.errors import InputError, argument, unknown_name
 from tracetune.base.schema import absent
+from tracetune.heads.kernel_counts import GROUP, KERNELS
 
 RIDGE, SVM = "ridge", "svm"
 SOLVERS = (RIDGE, SVM)
-KERNELS = 84  # of the convolutions: ways to choose three taps of nine
 CONVOLUTIONS = 24 * KERNELS
-GROUP = 8  # kernels that compete with each other
 COMPETING_KERNELS = 32 * GROUP
 
 

@@ -20,8 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracetune.heads.classification_config import GROUP
-from tracetune.heads.convolutions import TAPS
+from tracetune.heads.kernel_counts import GROUP, TAPS
 from tracetune.heads.series_channels import channels_read, level_and_deviation
 
 _REPRESENTATIONS = 2  # the series, and its differences

@@ -19,12 +19,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracetune.heads.classification_config import KERNELS
+from tracetune.heads.kernel_counts import HEAVY_TAPS, KERNELS, TAPS
 from tracetune.heads.series_channels import channels_read, level_and_deviation
 from tracetune.heads.step_gradient import above_zero
 
-TAPS = 9
-_HEAVY_TAPS = 3
 _EXAMPLES = 32  # series whose convolutions give the thresholds
 _VALUES = 2048  # of each convolution, evenly spread over these series; their quantiles are the thresholds
 _GOLDEN = (5**0.5 - 1) / 2
@@ -136,6 +134,6 @@ def _dilations(length: int, per_kernel: int) -> dict[int, int]:
 def _kernels() -> Tensor:
     """Return the weights [J, 9]."""
     kernels = torch.full((KERNELS, TAPS), -1.0)
-    for row, heavy in zip(kernels, combinations(range(TAPS), _HEAVY_TAPS), strict=True):
+    for row, heavy in zip(kernels, combinations(range(TAPS), HEAVY_TAPS), strict=True):
         row[list(heavy)] = 2.0
     return kernels

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from tracetune.heads.classification_config import ClassificationHeadConfig
 from tracetune.heads.competing_kernels import CompetingKernels
-from tracetune.heads.convolutions import TAPS, Convolutions
+from tracetune.heads.convolutions import Convolutions
+from tracetune.heads.kernel_counts import TAPS
 from tracetune.heads.longest_stretches import LongestStretches
 
 SeriesBlock = Convolutions | LongestStretches | CompetingKernels

@@ -38,3 +38,13 @@ def test_a_block_that_says_nothing_loses_weight_as_samples_grow() -> None:
         ratios.append(second / first)
     assert 1 > ratios[0] > ratios[1] > ratios[2]
     assert ratios[2] < 0.05
+
+
+def test_blocks_of_one_kind_begin_with_the_weight_of_one() -> None:
+    scores, labels = scores_and_labels(60)
+    good = scores[0]
+    few = block_weights(np.stack([good, good, good, good, good]), labels, np.ones(60), (0, 0, 0, 0, 1))
+    np.testing.assert_allclose(few[:4], few[0], rtol=1e-3)
+    assert few[4] / few[:4].sum() == pytest.approx(1.0, rel=1e-3)
+    own = block_weights(np.stack([good, good, good]), labels, np.ones(60))
+    np.testing.assert_allclose(own, own[0], rtol=1e-3)
