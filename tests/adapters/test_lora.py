@@ -24,7 +24,7 @@ from tracetune.adapters.lora import (
     trained_head,
 )
 from tracetune.backbones.any_module import wrap_module
-from tracetune.backbones.text_encoder import load_text_encoder
+from tracetune.backbones.text_encoder_loading import load_text_encoder
 from tracetune.base.errors import InputError
 from tracetune.fitting import fit
 from tracetune.heads.pooled import PooledHeadConfig

@@ -21,7 +21,8 @@ from transformers import (
 
 from tests.tiny_text import save_tiny_text
 from tracetune.backbones.backbone import BlockwiseBackbone
-from tracetune.backbones.text_encoder import TextEncoder, load_text_encoder, padded
+from tracetune.backbones.text_encoder import TextEncoder, padded
+from tracetune.backbones.text_encoder_loading import load_text_encoder
 from tracetune.base.errors import InputError
 
 TEXTS = ["good film", "the story is very dull and the end is poor"]

@@ -11,7 +11,8 @@ from peft import PeftModel
 
 from tests.tiny_text import reviews, save_tiny_text
 from tracetune.adapters.lora import LoraOptions, add_lora
-from tracetune.backbones.text_encoder import TextEncoder, load_text_encoder
+from tracetune.backbones.text_encoder import TextEncoder
+from tracetune.backbones.text_encoder_loading import load_text_encoder
 from tracetune.base.errors import InputError
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.fit import fit

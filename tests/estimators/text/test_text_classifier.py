@@ -18,7 +18,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef
 
 from tests.tiny_text import reviews, save_tiny_text
 from tracetune import InputError, SelectionConfig, TextClassifier, Trace, TrainingConfig
-from tracetune.backbones.text_encoder import load_text_encoder
+from tracetune.backbones.text_encoder_loading import load_text_encoder
 from tracetune.estimators.text.evaluation import text_scores
 from tracetune.estimators.text.fit import text_fit_config
 from tracetune.heads.pooled import PooledHeadConfig

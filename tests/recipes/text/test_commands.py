@@ -13,7 +13,7 @@ import torch
 
 from tests.command_line import status
 from tests.tiny_text import reviews, save_tiny_text
-from tracetune.backbones.text_encoder import load_text_encoder
+from tracetune.backbones.text_encoder_loading import load_text_encoder
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "text.md"
 

@@ -11,7 +11,8 @@ from scipy.special import softmax
 from torch import nn
 from transformers import TrainerCallback
 
-from tracetune.backbones.text_encoder import TextEncoder, load_text_encoder
+from tracetune.backbones.text_encoder import TextEncoder
+from tracetune.backbones.text_encoder_loading import load_text_encoder
 from tracetune.base.errors import InputError, argument
 from tracetune.base.json_types import JsonObject
 from tracetune.data.forecast_frame import free_name, of_kind
