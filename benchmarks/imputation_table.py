@@ -26,7 +26,7 @@ from tracetune.estimators.imputation.imputer import Imputer
 from tracetune.fitting.config import FitConfig
 from tracetune.fitting.methods import method_named
 from tracetune.report.tables import markdown_table
-from tracetune.tasks.imputation.data import BLOCKS, CHANNELS, POINTS, SUBSEQUENCES
+from tracetune.tasks.imputation.hidden_steps import BLOCKS, CHANNELS, POINTS, SUBSEQUENCES
 from tracetune.training.config import TrainingConfig
 
 SETS = ("ETTh1", "ETTh2", "ETTm1", "ETTm2", "weather")

@@ -18,16 +18,13 @@ from tracetune.selection.gates import Gates
 from tracetune.selection.validation import model_loss
 from tracetune.tasks.imputation import model as imputation
 from tracetune.tasks.imputation.data import (
-    PATTERNS,
-    MaskedWindows,
-    Place,
-    draw_hidden,
     fit_scalers,
     imputation_data,
     related_channels,
     scaled_values,
 )
 from tracetune.tasks.imputation.gaps import ONE_SIDED, SHORT_ONE_SIDED, gap_classes
+from tracetune.tasks.imputation.masked_windows import MaskedWindows, Place
 from tracetune.tasks.imputation.model import LINE, Imputation, ImputationModel
 from tracetune.tasks.task import TrainingData
 from tracetune.training.config import TrainingConfig
@@ -64,21 +61,6 @@ def fitted(method: object = "linear_probe", **config: object) -> Fitted:
     settings = FitConfig(method=method, head_training=head_training, training=training, **config)
     with Run.at(None, "cpu", ()) as run:
         return fit(task, tiny_backbone(), data, settings, run)
-
-
-@pytest.mark.parametrize("pattern", PATTERNS)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_patterns_hide_about_the_share_that_is_asked_for(pattern: str, channels: int) -> None:
-    generator = np.random.default_rng(0)
-    hidden = np.stack([draw_hidden(pattern, 0.3, (channels, 200), generator) for _ in range(50)])
-    assert hidden.mean() == pytest.approx(0.3, abs=0.07)
-    assert not hidden.all(axis=(1, 2)).any()
-
-
-@pytest.mark.parametrize("share", [0.05, 0.125, 0.5, 0.9])
-def test_blocks_hide_the_share_to_the_step(share: float) -> None:
-    generator = np.random.default_rng(0)
-    assert {draw_hidden("blocks", share, (2, 512), generator).mean() for _ in range(20)} == {round(512 * share) / 512}
 
 
 def test_windows_hide_only_what_they_may_and_show_nothing_of_it() -> None:

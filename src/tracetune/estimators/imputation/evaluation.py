@@ -12,7 +12,7 @@ import pandas as pd
 from tracetune.base.errors import InputError, argument
 from tracetune.data.splits import Scaler
 from tracetune.evaluation.fills import simple_fills
-from tracetune.tasks.imputation.data import CHANNELS, draw_hidden
+from tracetune.tasks.imputation.hidden_steps import CHANNELS, draw_hidden
 
 BEST_SIMPLE = "best of these per series"
 Fill = Callable[[np.ndarray, int], np.ndarray]

@@ -35,7 +35,7 @@ from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
 from tracetune.fitting.trained import History
-from tracetune.tasks.imputation.data import POINTS
+from tracetune.tasks.imputation.hidden_steps import POINTS
 from tracetune.tasks.imputation.model import Imputation, require_rebuilds
 
 if TYPE_CHECKING:
