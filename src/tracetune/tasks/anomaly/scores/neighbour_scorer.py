@@ -1,70 +1,22 @@
 """Score steps by how far the windows around them are from the nearest normal windows."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from tracetune.base.errors import InputError, argument, shown
-from tracetune.tasks.anomaly.scores.completion import Completion
 from tracetune.tasks.anomaly.scores.features import WindowFeatures
-from tracetune.tasks.anomaly.scores.gaps import filled_gaps, well_observed
-from tracetune.tasks.anomaly.scores.neighbours import nearest_distance
+from tracetune.tasks.anomaly.scores.gaps import well_observed
 from tracetune.tasks.anomaly.scores.scaling import LEAST_UNIT, Scaling, Spread, mean_of_known
-from tracetune.tasks.anomaly.scores.scorer import EMBEDDED, Calibration, NormalChannel, OtherFeaturesError, Reference
+from tracetune.tasks.anomaly.scores.scorer import EMBEDDED, Calibration, NormalChannel, Reference
 from tracetune.tasks.anomaly.scores.sliding import scattered_starts, spread, window_widths
+from tracetune.tasks.anomaly.scores.window_bank import Bank, bank_of, normal_starts, stride_of, windows_of
 
 HELD_OUT_BLOCKS = 5
 _CHUNK = 2048
-_MOST_NUMBERS = 2**24  # of one bank
-_WINDOWS_OVER_A_STEP = 8
-_BANK_WINDOWS_OVER_A_STEP = 32  # so that a later window finds a normal one at its own phase
-_LARGEST_SHARE = 4
-_PROBES = 8  # windows that are embedded again to see whether saved features are those of the model
-_ROUNDING = 1e-2  # of unit vectors, on another device; bfloat16 gives 7e-3, weights that are 1 % off 1.5e-2
-
-
-@dataclass(frozen=True)
-class Bank:
-    """The windows of one width that others are compared with.
-
-    Attributes:
-        width: W, steps of a window.
-        starts: [M] first steps of its windows in the normal part.
-        rows: [M, E] their features.
-        completion: what windows with gaps are completed by.
-        neighbours: how many nearest windows a distance is averaged over that do not overlap.
-        share: of its windows that may be anomalous; as many nearest ones count at least, which may overlap.
-    """
-
-    width: int
-    starts: Tensor
-    rows: Tensor
-    completion: Completion
-    neighbours: int
-    share: float
-
-    def distances(self, queries: Tensor, starts: Tensor | None = None, outside: Tensor | None = None) -> Tensor:
-        """Return the mean distance [K] of queries [K, E] to the nearest windows.
-
-        Args:
-            queries: features of windows.
-            starts: [K] their first steps, where they lie on the same time axis: what overlaps them does not count.
-            outside: [M] the windows of the bank to compare with; None for all.
-        """
-        kept, rows = (self.starts, self.rows) if outside is None else (self.starts[outside], self.rows[outside])
-        apart = None if starts is None else (starts, kept, self.width)
-        if round(self.share * len(kept)) > self.neighbours:
-            return nearest_distance(queries, rows, round(self.share * len(kept)), apart)
-        return nearest_distance(queries, rows, self.neighbours, apart, (kept, self.width))
-
-    def joined(self, starts: Tensor, rows: Tensor) -> "Bank":
-        """Return this bank with further windows: their first steps [K] and features [K, E]."""
-        return replace(self, starts=torch.cat([self.starts, starts]), rows=torch.cat([self.rows, rows]))
 
 
 @dataclass(frozen=True)
@@ -120,23 +72,9 @@ class NeighbourScorer:
             place = at
             if reference == "table":
                 place = len(self.normal_scores) + self.reach if at is None else at  # as if it came later
-                bank = self._with_table(bank, scaled, place)
+                bank = bank.with_table(scaled, place, len(self.normal_scores), self.features)
             per_width.append(_scores(scaled, bank, self.features, at or 0, place))
         return _combined(per_width, self.spreads)
-
-    def _with_table(self, bank: Bank, scaled: np.ndarray, place: int) -> Bank:
-        """Return the bank with the windows of values [T] that lie at ``place`` and were not learned."""
-        if len(scaled) < bank.width:
-            return bank
-        size = max(_MOST_NUMBERS // bank.rows.shape[1], 1)
-        stride = max(bank.width // _BANK_WINDOWS_OVER_A_STEP, math.ceil((len(scaled) - bank.width) / size), 1)
-        starts = _bank_starts(scaled, bank.width, stride)
-        learned = (starts + place >= 0) & (starts + place + bank.width <= len(self.normal_scores))
-        starts = starts[~learned]
-        if not len(starts):
-            return bank
-        rows = self.features(bank.completion.completed(_windows(scaled, bank.width)[starts], starts + place))
-        return bank.joined(torch.as_tensor(starts + place), rows)
 
 
 def fit_neighbour_scorer(
@@ -172,7 +110,7 @@ def fit_neighbour_scorer(
     known = normal.calibration
     saved = known or {}
     banks = tuple(
-        _bank(scaled, width, features, neighbours, normal.contamination, bank_size, saved.get(f"{EMBEDDED}{number}"))
+        bank_of(scaled, width, features, neighbours, normal.contamination, bank_size, saved.get(f"{EMBEDDED}{number}"))
         for number, width in enumerate(fitting)
     )
     if known is not None:
@@ -217,64 +155,13 @@ def _learnable(scaled: np.ndarray, widths: Sequence[int]) -> list[int]:
         raise InputError(
             f"Expected at least {2 * narrowest} normal steps, two windows of {narrowest}, found {len(scaled)}."
         )
-    found = [width for width in widths if 2 * width <= len(scaled) and len(_bank_starts(scaled, width))]
+    found = [width for width in widths if 2 * width <= len(scaled) and len(normal_starts(scaled, width))]
     if not found:
         raise InputError(
             f"Expected a normal part with windows of {narrowest} steps with few of them missing, found none. Give a "
             f"part with fewer gaps, or narrower windows ({argument('widths')})."
         )
     return found
-
-
-def _bank(
-    scaled: np.ndarray,
-    width: int,
-    features: WindowFeatures,
-    neighbours: int,
-    contamination: float,
-    bank_size: int,
-    saved: np.ndarray | None,
-) -> Bank:
-    filled = filled_gaps(scaled)
-    windows = _windows(filled, width)
-    length = features(windows[_bank_starts(scaled, width)[:1]]).shape[1]
-    size = min(bank_size, max(_MOST_NUMBERS // length, 1))
-    # Of a part with anomalies the nearest windows are a share of all, which need not be many.
-    fine = _stride(width) if contamination else max(width // _BANK_WINDOWS_OVER_A_STEP, 1)
-    starts = _complete_ones(
-        scaled, _bank_starts(scaled, width, max(fine, math.ceil((len(scaled) - width) / size))), width
-    )
-    side_by_side = len(scaled) // width
-    nearest = max(min(neighbours, side_by_side // _LARGEST_SHARE), 1)  # far ones would count in a short part
-    rows = features(windows[starts]) if saved is None else _checked_rows(saved, windows[starts], features)
-    return Bank(width, torch.as_tensor(starts), rows, Completion(filled, starts, width), nearest, contamination)
-
-
-def _checked_rows(saved: np.ndarray, windows: np.ndarray, features: WindowFeatures) -> Tensor:
-    """Return features [M, E] of windows [M, W] as they were saved.
-
-    Raises:
-        OtherFeaturesError: they are not the features of these windows, of which a few are computed again.
-    """
-    rows = torch.tensor(saved)
-    places = np.linspace(0, len(windows) - 1, _PROBES).astype(int)
-    found = features(windows[places])
-    if rows.shape != (len(windows), found.shape[1]) or not ((rows[places] - found).norm(dim=1) < _ROUNDING).all():
-        raise OtherFeaturesError("saved features of windows are not those of the model")
-    return rows
-
-
-def _bank_starts(scaled: np.ndarray, width: int, stride: int | None = None) -> np.ndarray:
-    """Return the first steps of the windows of a normal part with few missing steps; they are at all phases."""
-    starts = scattered_starts(len(scaled), width, stride or _stride(width))
-    return starts[well_observed(scaled, starts, width)]
-
-
-def _complete_ones(scaled: np.ndarray, starts: np.ndarray, width: int) -> np.ndarray:
-    """Return the starts [M] of windows that lack no step, where these are at least half of them; else all."""
-    missing = np.concatenate([[0], np.cumsum(np.isnan(scaled))])
-    complete = missing[starts + width] == missing[starts]
-    return starts[complete] if 2 * complete.sum() >= len(starts) else starts
 
 
 def _scores(scaled: np.ndarray, bank: Bank, features: WindowFeatures, phase: int, place: int | None) -> np.ndarray:
@@ -292,11 +179,11 @@ def _scores(scaled: np.ndarray, bank: Bank, features: WindowFeatures, phase: int
     """
     if len(scaled) < bank.width:
         return np.full(len(scaled), np.nan)
-    starts = scattered_starts(len(scaled), bank.width, _stride(bank.width), phase)
+    starts = scattered_starts(len(scaled), bank.width, stride_of(bank.width), phase)
     starts = starts[well_observed(scaled, starts, bank.width)]
     if not len(starts):
         return np.full(len(scaled), np.nan)
-    windows = _windows(scaled, bank.width)
+    windows = windows_of(scaled, bank.width)
     found = []
     for first in range(0, len(starts), _CHUNK):
         part = starts[first : first + _CHUNK]
@@ -333,14 +220,6 @@ def _spread(bank: Bank, scores: np.ndarray) -> Spread:
         return found
     held_out = _held_out(bank, len(scores))
     return replace(found, unit=max(float(np.nanmax(held_out, initial=-np.inf)) - found.middle, LEAST_UNIT))
-
-
-def _windows(values: np.ndarray, width: int) -> np.ndarray:
-    return np.lib.stride_tricks.sliding_window_view(values, width)
-
-
-def _stride(width: int) -> int:
-    return max(1, width // _WINDOWS_OVER_A_STEP)
 
 
 def _repeatability(bank: Bank, sample: int = 500) -> float:
