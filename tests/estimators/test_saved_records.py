@@ -9,9 +9,10 @@ from tracetune.estimators.anomaly.record import SavedDetector
 from tracetune.estimators.classification.record import ClassifierRecord
 from tracetune.estimators.imputation.record import ImputerRecord
 from tracetune.estimators.text.record import TextClassifierRecord
-from tracetune.tasks.imputation.gaps import LENGTH_CLASSES
 
-INTERVALS = {"levels": [0.1, 0.9], "values": [[-1.0, 1.0]] * LENGTH_CLASSES}
+QUANTILES = {"levels": [0.1, 0.9], "values": [[-1.0, 1.0]]}
+BY_DISTANCE = {"distances": [1.0], "longest": 9, **QUANTILES}
+INTERVALS = {"inside": BY_DISTANCE, "ends": BY_DISTANCE, "unobserved": QUANTILES}
 IMPUTER = {
     "channels": ["a", "b"],
     "context_length": 64,
@@ -92,7 +93,8 @@ def test_what_a_fit_writes_is_read(record: Any, content: dict[str, Any]) -> None
         (ImputerRecord, IMPUTER, {"changes": [0.5, -1]}),
         (ImputerRecord, IMPUTER, {"scales": {"x": {"mean": [0], "scale": [1, 1]}}}),
         (ImputerRecord, IMPUTER, {"intervals": None}),
-        (ImputerRecord, IMPUTER, {"intervals": {**INTERVALS, "values": [[-1.0, 1.0]]}}),
+        (ImputerRecord, IMPUTER, {"intervals": {**QUANTILES}}),
+        (ImputerRecord, IMPUTER, {"intervals": {**INTERVALS, "ends": {**BY_DISTANCE, "distances": []}}}),
         (ClassifierRecord, CLASSIFIER, {"classes": ["up"], "class_weights": [1]}),
         (ClassifierRecord, CLASSIFIER, {"classes": ["up", "up"]}),
         (ClassifierRecord, CLASSIFIER, {"channels": 0}),

@@ -73,7 +73,7 @@ def test_every_series_is_filled_once_for_the_table_and_its_picture(
 ) -> None:
     filled: list[int] = []
     inner = gap_filler.filled_series
-    monkeypatch.setattr(gap_filler, "filled_series", lambda *given: filled.append(1) or inner(*given))
+    monkeypatch.setattr(gap_filler, "filled_series", lambda *given, **how: filled.append(1) or inner(*given, **how))
     frame = wide(200)
     frame.loc[20:25, "a"] = frame.loc[50, "b"] = np.nan
     alone = imputer.impute(frame)

@@ -24,7 +24,7 @@ def with_gaps(row: np.ndarray, *gaps: slice) -> np.ndarray:
     return row
 
 
-def sevens(row: np.ndarray) -> np.ndarray:
+def sevens(row: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
     return np.where(np.isnan(row), 7.0, row)
 
 
@@ -43,17 +43,32 @@ def test_hidden_gaps_are_as_long_as_those_of_the_series_and_touch_none() -> None
 def test_a_model_that_is_far_off_counts_for_nothing_and_one_that_knows_for_all() -> None:
     whole = sharp("saw")
     row = with_gaps(whole, slice(300, 330))
-    off = weighed_fill(sevens, row, 1)
+    off, (mixture,) = weighed_fill(sevens, row, 1)
     assert np.abs(off - whole)[300:330].mean() < 0.1  # 48 steps before and after
-    knowing = weighed_fill(lambda given: np.where(np.isnan(given), whole, given), row, 1)
+    assert (mixture.zero_shot, mixture.season, mixture.shortest, mixture.longest) == (0, 48, 16, 31)
+    assert mixture.steps == 30 and mixture.hidden >= 90
+    assert mixture.zero_shot + mixture.seasonal_median + mixture.linear == pytest.approx(1)
+    wanted: list[np.ndarray | None] = []
+
+    def knows(given: np.ndarray, steps: np.ndarray | None = None) -> np.ndarray:
+        wanted.append(steps)
+        return np.where(np.isnan(given), whole, given)
+
+    knowing, (mixture,) = weighed_fill(knows, row, 1)
     np.testing.assert_allclose(knowing, whole)
+    assert mixture.zero_shot == 1 and mixture.season == 1
+    assert wanted[0] is None and wanted[1] is not None and wanted[1].sum() == mixture.hidden
 
 
 def test_where_too_little_can_be_hidden_the_model_fills_alone() -> None:
     row = with_gaps(np.arange(12.0), slice(3, 9))
-    np.testing.assert_array_equal(weighed_fill(sevens, row, 1), sevens(row))
+    filled, (mixture,) = weighed_fill(sevens, row, 1)
+    np.testing.assert_array_equal(filled, sevens(row))
+    assert (mixture.hidden, mixture.zero_shot, mixture.shortest, mixture.longest) == (0, 1, 4, 7)
     ends = with_gaps(sharp("saw"), slice(0, 30), slice(700, 720))
-    np.testing.assert_array_equal(weighed_fill(sevens, ends, 1), sevens(ends))
+    filled, mixtures = weighed_fill(sevens, ends, 1)
+    np.testing.assert_array_equal(filled, sevens(ends))
+    assert mixtures == ()
 
 
 @pytest.mark.parametrize("kind", ["clipped", "saw", "square"])

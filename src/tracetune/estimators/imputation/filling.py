@@ -9,13 +9,20 @@ from torch import nn
 
 from tracetune.evaluation.fills import linear
 
-_PER_CONTEXT = 4  # windows begin every quarter of a context
+PER_CONTEXT = 4  # windows begin every quarter of a context
 _ROWS = 64  # channels of windows per forward pass
 _ONE_SIDED, _UNSEEN = 1e-4, 1e-8  # weights of fills with values on one side only, and without any
 
 
 def filled_series(
-    model: nn.Module, values: np.ndarray, context_length: int, related: bool, device: torch.device | str
+    model: nn.Module,
+    values: np.ndarray,
+    context_length: int,
+    related: bool,
+    device: torch.device | str,
+    *,
+    wanted: np.ndarray | None = None,
+    per_context: int = PER_CONTEXT,
 ) -> np.ndarray:
     """Return a series [C, L] whose gaps are filled; channels without any value stay NaN unless ``related``.
 
@@ -30,11 +37,13 @@ def filled_series(
         context_length: T.
         related: whether the model fills channels from one another.
         device: where the model is.
+        wanted: [L], steps whose fills are read, so that only windows with one of them are computed; None for all.
+        per_context: how many windows begin in a context, and see a step.
     """
     missing = np.isnan(values)
     total, weight = np.zeros_like(values), np.zeros_like(values)
     ramp = 1.0 + np.minimum(np.arange(context_length), np.arange(context_length)[::-1])
-    stops = _stops(missing.any(axis=0), context_length)
+    stops = _stops(missing.any(axis=0) if wanted is None else wanted, context_length, per_context)
     size = max(1, _ROWS // len(values))
     for first in range(0, len(stops), size):
         part = stops[first : first + size]
@@ -52,10 +61,10 @@ def filled_series(
     return result
 
 
-def _stops(missing: np.ndarray, context_length: int) -> list[int]:
-    """Return the ends of the windows with a missing step; every quarter of a context, the last one at the end."""
+def _stops(missing: np.ndarray, context_length: int, per_context: int) -> list[int]:
+    """Return the ends of the windows with a missing step; so many in a context, the last one at the end."""
     length = len(missing)
-    stride = max(1, context_length // _PER_CONTEXT)
+    stride = max(1, context_length // per_context)
     stops = list(range(length, min(context_length, length) - 1, -stride))[::-1]
     if stops[0] > context_length:
         stops.insert(0, context_length)

@@ -3,9 +3,10 @@
 Shapes: C channels, L steps.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import nn
 
@@ -14,10 +15,27 @@ from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.estimators.imputation.filled_frame import SourceTable
-from tracetune.estimators.imputation.filling import filled_series
+from tracetune.estimators.imputation.filling import PER_CONTEXT, filled_series
 from tracetune.estimators.imputation.observed import unit_of_errors, within_bounds
 from tracetune.estimators.imputation.record import ImputerRecord
-from tracetune.estimators.imputation.weighed_fill import weighed_fill
+from tracetune.estimators.imputation.weighed_fill import Mixture, weighed_fill
+
+_PER_CONTEXT_TRIED = PER_CONTEXT // 2  # windows that only choose weights: half as many do as well
+
+
+@dataclass(frozen=True, eq=False)
+class FilledSeries:
+    """A series whose gaps are filled.
+
+    Attributes:
+        filled: [C, L]; channels without any value stay NaN where nothing is known of their level.
+        units: [C], in which fills err, see `unit_of_errors`.
+        mixtures: of each channel, what fills gaps of each class of length; none after a fit.
+    """
+
+    filled: np.ndarray
+    units: np.ndarray
+    mixtures: tuple[tuple[Mixture, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,18 +54,16 @@ class GapFiller:
     device: torch.device
     record: ImputerRecord | None
 
-    def fill(self, panel: Panel, item: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the unit of errors of each channel [C] of a series [C, L] of a panel, and the series filled.
-
-        Channels without any value stay NaN where nothing is known of their level. See `within_bounds` for what is
-        clipped.
+    def fill(self, panel: Panel, item: str, values: np.ndarray) -> FilledSeries:
+        """Return a series [C, L] of a panel filled; see `within_bounds` for what is clipped.
 
         Raises:
             InputError: values beyond 1e300, or other channels than those of the fit.
         """
         require_magnitude(values, f"item {item!r}")
         scaler = self.scaler(panel, item, values)
-        filled = scaler.inverse_transform(self.fill_scaled(panel, scaler.transform(values)))
+        scaled, mixtures = self._fill_scaled(panel, scaler.transform(values))
+        filled = scaler.inverse_transform(scaled)
         filled = np.where(np.isnan(values), filled, values)
         if self.record is None or item not in self.record.scales:
             filled[np.isnan(values).all(axis=1)] = np.nan
@@ -56,7 +72,7 @@ class GapFiller:
             observed = row[~np.isnan(row)]
             if len(observed) and (observed == observed[0]).all():
                 filled[channel] = observed[0]  # a constant is continued as it is
-        return self._unit(panel, item, values), filled
+        return FilledSeries(filled, self._unit(panel, item, values), mixtures)
 
     def scaler(self, panel: Panel, item: str, values: np.ndarray) -> Scaler:
         """Return how to scale a series [C, L]: as in training where the item was there, else by its own values."""
@@ -76,25 +92,28 @@ class GapFiller:
             per_deviation = self.record.changes
         return unit_of_errors(None if known is None else known.scale, values, np.array(per_deviation))
 
-    def fill_scaled(self, panel: Panel, values: np.ndarray) -> np.ndarray:
-        """Return a scaled series [C, L] filled; channels without a value stay NaN where nothing is known of them.
+    def _fill_scaled(self, panel: Panel, values: np.ndarray) -> tuple[np.ndarray, tuple[tuple[Mixture, ...], ...]]:
+        """Return a scaled series [C, L] filled, and mixtures; channels without a value stay NaN if nothing is known.
 
         Raises:
             InputError: other channels than those of the fit.
         """
         if not np.isnan(values).any():
-            return values
+            return values, ()
         if self._fills_together(panel):
-            return filled_series(self.model, values, self.context_length, True, self.device)
+            return filled_series(self.model, values, self.context_length, True, self.device), ()
         # Channels are filled each by itself.
         if self.record is not None:
-            return np.stack([self._fill_row(row) for row in values])
+            return np.stack([self._fill_row(row) for row in values]), ()
         usual = seasonality(panel.freq)
-        return np.stack([weighed_fill(self._fill_row, row, usual) for row in values])
+        rows, mixtures = zip(*(weighed_fill(self._fill_row, row, usual) for row in values), strict=True)
+        return np.stack(rows), mixtures
 
-    def _fill_row(self, row: np.ndarray) -> np.ndarray:
-        """Return a scaled channel [L] filled by the model."""
-        return filled_series(self.model, row[None], self.context_length, False, self.device)[0]
+    def _fill_row(self, row: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
+        """Return a scaled channel [L] filled by the model; see `RowFill`."""
+        count = PER_CONTEXT if wanted is None else _PER_CONTEXT_TRIED
+        parts = self.model, row[None], self.context_length, False, self.device
+        return filled_series(*parts, wanted=wanted, per_context=count)[0]
 
     def _fills_together(self, panel: Panel) -> bool:
         """Return whether the model fills all channels of a series together."""
@@ -120,10 +139,10 @@ class TableFills:
 
     source: SourceTable
     filler: GapFiller
-    _known: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    _known: dict[int, FilledSeries] = field(default_factory=dict)
 
-    def of_series(self, number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the units of errors [C] of a series of the table, and the series [C, L] filled; see `GapFiller`."""
+    def of_series(self, number: int) -> FilledSeries:
+        """Return a series of the table filled; see `GapFiller.fill`."""
         if number not in self._known:
             series = self.source.panel.series[number]
             self._known[number] = self.filler.fill(self.source.panel, series.item_id, series.values)
@@ -134,5 +153,19 @@ class TableFills:
         panel = self.source.panel
         counts = np.zeros(len(panel.channels), dtype=int)
         for number, series in enumerate(panel):
-            counts += (np.isnan(series.values) & ~np.isnan(self.of_series(number)[1])).sum(axis=1)
+            counts += (np.isnan(series.values) & ~np.isnan(self.of_series(number).filled)).sum(axis=1)
         return dict(zip(panel.channels, counts.tolist(), strict=True))
+
+    def mixtures(self) -> pd.DataFrame:
+        """Return what filled the gaps without a fit: a row for each series, channel and class of gap length.
+
+        Columns are ``series``, ``channel`` and the fields of `Mixture`. After a fit there is no row.
+        """
+        panel = self.source.panel
+        rows = [
+            {"series": series.item_id, "channel": name, **asdict(mixture)}
+            for number, series in enumerate(panel)
+            for name, mixtures in zip(panel.channels, self.of_series(number).mixtures, strict=False)
+            for mixture in mixtures
+        ]
+        return pd.DataFrame(rows, columns=["series", "channel", *(each.name for each in fields(Mixture))])

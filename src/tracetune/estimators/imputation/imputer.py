@@ -26,11 +26,12 @@ from tracetune.estimators.imputation.card import imputer_card
 from tracetune.estimators.imputation.evaluation import fill_errors, hidden_steps, hiding
 from tracetune.estimators.imputation.filled_frame import SourceTable, filled_frame, read_source
 from tracetune.estimators.imputation.fit import fit_imputer
-from tracetune.estimators.imputation.gap_filler import GapFiller, TableFills
-from tracetune.estimators.imputation.observed import classes_of_gaps, within_bounds
+from tracetune.estimators.imputation.gap_filler import FilledSeries, GapFiller, TableFills
+from tracetune.estimators.imputation.gap_intervals import GapIntervals
+from tracetune.estimators.imputation.observed import within_bounds
 from tracetune.estimators.imputation.record import ImputerRecord
 from tracetune.estimators.imputation.scored import scored_imputer
-from tracetune.estimators.intervals import QuantileLevels, ResidualQuantiles, checked_levels
+from tracetune.estimators.intervals import QuantileLevels, checked_levels
 from tracetune.estimators.scored_modules import ScoredModules
 from tracetune.fitting.config import FitConfig, with_method
 from tracetune.fitting.methods.method import Method
@@ -196,13 +197,15 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         source = fills.source
         filled, quantiles = [], []
         for number, series in enumerate(source.panel):
-            unit, whole = fills.of_series(number)
-            filled.append(whole)
+            whole = fills.of_series(number)
+            filled.append(whole.filled)
             if intervals is not None:
-                offsets = intervals.at(levels)[classes_of_gaps(series.values)]  # [C, L, Q]
-                levels_of = whole[..., None] + offsets * unit[:, None, None]
+                offsets = intervals.offsets(series.values, levels)  # [C, L, Q]
+                levels_of = whole.filled[..., None] + offsets * whole.units[:, None, None]
                 quantiles.append(within_bounds(levels_of, series.values))
         _say_what_is_left(source.panel, filled)
+        if intervals is not None:
+            _say_what_is_longer(source.panel, intervals)
         return filled_frame(source, filled, quantiles if intervals is not None else None, levels)
 
     def evaluate(
@@ -241,7 +244,7 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         steps = panel_season(panel) if season is None else season
 
         def fill(gappy: np.ndarray, number: int) -> np.ndarray:
-            return filler.fill(panel, panel.series[number].item_id, gappy)[1]
+            return filler.fill(panel, panel.series[number].item_id, gappy).filled
 
         values = [series.values for series in panel]  # noqa: PD011 - not a pandas object
         return fill_errors(fill, values, scalers, self.context_length, steps, pattern, share, seed)
@@ -306,7 +309,7 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         ]
         shown, filler = replace(panel, series=tuple(series)), self._filler()
 
-        def of_series(number: int) -> tuple[np.ndarray, np.ndarray]:
+        def of_series(number: int) -> FilledSeries:
             return filler.fill(shown, shown.series[number].item_id, shown.series[number].values)
 
         intervals = None if self.trace is None else self._intervals()
@@ -331,8 +334,8 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
             logger.warning("%s", warning)
         return source
 
-    def _intervals(self) -> ResidualQuantiles:
-        intervals = None if self.record is None else self.record.quantiles()
+    def _intervals(self) -> GapIntervals:
+        intervals = None if self.record is None else self.record.gap_intervals()
         if intervals is None:
             raise InputError(
                 "Quantiles need a fitted imputer: they come from its validation errors. "
@@ -345,6 +348,18 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         if model is None:
             model = Imputation(1, self.context_length, 1, (), self.base_name).zero_shot(self.backbone).eval()
         return GapFiller(model, self.context_length, self.device, self.record)
+
+
+def _say_what_is_longer(panel: Panel, intervals: GapIntervals) -> None:
+    """Log that gaps are longer than those that the fit could hide."""
+    longest = max(intervals.longer_than_hidden(series.values) for series in panel)
+    if longest:
+        logger.warning(
+            "A gap of %s steps is longer than any that the fit could hide (%s inside a series, %s at an end): its "
+            "intervals are not measured, they are made wider as on a random walk, with the root of the distance to "
+            "observed steps.",
+            *(f"{steps:,}" for steps in (longest, intervals.inside.longest, intervals.ends.longest)),
+        )
 
 
 def _say_what_is_left(panel: Panel, filled: Sequence[np.ndarray]) -> None:

@@ -1,13 +1,11 @@
-"""Classes of gaps, units of errors and bounds of fills of a series, from its observed values.
+"""Units of errors and bounds of fills of a series, from its observed values.
 
 Shapes: C channels, L steps of a series.
 """
 
 import numpy as np
-import torch
 
 from tracetune.data.splits import Scaler
-from tracetune.tasks.imputation.gaps import gap_classes
 
 _FEW_AT_A_BOUND = 3
 _FEW_AT_A_WHOLE = 2
@@ -46,11 +44,6 @@ def _bounds(observed: np.ndarray) -> tuple[float, float]:
 def _piled_up(counts: np.ndarray) -> bool:
     """Return whether the first of at least two values occurs as often as at a bound, by how often each does."""
     return len(counts) > 1 and bool(counts[0] >= max(_FEW_AT_A_BOUND, 2 * counts[1]))
-
-
-def classes_of_gaps(values: np.ndarray) -> np.ndarray:
-    """Return the class of gap length of each step of a series [C, L]."""
-    return gap_classes(torch.from_numpy(~np.isnan(values)))[0].numpy()
 
 
 def changes(values: np.ndarray) -> np.ndarray:

@@ -9,8 +9,9 @@ import numpy as np
 
 from tracetune.data.forecast_frame import shown_times
 from tracetune.data.panels import Panel
-from tracetune.estimators.imputation.observed import classes_of_gaps, within_bounds
-from tracetune.estimators.intervals import ResidualQuantiles
+from tracetune.estimators.imputation.gap_filler import FilledSeries
+from tracetune.estimators.imputation.gap_intervals import GapIntervals
+from tracetune.estimators.imputation.observed import within_bounds
 from tracetune.report.fill_plots import FilledPanel
 
 _LEVELS = (0.1, 0.9)
@@ -19,8 +20,8 @@ _MOST = 6
 
 def series_to_draw(
     panel: Panel,
-    of_series: Callable[[int], tuple[np.ndarray, np.ndarray]],
-    intervals: ResidualQuantiles | None,
+    of_series: Callable[[int], FilledSeries],
+    intervals: GapIntervals | None,
     whole: Sequence[np.ndarray] | None = None,
 ) -> list[FilledPanel]:
     """Return at most six series, those with most gaps, with the 80 % interval where there are ``intervals``.
@@ -29,7 +30,7 @@ def series_to_draw(
 
     Args:
         panel: series with gaps.
-        of_series: from the number of a series to the units of its errors [C] and its values [C, L] filled.
+        of_series: from the number of a series to what fills it.
         intervals: of the model that fills them; None without.
         whole: values [C, L] of each series before steps were hidden; None where nothing was.
     """
@@ -38,18 +39,18 @@ def series_to_draw(
     drawn = []
     for _, number, channel in sorted(gaps, key=lambda each: (-each[0], *each[1:]))[:_MOST]:
         series = panel.series[number]
-        unit, filled = of_series(number)
+        found = of_series(number)
         low = high = None
         if intervals is not None:
-            offsets = intervals.at(_LEVELS)[classes_of_gaps(series.values)[channel]] * unit[channel]
-            levels = filled[channel][:, None] + offsets
+            offsets = intervals.offsets(series.values[channel][None], _LEVELS)[0] * found.units[channel]
+            levels = found.filled[channel][:, None] + offsets
             low, high = within_bounds(levels[None], series.values[channel][None])[0].T
         drawn.append(
             FilledPanel(
                 title=" · ".join([series.item_id] * (len(panel) > 1) + [panel.channels[channel]]),
                 timestamps=shown_times(panel, series.timestamps),
                 values=series.values[channel],
-                filled=filled[channel],
+                filled=found.filled[channel],
                 low=low,
                 high=high,
                 whole=None if whole is None else whole[number][channel],

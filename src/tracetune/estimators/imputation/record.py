@@ -11,10 +11,9 @@ from tracetune.base.schema import require_counts, require_names
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler
 from tracetune.estimators.fitted_record import FittedRecord
+from tracetune.estimators.imputation.gap_intervals import GapIntervals
 from tracetune.estimators.imputation.observed import changes
-from tracetune.estimators.intervals import ResidualQuantiles
 from tracetune.heads.imputation import ImputationHeadConfig
-from tracetune.tasks.imputation.gaps import LENGTH_CLASSES
 from tracetune.tasks.imputation.model import BACKBONE, LINE, SEASON, Imputation, ImputationModel
 
 MOST_SCALERS = 1000
@@ -43,7 +42,7 @@ class ImputerRecord(FittedRecord):
         season: steps of one season.
         related: channels that each channel is also filled from.
         head: configuration of the head; None where the model has none.
-        intervals: quantiles of the errors by class of gap length.
+        intervals: quantiles of the errors by distance to observed steps, see `GapIntervals`.
         changes: of each channel from step to step in training, over its deviation; 0 where not known.
         rule: how a model without a head fills.
         scales: of the items of training, at most a thousand: what is known of a channel that is all missing later.
@@ -72,8 +71,7 @@ class ImputerRecord(FittedRecord):
             raise InputError(f"Expected as many related ones of {channels} channels for each, found {self.related}.")
         if len(self.changes) != channels or not all(0 <= each < np.inf for each in self.changes):
             raise InputError(f"Expected changes of at least 0 for each of {channels} channels, found {self.changes}.")
-        if (lengths := len(self.quantiles().values)) != LENGTH_CLASSES:
-            raise InputError(f"Expected intervals for {LENGTH_CLASSES} classes of gap lengths, found {lengths}.")
+        self.gap_intervals()
 
     def task(self, name: str) -> Imputation:
         """Return the task that it was fitted for."""
@@ -85,9 +83,9 @@ class ImputerRecord(FittedRecord):
         task = self.task(name)
         return task.filling_by(backbone, self.rule) if self.head is None else task.model(backbone, self.head)
 
-    def quantiles(self) -> ResidualQuantiles:
+    def gap_intervals(self) -> GapIntervals:
         """Return the quantiles of its errors."""
-        return ResidualQuantiles.from_dict(self.intervals, "intervals")
+        return GapIntervals.from_dict(self.intervals, "intervals")
 
     def scaler(self, item: str) -> Scaler | None:
         """Return how an item was scaled in training, by which a channel without values now is known still; or None."""

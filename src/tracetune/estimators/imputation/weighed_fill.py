@@ -8,7 +8,9 @@ Machine Learning 24).
 Shapes: L steps of a series, R hidden steps.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -24,12 +26,46 @@ _TRIES = 8  # places that are drawn for each gap to hide
 _ALONE = (1.0, 0.0)  # weights of the model and of the season
 _STEPS = range(_TENTHS + 1)
 WEIGHTS = np.array([_ALONE, *((m / _TENTHS, s / _TENTHS) for m in _STEPS for s in _STEPS if m + s <= _TENTHS)])
-RowFill = Callable[[np.ndarray], np.ndarray]
-"""From a channel [L] with NaN where missing to the channel without."""
 
 
-def weighed_fill(model: RowFill, row: np.ndarray, usual: int) -> np.ndarray:
-    """Return a channel [L] whose gaps are filled by the mixture that suits hidden steps of it.
+class RowFill(Protocol):
+    """A model that fills a channel."""
+
+    def __call__(self, row: np.ndarray, wanted: np.ndarray | None = None) -> np.ndarray:
+        """Return a channel [L] with NaN where missing without gaps; of ``wanted`` steps [L] alone, if they are given.
+
+        These are only compared with what is known there: fewer windows do.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What fills the gaps of one class of length of a channel.
+
+    Attributes:
+        shortest: steps of the shortest gap of the class.
+        longest: steps of the longest one; None without an end.
+        steps: how many steps of the channel are filled so.
+        hidden: how many steps were hidden to choose the weights; 0 where the model fills alone.
+        zero_shot: weight of what the model rebuilds.
+        seasonal_median: weight of the seasonal median.
+        linear: weight of the straight line.
+        season: steps of the season of the median; 1 where there is none.
+    """
+
+    shortest: int
+    longest: int | None
+    steps: int
+    hidden: int
+    zero_shot: float
+    seasonal_median: float
+    linear: float
+    season: int
+
+
+def weighed_fill(model: RowFill, row: np.ndarray, usual: int) -> tuple[np.ndarray, tuple[Mixture, ...]]:
+    """Return a channel [L] whose gaps are filled by the mixtures that suit hidden steps of it, and these mixtures.
 
     Gaps at an end, and gaps of a length of which fewer than three can be hidden, are filled by the model alone.
 
@@ -38,28 +74,60 @@ def weighed_fill(model: RowFill, row: np.ndarray, usual: int) -> np.ndarray:
         row: [L], NaN where missing.
         usual: the season of its frequency; 1 for none. Seasons are those after which it repeats, see `seasons`.
     """
-    filled = model(row)
+    filled, classes = model(row), _inner_classes(row)
     hidden = hidden_like(row)
-    if not hidden.any():
-        return filled
-    tried = np.where(hidden, np.nan, row)
-    by_model, straight, line = model(tried), linear(tried), linear(row)
-    lags = [lag for lag, _ in seasons([tried[None]], usual=usual)] or [1]
-    medians = {lag: (seasonal_median(tried, lag), seasonal_median(row, lag)) for lag in lags}
-    classes, of_hidden = _inner_classes(row), np.where(hidden, _inner_classes(tried), -1)
-    result = filled.copy()
-    for number in np.unique(of_hidden[hidden]):
-        here = of_hidden == number
-        wanted, steps = row[here] - straight[here], classes == number
-        found = []
-        for lag, (of_tried, _) in medians.items():
-            parts = np.stack([by_model, of_tried])[:, here] - straight[here]  # [2, R]
+    chosen: dict[int, tuple[float, float, int, int]] = {}
+    if hidden.any():
+        tried = np.where(hidden, np.nan, row)
+        lags = [lag for lag, _ in seasons([tried[None]], usual=usual)] or [1]
+        chosen = _chosen(row, tried, model(tried, hidden), lags)
+    line, result = linear(row), filled.copy()
+    for number, (of_model, of_season, lag, _) in chosen.items():
+        mixed = line + of_model * (filled - line) + of_season * (seasonal_median(row, lag) - line)
+        result[classes == number] = mixed[classes == number]
+    numbers = _inner_numbers(classes)
+    return result, tuple(_mixture(number, int((classes == number).sum()), chosen) for number in numbers)
+
+
+def _chosen(
+    row: np.ndarray, tried: np.ndarray, by_model: np.ndarray, lags: Sequence[int]
+) -> dict[int, tuple[float, float, int, int]]:
+    """Return for each class of hidden gaps the weights of model and season, the season, and how many steps it hid.
+
+    Args:
+        row: [L], NaN where missing.
+        tried: [L], NaN where steps are hidden too.
+        by_model: [L], ``tried`` filled by the model.
+        lags: seasons to try.
+    """
+    hidden, straight = np.isnan(tried) & ~np.isnan(row), linear(tried)
+    classes = np.where(hidden, _inner_classes(tried), -1)
+    medians = {lag: seasonal_median(tried, lag) for lag in lags}
+    chosen = {}
+    for number in _inner_numbers(classes):
+        here = classes == number
+        wanted, found = row[here] - straight[here], []
+        for lag, median in medians.items():
+            parts = np.stack([by_model, median])[:, here] - straight[here]  # [2, R]
             errors = ((WEIGHTS @ parts - wanted) ** 2).mean(axis=1)
-            found.append((float(errors.min()), lag, WEIGHTS[int(errors.argmin())]))
-        _, lag, (of_model, of_season) = min(found, key=lambda each: each[0])
-        mixed = line + of_model * (filled - line) + of_season * (medians[lag][1] - line)
-        result[steps] = mixed[steps]
-    return result
+            found.append((float(errors.min()), lag, *WEIGHTS[int(errors.argmin())].tolist()))
+        _, lag, of_model, of_season = min(found, key=lambda each: each[0])
+        chosen[number] = (of_model, of_season, lag, int(here.sum()))
+    return chosen
+
+
+def _mixture(number: int, steps: int, chosen: dict[int, tuple[float, float, int, int]]) -> Mixture:
+    """Return what fills a class of gaps in words and numbers."""
+    of_model, of_season, season, hidden = chosen.get(number, (*_ALONE, 1, 0))
+    ends = (0, *_CLASS_ENDS)
+    longest = _CLASS_ENDS[number] if number < len(_CLASS_ENDS) else None
+    line = round(1 - of_model - of_season, 1)
+    return Mixture(ends[number] + 1, longest, steps, hidden, of_model, of_season, line, season if of_season else 1)
+
+
+def _inner_numbers(classes: np.ndarray) -> list[int]:
+    """Return the classes of inner gaps among those of steps [L]."""
+    return [number for number in np.unique(classes).tolist() if number >= 0]
 
 
 def hidden_like(row: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from tracetune.heads.imputation import ImputationHeadConfig
 from tracetune.recipes.data_source import DataSource, print_reading
 from tracetune.recipes.fit_report import print_candidates, print_next_commands
 from tracetune.recipes.fit_settings import finetune_run, fit_config
-from tracetune.recipes.imputation.report import filled_words, gap_table
+from tracetune.recipes.imputation.report import filled_words, gap_table, weights_table
 from tracetune.recipes.imputation.settings import (
     EvaluateConfig,
     FinetuneConfig,
@@ -56,10 +56,14 @@ def impute(config: ImputeConfig) -> pd.DataFrame:
     origin = source.panel.origin
     write_series(table, run.output, origin, times=[origin.timestamp_column])
     written = f"{len(table):,} rows written to {run.output}{marks_in_words(origin.marks, run.output)}"
+    weights = weights_table(fills.mixtures())
+    if len(weights):
+        print_table("Filled without a fit, by the weights that fill hidden gaps of the table best", frame_rows(weights))
     console.print(f"{filled_words(fills.filled_in())}, {written}.", markup=False)
     if run.plot is not None:
         title = f"Gaps of {config.source.name}, filled in"
-        write_plot(imputer.plot(fills), run.plot, title, {"Gaps": gap_table(source.panel)})
+        tables = {"Gaps": gap_table(source.panel)} | ({"Weights": weights} if len(weights) else {})
+        write_plot(imputer.plot(fills), run.plot, title, tables)
         console.print(where_drawn(run.plot), markup=False)
     return table
 

@@ -16,6 +16,45 @@ def filled_words(counts: Mapping[str, int]) -> str:
     return f"{sum(counts.values()):,} values filled in{names}"
 
 
+def weights_table(mixtures: pd.DataFrame) -> pd.DataFrame:
+    """Return for each class of gap length what filled gaps without a fit: means over channels by steps filled in.
+
+    Args:
+        mixtures: see `TableFills.mixtures`.
+    """
+    rows = []
+    for (shortest, longest), of_class in mixtures.groupby(["shortest", "longest"], dropna=False):
+        steps = of_class["steps"]
+        weights = {
+            words: round(float(np.average(of_class[name], weights=steps)), 2)
+            for name, words in (
+                ("zero_shot", "zero-shot"),
+                ("seasonal_median", "seasonal median"),
+                ("linear", "straight line"),
+            )
+        }
+        seasons = sorted({*of_class.loc[of_class["seasonal_median"] > 0, "season"].tolist()})
+        rows.append(
+            {
+                "gaps of": _length_words(int(shortest), longest),
+                "steps filled": int(steps.sum()),
+                "steps hidden": int(of_class["hidden"].sum()),
+                **weights,
+                "season": ", ".join(map(str, seasons[:3])) + (", ..." if len(seasons) > 3 else ""),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _length_words(shortest: int, longest: float) -> str:
+    """Return the lengths of a class of gaps in words; NaN for one without an end."""
+    if np.isnan(longest):
+        return f"{shortest} steps or more"
+    return (
+        f"{shortest} step{'s' if longest > 1 else ''}" if shortest == longest else f"{shortest} to {int(longest)} steps"
+    )
+
+
 def gap_table(panel: Panel) -> pd.DataFrame:
     """Return a row for each series and channel: its steps, how many lack a value, and the most in a row."""
     rows = []
