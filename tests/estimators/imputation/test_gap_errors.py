@@ -36,7 +36,7 @@ def test_what_is_missing_is_not_measured_and_lengthens_the_gaps_beside_it() -> N
     assert found.distances[~found.one_sided & (found.lengths == 1)].max() <= 1
 
 
-def test_channels_are_hidden_at_once_and_apart_and_as_a_whole_where_they_are_related() -> None:
+def test_channels_are_hidden_at_once_and_in_turn_and_as_a_whole_where_they_are_related() -> None:
     series = np.stack([np.full(400, 1.0), np.full(400, 2.0)])
     found = hidden_in(series)
     of_singles = found.gaps[found.lengths == 1]

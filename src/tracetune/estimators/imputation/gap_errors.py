@@ -9,14 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tracetune.base.runs import runs_of
 from tracetune.estimators.imputation.gap_distances import gap_distances
 
 _MOST_PLACES, _FEWEST_PLACES = 64, 12  # of gaps of one length; fewer of long ones, which overlap
 _PLACED_STEPS = 1024  # hidden by gaps of one length, about
 _APART = 4  # times its length, from one hidden gap to the next
 _LONGEST = 1 / 3  # of a series
-_MOST_STEPS = 2048  # in the longest gap
-_END_RATIO = 4  # from one length of gaps at an end to the next
+_MOST_STEPS = 1024  # in the longest gap
+_RATIO, _END_RATIO = 2, 4  # from one length of gaps to the next; also inside series of many channels
+_MANY_CHANNELS = 8
 _HELD_OUT = 1 / 5  # of a series, its end: whole channels are measured there
 _MOST_CHANNELS = 8  # that are hidden as a whole
 Fill = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
@@ -53,21 +55,19 @@ class _Trial:
         begin: first step of the part.
         hidden: [C, steps of the part].
         length: steps of each gap.
-        apart: whether the channels are hidden at places of their own.
     """
 
     number: int
     begin: int
     hidden: np.ndarray
     length: int
-    apart: bool = False
 
 
 def gap_errors(fill: Fill, series: Sequence[np.ndarray], longest: int | None = None, *, related: bool) -> GapErrors:
-    """Hide gaps of 1, 2, 4, ... steps, up to a third of the longest series, and measure how they are filled.
+    """Hide gaps of many lengths, up to a third of the longest series, and measure how they are filled.
 
-    Gaps lie all over the series, at times in all channels, at times in each channel at a place of its own. At the ends,
-    series are cut, and their first or last steps hidden.
+    They have 1, 2, 4, ... steps (1, 4, 16, ... in many channels), and lie all over the series, at times in all
+    channels, at times in every other one. At the ends, series are cut, and their first or last steps hidden.
 
     Args:
         fill: fills a series.
@@ -86,7 +86,7 @@ def gap_errors(fill: Fill, series: Sequence[np.ndarray], longest: int | None = N
             tried = np.where(hidden, np.nan, part)
             filled = fill(tried, hidden.any(axis=0), trial.number)
             distances, one_sided = gap_distances(tried)
-            gaps = _numbered(trial) + count
+            gaps = _numbered(trial.hidden) + count
             count = int(gaps.max()) + 1
             kept = hidden & ~np.isnan(filled)
             lengths = np.full(int(kept.sum()), trial.length)
@@ -106,11 +106,11 @@ def _trials(
     most = min(int(_LONGEST * max(values.shape[1] for values in series)), _MOST_STEPS)
     most = max(1, most if longest is None else min(most, longest))
     channels = len(series[0])
-    for length in _lengths(most, 2):
+    for length in _lengths(most, _RATIO if channels < _MANY_CHANNELS else _END_RATIO):
         passes = list(_inner_passes(series, length, _places(length, channels), generator))
         yield from passes
         if channels > 1:
-            yield from (_spread(trial) for trial in passes[: math.ceil(len(passes) / channels)])
+            yield from (_in_turn(trial, turn) for turn, trial in enumerate(passes))
     for length in _lengths(most, _END_RATIO):
         yield from _end_trials(series, length, generator)
     if related:
@@ -158,11 +158,12 @@ def _inner_passes(
         yield _Trial(number, 0, hidden, length)
 
 
-def _spread(trial: _Trial) -> _Trial:
-    """Return the gaps of a trial, in each channel at other places."""
-    channels, steps = trial.hidden.shape
-    moved = [np.roll(row, steps * channel // channels) for channel, row in enumerate(trial.hidden)]
-    return _Trial(trial.number, trial.begin, np.stack(moved), trial.length, apart=True)
+def _in_turn(trial: _Trial, turn: int) -> _Trial:
+    """Return the gaps of a trial, each in every other channel only."""
+    hidden = trial.hidden.copy()
+    for number, (start, stop) in enumerate(runs_of(hidden[0]).tolist(), turn):
+        hidden[number % 2 :: 2, start:stop] = False
+    return _Trial(trial.number, trial.begin, hidden, trial.length)
 
 
 def _end_trials(series: Sequence[np.ndarray], length: int, generator: np.random.Generator) -> Iterator[_Trial]:
@@ -188,8 +189,8 @@ def _whole_channels(series: Sequence[np.ndarray]) -> Iterator[_Trial]:
         yield _Trial(number, steps - size, hidden, size)
 
 
-def _numbered(trial: _Trial) -> np.ndarray:
-    """Return the number of the gap in which each step of a trial lies, [C, steps]."""
-    first = trial.hidden & ~np.pad(trial.hidden, ((0, 0), (1, 0)))[:, :-1]
-    numbers = np.cumsum(first, axis=1)
-    return numbers + (int(numbers.max()) + 1) * np.arange(len(numbers))[:, None] if trial.apart else numbers
+def _numbered(hidden: np.ndarray) -> np.ndarray:
+    """Return the number of the gap in which each step of a part lies [C, steps], the same in all channels."""
+    there = hidden.any(axis=0)
+    first = there & ~np.append(False, there[:-1])
+    return np.broadcast_to(np.cumsum(first), hidden.shape)
