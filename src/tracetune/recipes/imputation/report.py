@@ -23,7 +23,7 @@ def weights_table(mixtures: pd.DataFrame) -> pd.DataFrame:
         mixtures: see `TableFills.mixtures`.
     """
     rows = []
-    for (shortest, longest), of_class in mixtures.groupby(["shortest", "longest"], dropna=False):
+    for _, of_class in mixtures.groupby("shortest"):
         steps = of_class["steps"]
         weights = {
             words: round(float(np.average(of_class[name], weights=steps)), 2)
@@ -36,7 +36,7 @@ def weights_table(mixtures: pd.DataFrame) -> pd.DataFrame:
         seasons = sorted({*of_class.loc[of_class["seasonal_median"] > 0, "season"].tolist()})
         rows.append(
             {
-                "gaps of": _length_words(int(shortest), longest),
+                "gaps of": _length_words(of_class.iloc[0]["shortest"], of_class.iloc[0]["longest"]),
                 "steps filled": int(steps.sum()),
                 "steps hidden": int(of_class["hidden"].sum()),
                 **weights,
@@ -46,9 +46,9 @@ def weights_table(mixtures: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _length_words(shortest: int, longest: float) -> str:
-    """Return the lengths of a class of gaps in words; NaN for one without an end."""
-    if np.isnan(longest):
+def _length_words(shortest: int, longest: float | None) -> str:
+    """Return the lengths of a class of gaps in words; None or NaN for one without an end."""
+    if longest is None or np.isnan(longest):
         return f"{shortest} steps or more"
     return (
         f"{shortest} step{'s' if longest > 1 else ''}" if shortest == longest else f"{shortest} to {int(longest)} steps"
