@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tracetune.base.runs import runs_of
+from tracetune.base.stretches import stretches_of
 from tracetune.estimators.imputation.gap_distances import gap_distances
 
 _MOST_PLACES, _FEWEST_PLACES = 64, 12  # of gaps of one length; fewer of long ones, which overlap
@@ -161,7 +161,7 @@ def _inner_passes(
 def _in_turn(trial: _Trial, turn: int) -> _Trial:
     """Return the gaps of a trial, each in every other channel only."""
     hidden = trial.hidden.copy()
-    for number, (start, stop) in enumerate(runs_of(hidden[0]).tolist(), turn):
+    for number, (start, stop) in enumerate(stretches_of(hidden[0]).tolist(), turn):
         hidden[number % 2 :: 2, start:stop] = False
     return _Trial(trial.number, trial.begin, hidden, trial.length)
 
@@ -192,6 +192,6 @@ def _whole_channels(series: Sequence[np.ndarray]) -> Iterator[_Trial]:
 def _numbered(hidden: np.ndarray) -> np.ndarray:
     """Return the number of the gap in which each step of a part lies [C, steps], the same in all channels."""
     numbers = np.zeros(hidden.shape[1], dtype=int)
-    for number, (start, stop) in enumerate(runs_of(hidden.any(axis=0)).tolist(), 1):
+    for number, (start, stop) in enumerate(stretches_of(hidden.any(axis=0)).tolist(), 1):
         numbers[start:stop] = number
     return np.broadcast_to(numbers, hidden.shape)

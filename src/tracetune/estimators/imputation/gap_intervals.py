@@ -17,8 +17,8 @@ from scipy import stats
 
 from tracetune.base.errors import InputError
 from tracetune.base.json_types import JsonObject
-from tracetune.base.runs import runs_of
 from tracetune.base.schema import from_json
+from tracetune.base.stretches import stretches_of
 from tracetune.estimators.imputation.gap_distances import gap_distances
 from tracetune.estimators.imputation.gap_errors import GapErrors
 from tracetune.estimators.intervals import LEVELS, ResidualQuantiles, conformal_levels
@@ -93,7 +93,7 @@ class GapIntervals:
         """Return the steps of the longest gap of a series [C, L], if it is longer than all that were hidden; else 0."""
         length, longest = values.shape[1], 0
         for row in np.isnan(values):
-            for start, stop in runs_of(row).tolist():
+            for start, stop in stretches_of(row).tolist():
                 known = self.inside if start > 0 and stop < length else self.ends
                 if known.longest < stop - start < length:
                     longest = max(longest, stop - start)
