@@ -192,6 +192,6 @@ def _whole_channels(series: Sequence[np.ndarray]) -> Iterator[_Trial]:
 def _numbered(hidden: np.ndarray) -> np.ndarray:
     """Return the number of the gap in which each step of a part lies [C, steps], the same in all channels."""
     numbers = np.zeros(hidden.shape[1], dtype=int)
-    for number, (start, stop) in enumerate(stretches_of(hidden.any(axis=0)).tolist(), 1):
+    for number, (start, stop) in enumerate(stretches_of(np.asarray(hidden.any(axis=0))).tolist(), 1):
         numbers[start:stop] = number
     return np.broadcast_to(numbers, hidden.shape)

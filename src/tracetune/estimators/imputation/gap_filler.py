@@ -15,27 +15,13 @@ from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.estimators.imputation.filled_frame import SourceTable
+from tracetune.estimators.imputation.filled_series import FilledSeries
 from tracetune.estimators.imputation.filling import PER_CONTEXT, filled_series
 from tracetune.estimators.imputation.observed import unit_of_errors, within_bounds
 from tracetune.estimators.imputation.record import ImputerRecord
 from tracetune.estimators.imputation.weighed_fill import Mixture, weighed_fill
 
 _PER_CONTEXT_TRIED = PER_CONTEXT // 2  # windows that only choose weights: half as many do as well
-
-
-@dataclass(frozen=True, eq=False)
-class FilledSeries:
-    """A series whose gaps are filled.
-
-    Attributes:
-        filled: [C, L]; channels without any value stay NaN where nothing is known of their level.
-        units: [C], in which fills err, see `unit_of_errors`.
-        mixtures: of each channel, what fills gaps of each class of length; none after a fit.
-    """
-
-    filled: np.ndarray
-    units: np.ndarray
-    mixtures: tuple[tuple[Mixture, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

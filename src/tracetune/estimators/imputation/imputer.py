@@ -25,8 +25,9 @@ from tracetune.estimators.backbone_estimator import BackboneEstimator, load_on_b
 from tracetune.estimators.imputation.card import imputer_card
 from tracetune.estimators.imputation.evaluation import fill_errors, hidden_steps, hiding
 from tracetune.estimators.imputation.filled_frame import SourceTable, filled_frame, read_source
+from tracetune.estimators.imputation.filled_series import FilledSeries
 from tracetune.estimators.imputation.fit import fit_imputer
-from tracetune.estimators.imputation.gap_filler import FilledSeries, GapFiller, TableFills
+from tracetune.estimators.imputation.gap_filler import GapFiller, TableFills
 from tracetune.estimators.imputation.gap_intervals import GapIntervals
 from tracetune.estimators.imputation.observed import within_bounds
 from tracetune.estimators.imputation.record import ImputerRecord

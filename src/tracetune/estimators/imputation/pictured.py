@@ -9,7 +9,7 @@ import numpy as np
 
 from tracetune.data.forecast_frame import shown_times
 from tracetune.data.panels import Panel
-from tracetune.estimators.imputation.gap_filler import FilledSeries
+from tracetune.estimators.imputation.filled_series import FilledSeries
 from tracetune.estimators.imputation.gap_intervals import GapIntervals
 from tracetune.estimators.imputation.observed import within_bounds
 from tracetune.report.fill_plots import FilledPanel
