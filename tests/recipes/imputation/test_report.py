@@ -26,7 +26,7 @@ def test_weights_are_means_over_channels_by_the_steps_that_were_filled() -> None
             ("x", "a", 16, 31, 20, 60, 0.5, 0.5, 0.0, 7),
             ("x", "a", 64, None, 70, 0, 1.0, 0.0, 0.0, 1),
         ],
-        columns=[*COLUMNS, "season"],
+        columns=list(COLUMNS),
     )
     rows = weights_table(mixtures).to_dict("records")
     assert [row["gaps of"] for row in rows] == ["1 step", "16 to 31 steps", "64 steps or more"]
