@@ -22,6 +22,6 @@ def test_anomaly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert ((events.start <= pd.Timestamp(strong)) & (events.end >= pd.Timestamp(strong))).any()
     assert scores.alarm.mean() < 0.25
     assert len(scores) == len(found["test"])
-    assert (tmp_path / "events.png").stat().st_size > 1000
-    loaded = AnomalyDetector.from_pretrained(tmp_path / "runs" / "peru")
+    assert (tmp_path / "peru-events.png").stat().st_size > 1000
+    loaded = AnomalyDetector.from_pretrained(tmp_path / "runs" / "peru-python")
     pd.testing.assert_frame_equal(loaded.events(found["test"]), events)

@@ -19,4 +19,4 @@ def test_imputation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert filled["co2"].notna().all()
     assert list(filled) == ["week", "co2", "filled", "0.1", "0.9"]
     assert errors["model"] < min(errors["linear"], errors["seasonal median"])
-    assert (tmp_path / "filled.png").stat().st_size > 1000
+    assert (tmp_path / "co2-filled.png").stat().st_size > 1000
