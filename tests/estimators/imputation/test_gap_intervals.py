@@ -96,3 +96,8 @@ def test_damaged_tables_are_refused(change: dict[str, object], message: str) -> 
     whole = {"inside": table | change, "ends": table, "unobserved": {"levels": [0.1, 0.9], "values": [[-1.0, 1.0]]}}
     with pytest.raises(InputError, match=message):
         GapIntervals.from_dict(whole, "intervals")
+
+
+def test_intervals_of_a_former_version_ask_for_a_new_fit() -> None:
+    with pytest.raises(InputError, match=r"trace.json has intervals by the length of gaps.*Fit again"):
+        GapIntervals.from_dict({"levels": [0.1, 0.9], "values": [[-1.0, 1.0]]}, "trace.json")

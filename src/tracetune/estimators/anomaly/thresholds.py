@@ -113,7 +113,7 @@ def threshold_rule(threshold: Threshold | float | None, default: float) -> Thres
     """
     if threshold is None:
         return FixedThreshold(default)
-    if isinstance(threshold, (int, float, np.number)):
+    if isinstance(threshold, (int, float, np.number)) and not isinstance(threshold, bool):
         return FixedThreshold(float(threshold))
     if not callable(getattr(threshold, "of", None)):
         raise InputError(

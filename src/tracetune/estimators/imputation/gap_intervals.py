@@ -114,6 +114,8 @@ class GapIntervals:
         Raises:
             InputError: other content; ``where`` says of which file.
         """
+        if isinstance(content, dict) and "levels" in content:
+            raise InputError(f"{where} has intervals by the length of gaps, of a former version. Fit again.")
         tables = from_json(_Tables, content, where)
         unobserved = ResidualQuantiles.from_dict(tables.unobserved, where)
         return cls(_of_table(tables.inside, where), _of_table(tables.ends, where), unobserved)
