@@ -35,7 +35,8 @@ class ClassificationHead(nn.Module):
     ) -> None:
         super().__init__()
         blocks = blocks or SeriesBlocks()
-        self.convolutions, self.stretches, self.competing = blocks.convolutions, blocks.stretches, blocks.competing
+        self.convolutions, self.stretches = blocks.convolutions, blocks.stretches
+        self.competing_kernels = blocks.competing_kernels
         self.widths = (*widths, *(block.features for block in blocks.present))
         self.kinds = (0,) * len(widths) + tuple(range(1, 1 + len(blocks.present)))
         self.scales, self.solver = len(widths), solver
@@ -45,7 +46,7 @@ class ClassificationHead(nn.Module):
     @property
     def series_blocks(self) -> list[SeriesBlock]:
         """Return what makes the blocks after the scales, in order."""
-        return SeriesBlocks(self.convolutions, self.stretches, self.competing).present
+        return SeriesBlocks(self.convolutions, self.stretches, self.competing_kernels).present
 
     def forward(self, tokens: Tensor, scale: int | None = None) -> Tensor:
         """Return logits [B, K] from features [B, 1, F]; with ``scale``, from those of one, taken to stand for all V."""

@@ -1,15 +1,15 @@
-"""Which of a few random kernels fits a series best at each step: they compete, and features say who wins and loses.
+"""Features of a series by random kernels that compete: how strongly each wins, and how often it loses.
 
 These are the features of Hydra (Dempster, Schmidt & Webb, "Hydra: competing convolutional kernels for fast and accurate
 time series classification", 2023). Kernels of nine normal weights with sum 0 stand in groups of eight. At each step of
-a dilated convolution one kernel of a group has the largest response, and one the smallest; of each kernel the features
-are the sum of the responses with which it wins, and the number of steps at which it loses. The same groups read the
-series and its first differences.
+a dilated convolution one kernel of a group has the largest response, and one the smallest. A kernel has two features:
+the mean over all steps of the responses with which it wins, and the share of steps at which it loses, both as square
+roots. The series and its first differences have groups of their own.
 
 Different from the paper: channels are standardised by the mean and the deviation of all series, as in `Convolutions`;
 kernels are always the same, whatever the seed.
 
-Shapes: B batch, C channels, L steps, D dilations, G groups, F features.
+Shapes: S series, B batch, C channels, L steps, G groups, F features.
 """
 
 import math
@@ -20,13 +20,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracetune.heads.kernel_counts import GROUP, TAPS
+from tracetune.heads.kernel_counts import GROUP, SERIES_AT_ONCE, TAPS
 from tracetune.heads.series_channels import channels_read, level_and_deviation
 
 _REPRESENTATIONS = 2  # the series, and its differences
 _STEEPNESS = 8.0  # of the soft competition that stands in for the hard one in gradients
 _LEAST = 1e-6  # under a root, which has no gradient at 0
-_AT_ONCE = 32  # series whose convolutions are in memory together
 
 
 class CompetingKernels(nn.Module):
@@ -52,7 +51,7 @@ class CompetingKernels(nn.Module):
         self.register_buffer("location", torch.zeros(channels))
         self.register_buffer("scale", torch.ones(channels))
         self.register_buffer("kernels", _kernels(rows, self.groups), persistent=False)
-        self.register_buffer("read", channels_read(rows, self.groups, channels), persistent=False)
+        self.register_buffer("read", channels_read(rows, self.groups, channels))
 
     @property
     def features(self) -> int:
@@ -68,7 +67,7 @@ class CompetingKernels(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Return features [B, F] of series [B, C, L]; missing values count as the mean of their channel."""
-        return torch.cat([self._features(part) for part in values.split(_AT_ONCE)])
+        return torch.cat([self._features(part) for part in values.split(SERIES_AT_ONCE)])
 
     def _features(self, values: Tensor) -> Tensor:
         found = [part for responses in self._responses(values) for part in (_won(responses), _lost(responses))]

@@ -19,14 +19,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tracetune.heads.kernel_counts import HEAVY_TAPS, KERNELS, TAPS
+from tracetune.heads.kernel_counts import HEAVY_TAPS, KERNELS, SERIES_AT_ONCE, TAPS
 from tracetune.heads.series_channels import channels_read, level_and_deviation
 from tracetune.heads.step_gradient import above_zero
 
 _EXAMPLES = 32  # series whose convolutions give the thresholds
 _VALUES = 2048  # of each convolution, evenly spread over these series; their quantiles are the thresholds
 _GOLDEN = (5**0.5 - 1) / 2
-_AT_ONCE = 32  # series whose convolutions are in memory together
 
 
 class Convolutions(nn.Module):
@@ -82,7 +81,7 @@ class Convolutions(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Return features [B, F] of series [B, C, L]; missing values count as the mean of their channel."""
-        return torch.cat([self._shares(part) for part in values.split(_AT_ONCE)])
+        return torch.cat([self._shares(part) for part in values.split(SERIES_AT_ONCE)])
 
     def _shares(self, values: Tensor) -> Tensor:
         found = [(above * weights).sum(dim=-1) for above, weights in self.above(values)]

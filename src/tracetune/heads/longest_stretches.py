@@ -3,15 +3,14 @@
 One of the pools of MultiRocket (Tan, Dempster, Bergmeir & Webb 2022, "longest stretch of positive values"), on the
 kernels and thresholds of `Convolutions`, of a series and of its first differences.
 
-Shapes: B batch, C channels, L steps, J kernels, F features.
+Shapes: S series, B batch, C channels, L steps, J kernels, F features.
 """
 
 import torch
 from torch import Tensor, nn
 
 from tracetune.heads.convolutions import Convolutions
-
-_AT_ONCE = 32  # series whose convolutions are in memory together
+from tracetune.heads.kernel_counts import SERIES_AT_ONCE
 
 
 class LongestStretches(nn.Module):
@@ -41,7 +40,7 @@ class LongestStretches(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Return features [B, F] of series [B, C, L]; missing values count as the mean of their channel."""
-        return torch.cat([self._features(part) for part in values.split(_AT_ONCE)])
+        return torch.cat([self._features(part) for part in values.split(SERIES_AT_ONCE)])
 
     def _features(self, values: Tensor) -> Tensor:
         inputs = ((self.levels, values), (self.differences, values.diff(dim=-1)))

@@ -1,4 +1,4 @@
-"""What a classification head reads of the series itself, beside the tokens that a backbone makes of it.
+"""Features of the series itself, which a classification head reads beside the tokens of a backbone.
 
 Shapes: S series, B batch, C channels, L steps, F features.
 """
@@ -26,12 +26,12 @@ class SeriesBlocks:
     Attributes:
         convolutions: shares of steps above thresholds.
         stretches: longest stretches above thresholds.
-        competing: kernels that compete.
+        competing_kernels: who wins and who loses of kernels that compete.
     """
 
     convolutions: Convolutions | None = None
     stretches: LongestStretches | None = None
-    competing: CompetingKernels | None = None
+    competing_kernels: CompetingKernels | None = None
 
     @classmethod
     def of(cls, config: ClassificationHeadConfig, channels: int, length: int) -> Self:
@@ -47,7 +47,7 @@ class SeriesBlocks:
     @property
     def present(self) -> list[SeriesBlock]:
         """Return those that are there."""
-        return [block for block in (self.convolutions, self.stretches, self.competing) if block is not None]
+        return [block for block in (self.convolutions, self.stretches, self.competing_kernels) if block is not None]
 
     def learn(self, values: Tensor) -> None:
         """Take units and thresholds from series [S, C, L] without labels."""

@@ -99,5 +99,5 @@ def test_damaged_tables_are_refused(change: dict[str, object], message: str) -> 
 
 
 def test_intervals_of_a_former_version_ask_for_a_new_fit() -> None:
-    with pytest.raises(InputError, match=r"trace.json has intervals by the length of gaps.*Fit again"):
+    with pytest.raises(InputError, match=r"trace.json: quantiles by the length of gaps.*Fit again"):
         GapIntervals.from_dict({"levels": [0.1, 0.9], "values": [[-1.0, 1.0]]}, "trace.json")

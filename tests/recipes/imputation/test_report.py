@@ -1,4 +1,4 @@
-"""What an imputer filled, in words and tables."""
+"""Tables of what an imputer filled."""
 
 import pandas as pd
 

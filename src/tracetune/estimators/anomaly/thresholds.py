@@ -113,12 +113,12 @@ def threshold_rule(threshold: Threshold | float | None, default: float) -> Thres
     """
     if threshold is None:
         return FixedThreshold(default)
-    number = isinstance(threshold, (int, float, np.number)) and not isinstance(threshold, bool)
-    if not number and not callable(getattr(threshold, "of", None)):
-        raise InputError(
-            f"Expected {argument('threshold')} to be a number, or a rule such as RollingQuantile(window=1000), found "
-            f"{shown(threshold)}."
-        )
-    if isinstance(threshold, (int, float, np.number)):
-        return FixedThreshold(float(threshold))
-    return threshold
+    if not isinstance(threshold, bool):
+        if isinstance(threshold, (int, float, np.number)):
+            return FixedThreshold(float(threshold))
+        if callable(getattr(threshold, "of", None)):
+            return threshold
+    raise InputError(
+        f"Expected {argument('threshold')} to be a number, or a rule such as RollingQuantile(window=1000), found "
+        f"{shown(threshold)}."
+    )

@@ -115,7 +115,7 @@ class GapIntervals:
             InputError: other content; ``where`` says of which file.
         """
         if isinstance(content, dict) and "levels" in content:
-            raise InputError(f"{where} has intervals by the length of gaps, of a former version. Fit again.")
+            raise InputError(f"{where}: quantiles by the length of gaps, as a former version saved them. Fit again.")
         tables = from_json(_Tables, content, where)
         unobserved = ResidualQuantiles.from_dict(tables.unobserved, where)
         return cls(_of_table(tables.inside, where), _of_table(tables.ends, where), unobserved)

@@ -41,7 +41,7 @@ class RowFill(Protocol):
 
 @dataclass(frozen=True)
 class Mixture:
-    """What fills the gaps of one class of length of a channel.
+    """Weights by which the gaps of one class of length of a channel are filled.
 
     Attributes:
         shortest: steps of the shortest gap of the class.

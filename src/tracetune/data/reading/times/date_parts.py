@@ -12,7 +12,7 @@ from tracetune.data.reading.missing import is_textual
 from tracetune.data.reading.numbers import as_numbers
 from tracetune.data.reading.raw import RawTable, listed, shown
 from tracetune.data.reading.times.month_names import month_number
-from tracetune.data.reading.times.weeks import WEEKS_NOTE, iso_weeks
+from tracetune.data.reading.times.named_periods import WEEKS_NOTE, iso_weeks
 
 HOURS = ("hour", "hr", "hours", "hour_of_day", "hourofday", "hh", "he", "hour_ending")
 _PART_NAMES = {

@@ -19,7 +19,7 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import RawTable, shown, such_cells
 from tracetune.data.reading.times.date_formats import parsed, says_day_first, shape, shapes
 from tracetune.data.reading.times.month_names import in_english
-from tracetune.data.reading.times.weeks import PERIODS, WEEKS_NOTE, mondays_of_numbers, odd_week
+from tracetune.data.reading.times.named_periods import PERIODS, WEEKS_NOTE, mondays_of_numbers, odd_week
 
 INTEGERS = "integers"
 _MINUTE = 60_000_000_000

@@ -1,4 +1,4 @@
-"""Weeks, quarters, and years that end in the next, as they are written, by their first days."""
+"""Periods by their names (weeks such as 2020-W05, quarters, years such as 2023/24), dated by their first days."""
 
 import re
 
