@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tracetune.heads.competing_kernels import CompetingKernels
+from tracetune.heads.competing_kernels import CompetingKernels, gentle_root
 from tracetune.heads.kernel_counts import GROUP
 
 
@@ -77,3 +77,11 @@ def test_a_gradient_says_what_would_make_a_kernel_lose_more_often() -> None:
     with torch.no_grad():
         moved = found(values + 0.3 * values.std() * asked.grad / asked.grad.abs().amax())
     assert moved[:, number].mean() > features[:, number].mean()
+
+
+def test_what_hardly_ever_happens_has_no_steep_gradient() -> None:
+    values = torch.tensor([0.0, 1e-8, 0.06, 0.61, 1.0], requires_grad=True)
+    roots = gentle_root(values)
+    torch.testing.assert_close(roots.detach(), values.detach().sqrt())
+    roots.sum().backward()
+    torch.testing.assert_close(values.grad, 0.5 / (values.detach() + 0.03).sqrt())

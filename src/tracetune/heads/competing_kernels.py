@@ -24,8 +24,8 @@ from tracetune.heads.kernel_counts import GROUP, SERIES_AT_ONCE, TAPS
 from tracetune.heads.series_channels import channels_read, level_and_deviation
 
 _REPRESENTATIONS = 2  # the series, and its differences
-_STEEPNESS = 8.0  # of the soft competition that stands in for the hard one in gradients
-_LEAST = 1e-6  # under a root, which has no gradient at 0
+_STEEPNESS = 3.0  # of the soft competition that stands in for the hard one in gradients
+_GENTLE = 0.03  # under the root, in gradients alone
 
 
 class CompetingKernels(nn.Module):
@@ -71,7 +71,7 @@ class CompetingKernels(nn.Module):
 
     def _features(self, values: Tensor) -> Tensor:
         found = [part for responses in self._responses(values) for part in (_won(responses), _lost(responses))]
-        return (torch.cat(found, dim=1) + _LEAST).sqrt()
+        return gentle_root(torch.cat(found, dim=1))
 
     def _responses(self, values: Tensor) -> Iterator[Tensor]:
         """Yield responses [B, G, 8, L] of all kernels at each dilation, to the series and to its differences."""
@@ -82,6 +82,18 @@ class CompetingKernels(nn.Module):
                 kernels, read = next(rows)
                 added = given if len(self.location) == 1 else torch.einsum("gc,bcl->bgl", read, given)
                 yield _convolved(added, kernels, dilation)
+
+
+def gentle_root(values: Tensor) -> Tensor:
+    """Return roots, with the gradient of the root of values + 0.03.
+
+    A root is infinitely steep at 0: what hardly ever happens would outweigh all else that speaks for a class.
+    """
+    roots = values.detach().sqrt()
+    if not values.requires_grad:
+        return roots
+    smooth = (values + _GENTLE).sqrt()
+    return roots + (smooth - smooth.detach())
 
 
 def _convolved(values: Tensor, kernels: Tensor, dilation: int) -> Tensor:
