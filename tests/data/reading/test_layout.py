@@ -24,3 +24,13 @@ def test_numbered_channels_without_a_time_are_not_taken_for_steps():
         read_table(frame)
     assert read_table(frame, ReadingOptions(layout="rows")).panel.lengths == (50,)
     assert len(read_table(frame, ReadingOptions(layout="steps_in_header")).panel) == 50
+
+
+def test_many_rows_that_nothing_names_under_numbered_columns_are_refused_with_both_readings():
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 8)), columns=[f"Data{i}" for i in range(8)])
+    with pytest.raises(InputError, match="layout='rows' if each row is one step of 8 channels, or layout='steps_in_he"):
+        read_table(frame)
+    assert read_table(frame, ReadingOptions(layout="rows")).panel.channels == tuple(frame.columns)
+    assert read_table(frame, ReadingOptions(layout="steps_in_header")).panel.lengths == (8,) * 50
+    assert read_table(frame.head(8)).panel.lengths == (8,) * 8  # as many series as steps
+    assert read_table(frame.assign(shop=[f"shop {i}" for i in range(50)])).panel.lengths == (8,) * 50

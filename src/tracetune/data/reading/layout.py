@@ -42,8 +42,10 @@ class HeaderTimes:
     notes: tuple[str, ...] = ()
 
 
-def find_header_times(raw: RawTable, options: ReadingOptions) -> HeaderTimes | None:
+def find_header_times(raw: RawTable, options: ReadingOptions, *, labelled: bool = False) -> HeaderTimes | None:
     """Return the times in the header, None where the table has a row a step.
+
+    ``labelled``: each row has a label that says whether it is an anomaly, so that numbered columns are channels.
 
     Raises:
         InputError: the layout was given, but the header holds no such times.
@@ -54,7 +56,7 @@ def find_header_times(raw: RawTable, options: ReadingOptions) -> HeaderTimes | N
     found = None
     if options.layout in (None, "dates_in_header"):
         found = _dates(names, raw, options)
-    if found is None and options.layout in (None, "steps_in_header"):
+    if found is None and (options.layout == "steps_in_header" or (options.layout is None and not labelled)):
         found = _steps(names, raw, options)
     if found is None and options.layout is not None:
         raise InputError(
@@ -170,7 +172,7 @@ def row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions) -> R
     """Return the series of a table with one series in each row.
 
     Raises:
-        InputError: two rows of the same name, or cells that are no numbers.
+        InputError: two rows of the same name, cells that are no numbers, or rows that may be steps as well.
     """
     frame = raw.frame
     numbered = (
@@ -180,6 +182,8 @@ def row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions) -> R
     )
     others = [str(name) for name in frame.columns if name not in header.columns]
     columns, reason = _id_columns(raw, [n for n in others if n not in numbered or n == frame.columns[0]], options)
+    if not columns and options.layout is None:
+        _refuse_rows_that_may_be_steps(header, len(frame))
     values = np.stack([required_numbers(frame[name], raw, options.missing) for name in header.columns], axis=1)
     if columns:
         keys = [tuple(row) for row in _key_table(raw, columns).itertuples(index=False, name=None)]
@@ -195,6 +199,17 @@ def row_series(raw: RawTable, header: HeaderTimes, options: ReadingOptions) -> R
     )
     ignored = tuple((name, "no time in its name") for name in others if name not in columns)
     return RowSeries(columns or ("item_id",), keys, values, decision, ignored)
+
+
+def _refuse_rows_that_may_be_steps(header: HeaderTimes, rows: int) -> None:
+    """Raise InputError where numbered columns may as well be channels: nothing names the rows, which are many."""
+    count = len(header.columns)
+    if header.kind == "steps_in_header" and rows > count:
+        raise InputError(
+            f"Columns {shown(header.columns[0])} to {shown(header.columns[-1])} may number steps or channels, as no "
+            f"column names the {rows:,} rows. Give {argument('layout', 'rows')} if each row is one step of {count:,} "
+            f"channels, or {argument('layout', 'steps_in_header')} if it is a series of {count:,} steps."
+        )
 
 
 def _key_table(raw: RawTable, columns: Sequence[str]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ import pandas as pd
 from tracetune.base.errors import InputError, Remark, argument, unknown_name
 from tracetune.data.frequency import Offset, as_offset, offset_text
 from tracetune.data.panels import Origin, Panel, Series
-from tracetune.data.reading.anomaly_archive import with_archive_labels
+from tracetune.data.reading.anomaly_archive import with_archive_parts
 from tracetune.data.reading.assemble import panel_series
 from tracetune.data.reading.cleaning import clean
 from tracetune.data.reading.columns import TIME_NAMES, Items, TimeColumn, is_named
@@ -32,7 +32,7 @@ from tracetune.data.reading.sources import FrameSource, ReadingKeywords, Table, 
 from tracetune.data.reading.summary import MOSTLY_MISSING, missing_share
 from tracetune.data.reading.targets import calendar_warnings, find_targets
 from tracetune.data.reading.times.date_choice import Times, choose_times
-from tracetune.data.reading.times.time_column import find_time
+from tracetune.data.reading.times.time_column import NoTimeColumnError, find_time
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def read_table(
         rows_as_steps: take each row as one step whatever its timestamp says: no gap is filled, and repeated or
             unordered timestamps are allowed. For benchmark files whose published splits count rows.
         label_column: a column that says which steps are anomalous, where the table has it; see `step_labels`. Names
-            of files of the UCR anomaly archive say it too.
+            of files of the UCR anomaly archive say it too, and those of TSB-AD which steps are to learn from.
         labels: times of anomalies, which then count instead of that column; see `LabelTimes`.
         left_out: columns that are not looked at, where the table has them.
         every_channel: take each numeric column of a table with items as a channel, where several could be the target;
@@ -86,7 +86,7 @@ def read_table(
     how: dict[str, Any] = {"rows_as_steps": rows_as_steps, "label_column": label_column, "every_channel": every_channel}
     how["labels"] = None if labels is None else LabelTimes.of(labels, source)
     reading = read_cells(raw, pinned, **how) if remembered is None else read_cells_alike(raw, pinned, given, **how)
-    return reading if label_column is None else with_archive_labels(reading, source)
+    return reading if label_column is None else with_archive_parts(reading, source)
 
 
 def read_cells_alike(raw: RawTable, pinned: ReadingOptions, given: ReadingOptions, **how: Any) -> Reading:
@@ -201,7 +201,7 @@ def read_cells(
     raw, notes = clean(raw, keep_rows=partial or rows_as_steps)
     refuse_objects(raw)
     raw = replace(raw, text_ids=tuple(text_ids))
-    header = find_header_times(raw, options)
+    header = find_header_times(raw, options, labelled=label_column in raw.frame.columns)
     if header is not None:
         return _read_row_series(raw, header, options, notes, labels)
     if label_column is None:
@@ -241,7 +241,7 @@ def _read_steps(
 ) -> Reading:
     """Read a table with one step of one item a row, and perhaps its label [rows]."""
     freq = None if options.freq is None else as_offset(options.freq)
-    time, items, times = _steps_of_rows(raw, options, freq)
+    time, items, times = _steps_of_rows(raw, options, freq, labelled=isinstance(labels, np.ndarray))
     targets = find_targets(raw, time, items, times.values, options, every_channel=every_channel)
     values = np.stack([required_numbers(raw.frame[name], raw, options.missing) for name in targets.columns])
     if not partial:
@@ -279,13 +279,23 @@ def _labelled(
     return replace(reading, labels=found, notes=(*reading.notes, Remark(timed.note(found))))
 
 
-def _steps_of_rows(raw: RawTable, options: ReadingOptions, freq: Offset | None) -> tuple[TimeColumn, Items, Times]:
-    """Return the column of times, the item of each row, and its step."""
+def _steps_of_rows(
+    raw: RawTable, options: ReadingOptions, freq: Offset | None, *, labelled: bool
+) -> tuple[TimeColumn, Items, Times]:
+    """Return the column of times, the item of each row, and its step.
+
+    ``labelled``: each row has a label of its own, so that without times rows of nothing but numbers are the steps.
+    """
     if options.layout == "rows":
         return _rows_as_time(raw, options, "layout rows was given")
     if _is_numbers_alone(raw, options):
         return _rows_as_time(raw, options, "the table is one column of numbers")
-    time = find_time(raw, options)
+    try:
+        time = find_time(raw, options)
+    except NoTimeColumnError:
+        if not labelled or options.layout is not None or not all(_numeric(raw, name, options) for name in raw.frame):
+            raise
+        return _rows_as_time(raw, options, "each row has a label, and no column holds dates")
     items = find_items(raw, time, freq, options)
     return time, items, choose_times(time, items.codes, freq)
 
@@ -329,7 +339,12 @@ def _is_numbers_alone(raw: RawTable, options: ReadingOptions) -> bool:
     names = list(raw.frame.columns)
     if len(names) != 1 or options.timestamp_column or options.id_column or is_named(names[0], TIME_NAMES):
         return False
-    return not as_numbers(raw.frame[names[0]].head(1000), raw, options.missing).wrong.any()
+    return _numeric(raw, names[0], options)
+
+
+def _numeric(raw: RawTable, name: str, options: ReadingOptions) -> bool:
+    """Return whether the first cells of a column are numbers."""
+    return not as_numbers(raw.frame[name].head(1000), raw, options.missing).wrong.any()
 
 
 def _rows_as_time(raw: RawTable, options: ReadingOptions, reason: str) -> tuple[TimeColumn, Items, Times]:

@@ -164,14 +164,14 @@ def normal_part(
 ) -> tuple[Panel, bool]:
     """Return the panel to learn from, and whether it has labels: steps labelled as anomalies are missing in it.
 
-    Of a table whose source says which of its first steps are normal, these alone are left.
+    Of a table whose file says by its name which of its first steps are normal, these alone are left.
 
     Raises:
         InputError: as `labelled_panel`; or no step that is labelled normal.
     """
     panel, found = labelled_panel(train, labels, label_column, remembered, **columns)
     if (stop := panel.origin.normal_steps) is not None:
-        logger.warning("The file's name calls the first %s steps normal: these alone are learned.", f"{stop:,}")
+        logger.warning("By the file's name the first %s steps are normal: these alone are learned.", f"{stop:,}")
         panel, found = panel.cut(0, stop), found and [each[:stop] for each in found]
     if found is None:
         return panel, False

@@ -22,11 +22,16 @@ _HINT = re.compile(
 _CLOCK_TEXT = r"\d{1,2}[:.h]\d{2}([:.]\d{2}([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?"
 
 
+class NoTimeColumnError(InputError):
+    """No column of a table holds times."""
+
+
 def find_time(raw: RawTable, options: ReadingOptions) -> TimeColumn:
     """Return the time column of a table with one step a row.
 
     Raises:
-        InputError: there is none, or several that differ, or it cannot be read in all rows.
+        NoTimeColumnError: there is none.
+        InputError: several that differ, or one that cannot be read in all rows.
     """
     frame = raw.frame
     if options.timestamp_column:
@@ -57,7 +62,7 @@ def find_time(raw: RawTable, options: ReadingOptions) -> TimeColumn:
             return replace(found, decision=_decision((name,), "its name speaks of time, and it counts steps"))
     for name in named[:1] or [name for name in frame.columns if _looks_like_dates(frame[name])][:1]:
         refuse_unreadable(frame[name], raw, options)
-    raise InputError(
+    raise NoTimeColumnError(
         f"Found no time column among {listed('column', frame.columns)}: none holds dates. Name it with "
         f"{argument('timestamp_column', _counter(raw) or 'NAME')}, or, if each row is one step, give "
         f"{argument('layout', 'rows')}.{_wide_hint(raw)}"
