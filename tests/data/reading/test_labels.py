@@ -1,4 +1,4 @@
-"""Labels of steps: what is read, in which words, what is refused, and that they decide nothing about the table."""
+"""Labels of steps: what is read, in which words, what is refused, and what they decide about the table."""
 
 import numpy as np
 import pandas as pd
@@ -100,3 +100,16 @@ def test_arrays_of_labels() -> None:
     found, told = step_labels(pd.Series(np.array([True, False]), name="labels"), RawTable(pd.DataFrame()))
     assert found.tolist() == [1.0, 0.0]
     assert told == []
+
+
+def test_a_switch_is_a_channel_beside_labels_and_told_of_without_them() -> None:
+    frame = days(60).assign(valve=np.arange(60) // 7 % 2)
+    labelled = read_table(frame.assign(label=0), label_column="label")
+    assert labelled.panel.channels == ("load", "valve")
+    assert any("column 'valve' with 0 and 1 alone: a channel each" in str(note) for note in labelled.notes)
+    alone = read_table(frame, label_column="label")
+    assert alone.panel.channels == ("load",)
+    assert "'valve' left out, as 0 and 1 alone. Name it with label_column if it labels anomalies" in str(alone.warnings)
+    assert read_table(frame).warnings == ()  # no detector asks
+    items = pd.concat([frame.assign(item=name) for name in "ab"])
+    assert read_table(items.assign(label=0), label_column="label").panel.channels == ("load",)

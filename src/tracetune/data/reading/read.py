@@ -30,7 +30,7 @@ from tracetune.data.reading.reading import Reading, reading_of
 from tracetune.data.reading.rows import Rows
 from tracetune.data.reading.sources import FrameSource, ReadingKeywords, Table, TimesByName
 from tracetune.data.reading.summary import MOSTLY_MISSING, missing_share
-from tracetune.data.reading.targets import calendar_warnings, find_targets
+from tracetune.data.reading.targets import CONSTANT, FLAG, calendar_warnings, find_targets
 from tracetune.data.reading.times.date_choice import Times, choose_times
 from tracetune.data.reading.times.time_column import NoTimeColumnError, find_time
 
@@ -213,20 +213,26 @@ def read_cells(
             notes = [*notes, *told]
         raw, options = without_column(raw, options, label_column)
     reading = _read_steps(raw, options, notes, rows_as_steps, partial, of_rows, every_channel=every_channel)
-    return replace(reading, warnings=(*reading.warnings, *_constants(reading)))
+    return replace(reading, warnings=(*reading.warnings, *_left_out_channels(reading)))
 
 
-def _constants(reading: Reading) -> list[Remark]:
-    """Return a warning where columns are left out because they are constant: a change of them may be the anomaly."""
-    names = [name for name, reason in reading.understood.ignored if reason.startswith("constant")]
-    if not names:
-        return []
-    return [
-        Remark(
-            f"{listed('column', names)} left out, as constant: a change of that is no anomaly. Name all channels with "
-            f"{argument('target')} to learn it too"
+def _left_out_channels(reading: Reading) -> list[Remark]:
+    """Return warnings where columns are left out because they are constant or flags: an anomaly may be in them."""
+    ignored = reading.understood.ignored
+    constants = [name for name, reason in ignored if reason.startswith(CONSTANT)]
+    flags = [name for name, reason in ignored if reason == FLAG]
+    remarks = []
+    if constants:
+        remarks.append(
+            f"{listed('column', constants)} left out, as constant: a change of that is no anomaly. Name all channels "
+            f"with {argument('target')} to learn it too"
         )
-    ]
+    if flags:
+        remarks.append(
+            f"{listed('column', flags)} left out, as 0 and 1 alone. Name it with {argument('label_column')} if it "
+            f"labels anomalies, or all channels with {argument('target')} to learn it too"
+        )
+    return list(map(Remark, remarks))
 
 
 def _read_steps(
@@ -241,8 +247,10 @@ def _read_steps(
 ) -> Reading:
     """Read a table with one step of one item a row, and perhaps its label [rows]."""
     freq = None if options.freq is None else as_offset(options.freq)
-    time, items, times = _steps_of_rows(raw, options, freq, labelled=isinstance(labels, np.ndarray))
-    targets = find_targets(raw, time, items, times.values, options, every_channel=every_channel)
+    labelled = isinstance(labels, np.ndarray)
+    time, items, times = _steps_of_rows(raw, options, freq, labelled=labelled)
+    chosen = {"every_channel": every_channel, "flags": labelled}  # where labels are, flags are none
+    targets = find_targets(raw, time, items, times.values, options, **chosen)
     values = np.stack([required_numbers(raw.frame[name], raw, options.missing) for name in targets.columns])
     if not partial:
         _refuse_unobserved(targets.columns, values)
@@ -293,7 +301,11 @@ def _steps_of_rows(
     try:
         time = find_time(raw, options)
     except NoTimeColumnError:
-        if not labelled or options.layout is not None or not all(_numeric(raw, name, options) for name in raw.frame):
+        if (
+            not labelled
+            or options.layout is not None
+            or not all(_numeric(cells, raw, options) for _, cells in raw.frame.items())
+        ):
             raise
         return _rows_as_time(raw, options, "each row has a label, and no column holds dates")
     items = find_items(raw, time, freq, options)
@@ -339,12 +351,12 @@ def _is_numbers_alone(raw: RawTable, options: ReadingOptions) -> bool:
     names = list(raw.frame.columns)
     if len(names) != 1 or options.timestamp_column or options.id_column or is_named(names[0], TIME_NAMES):
         return False
-    return _numeric(raw, names[0], options)
+    return _numeric(raw.frame[names[0]], raw, options)
 
 
-def _numeric(raw: RawTable, name: str, options: ReadingOptions) -> bool:
+def _numeric(cells: pd.Series, raw: RawTable, options: ReadingOptions) -> bool:
     """Return whether the first cells of a column are numbers."""
-    return not as_numbers(raw.frame[name].head(1000), raw, options.missing).wrong.any()
+    return not as_numbers(cells.head(1000), raw, options.missing).wrong.any()
 
 
 def _rows_as_time(raw: RawTable, options: ReadingOptions, reason: str) -> tuple[TimeColumn, Items, Times]:

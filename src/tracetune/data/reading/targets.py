@@ -15,6 +15,8 @@ from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
 from tracetune.data.reading.times.month_names import month_number
 
+CONSTANT, FLAG = "constant", "a flag"  # reasons against a channel
+
 _TARGET_NAMES = ("target", "y")
 _CALENDAR = {  # by name: the largest number that such a part can be
     r"year|yr|yyyy": 2262,
@@ -65,8 +67,12 @@ def find_targets(
     options: ReadingOptions,
     *,
     every_channel: bool = False,
+    flags: bool = False,
 ) -> Targets:
-    """Return the channels of a table with one step a row; ``every_channel``: as for `read_table`.
+    """Return the channels of a table with one step a row.
+
+    ``every_channel``: as for `read_table`; ``flags``: of one series, a column of 0 and 1 alone is a
+    channel like any other.
 
     Raises:
         InputError: no such column, no numeric one, or, with items, several that could be meant.
@@ -80,6 +86,8 @@ def find_targets(
     if usual is not None:
         return Targets((usual,), _decided((usual,), "it has the usual name"), _rest(others, (usual,)))
     reasons = {name: _why_not(raw, name, items, times) for name in others}
+    switches = [name for name, reason in reasons.items() if reason == FLAG and flags and not items.columns]
+    reasons |= dict.fromkeys(switches, "")
     sensible = [name for name, reason in reasons.items() if not reason]
     if not sensible:
         return _counter(raw, reasons)
@@ -95,8 +103,10 @@ def find_targets(
         )
     decided = _decided(tuple(likely), "each numeric column is a channel of its own")
     warnings = calendar_warnings(likely, "each is a channel of its own")
-    note = f"each of {listed('column', likely)} is a channel: {argument('target', 'NAME')} takes others"
-    return Targets(tuple(likely), decided, ignored, warnings, (note,) if items.columns else ())
+    others_by = f"{argument('target', 'NAME')} takes others"
+    notes = [f"each of {listed('column', likely)} is a channel: {others_by}"] if items.columns else []
+    notes += [f"{listed('column', switches)} with 0 and 1 alone: a channel each; {others_by}"] if switches else []
+    return Targets(tuple(likely), decided, ignored, warnings, tuple(notes))
 
 
 def _counter(raw: RawTable, reasons: Mapping[str, str]) -> Targets:
@@ -208,7 +218,7 @@ def _why_not(raw: RawTable, name: str, items: Items, times: np.ndarray) -> str:
     values = numbers.values
     seen = values[np.isfinite(values)]
     if len(seen) and (seen == seen[0]).all() and len(raw.frame) > 1:
-        return "constant"
+        return CONSTANT
     if is_named(name, ITEM_NAMES):
         return "an id"
     if (_IDS.search(name) or len(seen) > 20) and _counts_rows(values, items.codes):
@@ -220,7 +230,7 @@ def _why_not(raw: RawTable, name: str, items: Items, times: np.ndarray) -> str:
     if _named_as_calendar(name, seen) or _calendar_part(values, times):
         return "part of the calendar"
     if set(np.unique(seen).tolist()) <= {0.0, 1.0} and len(seen) > 2:
-        return "a flag"
+        return FLAG
     return ""
 
 
