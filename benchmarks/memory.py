@@ -22,7 +22,8 @@ from transformers import EarlyStoppingCallback
 from benchmarks.common import CONTEXT, Results, Row
 from benchmarks.data_loading import HORIZON, random_walks
 from tracetune.adapters.fused_lora import fuse_lora
-from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
+from tracetune.adapters.lora import LoraOptions, add_lora
+from tracetune.adapters.trained_head import trained_head
 from tracetune.backbones.loading import load_backbone
 from tracetune.data.windows import Windows
 from tracetune.evaluation.cost import peak_memory_bytes

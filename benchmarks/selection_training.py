@@ -28,8 +28,8 @@ from benchmarks.common import (
     tuned_from,
 )
 from benchmarks.selection_scores import case_flags
-from tracetune.adapters.lora import trained_head
 from tracetune.adapters.options import AdaLoraOptions, LoraOptions
+from tracetune.adapters.trained_head import trained_head
 from tracetune.backbones.loading import load_backbone
 from tracetune.data.windows import batches
 from tracetune.evaluation.cost import count_parameters

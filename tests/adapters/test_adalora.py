@@ -12,7 +12,8 @@ from torch import nn
 
 from tests.tiny import CONTEXT, HORIZON, tiny_backbone, tiny_forecast_model
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora, drop_masked_ranks, orthogonality
-from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
+from tracetune.adapters.lora import LoraOptions, add_lora
+from tracetune.adapters.trained_head import trained_head
 from tracetune.base.errors import InputError
 from tracetune.tasks.forecasting.model import ForecastModel
 

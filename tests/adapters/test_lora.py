@@ -14,15 +14,8 @@ from tests.tiny import HORIZON, WIDTH, tiny_forecast_model
 from tests.tiny_text import save_tiny_text
 from tracetune import Classifier, Forecaster, ForecastModel, HeadConfig
 from tracetune.adapters.checkpoint import merged
-from tracetune.adapters.lora import (
-    LoraOptions,
-    add_head_only,
-    add_lora,
-    lora_parameters,
-    running_layers,
-    target_layers,
-    trained_head,
-)
+from tracetune.adapters.lora import LoraOptions, add_head_only, add_lora, lora_parameters, running_layers, target_layers
+from tracetune.adapters.trained_head import trained_head
 from tracetune.backbones.any_module import wrap_module
 from tracetune.backbones.text_encoder_loading import load_text_encoder
 from tracetune.base.errors import InputError

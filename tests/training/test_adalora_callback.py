@@ -14,7 +14,8 @@ from tests.tiny import tiny_forecast_model
 from tests.training.random_windows import windows
 from tests.training.trace_runs import CallAt, Crash, crash, same, weights
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
-from tracetune.adapters.lora import LoraOptions, trained_head
+from tracetune.adapters.lora import LoraOptions
+from tracetune.adapters.trained_head import trained_head
 from tracetune.base.errors import InputError
 from tracetune.training.adalora_callback import STATE_FOLDER, AdaLoraCallback
 from tracetune.training.checkpoints import train

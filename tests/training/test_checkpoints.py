@@ -16,7 +16,8 @@ from transformers import Trainer, TrainerCallback
 
 from tests.tiny import tiny_forecast_model
 from tests.training.random_windows import CONFIG, windows
-from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
+from tracetune.adapters.lora import LoraOptions, add_lora
+from tracetune.adapters.trained_head import trained_head
 from tracetune.base.seeds import seed_everything
 from tracetune.training.checkpoints import MANIFEST_FILE, last_checkpoint, train
 from tracetune.training.config import TrainingConfig

@@ -12,7 +12,8 @@ from transformers import TrainerCallback
 
 from tests.tiny import CONTEXT, HORIZON, PATCH, tiny_forecast_model
 from tracetune.adapters.adalora import AdaLoraOptions, add_adalora
-from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
+from tracetune.adapters.lora import LoraOptions, add_lora
+from tracetune.adapters.trained_head import trained_head
 from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
 from tracetune.training import checkpoints

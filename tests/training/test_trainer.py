@@ -12,7 +12,8 @@ from transformers.trainer_callback import DefaultFlowCallback
 
 from tests.tiny import tiny_forecast_model
 from tests.training.random_windows import CONFIG, windows
-from tracetune.adapters.lora import LoraOptions, add_lora, trained_head
+from tracetune.adapters.lora import LoraOptions, add_lora
+from tracetune.adapters.trained_head import trained_head
 from tracetune.base.errors import InputError
 from tracetune.base.seeds import seed_everything
 from tracetune.training.config import TrainingConfig

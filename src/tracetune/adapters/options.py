@@ -3,9 +3,11 @@
 import math
 from dataclasses import dataclass
 
+from tracetune.base.argument_types import checked_fields
 from tracetune.base.errors import InputError, argument, either
 
 
+@checked_fields
 @dataclass(frozen=True)
 class LoraOptions:
     """PEFT's LoRA options under PEFT's names.
@@ -38,6 +40,7 @@ class LoraOptions:
             )
 
 
+@checked_fields
 @dataclass(frozen=True)
 class AdaLoraOptions:
     """PEFT's AdaLoRA options under PEFT's names; scale, dropout and layers come from `LoraOptions`.

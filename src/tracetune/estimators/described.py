@@ -2,6 +2,7 @@
 
 from typing import NoReturn
 
+from tracetune.base.argument_types import check_methods
 from tracetune.base.errors import InputError
 from tracetune.base.json_types import JsonObject
 
@@ -19,6 +20,10 @@ class Described:
 
     base_name: str
     trace: JsonObject | None
+
+    def __init_subclass__(cls, **keywords: object) -> None:
+        super().__init_subclass__(**keywords)
+        check_methods(cls)
 
     def __repr__(self) -> str:
         lengths = [f"{name}={getattr(self, name)}" for name in _LENGTHS if hasattr(self, name)]

@@ -9,6 +9,7 @@ from rich.progress import track
 from torch import nn
 from transformers import TrainerCallback
 
+from tracetune.base.argument_types import checked_fields
 from tracetune.base.errors import InputError
 from tracetune.base.module_device import module_device
 from tracetune.data.batch_source import BatchSource, spread_sample
@@ -24,6 +25,7 @@ from tracetune.training.run import Run
 SHAPLEY = "shapley"
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Scoring:
     """Choice of the importance scores to compute, and of the samples to compute them on.

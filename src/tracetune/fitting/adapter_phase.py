@@ -11,7 +11,7 @@ from peft import PeftModel
 from torch import nn
 
 from tracetune.adapters.fused_lora import fuse_lora
-from tracetune.adapters.lora import trained_head
+from tracetune.adapters.trained_head import trained_head
 from tracetune.backbones.backbone import BlockwiseBackbone, frozen_blocks
 from tracetune.base.seeds import seed_everything
 from tracetune.fitting.trained import TrainedAdapters, trained_parameters

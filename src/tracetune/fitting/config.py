@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tracetune.base.argument_types import checked_fields
 from tracetune.base.errors import InputError, argument, unknown_name
 from tracetune.fitting.names import (
     BEST,
@@ -35,6 +36,7 @@ def _trace() -> Method:
     return method_named("trace")
 
 
+@checked_fields
 @dataclass(frozen=True)
 class FitConfig:
     """Configuration of fine-tuning.
@@ -93,6 +95,9 @@ class FitConfig:
 
         if isinstance(self.method, str):
             object.__setattr__(self, "method", method_named(self.method))
+        if isinstance(self.method, type):
+            name = self.method.__name__
+            raise InputError(f"Expected a method with its options, such as {name}(), found the class {name} itself.")
         if self.start not in STARTS:
             raise unknown_name("start", self.start, STARTS)
         if self.start == ZERO_SHOT and not self.method.adapts_backbone:

@@ -12,7 +12,7 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
-from tracetune.adapters.lora import trained_head
+from tracetune.adapters.trained_head import trained_head
 from tracetune.tasks.task import TaskModel
 
 Ends = tuple[Tensor, Tensor]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TypedDict
 
+from tracetune.base.argument_types import checked_fields
 from tracetune.base.errors import InputError, argument, unknown_name
 
 TOKENS = ("auto", "context", "future", "all")
@@ -20,6 +21,7 @@ FORECASTING_HEAD: HeadSettings = {"kind": "projection", "beta": 4, "tokens": "au
 """The head of forecasters where none is chosen: a projection on tokens of the future where the backbone has them."""
 
 
+@checked_fields
 @dataclass(frozen=True)
 class HeadConfig:
     """Configuration of a forecasting head.
@@ -51,8 +53,8 @@ class HeadConfig:
 
         if self.kind not in HEADS:
             raise unknown_name("head", self.kind, HEADS)
-        if not isinstance(self.beta, int) or isinstance(self.beta, bool) or self.beta < 1:
-            raise InputError(f"Expected {argument('beta')} to be a whole number of at least 1, found {self.beta!r}.")
+        if self.beta < 1:
+            raise InputError(f"Expected {argument('beta')} of at least 1, found {self.beta}.")
         if self.beta > 1 and not HEADS[self.kind].reduces:
             reducing = ", ".join(name for name, kind in HEADS.items() if kind.reduces)
             raise InputError(

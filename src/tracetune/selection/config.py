@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tracetune.base.argument_types import checked_fields
 from tracetune.base.errors import InputError, argument, either, unknown_name
 from tracetune.selection.budgets.budget import UNITS, Budget, BudgetUnit, amount_of, budget_of
 from tracetune.selection.rounds.schedule import Schedule
@@ -18,6 +19,7 @@ WITHOUT_FLAG = frozenset(
 """Settings that Python alone sets: on the command line a message must not advise a flag for them."""
 
 
+@checked_fields
 @dataclass(frozen=True)
 class SelectionConfig:
     """Configuration of a selection: what to keep, and how to find it.
@@ -173,9 +175,8 @@ def _called(name: str) -> str:
     return either(name, name.replace("_", " ")) if name in WITHOUT_FLAG else argument(name)
 
 
-def _check_amount(name: str, value: object, expected: str) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or (isinstance(value, float) and not 0 < value <= 1) or (isinstance(value, int) and value < 1):
+def _check_amount(name: str, value: float | int | str, expected: str) -> None:
+    if isinstance(value, str) or not (0 < value <= 1 if isinstance(value, float) else value >= 1):
         raise InputError(f"Expected {argument(name)} to be {expected}, found {value!r}.")
 
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from tracetune.base.argument_types import checked_fields
 from tracetune.base.errors import InputError, argument
 
 AUTO: Final = "auto"
@@ -11,6 +12,7 @@ ALL: Final = "all"
 _LEAST = {"weight_decay": 0, "max_grad_norm": 0, "num_workers": 0, "early_stopping_patience": 1}
 
 
+@checked_fields
 @dataclass(frozen=True)
 class TrainingConfig:
     """Settings of training; names as in Hugging Face's TrainingArguments where it has them.
@@ -68,7 +70,7 @@ class TrainingConfig:
             value = getattr(self, name)
             if (name, value) in (("head_learning_rate", None), ("learning_rate", None), ("learning_rate", AUTO)):
                 continue
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and value > 0):
+            if isinstance(value, str) or not (math.isfinite(value) and value > 0):
                 auto = f", or {AUTO!r}" if name == "learning_rate" else ""
                 raise InputError(f"Expected {argument(name)} above 0{auto}, found {value!r}.")
         if self.max_steps != -1 and self.max_steps < 1:
@@ -77,9 +79,7 @@ class TrainingConfig:
             )
         if not 0 <= self.warmup_share < 1:
             raise InputError(f"Expected warmup_share in [0, 1), found {self.warmup_share}.")
-        if self.epoch_windows not in (AUTO, ALL) and not (
-            isinstance(self.epoch_windows, int) and self.epoch_windows >= 1
-        ):
+        if self.epoch_windows not in (AUTO, ALL) and (isinstance(self.epoch_windows, str) or self.epoch_windows < 1):
             raise InputError(
                 f"Expected {argument('epoch_windows')} to be a whole number of at least 1, {AUTO!r} or {ALL!r}, found "
                 f"{self.epoch_windows!r}."

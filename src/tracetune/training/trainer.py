@@ -1,5 +1,7 @@
 """The Hugging Face Trainer, set up in one place for every method and task."""
 
+from __future__ import annotations
+
 import logging
 import math
 from collections.abc import Sequence
@@ -28,7 +30,6 @@ from tracetune.base.device import resolve_device, supports_bf16
 from tracetune.base.errors import InputError
 from tracetune.base.processes import process_count
 from tracetune.data.batch_source import BatchSource, identity_collate, lengths_of
-from tracetune.training.config import TrainingConfig
 from tracetune.training.micro_batches import (
     MicroBatches,
     Order,
@@ -41,6 +42,7 @@ from tracetune.training.micro_batches import (
 )
 
 if TYPE_CHECKING:
+    from tracetune.training.config import TrainingConfig
     from tracetune.training.run import Run
 
 _HEAD_RATE_ALONE, _HEAD_RATE_BESIDE_ADAPTERS = 1e-3, 1e-5  # the latter: benchmarks/head_beside_adapters
@@ -79,7 +81,7 @@ def build_trainer(
     config: TrainingConfig,
     train: BatchSource,
     validation: BatchSource,
-    run: "Run",
+    run: Run,
     *,
     shuffle: bool = True,
     first_evaluation: int = 0,
@@ -145,7 +147,7 @@ class _TrainerOfAnyModule(Trainer):
         super()._save(output_dir, state_dict)
 
 
-def _callbacks(config: TrainingConfig, run: "Run", micro: MicroBatches | None) -> list[TrainerCallback]:
+def _callbacks(config: TrainingConfig, run: Run, micro: MicroBatches | None) -> list[TrainerCallback]:
     """Return the callbacks of every training, and those of the run behind them."""
     labels = [] if micro is None else [TaskLabels()]
     return [EarlyStoppingCallback(config.early_stopping_patience), _LastStepCompetes(), *labels, *run.callbacks]

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
+from tracetune.base.argument_types import checked_fields
 from tracetune.base.errors import InputError, Remark, argument, shown
 from tracetune.estimators.anomaly.series_scores import Scores
 from tracetune.evaluation.anomaly.thresholds import rolling_quantile
@@ -28,6 +29,7 @@ class Threshold(Protocol):
         ...
 
 
+@checked_fields
 @dataclass(frozen=True)
 class FixedThreshold:
     """One score for all steps: above it is an alarm.
@@ -48,6 +50,7 @@ class FixedThreshold:
         return np.full(len(scores), max(self.value, _LEAST_THRESHOLD))
 
 
+@checked_fields
 @dataclass(frozen=True)
 class RollingQuantile:
     """A high quantile of the scores before a step, for series that change for good.

@@ -5,17 +5,20 @@ A method is one file: a frozen dataclass with its own options, registered with `
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from torch import nn
 from transformers import TrainerCallback
 
 from tracetune.adapters.linear_layers import LinearLayer
-from tracetune.adapters.options import LoraOptions
+from tracetune.base.argument_types import checked_fields
 from tracetune.base.errors import unknown_name
 from tracetune.fitting.trained import MethodReport
 from tracetune.tasks.task import TaskModel, TrainingData
-from tracetune.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from tracetune.adapters.options import LoraOptions
+    from tracetune.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Method(Protocol):
         """
         ...
 
-    def adapt(self, model: TaskModel, data: TrainingData, training: TrainingConfig) -> Adapted:
+    def adapt(self, model: TaskModel, data: TrainingData, training: "TrainingConfig") -> Adapted:
         """Turn a model, whose head is trained if it has one, into the one to train; ``model`` may be changed."""
         ...
 
@@ -82,7 +85,7 @@ class AdapterMethod(Method, Protocol):
     """A method that puts adapters of PEFT on layers."""
 
     @property
-    def lora(self) -> LoraOptions:
+    def lora(self) -> "LoraOptions":
         """Return which layers, with which rank and scale."""
         ...
 
@@ -105,7 +108,7 @@ def register_method(method: M) -> M:
     """Make a method known by its name (a class decorator)."""
     if method.name in METHODS:
         raise AssertionError(f"method {method.name!r} is registered twice")
-    METHODS[method.name] = method
+    METHODS[method.name] = checked_fields(method)
     return method
 
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tracetune.base.argument_types import checked_fields
 from tracetune.base.errors import InputError, argument
 from tracetune.tasks.forecasting.seasonality import repeat_season, seasonal_component
 
 _LEAST_STEPS = 3  # a line through two is no trend
 
 
+@checked_fields
 @dataclass(frozen=True)
 class Adjustment:
     """Trend and season that the backbone does not see, because they are taken out before and put back after.
@@ -35,14 +37,13 @@ class Adjustment:
     season: int = 1
 
     def __post_init__(self) -> None:
-        trend, season = self.trend, self.season
-        if isinstance(trend, bool) or not isinstance(trend, int | float) or not 0 <= trend <= 1:
+        if not 0 <= self.trend <= 1:
             raise InputError(
-                f"Expected {argument('trend', flag='--adjust-trend')} as a share from 0 to 1, found {trend!r}."
+                f"Expected {argument('trend', flag='--adjust-trend')} as a share from 0 to 1, found {self.trend}."
             )
-        if isinstance(season, bool) or not isinstance(season, int) or season < 1:
+        if self.season < 1:
             raise InputError(
-                f"Expected {argument('season', flag='--adjust-season')} of at least 1 step, found {season!r}."
+                f"Expected {argument('season', flag='--adjust-season')} of at least 1 step, found {self.season}."
             )
 
     @property

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tracetune.backbones.backbone import Backbone, Encoded, MaskedBackbone, QuantileForecaster, ZeroShotForecaster
 from tracetune.backbones.loading import load_backbone
 from tracetune.backbones.normalisation import InstanceStatistics, normalise, per_channel
+from tracetune.base.argument_types import checked
 from tracetune.base.errors import InputError, argument
 from tracetune.base.module_device import module_device
 from tracetune.heads.build import build_head
@@ -81,6 +82,7 @@ class ForecastModel(TaskModel):
         self.context_length = context_length
 
     @classmethod
+    @checked
     def from_pretrained(
         cls,
         name_or_folder: str,
@@ -102,6 +104,7 @@ class ForecastModel(TaskModel):
         )
 
     @classmethod
+    @checked
     def from_backbone(
         cls,
         backbone: Backbone,

@@ -7,6 +7,7 @@ Shapes: B batch, C channels, T context, H prediction length, k resolution.
 """
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Final, Literal
 
 import torch
@@ -57,7 +58,7 @@ def checked_resolutions(resolution: object) -> tuple[int, ...]:
     Raises:
         InputError: something else, or a number below 1.
     """
-    several = [resolution] if isinstance(resolution, int) else resolution
+    several = [resolution] if isinstance(resolution, Integral) else resolution
     name = argument("resolution")
     if not isinstance(several, Sequence) or isinstance(several, str) or not several:
         raise InputError(
@@ -65,9 +66,9 @@ def checked_resolutions(resolution: object) -> tuple[int, ...]:
             f"{shown(resolution)}."
         )
     for one in several:
-        if isinstance(one, bool) or not isinstance(one, int) or one < 1:
+        if isinstance(one, bool) or not isinstance(one, Integral) or one < 1:
             raise InputError(f"Expected {name} of whole numbers of at least 1, found {shown(one)}.")
-    return tuple(sorted(set(several)))
+    return tuple(sorted({int(one) for one in several}))
 
 
 def longest_resolution(backbone: Backbone, prediction_length: int) -> int:

@@ -140,7 +140,7 @@ def require_windows(widths: Sequence[int] | None, neighbours: int) -> None:
     least = [] if widths is None else list(widths) or [0]
     if any(not isinstance(width, int) or width < 2 for width in least):
         raise InputError(f"Expected {argument('widths')} of whole steps of at least 2, found {shown(widths)}.")
-    if not isinstance(neighbours, int) or neighbours < 1:
+    if neighbours < 1:
         raise InputError(f"Expected at least 1 of the nearest neighbours, found {shown(neighbours)}.")
 
 

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 
+from tracetune.base.argument_types import checked_fields
 from tracetune.base.errors import unknown_name
 from tracetune.tasks.anomaly.model import AnomalyModel
 
@@ -142,7 +143,7 @@ def register_scorer(scorer: S) -> S:
     """Make a scorer known by its name (a class decorator)."""
     if scorer.name in SCORERS:
         raise AssertionError(f"scorer {scorer.name!r} is registered twice")
-    SCORERS[scorer.name] = scorer
+    SCORERS[scorer.name] = checked_fields(scorer)
     return scorer
 
 
