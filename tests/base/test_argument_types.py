@@ -96,6 +96,7 @@ def test_settings_are_held_to_their_types(made) -> None:
         ("Forecaster", "evaluate", "season"),
         ("Forecaster", "from_pretrained", "prediction_length"),
         ("Forecaster", "fit", "config"),
+        ("Classifier", "fit", "folds"),
         ("Classifier", "fit", "validation_share"),
         ("Classifier", "predict", "batch_size"),
         ("Imputer", "evaluate", "share"),
