@@ -1,6 +1,5 @@
 """Labelled series as classifiers take them: what is said of labels and values, and settings that are refused."""
 
-
 import numpy as np
 import pytest
 
