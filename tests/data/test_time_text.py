@@ -62,6 +62,14 @@ def test_seconds_since_1970_stay_such(scale: int) -> None:
     assert written(later, panel.origin.time_form) == list(map(str, numbers[30:]))
 
 
+def test_days_of_a_workbook_stay_such() -> None:
+    numbers = list(range(45292, 45332))
+    panel = read_table(frame_of(numbers[:30]).rename(columns={"when": "date"})).panel
+    later = clock_times(panel, panel.future_timestamps(panel.series[0], 10))
+    assert later[0] == pd.Timestamp("2024-01-31")
+    assert written(later, panel.origin.time_form) == list(map(str, numbers[30:]))
+
+
 def test_times_that_are_no_text_have_no_form() -> None:
     for times in (DAYS, DAYS.tz_localize("Europe/Berlin"), DAYS.date):
         assert read_table(frame_of(list(times))).panel.origin.time_form == ""

@@ -1,8 +1,9 @@
 """Times as text in the form of the table they belong to, the same in every locale.
 
 A form is one of `strftime`, with what tables write besides: ``%-d`` without a leading zero, ``%^b`` in capitals, ``%P``
-for am and pm, ``%3f`` for a fraction of a second with 3 digits, ``%:z`` for +02:00, ``%q`` for the quarter, and ``%s``,
-``%3s``, ``%6s``, ``%9s`` for seconds, milliseconds, microseconds and nanoseconds since 1970.
+for am and pm, ``%3f`` for a fraction of a second with 3 digits, ``%:z`` for +02:00, ``%q`` for the quarter, ``%s``,
+``%3s``, ``%6s``, ``%9s`` for seconds, milliseconds, microseconds and nanoseconds since 1970, and ``%D`` for days as
+workbooks count them.
 """
 
 import re
@@ -13,7 +14,10 @@ import pandas as pd
 
 FIELD = re.compile(r"%(?P<flag>[-^:]|[369])?(?P<name>[A-Za-z])")
 _SECOND, _MINUTE, _HOUR, _DAY = 10**9, 60 * 10**9, 3_600 * 10**9, 86_400 * 10**9
-_LONGEST_OF_WIDTH = {"Y": 4, "m": 2, "d": 2, "y": 2, "H": 2, "I": 2, "M": 2, "S": 2, "G": 4, "V": 2, "u": 1, "q": 1}
+_LONGEST_OF_WIDTH = {"Y": 4, "G": 4} | dict.fromkeys("mdyHIMSV", 2) | dict.fromkeys("uqD", 1)
+WORKBOOK_DAYS = "day numbers of a workbook"
+WORKBOOK_START = np.datetime64("1899-12-30")
+"""Day 0 of Excel and LibreOffice: a wrong leap day in 1900 moves it from 1899-12-31."""
 _FIRST_OF_TWO_DIGITS, _LAST_OF_TWO_DIGITS = 1969, 2068  # as POSIX reads %y
 
 
@@ -66,7 +70,7 @@ def _finest(names: dict[str, str]) -> int:
 
 
 def _says_days(clock: pd.DatetimeIndex, names: dict[str, str]) -> bool:
-    if {"d", "u"} & set(names):
+    if {"d", "u", "D"} & set(names):
         return True
     if "V" in names:
         return bool((clock.dayofweek == 0).all())
@@ -116,6 +120,7 @@ _NUMBERS: dict[str, Callable[[pd.DatetimeIndex], object]] = {
     "V": lambda clock: clock.isocalendar().week,
     "u": lambda clock: clock.dayofweek + 1,
     "q": lambda clock: clock.quarter,
+    "D": lambda clock: (clock - pd.Timestamp(WORKBOOK_START)).days,
 }
 _WORDS: dict[str, Callable[[pd.DatetimeIndex], object]] = {
     "B": lambda clock: clock.month_name(),

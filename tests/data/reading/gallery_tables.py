@@ -306,6 +306,11 @@ EXAMPLES = {
     "jan-20": Example("Jan-20", text("a.csv", {"Month": stamps(40, "MS", "2015-01-01", "%b-%y"), "v": series()}), {"freq": "MS", "first": "2015-01-01"}),
     "epoch": Example("epoch seconds", text("a.csv", {"time": [1577836800 + 3600 * i for i in range(40)], "v": series()}), {"freq": "h", "first": "2020-01-01"}, said="seconds since 1970"),
     "epoch ms": Example("epoch milliseconds", text("a.csv", {"time": [1577836800000 + 3600000 * i for i in range(40)], "v": series()}), {"freq": "h", "first": "2020-01-01"}, said="milliseconds since 1970"),
+    "workbook days": Example("days as workbooks count them", text("a.csv", {"date": [45292 + i for i in range(40)], "v": series()}), {"freq": "D", "first": "2024-01-01"}, said="day numbers of a workbook (45292 is 2024-01-01); if it counts steps, call it 'step'"),
+    "workbook months": Example("months as workbooks count them", text("a.csv", {"Datum": [(day - pd.Timestamp("1899-12-30")).days for day in pd.date_range("2010-01-01", periods=40, freq="MS")], "v": series()}, separator=";"), {"freq": "MS", "first": "2010-01-01"}, said="day numbers of a workbook"),
+    "workbook hours": Example("hours as workbooks count them", text("a.csv", {"timestamp": [45292 + i / 24 for i in range(40)], "v": series()}), {"freq": "h", "first": "2024-01-01"}, said="day numbers of a workbook"),
+    "workbook days or steps": Example("numbers that may be days of a workbook", text("a.csv", {"time": [45292 + i for i in range(40)], "v": series()}), {"freq": None, "lengths": (40,)}, said="count steps; if they are day numbers of a workbook (45292: 2024-01-01), call it 'date'"),
+    "steps as large as workbook days": Example("steps in the range of days of a workbook", text("a.csv", {"step": [45292 + i for i in range(40)], "v": series()}), {"freq": None, "lengths": (40,)}),
     "date and hour": Example("date and hour in two columns", text("a.csv", {"dteday": YMDH.strftime("%Y-%m-%d"), "hr": YMDH.hour, "cnt": VALUES[:100]}), {"freq": "h", "lengths": (100,), "channels": ("cnt",)}),
     "four columns": Example(
         "year, month, day, hour in four columns, a counter, NA, text",

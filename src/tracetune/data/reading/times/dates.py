@@ -20,12 +20,17 @@ from tracetune.data.reading.raw import RawTable, shown, such_cells
 from tracetune.data.reading.times.date_formats import parsed, says_day_first, shape, shapes
 from tracetune.data.reading.times.month_names import in_english
 from tracetune.data.reading.times.named_periods import PERIODS, WEEKS_NOTE, mondays_of_numbers, odd_week
+from tracetune.data.time_text import WORKBOOK_DAYS, WORKBOOK_START
 
 INTEGERS = "integers"
 _MINUTE = 60_000_000_000
 _PROBED = 40  # distinct cells that a format is tried on before all are
 _ISO = re.compile(r"\d{4}-\d{2}(-\d{2}([T ]\d{2}(:?\d{2}(:?\d{2}([.,]\d+)?)?)?)?)?")
 _ZONE = re.compile(r"(?<=\d)\s*(Z|UTC|GMT|[+-]\d\d:?\d\d|[+-]\d\d)$")
+_DATE_NAME = re.compile(
+    r"(^|[^a-z])(date|datetime|timestamp|ds|dt|day|week|month|quarter|period|datum|tag|fecha)([^a-z]|$)", re.IGNORECASE
+)
+_WORKBOOK_RANGE = (32_874, 55_153)  # 1990-01-01 to 2050-12-31
 _CLOCK = re.compile(r"\d{1,2}:\d\d|T\d{4}")
 _EPOCHS = {"seconds": (10, 1), "milliseconds": (13, 1_000), "microseconds": (16, 10**6), "nanoseconds": (19, 10**9)}
 
@@ -156,6 +161,8 @@ def _of_numbers(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
         values = cells.to_numpy(np.float64)
         if not np.isfinite(values).all() or np.abs(values).max() >= 2**63:
             return []
+        if options.date_format is None and (days := _of_workbook_days(values, str(cells.name))):
+            return days
         if (values != np.round(values)).any():
             return _of_fractions(values)
         numbers = cells.to_numpy(np.int64)
@@ -173,7 +180,32 @@ def _of_numbers(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
         if written and int(str(numbers.min())[:4]) >= 1800 and int(str(numbers.max())[:4]) <= 2200:
             found += _by_format(pd.Series(numbers).astype(str), written)
     found += _epochs(numbers, digits) if not found else []
-    return found or [DateReading(INTEGERS, numbers)]
+    return found or [DateReading(INTEGERS, numbers, note=_workbook_note(numbers, str(cells.name)))]
+
+
+def _of_workbook_days(values: np.ndarray, name: str) -> list[DateReading]:
+    """Return days as workbooks count them, with a time as a fraction, where the name says that they are dates."""
+    if not (_in_workbook_range(values) and _DATE_NAME.search(name)):
+        return []
+    seconds = np.round(values * 86_400).astype("timedelta64[s]")
+    times = (WORKBOOK_START + seconds).astype("datetime64[ns]")
+    first = f"{values[0]:.10g} is {str(times[0].astype('datetime64[s]')).replace('T00:00:00', '')}"
+    note = f"column {shown(name)} is read as {WORKBOOK_DAYS} ({first}); if it counts steps, call it 'step'"
+    return [DateReading(WORKBOOK_DAYS, times, note=note)]
+
+
+def _workbook_note(numbers: np.ndarray, name: str) -> str:
+    """Return what to say of whole numbers that may be days of a workbook, under a name that leaves it open."""
+    if name.strip().casefold() != "time" or not _in_workbook_range(numbers):
+        return ""
+    return (
+        f"the whole numbers in column {shown(name)} count steps; if they are {WORKBOOK_DAYS} (45292: 2024-01-01), "
+        "call it 'date'"
+    )
+
+
+def _in_workbook_range(values: np.ndarray) -> bool:
+    return bool(values.min() >= _WORKBOOK_RANGE[0] and values.max() < _WORKBOOK_RANGE[1] + 1)
 
 
 def _of_fractions(seconds: np.ndarray) -> list[DateReading]:
@@ -210,7 +242,7 @@ def _of_text(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
         offsets = ahead[codes]
         unique = unique.str.replace(_ZONE, "", regex=True)
         zone = "UTC" if not offsets.any() else _fixed_zone(int(offsets[-1]))
-    found = _integers_as_text(unique, options) or list(_by_formats(unique, options)) or _translated(unique, options)
+    found = _numbers_as_text(unique, options) or list(_by_formats(unique, options)) or _translated(unique, options)
     return [
         DateReading(
             each.form, each.times[codes], offsets if each.is_dates else None, zone if each.is_dates else None, each.note
@@ -223,8 +255,11 @@ def _has_zone(cell: str) -> bool:
     return bool(_CLOCK.search(cell) and _ZONE.search(cell))
 
 
-def _integers_as_text(unique: pd.Series, options: ReadingOptions) -> list[DateReading]:
-    """Return whole numbers that were read as text; those with leading zeros are none."""
+def _numbers_as_text(unique: pd.Series, options: ReadingOptions) -> list[DateReading]:
+    """Return numbers that were read as text; whole ones with leading zeros are none."""
+    fraction = options.date_format is None and unique.str.fullmatch(r"\d{5}(\.\d+)?").all()
+    if fraction and (days := _of_workbook_days(unique.astype(np.float64).to_numpy(), str(unique.name))):
+        return days
     if options.date_format is not None or not unique.str.fullmatch(r"[-+]?\d{1,19}(\.0*)?").all():
         return (
             _of_fractions(unique.astype(np.float64).to_numpy()) if unique.str.fullmatch(r"\d{9,10}\.\d+").all() else []

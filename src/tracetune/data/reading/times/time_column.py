@@ -17,7 +17,8 @@ from tracetune.data.reading.times.date_parts import HOURS, dates_of_parts, in_pa
 from tracetune.data.reading.times.dates import looks_like_dates, readings, refuse_unreadable
 
 _HINT = re.compile(
-    r"time|date|^ts$|_ts$|epoch|unix|stamp|^ds$|month|period|week|quarter|^day$|^dt$|yyyy|index", re.IGNORECASE
+    r"time|date|^ts$|_ts$|epoch|unix|stamp|^ds$|month|period|week|quarter|^day$|^dt$|yyyy|index|datum|fecha",
+    re.IGNORECASE,
 )
 _CLOCK_TEXT = r"\d{1,2}[:.h]\d{2}([:.]\d{2}([.,]\d+)?)?( ?[AaPp]\.?[Mm]\.?)?"
 

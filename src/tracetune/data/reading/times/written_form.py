@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tracetune.data.reading.columns import DateReading
-from tracetune.data.time_text import FIELD, clock_text
+from tracetune.data.time_text import FIELD, WORKBOOK_DAYS, clock_text
 
 AS_USUAL = ""
 _TRIED = 200  # cells on which a form is tried
@@ -75,6 +75,8 @@ def _bases(reading: DateReading, first: str) -> list[str]:
     epochs = {"seconds": "%s", "milliseconds": "%3s", "microseconds": "%6s", "nanoseconds": "%9s"}
     if reading.form.startswith("epoch "):
         return [epochs[reading.form.removeprefix("epoch ")]]
+    if reading.form == WORKBOOK_DAYS:
+        return ["%D"]
     pattern = {"ISO 8601": _ISO, "ISO weeks": _WEEK, "quarters": _QUARTER}.get(reading.form)
     found = None if pattern is None else pattern.fullmatch(first)
     return [] if found is None else [_template(found)]
