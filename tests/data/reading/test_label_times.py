@@ -59,6 +59,25 @@ def test_windows_hold_their_ends_and_missing_steps_and_a_date_alone_is_a_whole_d
     assert marked(HOURS[["value"]], {"x": [[2, 3]]}) == [2, 3]  # no dates: rows are counted from 0
 
 
+def test_times_of_the_whole_table_serve_a_piece_of_it() -> None:
+    """What lies outside is left out and told of, and a window over a border counts inside; steps are counted anew."""
+    whole = {"x": [["2024-03-01 05:00", "2024-03-01 08:00"], "2024-03-02 00:00", ["2024-03-03 20:00", "2024-03-04"]]}
+    piece = HOURS.iloc[7:60]
+    assert marked(piece, whole) == [0, 1, 17]
+    reading = read_table(piece, label_column="label", labels=whole)
+    assert str(reading.warnings[-1]) == (
+        "labels by labels: 1 of 3 lie outside of the table's times and are left out; "
+        "1 of 3 reach beyond them and count as far as the table goes"
+    )
+    assert "1 window and 1 single time, which hold 3 of 53 steps" in reading.notes[-1]
+    assert read_table(HOURS, label_column="label", labels=whole).warnings == ()
+    items = pd.concat([piece.assign(machine="m0"), HOURS.assign(machine="m1")])
+    reading = read_table(items, label_column="label", labels={"m0": ["2024-03-04"], "m1": ["2024-03-04 00:00"]})
+    assert [np.flatnonzero(each).tolist() for each in reading.labels or ()] == [[], [72]]
+    with pytest.raises(InputError, match=r"within the table, which goes from 0 to 9; found \[8, 12\]"):
+        marked(HOURS[["value"]].head(10), {"x": [[8, 12]]})
+
+
 def test_times_are_those_of_the_rows_before_they_are_put_on_a_grid() -> None:
     """Steps of several rows are anomalous where one of them is; rows that are moved to the grid take labels along."""
     assert marked(HOURS, {"x": ["2024-03-01 05:00"]}, options=keyword_options({"resample": "6h:mean"})) == [0]
@@ -92,7 +111,6 @@ def test_names_are_those_of_items_where_there_are_several() -> None:
             [["2024-03-05 05:00", "2024-03-05 06:00"]],
             r"within the table, which goes from 2024-03-01 .* to 2024-03-04 23:00",
         ),
-        ([["2024-02-29 23:00", "2024-03-01 06:00"]], "within the table"),
         (
             [["2024-03-02 06:00", "2024-03-02 05:00"]],
             r"end after they begin, found \['2024-03-02 06:00', .*Turn it round",

@@ -66,20 +66,29 @@ class LabelTimes:
     def label(self, panel: Panel, rows: Rows) -> tuple[np.ndarray, "TimedLabels"]:
         """Return labels [R] of the rows that a panel was made of, 1 where anomalous, and what steps between them need.
 
+        Times may be those of a longer table with dates, of which this is a piece: what lies outside of it is left out.
+
         Raises:
-            InputError: the table is not named; or a time that is none, lies outside of the table or between its rows,
-                or a window that ends before it begins.
+            InputError: the table is not named; a time that is none or lies between rows; all times outside of the
+                table, or one outside of its steps, which have no dates; or a window that ends before it begins.
         """
         moments = shown_times(panel, rows.times)
         labels = np.zeros(len(moments))
         spans: dict[str, list[_Span]] = {}
+        outside: list[tuple[_Span, np.ndarray]] = []
+        cut = 0
         for code, (item, (name, entry)) in enumerate(zip(rows.items, self._entries_of(rows.items), strict=True)):
             places = np.flatnonzero(rows.codes == code)
-            where = f"{shown(name)} in {self.where}"
-            spans[item] = [_span(each, moments.dtype, panel.origin.zone, where) for each in entry]
+            of_item, where = moments[places], f"{shown(name)} in {self.where}"
+            given = [_span(each, moments.dtype, panel.origin.zone, where) for each in entry]
+            spans[item] = [each for each in given if each.meets(of_item)]
+            outside += [(each, of_item) for each in given if not each.meets(of_item)]
             for span in spans[item]:
-                labels[places[span.rows(moments[places])]] = 1
-        return labels, TimedLabels(self.where, spans)
+                labels[places[span.rows(of_item)]] = 1
+                cut += not span.lies_in(of_item)
+        if outside and not any(spans.values()):
+            raise _outside_of_table(*outside[0])
+        return labels, TimedLabels(self.where, spans, len(outside), cut)
 
     def _entries_of(self, item_ids: Sequence[str]) -> list[tuple[str, Sequence[Any]]]:
         """Return the name and the entry of each item."""
@@ -128,10 +137,14 @@ class TimedLabels:
     Attributes:
         where: they were read from.
         spans: by item.
+        outside: how many others lie outside of the table, and are left out.
+        cut: how many reach beyond the table, and count as far as it goes.
     """
 
     where: str
     spans: Mapping[str, Sequence["_Span"]]
+    outside: int = 0
+    cut: int = 0
 
     def with_gaps(self, panel: Panel, labels: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         """Return labels [L] of each series, in which missing steps inside a window are anomalous too."""
@@ -149,6 +162,16 @@ class TimedLabels:
         counts = f"{_counted(windows, 'window')} and {_counted(len(every) - windows, 'single time')}"
         steps, marked = sum(map(len, labels)), sum(int(each.sum()) for each in labels)
         return f"labels by {self.where}: {counts}, which hold {marked:,} of {steps:,} steps"
+
+    def doubts(self) -> list[str]:
+        """Return in words what was not read as it stands: the table may be a piece, or the times of another one."""
+        given = self.outside + sum(map(len, self.spans.values()))
+        parts = [
+            f"{self.outside:,} of {given:,} lie outside of the table's times and are left out" if self.outside else "",
+            f"{self.cut:,} of {given:,} reach beyond them and count as far as the table goes" if self.cut else "",
+        ]
+        said = "; ".join(filter(None, parts))
+        return [f"labels by {self.where}: {said}"] if said else []
 
 
 @dataclass(frozen=True)
@@ -173,19 +196,22 @@ class _Span:
         """Return which of moments [R] lie in it."""
         return (moments >= self.first) & (moments <= self.last)
 
+    def meets(self, moments: np.ndarray) -> bool:
+        """Return whether it has some time in common with a series, of its moments [R]; without dates it has to."""
+        return moments.dtype.kind != "M" or bool(self.first <= moments.max() and self.last >= moments.min())
+
+    def lies_in(self, moments: np.ndarray) -> bool:
+        """Return whether it begins and ends within a series."""
+        return bool(self.within[0] >= moments.min() and self.within[1] <= moments.max())
+
     def rows(self, moments: np.ndarray) -> np.ndarray:
         """Return which of the rows of a series lie in it, of their moments [R].
 
         Raises:
-            InputError: it lies outside of them, or between two.
+            InputError: it lies between two; or outside of steps without dates, which a piece would count anew.
         """
-        low, high = moments.min(), moments.max()
-        if self.within[0] < low or self.within[1] > high:
-            span = f"{show_moment(low)} to {show_moment(high)}"
-            raise InputError(
-                f"Expected times within the table, which goes from {span}; found {self.said}. Give the whole "
-                "table, or leave out what lies outside of it."
-            )
+        if moments.dtype.kind != "M" and not self.lies_in(moments):
+            raise _outside_of_table(self, moments)
         inside = self.inside(moments)
         if not inside.any():
             before, after = moments[moments < self.first].max(), moments[moments > self.last].min()
@@ -195,6 +221,14 @@ class _Span:
                 "table."
             )
         return inside
+
+
+def _outside_of_table(span: _Span, moments: np.ndarray) -> InputError:
+    table = f"{show_moment(moments.min())} to {show_moment(moments.max())}"
+    return InputError(
+        f"Expected times within the table, which goes from {table}; found {span.said}. Give the whole table, or leave "
+        f"{argument('labels')} out where this piece of it holds no anomaly."
+    )
 
 
 def _span(written: Any, dtype: np.dtype, zone: str | None, where: str) -> _Span:

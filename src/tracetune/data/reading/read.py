@@ -284,7 +284,13 @@ def _labelled(
         return replace(reading, labels=_labels_of_steps(labels, rows, freq, options, rows_as_steps))
     of_rows, timed = labels.label(reading.panel, rows)
     found = timed.with_gaps(reading.panel, _labels_of_steps(of_rows, rows, freq, options, rows_as_steps))
-    return replace(reading, labels=found, notes=(*reading.notes, Remark(timed.note(found))))
+    notes, warnings = [timed.note(found)], timed.doubts()
+    return replace(
+        reading,
+        labels=found,
+        notes=(*reading.notes, *map(Remark, notes)),
+        warnings=(*reading.warnings, *map(Remark, warnings)),
+    )
 
 
 def _steps_of_rows(
