@@ -298,6 +298,16 @@ def test_fewer_steps_than_a_window_have_no_score(base: AnomalyDetector, caplog: 
     assert not detector.update(season(50, 1, 900)).score.isna().any()
 
 
+def test_first_steps_that_nothing_forecasts_are_no_missing_ones(
+    base: AnomalyDetector, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = base.fit(season(300), scorer="forecast").detect(season(200, 1))
+    assert found.score.isna().sum() == 13
+    assert "187 of 200 steps can raise an alarm: 13 have no score (first of '0'), because a forecast" in caplog.text
+    with pytest.raises(InputError, match=r"found none among 9 steps, 9 of them with a value\. Give more of them"):
+        base.fit(season(9), scorer="forecast")
+
+
 def test_a_list_of_numbers_is_a_series(base: AnomalyDetector) -> None:
     found = base.fit(list(season(300)), scorer="windows").score(season(200, 1).tolist())
     pd.testing.assert_frame_equal(found, base.fit(season(300), scorer="windows").score(season(200, 1)))

@@ -68,11 +68,15 @@ def _same(one: Series, other: Series) -> bool:
 def without_score(found: Sequence[Scores]) -> list[Remark]:
     """Return a remark where steps have no score, and so raise no alarm whatever they hold."""
     steps = sum(len(each.total) for each in found)
-    short = [each for each in found if np.isnan(each.total).all() and np.isfinite(each.series.values).all()]
-    gappy = [each for each in found if np.isnan(each.total).any() and each not in short]
+    lacking = [each for each in found if np.isnan(each.total).any()]
+    whole = [each for each in lacking if np.isfinite(each.series.values).all()]
+    short = [each for each in whole if np.isnan(each.total).all()]
+    begun = [each for each in whole if each not in short]
+    gappy = [each for each in lacking if each not in whole]
     go_on = either(", or give them to update, which goes on from the normal part", "")
     reasons = [
         (short, f"it has fewer steps than what was learned is compared by. Give the rows before them too{go_on}."),
+        (begun, "a forecast takes steps before it."),
         (gappy, "too many steps of each window around them are missing."),
     ]
     remarks = []

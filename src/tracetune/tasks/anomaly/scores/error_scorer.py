@@ -91,7 +91,11 @@ def fit_error_scorer(normal: NormalChannel, errors: StepErrors) -> ErrorScorer:
         return ErrorScorer(errors, scaling, smoothing, spread, known["normal_scores"])
     smoothed = _smoothed(errors(scaling.scaled(values), 0), smoothing)
     if np.isnan(smoothed).all():
-        raise InputError(f"Expected a normal part of which a model can guess steps, found {len(values)} steps of none.")
+        raise InputError(
+            f"Expected a normal part in which a model can guess steps from others, found none among {len(values):,} "
+            f"steps, {int(np.isfinite(values).sum()):,} of them with a value. Give more of them, or take the scorer "
+            "'neighbours'."
+        )
     spread = Spread.of(smoothed, LEAST_UNIT)
     return ErrorScorer(errors, scaling, smoothing, spread, spread.scaled(smoothed))
 
