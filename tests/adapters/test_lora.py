@@ -14,8 +14,21 @@ from tests.tiny import HORIZON, WIDTH, tiny_forecast_model
 from tests.tiny_text import save_tiny_text
 from tracetune import Classifier, Forecaster, ForecastModel, HeadConfig
 from tracetune.adapters.checkpoint import merged
+<<<<<<< HEAD
 from tracetune.adapters.lora import LoraOptions, add_head_only, add_lora, lora_parameters, running_layers, target_layers
 from tracetune.adapters.trained_head import trained_head
+=======
+from tracetune.adapters.lora import (
+    LoraOptions,
+    add_head_only,
+    add_lora,
+    chosen_layers,
+    lora_parameters,
+    running_layers,
+    target_layers,
+    trained_head,
+)
+>>>>>>> e560360 (Say why SqueezeBERT and Funnel take no adapters; what each scorer finds of narrow events)
 from tracetune.backbones.any_module import wrap_module
 from tracetune.backbones.text_encoder_loading import load_text_encoder
 from tracetune.base.errors import InputError
@@ -155,6 +168,11 @@ def test_it_is_refused_before_any_head_trains(method: str, monkeypatch: pytest.M
         Forecaster.from_backbone(backbone, HORIZON, device="cpu").fit(frame, method=method)
     with pytest.raises(InputError, match="name ends in 'head'"):
         Classifier.from_backbone(backbone, device="cpu").fit(values, labels, method=method)
+
+
+def test_a_backbone_of_other_layers_alone_is_refused_with_why_and_what_takes_it() -> None:
+    with pytest.raises(InputError, match=r"convolutions, such as those of SqueezeBERT, .*'linear_probe', or 'full'"):
+        chosen_layers({}, None)
 
 
 def test_what_has_no_adapters_takes_such_a_layer(tmp_path: Path) -> None:

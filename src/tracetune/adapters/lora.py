@@ -82,7 +82,8 @@ def refuse_likeness_to_head(layers: Iterable[str]) -> None:
         if part is not None:
             raise InputError(
                 f"Expected no part of a backbone whose name ends in {_HEAD!r}, found {part!r}: PEFT would train it in "
-                f"full, as the task's own head. Rename it in your module, or use {argument('method', 'linear_probe')}."
+                f"full, as the task's own head. Use {argument('method', 'linear_probe')}, or 'full'; or rename the part, "
+                "where the module is your own."
             )
 
 
@@ -119,7 +120,8 @@ def chosen_layers(layers: Mapping[str, LinearLayer], patterns: tuple[str, ...] |
     """
     if not layers:
         raise InputError(
-            f"Expected a backbone with linear layers to adapt, found none. Use {argument('method', 'linear_probe')}."
+            "Expected a backbone with linear layers to adapt, found none: convolutions, such as those of SqueezeBERT, "
+            f"take no adapters. Use {argument('method', 'linear_probe')}, or 'full'."
         )
     if patterns is None:
         return dict(layers)
