@@ -82,8 +82,8 @@ def refuse_likeness_to_head(layers: Iterable[str]) -> None:
         if part is not None:
             raise InputError(
                 f"Expected no part of a backbone whose name ends in {_HEAD!r}, found {part!r}: PEFT would train it in "
-                f"full, as the task's own head. Use {argument('method', 'linear_probe')}, or 'full'; or rename the part, "
-                "where the module is your own."
+                f"full, as the task's own head. Use {argument('method', 'linear_probe')}, or 'full', or "
+                "rename the part where the module is your own."
             )
 
 
