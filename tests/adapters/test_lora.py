@@ -14,10 +14,6 @@ from tests.tiny import HORIZON, WIDTH, tiny_forecast_model
 from tests.tiny_text import save_tiny_text
 from tracetune import Classifier, Forecaster, ForecastModel, HeadConfig
 from tracetune.adapters.checkpoint import merged
-<<<<<<< HEAD
-from tracetune.adapters.lora import LoraOptions, add_head_only, add_lora, lora_parameters, running_layers, target_layers
-from tracetune.adapters.trained_head import trained_head
-=======
 from tracetune.adapters.lora import (
     LoraOptions,
     add_head_only,
@@ -26,9 +22,8 @@ from tracetune.adapters.lora import (
     lora_parameters,
     running_layers,
     target_layers,
-    trained_head,
 )
->>>>>>> e560360 (Say why SqueezeBERT and Funnel take no adapters; what each scorer finds of narrow events)
+from tracetune.adapters.trained_head import trained_head
 from tracetune.backbones.any_module import wrap_module
 from tracetune.backbones.text_encoder_loading import load_text_encoder
 from tracetune.base.errors import InputError
