@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from tracetune.base.argument_types import checked_fields
@@ -28,6 +28,10 @@ if TYPE_CHECKING:  # PyTorch comes with it
 
 HEAD_EPOCHS = 10.0
 """Passes over frozen features that train the head before anything else."""
+
+
+PERIODS = ("train_stride", "validation", "validation_windows")
+"""Settings of windows and periods, which samples with labels do not have."""
 
 
 def _trace() -> Method:
@@ -57,10 +61,12 @@ class FitConfig:
             "gradient" trains the head from its first weights.
         head_training: how the head is trained on frozen features.
         training: how adapters (or the backbone) and head are trained together.
-        train_stride: steps between the origins of training windows.
+        train_stride: steps between the origins of training windows; of forecasters alone.
         validation: "rolling" holds back several periods at the end of each series, "last" one stretch; a validation
-            part that is given is cut into periods, or not. See ``fit_split`` and ``cut_periods``.
-        validation_windows: most windows that choose the model, drawn from all periods, items and times of day.
+            part that is given is cut into periods, or not. See ``fit_split`` and ``cut_periods``; of forecasters and
+            imputers.
+        validation_windows: most windows that choose the model, drawn from all periods, items and times of day; not of
+            classifiers, whose fits say what is held out.
         shrink: how a trained model is moved back towards its start, as far as validation says: "together" by one
             factor (fitting/shrinkage.py); "modules" before that by one for each LoRA module, head aside
             (selection/soft_gates.py; "trace" and "lora", two periods or more); "none" leaves it as trained.
@@ -124,6 +130,24 @@ class FitConfig:
             raise unknown_name("head_start", self.head_start, HEAD_STARTS)
         if self.cache_dtype not in CACHE_DTYPES:
             raise unknown_name("cache_dtype", str(self.cache_dtype), [name for name in CACHE_DTYPES if name])
+
+
+def refuse_unread(config: FitConfig, task: str, *names: str) -> None:
+    """Refuse settings that a task does not read, where they are not left at their defaults.
+
+    Args:
+        config: how to fine-tune.
+        task: in words, whose fit asks.
+        names: of the settings that it does not read.
+
+    Raises:
+        InputError: names the first of them that was set.
+    """
+    unread = [each for each in fields(config) if each.name in names]
+    for each in unread:
+        value = getattr(config, each.name)
+        if value != each.default:
+            raise InputError(f"{argument(each.name, value)} changes nothing for {task}. Leave it out.")
 
 
 def with_method(config: FitConfig, method: Method | str | None) -> FitConfig:

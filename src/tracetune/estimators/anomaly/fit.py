@@ -14,7 +14,7 @@ from tracetune.base.json_types import JsonObject
 from tracetune.data.panels import Panel
 from tracetune.estimators.anomaly.normal_scoring import NormalScoring
 from tracetune.estimators.anomaly.planted_guard import planted_guard
-from tracetune.fitting.config import FitConfig
+from tracetune.fitting.config import FitConfig, refuse_unread
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.names import HEAD, ZERO_SHOT
 from tracetune.tasks.anomaly.hidden_patches import normal_data, trained_context, validation_start
@@ -136,10 +136,12 @@ def normal_samples(
         context_length: T of windows with hidden patches; None takes what the backbone and the lengths allow.
 
     Raises:
-        InputError: an unknown loss, series too short for it, or a backbone that rebuilds nothing.
+        InputError: an unknown loss, series too short for it, a backbone that rebuilds nothing, or a setting that
+            detectors do not read.
     """
     if loss not in LOSSES:
         raise unknown_name("loss", loss, LOSSES)
+    refuse_unread(config, "anomaly detection, whose last quarter validates", "train_stride", "validation")
     values = [np.stack([Scaling.of(row).scaled(row) for row in series.values]) for series in panel]
     seed, most = config.training.seed, config.validation_windows
     if loss == METRIC:

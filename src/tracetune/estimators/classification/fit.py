@@ -18,7 +18,7 @@ from tracetune.estimators.class_logits import class_logits
 from tracetune.estimators.class_weights import ClassWeights, weights_of_classes
 from tracetune.estimators.named_classes import classes_never_named
 from tracetune.estimators.saved_model import base_of
-from tracetune.fitting.config import FitConfig
+from tracetune.fitting.config import PERIODS, FitConfig, refuse_unread
 from tracetune.fitting.cross_fit import CrossFitted, cross_fit
 from tracetune.heads.solvers.calibration import best_factor
 from tracetune.tasks.classification.model import Classification
@@ -69,6 +69,7 @@ def fit_classifier(
     callbacks: Sequence[TrainerCallback],
 ) -> tuple[CrossFitted, JsonObject]:
     """Fine-tune, see `Classifier.fit`; returns what was fitted, and its record as in trace.json."""
+    refuse_unread(config, "classification, whose folds say what is held out", *PERIODS)
     weights = weights_of_classes(class_weights, samples.numbers, samples.classes)
     channels, classes = len(samples.series[0]), samples.classes
     task = Classification(len(classes), channels, context_length, base_name, weights)

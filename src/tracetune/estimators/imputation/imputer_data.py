@@ -6,7 +6,7 @@ from tracetune.data.panel_season import panel_season
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler, fit_split
 from tracetune.estimators.imputation.record import ImputerRecord
-from tracetune.fitting.config import FitConfig
+from tracetune.fitting.config import FitConfig, refuse_unread
 from tracetune.heads.imputation import ImputationHeadConfig
 from tracetune.selection.config import SelectionConfig
 from tracetune.tasks.imputation.data import fit_scalers, imputation_data, related_channels, scaled_values
@@ -47,8 +47,9 @@ def imputer_data(
     """Return the training data of an imputer; task and scales are those of one that was ``fitted``, if there is one.
 
     Raises:
-        InputError: unusable data.
+        InputError: unusable data, or a setting that imputation does not read.
     """
+    refuse_unread(config, "imputation, which draws its windows from all steps", "train_stride")
     split = fit_split(panel, _held_out(panel, context_length), config.validation)
     channels = len(panel.channels)
     config = _counted_by_channels(config, channels)

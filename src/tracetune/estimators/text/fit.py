@@ -11,7 +11,7 @@ from tracetune.base.json_types import JsonObject
 from tracetune.estimators.class_logits import class_logits
 from tracetune.estimators.named_classes import classes_never_named
 from tracetune.estimators.saved_model import base_of
-from tracetune.fitting.config import FitConfig
+from tracetune.fitting.config import PERIODS, FitConfig, refuse_unread
 from tracetune.fitting.fit import Fitted, fit
 from tracetune.fitting.methods.method import Method, method_named
 from tracetune.fitting.names import NONE
@@ -46,6 +46,7 @@ def fit_text_classifier(
     callbacks: Sequence[TrainerCallback],
 ) -> tuple[Fitted, JsonObject]:
     """Fine-tune, see `TextClassifier.fit`; returns what was fitted, and its record as in trace.json."""
+    refuse_unread(config, "texts, of which a share of each class is held out", *PERIODS)
     with Run.at(config.checkpoints, device, callbacks, restart=config.restart) as run:
         fitted = fit(texts.task, encoder, texts.data, config, run)
     held_out = texts.data.validation
