@@ -158,6 +158,25 @@ def test_methods_train_through_what_the_backbone_rebuilds(method: str, start: st
     assert [row["name"] for row in found.record.candidates][-1] == method
 
 
+def test_channels_without_a_gap_are_not_encoded_where_nothing_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    task, _ = data_of(panel(channels=3))
+    model = task.model(tiny_backbone(), task.default_head).eval()
+    values = torch.randn(4, 3, task.context_length)
+    observed = torch.ones_like(values)
+    observed[:, 1, 10:20] = 0
+    encoded: list[int] = []
+    inner = model.backbone.encode
+    monkeypatch.setattr(model.backbone, "encode", lambda *given: encoded.append(given[0].shape[1]) or inner(*given))
+    with torch.no_grad():
+        filled = model(values, observed).filled
+        assert encoded == [2]  # one channel, on two grids of patches
+        model(values, torch.ones_like(values))
+        assert encoded == [2]
+    whole = model(values, observed).filled
+    assert encoded == [2, 6]
+    assert torch.allclose(filled[:, 1, 10:20], whole[:, 1, 10:20], atol=1e-5)
+
+
 @pytest.mark.parametrize("most_tokens", [None, 100])
 def test_windows_keep_to_themselves_so_that_each_has_gates_of_its_own(
     most_tokens: int | None, monkeypatch: pytest.MonkeyPatch

@@ -133,9 +133,18 @@ class ImputationModel(TaskModel):
         return ImputationOutput(loss=losses.mean(), sample_losses=losses, filled=filled)
 
     def rebuild(self, values: Tensor, observed: Tensor, step_mask: Tensor | None = None) -> Tensor:
-        """Return the curve [B, C, T] that the backbone makes of what is observed, the mean over grids of patches."""
+        """Return the curve [B, C, T] that the backbone makes of what is observed, the mean over grids of patches.
+
+        Where nothing trains, channels without a gap in any window are returned as they are.
+        """
         length = values.shape[-1]
         inside = torch.ones_like(observed) if step_mask is None else (step_mask > 0)[:, None].expand_as(observed)
+        gappy = (inside & ~observed).any(dim=-1).any(dim=0)  # [C]
+        if not self._trains() and not gappy.all():
+            curve = torch.where(observed, values, 0.0)
+            if gappy.any():
+                curve[:, gappy] = self.rebuild(values[:, gappy], observed[:, gappy], step_mask)
+            return curve
         patch = self.backbone.token_to_patch.out_features
         spare = -length % patch
         shifts = [spare + patch * number // _GRIDS for number in range(_GRIDS)]
@@ -159,15 +168,17 @@ class ImputationModel(TaskModel):
 
         All windows stay together: selection gives every window of a batch gates of its own.
         """
-        # What is remembered of frozen blocks is remembered of whole windows.
-        whole = torch.is_grad_enabled() or getattr(self.backbone, "prefix", None) is not None
-        channels = values.shape[1] if whole else max(1, _MOST_TOKENS // patch_mask[:, 0].numel())
+        channels = values.shape[1] if self._trains() else max(1, _MOST_TOKENS // patch_mask[:, 0].numel())
         curves = []
         parts = (each.split(channels, dim=1) for each in (values, input_mask, patch_mask))
         for part in zip(*parts, strict=True):
             tokens, statistics = self.backbone.encode(*part)
             curves.append(statistics.denormalise(self.backbone.token_to_patch(tokens).flatten(-2).float()))
         return torch.cat(curves, dim=1)
+
+    def _trains(self) -> bool:
+        """Return whether gradients are wanted, or frozen blocks are remembered, which are so of whole windows."""
+        return torch.is_grad_enabled() or getattr(self.backbone, "prefix", None) is not None
 
     def _added(self, tokens: Tensor) -> Tensor:
         """Return what is added to the straight line, [B, C, T]."""
