@@ -2,8 +2,10 @@
 
 An imputer is fitted on 1,000 steps of a series; gaps of several lengths are hidden in the next 500, and the last steps
 of tables that end there. The rules of the intervals were chosen on the first group of series; the second one confirms.
+With ``--method none`` nothing is fitted: tables are filled zero-shot, and say themselves how wide intervals are.
 
     python -m benchmarks.gap_intervals --group confirm --output gap_intervals.csv
+    python -m benchmarks.gap_intervals --group confirm --method none --output gap_intervals_without_fit.csv
 """
 
 import argparse
@@ -22,6 +24,7 @@ LEVELS = (0.1, 0.9)
 LENGTHS = {1: (40, 1), 5: (12, 1), 20: (4, 2), 60: (2, 3), 150: (1, 3), 240: (1, 2)}  # gaps in a table, tables
 ENDS = (3, 10, 30, 60, 120)  # distances from the last observed step, from one to the next
 END_TABLES = 4
+NO_FIT = "none"
 _SIMULATED = 6000
 
 
@@ -118,7 +121,7 @@ def rows_of(name: str, values: np.ndarray, base: Imputer, method: str) -> Iterat
     """Yield coverage, width and interval score of every kind of gap; the latter in deviations of the fitted part."""
     frame = pd.DataFrame({"step": np.arange(TABLE), "value": values})
     columns = {"target": "value", "timestamp_column": "step"}
-    tuned = base.fit(frame[:FITTED], method=method, **columns)
+    tuned = base if method == NO_FIT else base.fit(frame[:FITTED], method=method, **columns)
     unit = values[:FITTED].std()
     for kind, hidden, parts in tables_with_gaps(values):
         table = frame[: len(hidden)].assign(value=np.where(hidden, np.nan, values[: len(hidden)]))
@@ -129,7 +132,7 @@ def rows_of(name: str, values: np.ndarray, base: Imputer, method: str) -> Iterat
             beyond = np.maximum(lowest - truth, 0) + np.maximum(truth - highest, 0)
             yield {
                 "series": name,
-                "winner": (tuned.trace or {})["winner"],
+                "winner": NO_FIT if tuned.trace is None else tuned.trace["winner"],
                 "gap": kind if kind != "end" else f"end, {(0, *ENDS)[number] + 1} to {ENDS[number]}",
                 "coverage": float((beyond <= 1e-9 * unit).mean()),
                 "width": float((highest - lowest).mean() / unit),

@@ -55,6 +55,22 @@ def test_a_wide_frame_comes_back_filled_in_its_order_with_marks(fitted: Imputer)
     assert wrong[0] < 0.5 * wrong[1]  # the other channel tells
 
 
+def test_quantiles_without_a_fit_are_those_of_gaps_that_are_hidden_in_the_table_itself(imputer: Imputer) -> None:
+    """Noise around 10 that nothing can foresee: its quantiles are those of its fills."""
+    generator = np.random.default_rng(3)
+    gappy = pd.DataFrame({"step": range(900), "rough": generator.normal(10, 2, 900), "level": 4.0})
+    gappy.loc[generator.choice(900, 60, replace=False), ["rough", "level"]] = np.nan
+    gappy.loc[400:419, "rough"] = np.nan
+    columns = {"timestamp_column": "step", "target": ["rough", "level"]}
+    fills = imputer.fills(gappy, **columns)
+    filled = imputer.impute(fills, quantile_levels=[0.1, 0.9])
+    width = (filled["rough_0.9"] - filled["rough_0.1"]).dropna()
+    assert len(width) == gappy["rough"].isna().sum()
+    assert 4.5 < width.mean() < 7.5  # 2 * 1.28 deviations of 2, and what few observed steps add
+    assert (filled["level_0.1"].dropna() == 4.0).all() and (filled["level_0.9"].dropna() == 4.0).all()
+    assert fills.intervals is fills.intervals  # measured once for table and picture
+
+
 def test_a_merged_imputer_fills_alike_and_comes_back(imputer: Imputer, tmp_path: Path) -> None:
     tuned = imputer.fit(wide(600), replace(settings("lora"), guard_margin=0.0, shrink="none"))
     assert isinstance(tuned.model, PeftModel)
@@ -73,7 +89,12 @@ def test_every_series_is_filled_once_for_the_table_and_its_picture(
 ) -> None:
     filled: list[int] = []
     inner = gap_filler.filled_series
-    monkeypatch.setattr(gap_filler, "filled_series", lambda *given, **how: filled.append(1) or inner(*given, **how))
+
+    def counted(*given: object, wanted: np.ndarray | None, **how: int) -> np.ndarray:
+        filled.extend([1] * (wanted is None))  # all gaps, none that is hidden to measure
+        return inner(*given, wanted=wanted, **how)
+
+    monkeypatch.setattr(gap_filler, "filled_series", counted)
     frame = wide(200)
     frame.loc[20:25, "a"] = frame.loc[50, "b"] = np.nan
     alone = imputer.impute(frame)
@@ -370,8 +391,6 @@ def test_a_baseline_that_won_is_saved_as_what_it_is(imputer: Imputer, tmp_path: 
 
 
 def test_what_cannot_be_done_is_refused_in_words(imputer: Imputer, fitted: Imputer) -> None:
-    with pytest.raises(InputError, match="Call fit first"):
-        imputer.impute(wide(), [0.1])
     with pytest.raises(InputError, match="channels of the fit"):
         gappy = wide().rename(columns={"b": "c"})
         gappy.loc[3, "a"] = np.nan

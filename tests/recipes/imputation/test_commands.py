@@ -47,8 +47,10 @@ def test_finetune_impute_and_evaluate(
     found = pd.read_csv("long_filled.csv")
     assert found["day"].tolist() == long_table(frame, whole=True)["day"].tolist()
     assert found[["a", "b"]].notna().all(axis=None) and found["a_filled"].sum() == 24
-    with pytest.raises(InputError, match="fitted imputer"):
-        run("impute train.csv --model base --output other.csv --quantiles 0.1")
+    run("impute train.csv --model base --output other.csv --quantiles 0.1,0.9")
+    found = pd.read_csv("other.csv")
+    inside = found[found["a_filled"]]
+    assert (inside["a_0.1"] < inside["a"]).all() and (inside["a"] < inside["a_0.9"]).all()
     with pytest.raises(InputError, match="between 0 and 1"):
         run("evaluate train.csv --model run --share 2")
 

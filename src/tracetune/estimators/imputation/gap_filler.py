@@ -3,7 +3,9 @@
 Shapes: C channels, L steps.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -11,15 +13,18 @@ import torch
 from torch import nn
 
 from tracetune.base.errors import InputError, argument
+from tracetune.base.stretches import stretches_of
 from tracetune.data.frequency import seasonality
 from tracetune.data.panels import Panel
 from tracetune.data.splits import Scaler, require_magnitude
 from tracetune.estimators.imputation.filled_frame import SourceTable
 from tracetune.estimators.imputation.filled_series import FilledSeries
 from tracetune.estimators.imputation.filling import PER_CONTEXT, filled_series
+from tracetune.estimators.imputation.gap_errors import gap_errors
+from tracetune.estimators.imputation.gap_intervals import GapIntervals, gap_intervals
 from tracetune.estimators.imputation.observed import unit_of_errors, within_bounds
 from tracetune.estimators.imputation.record import ImputerRecord
-from tracetune.estimators.imputation.weighed_fill import Mixture, weighed_fill
+from tracetune.estimators.imputation.weighed_fill import Mixture, mixed, weighed_fill
 
 _PER_CONTEXT_TRIED = PER_CONTEXT // 2  # windows that only choose weights: half as many do as well
 
@@ -59,6 +64,32 @@ class GapFiller:
             if len(observed) and (observed == observed[0]).all():
                 filled[channel] = observed[0]  # a constant is continued as it is
         return FilledSeries(filled, self._unit(panel, item, values), mixtures)
+
+    def intervals(self, panel: Panel, of_series: Callable[[int], FilledSeries]) -> GapIntervals:
+        """Return the quantiles of the errors of its fills: those of the fit, or such as the panel itself shows.
+
+        Without a fit, gaps up to the longest one of the panel are hidden in its channels that have gaps.
+
+        Args:
+            panel: the series to fill.
+            of_series: from the number of a series to what fills it.
+        """
+        if self.record is not None:
+            return self.record.gap_intervals()
+        rows: list[np.ndarray] = []
+        mixtures: list[tuple[Mixture, ...]] = []
+        for number, series in enumerate(panel):
+            found = of_series(number)
+            scaled = Scaler.fit(series.values).transform(series.values)
+            for channel in np.flatnonzero(np.isnan(scaled).any(axis=1) & (found.units > 0)).tolist():
+                rows.append(scaled[channel])
+                mixtures.append(found.mixtures[channel])
+
+        def fill(tried: np.ndarray, wanted: np.ndarray, number: int) -> np.ndarray:
+            return mixed(tried[0], self._fill_row(tried[0], wanted), mixtures[number])[None]
+
+        series = [row[None] for row in rows] or [np.zeros((1, 1))]  # in which no gap can be hidden
+        return gap_intervals(gap_errors(fill, series, _longest_gap(rows), related=False))
 
     def scaler(self, panel: Panel, item: str, values: np.ndarray) -> Scaler:
         """Return how to scale a series [C, L]: as in training where the item was there, else by its own values."""
@@ -114,6 +145,11 @@ class GapFiller:
         return True
 
 
+def _longest_gap(rows: Sequence[np.ndarray]) -> int:
+    """Return the steps of the longest gap of channels [L]."""
+    return max((int(np.diff(stretches_of(np.isnan(row))).max()) for row in rows), default=1)
+
+
 @dataclass(frozen=True, eq=False)
 class TableFills:
     """A table whose series are filled when they are first asked for, each once.
@@ -133,6 +169,11 @@ class TableFills:
             series = self.source.panel.series[number]
             self._known[number] = self.filler.fill(self.source.panel, series.item_id, series.values)
         return self._known[number]
+
+    @cached_property
+    def intervals(self) -> GapIntervals:
+        """Return the quantiles of the errors of the fills; see `GapFiller.intervals`."""
+        return self.filler.intervals(self.source.panel, self.of_series)
 
     def filled_in(self) -> dict[str, int]:
         """Return how many values of each channel are filled in."""

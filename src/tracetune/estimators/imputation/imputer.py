@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
 from tracetune.backbones.loading import load_backbone
-from tracetune.base.errors import InputError, argument, either
+from tracetune.base.errors import InputError, argument
 from tracetune.base.json_types import JsonObject
 from tracetune.data.panel_season import panel_season
 from tracetune.data.panels import Panel
@@ -180,7 +180,8 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
 
         Args:
             df: the series, as for :meth:`fit`, or :meth:`fills` of them.
-            quantile_levels: also give these quantiles of what was filled in, e.g. [0.1, 0.9]; needs a fitted imputer.
+            quantile_levels: also give these quantiles of what was filled in, e.g. [0.1, 0.9]; without a fit their
+                errors are measured on gaps that are hidden in the table itself.
             columns: id_column, timestamp_column, target, freq, ..., the fields of ``ReadingOptions``.
 
         Returns:
@@ -190,12 +191,11 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
             training. Whole numbers stay whole. A table of another form (one series a row) comes back long.
 
         Raises:
-            InputError: unusable data, other channels than those of the fit, or quantiles before a fit.
+            InputError: unusable data, or other channels than those of the fit.
         """
         levels = checked_levels(quantile_levels)
-        intervals = self._intervals() if levels else None
         fills = df if isinstance(df, TableFills) else self.fills(df, **columns)
-        source = fills.source
+        source, intervals = fills.source, fills.intervals if levels else None
         filled, quantiles = [], []
         for number, series in enumerate(source.panel):
             whole = fills.of_series(number)
@@ -256,7 +256,7 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         path: str | Path | None = None,
         **columns: Unpack[ReadingKeywords],
     ) -> "Figure":
-        """Draw series with what was filled in, with the 80 % interval after a fit; at most six, those with most gaps.
+        """Draw series with what was filled in, with the 80 % interval; at most six, those with most gaps.
 
         Args:
             df: the series, as for :meth:`fit`, or :meth:`fills` of them.
@@ -270,8 +270,7 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         from tracetune.report.fill_plots import fill_figure
 
         fills = df if isinstance(df, TableFills) else self.fills(df, **columns)
-        intervals = None if self.trace is None else self._intervals()
-        return fill_figure(series_to_draw(fills.source.panel, fills.of_series, intervals), path)
+        return fill_figure(series_to_draw(fills.source.panel, fills.of_series, fills.intervals), path)
 
     def plot_hidden(
         self,
@@ -310,11 +309,11 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         ]
         shown, filler = replace(panel, series=tuple(series)), self._filler()
 
+        @cache
         def of_series(number: int) -> FilledSeries:
             return filler.fill(shown, shown.series[number].item_id, shown.series[number].values)
 
-        intervals = None if self.trace is None else self._intervals()
-        return fill_figure(series_to_draw(shown, cache(of_series), intervals, whole), path)
+        return fill_figure(series_to_draw(shown, of_series, filler.intervals(shown, of_series), whole), path)
 
     def scored_modules(
         self,
@@ -335,15 +334,6 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
             logger.warning("%s", warning)
         return source
 
-    def _intervals(self) -> GapIntervals:
-        intervals = None if self.record is None else self.record.gap_intervals()
-        if intervals is None:
-            raise InputError(
-                "Quantiles need a fitted imputer: they come from its validation errors. "
-                f"{either('Call fit first', 'Run tracetune finetune --task imputation first')}, or leave them out."
-            )
-        return intervals
-
     def _filler(self) -> GapFiller:
         model = self.model
         if model is None:
@@ -352,11 +342,11 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
 
 
 def _say_what_is_longer(panel: Panel, intervals: GapIntervals) -> None:
-    """Log that gaps are longer than those that the fit could hide."""
+    """Log that gaps are longer than those that could be hidden to measure errors."""
     longest = max(intervals.longer_than_hidden(series.values) for series in panel)
     if longest:
         logger.warning(
-            "A gap of %s steps is longer than any that the fit could hide (%s inside a series, %s at an end): its "
+            "A gap of %s steps is longer than any that could be hidden (%s inside a series, %s at an end): its "
             "intervals are not measured, they are made wider as on a random walk, with the root of the distance to "
             "observed steps.",
             *(f"{steps:,}" for steps in (longest, intervals.inside.longest, intervals.ends.longest)),

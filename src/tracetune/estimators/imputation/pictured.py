@@ -21,17 +21,17 @@ _MOST = 6
 def series_to_draw(
     panel: Panel,
     of_series: Callable[[int], FilledSeries],
-    intervals: GapIntervals | None,
+    intervals: GapIntervals,
     whole: Sequence[np.ndarray] | None = None,
 ) -> list[FilledPanel]:
-    """Return at most six series, those with most gaps, with the 80 % interval where there are ``intervals``.
+    """Return at most six series, those with most gaps, with the 80 % interval.
 
     Series without any gap are among them only where no series has one.
 
     Args:
         panel: series with gaps.
         of_series: from the number of a series to what fills it.
-        intervals: of the model that fills them; None without.
+        intervals: of the model that fills them.
         whole: values [C, L] of each series before steps were hidden; None where nothing was.
     """
     every = [(int(np.isnan(row).sum()), s, c) for s, series in enumerate(panel) for c, row in enumerate(series.values)]
@@ -40,11 +40,9 @@ def series_to_draw(
     for _, number, channel in sorted(gaps, key=lambda each: (-each[0], *each[1:]))[:_MOST]:
         series = panel.series[number]
         found = of_series(number)
-        low = high = None
-        if intervals is not None:
-            offsets = intervals.offsets(series.values[channel][None], _LEVELS)[0] * found.units[channel]
-            levels = found.filled[channel][:, None] + offsets
-            low, high = within_bounds(levels[None], series.values[channel][None])[0].T
+        offsets = intervals.offsets(series.values[channel][None], _LEVELS)[0] * found.units[channel]
+        levels = found.filled[channel][:, None] + offsets
+        low, high = within_bounds(levels[None], series.values[channel][None])[0].T
         drawn.append(
             FilledPanel(
                 title=" · ".join([series.item_id] * (len(panel) > 1) + [panel.channels[channel]]),

@@ -81,12 +81,26 @@ def weighed_fill(model: RowFill, row: np.ndarray, usual: int) -> tuple[np.ndarra
         tried = np.where(hidden, np.nan, row)
         lags = [lag for lag, _ in seasons([tried[None]], usual=usual)] or [1]
         chosen = _chosen(row, tried, model(tried, hidden), lags)
-    line, result = linear(row), filled.copy()
-    for number, (of_model, of_season, lag, _) in chosen.items():
-        mixed = line + of_model * (filled - line) + of_season * (seasonal_median(row, lag) - line)
-        result[classes == number] = mixed[classes == number]
     numbers = _inner_numbers(classes)
-    return result, tuple(_mixture(number, int((classes == number).sum()), chosen) for number in numbers)
+    mixtures = tuple(_mixture(number, int((classes == number).sum()), chosen) for number in numbers)
+    return mixed(row, filled, mixtures), mixtures
+
+
+def mixed(row: np.ndarray, by_model: np.ndarray, mixtures: Sequence[Mixture]) -> np.ndarray:
+    """Return a channel [L] filled by the mixtures, and where these say nothing by the model.
+
+    Args:
+        row: [L], NaN where missing.
+        by_model: [L], filled by the model.
+        mixtures: for classes of length of gaps.
+    """
+    line, result, classes = linear(row), by_model.copy(), _inner_classes(row)
+    for each in mixtures:
+        here = classes == np.searchsorted(_CLASS_ENDS, each.shortest)
+        by_season = seasonal_median(row, each.season) - line
+        whole = line + each.zero_shot * (by_model - line) + each.seasonal_median * by_season
+        result[here] = whole[here]
+    return result
 
 
 def _chosen(

@@ -87,7 +87,7 @@ class ImputeRun(CommandRun):
     Attributes:
         output: file for the filled table: .csv, .csv.gz, .tsv, .xlsx, .parquet, .json or .jsonl.
         plot: file for a picture of the up to six series with most gaps: .png, .svg, .pdf, or .html with tables.
-        quantiles: quantile levels of what was filled in, e.g. --quantiles 0.1,0.9; needs a fine-tuned imputer.
+        quantiles: quantile levels of what was filled in, e.g. --quantiles 0.1,0.9.
     """
 
     output: str = "filled.csv"
