@@ -88,8 +88,8 @@ class GapFiller:
         def fill(tried: np.ndarray, wanted: np.ndarray, number: int) -> np.ndarray:
             return mixed(tried[0], self._fill_row(tried[0], wanted), mixtures[number])[None]
 
-        series = [row[None] for row in rows] or [np.zeros((1, 1))]  # in which no gap can be hidden
-        return gap_intervals(gap_errors(fill, series, _longest_gap(rows), related=False))
+        known = [row[None] for row in rows] or [np.zeros((1, 1))]  # the latter has no room for a gap to hide
+        return gap_intervals(gap_errors(fill, known, _longest_gap(rows), related=False))
 
     def scaler(self, panel: Panel, item: str, values: np.ndarray) -> Scaler:
         """Return how to scale a series [C, L]: as in training where the item was there, else by its own values."""
