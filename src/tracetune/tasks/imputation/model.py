@@ -140,7 +140,7 @@ class ImputationModel(TaskModel):
         length = values.shape[-1]
         inside = torch.ones_like(observed) if step_mask is None else (step_mask > 0)[:, None].expand_as(observed)
         gappy = (inside & ~observed).any(dim=-1).any(dim=0)  # [C]
-        if not self._trains() and not gappy.all():
+        if not self._needs_whole_windows() and not gappy.all():
             curve = torch.where(observed, values, 0.0)
             if gappy.any():
                 curve[:, gappy] = self.rebuild(values[:, gappy], observed[:, gappy], step_mask)
@@ -168,7 +168,7 @@ class ImputationModel(TaskModel):
 
         All windows stay together: selection gives every window of a batch gates of its own.
         """
-        channels = values.shape[1] if self._trains() else max(1, _MOST_TOKENS // patch_mask[:, 0].numel())
+        channels = values.shape[1] if self._needs_whole_windows() else max(1, _MOST_TOKENS // patch_mask[:, 0].numel())
         curves = []
         parts = (each.split(channels, dim=1) for each in (values, input_mask, patch_mask))
         for part in zip(*parts, strict=True):
@@ -176,7 +176,7 @@ class ImputationModel(TaskModel):
             curves.append(statistics.denormalise(self.backbone.token_to_patch(tokens).flatten(-2).float()))
         return torch.cat(curves, dim=1)
 
-    def _trains(self) -> bool:
+    def _needs_whole_windows(self) -> bool:
         """Return whether gradients are wanted, or frozen blocks are remembered, which are so of whole windows."""
         return torch.is_grad_enabled() or getattr(self.backbone, "prefix", None) is not None
 
