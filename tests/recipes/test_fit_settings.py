@@ -1,6 +1,7 @@
 """From the settings of a command to a method: options follow its fields, so that a new method needs no entry."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,12 +10,17 @@ import pytest
 from tracetune.adapters.options import LoraOptions
 from tracetune.base.config import attribute_texts, from_mapping
 from tracetune.base.errors import InputError
+from tracetune.estimators.classification.config import classifier_config
+from tracetune.estimators.text.fit import text_fit_config
+from tracetune.fitting.config import FitConfig
 from tracetune.fitting.learning_rate import default_rate
 from tracetune.fitting.methods.method import METHODS, method_named
 from tracetune.recipes.classification.settings import ClassifierTraining
+from tracetune.recipes.classification.settings import FinetuneConfig as ClassificationConfig
 from tracetune.recipes.fit_settings import fit_config
 from tracetune.recipes.forecasting.settings import FinetuneConfig
-from tracetune.recipes.settings.finetune import TrainingChoice
+from tracetune.recipes.settings.finetune import FinetuneSettings, TrainingChoice
+from tracetune.recipes.text.settings import FinetuneConfig as TextConfig
 from tracetune.recipes.text.settings import TextTraining
 from tracetune.tasks.classification.model import Classification
 from tracetune.tasks.forecasting.model import Forecasting
@@ -76,3 +82,26 @@ def test_the_rates_that_help_names_are_those_that_are_taken(training: type[Any],
     adapters, full = (np.format_float_scientific(rate, trim="-", exp_digits=1) for rate in rates)
     text = attribute_texts(training)["learning_rate"]
     assert f"without it {adapters}, and {full} for the method full." in text
+
+
+@pytest.mark.parametrize(
+    ("command", "call"),
+    [
+        (ClassificationConfig, classifier_config()),
+        (TextConfig, text_fit_config()),
+        (FinetuneConfig, FitConfig()),
+    ],
+)
+def test_a_command_trains_as_a_call_does(command: type[FinetuneSettings], call: FitConfig, tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("label\n", encoding="utf-8")
+    options = {"data": str(table), "output": str(tmp_path / "run"), "model": "tracetune/tiny"}
+    more = {"prediction_length": 24} if command is FinetuneConfig else {"label_column": "label"}
+    found = fit_config(from_mapping(command, {**options, **more}))
+    assert replace(found.training, epoch_windows="auto") == call.training  # of texts, "auto" is all of them
+    assert (found.method, found.head_start, found.shrink, found.guard_margin) == (
+        call.method,
+        call.head_start,
+        call.shrink,
+        call.guard_margin,
+    )

@@ -105,6 +105,7 @@ class ClassifierTraining(TrainingChoice):
     head_start: str = "kept"
     num_train_epochs: float = 10.0
     batch_size: int = 16
+    evaluations: int = 2
 
 
 @dataclass(frozen=True, kw_only=True)

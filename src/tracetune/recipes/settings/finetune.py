@@ -121,6 +121,7 @@ class TrainingChoice:
         epoch_windows: samples that count as one epoch, a fresh random part each time: a number, all, or auto (at most
             20,000 windows of series to forecast, else all).
         batch_size: samples (windows, series, texts) per optimizer step.
+        evaluations: validation rounds, spread evenly over a training, of which the best model is kept.
     """
 
     learning_rate: float | int | str | None = TrainingConfig.learning_rate
@@ -131,6 +132,7 @@ class TrainingChoice:
     max_steps: int = TrainingConfig.max_steps
     epoch_windows: int | Literal["auto", "all"] = TrainingConfig.epoch_windows
     batch_size: int = TrainingConfig.batch_size
+    evaluations: int = TrainingConfig.evaluations
 
 
 @dataclass(frozen=True)

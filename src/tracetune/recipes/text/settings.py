@@ -97,6 +97,7 @@ class TextTraining(TrainingChoice):
     num_train_epochs: float = 3.0
     epoch_windows: int | Literal["all"] = ALL
     batch_size: int = 16
+    evaluations: int = 6
 
 
 @dataclass(frozen=True)
