@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import zero_shot
+from tracetune.backbones.backbone import Backbone, Encoded
 from tracetune.data.datasets import DatasetFile, DatasetInfo, LoadedDataset
 from tracetune.data.reading.read import panel_from_frame
 from tracetune.data.splits import Borders
@@ -15,7 +16,7 @@ from tracetune.evaluation.metrics import smape
 LENGTH, CONTEXT = 400, 64
 
 
-class Repeats(torch.nn.Module):
+class Repeats(Backbone):
     """A model that fills hidden steps with a constant, and forecasts the last value."""
 
     patch_length, width, context_length = 8, 4, CONTEXT
@@ -23,6 +24,12 @@ class Repeats(torch.nn.Module):
     def forward(self, values: Tensor, input_mask: Tensor | None, patch_mask: Tensor) -> Tensor:
         hidden = patch_mask.repeat_interleave(8, dim=-1)
         return torch.where(hidden, 0.25, values)
+
+    def encode(self, values: Tensor, input_mask: Tensor | None = None, patch_mask: Tensor | None = None) -> Encoded:
+        raise AssertionError("nothing here reads tokens")
+
+    def adapted_layers(self) -> list[str]:
+        return []
 
     def num_patches(self, context_length: int) -> int:
         return context_length // 8
