@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.estimators.imputation.series import wide
-from tracetune import AnomalyDetector, Classifier, FitConfig, Imputer, InputError
+from tracetune import AnomalyDetector, Classifier, FitConfig, Imputer, InputError, module_importance
 from tracetune.fitting.config import refuse_unread
 
 
@@ -27,6 +27,10 @@ def test_every_task_refuses_what_it_does_not_read(base_folder: str) -> None:
         (
             FitConfig("lora", validation_windows=8),
             lambda config: Classifier.from_pretrained(base_folder).fit(series, labels, config),
+        ),
+        (
+            FitConfig("lora", validation="last"),
+            lambda config: module_importance(Classifier.from_pretrained(base_folder), series, labels, config),
         ),
     ]
     for config, fit in fits:

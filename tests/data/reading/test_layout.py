@@ -34,3 +34,13 @@ def test_many_rows_that_nothing_names_under_numbered_columns_are_refused_with_bo
     assert read_table(frame, ReadingOptions(layout="steps_in_header")).panel.lengths == (8,) * 50
     assert read_table(frame.head(8)).panel.lengths == (8,) * 8  # as many series as steps
     assert read_table(frame.assign(shop=[f"shop {i}" for i in range(50)])).panel.lengths == (8,) * 50
+
+
+def test_day_numbers_of_a_workbook_in_the_header_are_told_of():
+    values = np.random.default_rng(0).normal(size=(3, 30))
+    frame = pd.DataFrame(values, columns=[str(45292 + day) for day in range(30)])
+    found = read_table(frame.assign(shop=list("abc")))
+    assert found.panel.lengths == (30,) * 3
+    assert any("day numbers of a workbook (45292: 2024-01-01), write dates there" in str(each) for each in found.notes)
+    plain = read_table(frame.set_axis([str(day) for day in range(30)], axis=1).assign(shop=list("abc")))
+    assert not any("workbook" in str(each) for each in plain.notes)

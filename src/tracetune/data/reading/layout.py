@@ -14,7 +14,8 @@ from tracetune.data.reading.missing import is_missing, is_textual
 from tracetune.data.reading.numbers import as_numbers, counts_steps, required_numbers
 from tracetune.data.reading.options import ReadingOptions
 from tracetune.data.reading.raw import Decision, RawTable, listed, shown
-from tracetune.data.reading.times.dates import looks_like_dates, readings
+from tracetune.data.reading.times.dates import in_workbook_range, looks_like_dates, readings
+from tracetune.data.time_text import WORKBOOK_DAYS
 
 _STEP = re.compile(r"(?P<stem>.*?)(?P<number>\d+)$")
 _FEWEST_DATES = 3
@@ -111,6 +112,10 @@ def _steps(names: Sequence[str], raw: RawTable, options: ReadingOptions) -> Head
     notes = []
     if others := [f"{each or 'numbers'}... ({len(members)} columns)" for each, members in runs.items() if each != stem]:
         notes.append(f"left out {', '.join(others[:3])}, which number steps as well")
+    if not stem and in_workbook_range(numbers):
+        notes.append(
+            f"the numbers in the header count steps; if they are {WORKBOOK_DAYS} (45292: 2024-01-01), write dates there"
+        )
     reason = f"columns {shown(columns[0])} to {shown(columns[-1])} number the steps"
     reading = DateReading("integers", numbers)
     return HeaderTimes("steps_in_header", columns, [reading], _decision("steps_in_header", reason), tuple(notes))

@@ -11,7 +11,7 @@ from tracetune.estimators.classification.labelled_tables import is_table, labell
 from tracetune.estimators.classification.record import ClassifierRecord
 from tracetune.estimators.labelled import checked_samples, class_numbers, require_classes
 from tracetune.estimators.scored_modules import ScoredModules, scored
-from tracetune.fitting.config import FitConfig
+from tracetune.fitting.config import PERIODS, FitConfig, refuse_unread
 from tracetune.fitting.methods.lora import Lora
 from tracetune.tasks.classification.model import Classification, ClassificationModel
 from tracetune.tasks.classification.scales import resampled, usable_scales
@@ -32,6 +32,7 @@ def scored_classifier(
 ) -> ScoredModules:
     """Return the modules of a classifier to score, on all series where it was fitted, else on held-out ones."""
     config = replace(classifier_config(), method=Lora()) if config is None else config
+    refuse_unread(config, "classification, of which a share of each class is held out", *PERIODS)
     record = classifier.record
     values, given, _ = labelled_samples(data, labels, label_column, reading, None if record is None else record.columns)
     series = checked_samples(values, None if record is None else record.channels, of_table=is_table(data))

@@ -42,7 +42,7 @@ from tracetune.estimators.text.text_tables import (
 )
 from tracetune.estimators.text.texts import Text, TextData, Texts, checked_texts
 from tracetune.evaluation.class_evaluation import ClassEvaluation
-from tracetune.fitting.config import FitConfig, with_method
+from tracetune.fitting.config import PERIODS, FitConfig, refuse_unread, with_method
 from tracetune.fitting.methods.lora import Lora
 from tracetune.fitting.methods.method import Method
 from tracetune.fitting.trained import History
@@ -305,6 +305,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
     ) -> ScoredModules:
         """Return the modules that `module_importance` scores, and on which part of the data."""
         config = text_fit_config(Lora()) if config is None else config
+        refuse_unread(config, "texts, of which a share of each class is held out", *PERIODS)
         found = self._fit_texts(data, labels, config.training.seed, **reading)
         return scored(self, found.task, self.backbone, self.model, found.data, config)
 

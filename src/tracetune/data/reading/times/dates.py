@@ -185,7 +185,7 @@ def _of_numbers(cells: pd.Series, options: ReadingOptions) -> list[DateReading]:
 
 def _of_workbook_days(values: np.ndarray, name: str) -> list[DateReading]:
     """Return days as workbooks count them, with a time as a fraction, where the name says that they are dates."""
-    if not (_in_workbook_range(values) and _DATE_NAME.search(name)):
+    if not (in_workbook_range(values) and _DATE_NAME.search(name)):
         return []
     seconds = np.round(values * 86_400).astype("timedelta64[s]")
     times = (WORKBOOK_START + seconds).astype("datetime64[ns]")
@@ -196,7 +196,7 @@ def _of_workbook_days(values: np.ndarray, name: str) -> list[DateReading]:
 
 def _workbook_note(numbers: np.ndarray, name: str) -> str:
     """Return what to say of whole numbers that may be days of a workbook, under a name that leaves it open."""
-    if name.strip().casefold() != "time" or not _in_workbook_range(numbers):
+    if name.strip().casefold() != "time" or not in_workbook_range(numbers):
         return ""
     return (
         f"the whole numbers in column {shown(name)} count steps; if they are {WORKBOOK_DAYS} (45292: 2024-01-01), "
@@ -204,7 +204,8 @@ def _workbook_note(numbers: np.ndarray, name: str) -> str:
     )
 
 
-def _in_workbook_range(values: np.ndarray) -> bool:
+def in_workbook_range(values: np.ndarray) -> bool:
+    """Return whether numbers may be days of 1990 to 2050 as workbooks count them."""
     return bool(values.min() >= _WORKBOOK_RANGE[0] and values.max() < _WORKBOOK_RANGE[1] + 1)
 
 
