@@ -112,3 +112,12 @@ def test_methods_of_every_estimator_are_held_to_their_types(
     given = ("tracetune/tiny",) if method == "from_pretrained" else (None, None)
     with pytest.raises(InputError, match=rf"Expected {argument} to be .*, found {re.escape(repr(value))}"):
         getattr(owner, method)(*given, **{argument: value})
+
+
+@pytest.mark.parametrize("estimator", ["AnomalyDetector", "Classifier", "Forecaster", "Imputer"])
+def test_devices_of_pytorch_are_devices(estimator: str) -> None:
+    options = {"prediction_length": 4} if estimator == "Forecaster" else {}
+    owner = getattr(tracetune, estimator)
+    assert owner.from_pretrained("tracetune/tiny", device=torch.device("cpu"), **options).device.type == "cpu"
+    with pytest.raises(InputError, match="Expected device to be text or a device, found None"):
+        owner.from_pretrained("tracetune/tiny", device=None, **options)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
+import torch
 from peft import PeftModel
 from torch import nn
 
@@ -57,7 +58,7 @@ class BackboneEstimator(Described, ABC, Generic[B, R]):
         model: nn.Module | None = None,
         trace: JsonObject | None = None,
         history: Mapping[str, History] | None = None,
-        device: str = "auto",
+        device: str | torch.device = "auto",
     ) -> None:
         self.device = resolve_device(device)
         self.backbone = backbone.to(self.device).eval()

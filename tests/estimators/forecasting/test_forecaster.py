@@ -213,6 +213,8 @@ def test_wrong_use_is_refused(base: Forecaster, base_folder: str, tuned: Forecas
         tuned.fit(seasonal_frame())
     with pytest.raises(InputError, match="Did you mean 'lora'"):
         FitConfig(method="lorra")
+    with pytest.raises(InputError, match="Unknown reading option 'prediction_length'"):
+        base.fit(seasonal_frame(), prediction_length=HORIZON)
     assert not (tmp_path / "nothing").exists()
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
+import torch
 from transformers import TrainerCallback
 
 from tracetune.backbones.backbone import Backbone
@@ -69,7 +70,11 @@ class AnomalyDetector(DetectorParts):
 
     @classmethod
     def from_pretrained(
-        cls, name_or_folder: str | Path, *, base: str | Path | Backbone | None = None, device: str = "auto"
+        cls,
+        name_or_folder: str | Path,
+        *,
+        base: str | Path | Backbone | None = None,
+        device: str | torch.device = "auto",
     ) -> "AnomalyDetector":
         """Load a foundation model by name, or a detector that was saved.
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from tracetune.base.device import resolve_device
@@ -40,7 +41,7 @@ class DetectorParts(Described):
         learned: Learned | None = None,
         trace: JsonObject | None = None,
         history: Mapping[str, History] | None = None,
-        device: str = "auto",
+        device: str | torch.device = "auto",
     ) -> None:
         self.device = resolve_device(device)
         self.model = model.to(self.device).eval()

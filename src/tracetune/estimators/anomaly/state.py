@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
+import torch
 from torch import nn
 from transformers import TrainerCallback
 
@@ -44,7 +45,9 @@ class DetectorState:
     history: Mapping[str, History] = field(default_factory=dict)
 
 
-def load_detector(name_or_folder: str | Path, base: str | Path | Backbone | None, device: str) -> DetectorState:
+def load_detector(
+    name_or_folder: str | Path, base: str | Path | Backbone | None, device: str | torch.device
+) -> DetectorState:
     """Return a foundation model by name, or a detector that was saved; see `AnomalyDetector.from_pretrained`."""
     if not is_saved_model(name_or_folder):
         name, backbone = str(name_or_folder), load_backbone(name_or_folder)

@@ -15,6 +15,7 @@ def split_frames(
     context_length: int,
     prediction_length: int,
     validation: str = "rolling",
+    /,
     **columns: Unpack[ReadingKeywords],
 ) -> DividedPanel:
     """Return the series of one or two frames with their parts.

@@ -62,7 +62,7 @@ class Forecaster(ForecasterParts):
         base: str | Backbone | None = None,
         resolution: Resolution | None = None,
         adjustment: Adjustment | None = None,
-        device: str = "auto",
+        device: str | torch.device = "auto",
     ) -> "Forecaster":
         """Load a foundation model by name, or a forecaster that was saved.
 
@@ -98,7 +98,7 @@ class Forecaster(ForecasterParts):
         name: str | None = None,
         resolution: Resolution | None = None,
         adjustment: Adjustment | None = None,
-        device: str = "auto",
+        device: str | torch.device = "auto",
     ) -> "Forecaster":
         """Return a forecaster on a backbone that is there already, e.g. of `tracetune.wrap_module`.
 

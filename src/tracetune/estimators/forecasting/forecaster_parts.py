@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import nn
 
 from tracetune.base.device import resolve_device
@@ -39,7 +40,7 @@ class ForecasterParts(Described):
         non_negative: bool = False,
         history: Mapping[str, History] | None = None,
         chooses_resolution: bool = False,
-        device: str = "auto",
+        device: str | torch.device = "auto",
     ) -> None:
         self.device = resolve_device(device)
         self.model = model.to(self.device).eval()

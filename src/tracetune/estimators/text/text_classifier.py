@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.special import softmax
 from torch import nn
 from transformers import TrainerCallback
@@ -91,7 +92,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         trace: JsonObject | None = None,
         history: Mapping[str, History] | None = None,
         seen: np.ndarray | None = None,
-        device: str = "auto",
+        device: str | torch.device = "auto",
     ) -> None:
         super().__init__(backbone, base_name, model=model, trace=trace, history=history, device=device)
         self._seen = np.zeros(0, dtype=np.uint64) if seen is None else seen
@@ -114,7 +115,7 @@ class TextClassifier(BackboneEstimator[TextEncoder, TextClassifierRecord]):
         *,
         layers: int | None = None,
         base: str | None = None,
-        device: str = "auto",
+        device: str | torch.device = "auto",
     ) -> "TextClassifier":
         """Load a text encoder of transformers, or a text classifier that was saved.
 
