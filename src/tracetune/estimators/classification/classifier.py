@@ -94,7 +94,7 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
         model: nn.Module | None = None,
         trace: JsonObject | None = None,
         history: Mapping[str, History] | None = None,
-        device: str = "auto",
+        device: str | torch.device = "auto",
     ) -> None:
         super().__init__(backbone, base_name, model=model, trace=trace, history=history, device=device)
         self.context_length = context_length
@@ -124,7 +124,7 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
         context_length: int | None = None,
         *,
         base: str | Backbone | None = None,
-        device: str = "auto",
+        device: str | torch.device = "auto",
     ) -> "Classifier":
         """Load a foundation model by name, or a classifier that was saved.
 
@@ -152,7 +152,12 @@ class Classifier(BackboneEstimator[Backbone, ClassifierRecord]):
 
     @classmethod
     def from_backbone(
-        cls, backbone: Backbone, context_length: int | None = None, *, name: str | None = None, device: str = "auto"
+        cls,
+        backbone: Backbone,
+        context_length: int | None = None,
+        *,
+        name: str | None = None,
+        device: str | torch.device = "auto",
     ) -> "Classifier":
         """Return a classifier on a backbone that is there already, e.g. of `tracetune.wrap_module`.
 

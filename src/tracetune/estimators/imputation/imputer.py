@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import nn
 from transformers import TrainerCallback
 
@@ -78,7 +79,7 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         model: nn.Module | None = None,
         trace: JsonObject | None = None,
         history: Mapping[str, History] | None = None,
-        device: str = "auto",
+        device: str | torch.device = "auto",
     ) -> None:
         require_rebuilds(backbone)
         if context_length < 1:
@@ -98,7 +99,7 @@ class Imputer(BackboneEstimator[Backbone, ImputerRecord]):
         context_length: int | None = None,
         *,
         base: str | None = None,
-        device: str = "auto",
+        device: str | torch.device = "auto",
     ) -> "Imputer":
         """Load a foundation model by name, or an imputer that was saved.
 
