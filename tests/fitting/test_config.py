@@ -1,5 +1,7 @@
 """Settings of a fit that a task does not read are refused, not recorded."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,10 @@ def test_settings_at_their_defaults_are_no_choice() -> None:
     refuse_unread(FitConfig(train_stride=4), "texts", "validation")
     with pytest.raises(InputError, match=r"^train_stride=4 changes nothing for texts\. Leave it out\.$"):
         refuse_unread(FitConfig(train_stride=4), "texts", "validation", "train_stride")
+
+
+def test_a_folder_for_checkpoints_may_be_a_path() -> None:
+    assert FitConfig(checkpoints=Path("runs") / "one") == FitConfig(checkpoints=str(Path("runs/one")))
 
 
 def test_every_task_refuses_what_it_does_not_read(base_folder: str) -> None:

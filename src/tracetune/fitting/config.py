@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracetune.base.argument_types import checked_fields
@@ -91,7 +92,7 @@ class FitConfig:
     validation_windows: int | None = 2048
     shrink: str = TOGETHER
     guard_margin: float = 0.5
-    checkpoints: str | None = None
+    checkpoints: str | Path | None = None
     restart: bool = False
     cache_bytes: int | None = None
     cache_dtype: str | None = None
@@ -101,6 +102,8 @@ class FitConfig:
 
         if isinstance(self.method, str):
             object.__setattr__(self, "method", method_named(self.method))
+        if self.checkpoints is not None:
+            object.__setattr__(self, "checkpoints", str(self.checkpoints))  # as records write it
         if isinstance(self.method, type):
             name = self.method.__name__
             raise InputError(f"Expected a method with its options, such as {name}(), found the class {name} itself.")

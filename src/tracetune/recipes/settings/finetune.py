@@ -155,7 +155,7 @@ class FinetuneRun:
     """
 
     output: str | None = None
-    checkpoints: str | None = FitConfig.checkpoints
+    checkpoints: str | None = None
     restart: bool = FitConfig.restart
     seed: int = TrainingConfig.seed
     device: str = "auto"
