@@ -60,7 +60,7 @@ def test_windows_hold_their_ends_and_missing_steps_and_a_date_alone_is_a_whole_d
 
 
 def test_times_of_the_whole_table_serve_a_piece_of_it() -> None:
-    """What lies outside is left out and told of, and a window over a border counts inside; steps are counted anew."""
+    """Windows outside are left out and said; of one over a border the part inside counts."""
     whole = {"x": [["2024-03-01 05:00", "2024-03-01 08:00"], "2024-03-02 00:00", ["2024-03-03 20:00", "2024-03-04"]]}
     piece = HOURS.iloc[7:60]
     assert marked(piece, whole) == [0, 1, 17]
