@@ -327,6 +327,11 @@ def test_unknown_options_of_reading_are_refused(base: TextClassifier) -> None:
         base.scored_modules(["a", "b"] * 8, [0, 1] * 8, columm="text")
 
 
+def test_importance_refuses_settings_that_it_does_not_read(base: TextClassifier) -> None:
+    with pytest.raises(InputError, match="validation='last' changes nothing for texts"):
+        base.scored_modules(["a", "b"] * 8, [0, 1] * 8, replace(text_fit_config("lora"), validation="last"))
+
+
 def test_texts_that_the_tokenizer_cannot_read_are_said(
     base: TextClassifier, tuned: TextClassifier, caplog: pytest.LogCaptureFixture
 ) -> None:
