@@ -1,11 +1,14 @@
 """Options that pin how a table is read, and decisions made about it."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
-from tracetune.base.errors import InputError, argument, unknown_name
+import numpy as np
+from pandas.api.types import is_list_like
+
+from tracetune.base.errors import InputError, argument, shown, unknown_name
 from tracetune.base.json_types import JsonObject
 from tracetune.data.frequency import Offset, as_offset, offset_text
 
@@ -59,7 +62,7 @@ class ReadingOptions:
 
     def __post_init__(self) -> None:
         for name in _TUPLES:
-            object.__setattr__(self, name, _several(getattr(self, name)))
+            object.__setattr__(self, name, _several(name, getattr(self, name)))
         if self.separator in _SPELLED_SEPARATORS:
             object.__setattr__(self, "separator", _SPELLED_SEPARATORS[self.separator])
         _require(self, "separator", (None, ";", ",", "\t", "|", " "))
@@ -140,10 +143,13 @@ def _is_pinned(name: str, value: object) -> bool:
     return value is not None and value != () and (name == "day_first" or value is not False)
 
 
-def _several(value: object) -> tuple[object, ...]:
+def _several(name: str, value: object) -> tuple[object, ...]:
     if value is None:
         return ()
-    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+    if isinstance(value, (Mapping, Set)):
+        raise InputError(f"Expected {argument(name)} as one name or a list of them, found {shown(value)}.")
+    values = cast("Iterable[object]", value) if is_list_like(value) else (value,)
+    return tuple(each.item() if isinstance(each, np.generic) else each for each in values)
 
 
 def _require(options: ReadingOptions, name: str, known: tuple[object, ...]) -> None:
