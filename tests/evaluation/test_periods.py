@@ -16,7 +16,7 @@ def test_equal_groups_give_the_error_of_their_means():
 def test_independent_samples_have_the_usual_error():
     values = np.random.default_rng(1).normal(size=50)
     wanted = values.std(ddof=1) / np.sqrt(50)
-    assert standard_error(values, SampleGroups.of_single_items(50)) == pytest.approx(wanted)
+    assert standard_error(values, SampleGroups.of_labelled_samples(50)) == pytest.approx(wanted)
 
 
 def test_the_error_agrees_with_a_bootstrap_of_unequal_groups():
@@ -64,6 +64,24 @@ def test_a_relative_gain_is_that_of_group_means_whatever_their_size():
     assert found.error == pytest.approx(standard_error(np.array(expected), dense))
     assert relative_gain(second, first, groups).mean < 0
     assert relative_gain(np.zeros(4), np.zeros(4), groups).mean == 0.0
+
+
+def test_losses_on_one_scale_are_summed_before_they_are_compared():
+    rng = np.random.default_rng(5)
+    first, second = rng.exponential(size=60), rng.exponential(size=60)
+    groups = SampleGroups.of_labelled_samples(60)
+    found = relative_gain(first, second, groups)
+    size = (first.mean() + second.mean()) / 2 + 0.1 * first.mean()
+    assert found.mean == pytest.approx((first.mean() - second.mean()) / size)
+    assert found.error == pytest.approx(paired_difference(first, second, groups).error / size)
+
+
+def test_a_classifier_that_is_surer_where_it_is_right_and_where_it_is_wrong_is_no_better():
+    first = np.array([0.04] * 9 + [1.0])
+    second = np.array([0.01] * 9 + [1.3])
+    items = SampleGroups(np.zeros(10, dtype=int), np.arange(10))
+    assert relative_gain(first, second, items).mean > 0
+    assert relative_gain(first, second, SampleGroups.of_labelled_samples(10)).mean < 0
 
 
 def test_groups_of_other_lengths_are_refused():

@@ -14,10 +14,13 @@ class SampleGroups:
     Attributes:
         periods: [S] numbers from 0, the latest period last.
         items: [S] numbers from 0.
+        one_scale: whether losses of all items are on one scale, such as cross-entropies of classes; those of forecasts
+            are on that of their series.
     """
 
     periods: np.ndarray
     items: np.ndarray
+    one_scale: bool = False
 
     def __post_init__(self) -> None:
         if self.periods.shape != self.items.shape or self.periods.ndim != 1:
@@ -27,9 +30,9 @@ class SampleGroups:
             )
 
     @classmethod
-    def of_single_items(cls, samples: int) -> "SampleGroups":
-        """Return groups of unrelated samples: each is an item, and all are in one period."""
-        return cls(np.zeros(samples, dtype=np.int64), np.arange(samples))
+    def of_labelled_samples(cls, samples: int) -> "SampleGroups":
+        """Return groups of samples with a class each: each is an item, all are in one period and on one scale."""
+        return cls(np.zeros(samples, dtype=np.int64), np.arange(samples), one_scale=True)
 
     @classmethod
     def of_channels(cls, periods: np.ndarray, series: np.ndarray, channels: np.ndarray) -> "SampleGroups":
@@ -64,11 +67,16 @@ def relative_gain(first: np.ndarray, second: np.ndarray, groups: SampleGroups) -
     close to log(a / b) where losses are positive. Periods and items weigh the same, whatever their losses: in a plain
     difference the few with the largest losses decide, and their noise hides what all others show. e keeps groups whose
     loss is next to nothing from deciding instead.
+
+    Losses on one scale are measured by the mean of the denominators of all: each by its own would take a model for
+    better that is surer of what it is right about, and of what it is wrong about too.
     """
     found = _by_group(np.stack([first, second]), groups)
     before, after = found.values
     floor = _FLOOR * np.abs(first).mean()
     size = (np.abs(before) + np.abs(after)) / 2 + floor
+    if groups.one_scale:
+        size = np.full_like(size, size.mean())
     gains = np.divide(before - after, size, out=np.zeros_like(size), where=size > 0)
     return Difference(float(gains.mean()), standard_error(gains, found.groups), len(gains))
 
@@ -88,7 +96,7 @@ def _by_group(values: np.ndarray, groups: SampleGroups) -> _GroupMeans:
     counts = np.bincount(place)
     rows = np.asarray(values, dtype=np.float64).reshape(-1, len(place))
     means = np.stack([np.bincount(place, weights=row) / counts for row in rows])
-    return _GroupMeans(means.reshape(*values.shape[:-1], len(counts)), SampleGroups(*pairs))
+    return _GroupMeans(means.reshape(*values.shape[:-1], len(counts)), SampleGroups(*pairs, groups.one_scale))
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray, groups: SampleGroups) -> Difference:

@@ -253,7 +253,7 @@ def _pooled(
 ) -> Candidates:
     """Return the candidates with the losses of every fold; their models are gone."""
     count = sum(len(part.validation) for part in parts)
-    data = TrainingData(samples, parts[0].validation, SampleGroups.of_single_items(count))
+    data = TrainingData(samples, parts[0].validation, SampleGroups.of_labelled_samples(count))
     pooled = Candidates(data, config.guard_margin)
     for name, seen in held_out.items():
         pooled.add(name, None, np.concatenate(seen.losses), seen.shrinkage())

@@ -76,7 +76,7 @@ class TrainingData:
     @property
     def known_groups(self) -> SampleGroups:
         """Return the groups; without any, each validation sample is one item."""
-        return SampleGroups.of_single_items(len(self.validation)) if self.groups is None else self.groups
+        return SampleGroups.of_labelled_samples(len(self.validation)) if self.groups is None else self.groups
 
     @property
     def compared_groups(self) -> SampleGroups:
