@@ -98,7 +98,7 @@ class ClassifierTraining(TrainingChoice):
     """Training of head and adapters on few series: small batches and more passes over them.
 
     Attributes:
-        learning_rate: peak learning rate of the adapters; without it 1e-3, and 5e-5 for the method full. auto tries
+        learning_rate: peak learning rate of the adapters; without it 3e-3, and 5e-5 for the method full. auto tries
             three, each for a quarter of the steps, and trains at the one that is best on validation.
     """
 
@@ -154,7 +154,7 @@ class ClassifierLoraTraining(LoraTraining):
     """Training of LoRA on a foundation model.
 
     Attributes:
-        learning_rate: peak learning rate of the adapters; without it 1e-3.
+        learning_rate: peak learning rate of the adapters; without it 3e-3.
         validation_share: share of each class that scores are measured on, and LoRA is not trained on; a fine-tuned
             model is scored on all series.
     """

@@ -168,7 +168,7 @@ class Classification:
     class_weights: tuple[float, ...] = ()
     blocks: SeriesBlocks | None = field(default=None, compare=False)
     name: ClassVar[str] = "classification"
-    rates: ClassVar[LearningRates] = LearningRates(adapters=1e-3, weights=5e-5)
+    rates: ClassVar[LearningRates] = LearningRates(adapters=3e-3, weights=5e-5)
 
     @property
     def default_head(self) -> ClassificationHeadConfig:
