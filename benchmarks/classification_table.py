@@ -161,7 +161,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--methods", nargs="+", default=[])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--epochs", type=float, default=10.0)
+    parser.add_argument("--epochs", type=float, default=classifier_config().training.num_train_epochs)
     parser.add_argument("--model", default="tracetune/tiny")
     parser.add_argument("--output", help="file to append the tables to; without it they are printed")
     arguments = parser.parse_args()

@@ -44,7 +44,7 @@ def at(rate: float) -> FitConfig:
     ("task", "config", "adapters", "weights"),
     [
         (FORECASTING, FitConfig(), 5e-4, 1.6e-4),
-        (SERIES, classifier_config(), 1e-3, 5e-5),
+        (SERIES, classifier_config(), 3e-3, 5e-5),
         (TEXTS, text_fit_config("trace"), 2e-3, 5e-5),
     ],
 )

@@ -91,12 +91,13 @@ class _GroupMeans:
 
 def _by_group(values: np.ndarray, groups: SampleGroups) -> _GroupMeans:
     """Return the means of values [..., S] over the samples of each period and item."""
-    pairs, place = np.unique(np.stack([groups.periods, groups.items]), axis=1, return_inverse=True)
+    (periods, items), place = np.unique(np.stack([groups.periods, groups.items]), axis=1, return_inverse=True)
     place = place.reshape(-1)
     counts = np.bincount(place)
     rows = np.asarray(values, dtype=np.float64).reshape(-1, len(place))
     means = np.stack([np.bincount(place, weights=row) / counts for row in rows])
-    return _GroupMeans(means.reshape(*values.shape[:-1], len(counts)), SampleGroups(*pairs, groups.one_scale))
+    kept = SampleGroups(periods, items, groups.one_scale)
+    return _GroupMeans(means.reshape(*values.shape[:-1], len(counts)), kept)
 
 
 def paired_difference(first: np.ndarray, second: np.ndarray, groups: SampleGroups) -> Difference:

@@ -6,5 +6,5 @@ from tracetune.training.config import TrainingConfig
 
 
 def classifier_config() -> FitConfig:
-    """Return the default settings of classifiers: small batches and many epochs, since samples are few."""
-    return FitConfig(head_start=KEPT, training=TrainingConfig(num_train_epochs=10, batch_size=16, evaluations=2))
+    """Return the default settings of classifiers: small batches, since samples are few."""
+    return FitConfig(head_start=KEPT, training=TrainingConfig(num_train_epochs=3, batch_size=16, evaluations=2))

@@ -20,7 +20,7 @@ from tracetune.report.confusion_plot import confusion_figure
 from tracetune.report.tables import print_table
 from tracetune.training.progress import ProgressBar
 
-_TRAIN, _TEST, _EPOCHS = 200, 200, 5
+_TRAIN, _TEST = 200, 200
 
 
 def demo(config: DemoConfig) -> None:
@@ -30,7 +30,7 @@ def demo(config: DemoConfig) -> None:
     train, train_labels, test, test_labels = digits()
     console.print(f"Handwritten digits as series of 64 steps: {len(train)} to learn from, {len(test)} to classify.")
     standard = classifier_config()
-    training = replace(standard.training, num_train_epochs=_EPOCHS, seed=config.seed)
+    training = replace(standard.training, seed=config.seed)
     fit_config = replace(standard, method=method_named(config.method), training=training)
     base = Classifier.from_pretrained(config.model, device=config.device)
     tuned = base.fit(train, train_labels, fit_config, callbacks=[ProgressBar()])

@@ -95,7 +95,7 @@ class ClassificationHeadChoice:
 
 @dataclass(frozen=True)
 class ClassifierTraining(TrainingChoice):
-    """Training of head and adapters on few series: small batches and more passes over them.
+    """Training of head and adapters on few series: small batches.
 
     Attributes:
         learning_rate: peak learning rate of the adapters; without it 3e-3, and 5e-5 for the method full. auto tries
@@ -103,7 +103,7 @@ class ClassifierTraining(TrainingChoice):
     """
 
     head_start: str = "kept"
-    num_train_epochs: float = 10.0
+    num_train_epochs: float = 3.0
     batch_size: int = 16
     evaluations: int = 2
 
