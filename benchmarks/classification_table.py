@@ -28,6 +28,7 @@ from tracetune.report.tables import markdown_table
 
 SETS = ("ECG200", "SyntheticControl", "ArrowHead", "ItalyPowerDemand", "GunPoint", "BasicMotions")
 HEAD_ALONE = "linear_probe"
+TOKENS_ALONE = ClassificationHeadConfig(convolutions=0, stretches=0, competing_kernels=0)
 NEIGHBOURS = ("1nn_euclidean", "1nn_dtw")
 MINIROCKET = {  # aeon's MiniRocketClassifier on the same parts
     "ECG200": 0.910,
@@ -39,7 +40,9 @@ MINIROCKET = {  # aeon's MiniRocketClassifier on the same parts
 }
 
 
-def cell(name: str, method: str, seed: int, model: str, epochs: float) -> dict[str, Any]:
+def cell(
+    name: str, method: str, seed: int, model: str, epochs: float, head: ClassificationHeadConfig
+) -> dict[str, Any]:
     """Return what one method does on the test part of a set."""
     train, test = _parts(name)
     started = time.process_time()
@@ -51,7 +54,7 @@ def cell(name: str, method: str, seed: int, model: str, epochs: float) -> dict[s
     else:
         config = classifier_config()
         training = replace(config.training, num_train_epochs=epochs, seed=seed)
-        head = ClassificationHeadConfig(solver=method if method == SVM else RIDGE)
+        head = replace(head, solver=method if method == SVM else RIDGE)
         tuned = Classifier.from_pretrained(model).fit(
             train.values,
             train.labels,
@@ -163,16 +166,20 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--epochs", type=float, default=classifier_config().training.num_train_epochs)
     parser.add_argument("--model", default="tracetune/tiny")
+    parser.add_argument(
+        "--tokens-alone", action="store_true", help="heads read tokens, and nothing of the series itself"
+    )
     parser.add_argument("--output", help="file to append the tables to; without it they are printed")
     arguments = parser.parse_args()
     folder = Path(arguments.cells)
+    head = TOKENS_ALONE if arguments.tokens_alone else ClassificationHeadConfig()
     for seed in arguments.seeds:
         for name in arguments.sets:
             for method in arguments.methods:
                 path = folder / f"{name}-{method}-{seed}.json"
                 if not path.is_file():
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    write_json(path, cell(name, method, seed, arguments.model, arguments.epochs))
+                    write_json(path, cell(name, method, seed, arguments.model, arguments.epochs, head))
                     print(path.read_text(encoding="utf-8"), flush=True)
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
     text = f"{markdown_table(table(found))}\n\n{markdown_table(costs(found))}\n"
