@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import commit, processor_name
+from tracetune.base.errors import InputError
 from tracetune.base.files import write_json
 from tracetune.data.datasets import dataset_paths
 from tracetune.data.ts_files import LabelledFile, read_ts
@@ -40,9 +41,7 @@ MINIROCKET = {  # aeon's MiniRocketClassifier on the same parts
 }
 
 
-def cell(
-    name: str, method: str, seed: int, model: str, epochs: float, head: ClassificationHeadConfig
-) -> dict[str, Any]:
+def cell(name: str, method: str, seed: int, model: str, epochs: float, tokens_alone: bool) -> dict[str, Any]:
     """Return what one method does on the test part of a set."""
     train, test = _parts(name)
     started = time.process_time()
@@ -54,7 +53,9 @@ def cell(
     else:
         config = classifier_config()
         training = replace(config.training, num_train_epochs=epochs, seed=seed)
-        head = replace(head, solver=method if method == SVM else RIDGE)
+        head = replace(
+            TOKENS_ALONE if tokens_alone else ClassificationHeadConfig(), solver=method if method == SVM else RIDGE
+        )
         tuned = Classifier.from_pretrained(model).fit(
             train.values,
             train.labels,
@@ -65,6 +66,7 @@ def cell(
         assert tuned.trace is not None
         found |= {"accuracy": scores["accuracy"], "log_loss": scores["log_loss"], "winner": tuned.trace["winner"]}
         found |= {"candidates": tuned.trace["candidates"], "parameters": tuned.trace["parameters"], "epochs": epochs}
+        found |= {"tokens_alone": tokens_alone}
     return found | {
         "processor_seconds": time.process_time() - started,
         "commit": commit(),
@@ -157,6 +159,28 @@ def costs(cells: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
+def require_settings(cells: Sequence[dict[str, Any]], epochs: float, tokens_alone: bool) -> None:
+    """Require that fits which are there had these settings: a folder holds the cells of one table.
+
+    Raises:
+        InputError: one had others.
+    """
+    for each in cells:
+        if each["method"] in NEIGHBOURS:
+            continue
+        fits_epochs = each["method"] in (HEAD_ALONE, SVM) or each["epochs"] == epochs  # heads have no epochs
+        if not fits_epochs or each.get("tokens_alone", False) != tokens_alone:
+            name = f"{each['set']}-{each['method']}-{each['seed']}.json"
+            raise InputError(
+                f"{name} is of {each['epochs']} epochs, tokens alone: {each.get('tokens_alone', False)}; asked for are "
+                f"{epochs} epochs, tokens alone: {tokens_alone}. Take another folder for --cells, or the same settings."
+            )
+
+
+def _cells(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+
+
 def main() -> None:
     """Run the cells that are missing, or write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -172,16 +196,18 @@ def main() -> None:
     parser.add_argument("--output", help="file to append the tables to; without it they are printed")
     arguments = parser.parse_args()
     folder = Path(arguments.cells)
-    head = TOKENS_ALONE if arguments.tokens_alone else ClassificationHeadConfig()
+    require_settings(_cells(folder), arguments.epochs, arguments.tokens_alone)
     for seed in arguments.seeds:
         for name in arguments.sets:
             for method in arguments.methods:
                 path = folder / f"{name}-{method}-{seed}.json"
                 if not path.is_file():
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    write_json(path, cell(name, method, seed, arguments.model, arguments.epochs, head))
+                    write_json(
+                        path, cell(name, method, seed, arguments.model, arguments.epochs, arguments.tokens_alone)
+                    )
                     print(path.read_text(encoding="utf-8"), flush=True)
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    found = _cells(folder)
     text = f"{markdown_table(table(found))}\n\n{markdown_table(costs(found))}\n"
     if arguments.output is None:
         print(text)

@@ -68,8 +68,8 @@ def relative_gain(first: np.ndarray, second: np.ndarray, groups: SampleGroups) -
     difference the few with the largest losses decide, and their noise hides what all others show. e keeps groups whose
     loss is next to nothing from deciding instead.
 
-    Losses on one scale are measured by the mean of the denominators of all: each by its own would take a model for
-    better that is surer of what it is right about, and of what it is wrong about too.
+    Of losses on one scale it is the mean of (a - b), divided by the mean of these denominators: each by its own would
+    take a model for better that is surer of what it is right about, and of what it is wrong about too.
     """
     found = _by_group(np.stack([first, second]), groups)
     before, after = found.values

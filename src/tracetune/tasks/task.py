@@ -75,7 +75,7 @@ class TrainingData:
 
     @property
     def known_groups(self) -> SampleGroups:
-        """Return the groups; without any, each validation sample is one item."""
+        """Return the groups; without any, each validation sample is one item, with a class for its target."""
         return SampleGroups.of_labelled_samples(len(self.validation)) if self.groups is None else self.groups
 
     @property
